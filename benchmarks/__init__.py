@@ -1,0 +1,1 @@
+"""The judgement: what was measured, what it means, and what to set."""

@@ -1,0 +1,1 @@
+"""The `heartbench` command: a file a command."""

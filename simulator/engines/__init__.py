@@ -1,0 +1,1 @@
+"""Where the simulated nodes live: one module an engine."""
