@@ -1,0 +1,129 @@
+"""The frame of the `heartbench` command: which commands there are, and what becomes of mistakes.
+
+A command is a line in COMMANDS and a file beside this one. Only the command that was asked for is imported, so that
+`--help` answers at once and the hub's process never loads what only the simulator needs. A command returns nothing
+or its exit status:
+
+    0    done
+    1    the measured thing failed its goal
+    2    the input was wrong: one line on standard error, nothing on standard output
+    130  interrupted
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import typer
+
+
+class Command(NamedTuple):
+    """Where a command lives (`module:attribute`, a function or a Typer), and its line in `heartbench --help`."""
+
+    target: str
+    help: str
+
+
+COMMANDS = {
+    "run": Command("heartbench.benchmarks.cli.run:run", "Simulate a fleet of nodes, and record what the hub hears."),
+    "tune": Command("heartbench.benchmarks.cli.tune:tune", "Find the cheapest stale threshold that meets a goal."),
+    "report": Command("heartbench.benchmarks.cli.report:report", "Make a page with plots of what a run showed."),
+    "hub": Command("heartbench.benchmarks.cli.hub:hub", "Start the reference hub."),
+    "ladder": Command("heartbench.benchmarks.cli.ladder:ladder", "Show the gap that an outage of some length makes."),
+    "bench": Command("heartbench.benchmarks.cli.bench:bench", "Measure the building blocks, and compare revisions."),
+    "scenarios": Command("heartbench.benchmarks.cli.scenarios:scenarios", "List the scenarios, or show one."),
+    "profiles": Command("heartbench.benchmarks.cli.profiles:profiles", "List the link profiles, or show one."),
+}
+
+ERRORS = {
+    "heartbench.hub.errors": "HubError",
+    "heartbench.simulator.errors": "SimulatorError",
+    "heartbench.benchmarks.errors": "BenchmarkError",
+}
+
+
+def main() -> None:
+    """Entry point of the `heartbench` command."""
+    sys.exit(invoke(sys.argv[1:]))
+
+
+def invoke(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit status."""
+    try:
+        frame = build(next((word for word in arguments if not word.startswith("-")), ""))
+        status = typer.main.get_command(frame).main(arguments or ["--help"], "heartbench", standalone_mode=False)
+    except typer.TyperException as error:
+        return complain(error.format_message())
+    except ModuleNotFoundError as error:
+        if (error.name or "heartbench").startswith("heartbench"):
+            raise
+        return complain(f"this command needs {error.name}: pip install 'heartbench[all]'")
+    except mistakes() as error:
+        return complain(str(error))
+    except KeyboardInterrupt:
+        return 130
+    return status if isinstance(status, int) else 0
+
+
+def build(chosen: str) -> typer.Typer:
+    """The command line with `chosen` imported and all other commands as names with a line of help."""
+    frame = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
+    frame.callback()(root)
+    for name, command in COMMANDS.items():
+        if name == chosen:
+            add(frame, name, load(command.target), command.help)
+        else:
+            frame.command(name, help=command.help)(placeholder)
+    return frame
+
+
+def add(frame: typer.Typer, name: str, target: object, short_help: str) -> None:
+    """Put a function or a group of commands under `name`."""
+    if isinstance(target, typer.Typer):
+        frame.add_typer(target, name=name, short_help=short_help, no_args_is_help=False)
+    elif callable(target):
+        frame.command(name, short_help=short_help)(target)
+
+
+def load(target: str) -> object:
+    """Import `module:attribute`."""
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def placeholder() -> None:
+    """Stand in for a command that was not asked for."""
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version of the distribution and stop."""
+    if wanted:
+        from importlib.metadata import version
+
+        print("heartbench", version("heartbench"))
+        raise typer.Exit
+
+
+def root(
+    version: bool = typer.Option(
+        False, "--version", callback=show_version, is_eager=True, help="Print the version and stop."
+    ),
+) -> None:
+    """How should a hub decide that a node is gone, on the network it really has?
+
+    Simulates a fleet on a network like yours, measures how often a stale
+    threshold calls living nodes dead, and says which one to set.
+    """
+
+
+def mistakes() -> tuple[type[Exception], ...]:
+    """What a user can mend. Of the rooms' errors only those that are loaded: no other can have been raised."""
+    loaded = (sys.modules[module].__dict__[name] for module, name in ERRORS.items() if module in sys.modules)
+    return OSError, *loaded
+
+
+def complain(message: str) -> int:
+    """One line on standard error, whatever the message looked like."""
+    print("heartbench:", " ".join(message.split()), file=sys.stderr)
+    return 2

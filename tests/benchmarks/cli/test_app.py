@@ -1,0 +1,94 @@
+"""The frame of the command line: statuses, one-line errors, and what it imports."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+import typer
+
+from heartbench.benchmarks.cli import app
+from heartbench.benchmarks.errors import BenchmarkError
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
+    """Puts a function or a Typer under the name `run`."""
+    return lambda target: monkeypatch.setattr(app, "load", lambda _: target)
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    def run() -> None:
+        raise error
+
+    return run
+
+
+def counted(nodes: int = 1) -> int:
+    return nodes
+
+
+def test_help_lists_every_command_without_importing_it() -> None:
+    script = (
+        "import sys; from heartbench.benchmarks.cli.app import invoke; status = invoke(['--help']);"
+        "print(status, [m for m in ('numpy', 'numba', 'pandas', 'grpc', 'matplotlib') if m in sys.modules])"
+    )
+    output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert all(f" {name} " in output and command.help in output for name, command in app.COMMANDS.items())
+    assert output.splitlines()[-1] == "0 []"
+
+
+@pytest.mark.parametrize("arguments", [["rnu"], ["--bad"], ["run", "--bad"], ["run", "--nodes", "many"], ["run", "x"]])
+def test_what_the_parser_refuses_is_one_line_and_status_2(
+    arguments: list[str], command: Callable[[object], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(counted)
+    assert app.invoke(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (BenchmarkError("x.toml: nodes = 0:\n  at least 1"), 2, "heartbench: x.toml: nodes = 0: at least 1\n"),
+        (FileNotFoundError(2, "No such file", "x"), 2, "heartbench: [Errno 2] No such file: 'x'\n"),
+        (ModuleNotFoundError("No numba", name="numba"), 2, "heartbench: this command needs numba: pip install"),
+        (KeyboardInterrupt(), 130, ""),
+        (typer.Exit(1), 1, ""),
+    ],
+)
+def test_what_went_wrong_becomes_a_status(
+    error: BaseException,
+    status: int,
+    line: str,
+    command: Callable[[object], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command(raising(error))
+    assert app.invoke(["run"]) == status
+    assert capsys.readouterr().err.startswith(line)
+
+
+def test_a_bug_is_not_taken_for_a_mistake(command: Callable[[object], None]) -> None:
+    command(raising(ZeroDivisionError()))
+    with pytest.raises(ZeroDivisionError):
+        app.invoke(["run"])
+
+
+def test_the_returned_number_is_the_status(command: Callable[[object], None]) -> None:
+    command(counted)
+    assert app.invoke(["run", "--nodes", "3"]) == 3
+
+
+def test_a_group_passes_on_and_without_a_command_is_a_mistake(
+    command: Callable[[object], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    group = typer.Typer(no_args_is_help=True)
+    group.command("show")(counted)
+    group.command("list")(counted)
+    command(group)
+    assert app.invoke(["run", "show", "--nodes", "4"]) == 4
+    assert app.invoke(["run"]) == 2
+    assert capsys.readouterr().out == ""
