@@ -1,0 +1,138 @@
+"""One run's results in one folder: `run.json`, `trace/`, `truth.parquet`, `transitions.parquet`.
+
+A run directory is made once, empty, and is complete when it holds `run.json`, which is written last and whole.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from heartbench.simulator.errors import SimulatorError
+
+SCHEMA = "heartbench.run/1"
+RUNS = Path("results/runs")
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """A folder with the results of one run."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: Path | None, scenario: str, engine: str) -> Self:
+        """Make an empty run directory: at `path`, or the next free `results/runs/<scenario>-<engine>-<n>`.
+
+        Raises:
+            SimulatorError: `path` holds something already, or cannot be made.
+        """
+        if path is None:
+            return cls(_next_free(RUNS, f"{_file_name(scenario)}-{engine}"))
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            taken = any(path.iterdir())
+        except OSError as error:
+            raise SimulatorError(f"{path}: cannot be made a run directory ({error.strerror})") from error
+        if taken:
+            raise SimulatorError(f"{path}: is not empty; allowed: a new or empty directory")
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Return the finished run in `path`.
+
+        Raises:
+            SimulatorError: there is no finished run in it.
+        """
+        if not path.exists():
+            raise SimulatorError(f"{path}: no such directory")
+        if not (path / "run.json").is_file():
+            raise SimulatorError(f"{path}: no run directory, it has no run.json; `heartbench run` makes one")
+        return cls(path)
+
+    @classmethod
+    def newest(cls, folder: Path = RUNS) -> Self:
+        """Return the run in `folder` that was finished last.
+
+        Raises:
+            SimulatorError: there is none.
+        """
+        records = sorted(folder.glob("*/run.json"), key=lambda record: record.stat().st_mtime_ns)
+        if not records:
+            raise SimulatorError(f"{folder}: no run yet; `heartbench run` makes one")
+        return cls(records[-1].parent)
+
+    @property
+    def record_file(self) -> Path:
+        """`run.json`: schema, command, seed, revision, machine, settings and figures."""
+        return self.path / "run.json"
+
+    @property
+    def trace(self) -> Path:
+        """The folder of the trace's parts."""
+        return self.path / "trace"
+
+    @property
+    def truth(self) -> Path:
+        """What really happened."""
+        return self.path / "truth.parquet"
+
+    @property
+    def transitions(self) -> Path:
+        """What the hub said; live engines only."""
+        return self.path / "transitions.parquet"
+
+    @property
+    def observer(self) -> Path:
+        """What the hub heard, as it wrote it; live engines only."""
+        return self.path / "observer.jsonl"
+
+    def write_record(self, record: Mapping[str, Any]) -> None:
+        """Write `run.json`, whole or not at all; its schema version is added here."""
+        unfinished = self.path / "run.json.unfinished"
+        with unfinished.open("w", encoding="utf-8") as file:
+            json.dump({"schema": SCHEMA, **record}, file, indent=2, allow_nan=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(self.record_file)
+
+    def read_record(self) -> dict[str, Any]:
+        """Return what `run.json` says.
+
+        Raises:
+            SimulatorError: it is damaged or of another schema version.
+        """
+        try:
+            record = json.loads(self.record_file.read_text(encoding="utf-8"))
+        except (ValueError, OSError) as error:
+            raise SimulatorError(f"{self.record_file}: cannot be read ({error})") from error
+        found = record.get("schema") if isinstance(record, dict) else None
+        if found != SCHEMA:
+            raise SimulatorError(f"{self.record_file}: schema: {found!r}; allowed: {SCHEMA}")
+        return dict(record)
+
+
+def _next_free(folder: Path, stem: str) -> Path:
+    """Make and return `folder`/`stem`-n with the least n that is larger than any there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        numbers = [int(match[1]) for path in folder.iterdir() if (match := re.fullmatch(rf"{stem}-(\d+)", path.name))]
+        number = max(numbers, default=0) + 1
+        while True:
+            try:
+                (folder / f"{stem}-{number}").mkdir()
+            except FileExistsError:
+                number += 1  # another run began at this moment
+            else:
+                return folder / f"{stem}-{number}"
+    except OSError as error:
+        raise SimulatorError(f"{folder}: cannot hold a run directory ({error.strerror})") from error
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-") or "run"

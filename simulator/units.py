@@ -1,0 +1,73 @@
+"""Durations and rates as people write them: `90s`, `85ms`, `1h30m`, `1/node-week`.
+
+A bare number is seconds, as everywhere in this project. Nothing here is negative, infinite or not a number.
+"""
+
+import math
+import re
+
+from heartbench.simulator.errors import SimulatorError
+
+SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+NODE_DAYS = {"node-hour": 1 / 24, "node-day": 1.0, "node-week": 7.0, "node-month": 30.0, "node-year": 365.0}
+
+_NUMBER = r"\d+(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+"
+_DURATION = re.compile(rf"(?:(?:{_NUMBER})\s*(?:ms|s|m|h|d|w)\s*)+")
+_PART = re.compile(rf"({_NUMBER})\s*(ms|s|m|h|d|w)")
+_RATE = re.compile(rf"({_NUMBER})\s*/\s*(node-[a-z]+)")
+
+
+def parse_duration(text: str | float, key: str = "") -> float:
+    """Return the seconds that `text` means.
+
+    Args:
+        text: `90s`, `85ms`, `10m`, `24h`, `2d`, `1h30m`, or a number of seconds.
+        key: the option or key that `text` was given for, named in the error.
+
+    Raises:
+        SimulatorError: `text` is no duration, is negative or is not finite.
+    """
+    plain = str(text).strip().lower()
+    if re.fullmatch(_NUMBER, plain):
+        seconds = float(plain)
+    elif _DURATION.fullmatch(plain):
+        # Dividing keeps 85ms the float 0.085; multiplying by 0.001 would not.
+        seconds = math.fsum(
+            float(n) / 1000 if unit == "ms" else float(n) * SECONDS[unit] for n, unit in _PART.findall(plain)
+        )
+    else:
+        seconds = math.inf
+    if math.isfinite(seconds) and not isinstance(text, bool):
+        return seconds
+    raise SimulatorError(
+        f'{_named(key)}"{text}" is no duration; allowed: a number with ms, s, m, h, d or w, such as 85ms, 90s or 24h'
+    )
+
+
+def format_duration(seconds: float) -> str:
+    """Return the shortest text that `parse_duration` reads back as exactly `seconds`."""
+    for unit in ("d", "h", "m", "s", "ms"):
+        count = seconds * 1000 if unit == "ms" else seconds / SECONDS[unit]
+        text = f"{count:.10g}{unit}"
+        whole = unit in ("s", "ms") or count == int(count)
+        if whole and count >= (2 if unit == "d" else 1) and "e" not in text and parse_duration(text) == seconds:
+            return text
+    return f"{seconds!r}s" if seconds else "0s"
+
+
+def parse_rate(text: str, key: str = "") -> float:
+    """Return the events per node-day that `text` means: `1/node-week` is 1/7.
+
+    Raises:
+        SimulatorError: `text` is no such rate.
+    """
+    match = _RATE.fullmatch(str(text).strip().lower())
+    if match and match[2] in NODE_DAYS and math.isfinite(float(match[1])):
+        return float(match[1]) / NODE_DAYS[match[2]]
+    raise SimulatorError(
+        f'{_named(key)}"{text}" is no rate; allowed: a number per {", ".join(NODE_DAYS)}, such as 1/node-week'
+    )
+
+
+def _named(key: str) -> str:
+    return f"{key}: " if key else ""

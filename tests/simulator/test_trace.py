@@ -1,0 +1,169 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from heartbench.simulator.errors import SimulatorError
+from heartbench.simulator.trace import (
+    Happening,
+    Kind,
+    Messages,
+    TraceWriter,
+    Truth,
+    TruthWriter,
+    read_blocks,
+    read_trace,
+    read_transitions,
+    read_truth,
+    trace_parts,
+    write_transitions,
+)
+
+
+def heartbeats(nodes: range, count: int = 5) -> Messages:
+    """`count` heartbeats of each node, one a second, the third of each lost."""
+    node = np.repeat(np.array(nodes, np.int32), count)
+    seq = np.tile(np.arange(1, count + 1), len(nodes))
+    sent = seq + node / 1000
+    arrived = np.where(seq == 3, np.nan, sent + 0.04)
+    ones = np.ones(len(node))
+    return Messages(
+        node,
+        ones.astype(np.int32),
+        np.zeros(len(node), np.int32),
+        seq,
+        np.full(len(node), Kind.HEARTBEAT, np.int8),
+        sent,
+        arrived,
+    )
+
+
+def same(one: Messages, other: Messages) -> bool:
+    return all(
+        np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(columns(one), columns(other), strict=True)
+    )
+
+
+def columns(messages: Messages) -> list[np.ndarray]:
+    return [getattr(messages, name) for name in Messages.__slots__]
+
+
+def test_blocks_read_back_as_they_were_written(tmp_path: Path) -> None:
+    writer = TraceWriter(tmp_path / "trace")
+    blocks = [heartbeats(range(3)), heartbeats(range(3, 4)), heartbeats(range(0))]
+    for index, block in reversed(list(enumerate(blocks))):
+        writer.write_part(index, block)
+
+    read = list(read_blocks(tmp_path))
+
+    assert all(same(a, b) for a, b in zip(read, blocks, strict=True))
+    assert [a.dtype for a in columns(read[0])] == ["i4", "i4", "i4", "i8", "i1", "f8", "f8"]
+    assert pq.read_table(tmp_path / "trace", columns=["arrived_s"])["arrived_s"].null_count == 4
+
+
+def test_a_part_has_the_same_bytes_each_time(tmp_path: Path) -> None:
+    parts = [TraceWriter(tmp_path / name).write_part(0, heartbeats(range(50))) for name in ("a", "b")]
+
+    assert parts[0].read_bytes() == parts[1].read_bytes()
+
+
+def test_a_whole_trace_is_one_frame(tmp_path: Path) -> None:
+    writer = TraceWriter(tmp_path)
+    writer.write_part(0, heartbeats(range(3)))
+    writer.write_part(1, heartbeats(range(3, 6)))
+
+    frame = read_trace(tmp_path)
+
+    assert list(frame.columns) == ["node", "boot", "connection", "seq", "kind", "sent_s", "arrived_s"]
+    assert frame["node"].is_monotonic_increasing
+    assert len(frame) == 30
+
+
+def test_a_foreign_trace_in_any_order_is_read_node_by_node(tmp_path: Path) -> None:
+    messages = heartbeats(range(4))
+    frame = pd.DataFrame({name: getattr(messages, name) for name in Messages.__slots__}).astype({"node": "int64"})
+    shuffled = frame.sample(frac=1, random_state=1)
+    shuffled.iloc[:9].assign(remark="extra").to_parquet(tmp_path / "one.parquet")
+    shuffled.iloc[9:].to_parquet(tmp_path / "two.parquet")
+
+    (block,) = read_blocks(tmp_path)
+
+    assert same(block, messages)
+
+
+def test_one_parquet_file_is_a_trace(tmp_path: Path) -> None:
+    part = TraceWriter(tmp_path).write_part(0, heartbeats(range(2)))
+
+    assert trace_parts(part) == [part]
+    assert len(read_trace(part)) == 10
+
+
+def test_what_is_no_trace_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "noise.parquet").write_bytes(bytes(range(256)))
+    pd.DataFrame({"node": [1], "sent_s": [0.0]}).to_parquet(tmp_path / "other.parquet")
+    pq.write_table(
+        pa.table({n: ["x"] for n in ("node", "boot", "connection", "seq", "kind", "sent_s", "arrived_s")}),
+        tmp_path / "text.parquet",
+    )
+    refused = {
+        "missing": "no such file",
+        "empty": "no trace in it",
+        "noise.parquet": "not a Parquet file",
+        "other.parquet": "it lacks boot, connection, seq, kind, arrived_s; its columns are node, sent_s",
+        "text.parquet": "cannot be read as a trace",
+    }
+    for name, reason in refused.items():
+        with pytest.raises(SimulatorError) as refusal:
+            read_trace(tmp_path / name)
+        assert str(refusal.value).startswith(f"{tmp_path / name}: ")
+        assert reason in str(refusal.value)
+        assert "\n" not in str(refusal.value)
+
+
+def test_a_trace_with_empty_values_is_refused(tmp_path: Path) -> None:
+    frame = pd.DataFrame({name: getattr(heartbeats(range(1)), name) for name in Messages.__slots__})
+    frame["sent_s"] = frame["sent_s"].where(frame["seq"] != 2)
+    frame.to_parquet(tmp_path / "holes.parquet")
+
+    with pytest.raises(SimulatorError, match="column sent_s has empty values"):
+        read_trace(tmp_path / "holes.parquet")
+
+
+def test_truth_names_what_happened(tmp_path: Path) -> None:
+    with TruthWriter(tmp_path / "truth.parquet") as writer:
+        for node in range(2):
+            events = np.array([Happening.OUTAGE, Happening.CRASH], np.int8)
+            writer.write(Truth(np.full(2, node, np.int32), events, np.array([1.0, 2.0]), np.array([3.0, np.nan])))
+
+    truth = read_truth(tmp_path / "truth.parquet")
+
+    assert truth["event"].tolist() == ["outage", "crash"] * 2
+    assert truth["end_s"].isna().tolist() == [False, True] * 2
+    assert truth["node"].tolist() == [0, 0, 1, 1]
+
+
+def test_truth_that_was_not_finished_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), TruthWriter(tmp_path / "truth.parquet"):
+        _ = 1 / 0
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_transitions_read_back(tmp_path: Path) -> None:
+    said = pd.DataFrame(
+        {
+            "node": np.array([3, 4], np.int32),
+            "at_s": [1.5, 2.5],
+            "status": ["stale", "online"],
+            "connected": [False, True],
+            "flapping": [False, False],
+            "reason": ["silence", "heard"],
+        }
+    )
+    write_transitions(tmp_path / "transitions.parquet", said.assign(more=1))
+
+    pd.testing.assert_frame_equal(read_transitions(tmp_path / "transitions.parquet"), said)
