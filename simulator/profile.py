@@ -1,0 +1,211 @@
+"""A link profile: what a network does to packets, in figures that can be measured, each with its source beside it.
+
+A profile is a TOML file. Of both directions it gives the base delay, the jitter as a quantile function (pairs of
+probability and extra one-way delay) and Gilbert–Elliott loss; of the link as a whole the outages, as rates by least
+length, and how long the radio's state lasts. What such a link then does to a packet is `simulator.link`'s affair.
+
+    jitter       linear in the normal score between the pairs, constant outside them
+    outages      S(d) = rate of outages of at least d s: log-linear between the knots given. Beyond the last knot no
+                 measurement says anything; there the tail is an assumption, and it has a name:
+      exponential  S(d) = S(last) · exp(−(d − last) / tail_mean)
+      lognormal    S(d) = S(last) · Q(d) / Q(last),  Q(d) = 1 − Φ((ln d − tail_log_mean) / tail_log_sigma)
+"""
+
+import enum
+import math
+from pathlib import Path
+from statistics import NormalDist
+from typing import Annotated, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from heartbench.simulator.link import DOWN, JITTER_Z, LINK, OUTAGE_E, UP
+from heartbench.simulator.tomlfile import (
+    Duration,
+    Fraction,
+    PositiveDuration,
+    Shelf,
+    Table,
+    parse_toml,
+    validate,
+)
+
+PROFILES = Shelf("profile")
+_NORMAL = NormalDist()
+HOUR_S = 3600.0
+
+
+class Tail(enum.StrEnum):
+    """What is assumed of outages longer than the longest that were counted."""
+
+    EXPONENTIAL = "exponential"
+    LOGNORMAL = "lognormal"
+
+
+class Loss(Table):
+    """Gilbert–Elliott loss in continuous time: good and bad periods of exponential length."""
+
+    good: Fraction = Field(0.0, description="probability of losing a packet in a good period")
+    bad: Fraction = Field(0.0, description="the same in a bad one")
+    good_mean_s: Duration = Field(0.0, description="mean length of a good period; 0: there are no bad ones")
+    bad_mean_s: Duration = Field(0.0, description="mean length of a bad period")
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if (self.good_mean_s > 0) != (self.bad_mean_s > 0):
+            raise ValueError("good_mean and bad_mean must both be 0 or both be longer")
+        return self
+
+
+class Direction(Table):
+    """What happens to packets one way."""
+
+    base_delay_s: Duration = Field(description="least one-way delay")
+    jitter: tuple[tuple[Annotated[float, Field(gt=0, lt=1)], Duration], ...] = Field(
+        (), description="pairs (probability, delay beyond base_delay that is not exceeded with it), rising"
+    )
+    loss: Loss = Loss()
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        for (p, extra), (q, more) in zip(self.jitter, self.jitter[1:], strict=False):
+            if q <= p or more < extra:
+                raise ValueError(f"jitter must rise; after ({p}, {extra} s) comes ({q}, {more} s)")
+        return self
+
+    def jitter_s(self, score: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the extra delay, s, at normal scores."""
+        if not self.jitter:
+            return np.zeros_like(score)
+        scores = [_NORMAL.inv_cdf(probability) for probability, _ in self.jitter]
+        return np.interp(score, scores, [extra for _, extra in self.jitter])
+
+
+class Outages(Table):
+    """When the link passes no packet in either direction."""
+
+    rates: tuple[tuple[PositiveDuration, Annotated[float, Field(gt=0)]], ...] = Field(
+        (), description="pairs (length, outages per hour of at least this length), lengths rising; none: no outages"
+    )
+    rate_factor: float = Field(1.0, ge=0, description="multiplies all rates; lengths stay as they are")
+    tail: Tail = Field(Tail.EXPONENTIAL, description="assumption beyond the last length: exponential or lognormal")
+    tail_mean_s: PositiveDuration = Field(3.0, description="mean excess over the last length, of the exponential tail")
+    tail_log_mean: float = Field(0.0, description="mean of ln(length in s), of the lognormal tail")
+    tail_log_sigma: float = Field(1.0, gt=0, description="standard deviation of ln(length in s), of the lognormal tail")
+
+    @model_validator(mode="after")
+    def _falling(self) -> Self:
+        for (length, rate), (longer, fewer) in zip(self.rates, self.rates[1:], strict=False):
+            if longer <= length or fewer >= rate:
+                raise ValueError(
+                    f"rates: longer outages must be rarer; after ({length} s, {rate}) comes ({longer} s, {fewer})"
+                )
+        if self.out_fraction >= 1:
+            raise ValueError("rates and rate_factor leave no time in which the link is up; make one of them less")
+        return self
+
+    @property
+    def per_hour(self) -> float:
+        """Return how many outages of any length begin in an hour."""
+        return self.rates[0][1] * self.rate_factor if self.rates else 0.0
+
+    @property
+    def out_fraction(self) -> float:
+        """Return the share of time in which the link is out."""
+        return self.per_hour / HOUR_S * self.mean_s if self.rates else 0.0
+
+    @property
+    def gap_mean_s(self) -> float:
+        """Return the mean time from the end of an outage to the next, s; 0 where there are none."""
+        return HOUR_S / self.per_hour - self.mean_s if self.per_hour else 0.0
+
+    @property
+    def mean_s(self) -> float:
+        """Return the mean length, s: as the link draws it, linear between the entries of `lengths_s()`."""
+        lengths, weights = self.lengths_s(), np.exp(-OUTAGE_E)
+        step = OUTAGE_E[1] - OUTAGE_E[0]
+        # ∫ (linear in e) exp(−e) de over each step, and what lies beyond the last.
+        rise = np.diff(lengths) * (1 - (1 + step) * np.exp(-step)) / step
+        inner = weights[:-1] * (lengths[:-1] * (1 - np.exp(-step)) + rise)
+        return float(inner.sum() + weights[-1] * lengths[-1])
+
+    def lengths_s(self) -> NDArray[np.float64]:
+        """Return the length, s, that is exceeded by a share exp(−OUTAGE_E) of all outages."""
+        if not self.rates:
+            return np.zeros_like(OUTAGE_E)
+        lengths = np.array([length for length, _ in self.rates])
+        scores = -np.log(np.array([rate for _, rate in self.rates]) / self.rates[0][1])
+        inside = np.interp(OUTAGE_E, scores, lengths)
+        return np.where(scores[-1] < OUTAGE_E, self._tail_s(lengths[-1], OUTAGE_E - scores[-1]), inside)
+
+    def _tail_s(self, last: float, score: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the length that a share exp(−score) of the outages of at least `last` s exceeds."""
+        score = np.maximum(score, 0)
+        if self.tail is Tail.EXPONENTIAL:
+            return last + self.tail_mean_s * score
+        place = (math.log(last) - self.tail_log_mean) / self.tail_log_sigma
+        survival = _NORMAL.cdf(-place) * np.exp(-score)
+        scores = np.array([-_NORMAL.inv_cdf(max(share, 1e-300)) for share in survival])
+        return np.exp(self.tail_log_mean + self.tail_log_sigma * scores)
+
+
+class Profile(Table):
+    """What a network does to packets."""
+
+    summary: str = Field("", description="the profile in one line")
+    mss_bytes: int = Field(1448, ge=88, le=65483, description="TCP payload of a full packet, bytes")
+    jitter_correlation_s: PositiveDuration = Field(
+        1.0, description="distance of the moments between which the radio's state is interpolated"
+    )
+    up: Direction = Field(description="from node to hub")
+    down: Direction = Field(description="from hub to node")
+    outage: Outages = Outages()
+
+    @property
+    def rtt_s(self) -> float:
+        """Return the median round-trip time, s."""
+        return float(self.rtt_quantile(np.array([0.5]))[0])
+
+    def rtt_quantile(self, probability: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the round-trip times, s, that are not exceeded with these probabilities, as this file says them."""
+        score = np.array([_NORMAL.inv_cdf(p) for p in probability])
+        base = self.up.base_delay_s + self.down.base_delay_s
+        return base + self.up.jitter_s(score) + self.down.jitter_s(score)
+
+    def with_tail(self, tail: Tail) -> Self:
+        """Return this profile under another assumption about the longest outages."""
+        return self.model_copy(update={"outage": self.outage.model_copy(update={"tail": tail})})
+
+    def to_link(self) -> NDArray[np.void]:
+        """Return the tables that `simulator.link` works with: one LINK record in an array."""
+        record = np.zeros(1, LINK).view(np.recarray)
+        link = record[0]
+        for index, way in ((UP, self.up), (DOWN, self.down)):
+            link.base_s[index] = way.base_delay_s
+            link.jitter_s[index] = way.jitter_s(JITTER_Z)
+            link.loss_good[index], link.loss_bad[index] = way.loss.good, way.loss.bad
+            link.good_mean_s[index], link.bad_mean_s[index] = way.loss.good_mean_s, way.loss.bad_mean_s
+        link.jitter_correlation_s = self.jitter_correlation_s
+        link.outage_gap_mean_s, link.outage_s = self.outage.gap_mean_s, self.outage.lengths_s()
+        link.mss_bytes = self.mss_bytes
+        return record
+
+
+def read_profile(name_or_path: str, folder: Path = Path()) -> dict[str, Any]:
+    """Return the checked data of a profile by its shipped name or its path (relative to `folder`)."""
+    _, source, text = PROFILES.find(name_or_path, folder)
+    data = parse_toml(text, source)
+    validate(Profile, data, source)
+    return data
+
+
+def load_profile(name_or_path: str, folder: Path = Path()) -> Profile:
+    """Return a profile by its shipped name or its path.
+
+    Raises:
+        SimulatorError: there is none, or something in it is wrong: one line, with what is allowed.
+    """
+    _, source, text = PROFILES.find(name_or_path, folder)
+    return validate(Profile, parse_toml(text, source), source)

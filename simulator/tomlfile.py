@@ -1,0 +1,242 @@
+"""A TOML file that becomes a frozen model, or one line that says file, key, value and what is allowed.
+
+Profiles and scenarios are such files. Keys are the model's field names without the unit (`base_delay` is the field
+`base_delay_s`), because in a file the value carries it: `base_delay = "30ms"`. A key that is not known is refused.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
+
+from heartbench.simulator.errors import SimulatorError
+from heartbench.simulator.units import format_duration, parse_duration
+
+
+def _duration(value: Any) -> float:
+    if not isinstance(value, str | int | float):
+        raise ValueError("must be a duration such as 85ms, 90s or 24h")
+    try:
+        return parse_duration(value)
+    except SimulatorError as error:
+        raise ValueError(str(error)) from error
+
+
+def _positive(value: float) -> float:
+    if value <= 0:
+        raise ValueError("must be longer than 0")
+    return value
+
+
+Duration = Annotated[float, BeforeValidator(_duration), PlainSerializer(format_duration, str, when_used="json")]
+"""Seconds, written in a file as people do."""
+PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+
+
+class Table(BaseModel):
+    """A table of a TOML file: frozen, each key known."""
+
+    model_config = ConfigDict(
+        frozen=True, alias_generator=lambda name: name.removesuffix("_s"), allow_inf_nan=False, extra="forbid"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_keys(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            known = [field.alias or name for name, field in cls.model_fields.items()]
+            for key in data:
+                if key not in known:
+                    raise ValueError(f"unknown key {key}{guess(key, known)}; allowed: {', '.join(known)}")
+        return data
+
+    def to_data(self) -> dict[str, Any]:
+        """Return what a file would hold: durations as text, keys without units, nothing that is not set."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+Model = TypeVar("Model", bound=Table)
+
+
+def parse_toml(text: str, source: str) -> dict[str, Any]:
+    """Return the data of a TOML text; `source` is what the error calls it."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SimulatorError(f"{source}: not TOML: {error}") from error
+
+
+def read_text(path: Path) -> str:
+    """Return the text of the file at `path`.
+
+    Raises:
+        SimulatorError: there is none, it is a directory, or it is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SimulatorError(f"{path}: not a text file (UTF-8); allowed: a TOML file") from error
+    except IsADirectoryError as error:
+        raise SimulatorError(f"{path}: a directory; allowed: a TOML file") from error
+    except (OSError, ValueError) as error:
+        raise SimulatorError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}") from error
+
+
+def validate(model: type[Model], data: Mapping[str, Any], source: str) -> Model:
+    """Return `data` as a `model`.
+
+    Raises:
+        SimulatorError: in one line, what is wrong first, and how much more is.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        first = problems[0]
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        key = dotted(data, first["loc"])
+        where = f"{source}: {key}" if key else source
+        raise SimulatorError(f"{where}: {_explain(first['type'], first['msg'], first.get('input'))}{more}") from None
+
+
+_PLAIN_WORDS = {"missing": "is missing", "dict_type": "must be a table", "model_type": "must be a table"}
+
+
+def _explain(kind: str, message: str, value: Any) -> str:
+    if kind == "value_error":
+        return message.removeprefix("Value error, ")
+    if kind == "missing":
+        return _PLAIN_WORDS[kind]
+    plain = _PLAIN_WORDS.get(kind, f"{message[0].lower()}{message[1:]}")
+    return f"{value!r}: {plain}".replace("input should be a valid tuple", "must be a list").replace(
+        "input should", "must"
+    )
+
+
+def dotted(data: Any, location: Iterable[str | int]) -> str:
+    """Write a location in `data` as one would for `--set`: a table in a list goes by its name."""
+    words = []
+    for step in location:
+        data = data[step] if _has(data, step) else None
+        name = data.get("name") if isinstance(step, int) and isinstance(data, Mapping) else None
+        words.append(name if isinstance(name, str) else str(step))
+    return ".".join(words)
+
+
+def _has(data: Any, step: str | int) -> bool:
+    if isinstance(data, Mapping):
+        return step in data
+    return isinstance(data, list | tuple) and isinstance(step, int) and step < len(data)
+
+
+def guess(word: str, known: Iterable[str]) -> str:
+    """Return `, did you mean …?` where something like `word` is known, else nothing."""
+    near = difflib.get_close_matches(word, list(known), n=2, cutoff=0.5)
+    return f", did you mean {' or '.join(near)}?" if near else ""
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `below` with the values of `above` laid over it, table by table."""
+    result = dict(deepcopy(below))
+    for key, value in above.items():
+        under = result.get(key)
+        both = isinstance(value, Mapping) and isinstance(under, Mapping)
+        result[key] = merged(under, value) if both else deepcopy(value)  # type: ignore[arg-type]
+    return result
+
+
+def difference(above: Mapping[str, Any], below: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the least that gives `above` when it is laid over `below`."""
+    result: dict[str, Any] = {}
+    for key, value in above.items():
+        under = below.get(key)
+        if value != under:
+            both = isinstance(value, Mapping) and isinstance(under, Mapping)
+            result[key] = difference(value, under) if both else value  # type: ignore[arg-type]
+    return result
+
+
+class Shelf:
+    """The files that are shipped in one folder of this package, by name."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._folder: Traversable = resources.files("heartbench.simulator").joinpath(f"{kind}s")
+
+    def names(self) -> list[str]:
+        """Return the names on the shelf, sorted."""
+        return sorted(file.name.removesuffix(".toml") for file in self._folder.iterdir() if file.name.endswith(".toml"))
+
+    def text(self, name: str) -> str:
+        """Return the text of a shipped file."""
+        return self._folder.joinpath(f"{name}.toml").read_text(encoding="utf-8")
+
+    def find(self, name_or_path: str, folder: Path = Path()) -> tuple[str, str, str]:
+        """Return (name, source, text) of a shipped file or of one at a path, which is relative to `folder`.
+
+        The source is what errors call it: for a file the path, else the kind and the name.
+
+        Raises:
+            SimulatorError: neither is there, or the path is no text file.
+        """
+        if name_or_path in self.names():
+            return name_or_path, f"{self.kind} {name_or_path}", self.text(name_or_path)
+        path = folder / Path(name_or_path).expanduser()
+        if path.suffix == ".toml" or "/" in name_or_path or path.exists():
+            return path.stem, str(path), read_text(path)
+        names = self.names()
+        raise SimulatorError(
+            f"{self.kind}: {name_or_path!r} is not known{guess(name_or_path, names)}; "
+            f"allowed: {', '.join(names)}, or the path of a TOML file"
+        )
+
+
+def set_key(data: dict[str, Any], key: str, value: Any, source: str) -> None:
+    """Set `key` (dotted; a table in a list by its name, its number or `*`) of `data` in place.
+
+    Raises:
+        SimulatorError: the path leads nowhere.
+    """
+    *path, last = key.split(".")
+    places: list[Any] = [data]
+    for step in path:
+        places = [inner for place in places for inner in _inside(place, step, key, source)]
+    for place in places:
+        if isinstance(place, list):
+            raise SimulatorError(f"{source}: {key}: names a list; allowed: one of {_entries(place)}, then a key")
+        place[last] = deepcopy(value)
+
+
+def _inside(place: Any, step: str, key: str, source: str) -> Sequence[Any]:
+    if isinstance(place, dict):
+        inner = place.setdefault(step, {})
+        if not isinstance(inner, dict | list):
+            raise SimulatorError(f"{source}: {key}: {step} is a value and holds no keys")
+        return [inner]
+    chosen = [
+        table for number, table in enumerate(place) if step == "*" or step in (str(number), str(table.get("name")))
+    ]
+    if not chosen:
+        raise SimulatorError(f"{source}: {key}: there is no {step!r}; allowed: {_entries(place)}")
+    return chosen
+
+
+def _entries(tables: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join([*(str(table.get("name", number)) for number, table in enumerate(tables)), "*"])
