@@ -6,8 +6,16 @@ repetition, or of a boot that is over, and changes nothing. Sequence numbers may
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
+from typing import Self, TypeAlias
+
+Position: TypeAlias = tuple[int, int]
+"""(boot_id, seq): the name of a chunk among those of its node, and its place in their order."""
+
+START: Position = (0, 0)
+"""Before the first chunk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,31 +28,36 @@ class StoredChunk:
     data: bytes
 
     @property
-    def position(self) -> tuple[int, int]:
+    def position(self) -> Position:
         """Where it stands among the chunks of its node."""
         return self.boot_id, self.seq
 
 
 class History:
-    """The newest chunks of one node, oldest first.
-
-    `newest` is the position of the last chunk that was appended, also where that chunk itself is no longer held: a
-    history that is loaded from a store begins there.
-    """
+    """The newest chunks of one node, oldest first."""
 
     __slots__ = ("_chunks", "_newest", "_size_bytes", "max_bytes")
 
-    def __init__(self, max_chunks: int, max_bytes: int, newest: tuple[int, int] = (0, 0)) -> None:
+    def __init__(self, max_chunks: int, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self._chunks: deque[StoredChunk] = deque(maxlen=max_chunks)
         self._size_bytes = 0
-        self._newest = newest
+        self._newest = START
+
+    @classmethod
+    def restore(cls, max_chunks: int, max_bytes: int, chunks: Iterable[StoredChunk], newest: Position) -> Self:
+        """A history as it was stored: its chunks in order, and the last position that was ever appended."""
+        history = cls(max_chunks, max_bytes)
+        for chunk in chunks:
+            history.append(chunk)
+        history._newest = max(history._newest, newest)
+        return history
 
     def append(self, chunk: StoredChunk) -> bool:
         """Take a chunk in and drop the oldest ones past the bounds; False if it was known or of an older boot."""
-        if (chunk.boot_id, chunk.seq) <= self._newest:
+        if chunk.position <= self._newest:
             return False
-        self._newest = (chunk.boot_id, chunk.seq)
+        self._newest = chunk.position
         chunks = self._chunks
         if len(chunks) == chunks.maxlen:
             self._drop_oldest()
@@ -69,10 +82,22 @@ class History:
         return self._size_bytes
 
     @property
-    def newest(self) -> tuple[int, int]:
-        """(boot_id, seq) of the last chunk appended; (0, 0) before the first."""
+    def newest(self) -> Position:
+        """The last position appended, also where that chunk alone was over the budget; (0, 0) before the first."""
         return self._newest
+
+    @property
+    def oldest(self) -> Position:
+        """Where the history begins: its first chunk, or just after the newest position if it holds none."""
+        boot_id, seq = self._newest
+        return self._chunks[0].position if self._chunks else (boot_id, seq + 1)
 
     def last_seq(self, boot_id: int) -> int:
         """The greatest sequence number of this boot, 0 if the newest chunk is of another."""
         return self._newest[1] if self._newest[0] == boot_id else 0
+
+    def after(self, position: Position) -> list[StoredChunk]:
+        """The chunks held that come after a position, oldest first; costs what it returns."""
+        newer = list(takewhile(lambda chunk: chunk.position > position, reversed(self._chunks)))
+        newer.reverse()
+        return newer

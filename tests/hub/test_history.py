@@ -71,7 +71,28 @@ def test_a_chunk_larger_than_the_budget_is_counted_but_not_held() -> None:
     assert (len(history), history.size_bytes, history.newest) == (0, 0, (1, 1))
 
 
-def test_a_loaded_history_goes_on_where_it_ended() -> None:
-    history = History(10, 1000, newest=(3, 20))
+@given(st.lists(chunks, max_size=30), chunks)
+def test_after_gives_what_is_newer_than_a_position(arriving: list[StoredChunk], at: StoredChunk) -> None:
+    history = History(5, 30)
+    for chunk in arriving:
+        history.append(chunk)
+    assert history.after(at.position) == [chunk for chunk in history if chunk.position > at.position]
+    assert history.after((0, 0)) == list(history)
+
+
+def test_oldest_is_where_the_history_begins() -> None:
+    history = History(2, 10)
+    assert history.oldest == (0, 1)
+    for seq in (1, 2, 3):
+        history.append(StoredChunk(1, seq, 0.0, b"abc"))
+    assert history.oldest == (1, 2)
+    history.append(StoredChunk(1, 4, 0.0, b"over the budget"))
+    assert (list(history), history.oldest) == ([], (1, 5))
+
+
+def test_a_restored_history_goes_on_where_it_ended() -> None:
+    stored = [StoredChunk(3, seq, 0.0, b"x") for seq in (17, 18, 19)]
+    history = History.restore(2, 1000, stored, newest=(3, 20))
+    assert list(history) == stored[1:]
     assert not history.append(StoredChunk(3, 20, 0.0, b"again"))
     assert history.append(StoredChunk(3, 21, 0.0, b"next"))

@@ -1,0 +1,25 @@
+"""Where histories and node records outlive the hub: `memory:`, `sqlite:///path.db`, `redis://host:port/db`."""
+
+from heartbench.hub.store.protocol import (
+    Durability,
+    FencedError,
+    NodeWrite,
+    Store,
+    StoredNode,
+    StoreLostError,
+    StoreUnavailableError,
+)
+from heartbench.hub.store.record import NodeRecord
+from heartbench.hub.store.url import open_store
+
+__all__ = [
+    "Durability",
+    "FencedError",
+    "NodeRecord",
+    "NodeWrite",
+    "Store",
+    "StoreLostError",
+    "StoreUnavailableError",
+    "StoredNode",
+    "open_store",
+]

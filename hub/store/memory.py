@@ -1,0 +1,22 @@
+"""`memory:` keeps nothing: the hub's own memory is the only copy, and everything is gone with the process."""
+
+from collections.abc import Iterator, Sequence
+
+from heartbench.hub.store.protocol import NodeWrite, StoredNode
+
+
+class MemoryStore:
+    """A store that forgets. Its epoch is the wall clock's second, which grows from start to start."""
+
+    def __init__(self, unix_s: float) -> None:
+        self.epoch = int(unix_s)
+
+    def load(self) -> Iterator[StoredNode]:
+        """Nothing, always."""
+        return iter(())
+
+    def write(self, batch: Sequence[NodeWrite]) -> None:
+        """Done: there is nothing to do."""
+
+    def close(self) -> None:
+        """Nothing is open."""

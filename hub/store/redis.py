@@ -1,0 +1,152 @@
+"""Histories in Redis, or in what speaks its protocol: a list and a hash for each node, one script for every write.
+
+Plain push-and-trim appends twice when the hub dies between the write and the acknowledgement, and lets a hub that was
+stopped go on beside the one that took its place. So `write.lua` runs in the server: it compares the stored position
+and the epoch, appends, trims, and renews the time to live in one step. Nothing here retries: `writer.py` does.
+
+Keys: `heartbench:epoch`, `heartbench:nodes` (set of ids), `heartbench:node:ID` (hash), `heartbench:chunks:ID` (list of
+`boot_id seq sent_unix_s`, a line end, and the data). `committed` means that Redis replied: whether that survives *its*
+end is a matter of its `appendfsync`. Redis Cluster is not supported: the script's keys are on different slots.
+"""
+
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from itertools import islice
+from urllib.parse import urlsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+from redis.retry import Retry
+
+from heartbench.hub.errors import HubError
+from heartbench.hub.history import StoredChunk
+from heartbench.hub.store.protocol import FencedError, NodeWrite, StoredNode, StoreLostError, StoreUnavailableError
+from heartbench.hub.store.record import NodeRecord
+
+SCRIPT = files("heartbench.hub.store").joinpath("write.lua").read_text("utf-8")
+EPOCH = "heartbench:epoch"
+NODES = "heartbench:nodes"
+NODE = "heartbench:node:"
+CHUNKS = "heartbench:chunks:"
+NODES_PER_READ = 200
+
+
+class RedisStore:
+    """A Redis database that one hub at a time writes; a second one that opens it takes it over."""
+
+    def __init__(self, url: str, ttl_s: float = 0.0, timeout_s: float = 5.0) -> None:
+        """Connect and begin an epoch.
+
+        Raises:
+            HubError: The URL is malformed, or no server answers there within `timeout_s`.
+        """
+        self._address = _checked(url)
+        self._ttl_ms = round(ttl_s * 1000)
+        try:
+            self._redis = redis.Redis.from_url(
+                url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), 0)
+            )
+            self._sha = str(self._redis.script_load(SCRIPT))
+            self.epoch = int(self._redis.incr(EPOCH))
+        except (RedisError, TypeError, ValueError) as error:
+            raise HubError(f"HUB_STORE_URL: no Redis to use at {self._address}: {error}") from error
+
+    def load(self) -> Iterator[StoredNode]:
+        """Every node that is known and not yet past its time to live, in no order."""
+        ids = iter(sorted(_text(node_id) for node_id in self._redis.smembers(NODES)))
+        while part := list(islice(ids, NODES_PER_READ)):
+            with self._redis.pipeline(transaction=False) as pipe:
+                for node_id in part:
+                    pipe.hgetall(NODE + node_id)
+                    pipe.lrange(CHUNKS + node_id, 0, -1)
+                replies = pipe.execute()
+            for node_id, node, chunks in zip(part, replies[::2], replies[1::2], strict=True):
+                if node:
+                    yield _stored_node(node_id, node, chunks)
+                else:
+                    self._redis.srem(NODES, node_id)
+
+    def write(self, batch: Sequence[NodeWrite]) -> None:
+        """Send the batch in one go; it is durable when every reply is there.
+
+        Raises:
+            StoreUnavailableError: No connection, no memory, read-only, …
+            StoreLostError: The server holds less than it had confirmed.
+            FencedError: Another hub has opened the database since.
+        """
+        try:
+            replies = self._run(batch)
+            if any(isinstance(reply, NoScriptError) for reply in replies):
+                self._redis.script_load(SCRIPT)
+                replies = self._run(batch)
+        except RedisError as error:
+            raise StoreUnavailableError(f"{self._address}: {error}") from error
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise self._meaning(reply)
+
+    def _run(self, batch: Sequence[NodeWrite]) -> list[object]:
+        with self._redis.pipeline(transaction=False) as pipe:
+            for write in batch:
+                keys = [EPOCH, NODES, NODE + write.node_id, CHUNKS + write.node_id]
+                pipe.evalsha(self._sha, len(keys), *keys, *self._arguments(write))
+            return list(pipe.execute(raise_on_error=False))
+
+    def _arguments(self, write: NodeWrite) -> list[str | int | bytes]:
+        arguments: list[str | int | bytes] = [self.epoch, write.node_id, self._ttl_ms, int(write.anew)]
+        arguments += [*write.after, *write.newest, *write.oldest]
+        arguments.append(write.record.to_json() if write.record else "")
+        for chunk in write.chunks:
+            arguments += [chunk.boot_id, chunk.seq, _item(chunk)]
+        return arguments
+
+    def _meaning(self, error: Exception) -> Exception:
+        kind, _, detail = str(error).partition(" ")
+        if kind == "FENCED":
+            return FencedError(
+                f"{self._address}: a hub with epoch {detail} has taken the store; this one had {self.epoch}"
+            )
+        if kind == "LOST":
+            return StoreLostError(f"{self._address} has lost what it had confirmed: {detail}")
+        return StoreUnavailableError(f"{self._address}: {error}")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
+
+
+def _checked(url: str) -> str:
+    """The URL as it may be shown: without user and password."""
+    try:
+        parts = urlsplit(url)
+        well_formed = parts.hostname and parts.port != 0 and parts.path.strip("/").isdecimal() | (parts.path in "/")
+    except ValueError:
+        well_formed = False
+    if not well_formed:
+        raise HubError("HUB_STORE_URL: a redis URL is redis://[user:password@]host[:port][/number of the database]")
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _item(chunk: StoredChunk) -> bytes:
+    return f"{chunk.boot_id} {chunk.seq} {chunk.sent_unix_s!r}\n".encode() + chunk.data
+
+
+def _chunk(item: bytes) -> StoredChunk:
+    head, _, data = item.partition(b"\n")
+    boot_id, seq, sent_unix_s = head.split(b" ")
+    return StoredChunk(int(boot_id), int(seq), float(sent_unix_s), data)
+
+
+def _stored_node(node_id: str, node: dict[bytes, bytes], items: Sequence[bytes]) -> StoredNode:
+    record = node.get(b"record")
+    return StoredNode(
+        node_id,
+        None if record is None else NodeRecord.from_json(record),
+        [_chunk(item) for item in items],
+        (int(node.get(b"boot_id", 0)), int(node.get(b"seq", 0))),
+    )
