@@ -523,16 +523,23 @@ class ListNodesResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NODES_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    LAST_SEQ_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    last_seq: _builtins.int
+    """The list is as it was after this event: WatchEvents from here on misses nothing."""
     @_builtins.property
     def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeInfo]: ...
     def __init__(
         self,
         *,
         nodes: _abc.Iterable[Global___NodeInfo] | None = ...,
+        epoch: _builtins.int = ...,
+        last_seq: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["nodes", b"nodes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "last_seq", b"last_seq", "nodes", b"nodes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -628,7 +635,7 @@ class Event(_message.Message):
     CHANGED_FIELD_NUMBER: _builtins.int
     LOST_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
-    """Counts the hub's events from 1, without gaps."""
+    """Counts the hub's events from 1, without gaps; of EventsLost: the last one that was lost."""
     epoch: _builtins.int
     at_unix_s: _builtins.float
     @_builtins.property

@@ -1,0 +1,69 @@
+"""`heartbench hub` as a process."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HUB = [sys.executable, "-c", "from heartbench.benchmarks.cli.app import main; main()", "hub"]
+
+
+def environment(**settings: str) -> dict[str, str]:
+    others = {key: value for key, value in os.environ.items() if not key.startswith("HUB_")}
+    return {**others, "HUB_LISTEN": "127.0.0.1:0", **settings}
+
+
+def loaded_libraries(pid: int) -> str:
+    return Path(f"/proc/{pid}/maps").read_text()
+
+
+def resident_mib(pid: int) -> float:
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_prints_its_address_when_ready_is_light_and_ends_on_a_signal(number: signal.Signals) -> None:
+    with subprocess.Popen([*HUB, "--json"], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as hub:
+        assert hub.stdout is not None
+        ready = json.loads(hub.stdout.readline())
+        assert (ready["schema"], ready["pid"]) == ("heartbench.hub/1", hub.pid)
+        assert ready["address"].startswith("127.0.0.1:")
+        assert not [name for name in ("numba", "numpy", "pandas", "matplotlib") if name in loaded_libraries(hub.pid)]
+        assert resident_mib(hub.pid) < 90
+        hub.send_signal(number)
+        output, errors = hub.communicate(timeout=5)
+    assert (hub.returncode, output) == (0, b"")
+    assert b'event="hub has stopped"' in errors
+
+
+def test_a_file_gives_settings_and_the_environment_goes_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "hub.env"
+    path.write_text("HUB_LISTEN=0.0.0.0:1\nHUB_STALE_AFTER_S=12\n")
+    with subprocess.Popen(
+        [*HUB, "--env", str(path)], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as hub:
+        assert hub.stdout is not None
+        assert hub.stdout.readline().startswith("127.0.0.1:")
+        hub.terminate()
+        _, errors = hub.communicate(timeout=5)
+    assert "stale_after_s=12.0" in errors
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"HUB_STALE_AFTER_S": "10 parsecs"}, "HUB_STALE_AFTER_S='10 parsecs': allowed is a valid number"),
+        ({"HUB_LISTEN": "0.0.0.0:0"}, "HUB_LISTEN='0.0.0.0:0' is no loopback address"),
+        ({"HUB_LISTEN": "127.0.0.1:1", "HUB_OBSERVE_FILE": "/"}, "HUB_OBSERVE_FILE='/' cannot be written"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(settings: dict[str, str], complaint: str) -> None:
+    done = subprocess.run(HUB, env=environment(**settings), capture_output=True, text=True, check=False, timeout=20)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert complaint in done.stderr

@@ -1,0 +1,126 @@
+"""What the hub may be told, and what it says of the rest."""
+
+from pathlib import Path
+
+import pytest
+
+from heartbench.hub.config import HubSettings
+from heartbench.hub.errors import HubError
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_this_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for key in [key for key in os.environ if key.upper().startswith("HUB_")]:
+        monkeypatch.delenv(key)
+
+
+def a_file(directory: Path, text: str) -> Path:
+    path = directory / "hub.env"
+    path.write_text(text)
+    return path
+
+
+def test_the_defaults_fit_each_other() -> None:
+    settings = HubSettings.load()
+    assert (settings.stale_after_s, settings.flap_window_s, settings.history_chunks) == (30, 60, 150)
+    assert settings.flap_threshold <= settings.reachable_flaps
+
+
+@pytest.mark.parametrize("stale_after_s", [*range(10, 121, 5), 10.5, 29.999, 30.001, 119.9])
+def test_each_threshold_that_tune_writes_is_a_file_that_loads(tmp_path: Path, stale_after_s: float) -> None:
+    written = HubSettings.for_stale_after(stale_after_s)
+    read = HubSettings.from_env_file(a_file(tmp_path, written.to_env()))
+    assert read == written
+    assert read.stale_after_s == stale_after_s
+
+
+def test_a_threshold_can_be_moved_from_any_base() -> None:
+    base = HubSettings.of(stale_after_s=3, flap_window_s=60, flap_threshold=20, flap_exit=10)
+    moved = HubSettings.for_stale_after(90, base)
+    assert moved.reachable_flaps >= moved.flap_threshold == 20
+
+
+def test_an_env_file_keeps_the_meaning_beside_the_value() -> None:
+    text = HubSettings.for_stale_after(45).to_env()
+    assert "\nHUB_STALE_AFTER_S=45\n" in text
+    assert "# s of silence after which a node is stale." in text
+    assert "\n# HUB_LISTEN=127.0.0.1:50551\n" in f"\n{text}"
+
+
+def test_the_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB_STALE_AFTER_S", "20")
+    path = a_file(tmp_path, "HUB_STALE_AFTER_S=25\nHUB_HISTORY_CHUNKS=7\nOTHER=1\n")
+    settings = HubSettings.from_env_file(path)
+    assert (settings.stale_after_s, settings.history_chunks) == (20, 7)
+
+
+def test_computing_with_settings_does_not_read_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB_STALE_AFTER_S", "20")
+    assert HubSettings.of().stale_after_s == 30
+    assert HubSettings.for_stale_after(40).changed(flap_exit=2).stale_after_s == 40
+
+
+def test_a_name_that_the_environment_uses_otherwise_is_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB_PORT", "tcp://10.0.0.1:80")
+    assert HubSettings.load().listen == "127.0.0.1:50551"
+
+
+@pytest.mark.parametrize(
+    ("line", "parts"),
+    [
+        ("HUB_STALE_AFTER=30", ["HUB_STALE_AFTER='30'", "no such setting", "HUB_STALE_AFTER_S"]),
+        ("HUB_STALE_AFTER_S=soon", ["HUB_STALE_AFTER_S='soon'", "allowed is a valid number"]),
+        ("HUB_STALE_AFTER_S=-1", ["HUB_STALE_AFTER_S='-1'", "allowed is greater than or equal to 0.1"]),
+        ("HUB_STALE_AFTER_S=nan", ["HUB_STALE_AFTER_S='nan'", "allowed is a finite number"]),
+        ("HUB_STALE_AFTER_S", ["HUB_STALE_AFTER_S", "a value is missing"]),
+        ("HUB_FLAP_THRESHOLD=5", ["HUB_FLAP_THRESHOLD=5 cannot be reached", "at most 4 flaps", "allowed is 2 to 4"]),
+        ("HUB_STALE_AFTER_S=90", ["HUB_FLAP_THRESHOLD=3 cannot be reached", "HUB_STALE_AFTER_S=90", "longer window"]),
+        ("HUB_FLAP_EXIT=3", ["HUB_FLAP_EXIT=3 must be less than HUB_FLAP_THRESHOLD=3", "allowed is 1 to 2"]),
+        ("HUB_LISTEN=0.0.0.0:1", ["HUB_LISTEN='0.0.0.0:1' is no loopback", "HUB_INSECURE=1"]),
+        ("HUB_LISTEN=localhost", ["HUB_LISTEN='localhost'", "allowed is HOST:PORT"]),
+        ("HUB_LISTEN=localhost:99999", ["HUB_LISTEN='localhost:99999'", "0 to 65535"]),
+        ("HUB_LOG_LEVEL=loud", ["HUB_LOG_LEVEL='loud'", "'debug', 'info', 'warning' or 'error'"]),
+        ("HUB_HISTORY_CHUNKS=1.5", ["HUB_HISTORY_CHUNKS='1.5'", "allowed is a valid integer"]),
+        ("HUB_INSECURE=perhaps", ["HUB_INSECURE='perhaps'", "allowed is a valid boolean"]),
+    ],
+)
+def test_a_mistake_is_one_line_with_file_key_value_and_what_is_allowed(
+    tmp_path: Path, line: str, parts: list[str]
+) -> None:
+    path = a_file(tmp_path, line + "\n")
+    with pytest.raises(HubError) as caught:
+        HubSettings.from_env_file(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in [str(path), *parts]:
+        assert part in message
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "localhost:1", "[::1]:1", "127.8.8.8:1"])
+def test_loopback_needs_no_permission(listen: str) -> None:
+    assert HubSettings.of(listen=listen).listen == listen
+
+
+def test_another_address_is_allowed_when_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB_LISTEN", "0.0.0.0:50551")
+    monkeypatch.setenv("HUB_INSECURE", "1")
+    assert HubSettings.load().address == ("0.0.0.0", 50551)
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00\x01", b"HUB_LISTEN=\x00"])
+def test_what_is_no_env_file_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "hub.env"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(HubError, match="cannot be read as an env file"):
+        HubSettings.from_env_file(path)
+    with pytest.raises(HubError, match="cannot be read as an env file"):
+        HubSettings.from_env_file(tmp_path)
+
+
+def test_a_mistake_in_the_environment_names_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB_FLAP_EXIT", "many")
+    with pytest.raises(HubError, match=r"^HUB_FLAP_EXIT='many': allowed is a valid integer"):
+        HubSettings.from_env_file(a_file(tmp_path, "HUB_FLAP_EXIT=1\n"))

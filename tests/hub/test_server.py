@@ -1,0 +1,202 @@
+"""The hub under real gRPC on loopback."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import pytest
+
+from heartbench.hub.config import HubSettings
+from heartbench.hub.errors import HubError
+from heartbench.hub.server import HubServer, serve
+from heartbench.mesh.v1 import mesh_pb2 as pb
+from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub, NodeMeshStub
+
+OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
+
+
+def hello(node_id: str, boot_id: int = 1, connection: int = 0) -> pb.NodeMessage:
+    return pb.NodeMessage(hello=pb.Hello(node_id=node_id, boot_id=boot_id, connection=connection))
+
+
+def beat(seq: int, ack: bool = True) -> pb.NodeMessage:
+    return pb.NodeMessage(heartbeat=pb.Heartbeat(seq=seq, ack=ack))
+
+
+def run(scene: Callable[[HubServer], Awaitable[None]], **settings: object) -> None:
+    async def served() -> None:
+        async with HubServer(HubSettings.of(listen="127.0.0.1:0", **settings)) as server:
+            await scene(server)
+
+    asyncio.run(asyncio.wait_for(served(), 20))
+
+
+def tcp_connections(port: int) -> int:
+    """Established connections whose local port is `port`, of the kernel's table."""
+    tables = [Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
+    rows = [line.split() for table in tables for line in table]
+    return sum(1 for row in rows if int(row[1].split(":")[-1], 16) == port and row[3] == "01")
+
+
+def test_a_node_speaks_and_an_operator_sees_it() -> None:
+    async def scene(server: HubServer) -> None:
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            node, admin = NodeMeshStub(channel), HubAdminStub(channel)
+            events = admin.WatchEvents(pb.WatchEventsRequest())
+            await events.initial_metadata()
+            stream = node.Connect()
+            await stream.write(hello("n"))
+            welcome = await stream.read()
+            assert welcome.welcome.epoch == server.hub.epoch
+            await stream.write(beat(1))
+            assert (await stream.read()).heartbeat_ack.seq == 1
+            upload = node.Upload(metadata=(("node-id", "n"),))
+            await upload.write(pb.Chunk(boot_id=1, seq=1, data=b"text"))
+            assert (await upload.read()).seq == 1
+            info = await admin.GetNode(pb.GetNodeRequest(node_id="n"))
+            assert (info.status, info.connected, info.heartbeats) == (pb.STATUS_ONLINE, True, 1)
+            history = await admin.GetHistory(pb.GetHistoryRequest(node_id="n"))
+            assert [chunk.data for chunk in history.chunks] == [b"text"]
+            await stream.write(pb.NodeMessage(goodbye=pb.Goodbye()))
+            assert await stream.read() is grpc.aio.EOF
+            told = [await events.read() for _ in range(2)]
+            assert [event.changed.reason for event in told] == [pb.REASON_REGISTERED, pb.REASON_GOODBYE]
+            assert [event.seq for event in told] == [1, 2]
+            listed = await admin.ListNodes(pb.ListNodesRequest(status=pb.STATUS_OFFLINE))
+            assert ([node.node_id for node in listed.nodes], listed.last_seq) == (["n"], 2)
+
+    run(scene)
+
+
+def test_silence_makes_stale_in_time() -> None:
+    async def scene(server: HubServer) -> None:
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            events = HubAdminStub(channel).WatchEvents(pb.WatchEventsRequest(node_id="n"))
+            await events.initial_metadata()
+            stream = NodeMeshStub(channel).Connect()
+            await stream.write(hello("n"))
+            registered, stale = await events.read(), await events.read()
+            assert stale.changed.reason == pb.REASON_SILENCE
+            assert stale.at_unix_s - registered.at_unix_s == pytest.approx(0.2, abs=0.01)
+
+    run(scene, stale_after_s=0.2)
+
+
+def test_each_node_has_one_tcp_connection() -> None:
+    async def scene(server: HubServer) -> None:
+        port = int(server.address.rpartition(":")[2])
+        channels = [grpc.aio.insecure_channel(server.address, options=OWN_CONNECTION) for _ in range(10)]
+        for number, channel in enumerate(channels):
+            node = NodeMeshStub(channel)
+            stream, upload = node.Connect(), node.Upload(metadata=(("node-id", f"n{number}"),))
+            await stream.write(hello(f"n{number}"))
+            await stream.read()
+            await upload.write(pb.Chunk(boot_id=1, seq=1))
+            await upload.read()
+        assert tcp_connections(port) == 10
+        for channel in channels:
+            await channel.close()
+
+    run(scene)
+
+
+def test_a_busy_port_is_refused() -> None:
+    async def scene(server: HubServer) -> None:
+        with pytest.raises(HubError, match=f"HUB_LISTEN='{server.address}' cannot be bound"):
+            async with HubServer(HubSettings.of(listen=server.address)):
+                pass
+
+    run(scene)
+
+
+def test_a_port_that_another_program_holds_is_refused() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        settings = HubSettings.of(listen=f"127.0.0.1:{other.getsockname()[1]}")
+        with pytest.raises(HubError, match="cannot be bound"):
+            asyncio.run(serve(settings, ready=print))
+
+
+@pytest.mark.parametrize(
+    ("first", "code"),
+    [
+        (beat(1), grpc.StatusCode.INVALID_ARGUMENT),
+        (hello("n", boot_id=0), grpc.StatusCode.FAILED_PRECONDITION),
+    ],
+)
+def test_a_stream_that_begins_wrongly_is_told_why(first: pb.NodeMessage, code: grpc.StatusCode) -> None:
+    async def scene(server: HubServer) -> None:
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            known, stream = NodeMeshStub(channel).Connect(), NodeMeshStub(channel).Connect()
+            await known.write(hello("n"))
+            await known.read()
+            await stream.write(first)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await stream.read()
+            assert caught.value.code() is code
+
+    run(scene)
+
+
+def test_what_the_hub_never_saw_is_not_found() -> None:
+    async def scene(server: HubServer) -> None:
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            admin = HubAdminStub(channel)
+            for call in (
+                admin.GetNode(pb.GetNodeRequest(node_id="x")),
+                admin.GetHistory(pb.GetHistoryRequest(node_id="x")),
+            ):
+                with pytest.raises(grpc.aio.AioRpcError, match="never saw a node 'x'"):
+                    await call
+
+    run(scene)
+
+
+def test_a_connection_that_breaks_leaves_the_node_online_and_not_connected() -> None:
+    async def scene(server: HubServer) -> None:
+        channel = grpc.aio.insecure_channel(server.address, options=OWN_CONNECTION)
+        stream = NodeMeshStub(channel).Connect()
+        await stream.write(hello("n"))
+        await stream.read()
+        ended = asyncio.Event()
+        with server.hub.bus.subscribe("n", ended.set):
+            await channel.close()
+            await ended.wait()
+        node = server.hub.registry.nodes["n"]
+        assert (node.status, node.connected) == ("online", False)
+
+    run(scene)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_drains_the_nodes_and_ends_the_hub_without_a_word_on_them(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    observed = tmp_path / "observer.jsonl"
+    settings = HubSettings.of(listen="127.0.0.1:0", observe_file=observed)
+
+    async def scene() -> float:
+        ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        serving = asyncio.create_task(serve(settings, ready.set_result))
+        async with grpc.aio.insecure_channel(await ready) as channel:
+            node = NodeMeshStub(channel)
+            stream, upload = node.Connect(), node.Upload(metadata=(("node-id", "n"),))
+            await stream.write(hello("n"))
+            await stream.read()
+            await upload.write(pb.Chunk(boot_id=1, seq=1))
+            began = asyncio.get_running_loop().time()
+            os.kill(os.getpid(), number)
+            assert (await stream.read()).drain.reconnect_after_s > 0
+            assert await stream.read() is grpc.aio.EOF
+            await serving
+            return asyncio.get_running_loop().time() - began
+
+    assert asyncio.run(asyncio.wait_for(scene(), 20)) < 1.0
+    kinds = [line.split(",")[0] for line in observed.read_text().splitlines()]
+    assert kinds == ['["header"', '["receipt"', '["change"', '["receipt"', '["end"']
