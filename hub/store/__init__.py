@@ -11,6 +11,7 @@ from heartbench.hub.store.protocol import (
 )
 from heartbench.hub.store.record import NodeRecord
 from heartbench.hub.store.url import open_store
+from heartbench.hub.store.writer import StoreHealth, StoreState, Writer, WriterStats
 
 __all__ = [
     "Durability",
@@ -18,8 +19,12 @@ __all__ = [
     "NodeRecord",
     "NodeWrite",
     "Store",
+    "StoreHealth",
     "StoreLostError",
+    "StoreState",
     "StoreUnavailableError",
     "StoredNode",
+    "Writer",
+    "WriterStats",
     "open_store",
 ]

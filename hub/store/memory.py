@@ -6,10 +6,10 @@ from heartbench.hub.store.protocol import NodeWrite, StoredNode
 
 
 class MemoryStore:
-    """A store that forgets. Its epoch is the wall clock's second, which grows from start to start."""
+    """A store that forgets. Its epoch is the wall clock in ms, which grows from start to start."""
 
     def __init__(self, unix_s: float) -> None:
-        self.epoch = int(unix_s)
+        self.epoch = round(unix_s * 1000)
 
     def load(self) -> Iterator[StoredNode]:
         """Nothing, always."""

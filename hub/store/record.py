@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Self
 
+from heartbench.hub.liveness import Reason, Status
+
 
 @dataclass(frozen=True, slots=True)
 class NodeRecord:
@@ -11,8 +13,8 @@ class NodeRecord:
 
     Attributes:
         node_id: The name that the node gives in its Hello.
-        status: `online`, `stale` or `offline`.
-        reason: Why the status is what it is, e.g. `silence`.
+        status: As last said.
+        reason: Of the last change of status.
         changed_unix_s: When the status last changed, s since the Unix epoch.
         heard_unix_s: The last sign of life that was known when this was stored, s since the Unix epoch.
         boot_id: Of the newest session.
@@ -25,8 +27,8 @@ class NodeRecord:
     """
 
     node_id: str
-    status: str
-    reason: str = ""
+    status: Status
+    reason: Reason
     changed_unix_s: float = 0.0
     heard_unix_s: float = 0.0
     boot_id: int = 0
@@ -46,5 +48,6 @@ class NodeRecord:
         """Read what `to_json` wrote; fields that this version does not know are passed over."""
         known = {item.name for item in fields(cls)}
         values = {key: value for key, value in json.loads(text).items() if key in known}
+        values["status"], values["reason"] = Status(values["status"]), Reason(values["reason"])
         values["flaps_unix_s"] = tuple(values.get("flaps_unix_s", ()))
         return cls(**values)

@@ -9,6 +9,7 @@ Keys: `heartbench:epoch`, `heartbench:nodes` (set of ids), `heartbench:node:ID` 
 end is a matter of its `appendfsync`. Redis Cluster is not supported: the script's keys are on different slots.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from itertools import islice
@@ -120,7 +121,7 @@ def _checked(url: str) -> str:
     """The URL as it may be shown: without user and password."""
     try:
         parts = urlsplit(url)
-        well_formed = parts.hostname and parts.port != 0 and parts.path.strip("/").isdecimal() | (parts.path in "/")
+        well_formed = parts.hostname and parts.port != 0 and re.fullmatch(r"/?|/\d+", parts.path)
     except ValueError:
         well_formed = False
     if not well_formed:
