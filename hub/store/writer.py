@@ -16,7 +16,7 @@ from time import perf_counter
 from heartbench.hub.errors import HubError
 from heartbench.hub.history import History, StoredChunk
 from heartbench.hub.recent import Recent
-from heartbench.hub.store.budget import Budget
+from heartbench.hub.budget import Budget
 from heartbench.hub.store.protocol import (
     Durability,
     FencedError,

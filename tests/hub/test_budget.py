@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heartbench.hub.budget import Budget
 from heartbench.hub.errors import HubError
-from heartbench.hub.store.budget import Budget
 
 
 async def settle() -> None:

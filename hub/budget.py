@@ -24,11 +24,15 @@ class Budget:
         """How many stand in line."""
         return len(self._line)
 
+    def would_wait(self, size_bytes: int) -> bool:
+        """Whether `acquire` would not return at once."""
+        return bool(self._line) or not self._fits(size_bytes)
+
     async def acquire(self, size_bytes: int) -> None:
         """Take room for one item; waits for it, and does not yield where there is some."""
         if self._closed is not None:
             raise self._closed.with_traceback(None)
-        if not self._line and self._fits(size_bytes):
+        if not self.would_wait(size_bytes):
             self._take(size_bytes)
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
