@@ -1,0 +1,204 @@
+"""Files that nodes send: verified piece by piece and as a whole, and never outside the hub's folder.
+
+    ROOT/files/NODE/PATH     complete files; they appear at once (rename), and replace an older one of the same path
+    ROOT/incoming/NODE/…     what is still on its way, under a name made from PATH
+
+A file is sent in parts, in order. A part at the offset that is held extends the file; one before it was sent again and
+is written again; one after it is answered with what is held, so that the node goes on from there; offset 0 begins anew.
+
+Every step down from ROOT opens one name inside the folder above it and follows no link (`dir_fd`, `O_NOFOLLOW`): a
+link that appears between a check and its use leads nowhere either. Everything here blocks: it runs in the executor.
+"""
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import BufferedRandom
+from pathlib import Path
+from threading import Lock
+from urllib.parse import quote
+from zlib import crc32
+
+from heartbench.hub.errors import HubError
+
+LONGEST_PATH = 1024
+"""Bytes of a path in UTF-8."""
+
+OF_THE_PATH = {
+    errno.ENOTDIR,
+    errno.ELOOP,
+    errno.EISDIR,
+    errno.ENOTEMPTY,
+    errno.ENAMETOOLONG,
+    errno.EEXIST,
+    errno.EINVAL,
+}
+"""Errors that say something about what the node asked for; all others are about the hub's disk."""
+
+
+class FileRefusedError(HubError):
+    """What the node sends cannot be taken; the same again would be refused again."""
+
+
+class FilesUnavailableError(HubError):
+    """The hub cannot write its files now: its disk is full, read-only or broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """A piece of a file.
+
+    Attributes:
+        path: Relative, with `/`; names it among the files of its node.
+        offset: Where in the file the data begins, bytes.
+        data: The bytes.
+        crc32: Of the data, as zlib computes it.
+        last: Whether the file ends with this part.
+        sha256: Of the whole file, with its last part.
+    """
+
+    path: str
+    offset: int
+    data: bytes
+    crc32: int
+    last: bool = False
+    sha256: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class FileProgress:
+    """How far a file has come: `held_bytes` from its beginning; `complete` when it is verified and in its place."""
+
+    path: str
+    held_bytes: int
+    complete: bool = False
+
+
+class FileReceiver:
+    """Takes in files under one folder."""
+
+    def __init__(self, root: Path, max_file_bytes: int) -> None:
+        """`max_file_bytes` is for one file. The folder is made if it is not there; HubError if it cannot be."""
+        self._root = root
+        self._max_file_bytes = max_file_bytes
+        self._busy: set[tuple[str, str]] = set()
+        self._lock = Lock()
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise HubError(f"HUB_FILES_DIR={str(root)!r}: cannot be used as a folder: {error.strerror}") from None
+
+    def receive(self, node_id: str, part: FilePart) -> FileProgress:
+        """Write one part; with the last one, verify the file and put it in its place.
+
+        Raises:
+            FileRefusedError: The path, a checksum or the size is not right.
+            FilesUnavailableError: The disk does not take it now.
+        """
+        names = names_of(part.path)
+        if crc32(part.data) != part.crc32:
+            raise FileRefusedError(f"{part.path!r}: the part at {part.offset} arrived damaged (crc32 differs)")
+        if part.offset + len(part.data) > self._max_file_bytes:
+            raise FileRefusedError(f"{part.path!r}: too long; allowed are {self._max_file_bytes} bytes")
+        try:
+            with self._alone(node_id, part.path), self._folder("incoming", folder_name(node_id)) as incoming:
+                return self._receive(incoming, node_id, names, part)
+        except OSError as error:
+            kind = FileRefusedError if error.errno in OF_THE_PATH else FilesUnavailableError
+            raise kind(f"{part.path!r}: {error.strerror}") from error
+
+    def _receive(self, incoming: int, node_id: str, names: Sequence[str], part: FilePart) -> FileProgress:
+        key = hashlib.sha256(part.path.encode()).hexdigest()
+        end = part.offset + len(part.data)
+        with opened(key, incoming) as file:
+            held_bytes = file.seek(0, os.SEEK_END) if part.offset else 0
+            if part.offset > held_bytes:
+                return self._out_of_order(node_id, names, part, held_bytes)
+            file.seek(part.offset)
+            file.write(part.data)
+            if not part.last:
+                if part.offset == 0:
+                    file.truncate()
+                return FileProgress(part.path, max(held_bytes, end))
+            file.truncate()
+            if not matches(file, part):
+                os.unlink(key, dir_fd=incoming)
+                raise FileRefusedError(f"{part.path!r}: sha256 of the whole file differs; send it anew from offset 0")
+            os.fsync(file.fileno())
+        with self._folder("files", folder_name(node_id), *names[:-1]) as folder:
+            os.rename(key, names[-1], src_dir_fd=incoming, dst_dir_fd=folder)
+            os.fsync(folder)
+        return FileProgress(part.path, end, complete=True)
+
+    def _out_of_order(self, node_id: str, names: Sequence[str], part: FilePart, held_bytes: int) -> FileProgress:
+        """A part after the end of what is held: the last one of a complete file that was sent again, or a gap."""
+        if part.last and held_bytes == 0:
+            with (
+                suppress(FileNotFoundError),
+                self._folder("files", folder_name(node_id), *names[:-1]) as folder,
+                opened(names[-1], folder, os.O_RDWR) as file,
+            ):
+                if matches(file, part):
+                    return FileProgress(part.path, part.offset + len(part.data), complete=True)
+        return FileProgress(part.path, held_bytes)
+
+    @contextmanager
+    def _alone(self, node_id: str, path: str) -> Iterator[None]:
+        """One writer a file: a stream that was replaced may still have a part in the executor."""
+        file = (node_id, path)
+        with self._lock:
+            if file in self._busy:
+                raise FileRefusedError(f"{path!r}: is being written by another stream")
+            self._busy.add(file)
+        try:
+            yield
+        finally:
+            self._busy.discard(file)
+
+    @contextmanager
+    def _folder(self, *names: str) -> Iterator[int]:
+        """A folder below the root, made where it is missing; its descriptor."""
+        folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for name in names:
+                with suppress(FileExistsError):
+                    os.mkdir(name, 0o750, dir_fd=folder)
+                below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+                os.close(folder)
+                folder = below
+            yield folder
+        finally:
+            os.close(folder)
+
+
+def names_of(path: str) -> Sequence[str]:
+    """The names that a path is made of; FileRefusedError if it could lead out of its folder, or nowhere."""
+    names = path.split("/")
+    if any(name in ("", ".", "..") or "\0" in name for name in names) or len(path.encode()) > LONGEST_PATH:
+        raise FileRefusedError(
+            f"{path!r}: no path of a file; allowed is a relative one without `.` and `..`, up to {LONGEST_PATH} bytes"
+        )
+    return names
+
+
+def folder_name(node_id: str) -> str:
+    """A node's name as the name of one folder: no `/`, and neither `.` nor `..`."""
+    name = quote(node_id, safe=" ")
+    return name if name.strip(".") else name.replace(".", "%2E")
+
+
+def matches(file: BufferedRandom, part: FilePart) -> bool:
+    """Whether the file is what the last part says that it is."""
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").digest() == part.sha256
+
+
+@contextmanager
+def opened(name: str, folder: int, flags: int = os.O_RDWR | os.O_CREAT) -> Iterator[BufferedRandom]:
+    """A file in a folder; a link is not followed."""
+    descriptor = os.open(name, flags | os.O_NOFOLLOW, 0o640, dir_fd=folder)
+    with os.fdopen(descriptor, "r+b") as file:
+        yield file
