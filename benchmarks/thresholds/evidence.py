@@ -1,0 +1,128 @@
+"""Where the gaps come from that a threshold is judged by: a run, a bare trace, a run simulated under another tail."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from heartbench.benchmarks.errors import BenchmarkError
+from heartbench.benchmarks.thresholds.gaps import NO_LOSSES, Gaps, find_gaps, join_gaps, power_losses
+from heartbench.hub.config import JUDGEMENT, HubSettings
+from heartbench.simulator.profile import Tail
+from heartbench.simulator.run_directory import RunDirectory
+from heartbench.simulator.scenario import Scenario, scenario_of
+from heartbench.simulator.trace import read_blocks, read_truth
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a trace shows, and what is known of how it came about.
+
+    Attributes:
+        source: the run directory or trace.
+        gaps: of all nodes that were heard of.
+        duration_s: of the run, s.
+        hub: how the hub judged, or would by default.
+        scenario: what was run; None of a bare trace.
+        record: `run.json`; empty of a bare trace.
+    """
+
+    source: Path
+    gaps: Gaps
+    duration_s: float
+    hub: HubSettings
+    scenario: Scenario | None
+    record: dict[str, Any]
+
+    @property
+    def seed(self) -> int:
+        """Of the run, and so of everything that is resampled from it."""
+        return int(self.record.get("seed", 1))
+
+    @property
+    def usual_gap_s(self) -> float:
+        """Median of the gaps that a sign of life ended, s."""
+        return float(np.median(self.gaps.length_s[self.gaps.heard & ~self.gaps.away]))
+
+    @property
+    def own_tail(self) -> str:
+        """What the trace was made with, or what it is."""
+        tails = outage_tails(self.scenario) if self.scenario else []
+        return str(tails[0]) if len(tails) == 1 else "mixed tails" if tails else "as recorded"
+
+    @property
+    def other_tails(self) -> list[Tail]:
+        """Assumptions about the longest outages that this trace was not made with."""
+        tails = outage_tails(self.scenario) if self.scenario else []
+        return [tail for tail in Tail if tails and tails != [tail]]
+
+
+def outage_tails(scenario: Scenario) -> list[Tail]:
+    """Return the tails that the links with outages assume, each once."""
+    return sorted({group.link.outage.tail for group in scenario.group if group.link.outage.per_hour})
+
+
+def evidence_of(path: Path) -> Evidence:
+    """Read a run directory or a trace.
+
+    Raises:
+        SimulatorError: it is neither.
+        BenchmarkError: it holds too little to judge by.
+    """
+    if not (path / "run.json").is_file():
+        return enough(path, bare_trace(path))
+    run = RunDirectory.open(path)
+    record = run.read_record()
+    try:
+        scenario, duration_s = scenario_of(record["settings"]["scenario"]), float(record["duration_s"])
+        hub = HubSettings.of(**{key: record["settings"]["hub"][key] for key in JUDGEMENT})
+    except (KeyError, TypeError, ValueError) as error:
+        raise BenchmarkError(f"{run.record_file}: {error}: missing or damaged; `heartbench run` writes it") from error
+    return enough(path, Evidence(path, read_gaps(run, duration_s), duration_s, hub, scenario, record))
+
+
+def enough(path: Path, evidence: Evidence) -> Evidence:
+    """Refuse evidence in which no node was heard of twice."""
+    if np.any(evidence.gaps.heard & ~evidence.gaps.away):
+        return evidence
+    raise BenchmarkError(f"{path}: no node was heard of twice, so there is no gap to judge by; run for longer")
+
+
+def read_gaps(run: RunDirectory, duration_s: float) -> Gaps:
+    """Return the gaps of a run's trace, power losses taken out."""
+    losses = power_losses(read_truth(run.truth))
+    return join_gaps(find_gaps(block, losses, duration_s) for block in read_blocks(run.path))
+
+
+def bare_trace(path: Path) -> Evidence:
+    """A trace alone, until its last arrival: nobody knows which nodes lost their power, or how the hub was set."""
+    blocks = list(read_blocks(path))
+    end_s = max((float(np.nanmax(block.arrived_s, initial=0.0)) for block in blocks), default=0.0)
+    gaps = join_gaps(find_gaps(block, NO_LOSSES, end_s) for block in blocks)
+    return Evidence(path, gaps, end_s, HubSettings.of(), None, {})
+
+
+def simulate_tails(evidence: Evidence, workers: int | None = None) -> dict[Tail, Gaps]:
+    """Run the scenario again under each other tail, same seed, same length; nothing is kept of it but the gaps."""
+    if evidence.scenario is None:
+        return {}
+    scenario = evidence.scenario.model_copy(update={"duration_s": evidence.duration_s})
+    return {tail: simulate_gaps(scenario.with_tail(tail), workers) for tail in evidence.other_tails}
+
+
+def simulate_gaps(scenario: Scenario, workers: int | None = None) -> Gaps:
+    """Run a scenario in the virtual engine and return the gaps."""
+    from heartbench.simulator.engines.virtual import simulate
+
+    with TemporaryDirectory(prefix="heartbench-") as folder:
+        run = RunDirectory.create(Path(folder), scenario.name, "virtual")
+        simulate(scenario, run, workers=workers)
+        return read_gaps(run, scenario.duration_s)
+
+
+def settings_of(thresholds: Sequence[float], hub: HubSettings) -> list[HubSettings]:
+    """The hub as it is, and as it would be set at each of the other thresholds."""
+    return [hub if each == hub.stale_after_s else HubSettings.for_stale_after(each, hub) for each in thresholds]

@@ -1,0 +1,136 @@
+"""The gaps of a trace: from each sign of life of a node to its next.
+
+Every message is a sign of life when it arrives, in the order of arrival (an old connection's message may arrive after
+a new one's). A gap ends with the next sign of life, or is open where the run ended first. A gap that begins with a
+Goodbye is no silence: the node is away, on purpose, and nobody waits for it.
+
+A node is up until its power loss (crash or exit) and from its restart. Of a gap in which the power was lost, only the
+part before the loss was a silence of a node that was up.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from heartbench.simulator.kernel import kernel
+from heartbench.simulator.trace import Kind, Messages
+
+Floats = NDArray[np.float64]
+
+
+class PowerLosses(NamedTuple):
+    """Times in which nodes were down, sorted by (node, from_s); `to_s` is infinite where there was no restart."""
+
+    node: NDArray[np.int64]
+    from_s: Floats
+    to_s: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """All gaps of some nodes, by node and time.
+
+    Attributes:
+        node: number of each node that was heard of at least once, ascending; n entries.
+        first: where each node's gaps begin, and at last where all end; n + 1 entries.
+        start_s: sign of life with which the gap begins, s since the start of the run.
+        length_s: time to the next sign of life, or to the end of the run, s.
+        up_s: how much of it, from its start, the node was up and expected to speak, s; 0 in a gap that is away.
+        heard: whether a sign of life ended it.
+        away: whether a Goodbye began it.
+    """
+
+    node: NDArray[np.int64]
+    first: NDArray[np.int64]
+    start_s: Floats
+    length_s: Floats
+    up_s: Floats
+    heard: NDArray[np.bool_]
+    away: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.start_s)
+
+    def node_up_s(self) -> Floats:
+        """Time for which each node was up and watched: from its first sign of life to its loss or the end, s."""
+        return np.add.reduceat(self.up_s, self.first[:-1]) if len(self.node) else np.zeros(0)
+
+
+def power_losses(truth: pd.DataFrame) -> PowerLosses:
+    """When nodes were down, from a run's truth (columns node, event, start_s, end_s)."""
+    losses = truth[truth.event.isin(["crash", "exit"])].sort_values("start_s")
+    restarts = truth.loc[truth.event == "restart", ["node", "start_s"]].sort_values("start_s")
+    restarts = restarts.rename(columns={"start_s": "restart_s"})
+    joined = pd.merge_asof(losses, restarts, left_on="start_s", right_on="restart_s", by="node", direction="forward")
+    joined = joined.sort_values(["node", "start_s"], kind="stable")
+    until = joined.restart_s.fillna(joined.end_s).fillna(np.inf)
+    return PowerLosses(joined.node.to_numpy(np.int64), joined.start_s.to_numpy(float), until.to_numpy(float))
+
+
+NO_LOSSES = PowerLosses(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+
+
+def find_gaps(messages: Messages, losses: PowerLosses, end_s: float) -> Gaps:
+    """Return the gaps of a block of nodes; what arrived after `end_s` was not seen by this run."""
+    seen = messages.arrived_s <= end_s  # NaN, never arrived, is not
+    node, at, kind = messages.node[seen].astype(np.int64), messages.arrived_s[seen], messages.kind[seen]
+    if np.any((np.diff(node) == 0) & (np.diff(at) < 0)):
+        order = np.lexsort((at, node))
+        node, at, kind = node[order], at[order], kind[order]
+    if np.any(kind == Kind.GOODBYE):
+        listened = until_next_hello(node, kind)
+        node, at, kind = node[listened], at[listened], kind[listened]
+    last = np.append(node[1:] != node[:-1], True)[: len(node)]
+    until = np.where(last, end_s, np.append(at[1:], end_s)[: len(node)])
+    away = kind == Kind.GOODBYE
+    up = np.where(away, 0.0, until - at)
+    ends = np.flatnonzero(last)
+    first = np.concatenate([[0], ends + 1])
+    gaps = Gaps(node[ends], first, at, until - at, up, ~last, away)
+    cut_at_losses(gaps.node, first, at, until, up, *losses)
+    return gaps
+
+
+def until_next_hello(node: NDArray[np.int64], kind: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Return which messages a hub listens to: after a Goodbye none but a Hello."""
+    begins = np.append(True, node[1:] != node[:-1])
+    turns = begins | (kind == Kind.HELLO) | (kind == Kind.GOODBYE)
+    latest = np.maximum.accumulate(np.where(turns, np.arange(len(node)), 0))
+    before = np.append(Kind.GOODBYE, kind[latest[:-1]])
+    listens: NDArray[np.bool_] = begins | (kind == Kind.HELLO) | (before != Kind.GOODBYE)
+    return listens
+
+
+@kernel
+def cut_at_losses(
+    node: NDArray[np.int64],
+    first: NDArray[np.int64],
+    start_s: Floats,
+    until_s: Floats,
+    up_s: Floats,
+    loss_node: NDArray[np.int64],
+    loss_from_s: Floats,
+    loss_to_s: Floats,
+) -> None:
+    """Shorten `up_s` of the gaps that a power loss touches to what came before it."""
+    for loss in range(len(loss_node)):
+        row = np.searchsorted(node, loss_node[loss])
+        if row == len(node) or node[row] != loss_node[loss]:
+            continue
+        begin, end = first[row], first[row + 1]
+        gap = begin + np.searchsorted(until_s[begin:end], loss_from_s[loss], side="right")
+        while gap < end and start_s[gap] < loss_to_s[loss]:
+            up_s[gap] = min(up_s[gap], max(loss_from_s[loss] - start_s[gap], 0.0))
+            gap += 1
+
+
+def join_gaps(blocks: Iterable[Gaps]) -> Gaps:
+    """Put blocks of nodes together, in order."""
+    parts = list(blocks)
+    columns = {field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Gaps)}
+    counts = np.concatenate([np.diff(part.first) for part in parts])
+    return Gaps(**columns | {"first": np.concatenate([[0], np.cumsum(counts)])})
