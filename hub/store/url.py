@@ -47,6 +47,8 @@ def _open_redis(url: str, _durability: Durability, ttl_s: float) -> Store:
     try:
         from heartbench.hub.store.redis import RedisStore
     except ModuleNotFoundError as error:
+        if error.name != "redis":
+            raise
         raise HubError("HUB_STORE_URL: redis:// needs redis-py: pip install 'heartbench[redis]'") from error
     return RedisStore(url, ttl_s)
 

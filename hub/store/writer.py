@@ -13,10 +13,10 @@ from enum import StrEnum
 from math import isfinite
 from time import perf_counter
 
+from heartbench.hub.budget import Budget
 from heartbench.hub.errors import HubError
 from heartbench.hub.history import History, StoredChunk
 from heartbench.hub.recent import Recent
-from heartbench.hub.budget import Budget
 from heartbench.hub.store.protocol import (
     Durability,
     FencedError,
