@@ -79,8 +79,15 @@ class Direction(Table):
         """Return the extra delay, s, at normal scores."""
         if not self.jitter:
             return np.zeros_like(score)
+        return np.interp(score, *self._pairs())
+
+    def table_s(self) -> NDArray[np.float64]:
+        """Return the extra delay, s, at the normal scores JITTER_Z, such that looking up a pair gives that pair."""
+        return _through(JITTER_Z, self.jitter_s(JITTER_Z), *self._pairs())
+
+    def _pairs(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         scores = [_NORMAL.inv_cdf(probability) for probability, _ in self.jitter]
-        return np.interp(score, scores, [extra for _, extra in self.jitter])
+        return np.array(scores), np.array([extra for _, extra in self.jitter])
 
 
 class Outages(Table):
@@ -138,7 +145,8 @@ class Outages(Table):
         lengths = np.array([length for length, _ in self.rates])
         scores = -np.log(np.array([rate for _, rate in self.rates]) / self.rates[0][1])
         inside = np.interp(OUTAGE_E, scores, lengths)
-        return np.where(scores[-1] < OUTAGE_E, self._tail_s(lengths[-1], OUTAGE_E - scores[-1]), inside)
+        table = np.where(scores[-1] < OUTAGE_E, self._tail_s(lengths[-1], OUTAGE_E - scores[-1]), inside)
+        return _through(OUTAGE_E, table, scores, lengths)
 
     def _tail_s(self, last: float, score: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the length that a share exp(−score) of the outages of at least `last` s exceeds."""
@@ -149,6 +157,24 @@ class Outages(Table):
         survival = _NORMAL.cdf(-place) * np.exp(-score)
         scores = np.array([-_NORMAL.inv_cdf(max(share, 1e-300)) for share in survival])
         return np.exp(self.tail_log_mean + self.tail_log_sigma * scores)
+
+
+def _through(
+    grid: NDArray[np.float64], table: NDArray[np.float64], at: NDArray[np.float64], values: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Shift a table over `grid` as little as possible so that looking up `at` gives `values`.
+
+    Pairs seldom stand on the grid. Cutting the corners there made outages of 5 s 3 % too many, and RTTs 5 % too long.
+    """
+    inside = (at >= grid[0]) & (at <= grid[-1])
+    at, values = at[inside], values[inside]
+    cell = np.minimum(np.searchsorted(grid, at, "right") - 1, len(grid) - 2)
+    part = (at - grid[cell]) / (grid[cell + 1] - grid[cell])
+    weights = np.zeros((len(at), len(grid)))
+    rows = np.arange(len(at))
+    weights[rows, cell], weights[rows, cell + 1] = 1 - part, part
+    shift = np.linalg.lstsq(weights, values - weights @ table)[0]
+    return np.maximum.accumulate(np.maximum(table + shift, 0))
 
 
 class Profile(Table):
@@ -184,7 +210,7 @@ class Profile(Table):
         link = record[0]
         for index, way in ((UP, self.up), (DOWN, self.down)):
             link.base_s[index] = way.base_delay_s
-            link.jitter_s[index] = way.jitter_s(JITTER_Z)
+            link.jitter_s[index] = way.table_s()
             link.loss_good[index], link.loss_bad[index] = way.loss.good, way.loss.bad
             link.good_mean_s[index], link.bad_mean_s[index] = way.loss.good_mean_s, way.loss.bad_mean_s
         link.jitter_correlation_s = self.jitter_correlation_s

@@ -83,7 +83,9 @@ class Group(Table):
     user_timeout_s: Duration = Field(
         description="TCP_USER_TIMEOUT at the node; 0: none. Default: keepalive_timeout if keepalive is on, as in gRPC"
     )
-    hub_user_timeout_s: Duration = Field(20.0, description="TCP_USER_TIMEOUT at the hub; 20 s is gRPC's default there")
+    hub_user_timeout_s: Duration = Field(
+        20.0, description="TCP_USER_TIMEOUT at the hub; default: its keepalive_timeout_s"
+    )
     reconnect: Backoff = Backoff()
 
     profile: str = Field(description="link profile: a shipped name or the path of a TOML file")
@@ -205,7 +207,7 @@ class Scenario(Table):
             group["link"] = difference(group["link"], shipped.to_data())
             if not group["link"]:
                 del group["link"]
-        return tomlkit.dumps(data)
+        return tomlkit.dumps({key: value for key, value in data.items() if value not in ([], {})})
 
 
 def _largest_remainder(weights: Sequence[int], total: int) -> list[int]:
@@ -236,6 +238,7 @@ def load_scenario(name_or_path: str, overrides: Iterable[str] = ()) -> Scenario:
     folder = Path(source).parent if Path(source).exists() else Path()
     for group in _groups(data):
         _resolve_link(group, folder)
+        _follow_hub(group, data.get("hub"))
     return validate(Scenario, data, source)
 
 
@@ -261,6 +264,12 @@ def _resolve_link(group: dict[str, Any], folder: Path) -> None:
         if (folder / group["profile"]).is_file():
             group["profile"] = str((folder / group["profile"]).resolve())
         group["link"] = merged(below, changes)
+
+
+def _follow_hub(group: dict[str, Any], hub: Any) -> None:
+    """Let the user timeout at the hub's end be the hub's own setting, unless the group says otherwise."""
+    if isinstance(hub, dict) and "keepalive_timeout_s" in hub:
+        group.setdefault("hub_user_timeout", hub["keepalive_timeout_s"])
 
 
 def _override(data: dict[str, Any], override: str) -> None:

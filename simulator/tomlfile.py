@@ -212,31 +212,33 @@ def set_key(data: dict[str, Any], key: str, value: Any, source: str) -> None:
     """Set `key` (dotted; a table in a list by its name, its number or `*`) of `data` in place.
 
     Raises:
-        SimulatorError: the path leads nowhere.
+        SimulatorError: the path leads nowhere; `source` is what the error calls it.
     """
     *path, last = key.split(".")
     places: list[Any] = [data]
-    for step in path:
-        places = [inner for place in places for inner in _inside(place, step, key, source)]
+    for depth, step in enumerate(path):
+        so_far = ".".join(path[:depth])
+        places = [inner for place in places for inner in _inside(place, step, so_far, source)]
     for place in places:
         if isinstance(place, list):
-            raise SimulatorError(f"{source}: {key}: names a list; allowed: one of {_entries(place)}, then a key")
+            names = ", ".join(_names(place))
+            raise SimulatorError(f"{source}: {path[-1]} is a list; allowed: {path[-1]}.NAME.{last} with {names} or *")
         place[last] = deepcopy(value)
 
 
-def _inside(place: Any, step: str, key: str, source: str) -> Sequence[Any]:
+def _inside(place: Any, step: str, where: str, source: str) -> Sequence[Any]:
     if isinstance(place, dict):
         inner = place.setdefault(step, {})
-        if not isinstance(inner, dict | list):
-            raise SimulatorError(f"{source}: {key}: {step} is a value and holds no keys")
-        return [inner]
-    chosen = [
-        table for number, table in enumerate(place) if step == "*" or step in (str(number), str(table.get("name")))
-    ]
-    if not chosen:
-        raise SimulatorError(f"{source}: {key}: there is no {step!r}; allowed: {_entries(place)}")
-    return chosen
+        if isinstance(inner, dict | list):
+            return [inner]
+        raise SimulatorError(f"{source}: {step} holds no keys")
+    names = _names(place)
+    chosen = [table for number, table in enumerate(place) if step in ("*", str(number), names[number])]
+    if chosen and all(isinstance(table, dict) for table in chosen):
+        return chosen
+    allowed = ", ".join([*names, "*"])
+    raise SimulatorError(f"{source}: there is no {where} {step!r}{guess(step, names)}; allowed: {allowed}")
 
 
-def _entries(tables: Sequence[Mapping[str, Any]]) -> str:
-    return ", ".join([*(str(table.get("name", number)) for number, table in enumerate(tables)), "*"])
+def _names(tables: Sequence[Any]) -> list[str]:
+    return [str(table.get("name", n)) if isinstance(table, dict) else str(n) for n, table in enumerate(tables)]

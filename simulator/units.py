@@ -50,7 +50,8 @@ def format_duration(seconds: float) -> str:
         count = seconds * 1000 if unit == "ms" else seconds / SECONDS[unit]
         text = f"{count:.10g}{unit}"
         whole = unit in ("s", "ms") or count == int(count)
-        if whole and count >= (2 if unit == "d" else 1) and "e" not in text and parse_duration(text) == seconds:
+        least = {"d": 2, "ms": 0}.get(unit, 1)  # 24h and 0.1ms, not 1d and 0.0001s
+        if whole and count >= least and "e" not in text and parse_duration(text) == seconds != 0:
             return text
     return f"{seconds!r}s" if seconds else "0s"
 

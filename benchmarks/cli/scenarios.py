@@ -1,0 +1,67 @@
+"""`heartbench scenarios`: which scenarios are shipped, and what is in one."""
+
+from typing import Annotated
+
+import typer
+
+from heartbench.benchmarks.cli.output import print_json, print_table
+from heartbench.simulator.scenario import SCENARIOS, Scenario, load_scenario
+from heartbench.simulator.units import format_duration
+
+scenarios = typer.Typer(help="Scenarios: a fleet on a network, what goes wrong and when, and how the hub is set.")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@scenarios.command("list")
+def list_scenarios(json: Json = False) -> None:
+    """List the shipped scenarios."""
+    loaded = [load_scenario(name) for name in SCENARIOS.names()]
+    if json:
+        print_json({"schema": "heartbench.scenarios/1", "scenarios": [_brief(scenario) for scenario in loaded]})
+        return
+    columns = ["scenario", "nodes", "duration", "heartbeat", "stale after", "what it is"]
+    rows = [
+        (
+            scenario.name,
+            scenario.nodes,
+            format_duration(scenario.duration_s),
+            ", ".join(dict.fromkeys(f"every {format_duration(g.heartbeat_interval_s)}" for g in scenario.group)),
+            format_duration(scenario.hub_settings().stale_after_s),
+            scenario.summary,
+        )
+        for scenario in loaded
+    ]
+    print_table("", columns, rows, "`heartbench scenarios show NAME` prints one; `heartbench run NAME` runs it.")
+
+
+@scenarios.command()
+def show(
+    scenario: Annotated[str, typer.Argument(help="Name of a shipped scenario, or the path of a TOML file.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as seed=3.")
+    ] = None,
+    nodes: Annotated[int | None, typer.Option(help="Scale the groups to so many nodes in all.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Print all keys, also those that have their default.")] = False,
+    json: Json = False,
+) -> None:
+    """Print a scenario as TOML that `heartbench run` accepts: the file with its comments, or what is made of it."""
+    loaded = load_scenario(scenario, overrides or ())
+    changed = loaded if nodes is None else loaded.with_nodes(nodes)
+    if json:
+        print_json({"schema": "heartbench.scenario/1", "scenario": changed.to_data()})
+    elif full or overrides or nodes is not None:
+        print(changed.to_toml(), end="")
+    else:
+        print(SCENARIOS.find(scenario)[2], end="")
+
+
+def _brief(scenario: Scenario) -> dict[str, object]:
+    return {
+        "name": scenario.name,
+        "summary": scenario.summary,
+        "nodes": scenario.nodes,
+        "duration_s": scenario.duration_s,
+        "stale_after_s": scenario.hub_settings().stale_after_s,
+        "profiles": sorted({group.profile for group in scenario.group}),
+    }

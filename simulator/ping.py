@@ -1,0 +1,83 @@
+"""Ping on a modelled link: what a profile's source measured, measured again on the model that was made of it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heartbench.simulator.errors import SimulatorError
+from heartbench.simulator.kernel import kernel
+from heartbench.simulator.link import DOWN, UP, Link, make_link, next_outage, rewind, transmit
+from heartbench.simulator.profile import HOUR_S, Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What pings and a watch on the outages saw.
+
+    Attributes:
+        rtt_s: round-trip time of each ping that was answered, s, sorted.
+        sent: pings sent.
+        outages_s: length of each outage that began, s, sorted.
+        hours: time watched, over all nodes.
+    """
+
+    rtt_s: NDArray[np.float64]
+    sent: int
+    outages_s: NDArray[np.float64]
+    hours: float
+
+    def outages_per_hour(self, at_least_s: float) -> float:
+        """Return how many outages of at least so long began in an hour of one node."""
+        return float(len(self.outages_s) - np.searchsorted(self.outages_s, at_least_s)) / self.hours
+
+    @property
+    def lost(self) -> float:
+        """Return the share of pings that were not answered."""
+        return 1 - len(self.rtt_s) / self.sent
+
+
+def survey(profile: Profile, duration_s: float, nodes: int = 100, seed: int = 1) -> Survey:
+    """Ping over the links of `nodes` nodes, once a second each, for `duration_s`.
+
+    Raises:
+        SimulatorError: there is nothing to measure in so short a time.
+    """
+    if duration_s < 1 or nodes < 1:
+        raise SimulatorError(f"to measure a profile takes a second and a node at least, not {duration_s} s and {nodes}")
+    link = make_link(profile.to_link(), np.empty((0, 2)), seed, 0)
+    pings, outages = [], []
+    for node in range(nodes):
+        rewind(link, seed, node)
+        pings.append(_round_trips(link, duration_s))
+        rewind(link, seed, node)
+        outages.append(_outages(link, duration_s))
+    rtt = np.concatenate(pings)
+    answered = np.sort(rtt[~np.isnan(rtt)])
+    return Survey(answered, len(rtt), np.sort(np.concatenate(outages)), nodes * duration_s / HOUR_S)
+
+
+@kernel
+def _round_trips(link: Link, duration_s: float) -> NDArray[np.float64]:
+    """Give the round-trip time of a ping in each second; NaN: lost on its way or back."""
+    rtt = np.full(int(duration_s), np.nan)
+    now = 0.0
+    for second in range(len(rtt)):
+        now = max(now, float(second))  # the link is asked in the order of time
+        there = transmit(link, UP, now)
+        if not np.isnan(there):
+            back = transmit(link, DOWN, there)
+            rtt[second] = back - now
+            now = there
+    return rtt
+
+
+@kernel
+def _outages(link: Link, duration_s: float) -> NDArray[np.float64]:
+    """Give the length of each outage that begins within `duration_s`."""
+    lengths = [0.0 for _ in range(0)]
+    start, end = next_outage(link, 0.0)
+    while start < duration_s:
+        lengths.append(end - start)
+        start, end = next_outage(link, end)
+    return np.array(lengths)

@@ -1,0 +1,54 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from heartbench.benchmarks.cli import app
+from heartbench.simulator.scenario import SCENARIOS, load_scenario
+
+
+def test_the_list_names_every_shipped_scenario(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.invoke(["scenarios", "list"]) == 0
+    table = capsys.readouterr().out
+    assert app.invoke(["scenarios", "list", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["scenarios"]
+
+    assert all(f"  {name} " in table for name in SCENARIOS.names())
+    assert [scenario["name"] for scenario in listed] == SCENARIOS.names()
+    assert listed[1]["duration_s"] == 86400
+
+
+def test_a_scenario_is_shown_with_its_comments(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.invoke(["scenarios", "show", "lan"]) == 0
+    assert capsys.readouterr().out == SCENARIOS.text("lan")
+
+
+@pytest.mark.parametrize("options", [["--full"], ["--set", "seed=9", "--set", "hub.stale_after_s=5"], ["--nodes", "7"]])
+def test_what_is_shown_loads_as_what_was_asked_for(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.invoke(["scenarios", "show", "wireguard-5g-fast", *options]) == 0
+    (tmp_path / "shown.toml").write_text(capsys.readouterr().out)
+    assert app.invoke(["scenarios", "show", "wireguard-5g-fast", *options, "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)["scenario"]
+
+    assert load_scenario(str(tmp_path / "shown.toml")).to_data() == data
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["show", "lam"], "heartbench: scenario: 'lam' is not known, did you mean lan?"),
+        (["show", "."], "heartbench: .: a directory; allowed: a TOML file"),
+        (["show", "lan", "--set", "seeds=1"], "heartbench: scenario lan: unknown key seeds, did you mean seed?"),
+        (["show", "lan", "--nodes", "0"], "heartbench: --nodes: 0: must be at least 1"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(
+    arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.invoke(["scenarios", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(line)
+    assert err.count("\n") == 1

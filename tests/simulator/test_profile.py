@@ -1,0 +1,163 @@
+import math
+from pathlib import Path
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import minimize, minimize_scalar
+from scipy.stats import norm
+
+from heartbench.simulator.errors import SimulatorError
+from heartbench.simulator.link import JITTER_Z, OUTAGE_E
+from heartbench.simulator.profile import PROFILES, Outages, Profile, Tail, load_profile
+from heartbench.simulator.tomlfile import parse_toml, validate
+
+MINIMAL = '[up]\nbase_delay = "10ms"\n[down]\nbase_delay = "20ms"\n'
+
+
+def profile(text: str = "") -> Profile:
+    return validate(Profile, parse_toml(MINIMAL + text, "test"), "test")
+
+
+def outages(**changes: object) -> Outages:
+    rates = [["1s", 20.6], ["3s", 7.1], ["10s", 0.9]]
+    return validate(Outages, {"rates": rates, "tail_log_mean": 0.35, **changes}, "test")
+
+
+def rate_of(outage: Outages, at_least_s: float) -> float:
+    """Outages per hour of at least so long, as the link's table gives them."""
+    return outage.per_hour * math.exp(-float(np.interp(at_least_s, outage.lengths_s(), OUTAGE_E)))
+
+
+def test_every_shipped_profile_loads_and_says_what_it_is() -> None:
+    assert PROFILES.names() == ["lan", "wireguard-5g"]
+    assert all(load_profile(name).summary for name in PROFILES.names())
+
+
+def test_wireguard_5g_says_what_its_source_measured() -> None:
+    shipped = load_profile("wireguard-5g")
+    rtt_ms = shipped.rtt_quantile(np.array([0.05, 0.5, 0.9, 0.95, 0.99])) * 1000
+
+    np.testing.assert_allclose(rtt_ms, [67, 80, 120, 168, 347])
+    assert [rate_of(shipped.outage, length) for length in (3, 5, 10)] == pytest.approx([7.1, 3.0, 0.9])
+
+
+def test_the_tails_of_wireguard_5g_are_the_likeliest_for_the_outages_counted() -> None:
+    edges, counts = np.array([3, 5, 10, 15]), np.array([27, 14, 5, 1])
+
+    def unlikeliness(survival: np.ndarray) -> float:
+        inside = -np.diff(np.append(survival / survival[0], 0))
+        return float(-(counts * np.log(np.maximum(inside, 1e-300))).sum())
+
+    mean = minimize_scalar(lambda m: unlikeliness(np.exp(-edges / m)), bounds=(0.5, 20), method="bounded").x
+    log_mean, log_sigma = minimize(
+        lambda q: unlikeliness(norm.sf((np.log(edges) - q[0]) / max(q[1], 0.01))), [1, 1], method="Nelder-Mead"
+    ).x
+
+    outage = load_profile("wireguard-5g").outage
+    assert outage.tail_mean_s == pytest.approx(mean, rel=0.01)
+    assert (outage.tail_log_mean, outage.tail_log_sigma) == pytest.approx((log_mean, log_sigma), rel=0.01)
+
+
+def test_looking_up_the_tables_gives_the_pairs() -> None:
+    shipped = load_profile("wireguard-5g")
+    link = shipped.to_link()[0]
+
+    for probability, extra in shipped.up.jitter:
+        score = NormalDist().inv_cdf(probability)
+        assert np.interp(score, JITTER_Z, link["jitter_s"][0]) == pytest.approx(extra, abs=0.0002)
+    assert np.all(np.diff(link["jitter_s"]) >= 0)
+    assert np.all(np.diff(link["outage_s"]) >= 0)
+
+
+def test_both_ways_add_up_to_the_round_trip() -> None:
+    one = profile()
+    assert one.rtt_s == pytest.approx(0.030)
+    assert one.to_link()[0]["base_s"].tolist() == [0.010, 0.020]
+
+
+def test_survival_is_log_linear_between_the_knots() -> None:
+    assert rate_of(outages(), 2) == pytest.approx(math.sqrt(20.6 * 7.1), rel=0.01)
+
+
+def test_the_tails_agree_up_to_the_last_knot_and_part_beyond() -> None:
+    light, heavy = outages(tail="exponential", tail_mean="2.9s"), outages(tail="lognormal")
+
+    assert rate_of(light, 10) == pytest.approx(0.9) == rate_of(heavy, 10)
+    assert rate_of(light, 20) == pytest.approx(0.9 * math.exp(-10 / 2.9), rel=0.01)
+    survival = norm.sf((np.log([10, 20]) - 0.35) / 1.0)
+    assert rate_of(heavy, 20) == pytest.approx(0.9 * survival[1] / survival[0], rel=0.01)
+
+
+@given(st.floats(0.1, 30), st.sampled_from(list(Tail)))
+def test_outages_and_the_time_between_them_fill_the_hours(factor: float, tail: Tail) -> None:
+    outage = outages(rate_factor=factor, tail=tail.value)
+    rng = np.random.default_rng(1)
+    drawn = np.interp(rng.exponential(size=200_000), OUTAGE_E, outage.lengths_s())
+
+    assert drawn.mean() == pytest.approx(outage.mean_s, rel=0.02)
+    assert 3600 / (outage.gap_mean_s + outage.mean_s) == pytest.approx(20.6 * factor)
+    assert outage.out_fraction == pytest.approx(outage.mean_s / (outage.gap_mean_s + outage.mean_s))
+
+
+def test_a_profile_without_outages_has_none() -> None:
+    link = profile().to_link()[0]
+    assert link["outage_gap_mean_s"] == 0
+    assert profile('[outage]\nrates = [["3s", 7.1]]\nrate_factor = 0.0').to_link()[0]["outage_gap_mean_s"] == 0
+
+
+def test_another_tail_changes_nothing_else() -> None:
+    shipped = load_profile("wireguard-5g")
+    assert shipped.with_tail(Tail.LOGNORMAL).with_tail(shipped.outage.tail) == shipped
+
+
+@pytest.mark.parametrize(
+    ("text", "refusal"),
+    [
+        ("[outage]\nrates = [['3s', 7.1], ['5s', 8]]", "test: outage: rates: longer outages must be rarer"),
+        ("[outage]\nrates = [['3s', 7.1], ['2s', 3]]", "test: outage: rates: longer outages must be rarer"),
+        ("[outage]\nrates = [['3s', 7.1]]\nrate_factor = 1e4", "test: outage: rates and rate_factor leave no time"),
+        ("[outage]\nrates = [['3s', -1]]", "test: outage.rates.0.1: -1: must be greater than 0"),
+        ("[outage]\ntail = 'pareto'", "test: outage.tail: 'pareto': must be 'exponential' or 'lognormal'"),
+        ("[outage]\ntial = 'lognormal'", "test: outage: unknown key tial, did you mean tail"),
+        ("[outage]\ntail_mean = '10 parsecs'", 'test: outage.tail_mean: "10 parsecs" is no duration; allowed: '),
+        ("loss = { good = -0.1 }", "test: down.loss.good: -0.1: must be greater than or equal to 0"),
+        ("loss = { good = nan }", "test: down.loss.good: nan: must be a finite number"),
+        ("loss = { bad = 0.5, bad_mean = '1s' }", "test: down.loss: good_mean and bad_mean must both"),
+        ("jitter = [[0.5, '5ms'], [0.4, '6ms']]", "test: down: jitter must rise"),
+        ("jitter = [[0.5, '5ms'], [0.9, '4ms']]", "test: down: jitter must rise"),
+        ("jitter = [[1.0, '5ms']]", "test: down.jitter.0.0: 1.0: must be less than 1"),
+        ("[middle]", "test: unknown key middle; allowed: summary, mss_bytes, jitter_correlation, up, down, outage"),
+    ],
+)
+def test_what_contradicts_itself_is_refused_in_one_line(text: str, refusal: str) -> None:
+    with pytest.raises(SimulatorError) as refused:
+        profile(text)
+    assert str(refused.value).startswith(refusal)
+    assert "\n" not in str(refused.value)
+
+
+def test_unknown_names_and_files_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "noise.toml").write_bytes(b"\x00\xff\xfe")
+    (tmp_path / "half.toml").write_text("[up")
+    (tmp_path / "empty.toml").touch()
+    refusals = {
+        "wireguard5g": "did you mean wireguard-5g?; allowed: lan, wireguard-5g, or the path",
+        "noise.toml": f"{tmp_path / 'noise.toml'}: not a text file",
+        "half.toml": f"{tmp_path / 'half.toml'}: not TOML: ",
+        "empty.toml": f"{tmp_path / 'empty.toml'}: up: is missing (and 1 more)",
+        str(tmp_path): f"{tmp_path}: a directory; allowed: a TOML file",
+        "gone.toml": f"{tmp_path / 'gone.toml'}: cannot be read: No such file",
+    }
+    for name, refusal in refusals.items():
+        with pytest.raises(SimulatorError) as refused:
+            load_profile(name, tmp_path)
+        assert refusal in str(refused.value)
+        assert "\n" not in str(refused.value)
+
+
+def test_a_profile_by_its_path_is_relative_to_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(MINIMAL)
+    assert load_profile("mine.toml", tmp_path) == profile()

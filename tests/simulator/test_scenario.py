@@ -1,0 +1,227 @@
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heartbench.simulator.errors import SimulatorError
+from heartbench.simulator.profile import Tail, load_profile
+from heartbench.simulator.scenario import SCENARIOS, Scenario, load_scenario, scenario_of
+
+GROUPS = """
+duration = "1m"
+[[group]]
+name = "edge"
+nodes = 30
+profile = "lan"
+[[group]]
+name = "core"
+nodes = 10
+profile = "wireguard-5g"
+heartbeat_interval = "2s"
+"""
+
+
+def write(folder: Path, text: str, name: str = "mine.toml") -> str:
+    (folder / name).write_text(text)
+    return str(folder / name)
+
+
+def load(folder: Path, text: str, *overrides: str) -> Scenario:
+    return load_scenario(write(folder, text), overrides)
+
+
+def test_the_shipped_scenarios_are_what_their_names_say() -> None:
+    assert SCENARIOS.names() == ["lan", "wireguard-5g", "wireguard-5g-fast"]
+    lan, day, fast = (load_scenario(name) for name in SCENARIOS.names())
+    assert [s.group[0].heartbeat_interval_s for s in (lan, day, fast)] == [1, 10, 1]
+    assert [s.hub_settings().stale_after_s for s in (lan, day, fast)] == [30, 30, 3]
+    assert (day.nodes, day.duration_s, day.group[0].heartbeat_jitter) == (300, 86400, 0.1)
+    assert day.group[0].link == load_profile("wireguard-5g")
+    assert fast.group[0].link.outage.per_hour == pytest.approx(20 * day.group[0].link.outage.per_hour)
+    assert fast.group[0].link.outage.lengths_s().tolist() == day.group[0].link.outage.lengths_s().tolist()
+
+
+@pytest.mark.parametrize("name", SCENARIOS.names())
+def test_a_printed_scenario_loads_to_an_equal_one(name: str, tmp_path: Path) -> None:
+    changes = ["seed=7", "group.*.link.outage.tail=lognormal", "group.*.link.up.base_delay=1ms", "hub.flap_exit=2"]
+    for scenario in (load_scenario(name), load_scenario(name, changes)):
+        assert load(tmp_path, scenario.to_toml()) == scenario
+
+
+def test_a_recorded_scenario_is_read_without_its_profile(tmp_path: Path) -> None:
+    write(tmp_path, "[up]\nbase_delay = 1\n[down]\nbase_delay = 1", "radio.toml")
+    scenario = load(tmp_path, GROUPS.replace('"lan"', '"radio.toml"'))
+    (tmp_path / "radio.toml").unlink()
+
+    assert scenario_of(json.loads(json.dumps(scenario.to_data()))) == scenario
+
+
+def test_a_profile_by_its_path_is_looked_for_beside_the_scenario(tmp_path: Path) -> None:
+    write(tmp_path, "[up]\nbase_delay = 1\n[down]\nbase_delay = 1", "radio.toml")
+    (tmp_path / "other").mkdir()
+
+    scenario = load(tmp_path, GROUPS.replace('"lan"', '"radio.toml"'))
+
+    assert scenario.group[0].profile == str(tmp_path / "radio.toml")
+    assert load(tmp_path / "other", scenario.to_toml()) == scenario
+
+
+def test_overrides_reach_every_key(tmp_path: Path) -> None:
+    fault = '[[fault]]\nkind = "crash"\ngroup = "edge"\nat = "10s"\n'
+    changed = load(
+        tmp_path,
+        GROUPS + fault,
+        "seed=3",
+        "duration=2h",
+        "group.edge.heartbeat_interval=5s",
+        "group.*.nodes=7",
+        "group.core.link.outage.tail=lognormal",
+        "group.core.link.outage.rates=[['4s', 2], ['8s', 1]]",
+        "group.1.reconnect.max=10s",
+        "hub.stale_after_s=12.5",
+        "fault.0.nodes=2",
+        "fault.0.for=1m",
+    )
+
+    edge, core = changed.group
+    assert (changed.seed, changed.duration_s, changed.hub_settings().stale_after_s) == (3, 7200, 12.5)
+    assert (edge.heartbeat_interval_s, edge.start_spread_s, edge.nodes, core.nodes) == (5, 5, 7, 7)
+    assert (core.link.outage.tail, core.link.outage.rates) == (Tail.LOGNORMAL, ((4, 2), (8, 1)))
+    assert (edge.reconnect.max_s, core.reconnect.max_s) == (120, 10)
+    assert (changed.fault[0].nodes, changed.fault[0].duration_s) == (2, 60)
+
+
+def test_defaults_follow_what_they_depend_on(tmp_path: Path) -> None:
+    plain = load(tmp_path, GROUPS).group
+    pinging = load(tmp_path, GROUPS, "group.edge.keepalive_time=30s", "hub.keepalive_timeout_s=60").group
+
+    assert [group.start_spread_s for group in plain] == [10, 2]
+    assert (plain[0].user_timeout_s, plain[0].hub_user_timeout_s) == (0, 20)
+    assert (pinging[0].user_timeout_s, pinging[0].hub_user_timeout_s) == (20, 60)
+    assert pinging[1].user_timeout_s == 0
+
+
+def test_nodes_are_scaled_in_proportion(tmp_path: Path) -> None:
+    scenario = load(tmp_path, GROUPS)
+
+    assert [group.nodes for group in scenario.with_nodes(400).group] == [300, 100]
+    assert [group.nodes for group in scenario.with_nodes(2).group] == [1, 1]
+    with pytest.raises(SimulatorError, match=r"--nodes: 1: must be at least 1 for each of the 2 groups"):
+        scenario.with_nodes(1)
+    with pytest.raises(SimulatorError, match=r"--nodes: 0"):
+        load_scenario("lan").with_nodes(0)
+
+
+@given(st.integers(3, 10**7), st.lists(st.integers(1, 1000), min_size=3, max_size=3))
+def test_no_node_is_lost_in_scaling(total: int, sizes: list[int]) -> None:
+    lan = load_scenario("lan")
+    groups = tuple(lan.group[0].model_copy(update={"nodes": size}) for size in sizes)
+    scaled = lan.model_copy(update={"group": groups}).with_nodes(total)
+
+    assert scaled.nodes == total
+    for group, size in zip(scaled.group, sizes, strict=True):
+        assert abs(group.nodes - total * size / sum(sizes)) <= 3
+
+
+def test_both_tails_of_a_scenario_differ_in_nothing_else() -> None:
+    day = load_scenario("wireguard-5g")
+    heavy = day.with_tail(Tail.LOGNORMAL)
+
+    assert heavy.group[0].link.outage.tail is Tail.LOGNORMAL
+    assert heavy.with_tail(Tail.EXPONENTIAL) == day
+
+
+def test_a_fault_hits_a_share_a_number_or_all(tmp_path: Path) -> None:
+    fault = '[[fault]]\nkind = "crash"\ngroup = "edge"\nat = "10s"\n'
+    scenario = load(tmp_path, GROUPS + fault + fault + "fraction = 0.1\n" + fault + "nodes = 40\n")
+
+    assert [fault.count(30) for fault in scenario.fault] == [30, 3, 30]
+
+
+@pytest.mark.parametrize(
+    ("override", "refusal"),
+    [
+        ("sede=1", "unknown key sede, did you mean seed?; allowed: name, summary, seed, duration, hub, group, fault"),
+        ("seed=-1", "seed: -1: must be greater than or equal to 0"),
+        ("seed=many", "seed: 'many': must be a valid integer"),
+        ("duration=10 parsecs", 'duration: "10 parsecs" is no duration; allowed: a number with ms, s, m, h, d or w'),
+        ("duration=0s", "duration: must be longer than 0"),
+        ("duration=-5s", 'duration: "-5s" is no duration'),
+        ("group.edge.nodes=0", "group.edge.nodes: 0: must be greater than or equal to 1"),
+        ("group.edge.nodes=1.5", "group.edge.nodes: 1.5: must be a valid integer"),
+        ("group.edge.heartbeat=1s", "group.edge: unknown key heartbeat, did you mean heartbeat_"),
+        ("group.edge.heartbeat_interval=0", "group.edge.heartbeat_interval: must be longer than 0"),
+        ("group.edge.heartbeat_jitter=1", "group.edge.heartbeat_jitter: 1: must be less than 1"),
+        ("group.edge.output_rate=5", "group.edge: output_rate needs chunk_bytes"),
+        ("group.edge.reconnect.max=0.5s", "group.edge.reconnect: max must be at least as long as initial"),
+        ("group.edge.link.up.loss.good=-0.1", "group.edge.link.up.loss.good: -0.1: must be greater than or equal to 0"),
+        ("group.edge.link.up.los=1", "group.edge.link.up: unknown key los, did you mean loss?"),
+        ("group.edge.link=5", "group.edge.link: 5: must be a table"),
+        ("group=[]", "group: there is none; allowed: one [[group]] or more"),
+        ("group=5", "group: 5: must be a list"),
+        ("hub.stale_after=3", "hub: unknown key stale_after, did you mean stale_after_s"),
+        ("hub.stale_after_s=-3", "hub: HUB_STALE_AFTER_S=-3: allowed is greater than"),
+        ("hub.flap_threshold=1000", "hub: HUB_FLAP_THRESHOLD=1000 cannot be reached"),
+        ("fault=[{kind = 'melt', group = 'edge', at = 1}]", "fault.0.kind: 'melt': must be 'crash', 'exit'"),
+        ("fault=[{kind = 'exit', group = 'egde', at = 1}]", "fault.0.group: 'egde' is no group; allowed: edge, core"),
+        ("fault=[{kind = 'exit', group = 'edge'}]", "fault.0.at: is missing"),
+        (
+            "fault=[{kind='exit', group='edge', at=1, nodes=1, fraction=0.5}]",
+            "fault.0: fraction and nodes say the same",
+        ),
+        ("group.core.name=edge", "two groups have the same name"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_file_key_and_value(override: str, refusal: str, tmp_path: Path) -> None:
+    with pytest.raises(SimulatorError) as refused:
+        load(tmp_path, GROUPS, override)
+    assert str(refused.value).startswith(f"{tmp_path / 'mine.toml'}: {refusal}")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "refusal"),
+    [
+        ("seed", "--set: 'seed': must be KEY=VALUE"),
+        ("=3", "--set: '=3': must be KEY=VALUE"),
+        ("group..nodes=3", "--set: 'group..nodes=3': must be KEY=VALUE"),
+        ("group.edeg.nodes=3", "--set group.edeg.nodes=3: there is no group 'edeg', did you mean edge?; allowed: edge"),
+        ("group.nodes=3", "--set group.nodes=3: group is a list; allowed: group.NAME.nodes with edge, core"),
+        ("duration.x=3", "--set duration.x=3: duration holds no keys"),
+    ],
+)
+def test_an_override_that_leads_nowhere_is_refused(override: str, refusal: str, tmp_path: Path) -> None:
+    with pytest.raises(SimulatorError) as refused:
+        load(tmp_path, GROUPS, override)
+    assert str(refused.value).startswith(refusal)
+
+
+def test_names_that_are_not_known_are_refused_with_the_near_ones(tmp_path: Path) -> None:
+    with pytest.raises(SimulatorError, match=r"scenario: 'wiregaurd-5g' is not known, did you mean wireguard-5g or"):
+        load_scenario("wiregaurd-5g")
+    with pytest.raises(SimulatorError, match=r"profile: 'lann' is not known, did you mean lan\?; allowed: lan, wireg"):
+        load(tmp_path, GROUPS, "group.edge.profile=lann")
+
+
+def test_what_is_no_scenario_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "noise.toml").write_bytes(b"\x7fELF\xff\x00")
+    refusals = {
+        str(tmp_path): "a directory; allowed: a TOML file",
+        str(tmp_path / "noise.toml"): "not a text file",
+        str(tmp_path / "gone.toml"): "cannot be read: No such file or directory",
+        write(tmp_path, "seed = ", "half.toml"): "not TOML: ",
+        write(tmp_path, "", "empty.toml"): "duration: is missing",
+    }
+    for path, refusal in refusals.items():
+        with pytest.raises(SimulatorError) as refused:
+            load_scenario(path)
+        assert str(refused.value).startswith(f"{path}: {refusal}")
+
+
+def test_the_comments_of_shipped_scenarios_name_keys_that_exist(tmp_path: Path) -> None:
+    text = SCENARIOS.text("wireguard-5g").replace("# keepalive_t", "keepalive_t")
+    assert "keepalive_time" in tomllib.loads(text)["group"][0]
+    assert load(tmp_path, text).group[0].user_timeout_s == 10
