@@ -16,14 +16,16 @@ be followed apart.
 Bandwidth is not modelled: the flows of a node are thin against what its link carries.
 """
 
+from collections.abc import Sequence
 from math import floor, inf, nan, sqrt
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.simulator import chance
 from heartbench.simulator.chance import Purpose
+from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.kernel import kernel
 
 UP, DOWN = 0, 1  # node to hub, hub to node
@@ -48,9 +50,15 @@ LINK = np.dtype(
     ]
 )
 
-# Where one node's link is in its own history: a cursor on each renewal process, which only moves forward.
-CURSOR = np.dtype(
+MAX_PARTITIONS = 16
+
+# One node's link: its profile, its draws, and where it is in its own history. The cursors only move forward.
+LINK_STATE = np.dtype(
     [
+        ("profile", LINK),
+        ("draws", "u8", (len(Purpose) + 1,)),  # the node's sequences, by Purpose
+        ("partitions", "f8", (MAX_PARTITIONS, 2)),  # ordered by the scenario: from, to in s
+        ("partition_count", "i8"),
         ("knot", "i8"),
         ("z0", "f8"),
         ("z1", "f8"),
@@ -65,34 +73,33 @@ CURSOR = np.dtype(
 )
 
 
-class Link(NamedTuple):
-    """One node's link. Arrays of one record each, because records are what kernels change in place."""
-
-    profile: NDArray[np.void]  # LINK
-    cursor: NDArray[np.void]  # CURSOR
-    draws: NDArray[np.uint64]  # the node's sequences, by Purpose
-    partitions: NDArray[np.float64]  # (n, 2): from, to in s
+Record = Any  # a record of a structured array, whose fields the checker cannot see
 
 
-def make_link(profile: NDArray[np.void], partitions: NDArray[np.float64], seed: int, node: int) -> Link:
-    """Stand at time 0 of the link of `node`; `profile` is one LINK record in an array."""
-    link = Link(profile, np.zeros(1, CURSOR).view(np.recarray), np.zeros(len(Purpose) + 1, np.uint64), partitions)
+def make_link(profile: NDArray[np.void], partitions: Sequence[tuple[float, float]], seed: int, node: int) -> Record:
+    """Stand at time 0 of the link of `node`; `profile` is an array of one LINK, `partitions` are (from, to) in s."""
+    if len(partitions) > MAX_PARTITIONS:
+        raise SimulatorError(f"fault: {len(partitions)} partitions of one group; at most {MAX_PARTITIONS} are allowed")
+    link = np.zeros(1, LINK_STATE).view(np.recarray)[0]
+    link.profile = profile[0]
+    link.partition_count = len(partitions)
+    for i, span in enumerate(partitions):
+        link.partitions[i] = span
     rewind(link, seed, node)
     return link
 
 
 @kernel
-def rewind(link: Link, seed: int, node: int) -> None:
+def rewind(link: Record, seed: int, node: int) -> None:
     """Make `link` the link of `node` at time 0."""
     for purpose in range(1, len(link.draws)):
         link.draws[purpose] = chance.key(seed, node, purpose)
-    cursor = link.cursor[0]
-    cursor.knot = -2  # not the neighbour of any knot that a packet can ask for
-    cursor.outages = 0
-    cursor.outage_from = cursor.outage_to = 0.0
+    link.knot = -2  # not the neighbour of any knot that a packet can ask for
+    link.outages = 0
+    link.outage_from = link.outage_to = 0.0
     for direction in range(2):
-        cursor.bursts[direction] = 0
-        cursor.bad_from[direction] = cursor.bad_to[direction] = cursor.last_arrival[direction] = 0.0
+        link.bursts[direction] = 0
+        link.bad_from[direction] = link.bad_to[direction] = link.last_arrival[direction] = 0.0
 
 
 @kernel
@@ -104,63 +111,61 @@ def _look_up(table: NDArray[np.float64], position: float) -> float:
 
 
 @kernel
-def _radio(link: Link, t: float) -> float:
+def _radio(link: Record, t: float) -> float:
     """Give z(t), which says how the link's delay stands in its distribution: standard normal."""
-    cursor = link.cursor[0]
-    position = t / link.profile[0].jitter_correlation_s
+    position = t / link.profile.jitter_correlation_s
     knot = floor(position)
-    if knot != cursor.knot:
+    if knot != link.knot:
         sequence = link.draws[Purpose.DELAY]
-        cursor.z0 = cursor.z1 if knot == cursor.knot + 1 else chance.normal(sequence, knot)
-        cursor.z1 = chance.normal(sequence, knot + 1)
-        cursor.knot = knot
+        link.z0 = link.z1 if knot == link.knot + 1 else chance.normal(sequence, knot)
+        link.z1 = chance.normal(sequence, knot + 1)
+        link.knot = knot
     w = position - knot
-    return ((1.0 - w) * cursor.z0 + w * cursor.z1) / sqrt((1.0 - w) * (1.0 - w) + w * w)
+    return ((1.0 - w) * link.z0 + w * link.z1) / sqrt((1.0 - w) * (1.0 - w) + w * w)
 
 
 @kernel
-def delay(link: Link, direction: int, t: float) -> float:
+def delay(link: Record, direction: int, t: float) -> float:
     """Give the one-way delay of a packet that leaves at `t`, s."""
-    profile = link.profile[0]
+    profile = link.profile
     position = (_radio(link, t) + 4.0) * 4.0
     return profile.base_s[direction] + _look_up(profile.jitter_s[direction], position)
 
 
 @kernel
-def is_out(link: Link, t: float) -> bool:
+def is_out(link: Record, t: float) -> bool:
     """Whether the link passes no packet at `t`. Times must not fall from call to call."""
-    cursor = link.cursor[0]
-    profile = link.profile[0]
+    profile = link.profile
     if profile.outage_gap_mean_s > 0.0:
-        while cursor.outage_to <= t:
+        while link.outage_to <= t:
             sequence = link.draws[Purpose.OUTAGE]
-            gap = chance.exponential(sequence, 2 * cursor.outages) * profile.outage_gap_mean_s
-            score = chance.exponential(sequence, 2 * cursor.outages + 1)
-            cursor.outage_from = cursor.outage_to + gap
-            cursor.outage_to = cursor.outage_from + _look_up(profile.outage_s, score * 4.0)
-            cursor.outages += 1
-        if cursor.outage_from <= t:
+            gap = chance.exponential(sequence, 2 * link.outages) * profile.outage_gap_mean_s
+            score = chance.exponential(sequence, 2 * link.outages + 1)
+            link.outage_from = link.outage_to + gap
+            link.outage_to = link.outage_from + _look_up(profile.outage_s, score * 4.0)
+            link.outages += 1
+        if link.outage_from <= t:
             return True
-    for i in range(link.partitions.shape[0]):  # noqa: SIM110 (Numba compiles no generator inside a kernel)
+    for i in range(link.partition_count):  # noqa: SIM110 (Numba compiles no generator inside a kernel)
         if link.partitions[i, 0] <= t < link.partitions[i, 1]:
             return True
     return False
 
 
 @kernel
-def _is_lost(link: Link, direction: int, t: float) -> bool:
+def _is_lost(link: Record, direction: int, t: float) -> bool:
     """Whether Gilbert–Elliott loss takes a packet that leaves at `t`; its draw is counted by the microsecond."""
-    cursor, profile = link.cursor[0], link.profile[0]
+    profile = link.profile
     probability = profile.loss_good[direction]
     if profile.good_mean_s[direction] > 0.0:
-        while cursor.bad_to[direction] <= t:
-            sequence, n = link.draws[Purpose.UP_BURST + direction], cursor.bursts[direction]
+        while link.bad_to[direction] <= t:
+            sequence, n = link.draws[Purpose.UP_BURST + direction], link.bursts[direction]
             good = chance.exponential(sequence, n) * profile.good_mean_s[direction]
-            cursor.bad_from[direction] = cursor.bad_to[direction] + good
+            link.bad_from[direction] = link.bad_to[direction] + good
             bad = chance.exponential(sequence, n + 1) * profile.bad_mean_s[direction]
-            cursor.bad_to[direction] = cursor.bad_from[direction] + bad
-            cursor.bursts[direction] = n + 2
-        if cursor.bad_from[direction] <= t:
+            link.bad_to[direction] = link.bad_from[direction] + bad
+            link.bursts[direction] = n + 2
+        if link.bad_from[direction] <= t:
             probability = profile.loss_bad[direction]
     if probability <= 0.0:
         return False
@@ -168,19 +173,19 @@ def _is_lost(link: Link, direction: int, t: float) -> bool:
 
 
 @kernel
-def transmit(link: Link, direction: int, t: float) -> float:
+def transmit(link: Record, direction: int, t: float) -> float:
     """Give the time at which a packet that leaves at `t` arrives, s, or NaN where the link swallows it."""
     if is_out(link, t) or _is_lost(link, direction, t):
         return nan
-    last = link.cursor[0].last_arrival
+    last = link.last_arrival
     last[direction] = max(last[direction], t + delay(link, direction, t))
     return last[direction]
 
 
 @kernel
-def next_outage(link: Link, t: float) -> tuple[float, float]:
+def next_outage(link: Record, t: float) -> tuple[float, float]:
     """Give (from, to) of the outage that is on at `t` or comes next, partitions apart; (inf, inf): none ever does."""
-    if link.profile[0].outage_gap_mean_s <= 0.0:
+    if link.profile.outage_gap_mean_s <= 0.0:
         return inf, inf
     is_out(link, t)
-    return link.cursor[0].outage_from, link.cursor[0].outage_to
+    return link.outage_from, link.outage_to

@@ -1,0 +1,136 @@
+"""The state of one direction of a TCP connection, and the rings beside it.
+
+Written by the sender at one end and the receiver at the other; here they are one object, because the model sees both.
+"""
+
+from math import inf, nan
+
+import numpy as np
+
+from heartbench.simulator.kernel import kernel
+from heartbench.simulator.link import Record
+
+TICK_S = 0.004  # CONFIG_HZ=250
+RTO_MIN_S = 0.2
+RTO_MAX_S = 120.0
+RTO_FIRST_S = 1.0  # before there is a sample (RFC 6298, 2.1)
+DELAYED_ACK_S = 0.04
+QUICK_ACKS = 16
+INITIAL_WINDOW = 10
+GIVE_UP_S = 924.6  # tcp_retries2 = 15: 0.2 * (2**10 - 1) + 6 * 120
+GIVE_UP_ORPHAN_S = 102.2  # tcp_orphan_retries = 8: 0.2 * (2**9 - 1)
+
+NO_TIMER, RTO, PROBE, REORDER = 0, 1, 2, 3
+OPEN, RECOVERY, LOSS = 0, 1, 2
+DATA, SYN, SYN_ACK, RESET = 0, 1, 2, 3
+
+# Rings: positions are counted for ever and taken modulo the size.
+SEGMENTS = 256  # out at most: the receiver's window
+PACKETS = 1024  # on their way at most
+MESSAGES = 1024  # written and not delivered at most
+
+FLOW = np.dtype(
+    [
+        ("direction", "i8"),
+        # what the application wrote, in bytes and messages
+        ("written", "i8"),
+        ("packed", "i8"),
+        ("messages", "i8"),
+        ("delivered", "i8"),
+        # sender: segments [head, tail) are out
+        ("head", "i8"),
+        ("tail", "i8"),
+        ("sacked", "i8"),
+        ("lost", "i8"),
+        ("resending", "i8"),
+        ("window", "f8"),
+        ("threshold", "f8"),
+        ("old_window", "f8"),
+        ("last_sent_s", "f8"),
+        ("state", "i8"),
+        ("high", "i8"),  # recovery is over when all before it is acknowledged
+        ("probed", "i8"),  # tail at the probe, 0: none is out
+        ("newest_s", "f8"),  # when the newest segment that has arrived was sent (RACK)
+        ("srtt_s", "f8"),
+        ("mdev_s", "f8"),
+        ("mdev_max_s", "f8"),
+        ("rttvar_s", "f8"),
+        ("round_end", "i8"),
+        ("rto_s", "f8"),
+        ("retries", "i8"),
+        ("first_retry_s", "f8"),
+        ("probe_due", "?"),
+        ("control", "i8"),  # SYN, SYN_ACK or RESET to be sent; DATA: none
+        ("timer", "i8"),
+        ("timer_s", "f8"),
+        ("timer_phase_s", "f8"),
+        ("user_timeout_s", "f8"),  # 0: none
+        ("orphan", "?"),
+        ("dead", "?"),
+        # receiver
+        ("expected", "i8"),  # segments received in order
+        ("strays", "i8"),  # segments received beyond a gap
+        ("acked", "i8"),  # `expected` when it was last told
+        ("echo_s", "f8"),
+        ("last_data_s", "f8"),
+        ("quick_acks", "i8"),
+        ("ack_due_s", "f8"),  # -inf: at once
+        # packets [wire_head, wire_tail) are on their way in this direction
+        ("wire_head", "i8"),
+        ("wire_tail", "i8"),
+        ("arrives_s", "f8", (PACKETS,)),
+        ("left_s", "f8", (PACKETS,)),
+        ("kind", "i8", (PACKETS,)),
+        ("segment", "i8", (PACKETS,)),  # -1: acknowledgement alone
+        ("acks", "i8", (PACKETS,)),  # segments of the other direction received in order
+        ("echoes_s", "f8", (PACKETS,)),  # timestamp echoed to the other direction
+        # the ring of segments
+        ("segment_end", "i8", (SEGMENTS,)),  # bytes of the flow up to the end of the segment
+        ("sent_s", "f8", (SEGMENTS,)),  # last sent
+        ("received_s", "f8", (SEGMENTS,)),  # first received; NaN before
+        ("is_resent", "i1", (SEGMENTS,)),  # ever
+        ("is_resending", "i1", (SEGMENTS,)),  # a retransmission is out
+        ("is_sacked", "i1", (SEGMENTS,)),
+        ("is_lost", "i1", (SEGMENTS,)),
+        # the ring of messages
+        ("message_end", "i8", (MESSAGES,)),
+        ("message_kind", "i8", (MESSAGES,)),
+        ("tag", "i8", (MESSAGES,)),
+        ("delivered_s", "f8", (MESSAGES,)),
+    ]
+)
+
+
+@kernel
+def reset(flow: Record, direction: int, user_timeout_s: float, timer_phase_s: float) -> None:
+    """Make `flow` new: nothing written, nothing out."""
+    flow.direction = direction
+    flow.written = flow.packed = flow.messages = flow.delivered = flow.head = flow.tail = 0
+    flow.sacked = flow.lost = flow.resending = flow.state = flow.high = flow.probed = flow.retries = flow.timer = 0
+    flow.window = INITIAL_WINDOW
+    flow.threshold = flow.timer_s = flow.ack_due_s = inf
+    flow.old_window = flow.srtt_s = flow.mdev_s = flow.mdev_max_s = flow.rttvar_s = 0.0
+    flow.round_end = flow.expected = flow.strays = flow.acked = flow.wire_head = flow.wire_tail = 0
+    flow.last_sent_s = flow.newest_s = flow.echo_s = flow.last_data_s = -inf
+    flow.rto_s = RTO_FIRST_S
+    flow.first_retry_s = nan
+    flow.timer_phase_s = timer_phase_s
+    flow.user_timeout_s = user_timeout_s
+    flow.orphan = flow.dead = flow.probe_due = False
+    flow.control = DATA
+    flow.quick_acks = QUICK_ACKS
+
+
+@kernel
+def write(flow: Record, size: int, kind: int, tag: int) -> bool:
+    """Append a message of `size` bytes to what the flow carries; False where there is no room for it."""
+    if flow.messages - flow.delivered == MESSAGES:
+        return False
+    i = flow.messages % MESSAGES
+    flow.messages += 1
+    flow.written += size
+    flow.message_end[i] = flow.written
+    flow.message_kind[i] = kind
+    flow.tag[i] = tag
+    flow.delivered_s[i] = nan
+    return True
