@@ -43,6 +43,11 @@ class Evidence:
         return int(self.record.get("seed", 1))
 
     @property
+    def origin(self) -> str:
+        """Where it comes from, in a few words."""
+        return f"{self.source}, seed {self.seed}" if self.record else f"{self.source}, a bare trace"
+
+    @property
     def usual_gap_s(self) -> float:
         """Median of the gaps that a sign of life ended, s."""
         return float(np.median(self.gaps.length_s[self.gaps.heard & ~self.gaps.away]))
@@ -58,6 +63,12 @@ class Evidence:
         """Assumptions about the longest outages that this trace was not made with."""
         tails = outage_tails(self.scenario) if self.scenario else []
         return [tail for tail in Tail if tails and tails != [tail]]
+
+    def scenario_under(self, tail: Tail) -> Scenario:
+        """What was run, for as long as it ran, under another tail."""
+        if self.scenario is None:
+            raise BenchmarkError(f"{self.source}: a bare trace does not say what was run; allowed: a run directory")
+        return self.scenario.with_tail(tail).model_copy(update={"duration_s": self.duration_s})
 
 
 def outage_tails(scenario: Scenario) -> list[Tail]:
@@ -103,14 +114,6 @@ def bare_trace(path: Path) -> Evidence:
     end_s = max((float(np.nanmax(block.arrived_s, initial=0.0)) for block in blocks), default=0.0)
     gaps = join_gaps(find_gaps(block, NO_LOSSES, end_s) for block in blocks)
     return Evidence(path, gaps, end_s, HubSettings.of(), None, {})
-
-
-def simulate_tails(evidence: Evidence, workers: int | None = None) -> dict[Tail, Gaps]:
-    """Run the scenario again under each other tail, same seed, same length; nothing is kept of it but the gaps."""
-    if evidence.scenario is None:
-        return {}
-    scenario = evidence.scenario.model_copy(update={"duration_s": evidence.duration_s})
-    return {tail: simulate_gaps(scenario.with_tail(tail), workers) for tail in evidence.other_tails}
 
 
 def simulate_gaps(scenario: Scenario, workers: int | None = None) -> Gaps:

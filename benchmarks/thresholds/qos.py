@@ -112,6 +112,7 @@ class Qos:
                     "detection_p90_s": self.detection_s(0.90),
                     "detection_p99_s": self.detection_s(0.99),
                     "flaps_per_node_hour": self.flaps / (up_s / 3600),
+                    "flaps_per_hour": self.flaps / (self.duration_s / 3600),
                     "flashes_per_hour": self.flashes / (self.duration_s / 3600),
                     "flapping_entries": self.entries,
                     "flapping_nodes": self.flapping_nodes,

@@ -36,6 +36,9 @@ class Goal:
     max_detection_s: float
 
 
+DEFAULT_GOAL = Goal(max_false_stale_per_node_day=1 / 7, max_detection_s=90.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Recommendation:
     """What to set, and why.
@@ -59,12 +62,12 @@ class Recommendation:
         return {tail: row_of(frontier, stale_after_s) for tail, frontier in self.frontiers.items()}
 
 
-def grid(usual_gap_s: float, current_s: float, max_detection_s: float) -> list[float]:
+def grid(usual_gap_s: float, longest_gap_s: float, current_s: float, max_detection_s: float) -> list[float]:
     """Thresholds worth a look, s, rounded as a person would write them, ascending; `current_s` is among them.
 
-    From the usual gap on, below which a node flaps with every heartbeat, to what is clearly too long.
+    From the usual gap on, below which a node flaps with every heartbeat, to beyond the longest, above which none does.
     """
-    last = max(4 * current_s, 1.25 * max_detection_s, 12 * usual_gap_s)
+    last = max(1.05 * longest_gap_s, 2 * current_s, 1.25 * max_detection_s)
     threshold, thresholds = max(usual_gap_s, SHORTEST_S), {current_s}
     while threshold <= min(last, LONGEST_S):
         step = round_step(threshold * STEP)
@@ -106,6 +109,7 @@ def miss_factor(frame: pd.DataFrame, goal: Goal) -> NDArray[np.float64]:
 
 def row_of(frame: pd.DataFrame, stale_after_s: float) -> dict[str, Any]:
     """Return one threshold's figures, its interval as `false_stale_ci`."""
-    row = dict(frame[frame.stale_after_s == stale_after_s].iloc[0])
+    (found,) = frame[frame.stale_after_s == stale_after_s].to_dict("records")
+    row = {str(name): value for name, value in found.items()}
     row["false_stale_ci"] = [row.pop("false_stale_low"), row.pop("false_stale_high")]
     return row

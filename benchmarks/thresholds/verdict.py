@@ -1,6 +1,6 @@
 """A recommendation in words, as JSON, and as the env file that a hub starts with."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -11,71 +11,68 @@ from heartbench.benchmarks.thresholds.tune import Goal, Recommendation
 UNIT_DAYS = {"node-day": 1.0, "node-week": 7.0, "node-month": 30.0, "node-year": 365.0}
 
 
-def rate_text(per_node_day: float) -> str:
-    """A rate in the unit in which it is one or more: 0.143 per node-day is `1 per node-week`."""
-    unit = next((name for name, days in UNIT_DAYS.items() if per_node_day * days >= 0.95), "node-year")
-    return f"{per_node_day * UNIT_DAYS[unit]:.3g} per {unit}"
+def unit_of(per_node_day: float) -> str:
+    """The unit in which a rate is one or more."""
+    return next((unit for unit, days in UNIT_DAYS.items() if per_node_day * days >= 1 - 1e-9), "node-year")
+
+
+def rate_text(per_node_day: float, unit: str) -> str:
+    """A rate in `unit`: 0.143 per node-day is `1 per node-week`."""
+    return f"{figure(per_node_day * UNIT_DAYS[unit])} per {unit}"
+
+
+def figure(value: float) -> str:
+    """A figure as people read it: three digits, and no powers of ten."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.001 else f"{value:.1g}"
 
 
 def sentence(found: Recommendation) -> str:
     """Say whether the goal can be met, by what, and what it costs."""
-    return met_sentence(found) if found.met else missed_sentence(found)
+    chosen, present = effect(found, found.recommended_s), effect(found, found.current_s)
+    if found.met:
+        return f"Set stale_after to {found.recommended_s:g} s: {chosen}. As it is, {found.current_s:g} s: {present}."
+    asked = (
+        f"{rate_text(found.goal.max_false_stale_per_node_day, goal_unit(found))} and {found.goal.max_detection_s:g} s"
+    )
+    return f"No threshold meets the goal of {asked}. {why(found)} {found.recommended_s:g} s comes nearest: {chosen}."
 
 
-def met_sentence(found: Recommendation) -> str:
-    """Say what to set."""
-    tail, worst = worst_row(found, found.recommended_s)
-    _, present = worst_row(found, found.current_s)
+def effect(found: Recommendation, stale_after_s: float) -> str:
+    """What a threshold does under the tail that is worst for it."""
+    tail, row = worst_row(found, stale_after_s)
+    unit = goal_unit(found)
+    low, high = (figure(end * UNIT_DAYS[unit]) for end in row["false_stale_ci"])
+    under = f", {tail} tail" if len(found.frontiers) > 1 else ""
+    rate = rate_text(row["false_stale_per_node_day"], unit)
     return (
-        f"Set stale_after to {found.recommended_s:g} s: at most {rate_text(worst['false_stale_ci'][1])} false stale"
-        f"{under(found, tail)}, and a dead node is noticed within {worst['detection_p99_s']:.3g} s (p99). "
-        f"With {found.current_s:g} s it is {rate_text(present['false_stale_per_node_day'])}."
+        f"{rate} falsely stale (95 %: {low} to {high}{under}), noticed within {figure(row['detection_p99_s'])} s (p99)"
     )
 
 
-def missed_sentence(found: Recommendation) -> str:
-    """Say which goal cannot be met, and what comes nearest."""
-    goal = found.goal
-    tail, worst = worst_row(found, found.recommended_s)
-    return (
-        f"No threshold meets both goals. {why(found)} {found.recommended_s:g} s comes nearest: up to "
-        f"{rate_text(worst['false_stale_ci'][1])} false stale{under(found, tail)} (goal: "
-        f"{rate_text(goal.max_false_stale_per_node_day)}), noticed within {worst['detection_p99_s']:.3g} s "
-        f"(goal: {goal.max_detection_s:g} s)."
-    )
+def goal_unit(found: Recommendation) -> str:
+    """The unit of the goal, in which all rates are told."""
+    return unit_of(found.goal.max_false_stale_per_node_day)
 
 
 def why(found: Recommendation) -> str:
     """Say from which threshold on false stales are rare enough, and up to which a death is noticed in time."""
-    goal = found.goal
     frames = list(found.frontiers.values())
     thresholds = frames[0].stale_after_s
-    rare = (
-        pd.concat([each.false_stale_high for each in frames], axis=1).max(axis=1) <= goal.max_false_stale_per_node_day
-    )
-    quick = pd.concat([each.detection_p99_s for each in frames], axis=1).max(axis=1) <= goal.max_detection_s
-    rare_text = (
-        f"False stales are rare enough from {thresholds[rare].min():g} s on"
-        if rare.any()
-        else f"False stales are too many even at {thresholds.max():g} s"
-    )
-    quick_text = (
-        f"a death is noticed in time up to {thresholds[quick].max():g} s"
-        if quick.any()
-        else f"a death is noticed too late even at {thresholds.min():g} s, about the time between two signs of life"
-    )
-    return f"{rare_text}; {quick_text}."
+    often = pd.concat([each.false_stale_high for each in frames], axis=1).max(axis=1)
+    late = pd.concat([each.detection_p99_s for each in frames], axis=1).max(axis=1)
+    rare = thresholds[often <= found.goal.max_false_stale_per_node_day]
+    quick = thresholds[late <= found.goal.max_detection_s]
+    seen = max(each.false_stale.iloc[-1] for each in frames)
+    never = "are never so rare" if seen else "cannot be shown to be so rare by so short a run"
+    first = f"are rare enough only from {rare.min():g} s on" if len(rare) else never
+    last = f"only up to {quick.max():g} s" if len(quick) else f"not even at {thresholds.min():g} s"
+    return f"False stales {first}; a dead node is noticed in time {last}."
 
 
 def worst_row(found: Recommendation, stale_after_s: float) -> tuple[str, dict[str, Any]]:
     """Return the tail under which a threshold is worst, and its figures there."""
     rows = found.rows(stale_after_s)
     return max(rows.items(), key=lambda item: float(item[1]["false_stale_ci"][1]))
-
-
-def under(found: Recommendation, tail: str) -> str:
-    """Name the tail where there are several."""
-    return f" under the {tail} tail" if len(found.frontiers) > 1 else ""
 
 
 def as_json(found: Recommendation, evidence: Evidence) -> dict[str, Any]:
@@ -107,11 +104,16 @@ def setting_json(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 def from_json(stored: Mapping[str, Any]) -> Recommendation:
     """The recommendation that `as_json` wrote down."""
     goal = Goal(stored["goal"]["max_false_stale_per_node_day"], stored["goal"]["max_detection_s"])
-    frontiers = {tail: pd.DataFrame([row["tails"][tail] for row in stored["frontier"]]) for tail in stored["tails"]}
-    for frame in frontiers.values():
-        frame[["false_stale_low", "false_stale_high"]] = frame.pop("false_stale_ci").to_list()
+    frontiers = {tail: frame_of(row["tails"][tail] for row in stored["frontier"]) for tail in stored["tails"]}
     current, recommended = stored["current"]["stale_after_s"], stored["recommended"]["stale_after_s"]
     return Recommendation(goal, stored["met"], current, recommended, frontiers)
+
+
+def frame_of(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """A frontier from its rows; null is NaN again."""
+    frame = pd.DataFrame([dict(row) for row in rows])
+    frame[["false_stale_low", "false_stale_high"]] = frame.pop("false_stale_ci").to_list()
+    return frame.astype(float)
 
 
 def env_file(found: Recommendation, evidence: Evidence) -> str:
@@ -119,8 +121,8 @@ def env_file(found: Recommendation, evidence: Evidence) -> str:
     (settings,) = settings_of([found.recommended_s], evidence.hub)
     goal = found.goal
     head = [
-        f"Tuned by Heartbench from {evidence.source}, seed {evidence.seed}.",
-        f"Goal: at most {rate_text(goal.max_false_stale_per_node_day)} false stale, noticed within "
+        f"Tuned by Heartbench from {evidence.origin}.",
+        f"Goal: at most {rate_text(goal.max_false_stale_per_node_day, goal_unit(found))} falsely stale, noticed within "
         f"{goal.max_detection_s:g} s (p99).",
         *(evidence_line(tail, row) for tail, row in found.rows(found.recommended_s).items()),
     ]
@@ -130,7 +132,7 @@ def env_file(found: Recommendation, evidence: Evidence) -> str:
 def evidence_line(tail: str, row: Mapping[str, Any]) -> str:
     """What a threshold does under one tail, in a line."""
     low, high = row["false_stale_ci"]
+    rate, seconds = figure(row["false_stale_per_node_day"]), figure(row["detection_p99_s"])
     return (
-        f"{tail}: {row['false_stale_per_node_day']:.3g} false stale per node-day (95 %: {low:.3g} to {high:.3g}), "
-        f"noticed within {row['detection_p99_s']:.3g} s (p99)."
+        f"{tail}: {rate} false stales per node-day (95 %: {figure(low)} to {figure(high)}), noticed within {seconds} s."
     )

@@ -1,0 +1,107 @@
+"""`heartbench tune`: which stale threshold meets a goal, and the env file that sets it."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from heartbench.benchmarks.cli.output import console, plain, print_json, print_table, progress, write_whole
+from heartbench.benchmarks.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from heartbench.benchmarks.thresholds.evidence import Evidence
+    from heartbench.benchmarks.thresholds.tune import Recommendation
+
+COLUMNS = (
+    "",
+    "stale_after",
+    "outage tail",
+    "false stale\nper node-day",
+    "95 % interval",
+    "noticed\nwithin (p99)",
+    "flaps per\nnode-hour",
+    "flashes\nper hour",
+)
+
+
+def tune(
+    source: Annotated[
+        Path | None, typer.Argument(metavar="[RUN_DIR|TRACE]", help="What to judge by; the newest run if not given.")
+    ] = None,
+    max_false_stale: Annotated[
+        str, typer.Option(metavar="RATE", help="How often a living node may be called stale.")
+    ] = "1/node-week",
+    max_detection: Annotated[
+        str, typer.Option(metavar="DURATION", help="How soon 99 of 100 dead nodes must be stale.")
+    ] = "90s",
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where the hub's settings go if the goal is met.")] = Path(
+        "hub.env"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> int:
+    """Find the cheapest stale threshold that meets a goal, and write the hub's settings for it.
+
+    Every threshold is judged by what it would have said about the trace. Of a run, the scenario is simulated again with
+    the other assumption about its longest outages, and the goal must be met under both. Exit status 1: no threshold
+    meets the goal, and the settings are not written.
+    """
+    from heartbench.benchmarks.thresholds.evidence import evidence_of
+    from heartbench.benchmarks.thresholds.study import study
+    from heartbench.benchmarks.thresholds.tune import Goal
+    from heartbench.benchmarks.thresholds.verdict import as_json as to_json
+    from heartbench.benchmarks.thresholds.verdict import env_file
+    from heartbench.simulator.run_directory import RunDirectory
+    from heartbench.simulator.units import parse_duration, parse_rate
+
+    goal = Goal(parse_rate(max_false_stale, "--max-false-stale"), parse_duration(max_detection, "--max-detection"))
+    if out.is_dir() or not out.parent.is_dir():
+        raise BenchmarkError(f"--out: {out}: must be a file in a folder that exists")
+    evidence = evidence_of(RunDirectory.newest().path if source is None else source)
+    with progress("Tuning", 1 + len(evidence.other_tails)) as advance:
+        found = study(evidence, goal, advance)
+    result = {**to_json(found, evidence), "hub_env": str(out) if found.met else None}
+    if evidence.scenario is not None:
+        write_whole(evidence.source / "tune.json", json.dumps(plain(result), indent=2) + "\n")
+    if found.met:
+        write_whole(out, env_file(found, evidence))
+    if as_json:
+        print_json(result)
+    else:
+        show(found, evidence, out)
+    return 0 if found.met else 1
+
+
+def show(found: "Recommendation", evidence: "Evidence", out: Path) -> None:
+    """Print the table, the verdict, and where the settings are."""
+    from heartbench.benchmarks.thresholds.verdict import sentence
+
+    print_table(evidence.origin, COLUMNS, table_rows(found, "now" if evidence.record else "default"))
+    console().print(sentence(found))
+    if evidence.scenario is None:
+        console().print("A bare trace does not say what was run: no other tail of the outages could be simulated.")
+    if found.met:
+        print(f"Written: {out}")
+
+
+def table_rows(found: "Recommendation", present: str) -> list[tuple[str, ...]]:
+    """The present and the recommended threshold under each tail."""
+    labels = {found.current_s: present, found.recommended_s: "recommended" if found.met else "nearest"}
+    return [cells(row, label, tail) for s, label in labels.items() for tail, row in found.rows(s).items()]
+
+
+def cells(row: dict[str, Any], label: str, tail: str) -> tuple[str, ...]:
+    """One threshold under one tail, as the table shows it."""
+    from heartbench.benchmarks.thresholds.verdict import figure
+
+    low, high = row["false_stale_ci"]
+    return (
+        label,
+        f"{row['stale_after_s']:g} s",
+        tail,
+        figure(row["false_stale_per_node_day"]),
+        f"{figure(low)} to {figure(high)}",
+        f"{figure(row['detection_p99_s'])} s",
+        figure(row["flaps_per_node_hour"]),
+        figure(row["flashes_per_hour"]),
+    )

@@ -1,0 +1,160 @@
+"""The page that a person reads: what was found, in one file that needs nothing else.
+
+The finding comes first, then what changes for the operator, then the pictures with how to read them, then how it was
+measured, so that anybody can do it again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from matplotlib.axes import Axes
+
+from heartbench.benchmarks.report import style
+from heartbench.benchmarks.report.plots import flap_plot, frontier_plot, gap_plot
+from heartbench.benchmarks.thresholds.evidence import Evidence
+from heartbench.benchmarks.thresholds.tune import Recommendation
+from heartbench.benchmarks.thresholds.verdict import UNIT_DAYS, figure, goal_unit, rate_text, sentence, worst_row
+from heartbench.simulator.units import format_duration
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A plot, and what it shows in a sentence."""
+
+    svg: Markup
+    title: str
+
+
+def render(evidence: Evidence, found: Recommendation) -> str:
+    """Return the page as HTML."""
+    template = files(__package__).joinpath("report.html").read_text(encoding="utf-8")
+    nodes = len(evidence.gaps.node)
+    axes = {
+        "frontier": frontier_plot(found),
+        "gaps": gap_plot(evidence.gaps, found),
+        "flaps": flap_plot(found, nodes),
+    }
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(template).render(
+        title=f"{subject(evidence)}: which stale threshold?",
+        subject=subject(evidence),
+        met=found.met,
+        finding=headline(found),
+        verdict=sentence(found),
+        goal=goal_text(found),
+        cards=cards(found),
+        pictures={name: picture(ax) for name, ax in axes.items()},
+        rows=table_rows(found),
+        unit=goal_unit(found),
+        caption=provenance(evidence),
+        facts=facts(evidence),
+        tails=len(found.frontiers),
+    )
+
+
+def picture(ax: Axes) -> Picture:
+    """A plot, ready for the page: its title becomes the heading."""
+    title = ax.get_title(loc="left").replace("\n", " ")
+    ax.set_title("", loc="left")
+    return Picture(Markup(style.svg(ax)), title)  # noqa: S704 (Matplotlib escapes what it writes)
+
+
+def subject(evidence: Evidence) -> str:
+    """What was run, in a few words."""
+    nodes, length = f"{len(evidence.gaps.node):,} nodes", format_duration(round(evidence.duration_s))
+    name = evidence.scenario.name if evidence.scenario else evidence.source.name
+    return f"{name}, {nodes}, {length}"
+
+
+def headline(found: Recommendation) -> str:
+    """The finding in one sentence."""
+    unit, days = goal_unit(found), UNIT_DAYS[goal_unit(found)]
+    now, then = (worst_row(found, s)[1] for s in (found.current_s, found.recommended_s))
+    rates = [figure(row["false_stale_per_node_day"] * days) for row in (now, then)]
+    if not found.met:
+        return f"No threshold meets the goal; {found.recommended_s:g} s comes nearest."
+    if found.recommended_s == found.current_s:
+        return f"{found.current_s:g} s is the right threshold: {rates[0]} false stales per {unit}."
+    return (
+        f"Wait {found.recommended_s:g} s instead of {found.current_s:g} s, and living nodes are called stale "
+        f"{rates[1]} instead of {rates[0]} times per {unit}."
+    )
+
+
+def goal_text(found: Recommendation) -> str:
+    """What was asked."""
+    rate = rate_text(found.goal.max_false_stale_per_node_day, goal_unit(found))
+    return (
+        f"at most {rate} called stale while alive, and dead nodes noticed within {found.goal.max_detection_s:g} s (p99)"
+    )
+
+
+def cards(found: Recommendation) -> list[dict[str, str]]:
+    """What changes for the operator, under the tail that is worst: before and after."""
+    now, then = (worst_row(found, s)[1] for s in (found.current_s, found.recommended_s))
+    days = UNIT_DAYS[goal_unit(found)]
+    measures = [
+        ("false_stale_per_node_day", days, f"false stales per {goal_unit(found)}", ""),
+        ("flashes_per_hour", 1.0, "flashes on the dashboard per hour", ""),
+        ("detection_p99_s", 1.0, "until a dead node is noticed (p99)", " s"),
+    ]
+    return [
+        {"label": label, "now": figure(now[key] * scale) + unit, "then": figure(then[key] * scale) + unit}
+        for key, scale, label, unit in measures
+    ]
+
+
+def table_rows(found: Recommendation) -> list[dict[str, str]]:
+    """Both settings under each tail."""
+    labels = {found.current_s: "now", found.recommended_s: "recommended" if found.met else "nearest"}
+    return [table_row(row, tail, label) for s, label in labels.items() for tail, row in found.rows(s).items()]
+
+
+def table_row(row: Mapping[str, Any], tail: str, label: str) -> dict[str, str]:
+    """One setting under one tail."""
+    low, high = row["false_stale_ci"]
+    return {
+        "label": label,
+        "stale_after": f"{row['stale_after_s']:g} s",
+        "tail": tail,
+        "rate": figure(row["false_stale_per_node_day"]),
+        "interval": f"{figure(low)} – {figure(high)}",
+        "p99": f"{figure(row['detection_p99_s'])} s",
+        "duration": f"{figure(row['mistake_duration_s'])} s" if row["false_stale"] else "–",
+        "accuracy": f"{100 * row['query_accuracy']:.4f} %",
+        "flaps": figure(row["flaps_per_node_hour"]),
+        "flashes": figure(row["flashes_per_hour"]),
+    }
+
+
+def provenance(evidence: Evidence) -> str:
+    """Command and seed, as they stand under each plot."""
+    command = evidence.record.get("command")
+    return f"{command} · seed {evidence.seed}" if command else evidence.origin
+
+
+def facts(evidence: Evidence) -> dict[str, str]:
+    """How it was measured."""
+    record = evidence.record
+    known = {
+        "command": record.get("command"),
+        "seed": record.get("seed"),
+        "revision": record.get("revision"),
+        "engine": record.get("engine"),
+        "nodes": f"{len(evidence.gaps.node):,}",
+        "time simulated": format_duration(round(evidence.duration_s)),
+        "signs of life": f"{len(evidence.gaps):,}",
+        "outage tail": evidence.own_tail,
+        "machine": described(record.get("machine")),
+        "versions": described(record.get("versions")),
+    }
+    return {name: str(value) for name, value in known.items() if value is not None}
+
+
+def described(parts: Any) -> str | None:
+    """A mapping from `run.json` in one line."""
+    return ", ".join(f"{name} {value}" for name, value in parts.items()) if isinstance(parts, Mapping) else parts

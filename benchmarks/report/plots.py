@@ -1,0 +1,153 @@
+"""The three pictures of a threshold: what it costs, where it stands among the gaps, what the dashboard shows.
+
+Each takes axes to draw on, or makes its own, and returns them.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from heartbench.benchmarks.report import style
+from heartbench.benchmarks.thresholds.gaps import Gaps
+from heartbench.benchmarks.thresholds.qos import DAY_S
+from heartbench.benchmarks.thresholds.tune import Recommendation
+from heartbench.benchmarks.thresholds.verdict import UNIT_DAYS, figure, goal_unit, worst_row
+
+BINS_PER_DECADE = 30
+
+
+@style.styled
+def frontier_plot(found: Recommendation, ax: Axes | None = None) -> Axes:
+    """Detection time against false stales: one point a threshold, the goal as an area, both settings marked."""
+    ax = ax or style.axes()
+    unit, goal = goal_unit(found), found.goal
+    right = 1.2 * max(goal.max_detection_s, found.recommended_s, found.current_s)
+    lowest = min([goal.max_false_stale_per_node_day, *map(least_rate, found.frontiers.values())]) * UNIT_DAYS[unit] / 3
+    for (tail, frame), color in zip(found.frontiers.items(), style.SERIES, strict=False):
+        low, rate, high = (
+            np.maximum(frame[name] * UNIT_DAYS[unit], lowest / 10)
+            for name in ("false_stale_low", "false_stale_per_node_day", "false_stale_high")
+        )
+        ax.fill_between(frame.detection_p99_s, low, high, color=color, alpha=0.18, linewidth=0)
+        ax.plot(frame.detection_p99_s, rate, color=color, label=f"{tail} tail" if tail != "as recorded" else tail)
+    for row, color, label in chosen_settings(found):
+        style.point(
+            ax, row["detection_p99_s"], max(row["false_stale_per_node_day"] * UNIT_DAYS[unit], lowest), label, color
+        )
+    ax.set_xlim(0, right)
+    ax.set_ylim(bottom=lowest)
+    style.log_scale(ax, "y")
+    draw_goal(ax, goal.max_detection_s, goal.max_false_stale_per_node_day * UNIT_DAYS[unit])
+    ax.set_xlabel("a dead node is noticed within, p99 (s)")
+    ax.set_ylabel(f"false stales per {unit}")
+    ax.legend(loc="upper right")
+    style.state(ax, frontier_finding(found))
+    return ax
+
+
+def chosen_settings(found: Recommendation) -> list[tuple[dict[str, float], str, str]]:
+    """The present and the recommended setting under the tail that is worst: figures, colour and label."""
+    chosen = "recommended" if found.met else "nearest"
+    marks = {found.current_s: (style.GREY, "now"), found.recommended_s: (style.GREEN, chosen)}
+    return [(worst_row(found, s)[1], color, f"{label}: {s:g} s") for s, (color, label) in marks.items()]
+
+
+def mark_settings(ax: Axes, found: Recommendation) -> None:
+    """Draw both settings as lines."""
+    for place, (row, color, label) in enumerate(chosen_settings(found)):
+        style.mark(ax, row["stale_after_s"], label, color, place)
+
+
+def least_rate(frame: pd.DataFrame) -> float:
+    """The least rate above zero of a frontier, per node-day; infinite where there is none."""
+    rates = frame.false_stale_per_node_day
+    return float(rates[rates > 0].min()) if (rates > 0).any() else np.inf
+
+
+def draw_goal(ax: Axes, detection_s: float, rate: float) -> None:
+    """Shade the settings that meet the goal."""
+    bottom = ax.get_ylim()[0]
+    ax.add_patch(Rectangle((0, bottom), detection_s, rate - bottom, color=style.GREEN, alpha=0.10, linewidth=0))
+    ax.plot([0, detection_s, detection_s], [rate, rate, bottom], color=style.GREEN, linewidth=1)
+    ax.annotate("the goal", (0, bottom), xytext=(6, 6), textcoords="offset points", color=style.GREEN)
+
+
+def under(found: Recommendation) -> str:
+    """Name the trace's own tail where there are several."""
+    return f" ({next(iter(found.frontiers))} tail)" if len(found.frontiers) > 1 else ""
+
+
+def frontier_finding(found: Recommendation) -> str:
+    """What the frontier shows, in a sentence."""
+    unit = goal_unit(found)
+    now, then = (worst_row(found, s)[1] for s in (found.current_s, found.recommended_s))
+    rates = [figure(row["false_stale_per_node_day"] * UNIT_DAYS[unit]) for row in (now, then)]
+    later = f"from {figure(now['detection_p99_s'])} to {figure(then['detection_p99_s'])} s"
+    if found.met:
+        return (
+            f"{found.recommended_s:g} s take false stales from {rates[0]} to {rates[1]} per {unit}, detection {later}"
+        )
+    return f"No threshold is both rare and quick enough; {found.recommended_s:g} s comes nearest"
+
+
+@style.styled
+def gap_plot(gaps: Gaps, found: Recommendation, ax: Axes | None = None) -> Axes:
+    """How often gaps of each length come, with the thresholds drawn in."""
+    ax = ax or style.axes()
+    lengths = gaps.up_s[gaps.up_s > 0]
+    node_days = float(lengths.sum()) / DAY_S
+    usual, longest = float(np.median(lengths)), max(float(lengths.max()), 2 * found.recommended_s)
+    shortest = max(float(lengths.min()), usual / 20)
+    bins = np.geomspace(shortest, longest, int(np.ceil(np.log10(longest / shortest) * BINS_PER_DECADE)) + 1)
+    counts, _ = np.histogram(lengths, bins)
+    ax.stairs(counts / node_days, bins, fill=True, color=style.BLUE, alpha=0.85)
+    style.log_scale(ax, "x")
+    style.log_scale(ax, "y")
+    ax.set_ylim(0.5 / node_days, 5 * counts.max() / node_days)
+    mark_settings(ax, found)
+    ax.set_xlabel("gap between two signs of life (s)")
+    ax.set_ylabel("gaps per node-day, by length")
+    style.state(ax, gap_finding(lengths, found))
+    return ax
+
+
+def gap_finding(lengths_s: NDArray[np.float64], found: Recommendation) -> str:
+    """How rare longer gaps are, in a sentence."""
+
+    def rarity(stale_after_s: float) -> str:
+        longer = int(np.count_nonzero(lengths_s > stale_after_s))
+        return f"one gap in {len(lengths_s) / longer:,.0f}" if longer else f"none of {len(lengths_s):,} gaps"
+
+    return (
+        f"{rarity(found.current_s).capitalize()} is longer than {found.current_s:g} s, "
+        f"{rarity(found.recommended_s)} longer than {found.recommended_s:g} s"
+    )
+
+
+@style.styled
+def flap_plot(found: Recommendation, nodes: int, ax: Axes | None = None) -> Axes:
+    """What a person sees on the dashboard: the fleet's status changes, and those that flap suppression lets through."""
+    ax = ax or style.axes()
+    for (tail, frame), color in zip(found.frontiers.items(), style.SERIES, strict=False):
+        flaps, flashes = (frame[name].where(frame[name] > 0) for name in ("flaps_per_hour", "flashes_per_hour"))
+        ax.plot(frame.stale_after_s, flashes, color=color, label=f"flashes, {tail} tail")
+        ax.plot(frame.stale_after_s, flaps, color=color, linewidth=1.2, linestyle=":", label=f"flaps, {tail} tail")
+    style.log_scale(ax, "y")
+    style.log_scale(ax, "x")
+    mark_settings(ax, found)
+    ax.set_xlabel("stale_after (s)")
+    ax.set_ylabel(f"status changes per hour, {nodes:,} nodes")
+    ax.legend(loc="lower left")
+    style.state(ax, flap_finding(found, nodes))
+    return ax
+
+
+def flap_finding(found: Recommendation, nodes: int) -> str:
+    """How often the dashboard flashes, in a sentence; on the trace itself."""
+    now, then = (next(iter(found.rows(s).values())) for s in (found.current_s, found.recommended_s))
+    return (
+        f"A dashboard of {nodes:,} nodes flashes {figure(now['flashes_per_hour'])} times an hour at "
+        f"{found.current_s:g} s, {figure(then['flashes_per_hour'])} times at {found.recommended_s:g} s{under(found)}"
+    )

@@ -1,0 +1,153 @@
+"""How every plot looks, in one place: a title that states the finding, axes with units, few lines, no frame.
+
+Colours are those of Okabe and Ito, which colour-blind readers can tell apart. Nothing here knows what is plotted.
+"""
+
+import functools
+import io
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#6B7280"
+SERIES = (BLUE, ORANGE, PURPLE)
+INK, PAPER, LINE = "#1F2937", "#FFFFFF", "#E5E7EB"
+SIZE_INCHES = (8.6, 4.6)
+TITLE_COLUMNS = 84
+
+STYLE: Any = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": GREY,
+    "axes.facecolor": PAPER,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 10.5,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlecolor": INK,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 14,
+    "axes.titlesize": 12.5,
+    "axes.titleweight": "bold",
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 110,
+    "figure.facecolor": PAPER,
+    "font.size": 10,
+    "grid.color": LINE,
+    "grid.linewidth": 0.8,
+    "legend.fontsize": 10,
+    "legend.frameon": False,
+    "lines.linewidth": 2.0,
+    "svg.hashsalt": "heartbench",
+    "text.color": INK,
+    "xtick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.color": GREY,
+    "ytick.labelcolor": INK,
+}
+
+
+Arguments = ParamSpec("Arguments")
+
+
+def styled(plot: Callable[Arguments, Axes]) -> Callable[Arguments, Axes]:
+    """Let a function that plots do so in our style, whatever the session's own."""
+
+    @functools.wraps(plot)
+    def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Axes:
+        with mpl.rc_context(STYLE):
+            return plot(*args, **kwargs)
+
+    return wrapper
+
+
+@styled
+def axes() -> Axes:
+    """Return empty axes on a figure of their own (`axes.figure`)."""
+    return Figure(figsize=SIZE_INCHES).subplots()
+
+
+def state(ax: Axes, finding: str) -> None:
+    """Set the title: what the plot shows, in a sentence."""
+    ax.set_title("\n".join(textwrap.wrap(finding, TITLE_COLUMNS)))
+
+
+def log_scale(ax: Axes, axis: str) -> None:
+    """Make an axis (`x` or `y`) logarithmic, with figures that people read instead of powers of ten."""
+    (ax.set_xscale if axis == "x" else ax.set_yscale)("log")
+    chosen = ax.xaxis if axis == "x" else ax.yaxis
+    chosen.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    chosen.set_minor_formatter(NullFormatter())
+    low, high = chosen.get_view_interval()
+    if high < 300 * low:
+        chosen.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+
+
+def mark(ax: Axes, x: float, label: str, color: str, row: int = 0) -> None:
+    """Draw a vertical line with its label beside it, `row` lines below the upper end. Set scale and limits before."""
+    ax.axvline(x, color=color, linewidth=1.4, linestyle=(0, (4, 2)), zorder=3)
+    place = ax.transAxes.inverted().transform(ax.transData.transform((x, 1.0)))[0]
+    left = place > 0.7
+    ax.annotate(
+        label,
+        (x, 1.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(-5 if left else 5, -3 - 18 * row),
+        textcoords="offset points",
+        ha="right" if left else "left",
+        va="top",
+        color=color,
+        fontweight="bold",
+        bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.5},
+        zorder=4,
+    )
+
+
+def point(ax: Axes, x: float, y: float, label: str, color: str) -> None:
+    """Draw a point with a label beside it."""
+    ax.plot([x], [y], "o", color=color, markersize=9, markeredgecolor=PAPER, markeredgewidth=1.5, zorder=5)
+    if label:
+        ax.annotate(
+            label,
+            (x, y),
+            xytext=(10, 8),
+            textcoords="offset points",
+            color=color,
+            fontweight="bold",
+            bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
+            zorder=6,
+        )
+
+
+def caption(ax: Axes, text: str) -> None:
+    """Write small print below a plot that stands alone: the command and the seed."""
+    whole(ax).supxlabel(text, fontsize=8, color=GREY, x=0.01, ha="left")
+
+
+def svg(ax: Axes) -> str:
+    """Return the figure as an `<svg>` element; the same figure gives the same text."""
+    buffer = io.StringIO()
+    with mpl.rc_context(STYLE):
+        whole(ax).savefig(buffer, format="svg", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def save(ax: Axes, path: Path) -> None:
+    """Write the figure to a file; its ending says in which format."""
+    with mpl.rc_context(STYLE):
+        whole(ax).savefig(path)
+
+
+def whole(ax: Axes) -> Figure:
+    """The figure that the axes are drawn on."""
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        raise ValueError("these axes were taken from their figure")
+    return figure

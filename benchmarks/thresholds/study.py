@@ -1,0 +1,27 @@
+"""From evidence and a goal to a recommendation: every threshold of the grid, under every tail."""
+
+from collections.abc import Callable
+
+from heartbench.benchmarks.thresholds.evidence import Evidence, settings_of, simulate_gaps
+from heartbench.benchmarks.thresholds.qos import judge
+from heartbench.benchmarks.thresholds.tune import Goal, Recommendation, frontier, grid, recommend
+
+
+def study(evidence: Evidence, goal: Goal, advance: Callable[[float], None] = lambda _: None) -> Recommendation:
+    """Judge the trace, and the same scenario simulated under each other tail (same seed and length), and recommend.
+
+    Args:
+        evidence: of a run, or of a bare trace, for which there is no other tail.
+        goal: what is asked of the hub.
+        advance: told 1 for each tail that is done; there are `1 + len(evidence.other_tails)`.
+    """
+    gaps = {evidence.own_tail: evidence.gaps}
+    advance(1)
+    for tail in evidence.other_tails:
+        gaps[str(tail)] = simulate_gaps(evidence.scenario_under(tail))
+        advance(1)
+    longest_s = max(float(each.up_s.max()) for each in gaps.values())
+    current_s = evidence.hub.stale_after_s
+    settings = settings_of(grid(evidence.usual_gap_s, longest_s, current_s, goal.max_detection_s), evidence.hub)
+    judged = {tail: judge(each, settings, evidence.duration_s) for tail, each in gaps.items()}
+    return recommend({tail: frontier(qos, evidence.seed) for tail, qos in judged.items()}, goal, current_s)
