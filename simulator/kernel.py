@@ -1,7 +1,7 @@
 """How the simulator's hot loops are compiled.
 
-A kernel is a plain Python function that Numba compiles at its first call and keeps on disk. `kernel.py_func` is the same
-function uncompiled: what is read and tested. With NUMBA_DISABLE_JIT=1 everything runs as plain Python.
+A kernel is a plain Python function that Numba compiles at its first call and keeps on disk. `kernel.py_func` is that
+function: what is read and tested. With NUMBA_DISABLE_JIT=1 everything runs as plain Python.
 
 Numba looks only at a kernel's own file to see whether what it kept is still good, though kernels of other files are
 compiled into it. So what is kept stands under a digest of all of the simulator's sources.
@@ -26,14 +26,17 @@ def _cache_folder() -> Path:
     return home / "heartbench" / digest
 
 
+_config: Any = numba.config
+_OPTIONS: Any = {"cache": True, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+
 if "NUMBA_CACHE_DIR" not in os.environ:
-    numba.config.CACHE_DIR = str(_cache_folder())
+    _config.CACHE_DIR = str(_cache_folder())
 
 
 def kernel(function: Function) -> Function:
     """Compile `function` with Numba, releasing the interpreter lock while it runs."""
-    compiled = numba.njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function)
-    if not numba.config.DISABLE_JIT:
+    compiled = numba.njit(**_OPTIONS)(function)
+    if not _config.DISABLE_JIT:
         _compile_once_for_all_constants(compiled)
     return cast("Function", compiled)
 
@@ -41,10 +44,9 @@ def kernel(function: Function) -> Function:
 def _compile_once_for_all_constants(compiled: Any) -> None:
     """Keep Numba from compiling a kernel again for each constant that another kernel calls it with."""
     template = compiled.get_call_template
+    unliteral: Any = types.unliteral
 
     def without_literals(args: Sequence[types.Type], kws: Mapping[str, types.Type]) -> Any:
-        return template(
-            tuple(types.unliteral(arg) for arg in args), {name: types.unliteral(arg) for name, arg in kws.items()}
-        )
+        return template(tuple(map(unliteral, args)), {name: unliteral(arg) for name, arg in kws.items()})
 
     compiled.get_call_template = without_literals

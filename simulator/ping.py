@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.kernel import kernel
-from heartbench.simulator.link import DOWN, UP, Link, make_link, next_outage, rewind, transmit
+from heartbench.simulator.link import DOWN, UP, Record, make_link, next_outage, rewind, transmit
 from heartbench.simulator.profile import HOUR_S, Profile
 
 
@@ -45,7 +45,7 @@ def survey(profile: Profile, duration_s: float, nodes: int = 100, seed: int = 1)
     """
     if duration_s < 1 or nodes < 1:
         raise SimulatorError(f"to measure a profile takes a second and a node at least, not {duration_s} s and {nodes}")
-    link = make_link(profile.to_link(), np.empty((0, 2)), seed, 0)
+    link = make_link(profile.to_link(), (), seed, 0)
     pings, outages = [], []
     for node in range(nodes):
         rewind(link, seed, node)
@@ -58,7 +58,7 @@ def survey(profile: Profile, duration_s: float, nodes: int = 100, seed: int = 1)
 
 
 @kernel
-def _round_trips(link: Link, duration_s: float) -> NDArray[np.float64]:
+def _round_trips(link: Record, duration_s: float) -> NDArray[np.float64]:
     """Give the round-trip time of a ping in each second; NaN: lost on its way or back."""
     rtt = np.full(int(duration_s), np.nan)
     now = 0.0
@@ -73,7 +73,7 @@ def _round_trips(link: Link, duration_s: float) -> NDArray[np.float64]:
 
 
 @kernel
-def _outages(link: Link, duration_s: float) -> NDArray[np.float64]:
+def _outages(link: Record, duration_s: float) -> NDArray[np.float64]:
     """Give the length of each outage that begins within `duration_s`."""
     lengths = [0.0 for _ in range(0)]
     start, end = next_outage(link, 0.0)

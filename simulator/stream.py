@@ -86,6 +86,7 @@ CONNECTION = np.dtype(
         ("hub_closed_s", "f8"),
         ("answered", "i8"),  # messages of the node that the hub has looked at
         ("read", "i8"),  # messages of the hub that the node has looked at
+        ("collected", "i8"),  # messages of the node whose arrival has been noted
         ("rules", RULES),
         ("up", FLOW),
         ("down", FLOW),
@@ -115,7 +116,7 @@ def connect(connection: Record, link: Record, at: float) -> None:
     connection.heard_s = at
     connection.ping_timer_s = inf
     connection.node_closed_s = connection.hub_closed_s = nan
-    connection.answered = connection.read = 0
+    connection.answered = connection.read = connection.collected = 0
     _send_syn(connection, at)
     _flush(connection, link, at)
 
@@ -214,11 +215,13 @@ def _hub_closes(connection: Record, at: float) -> None:
 @kernel
 def is_over(connection: Record) -> bool:
     """Whether nothing that the node wrote can still arrive, and nothing is left to tell it."""
-    up = connection.up
+    up, down = connection.up, connection.down
     if connection.state != CLOSED:
         return False
     nothing_out = up.wire_head == up.wire_tail
-    return nothing_out and (up.dead or (up.head == up.tail and up.packed == up.written))
+    node_done = nothing_out and (up.dead or (up.head == up.tail and up.packed == up.written))
+    hub_done = not connection.hub_open or not isnan(connection.hub_closed_s) or down.head == down.tail
+    return node_done and hub_done
 
 
 @kernel

@@ -1,0 +1,262 @@
+"""Engine `virtual`: the whole fleet in simulated time, block by block, as fast as the machine goes.
+
+Nodes do not know of each other, so each is run from its start to the end of the scenario before the next begins, in
+one compiled loop; a block of nodes fills one part of the trace. Blocks are cut by the scenario alone and every draw is
+counted, so that any number of workers writes the same bytes. Workers are threads: the loops hold no interpreter lock.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heartbench.simulator.fleet import Squad, squads
+from heartbench.simulator.kernel import kernel
+from heartbench.simulator.link import LINK_STATE, MAX_PARTITIONS, Record, rewind
+from heartbench.simulator.node import NODE, Events, Rows, follow, make_rows, run, switch_off
+from heartbench.simulator.run_directory import RunDirectory
+from heartbench.simulator.scenario import Scenario
+from heartbench.simulator.stream import CONNECTION
+from heartbench.simulator.trace import Kind, Messages, TraceWriter, Truth, TruthWriter
+from heartbench.simulator.truth import truth_of
+
+BLOCK_ROWS = 1_000_000  # about so many messages to a part of the trace
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualResult:
+    """What a virtual run did. `simulate_s` is the time in the compiled loops, summed over workers, divided by them."""
+
+    nodes: int
+    heartbeats: int
+    messages: int
+    compile_s: float
+    simulate_s: float
+    write_s: float
+    interrupted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    index: int
+    squad: Squad
+    first: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    truth: Truth
+    nodes: int
+    heartbeats: int
+    messages: int
+    simulate_s: float
+    write_s: float
+
+
+class _World:
+    """Room for one node at a time, its connection and its link (twice: an old connection is followed on a copy)."""
+
+    def __init__(self, squad: Squad) -> None:
+        self.node = np.zeros(1, NODE).view(np.recarray)[0]
+        self.node.behaviour = squad.behaviour[0]
+        self.connection = np.zeros(1, CONNECTION).view(np.recarray)[0]
+        self.connection.rules = self.node.behaviour.rules
+        self.links = np.zeros(2, LINK_STATE).view(np.recarray)
+        self.links["profile"] = squad.link[0]
+
+
+def simulate(
+    scenario: Scenario,
+    directory: RunDirectory,
+    workers: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> VirtualResult:
+    """Run a scenario and write trace and truth into `directory`.
+
+    Args:
+        scenario: what to run.
+        directory: an empty run directory.
+        workers: threads; None: one a core.
+        progress: called with the number of nodes done since its last call.
+
+    Ctrl-C ends it after the blocks under way; what is finished is written, whole nodes only.
+    """
+    began = time.perf_counter()
+    _compile()
+    compiled = time.perf_counter() - began
+    threads = workers or os.cpu_count() or 1
+    trace, stop = TraceWriter(directory.trace), threading.Event()
+    done: list[_Done] = []
+    interrupted = False
+    with TruthWriter(directory.truth) as truth, ThreadPoolExecutor(threads) as pool:
+        waiting = [pool.submit(_run_block, scenario, block, trace, stop) for block in _blocks(scenario)]
+        try:
+            for block in waiting:
+                _take(block, truth, done, progress)
+        except KeyboardInterrupt:
+            interrupted = True
+            stop.set()
+            for block in waiting[len(done) :]:
+                _take(block, truth, done, progress)
+    return VirtualResult(
+        nodes=sum(block.nodes for block in done),
+        heartbeats=sum(block.heartbeats for block in done),
+        messages=sum(block.messages for block in done),
+        compile_s=compiled,
+        simulate_s=sum(block.simulate_s for block in done) / threads,
+        write_s=sum(block.write_s for block in done) / threads,
+        interrupted=interrupted,
+    )
+
+
+def _take(
+    future: "Future[_Done | None]", truth: TruthWriter, done: list[_Done], progress: Callable[[int], None] | None
+) -> None:
+    block = future.result()
+    if block is None:
+        return
+    truth.write(block.truth)
+    done.append(block)
+    if progress is not None:
+        progress(block.nodes)
+
+
+def _blocks(scenario: Scenario) -> Iterator[_Block]:
+    index = 0
+    for squad in squads(scenario):
+        size = max(1, BLOCK_ROWS // _rows_a_node(squad, scenario.duration_s))
+        for first in range(squad.first, squad.first + squad.count, size):
+            yield _Block(index, squad, first, min(size, squad.first + squad.count - first))
+            index += 1
+
+
+def _rows_a_node(squad: Squad, duration_s: float) -> int:
+    """Estimate, rather high, how many messages a node sends."""
+    b = squad.behaviour.view(np.recarray)[0]
+    heartbeats = duration_s / (b.heartbeat_interval_s * (1.0 - b.heartbeat_jitter / 2.0))
+    chunks = duration_s / b.chunk_interval_s if b.chunk_interval_s > 0.0 else 0.0
+    messages: float = 1.02 * (heartbeats + chunks)
+    return ceil(messages) + 300
+
+
+def _run_block(scenario: Scenario, block: _Block, trace: TraceWriter, stop: threading.Event) -> _Done | None:
+    if stop.is_set():
+        return None
+    squad, capacity = block.squad, _rows_a_node(block.squad, scenario.duration_s) * block.count
+    began = time.perf_counter()
+    while True:
+        rows, nodes, closes = make_rows(capacity), np.empty(capacity, np.int32), np.empty((capacity // 8 + 64, 3))
+        world = _World(squad)
+        finished, ended = _simulate_block(
+            world.node,
+            world.connection,
+            world.links,
+            *_partitions(squad, block),
+            Events(squad.at_s, squad.what),
+            squad.begin[block.first - squad.first :][: block.count + 1],
+            scenario.seed,
+            block.first,
+            scenario.duration_s,
+            rows,
+            nodes,
+            closes,
+        )
+        if finished == block.count:
+            break
+        capacity *= 2  # more reconnects than was guessed
+    simulated = time.perf_counter()
+    nodes_done = range(block.first, block.first + block.count)
+    messages = _messages(rows, nodes)
+    trace.write_part(block.index, messages)
+    return _Done(
+        truth=truth_of(squad, scenario.seed, nodes_done, closes[:ended], scenario.duration_s),
+        nodes=block.count,
+        heartbeats=int((messages.kind == Kind.HEARTBEAT).sum()),
+        messages=len(messages),
+        simulate_s=simulated - began,
+        write_s=time.perf_counter() - simulated,
+    )
+
+
+@kernel
+def _simulate_block(
+    node: Record,
+    connection: Record,
+    links: NDArray[np.void],
+    partitions: NDArray[np.float64],
+    partition_counts: NDArray[np.int64],
+    events: Events,
+    begin: NDArray[np.int64],
+    seed: int,
+    first: int,
+    duration: float,
+    rows: Rows,
+    nodes: NDArray[np.int32],
+    closes: NDArray[np.float64],
+) -> tuple[int, int]:
+    """Run node after node. Return how many were finished, fewer than asked where there is no more room, and the closes.
+
+    `closes` gets (node, when the node saw it, when the hub saw it) for each stream that ended.
+    """
+    link = links[0]
+    ended = 0
+    for i in range(len(begin) - 1):
+        link.partition_count = partition_counts[i]
+        for j in range(partition_counts[i]):
+            link.partitions[j, 0] = partitions[i, j, 0]
+            link.partitions[j, 1] = partitions[i, j, 1]
+        rewind(link, seed, first + i)
+        switch_off(node)
+        mine = Events(events.at_s[begin[i] : begin[i + 1]], events.what[begin[i] : begin[i + 1]])
+        begun = rows.used[0]
+        while run(node, connection, link, mine, rows, duration) < duration:
+            if not node.ended or ended == len(closes):
+                return i, ended
+            links[1] = links[0]
+            follow(connection, links[1], rows, duration)
+            closes[ended, 0] = first + i
+            closes[ended, 1] = connection.node_closed_s
+            closes[ended, 2] = connection.hub_closed_s
+            ended += 1
+        for row in range(begun, rows.used[0]):  # assigning to a slice takes Numba seconds to compile
+            nodes[row] = first + i
+    return len(begin) - 1, ended
+
+
+def _compile() -> None:
+    """Have the loop compiled, or read from disk, before anything is timed: no node, no time."""
+    node, connection = np.zeros(1, NODE).view(np.recarray)[0], np.zeros(1, CONNECTION).view(np.recarray)[0]
+    links, rows = np.zeros(2, LINK_STATE).view(np.recarray), make_rows(0)
+    none, nothing = np.zeros(0), np.zeros(0, np.int64)
+    cuts, closes, begin = np.zeros((0, MAX_PARTITIONS, 2)), np.zeros((0, 3)), np.zeros(1, np.int64)
+    events = Events(none, nothing)
+    _simulate_block(node, connection, links, cuts, nothing, events, begin, 0, 0, 0.0, rows, rows.boot, closes)
+
+
+def _partitions(squad: Squad, block: _Block) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return what cuts the nodes of a block off: (nodes, MAX_PARTITIONS, from and to in s), and how many each has."""
+    spans, counts = np.zeros((block.count, MAX_PARTITIONS, 2)), np.zeros(block.count, np.int64)
+    for i in range(block.count if squad.partitions else 0):
+        own = squad.partitions_of(block.first + i)
+        spans[i, : len(own)], counts[i] = np.reshape(own, (-1, 2)), len(own)
+    return spans, counts
+
+
+def _messages(rows: Rows, nodes: NDArray[np.int32]) -> Messages:
+    used = slice(int(rows.used[0]))
+    return Messages(
+        node=nodes[used],
+        boot=rows.boot[used],
+        connection=rows.connection[used],
+        seq=rows.seq[used],
+        kind=rows.kind[used],
+        sent_s=rows.sent_s[used],
+        arrived_s=rows.arrived_s[used],
+    )

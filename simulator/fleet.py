@@ -1,0 +1,134 @@
+"""A scenario's fleet as the engines need it: for each group the records of its kernels, for each node what happens.
+
+Which nodes of a group a fault hits is drawn by the node's own count: those with the least draws, as many as the fault
+says, so that a larger share always includes a smaller one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heartbench.simulator import chance
+from heartbench.simulator.chance import Purpose
+from heartbench.simulator.kernel import kernel
+from heartbench.simulator.node import BEHAVIOUR, CRASH, EXIT, START
+from heartbench.simulator.scenario import Fault, FaultKind, Group, Scenario
+from heartbench.simulator.stream import RULES
+
+RESTART_DELAY_S = 1.0  # a process that is restarted without a given pause is back after so long
+
+
+@dataclass(frozen=True)
+class Squad:
+    """The nodes of one group: numbers `first` to `first + count`, and what happens to each of them.
+
+    The events of node `first + i` are `at_s[begin[i]:begin[i + 1]]` and `what[...]`, in order.
+    """
+
+    name: str
+    first: int
+    count: int
+    link: NDArray[np.void]
+    behaviour: NDArray[np.void]
+    begin: NDArray[np.int64]
+    at_s: NDArray[np.float64]
+    what: NDArray[np.int64]
+    partitions: tuple["Partition", ...]
+
+    def partitions_of(self, node: int) -> list[tuple[float, float]]:
+        """Return (from, to) in s of what cuts this node off."""
+        return [(cut.from_s, cut.to_s) for cut in self.partitions if cut.hit[node - self.first]]
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A cut of some nodes of a squad, from one time to another in s; `hit[i]` says whether node `first + i` is cut."""
+
+    from_s: float
+    to_s: float
+    hit: NDArray[np.bool_]
+
+
+def squads(scenario: Scenario) -> Iterator[Squad]:
+    """Yield the groups of a scenario, numbering nodes through."""
+    first = 0
+    for group in scenario.group:
+        yield _squad(scenario, group, first)
+        first += group.nodes
+
+
+def _squad(scenario: Scenario, group: Group, first: int) -> Squad:
+    nodes = np.arange(first, first + group.nodes)
+    start_s = _draws(scenario.seed, nodes, Purpose.START, 0) * group.start_spread_s
+    owner, at_s, what = [nodes], [start_s], [np.full(group.nodes, START)]
+    partitions = []
+    for number, fault in enumerate(scenario.fault):
+        if fault.group != group.name:
+            continue
+        hit = _hit(scenario.seed, nodes, number, fault.count(group.nodes))
+        if fault.kind is FaultKind.PARTITION:
+            partitions.append(Partition(fault.at_s, fault.at_s + (fault.duration_s or np.inf), hit))
+            continue
+        for when, happens in _stops_and_starts(fault):
+            owner.append(nodes[hit])
+            at_s.append(np.full(int(hit.sum()), when))
+            what.append(np.full(int(hit.sum()), happens))
+    owners, times, happenings = np.concatenate(owner), np.concatenate(at_s), np.concatenate(what)
+    order = np.lexsort((times, owners))
+    begin = np.searchsorted(owners[order], np.arange(first, first + group.nodes + 1))
+    return Squad(
+        name=group.name,
+        first=first,
+        count=group.nodes,
+        link=group.link.to_link(),
+        behaviour=behaviour(group),
+        begin=begin,
+        at_s=times[order],
+        what=happenings[order],
+        partitions=tuple(partitions),
+    )
+
+
+def _stops_and_starts(fault: Fault) -> list[tuple[float, int]]:
+    down = CRASH if fault.kind is FaultKind.CRASH else EXIT
+    back_after = fault.duration_s or (RESTART_DELAY_S if fault.kind is FaultKind.RESTART else 0.0)
+    return [(fault.at_s, down), *([(fault.at_s + back_after, START)] if back_after else [])]
+
+
+def _hit(seed: int, nodes: NDArray[np.int64], fault: int, count: int) -> NDArray[np.bool_]:
+    draws = _draws(seed, nodes, Purpose.FAULT, fault)
+    hit = np.zeros(len(nodes), bool)
+    hit[np.argsort(draws, kind="stable")[:count]] = True
+    return hit
+
+
+@kernel
+def _draws(seed: int, nodes: NDArray[np.int64], purpose: int, index: int) -> NDArray[np.float64]:
+    """Make draw `index` of `purpose` for each node: shape (nodes,), uniform in (0, 1)."""
+    draws = np.empty(len(nodes))
+    for i in range(len(nodes)):
+        draws[i] = chance.uniform(chance.key(seed, nodes[i], purpose), index)
+    return draws
+
+
+def behaviour(group: Group) -> NDArray[np.void]:
+    """Return what the nodes of `group` have in common, as an array of one BEHAVIOUR."""
+    record = np.zeros(1, BEHAVIOUR).view(np.recarray)[0]
+    record.heartbeat_interval_s = group.heartbeat_interval_s
+    record.heartbeat_jitter = group.heartbeat_jitter
+    record.heartbeat_ack = group.heartbeat_ack
+    record.chunk_interval_s = group.chunk_bytes / group.output_rate if group.output_rate > 0 else 0.0
+    record.chunk_bytes = group.chunk_bytes
+    record.backoff_initial_s = group.reconnect.initial_s
+    record.backoff_multiplier = group.reconnect.multiplier
+    record.backoff_jitter = group.reconnect.jitter
+    record.backoff_max_s = group.reconnect.max_s
+    rules = np.zeros(1, RULES).view(np.recarray)[0]
+    rules.keepalive_time_s = group.keepalive_time_s
+    rules.ping_timeout_s = group.ping_timeout_s
+    rules.user_timeout_s = group.user_timeout_s
+    rules.hub_user_timeout_s = group.hub_user_timeout_s
+    record.rules = rules
+    return np.array([record], BEHAVIOUR)

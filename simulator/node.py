@@ -1,0 +1,303 @@
+"""What a node does, without doing it: when it connects, what it sends, and what it does when a stream ends.
+
+    start ──▶ connecting ──ready: Hello──▶ sending heartbeats and chunks on their schedule
+                   ▲                               │
+                   └── backoff ◀── stream ended ───┘          crash, exit ──▶ off ──▶ start, as another boot
+
+A heartbeat that falls due without a stream is not sent; a chunk waits for the next stream. The wait before connecting
+again grows from attempt to attempt, jittered also at its cap, and is short again only after a connection has outlived
+the cap: a fleet that comes back at once would be refused at once, for ever.
+
+`run` drives node, connection and link together up to a time and stops at each end of a stream; who calls it decides
+whether what is left of the old connection is followed at once (virtual engine) or as time goes by (live engine).
+"""
+
+from math import inf, isnan
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heartbench.simulator import chance
+from heartbench.simulator.chance import Purpose
+from heartbench.simulator.kernel import kernel
+from heartbench.simulator.link import Record
+from heartbench.simulator.stream import (
+    CHUNK,
+    CHUNK_OVERHEAD_BYTES,
+    CLOSED,
+    HEARTBEAT,
+    HEARTBEAT_ASKING,
+    HEARTBEAT_BYTES,
+    HELLO,
+    HELLO_BYTES,
+    POWER,
+    PROCESS,
+    READY,
+    RULES,
+    advance,
+    close,
+    connect,
+    is_over,
+    next_event,
+    send,
+)
+from heartbench.simulator.tcp.flow import MESSAGES
+
+# What can happen to a node from outside.
+START, CRASH, EXIT = 0, 1, 2
+
+MAX_WAITING_CHUNKS = 150  # of output made without a stream: what a hub would keep
+
+# What all nodes of a group have in common.
+BEHAVIOUR = np.dtype(
+    [
+        ("heartbeat_interval_s", "f8"),
+        ("heartbeat_jitter", "f8"),  # each interval is uniform within ± this part of itself
+        ("heartbeat_ack", "?"),
+        ("chunk_interval_s", "f8"),  # 0: no terminal output
+        ("chunk_bytes", "i8"),
+        ("backoff_initial_s", "f8"),
+        ("backoff_multiplier", "f8"),
+        ("backoff_jitter", "f8"),
+        ("backoff_max_s", "f8"),
+        ("rules", RULES),
+    ]
+)
+NODE = np.dtype(
+    [
+        ("behaviour", BEHAVIOUR),
+        ("is_on", "?"),
+        ("has_stream", "?"),  # a connection is being made or there
+        ("ended", "?"),  # the stream has just ended: `run` stopped for it
+        ("boot", "i8"),
+        ("connection", "i8"),  # number of the present one, within the boot
+        ("seq", "i8"),
+        ("chunk_seq", "i8"),
+        ("waiting_chunks", "i8"),
+        ("heartbeat_s", "f8"),  # when the next one is due
+        ("chunk_s", "f8"),
+        ("connect_s", "f8"),  # when to connect next; inf: not
+        ("ready_s", "f8"),
+        ("attempts", "i8"),
+        ("ticks", "i8"),  # heartbeats scheduled since the first start: counts their draws
+        ("waits", "i8"),  # backoffs drawn since the first start
+        ("backoff_draws", "u8"),
+        ("event", "i8"),  # position in its list of what happens to it
+    ]
+)
+
+
+class Rows(NamedTuple):
+    """What a node sent, a row a message, in order; `used[0]` rows are in use. `arrived_s` is NaN until it arrives."""
+
+    used: NDArray[np.int64]
+    boot: NDArray[np.int32]
+    connection: NDArray[np.int32]
+    seq: NDArray[np.int64]
+    kind: NDArray[np.int8]
+    sent_s: NDArray[np.float64]
+    arrived_s: NDArray[np.float64]
+
+
+class Events(NamedTuple):
+    """What happens to one node and when, in order: START, CRASH or EXIT at a time in s."""
+
+    at_s: NDArray[np.float64]
+    what: NDArray[np.int64]
+
+
+def make_rows(capacity: int) -> Rows:
+    """Make room for so many messages."""
+    return Rows(
+        used=np.zeros(1, np.int64),
+        boot=np.empty(capacity, np.int32),
+        connection=np.empty(capacity, np.int32),
+        seq=np.empty(capacity, np.int64),
+        kind=np.empty(capacity, np.int8),
+        sent_s=np.empty(capacity),
+        arrived_s=np.empty(capacity),
+    )
+
+
+def make_node(behaviour: NDArray[np.void]) -> Record:
+    """Make a node of `behaviour`, an array of one BEHAVIOUR; it is off until an event starts it."""
+    node = np.zeros(1, NODE).view(np.recarray)[0]
+    node.behaviour = behaviour[0]
+    switch_off(node)
+    return node
+
+
+@kernel
+def switch_off(node: Record) -> None:
+    """Forget all that a node knew: as before its first start."""
+    node.is_on = node.has_stream = node.ended = False
+    node.boot = node.connection = node.seq = node.chunk_seq = node.waiting_chunks = 0
+    node.heartbeat_s = node.chunk_s = node.connect_s = inf
+    node.attempts = node.ticks = node.waits = node.event = 0
+
+
+@kernel
+def next_own(node: Record, events: Events) -> float:
+    """Give when the node itself does something next, or something happens to it, s."""
+    at = min(node.heartbeat_s, node.chunk_s)
+    if not node.has_stream:
+        at = min(at, node.connect_s)
+    if node.event < len(events.at_s):
+        at = min(at, events.at_s[node.event])
+    return at
+
+
+@kernel
+def run(node: Record, connection: Record, link: Record, events: Events, rows: Rows, until: float) -> float:
+    """Let the node live up to `until`; return that, or sooner where its stream has ended (`node.ended`).
+
+    It also stops where the rows are full. After an end, the caller takes the old connection away or follows it to its
+    end, and calls again.
+    """
+    node.ended = False
+    while True:
+        at = min(next_own(node, events), until)
+        if node.has_stream:
+            before = connection.state
+            reached = advance(connection, link, at)
+            collect(connection, rows)
+            if connection.state != before:
+                _changed(node, connection, link, rows, reached)
+                if node.ended:
+                    return reached
+                continue
+        if at >= until or rows.used[0] + MAX_WAITING_CHUNKS >= len(rows.sent_s):
+            return at
+        _act(node, connection, link, events, rows, at)
+        if node.ended:
+            return at
+
+
+@kernel
+def collect(connection: Record, rows: Rows) -> None:
+    """Note in `rows` when messages arrived at the hub since the last call."""
+    up = connection.up
+    while connection.collected < up.delivered:
+        i = connection.collected % MESSAGES
+        connection.collected += 1
+        if up.tag[i] >= 0:
+            rows.arrived_s[up.tag[i]] = up.delivered_s[i]
+
+
+@kernel
+def follow(connection: Record, link: Record, rows: Rows, until: float) -> bool:
+    """Follow a connection that its node has left, up to `until`; say whether nothing more can come of it."""
+    while not is_over(connection) and next_event(connection) <= until:
+        advance(connection, link, next_event(connection))
+        collect(connection, rows)
+    return is_over(connection)
+
+
+@kernel
+def _changed(node: Record, connection: Record, link: Record, rows: Rows, at: float) -> None:
+    """The connection has become ready, or is closed."""
+    if connection.state == READY:
+        node.ready_s = at
+        _send(node, connection, link, rows, HELLO, HELLO_BYTES, at)
+        for _ in range(node.waiting_chunks):
+            _send(node, connection, link, rows, CHUNK, node.behaviour.chunk_bytes + CHUNK_OVERHEAD_BYTES, at)
+        node.waiting_chunks = 0
+    elif connection.state == CLOSED:
+        _stream_ended(node, at)
+
+
+@kernel
+def _stream_ended(node: Record, at: float) -> None:
+    """Go on after a stream: connect again after a backoff."""
+    b = node.behaviour
+    if not isnan(node.ready_s) and at - node.ready_s >= b.backoff_max_s:
+        node.attempts = 0
+    wait = min(b.backoff_initial_s * b.backoff_multiplier**node.attempts, b.backoff_max_s)
+    draw = chance.uniform(node.backoff_draws, node.waits)
+    node.connect_s = at + wait * (1.0 + b.backoff_jitter * (2.0 * draw - 1.0))
+    node.waits += 1
+    node.attempts += 1
+    node.connection += 1
+    node.has_stream = False
+    node.ended = True
+
+
+@kernel
+def _act(node: Record, connection: Record, link: Record, events: Events, rows: Rows, at: float) -> None:
+    """Do what the node does at `at`, or what happens to it."""
+    if node.event < len(events.at_s) and events.at_s[node.event] <= at:
+        what = events.what[node.event]
+        node.event += 1
+        if what == START and not node.is_on:
+            _start(node, link, at)
+        elif what != START and node.is_on:
+            _stop(node, connection, link, what, at)
+    elif node.heartbeat_s <= at:
+        kind = HEARTBEAT_ASKING if node.behaviour.heartbeat_ack else HEARTBEAT
+        if node.has_stream and connection.state == READY:
+            _send(node, connection, link, rows, kind, HEARTBEAT_BYTES, at)
+        _schedule_heartbeat(node, link, at)
+    elif node.chunk_s <= at:
+        node.chunk_s = at + node.behaviour.chunk_interval_s
+        if node.has_stream and connection.state == READY:
+            _send(node, connection, link, rows, CHUNK, node.behaviour.chunk_bytes + CHUNK_OVERHEAD_BYTES, at)
+        else:
+            node.waiting_chunks = min(node.waiting_chunks + 1, MAX_WAITING_CHUNKS)
+    else:
+        node.connect_s = inf
+        node.ready_s = np.nan
+        node.has_stream = True
+        connect(connection, link, at)
+
+
+@kernel
+def _start(node: Record, link: Record, at: float) -> None:
+    node.is_on = True
+    node.boot += 1
+    node.connection = node.seq = node.chunk_seq = node.waiting_chunks = node.attempts = 0
+    node.connect_s = at
+    node.backoff_draws = link.draws[Purpose.BACKOFF]
+    _schedule_heartbeat(node, link, at)
+    if node.behaviour.chunk_interval_s > 0.0:
+        node.chunk_s = at + node.behaviour.chunk_interval_s * chance.uniform(link.draws[Purpose.CHUNK], node.boot)
+
+
+@kernel
+def _stop(node: Record, connection: Record, link: Record, what: int, at: float) -> None:
+    node.is_on = False
+    node.heartbeat_s = node.chunk_s = node.connect_s = inf
+    if node.has_stream:
+        close(connection, link, at, POWER if what == CRASH else PROCESS)
+        node.has_stream = False
+        node.ended = True
+
+
+@kernel
+def _schedule_heartbeat(node: Record, link: Record, at: float) -> None:
+    b = node.behaviour
+    draw = chance.uniform(link.draws[Purpose.HEARTBEAT], node.ticks)
+    node.ticks += 1
+    node.heartbeat_s = at + b.heartbeat_interval_s * (1.0 + b.heartbeat_jitter * (2.0 * draw - 1.0))
+
+
+@kernel
+def _send(node: Record, connection: Record, link: Record, rows: Rows, kind: int, size: int, at: float) -> None:
+    """Send a message and give it a row, unless the stream has no room for it."""
+    row = rows.used[0]
+    if not send(connection, link, at, size, kind, row):
+        return
+    rows.used[0] += 1
+    seq = 0
+    if kind == CHUNK:
+        node.chunk_seq += 1
+        seq = node.chunk_seq
+    elif kind != HELLO:
+        node.seq += 1
+        seq = node.seq
+    rows.boot[row] = node.boot
+    rows.connection[row] = node.connection
+    rows.seq[row] = seq
+    rows.kind[row] = HEARTBEAT if kind == HEARTBEAT_ASKING else kind
+    rows.sent_s[row] = at
+    rows.arrived_s[row] = np.nan

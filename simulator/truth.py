@@ -1,0 +1,87 @@
+"""What really happened to the nodes of a run: what was ordered, what was drawn, which streams ended. In all engines."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heartbench.simulator.fleet import Squad
+from heartbench.simulator.kernel import kernel
+from heartbench.simulator.link import LINK_STATE, Record, next_outage, rewind
+from heartbench.simulator.node import CRASH, EXIT, START
+from heartbench.simulator.trace import Happening, Truth
+
+_NAMES = {START: Happening.RESTART, CRASH: Happening.CRASH, EXIT: Happening.EXIT}
+
+
+def truth_of(squad: Squad, seed: int, nodes: range, closes: NDArray[np.float64], until: float) -> Truth:
+    """Gather what happened to `nodes` of `squad` before `until` s, sorted by node and time.
+
+    `closes` has a row for each stream that ended: node, when the node saw it and when the hub did, s (NaN: never).
+    """
+    tables = [
+        _closes(closes),
+        _ordered(squad, nodes),
+        _cuts(squad, nodes),
+        _outages(squad, seed, nodes, until),
+    ]
+    node, event, start_s, end_s = np.concatenate(tables).T
+    before = start_s < until
+    order = np.lexsort((event[before], start_s[before], node[before]))
+    columns = [column[before][order] for column in (node, event, start_s, end_s)]
+    return Truth(columns[0].astype(np.int32), columns[1].astype(np.int8), columns[2], columns[3])
+
+
+def _table(*columns: NDArray[Any] | float) -> NDArray[np.float64]:
+    """Make (n, 4): node, event, start, end."""
+    return np.stack(np.broadcast_arrays(*columns), axis=1).astype(float)
+
+
+def _closes(closes: NDArray[np.float64]) -> NDArray[np.float64]:
+    return _table(closes[:, 0], float(Happening.CLOSE), closes[:, 1], closes[:, 2])
+
+
+def _ordered(squad: Squad, nodes: range) -> NDArray[np.float64]:
+    """Crashes, exits and restarts; the first start of a node is none."""
+    begin = squad.begin[nodes.start - squad.first : nodes.stop - squad.first + 1]
+    owner = np.repeat(np.arange(nodes.start, nodes.stop), np.diff(begin))
+    what, at_s = squad.what[begin[0] : begin[-1]], squad.at_s[begin[0] : begin[-1]]
+    first = np.zeros(len(what), bool)
+    first[begin[:-1] - begin[0]] = True
+    event = np.array([_NAMES[START], _NAMES[CRASH], _NAMES[EXIT]], float)[what]
+    return _table(owner, event, at_s, np.nan)[~first]
+
+
+def _cuts(squad: Squad, nodes: range) -> NDArray[np.float64]:
+    tables = [np.zeros((0, 4))]
+    for cut in squad.partitions:
+        hit = np.flatnonzero(cut.hit[nodes.start - squad.first : nodes.stop - squad.first]) + nodes.start
+        tables.append(_table(hit.astype(float), float(Happening.PARTITION), cut.from_s, cut.to_s))
+    return np.concatenate(tables)
+
+
+def _outages(squad: Squad, seed: int, nodes: range, until: float) -> NDArray[np.float64]:
+    link = np.zeros(1, LINK_STATE).view(np.recarray)[0]
+    link.profile = squad.link[0]
+    room = 1024
+    while True:
+        found = np.empty((room, 3))
+        count = _walk_outages(link, seed, nodes.start, nodes.stop, until, found)
+        if count <= room:
+            return _table(found[:count, 0], float(Happening.OUTAGE), found[:count, 1], found[:count, 2])
+        room = count
+
+
+@kernel
+def _walk_outages(link: Record, seed: int, first: int, stop: int, until: float, found: NDArray[np.float64]) -> int:
+    """Write (node, from, to) of all outages before `until` into `found`; return how many there are, written or not."""
+    count = 0
+    for node in range(first, stop):
+        rewind(link, seed, node)
+        begins, ends = next_outage(link, 0.0)
+        while begins < until:
+            if count < len(found):
+                found[count, 0], found[count, 1], found[count, 2] = node, begins, ends
+            count += 1
+            begins, ends = next_outage(link, ends)
+    return count
