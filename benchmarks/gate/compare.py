@@ -1,0 +1,115 @@
+"""A comparison from the name of a revision to the report: lays out what is needed, measures, takes it away again."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from heartbench.benchmarks.errors import BenchmarkError
+from heartbench.benchmarks.gate import worktrees
+from heartbench.benchmarks.gate.keeping import kept
+from heartbench.benchmarks.gate.phases import AGAIN, BASE, HEAD, Comparison
+from heartbench.benchmarks.gate.process import Measurer, interpreter, paths_of, pinned
+from heartbench.benchmarks.gate.progress import Progress, silent
+from heartbench.benchmarks.gate.report import Report
+from heartbench.benchmarks.gate.rounds import Arm, Rounds
+from heartbench.benchmarks.gate.settings import Settings, chosen_suite
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is compared, and how: all that the samples depend on."""
+
+    project: Path
+    suite: tuple[str, ...]
+    settings: Settings
+    python: Path
+    base: str
+    head: str
+    seed: int
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """The subject as it is kept beside its rounds."""
+        return {
+            "base": self.base,
+            "head": self.head,
+            "suite": self.suite,
+            "python": str(self.python),
+            "seed": self.seed,
+            "settings": self.settings.model_dump(mode="json"),
+        }
+
+
+def subject(project: Path, against: str, suite: Sequence[str], settings: Settings, seed: int = 0) -> Subject:
+    """Settle what is to be compared; nothing is measured yet.
+
+    Raises:
+        BenchmarkError: there is no such project, revision, suite or interpreter.
+    """
+    if not project.is_dir():
+        raise BenchmarkError(f"--project {project}: no such folder")
+    project = project.resolve()
+    base, head = worktrees.commit_of(project, against), worktrees.commit_of_work_tree(project)
+    chosen = chosen_suite(project, suite, settings)
+    return Subject(project, chosen, settings, interpreter(project, settings), base, head, seed)
+
+
+def compare(subject: Subject, *, core: int | None = None, fresh: bool = False, progress: Progress = silent) -> Report:
+    """Measure both revisions and judge.
+
+    Raises:
+        BenchmarkError: it could not be measured, or nothing was.
+    """
+    start = time.monotonic()
+    name = f"{subject.base[:7]}-{subject.head[:7]}"
+    with (
+        kept(subject.project, name, subject.plan, fresh=fresh) as directory,
+        pinned(core) as chosen,
+        laid_out(subject, directory, progress) as comparison,
+    ):
+        report = replace(
+            comparison.report(),
+            base=subject.base,
+            head=subject.head,
+            seed=subject.seed,
+            core=chosen,
+            wall_s=time.monotonic() - start,
+        )
+        (directory / "report.json").write_text(json.dumps(report.as_json(), indent=2), "utf-8")
+    return report
+
+
+@contextmanager
+def laid_out(subject: Subject, directory: Path, progress: Progress) -> Iterator[Comparison]:
+    """The comparison with its three worktrees, which are taken away in the end."""
+    paths = {arm: directory / "trees" / str(number) for number, arm in enumerate((BASE, AGAIN, HEAD))}
+    measurer = Measurer(subject.python, subject.suite, subject.settings, directory / "work")
+    try:
+        trees = {
+            arm: worktrees.lay(subject.project, path, subject.head if arm == HEAD else subject.base)
+            for arm, path in paths.items()
+        }
+        for tree in trees.values():
+            worktrees.prepare(tree, subject.settings.prepare)
+        own = _own_benchmarks(measurer, trees[BASE])
+        for arm in (BASE, AGAIN):
+            worktrees.overlay(trees[arm], subject.head, subject.settings.overlay or paths_of(subject.suite))
+        arms = tuple(Arm(arm, tree) for arm, tree in trees.items())
+        rounds = Rounds(measurer, directory / "rounds", subject.seed)
+        yield Comparison(subject.suite, subject.settings, arms, rounds, own, progress)
+    finally:
+        for path in paths.values():
+            worktrees.remove(subject.project, path)
+
+
+def _own_benchmarks(measurer: Measurer, tree: worktrees.Tree) -> list[str]:
+    """The benchmarks that base itself has, to say which are gone; none where its suite cannot be collected."""
+    there = [node for node in measurer.suite if (tree.project / node.partition("::")[0]).exists()]
+    try:
+        return replace(measurer, suite=there).collect(tree) if there else []
+    except BenchmarkError:
+        return []

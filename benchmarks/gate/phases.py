@@ -1,0 +1,156 @@
+"""The phases of a comparison, in a plan that is fixed before the first sample.
+
+    first       `rounds` rounds of base, base again and head over the whole suite; 4/5 of the level is spent here
+    more        as many rounds of base and head for what is undecided, within the time budget; the last 1/5
+    confirming  as many fresh rounds of base and head for what is red: both must say so
+
+Splitting the level over the two looks (Bonferroni) pays for looking twice; confirming can only take reds away.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from heartbench.benchmarks.errors import BenchmarkError
+from heartbench.benchmarks.gate import samples
+from heartbench.benchmarks.gate.progress import Progress
+from heartbench.benchmarks.gate.report import Report
+from heartbench.benchmarks.gate.rounds import Arm, Phase, Rounds, check_python, warm_up
+from heartbench.benchmarks.gate.samples import Round
+from heartbench.benchmarks.gate.selftest import self_test
+from heartbench.benchmarks.gate.settings import Settings
+from heartbench.benchmarks.gate.verdict import Judgement, Verdict, check_reach, judge
+
+FIRST_LOOK = 0.8
+"""Share of the level that is spent after the first rounds."""
+BASE, AGAIN, HEAD = "base", "again", "head"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A comparison that is ready to be measured: `own` are the benchmarks that base has without the head's."""
+
+    suite: Sequence[str]
+    settings: Settings
+    arms: Sequence[Arm]
+    rounds: Rounds
+    own: Sequence[str]
+    progress: Progress
+
+    def report(self) -> Report:
+        """Measure, judge, and count what this comparison's verdicts are worth.
+
+        Raises:
+            BenchmarkError: it could not be measured, nothing was, or so few rounds cannot turn anything red.
+        """
+        warm = warm_up(self.rounds, self.arms, self.progress)
+        both = [name for name in warm[HEAD].times if name in warm[BASE].times]
+        if not both:
+            raise BenchmarkError(f"{', '.join(self.suite)}: no benchmark was measured{why(warm)}")
+        check_reach(self.settings.rounds, len(both), FIRST_LOOK * self.settings.level)
+        quiet = replace(self.rounds, quiet_turn_s=samples.quiet_turn_s(warm.values()))
+        return replace(self, rounds=quiet)._judged()
+
+    def _judged(self) -> Report:
+        already = sum(file.suffix == ".json" for file in self.rounds.directory.iterdir())
+        measured = self._measure("Comparing", Phase(self.arms, 0, self.settings.rounds))
+        level = FIRST_LOOK * self.settings.level
+        again = samples.pairs(measured, BASE, AGAIN)
+        tested = self_test(again, self.settings.rules_for(again), level)
+        judgements, more = self._look_again(self._judge(measured, level), measured)
+        judgements, confirming = self._confirm(judgements)
+        everything = [*measured, *more, *confirming]
+        check_python(everything)
+        return Report(
+            judgements=[*judgements, *self._unpaired(measured, {j.name for j in judgements})],
+            self_test=tested,
+            suite=self.suite,
+            measured={"first": len(measured), "more": len(more), "confirming": len(confirming)},
+            kept=already,
+            python=measured[0][BASE].python,
+            measured_s=sum(sample.wall_s for each in everything for sample in each.values()),
+            failed_on_head=bool(samples.failures(measured, HEAD)),
+        )
+
+    def _measure(self, description: str, phase: Phase) -> list[Round]:
+        with self.progress(description, phase.processes) as advance:
+            return self.rounds.measure(phase, advance)
+
+    def _judge(
+        self, measured: Sequence[Round], level: float, only: Sequence[str] = (), suite: int = 0
+    ) -> list[Judgement]:
+        found = {name: x for name, x in samples.pairs(measured, BASE, HEAD).items() if not only or name in only}
+        if not found and not only:
+            raise BenchmarkError(f"{', '.join(self.suite)}: no benchmark was measured in every round")
+        return judge(found, self.settings.rules_for(found), level, suite)
+
+    def _look_again(self, judgements: list[Judgement], measured: list[Round]) -> tuple[list[Judgement], list[Round]]:
+        """More rounds for what is undecided, if they fit the budget; the decision reads clocks, never ratios."""
+        undecided = [j.name for j in judgements if j.verdict is Verdict.CANNOT_TELL]
+        phase = Phase(self._sides(), self.settings.rounds, self.settings.rounds, undecided)
+        walls = [sample.wall_s for each in measured for sample in each.values()]
+        expected = sum(walls) + phase.processes * sum(walls) / len(walls)
+        if not undecided or expected > self.settings.budget:
+            return judgements, []
+        more = self._measure(f"{len(undecided)} undecided", phase)
+        level = (1 - FIRST_LOOK) * self.settings.level
+        second = {j.name: j for j in self._judge([*measured, *more], level, undecided, len(judgements))}
+        return [second.get(judgement.name, judgement) for judgement in judgements], more
+
+    def _confirm(self, judgements: list[Judgement]) -> tuple[list[Judgement], list[Round]]:
+        """Fresh rounds for the reds; what is not red again becomes undecided."""
+        red = [j.name for j in judgements if j.verdict is Verdict.SLOWER]
+        if not red:
+            return judgements, []
+        phase = Phase(self._sides(), 2 * self.settings.rounds, self.settings.rounds, red)
+        rounds = self._measure(f"Confirming {len(red)}", phase)
+        second = {j.name: j for j in self._judge(rounds, self.settings.level, red)}
+        return [confirmed(j, second.get(j.name)) if j.name in red else j for j in judgements], rounds
+
+    def _sides(self) -> list[Arm]:
+        return [arm for arm in self.arms if arm.name != AGAIN]
+
+    def _unpaired(self, measured: Sequence[Round], judged: set[str]) -> list[Judgement]:
+        """What exists, or works, on one side only."""
+        seen = {arm.name: measured[0][arm.name].benchmarks for arm in self.arms}
+        failed = {arm.name: samples.failures(measured, arm.name) for arm in self.arms}
+        names = dict.fromkeys([*seen[HEAD], *seen[BASE], *self.own])
+        return [one_sided(name, seen, self.own, failed, len(measured)) for name in names if name not in judged]
+
+
+def confirmed(first: Judgement, second: Judgement | None) -> Judgement:
+    """A red after its confirmation: red still, or undecided."""
+    if second is None:
+        return replace(first, verdict=Verdict.CANNOT_TELL, note="slower at first; failed while it was confirmed")
+    words = f"{second.ratio:.3f} [{second.low:.3f}, {second.high:.3f}] in fresh processes"
+    if second.verdict is Verdict.SLOWER:
+        return replace(first, note=f"confirmed: {words}")
+    return replace(first, verdict=Verdict.CANNOT_TELL, note=f"slower at first, not confirmed: {words}")
+
+
+def one_sided(
+    name: str,
+    seen: Mapping[str, Sequence[str]],
+    own: Sequence[str],
+    failed: Mapping[str, Mapping[str, tuple[int, str]]],
+    rounds: int,
+) -> Judgement:
+    """The verdict on a benchmark without pairs: new, gone or failed, and where."""
+    reasons = {}
+    for arm in (BASE, HEAD):
+        count, reason = failed[arm].get(name) or failed[arm].get(name.partition("::")[0]) or (0, "")
+        if count:
+            reasons[arm] = f"fails on {arm} in {count} of {rounds} processes: {reason}"
+    note = "; ".join(reasons.values())
+    if name not in seen[HEAD] and HEAD not in reasons:
+        return Judgement(name, Verdict.GONE)
+    if HEAD not in reasons and name not in own and (reasons or name not in seen[BASE]):
+        return Judgement(name, Verdict.NEW, note=note)
+    return Judgement(name, Verdict.FAILED, note=note or "skipped, or measured as 0 s, in some processes")
+
+
+def why(seen: Round) -> str:
+    """The first reason why there is nothing to judge."""
+    for arm in (HEAD, BASE):
+        for name, reason in seen[arm].failures.items():
+            return f"; {name} fails on {arm}: {reason}"
+    return ": there is none in it (tests that use the `benchmark` fixture)"

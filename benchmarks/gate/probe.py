@@ -1,0 +1,177 @@
+"""A pytest plugin that the gate puts into each process it measures: says what ran, from where, how undisturbed.
+
+It is copied beside the results and loaded by name in the *project's* interpreter, so it may import nothing but the
+standard library and pytest-benchmark. The file named in the environment (HEARTBENCH_GATE) tells it what to do:
+
+    report   where to write what it saw
+    roots    the folders of this worktree that modules must come from
+    only     the node ids to keep, with all that is below them; everything where empty
+    turns    only in an exam: for each benchmark the turns of an empty loop that are added to each call of the
+             measured function; 0 puts the same wrapper around it and adds nothing
+
+Around each measurement it times an empty loop, the slower of before and after: a benchmark cannot tell a change from a
+neighbour on the same core, a loop that never changes can.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+with open(os.environ["HEARTBENCH_GATE"], encoding="utf-8") as _file:
+    TOLD: dict[str, Any] = json.load(_file)
+
+benchmarks: list[str] = []
+failures: dict[str, str] = {}
+
+
+def pytest_configure() -> None:
+    """Stand between the benchmarks and pytest-benchmark."""
+    for name, method in (("__call__", _watched_call), ("pedantic", _watched_pedantic)):
+        setattr(BenchmarkFixture, name, method)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep what was asked for: pytest runs a node id once, however often it is on the command line."""
+    if TOLD["only"]:
+        chosen = [item for item in items if is_below(item.nodeid, TOLD["only"])]
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note which tests are benchmarks."""
+    for item in session.items:
+        if "benchmark" in getattr(item, "fixturenames", ()) and item.nodeid not in benchmarks:
+            benchmarks.append(item.nodeid)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """Note a file that could not be imported."""
+    if report.failed:
+        failures[report.nodeid] = _last_line(report)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note a benchmark that failed, also after it was measured."""
+    if report.failed:
+        failures[report.nodeid] = _last_line(report)
+
+
+def pytest_benchmark_generate_machine_info() -> dict[str, str]:
+    """Replace what takes half a second in each process and is the same in all."""
+    return {"python": sys.version}
+
+
+def pytest_benchmark_generate_commit_info() -> dict[str, str]:
+    """Replace three calls of git in each process."""
+    return {"id": "", "time": ""}
+
+
+def pytest_benchmark_update_json(output_json: dict[str, Any]) -> None:
+    """Leave out the single timings: the gate reads their quartiles."""
+    for entry in output_json["benchmarks"]:
+        entry["stats"].pop("data", None)
+
+
+def pytest_sessionfinish() -> None:
+    """Write what was seen."""
+    seen: dict[str, Any] = {
+        "python": sys.version,
+        "benchmarks": benchmarks,
+        "failures": failures,
+        "strangers": strangers([Path(root) for root in TOLD["roots"]]),
+    }
+    with open(TOLD["report"], "w", encoding="utf-8") as file:
+        json.dump(seen, file)
+
+
+def is_below(node: str, wanted: list[str]) -> bool:
+    """Whether a test is one of the wanted, or in a file or class, or a case, of them."""
+    return any(node == each or node.startswith((f"{each}::", f"{each}[", f"{each}/")) for each in wanted)
+
+
+def strangers(roots: list[Path]) -> list[str]:
+    """The modules that this worktree has a file for, and that were imported from elsewhere."""
+    found = []
+    for name, module in list(sys.modules.items()):
+        origin = getattr(module, "__file__", None)
+        if not origin or name.split(".")[0] in sys.stdlib_module_names or name == __name__:
+            continue
+        inside = any(Path(origin).resolve().is_relative_to(root.resolve()) for root in roots)
+        if not inside and any(_has(root, name) for root in roots):
+            found.append(f"{name} from {origin}")
+    return found
+
+
+def _has(root: Path, name: str) -> bool:
+    path = root.joinpath(*name.split("."))
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+def slowed(function: Callable[..., Any], turns: float) -> Callable[..., Any]:
+    """`function` with `turns` turns of an empty loop after each call; fractions are owed to the next call."""
+    owed = 0.0
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        nonlocal owed
+        result = function(*args, **kwargs)
+        owed += turns
+        now = int(owed)
+        owed -= now
+        for _ in repeat(None, now):
+            pass
+        return result
+
+    return call
+
+
+def seconds_a_turn(turns: int = 10_000, tries: int = 15) -> float:
+    """What one turn of an empty loop takes now, in s: the median of some tries, under 1 ms in all."""
+    taken = []
+    for _ in range(tries):
+        start = time.perf_counter()
+        for _ in repeat(None, turns):
+            pass
+        taken.append(time.perf_counter() - start)
+    return sorted(taken)[tries // 2] / turns
+
+
+@contextmanager
+def watched(fixture: BenchmarkFixture, function: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """What to measure in place of `function`, with the empty loop timed before and after."""
+    before = seconds_a_turn()
+    try:
+        yield slowed(function, TOLD["turns"].get(fixture.fullname, 0.0)) if "turns" in TOLD else function
+    finally:
+        fixture.extra_info["heartbench_turn_s"] = max(before, seconds_a_turn())
+
+
+_measure: Callable[..., Any] = BenchmarkFixture.__call__
+_measure_pedantic: Callable[..., Any] = BenchmarkFixture.pedantic
+
+
+def _watched_call(self: BenchmarkFixture, function_to_benchmark: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    with watched(self, function_to_benchmark) as function:
+        return _measure(self, function, *args, **kwargs)
+
+
+def _watched_pedantic(self: BenchmarkFixture, target: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    with watched(self, target) as function:
+        return _measure_pedantic(self, function, *args, **kwargs)
+
+
+def _last_line(report: pytest.CollectReport | pytest.TestReport) -> str:
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = str(crash.message if crash else report.longrepr).strip()
+    return text.splitlines()[0 if crash else -1] if text else "failed"

@@ -1,0 +1,136 @@
+"""What a comparison found, whole: the verdicts, its own error rates, and what it was measured on."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from heartbench.benchmarks.gate.selftest import SelfTest
+from heartbench.benchmarks.gate.verdict import Judgement, Verdict
+
+SCHEMA = "heartbench.bench/1"
+
+
+class Outcome(StrEnum):
+    """What a comparison says as a whole."""
+
+    SLOWER = "slower"
+    FAILED = "failed on the head"
+    CRIES_WOLF = "withheld: too many false alarms of base against base"
+    SLEEPS = "withheld: nothing is slower, but a slowdown would not have been seen either"
+    NOTHING_SLOWER = "nothing slower"
+
+
+STATUS = {Outcome.SLOWER: 1, Outcome.FAILED: 2}
+"""Exit status by outcome; the others are 0, so that a noisy machine does not turn a build red."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A count without noise: of one call, on base and on head, the mean over the hash seeds.
+
+    `repeatable` is false where a second process of base counted something else; the ratio then proves nothing.
+    """
+
+    base: float
+    head: float
+    repeatable: bool
+
+    @property
+    def ratio(self) -> float:
+        """Head's count over base's; NaN where base counted nothing."""
+        return self.head / self.base if self.base else math.nan
+
+
+Counts = Mapping[str, Mapping[str, Count]]
+"""Counts by what is counted ("instructions", "allocations") and by benchmark."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A finished comparison of `head` with `base` (full commit names).
+
+    Attributes:
+        measured: rounds by what they were for: "first", "more" and "confirming".
+        kept: processes that an earlier, interrupted run had finished.
+        core: the core that all processes were pinned to; None where that was not possible.
+        measured_s: the time of all processes, those of the earlier run too, in s.
+        notes: what the reader should know besides, a sentence each.
+    """
+
+    judgements: Sequence[Judgement]
+    self_test: SelfTest
+    suite: Sequence[str]
+    measured: Mapping[str, int]
+    kept: int
+    python: str
+    measured_s: float
+    failed_on_head: bool
+    base: str = ""
+    head: str = ""
+    core: int | None = None
+    seed: int = 0
+    wall_s: float = math.nan
+    counts: Counts = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    @property
+    def outcome(self) -> Outcome:
+        """The one thing that counts. A red stands although the power is low; it does not against false alarms."""
+        if self.self_test.cries_wolf:
+            return Outcome.CRIES_WOLF
+        if any(judgement.verdict is Verdict.SLOWER for judgement in self.judgements):
+            return Outcome.SLOWER
+        if self.failed_on_head:
+            return Outcome.FAILED
+        return Outcome.SLEEPS if self.self_test.sleeps else Outcome.NOTHING_SLOWER
+
+    @property
+    def status(self) -> int:
+        """Exit status: 1 where something is slower, 2 where a benchmark fails on the head, else 0."""
+        return STATUS.get(self.outcome, 0)
+
+    def as_json(self) -> dict[str, Any]:
+        """The object that `--json` prints; ratios are head / base, `smallest_visible` is a fraction of the time."""
+        return {
+            "schema": SCHEMA,
+            "outcome": self.outcome.value,
+            "verdicts": [self._row(judgement) for judgement in self.judgements],
+            "self_test": {
+                "aa_alarms": self.self_test.alarms.count,
+                "aa_verdicts": self.self_test.alarms.total,
+                "aa_ci": self.self_test.alarms.interval,
+                "power": self.self_test.found.value,
+                "power_ci": self.self_test.found.interval,
+                "power_effect": self.self_test.effect,
+            },
+            "wall_s": self.wall_s,
+            "measured_s": self.measured_s,
+            "base": self.base,
+            "head": self.head,
+            "suite": list(self.suite),
+            "rounds": dict(self.measured),
+            "kept_processes": self.kept,
+            "core": self.core,
+            "python": self.python,
+            "seed": self.seed,
+            "notes": list(self.notes),
+        }
+
+    def _row(self, judgement: Judgement) -> dict[str, Any]:
+        counted = {kind: found[judgement.name] for kind, found in self.counts.items() if judgement.name in found}
+        return {
+            "name": judgement.name,
+            "verdict": judgement.verdict.value,
+            "ratio": judgement.ratio,
+            "ci": [judgement.low, judgement.high],
+            "smallest_visible": judgement.smallest_visible,
+            "p_slower": judgement.p_slower,
+            "pairs": judgement.pairs,
+            "note": judgement.note,
+            "counts": {
+                kind: {"base": c.base, "head": c.head, "ratio": c.ratio, "repeatable": c.repeatable}
+                for kind, c in counted.items()
+            },
+        }

@@ -1,0 +1,110 @@
+"""The two revisions, each in a git worktree of its own, at paths of equal length.
+
+The length of a path ends up in the environment and the arguments of a process and moves its stack: equal lengths keep
+that out of the comparison. Both sides get the head's benchmarks, so that what differs is the measured code.
+
+Nothing here touches the project's own work tree or index. Submodules and large-file pointers are not filled in.
+"""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+
+from heartbench.benchmarks.errors import BenchmarkError
+
+SAME_NAME = {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "heartbench"), ("EMAIL", "heartbench@localhost"), ("DATE", "2000-01-01T00:00:00Z"))
+}
+"""Author and time of a commit of the work tree: the same changes get the same name whenever they are asked for."""
+INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
+"""Set in git's hooks; they would point every command at the wrong tree."""
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """What a git command says.
+
+    Raises:
+        BenchmarkError: it failed; the message is git's.
+    """
+    environment = {key: value for key, value in os.environ.items() if key not in INHERITED} | SAME_NAME
+    done = subprocess.run(["git", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise BenchmarkError(f"{folder}: git {arguments[0]}: {said[-1] if said else f'status {done.returncode}'}")
+    return done.stdout.strip()
+
+
+def commit_of(project: Path, revision: str) -> str:
+    """The full name of a commit.
+
+    Raises:
+        BenchmarkError: the project is in no git repository, or there is no such revision.
+    """
+    git(project, "rev-parse", "--git-dir")
+    try:
+        return git(project, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    except BenchmarkError:
+        raise BenchmarkError(f"{revision}: no such revision in {project}; allowed: what git rev-parse knows") from None
+
+
+def commit_of_work_tree(project: Path) -> str:
+    """HEAD, or a commit (on no branch) of HEAD with what is changed in tracked files."""
+    head = commit_of(project, "HEAD")
+    return git(project, "stash", "create") or head
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A worktree: where its files are, and where in it the project is (another place only in a larger repository)."""
+
+    path: Path
+    project: Path
+
+
+def lay(project: Path, path: Path, revision: str) -> Tree:
+    """Make a worktree of a revision at `path`; one that a killed run left there is replaced."""
+    remove(project, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    git(project, "worktree", "add", "--detach", "--force", str(path), revision)
+    return Tree(path, path / git(project, "rev-parse", "--show-prefix"))
+
+
+def remove(project: Path, path: Path) -> None:
+    """Take a worktree away, if it is there."""
+    if path.exists():
+        rmtree(path)
+    git(project, "worktree", "prune")
+
+
+def overlay(tree: Tree, revision: str, pathspecs: Sequence[str]) -> None:
+    """Make the named paths of a worktree as they are in another revision, deletions too.
+
+    Raises:
+        BenchmarkError: a path is not in that revision.
+    """
+    for pathspec in pathspecs:
+        try:
+            git(tree.project, "restore", f"--source={revision}", "--staged", "--worktree", "--", pathspec)
+        except BenchmarkError as error:
+            raise BenchmarkError(
+                f"{pathspec}: not in git at the head ({error}); allowed: paths of committed or added files"
+            ) from None
+
+
+def prepare(tree: Tree, command: Sequence[str]) -> None:
+    """Run the project's own command that makes a fresh worktree ready.
+
+    Raises:
+        BenchmarkError: it failed; the message ends with its last line.
+    """
+    if not command:
+        return
+    done = subprocess.run(list(command), cwd=tree.project, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()[-1:] or [""]
+        raise BenchmarkError(f"prepare = {list(command)}: status {done.returncode} in {tree.project}: {said[0]}")
