@@ -4,7 +4,8 @@ The rules that every store keeps, and `tests/hub/store/test_contract.py` holds t
 
 1. `write` returns when the whole batch is as safe as the store can make it, or raises and may be repeated: what had
    arrived in spite of the error is recognised by its position, and is not there twice.
-2. Of each node a store holds one run of chunks in order, from `oldest` of its last write to the newest.
+2. Of each node a store holds one run of chunks in order, to the newest. It begins at `oldest` of the last write or a
+   bounded number of chunks before it: a history of the same bounds, restored from it, is the history that was.
 3. Opening a store begins an epoch, greater than all before it. A store of an older epoch writes nothing any more:
    `FencedError`. So a hub that was stopped, and wakes after another took its place, can do no harm.
 
@@ -52,7 +53,7 @@ class NodeWrite:
         after: The newest position that the store confirmed before, as the hub remembers it.
         chunks: What to append, in order. Those that are not after the stored newest position are passed over.
         newest: The newest position when all of this is written, whether or not its chunk is still held.
-        oldest: Where the history begins now: chunks before it are dropped.
+        oldest: Where the history begins now: chunks before it may go.
         record: Takes the place of the stored one; None: leave that as it is.
     """
 

@@ -15,7 +15,7 @@ from time import perf_counter
 
 from heartbench.hub.budget import Budget
 from heartbench.hub.errors import HubError
-from heartbench.hub.history import History, StoredChunk
+from heartbench.hub.history import History, Position, StoredChunk
 from heartbench.hub.recent import Recent
 from heartbench.hub.store.protocol import (
     Durability,
@@ -127,6 +127,13 @@ class Writer:
         if self._buffered:
             pending.saved.set_result(None)
         return pending.saved
+
+    def saved(self, node_id: str, history: History) -> Position:
+        """Up to where the chunks of a node are as safe as the durability says."""
+        unsaved = self._unsaved.get(node_id)
+        if self._buffered or unsaved is None or unsaved.history is None:
+            return history.newest
+        return unsaved.saved
 
     def save(self, record: NodeRecord) -> None:
         """Have a node's record saved; of several that wait, the last one. Never waits."""

@@ -72,18 +72,31 @@ def test_chunks_of_older_boots_are_dropped(open_again: Callable[[], Store]) -> N
     assert list(held(store)) == [chunk(1, boot_id=2)]
 
 
-def test_what_the_history_dropped_is_dropped(open_again: Callable[[], Store]) -> None:
+def test_what_the_history_dropped_is_dropped_soon(open_again: Callable[[], Store]) -> None:
     store = open_again()
-    store.write([append(*map(chunk, range(1, 6)))])
-    store.write([append(chunk(6), after=(1, 5), oldest=(1, 4))])
-    assert list(held(store)) == [chunk(4), chunk(5), chunk(6)]
+    for seq in range(1, 200):
+        store.write([append(chunk(seq), after=(1, seq - 1) if seq > 1 else START, oldest=(1, max(1, seq - 2)))])
+    seqs = [one.seq for one in held(store)]
+    assert seqs[-3:] == [197, 198, 199]
+    assert len(seqs) < 40
+
+
+def test_nothing_is_left_from_before_a_gap(open_again: Callable[[], Store]) -> None:
+    store = open_again()
+    store.write([append(chunk(1), chunk(2))])
+    store.write([append(chunk(3), after=(1, 2))])
+    store.write([append(chunk(8), chunk(9), after=(1, 3), oldest=(1, 8))])
+    assert list(held(store)) == [chunk(8), chunk(9)]
 
 
 def test_a_position_outlives_its_chunk(open_again: Callable[[], Store]) -> None:
     store = open_again()
     store.write([append(chunk(1)), NodeWrite("edge-2", newest=(1, 7), oldest=(1, 8))])
-    (node,) = (node for node in store.load() if node.node_id == "edge-2")
-    assert (list(node.chunks), node.newest) == ([], (1, 7))
+    nodes = {node.node_id: node for node in store.load()}
+    assert (list(nodes["edge-2"].chunks), nodes["edge-2"].newest) == ([], (1, 7))
+    store.write([NodeWrite("edge-1", after=(1, 1), newest=(1, 2), oldest=(1, 3))])
+    store.write([append(chunk(2), chunk(3), after=(1, 2), oldest=(1, 3))])
+    assert list(held(store)) == [chunk(3)]
 
 
 def test_a_forgotten_node_leaves_nothing_and_may_begin_anew(open_again: Callable[[], Store]) -> None:
@@ -149,15 +162,20 @@ def test_a_store_holds_what_the_histories_hold(
     store = open_again()
     store.write([NodeWrite(node.node_id, anew=True) for node in store.load()])
     histories = {f"edge-{number}": History(max_chunks, 20) for number in range(3)}
+    saved = dict.fromkeys(histories, START)
     for number, boot_id, seq, text in steps:
-        node_id = f"edge-{number}"
-        history, before = histories[node_id], histories[node_id].newest
-        history.append(StoredChunk(boot_id, seq, 0.5, text))
-        write = NodeWrite(node_id, False, before, history.after(before), history.newest, history.oldest)
-        for _ in range(data.draw(st.integers(1, 2))):
+        histories[f"edge-{number}"].append(StoredChunk(boot_id, seq, 0.5, text))
+        for node_id in data.draw(st.sets(st.sampled_from(list(histories)))):
+            history, before = histories[node_id], saved[node_id]
+            write = NodeWrite(node_id, False, before, history.after(before), history.newest, history.oldest)
             store.write([write])
+            saved[node_id] = data.draw(st.sampled_from([before, history.newest]))  # the reply may be lost
+    for node_id, history in histories.items():
+        write = NodeWrite(node_id, False, START, history.after(START), history.newest, history.oldest)
+        store.write([write])
     stored = {node.node_id: node for node in open_again().load()}
     for node_id, history in histories.items():
         if history.newest != START:
-            assert list(stored[node_id].chunks) == list(history)
-            assert stored[node_id].newest == history.newest
+            restored = History.restore(max_chunks, 20, stored[node_id].chunks, stored[node_id].newest)
+            assert list(restored) == list(history)
+            assert restored.newest == history.newest

@@ -52,7 +52,8 @@ class PlayedNode:
             if chunk.position <= newest:
                 self.stored.append(chunk)
         self.unchecked = [chunk for chunk in self.unchecked if chunk.position > newest]
-        assert held == list(self.stored)
+        restored = History.restore(MAX_CHUNKS, MAX_BYTES, held, newest)
+        assert list(restored) == list(self.stored)
 
     def reboot(self) -> None:
         """What a node did not get rid of is gone with its process."""

@@ -62,10 +62,10 @@ def test_committed_syncs_every_commit_to_the_disk(tmp_path: Path, durability: Du
 def test_a_file_of_an_older_schema_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(SqliteStore(tmp_path / "hub.db")) as store:
         store.write([write(1)])
-    monkeypatch.setattr(sqlite, "MIGRATIONS", (*sqlite.MIGRATIONS, "ALTER TABLE node ADD COLUMN colour TEXT"))
+    monkeypatch.setattr(sqlite, "MIGRATIONS", (*sqlite.MIGRATIONS, "ALTER TABLE chunk ADD COLUMN colour TEXT"))
     for _ in range(2):
         with closing(SqliteStore(tmp_path / "hub.db")) as store:
-            assert store._db.execute("SELECT node_id, colour FROM node").fetchall() == [("edge", None)]
+            assert store._db.execute("SELECT node_id, colour FROM chunk").fetchall() == [("edge", None)]
             assert store._db.execute("PRAGMA user_version").fetchone() == (len(sqlite.MIGRATIONS),)
             assert held(store) == [1]
 
@@ -83,7 +83,7 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_file_of_a_newer_hub_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    newer = (*sqlite.MIGRATIONS, "ALTER TABLE node ADD COLUMN colour TEXT")
+    newer = (*sqlite.MIGRATIONS, "ALTER TABLE chunk ADD COLUMN colour TEXT")
     with monkeypatch.context() as patch:
         patch.setattr(sqlite, "MIGRATIONS", newer)
         SqliteStore(tmp_path / "hub.db").close()

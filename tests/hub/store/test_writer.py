@@ -117,8 +117,10 @@ def test_a_chunk_is_acknowledged_when_the_store_has_it_and_not_before() -> None:
             await settle()
             assert list(history) == [chunk(1)]  # shown at once
             assert not saved.done()
+            assert writer.saved("edge", history) == START
             store.may_write.set()
             await saved
+            assert writer.saved("edge", history) == (1, 1)
             assert store.held == {"edge": [chunk(1)]}
 
     run(scenario())
