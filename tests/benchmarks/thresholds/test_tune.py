@@ -51,13 +51,15 @@ def test_a_row_carries_its_interval() -> None:
     assert (row["stale_after_s"], row["false_stale_ci"]) == (30, [0, 1])
 
 
-@given(st.floats(0.05, 600), st.floats(0.1, 3600), st.floats(0, 7200))
-def test_the_grid_is_fine_rounded_and_holds_the_present_setting(usual: float, current: float, detection: float) -> None:
-    thresholds = np.array(tune.grid(usual, current, detection))
+@given(st.floats(0.05, 600), st.floats(1, 30), st.floats(0.1, 3600), st.floats(0, 7200))
+def test_the_grid_is_fine_rounded_and_holds_the_present_setting(
+    usual: float, longest: float, current: float, detection: float
+) -> None:
+    thresholds = np.array(tune.grid(usual, usual * longest, current, detection))
     assert current in thresholds
     others = thresholds[thresholds != current]
     assert others[0] >= min(usual, 0.1)
-    assert others[-1] >= min(max(4 * current, 1.25 * detection) / 1.03, 80_000)
+    assert others[-1] >= min(max(2 * current, 1.25 * detection, usual * longest) / 1.03, 80_000)
     fine = thresholds[(thresholds >= others[0]) & (thresholds <= others[-1])]
     assert np.all(np.diff(fine) <= 0.0251 * fine[1:])
     assert all(float(f"{each:.4g}") == pytest.approx(each) for each in others)

@@ -1,0 +1,120 @@
+"""What a hub must have said, computed from what it heard: the hub's rules again, written over whole arrays.
+
+It shares no line with `heartbench.hub.registry`, so that the one can be held against the other. A receipt at `a` sets
+the deadline a + stale_after; a move sets it as it says, and was made only of nodes that were online. With `d` the
+deadline after a node's row and `b` the time of its next row (or the end):
+
+    silence   online → stale at d       if d < b, and the next row is no move
+    heard     → online at b             if the node was stale or offline, and b is no Goodbye
+    goodbye   → offline at b
+
+A flap is a change between online and stale. Beside these stand the entry and exit of flapping. Not computed here: what
+happens to connections alone (connected, stream_ended, replaced), and what a hub knew from before it started.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from heartbench.hub.config import HubSettings
+from heartbench.hub.liveness import Reason, Status
+from heartbench.simulator.observer import Observed
+
+REASONS = (Reason.REGISTERED, Reason.HEARD, Reason.SILENCE, Reason.GOODBYE, Reason.FLAPS_ENTRY, Reason.FLAPS_EXIT)
+"""The reasons of the changes that are computed."""
+
+STATUS = {
+    Reason.REGISTERED: Status.ONLINE,
+    Reason.HEARD: Status.ONLINE,
+    Reason.SILENCE: Status.STALE,
+    Reason.GOODBYE: Status.OFFLINE,
+}
+
+
+class Said(NamedTuple):
+    """One change, as the hub's observer writes it but for `connected`."""
+
+    node_id: str
+    at_s: float
+    status: Status
+    flapping: bool
+    reason: Reason
+
+
+def replay(observed: Observed, until_s: float) -> pd.DataFrame:
+    """Return the changes that follow from receipts and moves of deadlines (node_id, at_s, status, flapping, reason).
+
+    Args:
+        observed: what the hub heard; its header holds the settings.
+        until_s: when the hub last looked for passed deadlines, s on its clock.
+
+    Returns:
+        Rows sorted by node and time, in the order in which they were said of each node.
+    """
+    settings = HubSettings.of(**observed.header["settings"])
+    changes = status_changes(rows_of(observed, settings.stale_after_s), until_s)
+    said = [
+        each
+        for node_id, own in changes.groupby("node_id", sort=True)
+        for each in with_flapping(str(node_id), own, settings, until_s)
+    ]
+    return pd.DataFrame(said, columns=list(Said._fields))
+
+
+def rows_of(observed: Observed, stale_after_s: float) -> pd.DataFrame:
+    """Receipts and moves in the order of time: node_id, at_s, kind (of the receipt, or `move`), deadline_s."""
+    receipts = observed.receipts[["node_id", "at_s", "kind"]].astype({"node_id": str, "kind": str})
+    receipts["deadline_s"] = receipts.at_s + stale_after_s
+    moves = observed.deadlines[["node_id", "at_s", "deadline_s"]].astype({"node_id": str})
+    rows = pd.concat([receipts, moves.assign(kind="move")] if len(moves) else [receipts], ignore_index=True)
+    rows = rows.sort_values(["node_id", "at_s"], kind="stable", ignore_index=True)
+    turns = rows.kind.where(rows.kind.isin(["hello", "goodbye"]))
+    before = turns.groupby(rows.node_id).ffill().groupby(rows.node_id).shift()
+    return rows[(rows.kind == "hello") | (before != "goodbye")].reset_index(drop=True)  # who left is not listened to
+
+
+def status_changes(rows: pd.DataFrame, until_s: float) -> pd.DataFrame:
+    """The changes of status, by node and time: node_id, at_s, reason, flap."""
+    last = rows.node_id != rows.node_id.shift(-1)
+    first = rows.node_id != rows.node_id.shift(1)
+    online = rows.kind != "goodbye"
+    until = rows.at_s.shift(-1).where(~last, until_s)
+    silent = online & (last | (rows.kind.shift(-1) != "move")) & (rows.deadline_s < until)
+    was_stale = silent.shift(1, fill_value=False) & ~first
+    was_offline = ~online.shift(1, fill_value=True) & ~first
+    parts = [
+        change(rows.assign(at_s=rows.deadline_s), silent, Reason.SILENCE, flap=True),
+        change(rows, first, Reason.REGISTERED, flap=False),
+        change(rows, online & was_stale, Reason.HEARD, flap=True),
+        change(rows, online & was_offline, Reason.HEARD, flap=False),
+        change(rows, ~online & ~was_offline, Reason.GOODBYE, flap=False),
+    ]
+    return pd.concat(parts).sort_values(["node_id", "at_s"], kind="stable")
+
+
+def change(rows: pd.DataFrame, chosen: "pd.Series[bool]", reason: Reason, *, flap: bool) -> pd.DataFrame:
+    """The chosen rows as changes for one reason."""
+    return rows.loc[np.asarray(chosen, bool), ["node_id", "at_s"]].assign(reason=reason, flap=flap)
+
+
+def with_flapping(node_id: str, changes: pd.DataFrame, settings: HubSettings, until_s: float) -> Iterator[Said]:
+    """One node's changes, and between them when it began and ended to be flapping."""
+    window_s, enter, leave = settings.flap_window_s, settings.flap_threshold, settings.flap_exit
+    status, flaps, ends_s = Status.ONLINE, [], np.inf  # ends_s: when the flapping ends if no flap comes
+    for at_s, reason, flap in zip(changes.at_s, changes.reason, changes.flap, strict=True):
+        if ends_s <= at_s:
+            yield Said(node_id, ends_s, status, False, Reason.FLAPS_EXIT)
+            ends_s = np.inf
+        status = STATUS[reason]
+        yield Said(node_id, at_s, status, ends_s < np.inf, reason)
+        if flap:
+            flaps.append(at_s)
+            entered = len(flaps) >= enter and flaps[-enter] + window_s > at_s
+            if ends_s == np.inf and entered:
+                yield Said(node_id, at_s, status, True, Reason.FLAPS_ENTRY)
+            if ends_s < np.inf or entered:
+                ends_s = flaps[-leave] + window_s
+    if ends_s < until_s:
+        yield Said(node_id, ends_s, status, False, Reason.FLAPS_EXIT)
