@@ -1,172 +1,268 @@
-"""The hub without its connections: registry, history, events and observer, told of what happens by whoever listens.
+"""The hub without its connections: what it knows, and what it makes of what happens.
 
-Everything that changes passes through here once: it is counted, observed and published in the same order. The clock is
-read where something happens (a receipt, a pulse) and nowhere below.
+Everything that happens to a node passes through here once: it is judged by the registry and told by the chronicle. The
+clock is read where something happens, by a message or by the pulse, and nowhere below; who reads it learns too whether
+the hub was away (`doubt.py`), before anything is judged by it.
 """
 
+import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from heartbench.hub.admission import Admission
 from heartbench.hub.bus import EventBus
+from heartbench.hub.chronicle import Chronicle, observer_of
 from heartbench.hub.clock import Clock
+from heartbench.hub.commands import Answer, Commands
 from heartbench.hub.config import HubSettings
-from heartbench.hub.errors import NotIntroducedError
-from heartbench.hub.events import Change
-from heartbench.hub.history import History, StoredChunk
-from heartbench.hub.liveness import Reason
-from heartbench.hub.observer import Kind, Observer, Receipt
+from heartbench.hub.doubt import CATCH_UP_S, Attention
+from heartbench.hub.errors import NoRoomError, NotIntroducedError, UnknownNodeError
+from heartbench.hub.events import Forgotten, Paused, StoreChanged
+from heartbench.hub.history import History
+from heartbench.hub.keeping import node_of, record_of
+from heartbench.hub.liveness import MoveReason, Status
+from heartbench.hub.observer import Kind, Receipt
 from heartbench.hub.registry import Hello, Node, Registry, Session
-
-NO_CHUNKS = History(1, 1)
-STATUS_CHANGED = (Reason.SILENCE, Reason.HEARD, Reason.GOODBYE)
+from heartbench.hub.silence import MassSilence
+from heartbench.hub.store import Store
+from heartbench.hub.store.memory import MemoryStore
+from heartbench.hub.store.writer import KnownNode, StoreHealth, Writer
 
 
 @dataclass(slots=True)
 class Counters:
-    """What happened since the hub started."""
+    """What came since the hub started."""
 
     heartbeats: int = 0
     chunks: int = 0
     hellos: int = 0
-    flashes: int = 0  # changes of status of nodes that are not flapping
 
 
 class Hub:
     """Who is here and what each last said. Not thread-safe: one event loop owns it."""
 
-    def __init__(self, settings: HubSettings, clock: Clock, epoch: int) -> None:
+    def __init__(
+        self, settings: HubSettings, clock: Clock, store: Store | None = None, seed: int | None = None
+    ) -> None:
+        """Without a `store` nothing outlives it; `seed` is for the jitter that throttled nodes are given."""
+        now = clock.monotonic()
+        store = store or MemoryStore(clock.unix(now))
         self.settings = settings
         self.clock = clock
-        self.epoch = epoch
-        self.registry = Registry.from_settings(settings)
-        self.bus = EventBus(settings.event_queue)
+        self.epoch = store.epoch
+        self.began_s = now
         self.counters = Counters()
         self.histories: dict[str, History] = {}
-        self.ended = False
-        self._now = clock.monotonic
-        self._observer = observer_of(settings, clock, epoch)
+        self.registry = Registry.from_settings(settings)
+        self.registry.before_stale = self._before_stale
+        self.bus = EventBus(settings.event_queue, settings.event_log, settings.max_subscribers, store.epoch)
+        self.chronicle = Chronicle(self.bus, observer_of(settings, clock, store.epoch), self._save)
+        self.commands = Commands(settings.commands_waiting, store.epoch)
+        self.admission = Admission(settings.admit_per_s, random.Random(seed).random, now)
+        self.attention = Attention(now, settings.pause_over_s)
+        self.silence = MassSilence(
+            self.registry,
+            settings.mass_silence_fraction,
+            settings.mass_silence_nodes,
+            settings.mass_silence_max_s,
+            lambda node, deadline_s, now: self._move(node, deadline_s, now, MoveReason.MASS_SILENCE),
+        )
+        self.writer = Writer(
+            store,
+            durability=settings.store_durability,
+            max_chunks=settings.store_queue_chunks,
+            max_bytes=settings.max_inflight_bytes // 4,
+            linger_s=settings.store_linger_s,
+            everything=self._everything,
+            on_health=self._store_says,
+        )
+        self._restore(store, now)
 
-    def hello(self, hello: Hello, sent_unix_s: float = 0.0) -> Session:
-        """A node opened a stream; OutdatedStreamError if it has opened a newer one."""
-        now = self._now()
+    def hello(self, hello: Hello, sent_unix_s: float = 0.0) -> tuple[Session | None, float]:
+        """A node opened a stream: its session, or how long (s) it is to stay away first.
+
+        Raises:
+            OutdatedStreamError: It has opened a newer one.
+            NoRoomError: The hub knows as many nodes as it may.
+        """
+        now = self._read_clock()
+        if hello.node_id not in self.registry.nodes and len(self.registry.nodes) >= self.settings.max_nodes:
+            raise NoRoomError(f"the hub knows {self.settings.max_nodes} nodes; HUB_MAX_NODES allows no more")
+        retry_after_s = self.admission.ask(now)
+        if retry_after_s:
+            self._throttled(hello, now, sent_unix_s)
+            return None, retry_after_s
         session, changes = self.registry.hello(hello, now)
         self.counters.hellos += 1
-        self._note(now, session, Kind.HELLO, 0, sent_unix_s)
-        self._tell(changes)
-        return session
+        self._note(now, hello.node_id, hello.boot_id, hello.connection, Kind.HELLO, 0, sent_unix_s)
+        self.chronicle.changed(changes)
+        return session, 0.0
 
     def heartbeat(self, session: Session, seq: int, sent_unix_s: float) -> None:
         """A heartbeat came; on a stream that was replaced it is not heard."""
-        if session.node.session is not session:
+        node = session.node
+        if node.session is not session:
             return
-        now = self._now()
+        now = self._read_clock()
         changes = self.registry.heartbeat(session, now)
         self.counters.heartbeats += 1
-        if self._observer is not None:
-            self._note(now, session, Kind.HEARTBEAT, seq, sent_unix_s)
+        if self.chronicle.noting:
+            self._note(now, node.node_id, session.boot_id, session.connection, Kind.HEARTBEAT, seq, sent_unix_s)
         if changes:
-            self._tell(changes)
+            self.chronicle.changed(changes)
 
-    def chunk(self, node_id: str, chunk: StoredChunk) -> None:
-        """Terminal output came; NotIntroducedError unless the node said Hello with this boot or a later one."""
+    def sign_of_life(self, node_id: str, boot_id: int, seq: int = 0, sent_unix_s: float = 0.0) -> Node:
+        """Something came on an Upload stream of a node.
+
+        Raises:
+            NotIntroducedError: The node did not say Hello with this boot before.
+        """
         node = self.registry.nodes.get(node_id)
-        if node is None or node.boot_id < chunk.boot_id:
-            raise NotIntroducedError(f"node {node_id!r}: no Hello of boot {chunk.boot_id} came before its chunks")
-        if node.boot_id > chunk.boot_id:
-            return
-        now = self._now()
-        changes = self.registry.chunk(node_id, chunk.boot_id, now)
-        self.counters.chunks += 1
-        stream = Session(node, node.boot_id, node.connection)
-        self._note(now, stream, Kind.CHUNK, chunk.seq, chunk.sent_unix_s)
-        self._tell(changes)
-        self._history(node_id).append(chunk)
+        if node is None or node.boot_id < boot_id:
+            raise NotIntroducedError(f"node {node_id!r}: no Hello of boot {boot_id} came before its Upload")
+        if node.boot_id == boot_id:
+            now = self._read_clock()
+            changes = self.registry.sign_of_life(node_id, boot_id, now)
+            self.counters.chunks += 1
+            self._note(now, node_id, boot_id, node.connection, Kind.CHUNK, seq, sent_unix_s)
+            self.chronicle.changed(changes)
+        return node
+
+    def answered(self, session: Session, command_id: str, answer: Answer) -> None:
+        """A node answered a command: a sign of life like any other."""
+        node = session.node
+        if node.session is session:
+            now = self._read_clock()
+            changes = self.registry.sign_of_life(node.node_id, session.boot_id, now)
+            self._note(now, node.node_id, session.boot_id, session.connection, Kind.CHUNK, 0, 0.0)
+            self.chronicle.changed(changes)
+            self.commands.answer(node.node_id, command_id, answer)
+
+    def saved_seq(self, session: Session) -> int:
+        """The greatest chunk of a stream's boot that is as safe as the settings say, 0 for none."""
+        node_id = session.node.node_id
+        boot_id, seq = self.writer.saved(node_id, self.history(node_id))
+        return seq if boot_id == session.boot_id else 0
 
     def goodbye(self, session: Session) -> None:
         """A node leaves on purpose."""
         if session.node.session is session:
-            now = self._now()
+            now = self._read_clock()
             changes = self.registry.goodbye(session, now)
-            self._note(now, session, Kind.GOODBYE, 0, 0.0)
-            self._tell(changes)
+            self._note(now, session.node.node_id, session.boot_id, session.connection, Kind.GOODBYE, 0, 0.0)
+            self.chronicle.changed(changes)
 
     def closed(self, session: Session) -> None:
         """A stream ended. What the hub's own end closes says nothing about a node."""
-        if self.ended or session.node.session is not session:
+        if self.chronicle.ended or session.node.session is not session:
             return
-        now = self._now()
+        now = self._read_clock()
         changes = self.registry.closed(session, now)
-        if self._observer is not None:
-            self._observer.closed(now, session.node.node_id, session.boot_id, session.connection)
-        self._tell(changes)
+        self.chronicle.closed(now, session)
+        self.chronicle.changed(changes)
 
-    def sweep(self) -> None:
-        """Find the deadlines that passed."""
-        self._tell(self.registry.sweep(self._now()))
-
-    def move_deadlines(self, later_s: float, reason: str) -> None:
-        """Give every online node more time than its last sign of life did."""
-        now = self._now()
-        for node in self.registry.online():
-            self.registry.move_deadline(node, node.deadline_s + later_s)
-            if self._observer is not None:
-                self._observer.deadline(now, node.node_id, node.deadline_s, reason)
+    def beat(self) -> None:
+        """The pulse: find the deadlines that passed, unless there is reason to doubt that they did."""
+        now = self._read_clock()
+        self.attention.beat(now)
+        ended = self.silence.look(now)
+        if ended is not None:
+            self.chronicle.said(now, ended)
+        self.chronicle.changed(self.registry.sweep(now))
 
     def end(self) -> None:
         """Look for passed deadlines once more, and then say nothing about any node."""
-        if self.ended:
-            return
-        now = self._now()
-        self._tell(self.registry.sweep(now))
-        if self._observer is not None:
-            self._observer.end(now)
-        self.ended = True
+        if not self.chronicle.ended:
+            now = self._read_clock()
+            self.chronicle.changed(self.registry.sweep(now))
+            for node_id in self.registry.nodes:
+                self._save(node_id)  # when each was last heard
+            self.chronicle.end(now)
 
-    def flush(self) -> None:
-        """Have the observer write what it holds."""
-        if self._observer is not None:
-            self._observer.flush()
+    def node(self, node_id: str) -> Node:
+        """A node that the hub knows; UnknownNodeError if it does not."""
+        try:
+            return self.registry.nodes[node_id]
+        except KeyError:
+            raise UnknownNodeError(f"the hub never saw a node {node_id!r}") from None
 
-    def history(self, node_id: str) -> Iterable[StoredChunk]:
-        """What a node last said, oldest first."""
-        return self.histories.get(node_id, NO_CHUNKS)
-
-    def last_chunk_seq(self, node: Node) -> int:
-        """The greatest chunk of the node's boot that the hub holds, 0 for none."""
-        return self.histories.get(node.node_id, NO_CHUNKS).last_seq(node.boot_id)
-
-    def _history(self, node_id: str) -> History:
+    def history(self, node_id: str) -> History:
+        """What a node last said, oldest first, also where it was said before the hub's last start."""
         history = self.histories.get(node_id)
         if history is None:
             history = self.histories[node_id] = History(self.settings.history_chunks, self.settings.history_bytes)
         return history
 
-    def _note(self, now: float, session: Session, kind: Kind, seq: int, sent_unix_s: float) -> None:
-        if self._observer is not None:
-            node_id = session.node.node_id
-            receipt = Receipt(now, node_id, session.boot_id, session.connection, kind, seq, sent_unix_s)
-            self._observer.receipt(receipt)
+    def forget(self, node_id: str) -> None:
+        """Remove a node for good, with its history; UnknownNodeError if the hub does not know it."""
+        node = self.node(node_id)
+        self.registry.forget(node.node_id)
+        self.histories.pop(node_id, None)
+        self.writer.forget(node_id)
+        self.chronicle.said(self._read_clock(), Forgotten(node_id))
 
-    def _tell(self, changes: Iterable[Change]) -> None:
-        if self.ended:
+    def the_old(self) -> list[str]:
+        """Nodes that are not online and were silent for `forget_after`."""
+        if not self.settings.forget_after:
+            return []
+        before_s = self.clock.monotonic() - self.settings.forget_after
+        nodes = self.registry.nodes.values()
+        return [node.node_id for node in nodes if node.status is not Status.ONLINE and node.heard_s < before_s]
+
+    def _read_clock(self) -> float:
+        """Now; where the hub could not hear for a while, every node is given that time first."""
+        now = self.clock.monotonic()
+        if now > self.attention.suspect_s:
+            lapse_s = self.attention.lapse(now)
+            for node in self.registry.online():
+                self._move(node, max(node.deadline_s + lapse_s, now + CATCH_UP_S), now, MoveReason.PAUSE)
+            self.chronicle.said(now, Paused(lapse_s))
+        return now
+
+    def _before_stale(self, node: Node, now: float) -> None:
+        began = self.silence.before_stale(node, now)
+        if began is not None:
+            self.chronicle.said(now, began)
+
+    def _move(self, node: Node, deadline_s: float, now: float, reason: MoveReason) -> None:
+        self.registry.move_deadline(node, deadline_s)
+        self.chronicle.moved(now, node, reason)
+
+    def _throttled(self, hello: Hello, now: float, sent_unix_s: float) -> None:
+        """A node that must wait outside is alive all the same."""
+        node = self.registry.nodes.get(hello.node_id)
+        if node is None or hello.boot_id < node.boot_id or node.status is Status.OFFLINE:
             return
-        for change in changes:
-            if change.reason in STATUS_CHANGED and not change.flapping:
-                self.counters.flashes += 1
-            if self._observer is not None:
-                self._observer.change(change)
-            self.bus.publish(change.at_s, change)
+        changes = self.registry.sign_of_life(hello.node_id, hello.boot_id, now)
+        stream = hello.boot_id, hello.connection
+        self.chronicle.received(Receipt(now, hello.node_id, *stream, Kind.HELLO, 0, sent_unix_s), throttled=True)
+        self.chronicle.changed(changes)
 
+    def _note(
+        self, now: float, node_id: str, boot_id: int, connection: int, kind: Kind, seq: int, sent_unix_s: float
+    ) -> None:
+        if self.chronicle.noting:
+            self.chronicle.received(Receipt(now, node_id, boot_id, connection, kind, seq, sent_unix_s))
 
-def observer_of(settings: HubSettings, clock: Clock, epoch: int) -> Observer | None:
-    """The observer that the settings ask for."""
-    if settings.observe_file is None:
-        return None
-    now = clock.monotonic()
-    header = {
-        "monotonic_s": now,
-        "unix_s": clock.unix(now),
-        "epoch": epoch,
-        "settings": settings.model_dump(mode="json"),
-    }
-    return Observer(settings.observe_file, header)
+    def _save(self, node_id: str) -> None:
+        self.writer.save(record_of(self.registry.nodes[node_id], self.clock))
+
+    def _store_says(self, health: StoreHealth) -> None:
+        self.chronicle.said(self.clock.monotonic(), StoreChanged(health.state, health.error))
+
+    def _everything(self) -> Iterable[KnownNode]:
+        """All nodes, for a store that lost them."""
+        nodes = self.registry.nodes.items()
+        return [(name, self.histories.get(name), record_of(node, self.clock)) for name, node in nodes]
+
+    def _restore(self, store: Store, now: float) -> None:
+        """Take over what the hub knew when it last ran."""
+        settings = self.settings
+        for stored in store.load():
+            if stored.record is not None:
+                node = node_of(stored.record, self.registry, self.clock, settings.restart_grace_s)
+                self.registry.restore(node)
+                self.chronicle.restored(now, node)
+            self.histories[stored.node_id] = History.restore(
+                settings.history_chunks, settings.history_bytes, stored.chunks, stored.newest
+            )

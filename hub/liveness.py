@@ -16,7 +16,6 @@ brings the count to `threshold` until the count falls below `exit_below`.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from math import inf
 from typing import Protocol
 
 
@@ -40,6 +39,17 @@ class Reason(StrEnum):
     REPLACED = "replaced"
     FLAPS_ENTRY = "flaps_entry"
     FLAPS_EXIT = "flaps_exit"
+
+
+class MoveReason(StrEnum):
+    """Why a deadline was moved without a sign of life."""
+
+    PAUSE = "pause"
+    """The hub could not hear."""
+    MASS_SILENCE = "mass_silence"
+    """The hub suspects its own network."""
+    RESTART_GRACE = "restart_grace"
+    """The hub has just started."""
 
 
 class Detector(Protocol):
@@ -77,6 +87,10 @@ class FlapRule:
         """Whether so many remembered flaps mark a node."""
         return len(times) >= self.threshold
 
+    def stays(self, times: tuple[float, ...]) -> bool:
+        """Whether so many flaps keep a mark."""
+        return len(times) >= self.exit_below
+
     def leaves_at(self, times: tuple[float, ...]) -> float:
-        """When the mark is taken away if no flap comes (s)."""
-        return times[-self.exit_below] + self.window_s if len(times) >= self.exit_below else -inf
+        """When the mark, which these flaps keep, is taken away if no other comes (s)."""
+        return times[-self.exit_below] + self.window_s

@@ -4,7 +4,10 @@ JSON Lines, an array a line, times in s on the hub's monotonic clock:
 
     ["header", {"schema", "monotonic_s", "unix_s", "epoch", "settings"}]
     ["receipt", at_s, node_id, boot_id, connection, kind, seq, sent_unix_s]
+    ["throttled", at_s, node_id, boot_id, connection]         the hello that follows was a sign of life and no more
     ["closed", at_s, node_id, boot_id, connection]            a stream ended without Goodbye
+    ["forgotten", at_s, node_id]                              a node was removed for good
+    ["restored", at_s, node_id, boot_id, connection, status, flapping, [flap_s, ...], heard_s, deadline_s or null]
     ["deadline", at_s, node_id, deadline_s, reason]           a deadline moved, and no receipt moved it
     ["change", at_s, node_id, status, connected, flapping, reason]
     ["end", at_s]                                             the hub looked for passed deadlines until here
@@ -22,6 +25,8 @@ from typing import IO, Any, NamedTuple
 
 from heartbench.hub.errors import HubError
 from heartbench.hub.events import Change
+from heartbench.hub.liveness import Status
+from heartbench.hub.registry import Node
 
 SCHEMA = "heartbench.observer/1"
 MOST_LINES_HELD = 20_000
@@ -72,6 +77,23 @@ class Observer:
     def closed(self, at_s: float, node_id: str, boot_id: int, connection: int) -> None:
         """A stream ended without Goodbye."""
         self._add(["closed", at_s, node_id, boot_id, connection])
+
+    def throttled(self, at_s: float, node_id: str, boot_id: int, connection: int) -> None:
+        """The hello that follows is a sign of life and no more."""
+        self._add(["throttled", at_s, node_id, boot_id, connection])
+
+    def forgotten(self, at_s: float, node_id: str) -> None:
+        """A node was removed for good."""
+        self._add(["forgotten", at_s, node_id])
+
+    def restored(self, at_s: float, node: Node) -> None:
+        """A node was taken over from the hub's last run."""
+        deadline_s = node.deadline_s if node.status is Status.ONLINE else None
+        stream = node.boot_id, node.connection
+        flaps = list(node.flaps)
+        self._add(
+            ["restored", at_s, node.node_id, *stream, node.status, node.flapping, flaps, node.heard_s, deadline_s]
+        )
 
     def deadline(self, at_s: float, node_id: str, deadline_s: float, reason: str) -> None:
         """A deadline moved, and no receipt moved it."""

@@ -1,17 +1,28 @@
-"""What the hub does by itself: ten times a second it looks for passed deadlines, and now and then it sums up."""
+"""What the hub does by itself: ten times a second it looks for passed deadlines, and now and then for other things.
+
+The pulse is also how the hub knows itself: where a beat comes late, the hub could not hear.
+"""
 
 import asyncio
-from typing import Any
-
-import structlog
+from collections.abc import Callable
 
 from heartbench.hub.core import Hub
-from heartbench.hub.liveness import Status
+from heartbench.hub.doubt import BEAT_S
 
-BEAT_S = 0.1
-FLUSH_INTERVAL_S = 1.0
 
-log = structlog.get_logger()
+class Every:
+    """Calls something when so many seconds have passed since it last did."""
+
+    def __init__(self, interval_s: float, call: Callable[[], object], now: float) -> None:
+        self._interval_s = interval_s
+        self._call = call
+        self._next_s = now + interval_s
+
+    def look(self, now: float) -> None:
+        """Call it if it is time to; a time that was missed is not made up for."""
+        if now >= self._next_s:
+            self._next_s = now + self._interval_s
+            self._call()
 
 
 class Pulse:
@@ -19,42 +30,21 @@ class Pulse:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._summed_up_s = hub.clock.monotonic()
-        self._flushed_s = self._summed_up_s
-        self._heartbeats = 0
+        self._duties: list[Every] = []
 
-    async def beat(self) -> None:
-        """Sweep, flush and sum up, for ever."""
-        while True:
-            await asyncio.sleep(BEAT_S)
-            self.once()
+    def every(self, interval_s: float, call: Callable[[], object]) -> None:
+        """Call something every so often from now on."""
+        self._duties.append(Every(interval_s, call, self._hub.clock.monotonic()))
 
     def once(self) -> None:
         """One beat."""
+        self._hub.beat()
         now = self._hub.clock.monotonic()
-        self._hub.sweep()
-        if now - self._flushed_s >= FLUSH_INTERVAL_S:
-            self._hub.flush()
-            self._flushed_s = now
-        if now - self._summed_up_s >= self._hub.settings.summary_interval_s:
-            log.info("summary", **self.summary())
+        for duty in self._duties:
+            duty.look(now)
 
-    def summary(self) -> dict[str, Any]:
-        """The figures of the interval since the last summary, and how things stand."""
-        now = self._hub.clock.monotonic()
-        counters, registry = self._hub.counters, self._hub.registry
-        interval_s = max(now - self._summed_up_s, 1e-9)
-        figures = {
-            **{str(status): 0 for status in Status},
-            "heartbeats_per_s": round((counters.heartbeats - self._heartbeats) / interval_s, 1),
-            "heartbeats": counters.heartbeats,
-            "chunks": counters.chunks,
-            "flaps": registry.flaps,
-            "flashes": counters.flashes,
-            "heap": registry.heap_size,
-            "events_lost": self._hub.bus.lost,
-        }
-        for node in registry.nodes.values():
-            figures[str(node.status)] += 1
-        self._summed_up_s, self._heartbeats = now, counters.heartbeats
-        return figures
+    async def beat(self) -> None:
+        """Beat for ever."""
+        while True:
+            await asyncio.sleep(BEAT_S)
+            self.once()

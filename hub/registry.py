@@ -11,6 +11,8 @@ Rules kept here:
 - The heap holds for each node at most one entry that counts, at or before its next wake-up (deadline, or the end of
   flapping), renewed when it comes up: **a sign of life does no heap operation**, and a sweep costs what expires.
 
+Before a node is called stale `before_stale` is called, which may move deadlines: the hub's own doubt.
+
 Each call is given `now` (s, monotonic, never decreasing) and returns what changed. No I/O, no clock, no lock.
 """
 
@@ -43,8 +45,9 @@ class Node:
     """The record of one node. Others read it; only the registry writes it."""
 
     __slots__ = (
-        "boot_id", "changed_s", "connected", "connection", "deadline_s", "detector", "flapping", "flaps", "heard_s",
-        "heartbeats", "interval_s", "labels", "node_id", "queued_s", "reason", "session", "status",
+        "_moved_s", "_moved_since_s", "boot_id", "changed_s", "connected", "connection", "deadline_s", "detector",
+        "flapping", "flaps", "heard_s", "heartbeats", "hello_heartbeats", "hello_s", "interval_s", "labels", "node_id",
+        "queued_s", "reason", "session", "status",
     )  # fmt: skip
 
     def __init__(self, node_id: str, detector: Detector) -> None:
@@ -65,6 +68,32 @@ class Node:
         self.queued_s = inf  # the heap's entry that counts
         self.flaps: tuple[float, ...] = ()
         self.heartbeats = 0
+        self.hello_s = 0.0  # when the stream began, and the heartbeats before it
+        self.hello_heartbeats = 0
+        self._moved_s = 0.0  # by which the deadline was moved since the sign of life at _moved_since_s
+        self._moved_since_s = inf
+
+    @property
+    def excused_s(self) -> float:
+        """By how much its deadline was moved since its last sign of life."""
+        return self._moved_s if self._moved_since_s == self.heard_s else 0.0
+
+    @property
+    def threshold_s(self) -> float:
+        """The silence that its detector allows now; of an online node."""
+        return self.deadline_s - self.heard_s - self.excused_s
+
+    @property
+    def usual_gap_s(self) -> float:
+        """Time between heartbeats, as the node intends, else as it was since the stream began; 0: not known."""
+        beats = self.heartbeats - self.hello_heartbeats
+        return self.interval_s or ((self.heard_s - self.hello_s) / beats if beats > 0 else 0.0)
+
+    def move_deadline(self, deadline_s: float) -> None:
+        """Give it another deadline than its last sign of life did."""
+        self._moved_s = self.excused_s + deadline_s - self.deadline_s
+        self._moved_since_s = self.heard_s
+        self.deadline_s = deadline_s
 
 
 class Session:
@@ -83,6 +112,7 @@ class Registry:
 
     def __init__(self, detector: Callable[[], Detector], flap_rule: FlapRule) -> None:
         self.nodes: dict[str, Node] = {}
+        self.before_stale: Callable[[Node, float], None] = call_it_stale
         self.flaps = 0  # of all nodes since the start
         self._detector = detector
         self._rule = flap_rule
@@ -114,7 +144,7 @@ class Registry:
         """A stream began; OutdatedStreamError if a newer one is known."""
         node = self.nodes.get(hello.node_id)
         if node is None:
-            node = self.nodes[hello.node_id] = Node(hello.node_id, self._detector())
+            node = self.nodes[hello.node_id] = self.new_node(hello.node_id)
             node.changed_s = now
             reason = Reason.REGISTERED
         elif (hello.boot_id, hello.connection) < (node.boot_id, node.connection):
@@ -127,15 +157,16 @@ class Registry:
         changes = self._heard(node, now)
         node.boot_id, node.connection = hello.boot_id, hello.connection
         node.interval_s, node.labels = hello.interval_s, hello.labels
+        node.hello_s, node.hello_heartbeats = now, node.heartbeats
         node.session = Session(node, hello.boot_id, hello.connection)
         node.connected = True
         changes.append(told(node, now, reason))
         return node.session, changes
 
-    def chunk(self, node_id: str, boot_id: int, now: float) -> Sequence[Change]:
-        """Terminal output of a node came: a sign of life of this boot, unless it said goodbye."""
+    def sign_of_life(self, node_id: str, boot_id: int, now: float) -> Sequence[Change]:
+        """Something of a node came on another stream than the one it introduced; after Goodbye it counts no more."""
         node = self.nodes.get(node_id)
-        if node is None or node.boot_id != boot_id or node.status is Status.OFFLINE:
+        if node is None or boot_id < node.boot_id or node.status is Status.OFFLINE:
             return NOTHING
         return self._heard(node, now)
 
@@ -159,9 +190,19 @@ class Registry:
         changes.append(told(node, now, Reason.STREAM_ENDED))
         return changes
 
+    def restore(self, node: Node) -> None:
+        """Take in a node as it was when the hub last ran, with a deadline if it is online."""
+        node.flapping = node.flapping and self._rule.stays(node.flaps)  # another hub had perhaps another rule
+        self.nodes[node.node_id] = node
+        self._queue(node)
+
+    def new_node(self, node_id: str) -> Node:
+        """A record for a node, not yet taken in."""
+        return Node(node_id, self._detector())
+
     def move_deadline(self, node: Node, deadline_s: float) -> None:
-        """Give a node another deadline than its last sign of life did."""
-        node.deadline_s = deadline_s
+        """Give an online node another deadline than its last sign of life did."""
+        node.move_deadline(deadline_s)
         self._queue(node)
 
     def forget(self, node_id: str) -> Node | None:
@@ -216,10 +257,12 @@ class Registry:
             if exit_s <= min(now, deadline_s):
                 node.flapping = False
                 changes.append(told(node, exit_s, Reason.FLAPS_EXIT))
-            elif deadline_s < now:
-                self._say(node, deadline_s, Status.STALE, Reason.SILENCE, changes)
-            else:
+            elif deadline_s >= now:
                 return changes
+            else:
+                self.before_stale(node, now)
+                if node.deadline_s < now:
+                    self._say(node, node.deadline_s, Status.STALE, Reason.SILENCE, changes)
 
     def _say(self, node: Node, at: float, status: Status, reason: Reason, changes: list[Change]) -> None:
         """Change the status; between online and stale it is a flap."""
@@ -243,6 +286,10 @@ class Registry:
         if wake_s < node.queued_s:
             node.queued_s = wake_s
             heappush(self._heap, (wake_s, next(self._ticket), node))
+
+
+def call_it_stale(node: Node, now: float) -> None:
+    """Have no doubt: the deadline stays where it is."""
 
 
 def told(node: Node, at: float, reason: Reason) -> Change:

@@ -7,6 +7,7 @@ the same for each node, in the same order (between nodes the order may differ by
 
 import json
 from collections.abc import Iterable, Iterator
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -77,30 +78,49 @@ class Feed:
         self.registry = registry
         self.until_s = 0.0
         self._sessions: dict[tuple[str, int, int], Session] = {}
+        self._throttled = False
 
     def take(self, record: Record) -> Iterable[Change]:
         """What changes by one record."""
         match record:
+            case ["change", *_]:
+                return NOTHING
             case ["receipt", at_s, node_id, boot_id, connection, kind, _, _]:
                 self.until_s = at_s
                 return self._receive(at_s, node_id, boot_id, connection, kind)
             case ["closed", at_s, node_id, boot_id, connection]:
                 self.until_s = at_s
                 return self.registry.closed(self._sessions[node_id, boot_id, connection], at_s)
+            case ["throttled", *_]:
+                self._throttled = True
+            case ["restored", at_s, *_]:
+                self._restore(record)
             case ["deadline", at_s, node_id, deadline_s, _]:
                 self.until_s = at_s
                 self.registry.move_deadline(self.registry.nodes[node_id], deadline_s)
+            case ["forgotten", at_s, node_id]:
+                self.until_s = at_s
+                self.registry.forget(node_id)
             case ["end", at_s]:
                 self.until_s = at_s
         return NOTHING
 
     def _receive(self, at_s: float, node_id: str, boot_id: int, connection: int, kind: str) -> Iterable[Change]:
         key = node_id, boot_id, connection
-        if kind == Kind.HELLO:
+        throttled, self._throttled = self._throttled, False
+        if kind == Kind.HELLO and not throttled:
             self._sessions[key], changes = self.registry.hello(Hello(*key), at_s)
             return changes
-        if kind == Kind.CHUNK:
-            return self.registry.chunk(node_id, boot_id, at_s)
+        if kind in (Kind.CHUNK, Kind.HELLO):
+            return self.registry.sign_of_life(node_id, boot_id, at_s)
         if kind == Kind.GOODBYE:
             return self.registry.goodbye(self._sessions[key], at_s)
         return self.registry.heartbeat(self._sessions[key], at_s)
+
+    def _restore(self, record: Record) -> None:
+        _, self.until_s, node_id, boot_id, connection, status, flapping, flaps, heard_s, deadline_s = record
+        node = self.registry.new_node(node_id)
+        node.boot_id, node.connection, node.status = boot_id, connection, Status(status)
+        node.flapping, node.flaps, node.heard_s = flapping, tuple(flaps), heard_s
+        node.deadline_s = -inf if deadline_s is None else deadline_s
+        self.registry.restore(node)

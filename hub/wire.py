@@ -1,7 +1,10 @@
 """The hub's records and events as messages of the wire contract."""
 
+from typing import Any
+
+from heartbench.hub import events
+from heartbench.hub.commands import Outcome
 from heartbench.hub.core import Hub
-from heartbench.hub.events import Change, Event, EventsLost
 from heartbench.hub.history import StoredChunk
 from heartbench.hub.liveness import Reason, Status
 from heartbench.hub.registry import Node
@@ -9,6 +12,7 @@ from heartbench.mesh.v1 import mesh_pb2 as pb
 
 STATUS = {status: pb.Status.Value(f"STATUS_{status.name}") for status in Status}
 REASON = {reason: pb.Reason.Value(f"REASON_{reason.name}") for reason in Reason}
+OUTCOME = {outcome: pb.CommandOutcome.Value(f"COMMAND_OUTCOME_{outcome.name}") for outcome in Outcome}
 
 
 def node_info(hub: Hub, node: Node) -> pb.NodeInfo:
@@ -36,20 +40,32 @@ def chunk(stored: StoredChunk) -> pb.Chunk:
     return pb.Chunk(boot_id=stored.boot_id, seq=stored.seq, sent_unix_s=stored.sent_unix_s, data=stored.data)
 
 
-def event(hub: Hub, told: Event) -> pb.Event:
-    """An event with its time on the wall clock."""
-    message = pb.Event(seq=told.seq, epoch=hub.epoch, at_unix_s=hub.clock.unix(told.at_s))
-    match told.body:
-        case Change() as change:
-            message.changed.CopyFrom(
-                pb.NodeChanged(
-                    node_id=change.node_id,
-                    status=STATUS[change.status],
-                    connected=change.connected,
-                    flapping=change.flapping,
-                    reason=REASON[change.reason],
-                )
+def event(hub: Hub, told: events.Event) -> pb.Event:
+    """An event with its time on the wall clock; what was not said at a time of its own is said now."""
+    at_unix_s = hub.clock.unix(told.at_s or hub.clock.monotonic())
+    return pb.Event(seq=told.seq, epoch=hub.epoch, at_unix_s=at_unix_s, **body(told.body))
+
+
+def body(said: events.Body) -> dict[str, Any]:
+    """An event's body under the name that it has on the wire."""
+    match said:
+        case events.Change(_, node_id, status, connected, flapping, reason):
+            changed = pb.NodeChanged(
+                node_id=node_id, status=STATUS[status], connected=connected, flapping=flapping, reason=REASON[reason]
             )
-        case EventsLost(count):
-            message.lost.count = count
-    return message
+            return {"changed": changed}
+        case events.EventsLost(count):
+            return {"lost": pb.EventsLost(count=count)}
+        case events.LogBegan(asked_epoch):
+            return {"log_began": pb.LogBegan(asked_epoch=asked_epoch)}
+        case events.MassSilenceBegan(silent, online):
+            return {"mass_silence": pb.MassSilence(silent=silent, online=online)}
+        case events.MassSilenceEnded(heard_again, silent, lasted_s, gave_up):
+            ended = pb.MassSilenceEnded(heard_again=heard_again, silent=silent, lasted_s=lasted_s, gave_up=gave_up)
+            return {"mass_silence_ended": ended}
+        case events.Forgotten(node_id):
+            return {"forgotten": pb.NodeForgotten(node_id=node_id)}
+        case events.StoreChanged(state, error):
+            return {"store": pb.StoreChanged(state=state, error=error)}
+        case events.Paused(lasted_s):
+            return {"paused": pb.HubPaused(lasted_s=lasted_s)}

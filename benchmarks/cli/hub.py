@@ -1,16 +1,18 @@
-"""`heartbench hub`: the reference hub as a process."""
+"""`heartbench hub`: the reference hub as a process, and what it would be told."""
 
 import asyncio
 import json
 import os
+import textwrap
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from heartbench.benchmarks.cli.output import print_json
 from heartbench.hub import logs
-from heartbench.hub.config import HubSettings
-from heartbench.hub.server import serve
+from heartbench.hub.config import HubSettings, sources
+from heartbench.hub.envfile import env_name, env_value
 
 
 def hub(
@@ -18,6 +20,10 @@ def hub(
         Path | None,
         typer.Option(help="File of HUB_KEY=value lines, such as `tune` writes. The environment goes before it."),
     ] = None,
+    print_config: Annotated[
+        bool,
+        typer.Option("--print-config", help="Show every setting, its value, its source and its meaning; no start."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Say that it is ready as one JSON object.")] = False,
 ) -> None:
     """Start the reference hub; it prints its address when it is ready, and ends on SIGINT or SIGTERM.
@@ -25,6 +31,11 @@ def hub(
     Each HUB_ setting is taken from the environment, else from the file, else it has its default.
     """
     settings = HubSettings.load(env)
+    if print_config:
+        show(settings, sources(env), as_json)
+        return
+    from heartbench.hub.server import serve
+
     logs.configure(settings.log_level)
 
     def ready(address: str) -> None:
@@ -32,3 +43,23 @@ def hub(
         print(json.dumps(report) if as_json else address, flush=True)
 
     asyncio.run(serve(settings, ready))
+
+
+def show(settings: HubSettings, source_of: dict[str, str], as_json: bool) -> None:
+    """Print every setting with its value, where that comes from, and what it means: an env file, or one JSON object."""
+    rows: list[dict[str, Any]] = [
+        {
+            "name": env_name(name),
+            "value": env_value(getattr(settings, name)),
+            "source": source_of[name],
+            "default": env_value(field.default),
+            "meaning": field.description,
+        }
+        for name, field in HubSettings.model_fields.items()
+    ]
+    if as_json:
+        print_json({"schema": "heartbench.hub-config/1", "settings": rows})
+        return
+    for row in rows:
+        print(textwrap.fill(f"{row['meaning']} [{row['source']}]", 100, initial_indent="# ", subsequent_indent="# "))
+        print(f"{row['name']}={row['value']}\n")

@@ -128,7 +128,7 @@ def test_it_says_what_a_scan_of_all_nodes_says(steps: list[tuple[float, str, str
             assert not registry.heartbeat(streams[0], now)
         elif verb == "chunk" and streams:
             boot_id = streams[-1].boot_id
-            changes.extend(registry.chunk(name, boot_id, now))
+            changes.extend(registry.sign_of_life(name, boot_id, now))
             if model.status is not Status.OFFLINE:
                 model.heard(now)
         elif current and verb in ("beat", "goodbye", "closed"):
@@ -224,7 +224,7 @@ def test_goodbye_is_no_silence_and_hello_brings_back() -> None:
     session, _ = registry.hello(Hello("n", 1, 0), 0.0)
     assert said(registry.goodbye(session, 1.0)) == [(1.0, "n", Reason.GOODBYE)]
     assert not registry.sweep(50.0)
-    assert not registry.chunk("n", 1, 51.0)
+    assert not registry.sign_of_life("n", 1, 51.0)
     _, changes = registry.hello(Hello("n", 2, 0), 52.0)
     assert said(changes) == [(52.0, "n", Reason.HEARD), (52.0, "n", Reason.CONNECTED)]
     assert registry.flaps == 0

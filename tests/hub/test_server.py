@@ -30,7 +30,7 @@ def beat(seq: int, ack: bool = True) -> pb.NodeMessage:
 
 def run(scene: Callable[[HubServer], Awaitable[None]], **settings: object) -> None:
     async def served() -> None:
-        async with HubServer(HubSettings.of(listen="127.0.0.1:0", **settings)) as server:
+        async with HubServer(HubSettings.of(listen="127.0.0.1:0", **{"store_url": "memory:", **settings})) as server:
             await scene(server)
 
     asyncio.run(asyncio.wait_for(served(), 20))
@@ -108,7 +108,7 @@ def test_each_node_has_one_tcp_connection() -> None:
 def test_a_busy_port_is_refused() -> None:
     async def scene(server: HubServer) -> None:
         with pytest.raises(HubError, match=f"HUB_LISTEN='{server.address}' cannot be bound"):
-            async with HubServer(HubSettings.of(listen=server.address)):
+            async with HubServer(HubSettings.of(listen=server.address, store_url="memory:")):
                 pass
 
     run(scene)
@@ -118,7 +118,7 @@ def test_a_port_that_another_program_holds_is_refused() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        settings = HubSettings.of(listen=f"127.0.0.1:{other.getsockname()[1]}")
+        settings = HubSettings.of(listen=f"127.0.0.1:{other.getsockname()[1]}", store_url="memory:")
         with pytest.raises(HubError, match="cannot be bound"):
             asyncio.run(serve(settings, ready=print))
 
@@ -179,7 +179,7 @@ def test_a_signal_drains_the_nodes_and_ends_the_hub_without_a_word_on_them(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     observed = tmp_path / "observer.jsonl"
-    settings = HubSettings.of(listen="127.0.0.1:0", observe_file=observed)
+    settings = HubSettings.of(listen="127.0.0.1:0", store_url="memory:", observe_file=observed)
 
     async def scene() -> float:
         ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()

@@ -14,7 +14,7 @@ HUB = [sys.executable, "-c", "from heartbench.benchmarks.cli.app import main; ma
 
 def environment(**settings: str) -> dict[str, str]:
     others = {key: value for key, value in os.environ.items() if not key.startswith("HUB_")}
-    return {**others, "HUB_LISTEN": "127.0.0.1:0", **settings}
+    return {**others, "HUB_LISTEN": "127.0.0.1:0", "HUB_STORE_URL": "memory:", **settings}
 
 
 def loaded_libraries(pid: int) -> str:
@@ -51,7 +51,34 @@ def test_a_file_gives_settings_and_the_environment_goes_before_it(tmp_path: Path
         assert hub.stdout.readline().startswith("127.0.0.1:")
         hub.terminate()
         _, errors = hub.communicate(timeout=5)
-    assert "stale_after_s=12.0" in errors
+    assert 'event="hub is ready"' in errors
+
+
+def config_of(*arguments: str, **settings: str) -> dict[str, dict[str, str]]:
+    command = [*HUB, "--print-config", "--json", *arguments]
+    done = subprocess.run(command, env=environment(**settings), capture_output=True, text=True, check=True, timeout=20)
+    report = json.loads(done.stdout)
+    assert report["schema"] == "heartbench.hub-config/1"
+    return {row["name"]: row for row in report["settings"]}
+
+
+def test_the_configuration_is_shown_with_value_source_and_meaning(tmp_path: Path) -> None:
+    path = tmp_path / "hub.env"
+    path.write_text("HUB_LISTEN=0.0.0.0:1\nHUB_STALE_AFTER_S=12\n")
+    shown = config_of("--env", str(path))
+    assert (shown["HUB_STALE_AFTER_S"]["value"], shown["HUB_STALE_AFTER_S"]["source"]) == ("12", str(path))
+    assert (shown["HUB_LISTEN"]["value"], shown["HUB_LISTEN"]["source"]) == ("127.0.0.1:0", "environment")
+    assert (shown["HUB_DRAIN_S"]["value"], shown["HUB_DRAIN_S"]["source"]) == ("2", "default")
+    assert all(row["meaning"] for row in shown.values())
+
+
+def test_the_configuration_for_people_is_an_env_file(tmp_path: Path) -> None:
+    command = [*HUB, "--print-config"]
+    done = subprocess.run(command, env=environment(HUB_STALE_AFTER_S="17"), capture_output=True, text=True, check=True)
+    assert "[environment]\nHUB_STALE_AFTER_S=17\n" in done.stdout
+    path = tmp_path / "hub.env"
+    path.write_text(done.stdout)
+    assert config_of("--env", str(path))["HUB_STALE_AFTER_S"]["value"] == "17"
 
 
 @pytest.mark.parametrize(

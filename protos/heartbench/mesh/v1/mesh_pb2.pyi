@@ -96,6 +96,31 @@ REASON_FLAPS_EXIT: Reason.ValueType  # 9
 """The flaps within flap_window fell below flap_exit."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
+class _CommandOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CommandOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CommandOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    COMMAND_OUTCOME_UNSPECIFIED: _CommandOutcome.ValueType  # 0
+    COMMAND_OUTCOME_ANSWERED: _CommandOutcome.ValueType  # 1
+    """The node answered."""
+    COMMAND_OUTCOME_NOT_DELIVERED: _CommandOutcome.ValueType  # 2
+    """The node did not come in time: it never had the command."""
+    COMMAND_OUTCOME_UNKNOWN: _CommandOutcome.ValueType  # 3
+    """The command was sent and no answer came in time: the node may or may not have carried it out."""
+
+class CommandOutcome(_CommandOutcome, metaclass=_CommandOutcomeEnumTypeWrapper): ...
+
+COMMAND_OUTCOME_UNSPECIFIED: CommandOutcome.ValueType  # 0
+COMMAND_OUTCOME_ANSWERED: CommandOutcome.ValueType  # 1
+"""The node answered."""
+COMMAND_OUTCOME_NOT_DELIVERED: CommandOutcome.ValueType  # 2
+"""The node did not come in time: it never had the command."""
+COMMAND_OUTCOME_UNKNOWN: CommandOutcome.ValueType  # 3
+"""The command was sent and no answer came in time: the node may or may not have carried it out."""
+Global___CommandOutcome: _TypeAlias = CommandOutcome  # noqa: Y015
+
 @_typing.final
 class NodeMessage(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -103,24 +128,28 @@ class NodeMessage(_message.Message):
     HELLO_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     GOODBYE_FIELD_NUMBER: _builtins.int
+    COMMAND_RESULT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___Hello: ...
     @_builtins.property
     def heartbeat(self) -> Global___Heartbeat: ...
     @_builtins.property
     def goodbye(self) -> Global___Goodbye: ...
+    @_builtins.property
+    def command_result(self) -> Global___CommandResult: ...
     def __init__(
         self,
         *,
         hello: Global___Hello | None = ...,
         heartbeat: Global___Heartbeat | None = ...,
         goodbye: Global___Goodbye | None = ...,
+        command_result: Global___CommandResult | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "command_result", b"command_result", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "command_result", b"command_result", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "hello", b"hello"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "heartbeat", "goodbye"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "heartbeat", "goodbye", "command_result"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -134,6 +163,7 @@ class HubMessage(_message.Message):
     HEARTBEAT_ACK_FIELD_NUMBER: _builtins.int
     THROTTLE_FIELD_NUMBER: _builtins.int
     DRAIN_FIELD_NUMBER: _builtins.int
+    COMMAND_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def welcome(self) -> Global___Welcome: ...
     @_builtins.property
@@ -142,6 +172,8 @@ class HubMessage(_message.Message):
     def throttle(self) -> Global___Throttle: ...
     @_builtins.property
     def drain(self) -> Global___Drain: ...
+    @_builtins.property
+    def command(self) -> Global___Command: ...
     def __init__(
         self,
         *,
@@ -149,12 +181,13 @@ class HubMessage(_message.Message):
         heartbeat_ack: Global___HeartbeatAck | None = ...,
         throttle: Global___Throttle | None = ...,
         drain: Global___Drain | None = ...,
+        command: Global___Command | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "drain", b"drain", "heartbeat_ack", b"heartbeat_ack", "throttle", b"throttle", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "command", b"command", "drain", b"drain", "heartbeat_ack", b"heartbeat_ack", "throttle", b"throttle", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "drain", b"drain", "heartbeat_ack", b"heartbeat_ack", "throttle", b"throttle", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "command", b"command", "drain", b"drain", "heartbeat_ack", b"heartbeat_ack", "throttle", b"throttle", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["welcome", "heartbeat_ack", "throttle", "drain"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["welcome", "heartbeat_ack", "throttle", "drain", "command"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -365,8 +398,63 @@ class Drain(_message.Message):
 Global___Drain: _TypeAlias = Drain  # noqa: Y015
 
 @_typing.final
+class Command(_message.Message):
+    """Something that the node is to do. It is sent once, whatever becomes of the stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMAND_ID_FIELD_NUMBER: _builtins.int
+    PAYLOAD_FIELD_NUMBER: _builtins.int
+    WITHIN_S_FIELD_NUMBER: _builtins.int
+    command_id: _builtins.str
+    """Names this command among all that the hub ever sends."""
+    payload: _builtins.bytes
+    within_s: _builtins.float
+    """Nobody waits for the result after this time, s from when the node has the command."""
+    def __init__(
+        self,
+        *,
+        command_id: _builtins.str = ...,
+        payload: _builtins.bytes = ...,
+        within_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command_id", b"command_id", "payload", b"payload", "within_s", b"within_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Command: _TypeAlias = Command  # noqa: Y015
+
+@_typing.final
+class CommandResult(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMAND_ID_FIELD_NUMBER: _builtins.int
+    PAYLOAD_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    command_id: _builtins.str
+    payload: _builtins.bytes
+    error: _builtins.str
+    """Empty: it went well."""
+    def __init__(
+        self,
+        *,
+        command_id: _builtins.str = ...,
+        payload: _builtins.bytes = ...,
+        error: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command_id", b"command_id", "error", b"error", "payload", b"payload"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CommandResult: _TypeAlias = CommandResult  # noqa: Y015
+
+@_typing.final
 class Chunk(_message.Message):
-    """A piece of terminal output."""
+    """A piece of terminal output, or of a file where `file` is set."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -374,11 +462,16 @@ class Chunk(_message.Message):
     SEQ_FIELD_NUMBER: _builtins.int
     SENT_UNIX_S_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
     boot_id: _builtins.int
     seq: _builtins.int
     """Counts the chunks of this boot, from 1."""
     sent_unix_s: _builtins.float
     data: _builtins.bytes
+    @_builtins.property
+    def file(self) -> Global___FileChunk:
+        """Set: nothing but `boot_id` counts of the other fields."""
+
     def __init__(
         self,
         *,
@@ -386,38 +479,111 @@ class Chunk(_message.Message):
         seq: _builtins.int = ...,
         sent_unix_s: _builtins.float = ...,
         data: _builtins.bytes = ...,
+        file: Global___FileChunk | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["file", b"file"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "data", b"data", "sent_unix_s", b"sent_unix_s", "seq", b"seq"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "data", b"data", "file", b"file", "sent_unix_s", b"sent_unix_s", "seq", b"seq"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Chunk: _TypeAlias = Chunk  # noqa: Y015
 
 @_typing.final
+class FileChunk(_message.Message):
+    """A piece of a file that the node hands over. The pieces of a file come in order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    CRC32_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """Relative to the node's folder at the hub, with slashes; no part of it is `..`."""
+    offset: _builtins.int
+    data: _builtins.bytes
+    crc32: _builtins.int
+    """CRC-32 of `data`."""
+    last: _builtins.bool
+    """With the last piece: the SHA-256 of the whole file."""
+    sha256: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        offset: _builtins.int = ...,
+        data: _builtins.bytes = ...,
+        crc32: _builtins.int = ...,
+        last: _builtins.bool = ...,
+        sha256: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["crc32", b"crc32", "data", b"data", "last", b"last", "offset", b"offset", "path", b"path", "sha256", b"sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FileChunk: _TypeAlias = FileChunk  # noqa: Y015
+
+@_typing.final
 class ChunkAck(_message.Message):
-    """Every chunk of this boot up to `seq` is held as safely as the hub is configured to hold it."""
+    """Every chunk of this boot up to `seq` is held as safely as the hub is configured to hold it; or, where `file` is set,
+    how far a file is.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     BOOT_ID_FIELD_NUMBER: _builtins.int
     SEQ_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
     boot_id: _builtins.int
     seq: _builtins.int
+    @_builtins.property
+    def file(self) -> Global___FileAck: ...
     def __init__(
         self,
         *,
         boot_id: _builtins.int = ...,
         seq: _builtins.int = ...,
+        file: Global___FileAck | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["file", b"file"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "seq", b"seq"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "file", b"file", "seq", b"seq"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ChunkAck: _TypeAlias = ChunkAck  # noqa: Y015
+
+@_typing.final
+class FileAck(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    HELD_BYTES_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    held_bytes: _builtins.int
+    """Bytes that the hub holds; the next piece begins there."""
+    complete: _builtins.bool
+    """The file is whole, its checksum was verified, and it stands under its name."""
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        held_bytes: _builtins.int = ...,
+        complete: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "held_bytes", b"held_bytes", "path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FileAck: _TypeAlias = FileAck  # noqa: Y015
 
 @_typing.final
 class NodeInfo(_message.Message):
@@ -610,16 +776,25 @@ class WatchEventsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NODE_ID_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    AFTER_SEQ_FIELD_NUMBER: _builtins.int
     node_id: _builtins.str
     """Empty: all nodes."""
+    epoch: _builtins.int
+    """Resume after the event (epoch, after_seq), of which the subscriber knows by an Event or by ListNodes.
+    0: from now on.
+    """
+    after_seq: _builtins.int
     def __init__(
         self,
         *,
         node_id: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        after_seq: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_id", b"node_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_seq", b"after_seq", "epoch", b"epoch", "node_id", b"node_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -634,6 +809,12 @@ class Event(_message.Message):
     AT_UNIX_S_FIELD_NUMBER: _builtins.int
     CHANGED_FIELD_NUMBER: _builtins.int
     LOST_FIELD_NUMBER: _builtins.int
+    LOG_BEGAN_FIELD_NUMBER: _builtins.int
+    MASS_SILENCE_FIELD_NUMBER: _builtins.int
+    MASS_SILENCE_ENDED_FIELD_NUMBER: _builtins.int
+    FORGOTTEN_FIELD_NUMBER: _builtins.int
+    STORE_FIELD_NUMBER: _builtins.int
+    PAUSED_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """Counts the hub's events from 1, without gaps; of EventsLost: the last one that was lost."""
     epoch: _builtins.int
@@ -642,6 +823,18 @@ class Event(_message.Message):
     def changed(self) -> Global___NodeChanged: ...
     @_builtins.property
     def lost(self) -> Global___EventsLost: ...
+    @_builtins.property
+    def log_began(self) -> Global___LogBegan: ...
+    @_builtins.property
+    def mass_silence(self) -> Global___MassSilence: ...
+    @_builtins.property
+    def mass_silence_ended(self) -> Global___MassSilenceEnded: ...
+    @_builtins.property
+    def forgotten(self) -> Global___NodeForgotten: ...
+    @_builtins.property
+    def store(self) -> Global___StoreChanged: ...
+    @_builtins.property
+    def paused(self) -> Global___HubPaused: ...
     def __init__(
         self,
         *,
@@ -650,12 +843,18 @@ class Event(_message.Message):
         at_unix_s: _builtins.float = ...,
         changed: Global___NodeChanged | None = ...,
         lost: Global___EventsLost | None = ...,
+        log_began: Global___LogBegan | None = ...,
+        mass_silence: Global___MassSilence | None = ...,
+        mass_silence_ended: Global___MassSilenceEnded | None = ...,
+        forgotten: Global___NodeForgotten | None = ...,
+        store: Global___StoreChanged | None = ...,
+        paused: Global___HubPaused | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "changed", b"changed", "lost", b"lost"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "changed", b"changed", "forgotten", b"forgotten", "log_began", b"log_began", "lost", b"lost", "mass_silence", b"mass_silence", "mass_silence_ended", b"mass_silence_ended", "paused", b"paused", "store", b"store"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_unix_s", b"at_unix_s", "body", b"body", "changed", b"changed", "epoch", b"epoch", "lost", b"lost", "seq", b"seq"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_unix_s", b"at_unix_s", "body", b"body", "changed", b"changed", "epoch", b"epoch", "forgotten", b"forgotten", "log_began", b"log_began", "lost", b"lost", "mass_silence", b"mass_silence", "mass_silence_ended", b"mass_silence_ended", "paused", b"paused", "seq", b"seq", "store", b"store"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["changed", "lost"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["changed", "lost", "log_began", "mass_silence", "mass_silence_ended", "forgotten", "store", "paused"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -694,7 +893,9 @@ Global___NodeChanged: _TypeAlias = NodeChanged  # noqa: Y015
 
 @_typing.final
 class EventsLost(_message.Message):
-    """The subscriber read too slowly: so many events were dropped before the next one."""
+    """The subscriber read too slowly, or asked for more than the hub's log still holds: so many events are missing before
+    the next one, and nothing can bring them back. ListNodes tells how things stand.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -712,3 +913,478 @@ class EventsLost(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EventsLost: _TypeAlias = EventsLost  # noqa: Y015
+
+@_typing.final
+class LogBegan(_message.Message):
+    """Answer to a subscriber that resumes in the log of another epoch: this is a new one, and its numbers begin anew."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASKED_EPOCH_FIELD_NUMBER: _builtins.int
+    asked_epoch: _builtins.int
+    """The epoch that the subscriber asked for."""
+    def __init__(
+        self,
+        *,
+        asked_epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_epoch", b"asked_epoch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LogBegan: _TypeAlias = LogBegan  # noqa: Y015
+
+@_typing.final
+class MassSilence(_message.Message):
+    """So many nodes fell silent together that the hub suspects its own network: nobody is called stale until it ends."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SILENT_FIELD_NUMBER: _builtins.int
+    ONLINE_FIELD_NUMBER: _builtins.int
+    silent: _builtins.int
+    online: _builtins.int
+    def __init__(
+        self,
+        *,
+        silent: _builtins.int = ...,
+        online: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["online", b"online", "silent", b"silent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MassSilence: _TypeAlias = MassSilence  # noqa: Y015
+
+@_typing.final
+class MassSilenceEnded(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEARD_AGAIN_FIELD_NUMBER: _builtins.int
+    SILENT_FIELD_NUMBER: _builtins.int
+    LASTED_S_FIELD_NUMBER: _builtins.int
+    GAVE_UP_FIELD_NUMBER: _builtins.int
+    heard_again: _builtins.int
+    """Of the nodes that were silent when it began."""
+    silent: _builtins.int
+    lasted_s: _builtins.float
+    gave_up: _builtins.bool
+    """It was not the nodes' return that ended it, but its greatest length: who is silent is judged now."""
+    def __init__(
+        self,
+        *,
+        heard_again: _builtins.int = ...,
+        silent: _builtins.int = ...,
+        lasted_s: _builtins.float = ...,
+        gave_up: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gave_up", b"gave_up", "heard_again", b"heard_again", "lasted_s", b"lasted_s", "silent", b"silent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MassSilenceEnded: _TypeAlias = MassSilenceEnded  # noqa: Y015
+
+@_typing.final
+class NodeForgotten(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_id", b"node_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeForgotten: _TypeAlias = NodeForgotten  # noqa: Y015
+
+@_typing.final
+class StoreChanged(_message.Message):
+    """How it stands with the store changed: "ok", "unavailable", "fenced", "stopped", and what it said."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    state: _builtins.str
+    error: _builtins.str
+    def __init__(
+        self,
+        *,
+        state: _builtins.str = ...,
+        error: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoreChanged: _TypeAlias = StoreChanged  # noqa: Y015
+
+@_typing.final
+class HubPaused(_message.Message):
+    """The hub could not hear for this time, and gave every node so much longer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LASTED_S_FIELD_NUMBER: _builtins.int
+    lasted_s: _builtins.float
+    def __init__(
+        self,
+        *,
+        lasted_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lasted_s", b"lasted_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HubPaused: _TypeAlias = HubPaused  # noqa: Y015
+
+@_typing.final
+class SendCommandRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    PAYLOAD_FIELD_NUMBER: _builtins.int
+    WITHIN_S_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.str
+    payload: _builtins.bytes
+    within_s: _builtins.float
+    """The greatest time from now to the result, s."""
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.str = ...,
+        payload: _builtins.bytes = ...,
+        within_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_id", b"node_id", "payload", b"payload", "within_s", b"within_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendCommandRequest: _TypeAlias = SendCommandRequest  # noqa: Y015
+
+@_typing.final
+class SendCommandResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMAND_ID_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    command_id: _builtins.str
+    outcome: Global___CommandOutcome.ValueType
+    @_builtins.property
+    def result(self) -> Global___CommandResult:
+        """The node's, if it answered."""
+
+    def __init__(
+        self,
+        *,
+        command_id: _builtins.str = ...,
+        outcome: Global___CommandOutcome.ValueType = ...,
+        result: Global___CommandResult | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command_id", b"command_id", "outcome", b"outcome", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendCommandResponse: _TypeAlias = SendCommandResponse  # noqa: Y015
+
+@_typing.final
+class GetStatsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStatsRequest: _TypeAlias = GetStatsRequest  # noqa: Y015
+
+@_typing.final
+class HubStats(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    UP_S_FIELD_NUMBER: _builtins.int
+    ONLINE_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
+    OFFLINE_FIELD_NUMBER: _builtins.int
+    CONNECTED_FIELD_NUMBER: _builtins.int
+    FLAPPING_FIELD_NUMBER: _builtins.int
+    HEARTBEATS_FIELD_NUMBER: _builtins.int
+    CHUNKS_FIELD_NUMBER: _builtins.int
+    HELLOS_FIELD_NUMBER: _builtins.int
+    THROTTLED_FIELD_NUMBER: _builtins.int
+    FLAPS_FIELD_NUMBER: _builtins.int
+    FLASHES_FIELD_NUMBER: _builtins.int
+    HEAP_FIELD_NUMBER: _builtins.int
+    LOOP_LAG_P50_S_FIELD_NUMBER: _builtins.int
+    LOOP_LAG_MAX_S_FIELD_NUMBER: _builtins.int
+    PAUSES_FIELD_NUMBER: _builtins.int
+    PAUSED_S_FIELD_NUMBER: _builtins.int
+    MASS_SILENCE_FIELD_NUMBER: _builtins.int
+    SUBSCRIBERS_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    EVENTS_LOST_FIELD_NUMBER: _builtins.int
+    COMMANDS_WAITING_FIELD_NUMBER: _builtins.int
+    UPLOADS_FIELD_NUMBER: _builtins.int
+    HISTORY_BYTES_FIELD_NUMBER: _builtins.int
+    STORE_FIELD_NUMBER: _builtins.int
+    EXECUTOR_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    up_s: _builtins.float
+    online: _builtins.int
+    stale: _builtins.int
+    offline: _builtins.int
+    connected: _builtins.int
+    flapping: _builtins.int
+    heartbeats: _builtins.int
+    """Since the hub started, as are all counts below."""
+    chunks: _builtins.int
+    hellos: _builtins.int
+    throttled: _builtins.int
+    flaps: _builtins.int
+    flashes: _builtins.int
+    """Changes of status of nodes that were not flapping."""
+    heap: _builtins.int
+    """Entries of the heap of deadlines, now."""
+    loop_lag_p50_s: _builtins.float
+    """Lateness of the hub's own pulse over the last minute, s."""
+    loop_lag_max_s: _builtins.float
+    pauses: _builtins.int
+    """Times in which the hub could not hear, and their sum."""
+    paused_s: _builtins.float
+    mass_silence: _builtins.bool
+    subscribers: _builtins.int
+    events: _builtins.int
+    events_lost: _builtins.int
+    commands_waiting: _builtins.int
+    uploads: _builtins.int
+    history_bytes: _builtins.int
+    @_builtins.property
+    def store(self) -> Global___StoreStats: ...
+    @_builtins.property
+    def executor(self) -> Global___ExecutorStats: ...
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        up_s: _builtins.float = ...,
+        online: _builtins.int = ...,
+        stale: _builtins.int = ...,
+        offline: _builtins.int = ...,
+        connected: _builtins.int = ...,
+        flapping: _builtins.int = ...,
+        heartbeats: _builtins.int = ...,
+        chunks: _builtins.int = ...,
+        hellos: _builtins.int = ...,
+        throttled: _builtins.int = ...,
+        flaps: _builtins.int = ...,
+        flashes: _builtins.int = ...,
+        heap: _builtins.int = ...,
+        loop_lag_p50_s: _builtins.float = ...,
+        loop_lag_max_s: _builtins.float = ...,
+        pauses: _builtins.int = ...,
+        paused_s: _builtins.float = ...,
+        mass_silence: _builtins.bool = ...,
+        subscribers: _builtins.int = ...,
+        events: _builtins.int = ...,
+        events_lost: _builtins.int = ...,
+        commands_waiting: _builtins.int = ...,
+        uploads: _builtins.int = ...,
+        history_bytes: _builtins.int = ...,
+        store: Global___StoreStats | None = ...,
+        executor: Global___ExecutorStats | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["executor", b"executor", "store", b"store"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "commands_waiting", b"commands_waiting", "connected", b"connected", "epoch", b"epoch", "events", b"events", "events_lost", b"events_lost", "executor", b"executor", "flapping", b"flapping", "flaps", b"flaps", "flashes", b"flashes", "heap", b"heap", "heartbeats", b"heartbeats", "hellos", b"hellos", "history_bytes", b"history_bytes", "loop_lag_max_s", b"loop_lag_max_s", "loop_lag_p50_s", b"loop_lag_p50_s", "mass_silence", b"mass_silence", "offline", b"offline", "online", b"online", "paused_s", b"paused_s", "pauses", b"pauses", "stale", b"stale", "store", b"store", "subscribers", b"subscribers", "throttled", b"throttled", "up_s", b"up_s", "uploads", b"uploads"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HubStats: _TypeAlias = HubStats  # noqa: Y015
+
+@_typing.final
+class StoreStats(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    QUEUED_CHUNKS_FIELD_NUMBER: _builtins.int
+    QUEUED_BYTES_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    COMMITS_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
+    COMMIT_P50_S_FIELD_NUMBER: _builtins.int
+    COMMIT_P99_S_FIELD_NUMBER: _builtins.int
+    state: _builtins.str
+    error: _builtins.str
+    queued_chunks: _builtins.int
+    """Chunks and bytes that are taken in and not yet durable."""
+    queued_bytes: _builtins.int
+    waiting: _builtins.int
+    """Streams that wait for room in that queue."""
+    commits: _builtins.int
+    failures: _builtins.int
+    commit_p50_s: _builtins.float
+    commit_p99_s: _builtins.float
+    def __init__(
+        self,
+        *,
+        state: _builtins.str = ...,
+        error: _builtins.str = ...,
+        queued_chunks: _builtins.int = ...,
+        queued_bytes: _builtins.int = ...,
+        waiting: _builtins.int = ...,
+        commits: _builtins.int = ...,
+        failures: _builtins.int = ...,
+        commit_p50_s: _builtins.float = ...,
+        commit_p99_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_p50_s", b"commit_p50_s", "commit_p99_s", b"commit_p99_s", "commits", b"commits", "error", b"error", "failures", b"failures", "queued_bytes", b"queued_bytes", "queued_chunks", b"queued_chunks", "state", b"state", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoreStats: _TypeAlias = StoreStats  # noqa: Y015
+
+@_typing.final
+class ExecutorStats(_message.Message):
+    """All zero where the hub takes no files."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKERS_FIELD_NUMBER: _builtins.int
+    RUNNING_FIELD_NUMBER: _builtins.int
+    QUEUED_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    COMPLETED_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    REJECTED_FIELD_NUMBER: _builtins.int
+    WAIT_P50_S_FIELD_NUMBER: _builtins.int
+    WAIT_P99_S_FIELD_NUMBER: _builtins.int
+    workers: _builtins.int
+    running: _builtins.int
+    queued: _builtins.int
+    waiting: _builtins.int
+    """Submitters that wait for room in the queue."""
+    completed: _builtins.int
+    failed: _builtins.int
+    rejected: _builtins.int
+    wait_p50_s: _builtins.float
+    wait_p99_s: _builtins.float
+    def __init__(
+        self,
+        *,
+        workers: _builtins.int = ...,
+        running: _builtins.int = ...,
+        queued: _builtins.int = ...,
+        waiting: _builtins.int = ...,
+        completed: _builtins.int = ...,
+        failed: _builtins.int = ...,
+        rejected: _builtins.int = ...,
+        wait_p50_s: _builtins.float = ...,
+        wait_p99_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed", b"completed", "failed", b"failed", "queued", b"queued", "rejected", b"rejected", "running", b"running", "wait_p50_s", b"wait_p50_s", "wait_p99_s", b"wait_p99_s", "waiting", b"waiting", "workers", b"workers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExecutorStats: _TypeAlias = ExecutorStats  # noqa: Y015
+
+@_typing.final
+class ForgetNodeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_id", b"node_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgetNodeRequest: _TypeAlias = ForgetNodeRequest  # noqa: Y015
+
+@_typing.final
+class ForgetNodeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgetNodeResponse: _TypeAlias = ForgetNodeResponse  # noqa: Y015
+
+@_typing.final
+class DebugNodeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    ON_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.str
+    on: _builtins.bool
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.str = ...,
+        on: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_id", b"node_id", "on", b"on"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DebugNodeRequest: _TypeAlias = DebugNodeRequest  # noqa: Y015
+
+@_typing.final
+class DebugNodeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DebugNodeResponse: _TypeAlias = DebugNodeResponse  # noqa: Y015

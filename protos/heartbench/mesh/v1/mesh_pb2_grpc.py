@@ -176,6 +176,26 @@ class HubAdminStub:
                 request_serializer=heartbench_dot_mesh_dot_v1_dot_mesh__pb2.WatchEventsRequest.SerializeToString,
                 response_deserializer=heartbench_dot_mesh_dot_v1_dot_mesh__pb2.Event.FromString,
                 _registered_method=True)
+        self.SendCommand = channel.unary_unary(
+                '/heartbench.mesh.v1.HubAdmin/SendCommand',
+                request_serializer=heartbench_dot_mesh_dot_v1_dot_mesh__pb2.SendCommandRequest.SerializeToString,
+                response_deserializer=heartbench_dot_mesh_dot_v1_dot_mesh__pb2.SendCommandResponse.FromString,
+                _registered_method=True)
+        self.GetStats = channel.unary_unary(
+                '/heartbench.mesh.v1.HubAdmin/GetStats',
+                request_serializer=heartbench_dot_mesh_dot_v1_dot_mesh__pb2.GetStatsRequest.SerializeToString,
+                response_deserializer=heartbench_dot_mesh_dot_v1_dot_mesh__pb2.HubStats.FromString,
+                _registered_method=True)
+        self.ForgetNode = channel.unary_unary(
+                '/heartbench.mesh.v1.HubAdmin/ForgetNode',
+                request_serializer=heartbench_dot_mesh_dot_v1_dot_mesh__pb2.ForgetNodeRequest.SerializeToString,
+                response_deserializer=heartbench_dot_mesh_dot_v1_dot_mesh__pb2.ForgetNodeResponse.FromString,
+                _registered_method=True)
+        self.DebugNode = channel.unary_unary(
+                '/heartbench.mesh.v1.HubAdmin/DebugNode',
+                request_serializer=heartbench_dot_mesh_dot_v1_dot_mesh__pb2.DebugNodeRequest.SerializeToString,
+                response_deserializer=heartbench_dot_mesh_dot_v1_dot_mesh__pb2.DebugNodeResponse.FromString,
+                _registered_method=True)
 
 
 class HubAdminServicer:
@@ -208,6 +228,33 @@ class HubAdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SendCommand(self, request, context):
+        """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStats(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForgetNode(self, request, context):
+        """Remove a node for good, with its history. NOT_FOUND if the hub does not know it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DebugNode(self, request, context):
+        """Log each message of one node, until it is switched off. NOT_FOUND if the hub never saw the node.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HubAdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -230,6 +277,26 @@ def add_HubAdminServicer_to_server(servicer, server):
                     servicer.WatchEvents,
                     request_deserializer=heartbench_dot_mesh_dot_v1_dot_mesh__pb2.WatchEventsRequest.FromString,
                     response_serializer=heartbench_dot_mesh_dot_v1_dot_mesh__pb2.Event.SerializeToString,
+            ),
+            'SendCommand': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendCommand,
+                    request_deserializer=heartbench_dot_mesh_dot_v1_dot_mesh__pb2.SendCommandRequest.FromString,
+                    response_serializer=heartbench_dot_mesh_dot_v1_dot_mesh__pb2.SendCommandResponse.SerializeToString,
+            ),
+            'GetStats': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStats,
+                    request_deserializer=heartbench_dot_mesh_dot_v1_dot_mesh__pb2.GetStatsRequest.FromString,
+                    response_serializer=heartbench_dot_mesh_dot_v1_dot_mesh__pb2.HubStats.SerializeToString,
+            ),
+            'ForgetNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForgetNode,
+                    request_deserializer=heartbench_dot_mesh_dot_v1_dot_mesh__pb2.ForgetNodeRequest.FromString,
+                    response_serializer=heartbench_dot_mesh_dot_v1_dot_mesh__pb2.ForgetNodeResponse.SerializeToString,
+            ),
+            'DebugNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.DebugNode,
+                    request_deserializer=heartbench_dot_mesh_dot_v1_dot_mesh__pb2.DebugNodeRequest.FromString,
+                    response_serializer=heartbench_dot_mesh_dot_v1_dot_mesh__pb2.DebugNodeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -341,6 +408,114 @@ class HubAdmin:
             '/heartbench.mesh.v1.HubAdmin/WatchEvents',
             heartbench_dot_mesh_dot_v1_dot_mesh__pb2.WatchEventsRequest.SerializeToString,
             heartbench_dot_mesh_dot_v1_dot_mesh__pb2.Event.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendCommand(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heartbench.mesh.v1.HubAdmin/SendCommand',
+            heartbench_dot_mesh_dot_v1_dot_mesh__pb2.SendCommandRequest.SerializeToString,
+            heartbench_dot_mesh_dot_v1_dot_mesh__pb2.SendCommandResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heartbench.mesh.v1.HubAdmin/GetStats',
+            heartbench_dot_mesh_dot_v1_dot_mesh__pb2.GetStatsRequest.SerializeToString,
+            heartbench_dot_mesh_dot_v1_dot_mesh__pb2.HubStats.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForgetNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heartbench.mesh.v1.HubAdmin/ForgetNode',
+            heartbench_dot_mesh_dot_v1_dot_mesh__pb2.ForgetNodeRequest.SerializeToString,
+            heartbench_dot_mesh_dot_v1_dot_mesh__pb2.ForgetNodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DebugNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/heartbench.mesh.v1.HubAdmin/DebugNode',
+            heartbench_dot_mesh_dot_v1_dot_mesh__pb2.DebugNodeRequest.SerializeToString,
+            heartbench_dot_mesh_dot_v1_dot_mesh__pb2.DebugNodeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -92,6 +92,13 @@ class HubAdminStub:
     GetHistory: _grpc.UnaryUnaryMultiCallable[_mesh_pb2.GetHistoryRequest, _mesh_pb2.GetHistoryResponse]
     """NOT_FOUND if the hub never saw the node."""
     WatchEvents: _grpc.UnaryStreamMultiCallable[_mesh_pb2.WatchEventsRequest, _mesh_pb2.Event]
+    SendCommand: _grpc.UnaryUnaryMultiCallable[_mesh_pb2.SendCommandRequest, _mesh_pb2.SendCommandResponse]
+    """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it."""
+    GetStats: _grpc.UnaryUnaryMultiCallable[_mesh_pb2.GetStatsRequest, _mesh_pb2.HubStats]
+    ForgetNode: _grpc.UnaryUnaryMultiCallable[_mesh_pb2.ForgetNodeRequest, _mesh_pb2.ForgetNodeResponse]
+    """Remove a node for good, with its history. NOT_FOUND if the hub does not know it."""
+    DebugNode: _grpc.UnaryUnaryMultiCallable[_mesh_pb2.DebugNodeRequest, _mesh_pb2.DebugNodeResponse]
+    """Log each message of one node, until it is switched off. NOT_FOUND if the hub never saw the node."""
 
 @_typing.type_check_only
 class HubAdminAsyncStub(HubAdminStub):
@@ -104,6 +111,13 @@ class HubAdminAsyncStub(HubAdminStub):
     GetHistory: _aio.UnaryUnaryMultiCallable[_mesh_pb2.GetHistoryRequest, _mesh_pb2.GetHistoryResponse]  # type: ignore[assignment]
     """NOT_FOUND if the hub never saw the node."""
     WatchEvents: _aio.UnaryStreamMultiCallable[_mesh_pb2.WatchEventsRequest, _mesh_pb2.Event]  # type: ignore[assignment]
+    SendCommand: _aio.UnaryUnaryMultiCallable[_mesh_pb2.SendCommandRequest, _mesh_pb2.SendCommandResponse]  # type: ignore[assignment]
+    """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it."""
+    GetStats: _aio.UnaryUnaryMultiCallable[_mesh_pb2.GetStatsRequest, _mesh_pb2.HubStats]  # type: ignore[assignment]
+    ForgetNode: _aio.UnaryUnaryMultiCallable[_mesh_pb2.ForgetNodeRequest, _mesh_pb2.ForgetNodeResponse]  # type: ignore[assignment]
+    """Remove a node for good, with its history. NOT_FOUND if the hub does not know it."""
+    DebugNode: _aio.UnaryUnaryMultiCallable[_mesh_pb2.DebugNodeRequest, _mesh_pb2.DebugNodeResponse]  # type: ignore[assignment]
+    """Log each message of one node, until it is switched off. NOT_FOUND if the hub never saw the node."""
 
 class HubAdminServicer(metaclass=_abc_1.ABCMeta):
     """What an operator calls."""
@@ -137,5 +151,36 @@ class HubAdminServicer(metaclass=_abc_1.ABCMeta):
         request: _mesh_pb2.WatchEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_mesh_pb2.Event], _abc.AsyncIterator[_mesh_pb2.Event]]: ...
+
+    @_abc_1.abstractmethod
+    def SendCommand(
+        self,
+        request: _mesh_pb2.SendCommandRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_mesh_pb2.SendCommandResponse, _abc.Awaitable[_mesh_pb2.SendCommandResponse]]:
+        """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it."""
+
+    @_abc_1.abstractmethod
+    def GetStats(
+        self,
+        request: _mesh_pb2.GetStatsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_mesh_pb2.HubStats, _abc.Awaitable[_mesh_pb2.HubStats]]: ...
+
+    @_abc_1.abstractmethod
+    def ForgetNode(
+        self,
+        request: _mesh_pb2.ForgetNodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_mesh_pb2.ForgetNodeResponse, _abc.Awaitable[_mesh_pb2.ForgetNodeResponse]]:
+        """Remove a node for good, with its history. NOT_FOUND if the hub does not know it."""
+
+    @_abc_1.abstractmethod
+    def DebugNode(
+        self,
+        request: _mesh_pb2.DebugNodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_mesh_pb2.DebugNodeResponse, _abc.Awaitable[_mesh_pb2.DebugNodeResponse]]:
+        """Log each message of one node, until it is switched off. NOT_FOUND if the hub never saw the node."""
 
 def add_HubAdminServicer_to_server(servicer: HubAdminServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

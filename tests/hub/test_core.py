@@ -1,0 +1,351 @@
+"""What the hub makes of time: pauses, mass silence, restarts, storms. No I/O, and only the time that is told."""
+
+from collections.abc import Iterable
+from math import ceil
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heartbench.hub.clock import ToldClock
+from heartbench.hub.config import HubSettings
+from heartbench.hub.core import Hub
+from heartbench.hub.doubt import BEAT_S, CATCH_UP_S
+from heartbench.hub.errors import NoRoomError, NotIntroducedError, UnknownNodeError
+from heartbench.hub.events import Change, Event, Forgotten, MassSilenceBegan, MassSilenceEnded, Paused
+from heartbench.hub.history import StoredChunk
+from heartbench.hub.keeping import record_of
+from heartbench.hub.liveness import Reason, Status
+from heartbench.hub.registry import Hello, Session
+from heartbench.hub.store.memory import MemoryStore
+from heartbench.hub.store.protocol import StoredNode
+
+STALE_AFTER_S = 30.0
+INTERVAL_S = 10.0
+
+
+class Fleet:
+    """A hub and nodes that send a heartbeat every INTERVAL_S, each at its own phase, while they are not silenced."""
+
+    def __init__(self, nodes: int, **settings: object) -> None:
+        self.clock = ToldClock(1000.0)
+        self.hub = Hub(HubSettings.of(**settings), self.clock, seed=1)
+        self.sessions: dict[str, Session] = {}
+        self.silenced: set[str] = set()
+        self.next_s: dict[str, float] = {}
+        with self.hub.bus.subscribe() as self._events:
+            pass
+        self.hub.bus._subscriptions.add(self._events)
+        for number in range(nodes):
+            self.connect(f"n{number}", phase_s=number * INTERVAL_S / nodes)
+
+    def connect(self, name: str, connection: int = 0, phase_s: float = 0.0) -> None:
+        session, _ = self.hub.hello(Hello(name, 1, connection, INTERVAL_S))
+        assert session is not None
+        self.sessions[name] = session
+        self.next_s[name] = self.clock.now_s + phase_s
+
+    def run(self, seconds: float) -> list[object]:
+        """Let time pass, beat by beat; what was said meanwhile."""
+        for _ in range(ceil(seconds / BEAT_S)):
+            self.clock.now_s += BEAT_S
+            for name, due_s in self.next_s.items():
+                if due_s <= self.clock.now_s:
+                    self.next_s[name] = due_s + INTERVAL_S
+                    if name not in self.silenced:
+                        self.hub.heartbeat(self.sessions[name], 1, 0.0)
+            self.hub.beat()
+        return self.said()
+
+    def stop(self, seconds: float) -> None:
+        """Nobody runs the hub for a while; what the nodes sent meanwhile waits for it, in its sockets."""
+        self.clock.now_s += seconds
+        for name, due_s in self.next_s.items():
+            while self.next_s[name] <= self.clock.now_s:
+                self.next_s[name] += INTERVAL_S
+            if due_s <= self.clock.now_s and name not in self.silenced:
+                self.hub.heartbeat(self.sessions[name], 1, 0.0)
+
+    def said(self) -> list[object]:
+        return [event.body for event in iter(self._events.take, None) if isinstance(event, Event)]
+
+    def statuses(self, *names: str) -> set[Status]:
+        return {self.hub.registry.nodes[name].status for name in names or self.sessions}
+
+
+def changes(said: Iterable[object], reason: Reason) -> list[Change]:
+    return [body for body in said if isinstance(body, Change) and body.reason is reason]
+
+
+def of_kind(said: Iterable[object], kind: type) -> list[object]:
+    return [body for body in said if isinstance(body, kind)]
+
+
+def test_a_healthy_fleet_is_left_alone() -> None:
+    fleet = Fleet(20)
+    fleet.run(1.0)
+    assert fleet.run(120.0) == []
+
+
+@pytest.mark.parametrize("pause_s", [0.7, 20.0, 45.0, 3600.0])
+def test_a_paused_hub_calls_nobody_stale(pause_s: float) -> None:
+    fleet = Fleet(20)
+    fleet.run(35.0)
+    fleet.said()
+    fleet.stop(pause_s)
+    said = fleet.run(60.0)
+    assert fleet.statuses() == {Status.ONLINE}
+    assert [body for body in said if not isinstance(body, Paused)] == []
+    assert sum(body.lasted_s for body in said if isinstance(body, Paused)) == pytest.approx(pause_s, abs=BEAT_S + 0.01)
+
+
+def test_a_paused_hub_whose_pulse_comes_first_calls_nobody_stale_either() -> None:
+    fleet = Fleet(20)
+    fleet.run(35.0)
+    fleet.clock.now_s += 45.0
+    fleet.hub.beat()
+    fleet.next_s = dict.fromkeys(fleet.next_s, fleet.clock.now_s + CATCH_UP_S - 2 * BEAT_S)
+    assert changes(fleet.run(20.0), Reason.SILENCE) == []
+
+
+def test_who_died_in_the_pause_is_stale_within_its_threshold_and_two_seconds_after_it() -> None:
+    fleet = Fleet(20)
+    fleet.run(35.0)
+    fleet.silenced = {"n3"}
+    fleet.stop(45.0)
+    awake_s = fleet.clock.now_s
+    (stale,) = changes(fleet.run(60.0), Reason.SILENCE)
+    assert stale.node_id == "n3"
+    assert awake_s < stale.at_s <= awake_s + STALE_AFTER_S + 2
+
+
+def test_a_pulse_that_is_a_little_late_moves_nothing() -> None:
+    fleet = Fleet(3)
+    fleet.said()
+    fleet.clock.now_s += BEAT_S + 0.45
+    fleet.hub.beat()
+    assert fleet.said() == []
+
+
+def test_an_own_network_that_is_cut_is_one_mass_silence_and_no_flap() -> None:
+    fleet = Fleet(100)
+    fleet.run(35.0)
+    fleet.said()
+    fleet.silenced = set(fleet.sessions)
+    said = fleet.run(120.0)
+    fleet.silenced = set()
+    said += fleet.run(60.0)
+    (began,), (ended,) = of_kind(said, MassSilenceBegan), of_kind(said, MassSilenceEnded)
+    assert isinstance(began, MassSilenceBegan)
+    assert isinstance(ended, MassSilenceEnded)
+    assert began.online == 100
+    assert not ended.gave_up
+    assert ended.heard_again >= 90
+    assert fleet.hub.registry.flaps == 0
+    assert len(said) == 2
+
+
+def test_nodes_that_return_by_new_streams_end_it_too() -> None:
+    fleet = Fleet(30)
+    fleet.run(35.0)
+    fleet.said()
+    for name in fleet.sessions:
+        fleet.hub.closed(fleet.sessions[name])
+    fleet.silenced = set(fleet.sessions)
+    said = fleet.run(120.0)
+    fleet.silenced = set()
+    for name in list(fleet.sessions):
+        fleet.connect(name, connection=1)
+        said += fleet.run(0.3)
+    said += fleet.run(60.0)
+    assert len(of_kind(said, MassSilenceBegan)) == len(of_kind(said, MassSilenceEnded)) == 1
+    assert fleet.hub.registry.flaps == 0
+
+
+@pytest.mark.parametrize("cut", [1, 30, 50])
+def test_fewer_are_judged_as_before_and_only_they(cut: int) -> None:
+    fleet = Fleet(100)
+    fleet.run(35.0)
+    fleet.said()
+    fleet.silenced = {f"n{number}" for number in range(cut)}
+    said = fleet.run(120.0)
+    assert {change.node_id for change in changes(said, Reason.SILENCE)} == fleet.silenced
+    assert of_kind(said, MassSilenceBegan) == []
+
+
+def test_two_of_two_prove_little() -> None:
+    fleet = Fleet(2)
+    fleet.silenced = {"n0", "n1"}
+    assert len(changes(fleet.run(60.0), Reason.SILENCE)) == 2
+
+
+def test_mass_silence_can_be_switched_off() -> None:
+    fleet = Fleet(20, mass_silence_fraction=0)
+    fleet.silenced = set(fleet.sessions)
+    assert len(changes(fleet.run(60.0), Reason.SILENCE)) == 20
+
+
+def test_who_does_not_return_gets_a_fresh_threshold_and_is_judged() -> None:
+    fleet = Fleet(100)
+    fleet.run(35.0)
+    fleet.silenced = set(fleet.sessions)
+    fleet.run(60.0)
+    fleet.silenced = {"n7"}
+    said = fleet.run(60.0)
+    (stale,) = changes(said, Reason.SILENCE)
+    assert stale.node_id == "n7"
+    assert fleet.hub.silence.open is None
+
+
+def test_a_suspicion_is_given_up_after_its_greatest_length() -> None:
+    fleet = Fleet(20, mass_silence_max_s=100.0)
+    fleet.run(35.0)
+    fleet.said()
+    fleet.silenced = set(fleet.sessions)
+    said = fleet.run(200.0)
+    (began,), (ended,) = of_kind(said, MassSilenceBegan), of_kind(said, MassSilenceEnded)
+    assert isinstance(ended, MassSilenceEnded)
+    assert ended.gave_up
+    assert began
+    assert len(changes(said, Reason.SILENCE)) == 20
+
+
+def test_a_node_heard_in_a_mass_silence_is_not_judged_before_its_end() -> None:
+    fleet = Fleet(100)
+    fleet.run(35.0)
+    fleet.silenced = set(fleet.sessions)
+    fleet.run(45.0)
+    assert fleet.hub.silence.open is not None
+    fleet.hub.heartbeat(fleet.sessions["n5"], 1, 0.0)
+    fleet.said()
+    assert fleet.run(60.0) == []
+    assert fleet.statuses("n5") == {Status.ONLINE}
+
+
+@given(st.lists(st.tuples(st.sampled_from(["run", "cut", "heal", "stop", "part"]), st.integers(1, 60)), max_size=12))
+def test_whatever_happens_nobody_is_stale_who_was_heard_within_the_threshold(steps: list[tuple[str, int]]) -> None:
+    fleet = Fleet(10)
+    for verb, number in steps:
+        if verb == "cut":
+            fleet.silenced = set(fleet.sessions)
+        elif verb == "part":
+            fleet.silenced = {f"n{index}" for index in range(number % 10)}
+        elif verb == "heal":
+            fleet.silenced = set()
+        elif verb == "stop":
+            fleet.stop(number)
+        else:
+            fleet.run(number / 4)
+        now = fleet.clock.now_s
+        for node in fleet.hub.registry.nodes.values():
+            assert node.status is Status.ONLINE or now - node.heard_s > STALE_AFTER_S
+
+
+class Kept(MemoryStore):
+    """A store that held something."""
+
+    def __init__(self, *nodes: StoredNode) -> None:
+        super().__init__(9.0)
+        self.nodes = nodes
+
+    def load(self) -> Iterable[StoredNode]:  # type: ignore[override]
+        return iter(self.nodes)
+
+
+def restarted(fleet: Fleet, away_s: float, **settings: object) -> Fleet:
+    """The same nodes and a new process of the hub, which kept what the old one knew."""
+    chunk = StoredChunk(1, 1, 0.0, b"text")
+    nodes = fleet.hub.registry.nodes.values()
+    stored = [StoredNode(node.node_id, record_of(node, fleet.clock), (chunk,), (1, 1)) for node in nodes]
+    fleet.clock.now_s += away_s
+    fleet.clock.unix_offset_s += 5000  # another process, and perhaps another machine: another monotonic clock
+    fleet.clock.now_s -= 5000
+    fleet.next_s = {name: due_s - 5000 for name, due_s in fleet.next_s.items()}
+    again = Fleet(0, **settings)
+    again.hub = Hub(HubSettings.of(**settings), fleet.clock, Kept(*stored))
+    again.hub.bus._subscriptions.add(again._events)
+    again.clock, again.sessions, again.next_s = fleet.clock, {}, {}
+    return again
+
+
+def test_a_restarted_hub_gives_every_known_node_its_grace() -> None:
+    fleet = Fleet(10)
+    fleet.run(35.0)
+    again = restarted(fleet, away_s=600.0)
+    assert {node.status for node in again.hub.registry.nodes.values()} == {Status.ONLINE}
+    assert not any(node.connected for node in again.hub.registry.nodes.values())
+    for number in range(10):
+        again.connect(f"n{number}", connection=1)
+    said = again.run(60.0)
+    assert {body.reason for body in said if isinstance(body, Change)} == {Reason.CONNECTED}
+    assert again.hub.registry.flaps == 0
+
+
+def test_who_does_not_return_after_a_restart_is_stale_after_the_grace() -> None:
+    fleet = Fleet(10)
+    fleet.run(35.0)
+    again = restarted(fleet, away_s=3.0, restart_grace_s=60.0)
+    began_s = again.clock.now_s
+    for number in range(9):
+        again.connect(f"n{number}", connection=1)
+    (stale,) = changes(again.run(90.0), Reason.SILENCE)
+    assert (stale.node_id, stale.at_s) == ("n9", pytest.approx(began_s + 60.0))
+
+
+def test_a_restarted_hub_knows_histories_sessions_and_flaps_before_any_node_is_back() -> None:
+    fleet = Fleet(4)
+    fleet.silenced = {"n0"}
+    fleet.run(35.0)
+    fleet.hub.goodbye(fleet.sessions["n1"])
+    again = restarted(fleet, away_s=3.0)
+    nodes = again.hub.registry.nodes
+    assert (nodes["n0"].status, nodes["n1"].status) == (Status.STALE, Status.OFFLINE)
+    assert again.hub.registry.flaps_of(nodes["n0"], again.clock.now_s) == 1
+    assert [chunk.data for chunk in again.hub.history("n2")] == [b"text"]
+    assert nodes["n2"].usual_gap_s == INTERVAL_S
+
+
+def test_a_storm_is_let_in_at_the_rate_and_waiting_outside_is_a_sign_of_life() -> None:
+    fleet = Fleet(0, admit_per_s=10)
+    for number in range(10):
+        fleet.connect(f"n{number}")
+    for name in fleet.sessions:
+        fleet.hub.closed(fleet.sessions[name])
+    heard_s = fleet.clock.now_s + 25.0
+    fleet.clock.now_s = heard_s
+    fleet.hub.beat()
+    admitted = []
+    for number in range(30):
+        session, retry_after_s = fleet.hub.hello(Hello(f"n{number % 10}", 1, 1 + number))
+        admitted.append(session is not None)
+        assert (retry_after_s == 0) == (session is not None)
+    assert admitted == [True] * 10 + [False] * 20
+    assert {node.heard_s for node in fleet.hub.registry.nodes.values()} == {heard_s}
+
+
+def test_a_hub_that_is_full_refuses_who_is_new() -> None:
+    fleet = Fleet(2, max_nodes=2)
+    with pytest.raises(NoRoomError, match="HUB_MAX_NODES"):
+        fleet.hub.hello(Hello("one more", 1, 0))
+    fleet.connect("n0", connection=1)
+
+
+def test_a_forgotten_node_is_gone_and_says_so() -> None:
+    fleet = Fleet(2)
+    fleet.said()
+    fleet.hub.forget("n0")
+    assert fleet.said() == [Forgotten("n0")]
+    with pytest.raises(UnknownNodeError, match="'n0'"):
+        fleet.hub.node("n0")
+    with pytest.raises(NotIntroducedError):
+        fleet.hub.sign_of_life("n0", 1)
+
+
+def test_who_was_silent_for_long_is_old() -> None:
+    fleet = Fleet(5, forget_after="1h")
+    fleet.silenced = {"n3"}
+    fleet.run(60.0)
+    assert fleet.hub.the_old() == []
+    fleet.stop(3600.0)
+    assert fleet.hub.the_old() == ["n3"]
+    assert Fleet(1).hub.the_old() == []
