@@ -104,7 +104,7 @@ def simulate(
             interrupted = True
             stop.set()
             for block in waiting[len(done) :]:
-                _take(block, truth, done, progress)
+                _take(block, truth, done, None)
     return VirtualResult(
         nodes=sum(block.nodes for block in done),
         heartbeats=sum(block.heartbeats for block in done),

@@ -1,0 +1,80 @@
+"""`heartbench ladder`: what gap does an outage of so many seconds make?"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from heartbench.benchmarks.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PLOT_POINTS = 121
+
+
+def ladder(
+    rtt: Annotated[str, typer.Option(metavar="DURATION", help="Round-trip time of the link.")] = "85ms",
+    interval: Annotated[str, typer.Option(metavar="DURATION", help="Time between two heartbeats.")] = "10s",
+    outages: Annotated[
+        str, typer.Option(metavar="DURATION,…", help="Lengths of the outage.")
+    ] = "2s,6s,10s,15s,20s,25s,40s",
+    phases: Annotated[
+        str, typer.Option(metavar="PHASE,…", help="Where in the interval after a heartbeat it begins, 0 to 1.")
+    ] = "0.2,0.5,0.95",
+    warmup: Annotated[int, typer.Option(help="Heartbeats that are acknowledged before it.")] = 14,
+    user_timeout: Annotated[
+        str, typer.Option(metavar="DURATION", help="TCP_USER_TIMEOUT at both ends; 0s: none.")
+    ] = "0s",
+    stale_after: Annotated[str, typer.Option(metavar="DURATION", help="Threshold to draw into the plot.")] = "30s",
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it: .svg, .png or .pdf.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show what gap an outage of so many seconds makes: the stream model alone, on a plain link."""
+    import numpy as np
+
+    from heartbench.benchmarks.thresholds.ladder import Ladder
+    from heartbench.simulator.units import parse_duration
+
+    stale_after_s = parse_duration(stale_after, "--stale-after")
+    outages_s = [parse_duration(part, "--outages") for part in outages.split(",")]
+    at = [_phase(part) for part in phases.split(",")]
+    asked = Ladder(
+        parse_duration(rtt, "--rtt"),
+        parse_duration(interval, "--interval"),
+        warmup,
+        parse_duration(user_timeout, "--user-timeout"),
+    )
+    rows = asked.rows(outages_s, at)
+    if plot is not None:
+        sweep = asked.rows([float(x) for x in np.linspace(0, max(outages_s) or 1.0, PLOT_POINTS)], at)
+        _draw(sweep, stale_after_s, plot)
+    if as_json:
+        print_json({"schema": "heartbench.ladder/1", "rto_s": asked.rto_s(), "rows": rows.to_dict("records")})
+        return
+    table = rows.pivot(index="outage_s", columns="phase", values="gap_s")
+    columns = ["outage", *(f"begins at {phase:g} of the interval" for phase in table.columns)]
+    cells = [[f"{outage:g} s", *(f"{gap:.1f} s" for gap in gaps)] for outage, *gaps in table.itertuples()]
+    print_table("Longest gap between signs of life at the hub", columns, cells, f"RTO before it: {asked.rto_s():.3f} s")
+    if plot is not None:
+        print(plot)
+
+
+def _phase(text: str) -> float:
+    from heartbench.benchmarks.errors import BenchmarkError
+
+    try:
+        return float(text)
+    except ValueError as error:
+        raise BenchmarkError(f"--phases: {text!r}: must be a number between 0 and 1") from error
+
+
+def _draw(sweep: "pd.DataFrame", stale_after_s: float, path: Path) -> None:
+    from heartbench.benchmarks.errors import BenchmarkError
+    from heartbench.benchmarks.report.ladder import plot_ladder
+    from heartbench.benchmarks.report.style import save
+
+    try:
+        save(plot_ladder(sweep, stale_after_s), path)
+    except (ValueError, OSError) as error:
+        raise BenchmarkError(f"--plot: {path}: {str(error).splitlines()[0]}") from error

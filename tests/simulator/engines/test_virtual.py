@@ -1,0 +1,115 @@
+"""The virtual engine: the same bytes from any number of workers, the faults of the scenario, whole nodes on Ctrl-C."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from heartbench.simulator.engines import virtual
+from heartbench.simulator.run_directory import RunDirectory
+from heartbench.simulator.scenario import Scenario, load_scenario
+from heartbench.simulator.trace import Kind, read_trace, read_truth
+
+FAULTS = """
+seed = 7
+duration = "5m"
+[[group]]
+name = "edge"
+nodes = 12
+profile = "wireguard-5g"
+heartbeat_interval = "2s"
+[[fault]]
+kind = "crash"
+group = "edge"
+at = "2m"
+for = "1m"
+nodes = 4
+[[fault]]
+kind = "partition"
+group = "edge"
+at = "200s"
+for = "20s"
+"""
+
+
+def scenario(nodes: int = 40, duration_s: float = 600.0, name: str = "wireguard-5g-fast") -> Scenario:
+    return load_scenario(name).with_nodes(nodes).model_copy(update={"duration_s": duration_s})
+
+
+def run(of: Scenario, at: Path, workers: int = 1) -> tuple[RunDirectory, virtual.VirtualResult]:
+    directory = RunDirectory.create(at, "test", "virtual")
+    return directory, virtual.simulate(of, directory, workers)
+
+
+def digests(directory: RunDirectory) -> list[str]:
+    files = sorted(path for path in directory.path.rglob("*") if path.is_file())
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+
+
+def test_the_number_of_workers_changes_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(virtual, "BLOCK_ROWS", 5_000)
+    one, result = run(scenario(), tmp_path / "one", workers=1)
+    two, _ = run(scenario(), tmp_path / "two", workers=2)
+    assert digests(one) == digests(two)
+    assert len(digests(one)) > 3
+    assert result.heartbeats == pytest.approx(40 * 600, rel=0.03)
+
+
+def test_another_seed_is_another_run(tmp_path: Path) -> None:
+    one, _ = run(scenario(), tmp_path / "one")
+    two, _ = run(scenario().model_copy(update={"seed": 2}), tmp_path / "two")
+    assert digests(one) != digests(two)
+
+
+def test_rows_are_sorted_and_nothing_arrives_before_it_is_sent(tmp_path: Path) -> None:
+    directory, _ = run(scenario(), tmp_path / "run")
+    trace = read_trace(directory.path)
+    keys = trace[["node", "sent_s"]]
+    assert keys.equals(keys.sort_values(["node", "sent_s"], kind="stable", ignore_index=True))
+    arrived = trace.dropna()
+    assert (arrived["arrived_s"] > arrived["sent_s"]).all()
+    assert not trace.duplicated(["node", "boot", "kind", "seq", "connection"]).any()
+
+
+def test_a_quiet_network_loses_nothing(tmp_path: Path) -> None:
+    directory, result = run(scenario(name="lan", duration_s=60.0), tmp_path / "run")
+    trace = read_trace(directory.path)
+    late = trace[trace["sent_s"] < 59.0]
+    assert late["arrived_s"].notna().all()
+    assert (late["arrived_s"] - late["sent_s"]).max() < 0.05
+    assert result.messages == len(trace)
+
+
+def test_faults_of_the_scenario_happen(tmp_path: Path) -> None:
+    file = tmp_path / "faults.toml"
+    file.write_text(FAULTS)
+    directory, _ = run(load_scenario(str(file)), tmp_path / "run")
+    trace, truth = read_trace(directory.path), read_truth(directory.truth)
+    crashed = set(truth[truth["event"] == "crash"]["node"])
+    assert len(crashed) == 4
+    inside = trace[trace["node"].isin(crashed) & trace["sent_s"].between(120.0, 180.0)]
+    assert inside.empty
+    assert set(trace[trace["kind"] == Kind.HELLO].groupby("node")["boot"].max()[list(crashed)]) == {2}
+    assert not trace["arrived_s"].between(200.5, 220.0).any()
+
+
+def test_the_same_outages_meet_another_setting_of_the_node(tmp_path: Path) -> None:
+    slow, _ = run(load_scenario("wireguard-5g", ["duration=2h"]).with_nodes(5), tmp_path / "slow")
+    other = load_scenario("wireguard-5g", ["duration=2h", "group.edge.heartbeat_interval=5s"]).with_nodes(5)
+    fast, _ = run(other, tmp_path / "fast")
+    outages = [read_truth(d.truth).query("event == 'outage'") for d in (slow, fast)]
+    assert np.array_equal(outages[0]["start_s"], outages[1]["start_s"])
+
+
+def test_ctrl_c_writes_the_nodes_that_are_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(virtual, "BLOCK_ROWS", 5_000)
+    directory = RunDirectory.create(tmp_path / "run", "test", "virtual")
+
+    def interrupt(nodes: int) -> None:
+        raise KeyboardInterrupt
+
+    result = virtual.simulate(scenario(), directory, 1, interrupt)
+    assert result.interrupted
+    assert 0 < result.nodes < 40
+    assert read_trace(directory.path)["node"].nunique() == result.nodes

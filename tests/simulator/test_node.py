@@ -1,0 +1,105 @@
+"""What a node does: it says hello, keeps its schedule, comes back after an end, and is another boot after a stop."""
+
+from math import inf
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.simulator.test_link import link
+
+from heartbench.simulator.link import LINK_STATE
+from heartbench.simulator.node import BEHAVIOUR, CRASH, EXIT, START, Events, follow, make_node, make_rows, run
+from heartbench.simulator.stream import make_connection
+from heartbench.simulator.trace import Kind
+
+
+class Life:
+    """A node's whole life on a link, run to its end."""
+
+    def __init__(
+        self,
+        on: Any,
+        until: float,
+        events: list[tuple[float, int]] | None = None,
+        user_timeout_s: float = 5.0,
+        **behaviour: float,
+    ) -> None:
+        record = np.zeros(1, BEHAVIOUR).view(np.recarray)
+        settings = {"heartbeat_interval_s": 1.0, "backoff_initial_s": 1.0, "backoff_multiplier": 2.0}
+        for name, value in {**settings, "backoff_max_s": 60.0, **behaviour}.items():
+            record[name] = value
+        record[0].rules.ping_timeout_s = 60.0
+        record[0].rules.user_timeout_s = user_timeout_s
+        self.node, self.rows, self.closes = make_node(record), make_rows(2000), []
+        connection = make_connection(record["rules"])
+        at_s, what = np.array(events or [(0.0, START)]).T
+        happenings = Events(at_s.astype(float), what.astype(np.int64))
+        while run(self.node, connection, on, happenings, self.rows, until) < until:
+            assert self.node.ended
+            copy = np.zeros(1, LINK_STATE).view(np.recarray)
+            copy[0] = on
+            follow(connection, copy[0], self.rows, until)
+            self.closes.append(float(connection.node_closed_s))
+
+    def column(self, name: str, kind: Kind | None = None) -> np.ndarray:
+        used = slice(int(self.rows.used[0]))
+        chosen = self.rows.kind[used] == kind if kind is not None else slice(None)
+        return getattr(self.rows, name)[used][chosen]
+
+
+def test_a_node_says_hello_and_then_sends_its_heartbeats() -> None:
+    life = Life(link(), until=10.5)
+    assert list(life.column("kind")) == [Kind.HELLO, *[Kind.HEARTBEAT] * 10]
+    assert list(life.column("seq")) == [0, *range(1, 11)]
+    assert life.column("sent_s", Kind.HEARTBEAT) == pytest.approx(np.arange(1.0, 11.0))
+    assert life.column("arrived_s", Kind.HEARTBEAT) == pytest.approx(np.arange(1.0, 11.0) + 0.01)
+
+
+def test_intervals_are_uniform_within_their_jitter() -> None:
+    gaps = np.diff(Life(link(), until=1000.0, heartbeat_jitter=0.1).column("sent_s", Kind.HEARTBEAT))
+    assert 0.9 <= gaps.min() < 0.91
+    assert 1.09 < gaps.max() <= 1.1
+    assert gaps.mean() == pytest.approx(1.0, abs=0.01)
+
+
+def test_after_a_stream_ends_the_node_connects_again_and_misses_the_heartbeats_between() -> None:
+    life = Life(link([(10.2, 30.0)]), until=60.0)
+    assert list(np.unique(life.column("connection"))) == [0, 1]
+    # Given up at 16.6 s, it tries again from 17.6 s on; the SYN of 11 s later is lost too, that of 19 s is not.
+    assert life.column("sent_s", Kind.HELLO)[1] == pytest.approx(36.6, abs=0.8)
+    assert list(life.column("seq", Kind.HEARTBEAT)) == [*range(1, len(life.column("seq", Kind.HEARTBEAT)) + 1)]
+    assert np.isnan(life.column("arrived_s")).sum() > 0  # they died with the first connection
+
+
+def test_backoff_grows_to_its_cap_and_is_jittered_there() -> None:
+    life = Life(link([(0.0, inf)]), until=3000.0, backoff_jitter=0.2)
+    waits = np.diff([-20.0, *life.closes]) - 20.0
+    assert np.all(np.abs(waits[1:6] / [1, 2, 4, 8, 16] - 1.0) <= 0.21)
+    at_cap = waits[8:]
+    assert 48.0 <= at_cap.min() < at_cap.max() <= 72.1
+
+
+def test_a_crashed_node_is_another_boot_when_it_starts_again() -> None:
+    life = Life(link(), 60.0, [(0.0, START), (20.5, CRASH), (40.0, START)])
+    assert list(life.column("boot", Kind.HELLO)) == [1, 2]
+    sent = life.column("sent_s", Kind.HEARTBEAT)
+    assert not np.any((sent > 20.5) & (sent < 40.0))
+    assert list(life.column("seq", Kind.HEARTBEAT)) == [*range(1, 21), *range(1, 20)]
+
+
+def test_what_an_exiting_process_wrote_still_arrives() -> None:
+    life = Life(link([(20.2, 25.0)]), 60.0, [(0.0, START), (22.5, EXIT)], user_timeout_s=0.0)
+    assert life.column("arrived_s", Kind.HEARTBEAT)[-1] > 25.0
+    assert life.column("sent_s", Kind.HEARTBEAT)[-1] == pytest.approx(22.0)
+
+
+def test_what_a_crashed_node_wrote_and_nobody_received_is_lost() -> None:
+    life = Life(link([(20.2, 25.0)]), 60.0, [(0.0, START), (22.5, CRASH)])
+    assert list(np.isnan(life.column("arrived_s", Kind.HEARTBEAT)[-3:])) == [False, True, True]
+
+
+def test_output_made_without_a_stream_waits_for_the_next() -> None:
+    life = Life(link([(0.0, 8.0)]), 20.0, chunk_interval_s=1.0, chunk_bytes=100)
+    chunks = life.column("seq", Kind.CHUNK)
+    assert list(chunks) == [*range(1, len(chunks) + 1)]
+    assert (life.column("sent_s", Kind.CHUNK) == life.column("sent_s", Kind.HELLO)[0]).sum() >= 7

@@ -1,0 +1,150 @@
+"""A gRPC connection on a link: how it opens, what it delivers, and how each end comes to know that it is over."""
+
+from math import inf, isnan
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.simulator.test_link import link
+
+from heartbench.simulator import stream
+from heartbench.simulator.stream import RULES, advance, close, connect, make_connection, send
+
+RTT_S = 0.02
+
+
+def rules(**fields: float) -> np.ndarray:
+    record = np.zeros(1, RULES).view(np.recarray)
+    record[0].ping_timeout_s = 60.0
+    for name, value in fields.items():
+        record[name] = value
+    return record
+
+
+def connection(on: Any, at: float = 0.0, **fields: float) -> Any:
+    made = make_connection(rules(**fields))
+    connect(made, on, at)
+    return made
+
+
+def ready(on: Any, **fields: float) -> tuple[Any, float]:
+    made = connection(on, **fields)
+    advance(made, on, 10.0)
+    at = advance(made, on, 10.0)
+    assert made.state == stream.READY
+    return made, at
+
+
+def deliveries(made: Any, kind: int = stream.HEARTBEAT) -> list[float]:
+    up = made.up
+    return [float(up.delivered_s[i]) for i in range(up.delivered) if up.message_kind[i] == kind]
+
+
+def test_a_connection_is_ready_after_two_round_trips() -> None:
+    _, at = ready(link())
+    assert at == pytest.approx(2 * RTT_S)
+
+
+def test_syns_are_repeated_each_second_and_the_attempt_ends_after_20_seconds() -> None:
+    cut = link([(0.0, inf)])
+    made = connection(cut)
+    assert advance(made, cut, 60.0) == pytest.approx(stream.CONNECT_TIMEOUT_S)
+    assert made.state == stream.CLOSED
+    assert made.syns == 9  # at 0, 1, 2, 3, 4, 5, 7, 11 and 19 s, each a little later by the timer's grain
+
+
+def test_a_node_connects_when_the_link_is_back() -> None:
+    back = link([(0.0, 2.5)])
+    made = connection(back)
+    advance(made, back, 10.0)
+    assert advance(made, back, 10.0) == pytest.approx(3.0 + 2 * RTT_S, abs=0.15)
+
+
+def test_messages_arrive_once_and_in_order() -> None:
+    on = link(good_mean_s=2.0, bad_mean_s=1.0, loss_bad=0.7)
+    made, at = ready(on)
+    for i in range(200):
+        advance(made, on, at + 0.3 * i)
+        send(made, on, at + 0.3 * i, stream.HEARTBEAT_BYTES, stream.HEARTBEAT, i)
+    advance(made, on, at + 400.0)
+    tags = [int(made.up.tag[i]) for i in range(made.up.delivered) if made.up.message_kind[i] == stream.HEARTBEAT]
+    assert tags == list(range(200))
+    assert deliveries(made) == sorted(deliveries(made))
+
+
+def test_the_hub_answers_hello_and_the_heartbeats_that_ask() -> None:
+    on = link()
+    made, at = ready(on)
+    for kind in (stream.HELLO, stream.HEARTBEAT, stream.HEARTBEAT_ASKING):
+        send(made, on, at, 50, kind, -1)
+    advance(made, on, at + 1.0)
+    answers = [int(made.down.message_kind[i]) for i in range(made.down.delivered)]
+    assert answers == [stream.SETTINGS, stream.WELCOME, stream.HEARTBEAT_ACK]
+
+
+def test_a_process_that_exits_still_delivers_and_the_hub_sees_its_end() -> None:
+    on = link([(1.0, 4.0)])
+    made, _ = ready(on)
+    advance(made, on, 1.5)
+    send(made, on, 1.5, stream.HEARTBEAT_BYTES, stream.HEARTBEAT, 0)
+    close(made, on, 1.6, stream.PROCESS)
+    while not stream.is_over(made):
+        advance(made, on, stream.next_event(made))
+    assert made.node_closed_s == 1.6
+    assert len(deliveries(made)) == 1
+    assert 4.0 < made.hub_closed_s < 8.0
+
+
+def test_power_loss_is_silence() -> None:
+    on = link()
+    made, at = ready(on)
+    send(made, on, at, stream.HEARTBEAT_BYTES, stream.HEARTBEAT, 0)
+    close(made, on, at + 0.001, stream.POWER)
+    advance(made, on, 1000.0)
+    assert len(deliveries(made)) == 1  # it was on its way
+    assert isnan(made.hub_closed_s)
+
+
+def test_a_user_timeout_ends_the_connection_at_the_node_alone() -> None:
+    on = link([(1.0, inf)])
+    made, _ = ready(on, user_timeout_s=5.0)
+    advance(made, on, 1.5)
+    send(made, on, 1.5, stream.HEARTBEAT_BYTES, stream.HEARTBEAT, 0)
+    # Counted from the first retransmission: half a second after the message, at an RTO of 0.22 s behind a probe.
+    assert advance(made, on, 100.0) == pytest.approx(7.0, abs=0.1)
+    assert made.state == stream.CLOSED
+    assert isnan(made.hub_closed_s)
+
+
+def test_a_hub_that_gave_up_answers_the_next_packet_with_a_reset() -> None:
+    on = link([(1.0, 12.0)])
+    made, _ = ready(on, hub_user_timeout_s=5.0)
+    advance(made, on, 0.995)
+    send(made, on, 0.995, stream.HEARTBEAT_BYTES, stream.HEARTBEAT_ASKING, 0)  # its answer meets the outage
+    at = advance(made, on, 60.0)
+    assert 6.0 < made.hub_closed_s < 7.0
+    assert made.state == stream.CLOSED
+    assert at > 12.0
+
+
+def test_an_unanswered_ping_ends_the_connection() -> None:
+    on = link([(1.0, inf)])
+    made, at = ready(on, keepalive_time_s=10.0, ping_timeout_s=15.0)
+    assert advance(made, on, 100.0) == pytest.approx(at + 25.0, abs=0.1)
+    assert made.state == stream.CLOSED
+
+
+def test_answered_pings_keep_a_silent_connection() -> None:
+    on = link()
+    made, _ = ready(on, keepalive_time_s=10.0, ping_timeout_s=15.0)
+    assert advance(made, on, 1000.0) == 1000.0
+    assert made.state == stream.READY
+
+
+def test_a_stream_without_room_takes_no_message() -> None:
+    on = link([(1.0, inf)])
+    made, _ = ready(on)
+    advance(made, on, 2.0)
+    taken = [send(made, on, 2.0, 100, stream.CHUNK, i) for i in range(1100)]
+    assert not all(taken)
+    assert taken == sorted(taken, reverse=True)
