@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROTO := protos/heartbench/mesh/v1/mesh.proto
 STAMP := $(VENV)/.installed
 
-.PHONY: setup run test lint bench protos lock clean
+.PHONY: setup run test lint bench smoke protos lock clean
 
 setup: $(STAMP)
 
@@ -20,7 +20,7 @@ run: setup
 	$(BIN)/python scripts/demo.py
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PYTEST)
 
 lint: setup
 	$(BIN)/ruff check .
@@ -31,6 +31,11 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only --benchmark-json=results/latest/benchmarks.json
+
+# Every benchmark once or a few times: does it run? Its figures mean nothing.
+smoke: setup
+	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only --benchmark-min-rounds=1 \
+	    --benchmark-max-time=0.02 --benchmark-warmup=off
 
 protos: setup
 	$(BIN)/python scripts/protos.py $(PROTO)
