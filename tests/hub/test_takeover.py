@@ -1,0 +1,55 @@
+"""A hub that was stopped, and wakes after a second one took its store."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from contextlib import closing
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import pytest
+
+from heartbench.hub.store import open_store
+from heartbench.mesh.v1 import mesh_pb2 as pb
+from heartbench.mesh.v1.mesh_pb2_grpc import NodeMeshStub
+
+
+async def start_hub(store_url: str) -> tuple[Process, str]:
+    environment = {**os.environ, "HUB_LISTEN": "127.0.0.1:0", "HUB_STORE_URL": store_url, "HUB_LOG_LEVEL": "error"}
+    command = Path(sys.executable).with_name("heartbench")
+    hub = await asyncio.create_subprocess_exec(command, "hub", "--json", stdout=PIPE, stderr=PIPE, env=environment)
+    assert hub.stdout is not None
+    return hub, json.loads(await hub.stdout.readline())["address"]
+
+
+def test_a_hub_whose_store_was_taken_over_acknowledges_nothing_says_so_and_ends(store_url: str) -> None:
+    async def scene() -> None:
+        stopped, address = await start_hub(store_url)
+        async with grpc.aio.insecure_channel(address) as channel:
+            connect = NodeMeshStub(channel).Connect()
+            await connect.write(pb.NodeMessage(hello=pb.Hello(node_id="edge", boot_id=1)))
+            await connect.read()
+            upload = NodeMeshStub(channel).Upload(metadata=(("node-id", "edge"),))
+            await upload.write(pb.Chunk(boot_id=1, seq=1, data=b"before"))
+            assert (await upload.read()).seq == 1
+            stopped.send_signal(signal.SIGSTOP)
+            await upload.write(pb.Chunk(boot_id=1, seq=2, data=b"too late"))
+            newer, _ = await start_hub(store_url)
+            stopped.send_signal(signal.SIGCONT)
+            with pytest.raises(grpc.aio.AioRpcError):
+                await upload.read()
+        _, said = await asyncio.wait_for(stopped.communicate(), 10)
+        assert b"has taken the store" in said.strip().splitlines()[-1]
+        assert b"Traceback" not in said
+        assert stopped.returncode == 2
+        newer.terminate()
+        await newer.communicate()
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+    with closing(open_store(store_url)) as store:
+        (node,) = store.load()
+    assert [chunk.data for chunk in node.chunks] == [b"before"]
