@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from heartbench.benchmarks.errors import BenchmarkError
+
 PIPE_WIDTH = 120
 """Columns of a table whose reader is not a terminal."""
 
@@ -51,6 +53,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def check_output(path: Path, option: str = "--out") -> None:
+    """Refuse a file that cannot be written, before the work for it is done."""
+    if path.is_dir() or not path.parent.is_dir():
+        raise BenchmarkError(f"{option}: {path}: must be a file in a folder that exists")
 
 
 def write_whole(path: Path, text: str) -> None:

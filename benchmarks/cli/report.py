@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from heartbench.benchmarks.cli.output import print_json, progress, write_whole
+from heartbench.benchmarks.cli.output import check_output, print_json, progress, write_whole
 from heartbench.benchmarks.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def report(
 
     evidence = evidence_of(RunDirectory.newest().path if source is None else source)
     page = out or (evidence.source if evidence.scenario else Path()) / "report.html"
+    check_output(page)
     found = recommendation(evidence)
     write_whole(page, render(evidence, found))
     if as_json:
@@ -51,7 +52,7 @@ def recommendation(evidence: "Evidence") -> "Recommendation":
 
     tuned = evidence.source / "tune.json"
     if not tuned.is_file():
-        with progress("Judging", 1 + len(evidence.other_tails)) as advance:
+        with progress("Simulating the other tail", evidence.nodes_to_simulate) as advance:
             return study(evidence, DEFAULT_GOAL, advance)
     try:
         return from_json(json.loads(tuned.read_text(encoding="utf-8")))

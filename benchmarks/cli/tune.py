@@ -6,8 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from heartbench.benchmarks.cli.output import console, plain, print_json, print_table, progress, write_whole
-from heartbench.benchmarks.errors import BenchmarkError
+from heartbench.benchmarks.cli.output import (
+    check_output,
+    console,
+    plain,
+    print_json,
+    print_table,
+    progress,
+    write_whole,
+)
 
 if TYPE_CHECKING:
     from heartbench.benchmarks.thresholds.evidence import Evidence
@@ -55,10 +62,9 @@ def tune(
     from heartbench.simulator.units import parse_duration, parse_rate
 
     goal = Goal(parse_rate(max_false_stale, "--max-false-stale"), parse_duration(max_detection, "--max-detection"))
-    if out.is_dir() or not out.parent.is_dir():
-        raise BenchmarkError(f"--out: {out}: must be a file in a folder that exists")
+    check_output(out)
     evidence = evidence_of(RunDirectory.newest().path if source is None else source)
-    with progress("Tuning", 1 + len(evidence.other_tails)) as advance:
+    with progress("Simulating the other tail", evidence.nodes_to_simulate) as advance:
         found = study(evidence, goal, advance)
     result = {**to_json(found, evidence), "hub_env": str(out) if found.met else None}
     if evidence.scenario is not None:

@@ -14,6 +14,7 @@ from heartbench.benchmarks.thresholds.gaps import Gaps
 from heartbench.benchmarks.thresholds.qos import DAY_S
 from heartbench.benchmarks.thresholds.tune import Recommendation
 from heartbench.benchmarks.thresholds.verdict import UNIT_DAYS, figure, goal_unit, worst_row
+from heartbench.simulator.profile import Tail
 
 BINS_PER_DECADE = 30
 
@@ -31,20 +32,25 @@ def frontier_plot(found: Recommendation, ax: Axes | None = None) -> Axes:
             for name in ("false_stale_low", "false_stale_per_node_day", "false_stale_high")
         )
         ax.fill_between(frame.detection_p99_s, low, high, color=color, alpha=0.18, linewidth=0)
-        ax.plot(frame.detection_p99_s, rate, color=color, label=f"{tail} tail" if tail != "as recorded" else tail)
-    for row, color, label in chosen_settings(found):
-        style.point(
-            ax, row["detection_p99_s"], max(row["false_stale_per_node_day"] * UNIT_DAYS[unit], lowest), label, color
-        )
+        ax.plot(frame.detection_p99_s, rate, color=color, label=named(tail))
     ax.set_xlim(0, right)
     ax.set_ylim(bottom=lowest)
     style.log_scale(ax, "y")
     draw_goal(ax, goal.max_detection_s, goal.max_false_stale_per_node_day * UNIT_DAYS[unit])
+    for row, color, label in chosen_settings(found):
+        style.point(
+            ax, row["detection_p99_s"], max(row["false_stale_per_node_day"] * UNIT_DAYS[unit], lowest), label, color
+        )
     ax.set_xlabel("a dead node is noticed within, p99 (s)")
     ax.set_ylabel(f"false stales per {unit}")
     ax.legend(loc="upper right")
     style.state(ax, frontier_finding(found))
     return ax
+
+
+def named(tail: str) -> str:
+    """A tail as a legend names it."""
+    return f"{tail} tail" if tail in list(Tail) else tail
 
 
 def chosen_settings(found: Recommendation) -> list[tuple[dict[str, float], str, str]]:
@@ -118,12 +124,11 @@ def gap_finding(lengths_s: NDArray[np.float64], found: Recommendation) -> str:
 
     def rarity(stale_after_s: float) -> str:
         longer = int(np.count_nonzero(lengths_s > stale_after_s))
-        return f"one gap in {len(lengths_s) / longer:,.0f}" if longer else f"none of {len(lengths_s):,} gaps"
+        share = float(f"{len(lengths_s) / max(longer, 1):.2g}")
+        return f"one gap in {share:,.0f} is" if longer else f"none of {len(lengths_s):,} gaps is"
 
-    return (
-        f"{rarity(found.current_s).capitalize()} is longer than {found.current_s:g} s, "
-        f"{rarity(found.recommended_s)} longer than {found.recommended_s:g} s"
-    )
+    now, then = rarity(found.current_s), rarity(found.recommended_s)
+    return f"{now.capitalize()} longer than {found.current_s:g} s, {then} longer than {found.recommended_s:g} s"
 
 
 @style.styled
@@ -132,8 +137,8 @@ def flap_plot(found: Recommendation, nodes: int, ax: Axes | None = None) -> Axes
     ax = ax or style.axes()
     for (tail, frame), color in zip(found.frontiers.items(), style.SERIES, strict=False):
         flaps, flashes = (frame[name].where(frame[name] > 0) for name in ("flaps_per_hour", "flashes_per_hour"))
-        ax.plot(frame.stale_after_s, flashes, color=color, label=f"flashes, {tail} tail")
-        ax.plot(frame.stale_after_s, flaps, color=color, linewidth=1.2, linestyle=":", label=f"flaps, {tail} tail")
+        ax.plot(frame.stale_after_s, flashes, color=color, label=f"flashes, {named(tail)}")
+        ax.plot(frame.stale_after_s, flaps, color=color, linewidth=1.2, linestyle=":", label=f"flaps, {named(tail)}")
     style.log_scale(ax, "y")
     style.log_scale(ax, "x")
     mark_settings(ax, found)
@@ -146,8 +151,18 @@ def flap_plot(found: Recommendation, nodes: int, ax: Axes | None = None) -> Axes
 
 def flap_finding(found: Recommendation, nodes: int) -> str:
     """How often the dashboard flashes, in a sentence; on the trace itself."""
-    now, then = (next(iter(found.rows(s).values())) for s in (found.current_s, found.recommended_s))
-    return (
-        f"A dashboard of {nodes:,} nodes flashes {figure(now['flashes_per_hour'])} times an hour at "
-        f"{found.current_s:g} s, {figure(then['flashes_per_hour'])} times at {found.recommended_s:g} s{under(found)}"
+    now, then = (
+        frequency(next(iter(found.rows(s).values()))["flashes_per_hour"])
+        for s in (found.current_s, found.recommended_s)
     )
+    return (
+        f"A dashboard of {nodes:,} nodes flashes {now} at {found.current_s:g} s, "
+        f"{then} at {found.recommended_s:g} s{under(found)}"
+    )
+
+
+def frequency(per_hour: float) -> str:
+    """How often, in the unit in which it is once or more."""
+    units = {"an hour": 1.0, "a day": 24.0, "a week": 168.0}
+    unit = next((name for name, hours in units.items() if per_hour * hours >= 1), "a week")
+    return f"{figure(per_hour * units[unit])} times {unit}" if per_hour else "never"

@@ -92,8 +92,7 @@ def log_scale(ax: Axes, axis: str) -> None:
 def mark(ax: Axes, x: float, label: str, color: str, row: int = 0) -> None:
     """Draw a vertical line with its label beside it, `row` lines below the upper end. Set scale and limits before."""
     ax.axvline(x, color=color, linewidth=1.4, linestyle=(0, (4, 2)), zorder=3)
-    place = ax.transAxes.inverted().transform(ax.transData.transform((x, 1.0)))[0]
-    left = place > 0.7
+    left = near_right_end(ax, x)
     ax.annotate(
         label,
         (x, 1.0),
@@ -109,20 +108,26 @@ def mark(ax: Axes, x: float, label: str, color: str, row: int = 0) -> None:
     )
 
 
+def near_right_end(ax: Axes, x: float) -> bool:
+    """Whether a label to the right of `x` would leave the axes."""
+    return bool(ax.transAxes.inverted().transform(ax.transData.transform((x, 1.0)))[0] > 0.7)
+
+
 def point(ax: Axes, x: float, y: float, label: str, color: str) -> None:
-    """Draw a point with a label beside it."""
+    """Draw a point with a label beside it. Set scale and limits before."""
+    left = near_right_end(ax, x)
     ax.plot([x], [y], "o", color=color, markersize=9, markeredgecolor=PAPER, markeredgewidth=1.5, zorder=5)
-    if label:
-        ax.annotate(
-            label,
-            (x, y),
-            xytext=(10, 8),
-            textcoords="offset points",
-            color=color,
-            fontweight="bold",
-            bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
-            zorder=6,
-        )
+    ax.annotate(
+        label,
+        (x, y),
+        xytext=(-8 if left else 8, 10),
+        textcoords="offset points",
+        ha="right" if left else "left",
+        color=color,
+        fontweight="bold",
+        bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.5},
+        zorder=6,
+    )
 
 
 def caption(ax: Axes, text: str) -> None:

@@ -1,6 +1,6 @@
 """Where the gaps come from that a threshold is judged by: a run, a bare trace, a run simulated under another tail."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,20 +49,29 @@ class Evidence:
 
     @property
     def usual_gap_s(self) -> float:
-        """Median of the gaps that a sign of life ended, s."""
+        """The shortest heartbeat interval, s; of a bare trace the median of the gaps that a sign of life ended."""
+        if self.scenario is not None:
+            return min(group.heartbeat_interval_s for group in self.scenario.group)
         return float(np.median(self.gaps.length_s[self.gaps.heard & ~self.gaps.away]))
 
     @property
     def own_tail(self) -> str:
         """What the trace was made with, or what it is."""
-        tails = outage_tails(self.scenario) if self.scenario else []
-        return str(tails[0]) if len(tails) == 1 else "mixed tails" if tails else "as recorded"
+        if self.scenario is None:
+            return "as recorded"
+        tails = outage_tails(self.scenario)
+        return str(tails[0]) if len(tails) == 1 else "mixed" if tails else "no outages"
 
     @property
     def other_tails(self) -> list[Tail]:
         """Assumptions about the longest outages that this trace was not made with."""
         tails = outage_tails(self.scenario) if self.scenario else []
         return [tail for tail in Tail if tails and tails != [tail]]
+
+    @property
+    def nodes_to_simulate(self) -> int:
+        """How many nodes it takes to see the other tails."""
+        return self.scenario.nodes * len(self.other_tails) if self.scenario else 0
 
     def scenario_under(self, tail: Tail) -> Scenario:
         """What was run, for as long as it ran, under another tail."""
@@ -111,18 +120,19 @@ def read_gaps(run: RunDirectory, duration_s: float) -> Gaps:
 def bare_trace(path: Path) -> Evidence:
     """A trace alone, until its last arrival: nobody knows which nodes lost their power, or how the hub was set."""
     blocks = list(read_blocks(path))
-    end_s = max((float(np.nanmax(block.arrived_s, initial=0.0)) for block in blocks), default=0.0)
+    end_s = max(float(np.max(block.arrived_s, initial=0.0, where=~np.isnan(block.arrived_s))) for block in blocks)
     gaps = join_gaps(find_gaps(block, NO_LOSSES, end_s) for block in blocks)
     return Evidence(path, gaps, end_s, HubSettings.of(), None, {})
 
 
-def simulate_gaps(scenario: Scenario, workers: int | None = None) -> Gaps:
-    """Run a scenario in the virtual engine and return the gaps."""
+def simulate_gaps(scenario: Scenario, advance: Callable[[int], None] | None = None) -> Gaps:
+    """Run a scenario in the virtual engine and return the gaps; `advance` is told of nodes that are done."""
     from heartbench.simulator.engines.virtual import simulate
 
     with TemporaryDirectory(prefix="heartbench-") as folder:
         run = RunDirectory.create(Path(folder), scenario.name, "virtual")
-        simulate(scenario, run, workers=workers)
+        if simulate(scenario, run, progress=advance).interrupted:
+            raise KeyboardInterrupt  # half of a fleet is no evidence
         return read_gaps(run, scenario.duration_s)
 
 

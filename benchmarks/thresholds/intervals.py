@@ -7,7 +7,7 @@ distribution", Biometrika 28, 1936) knows what so few events can prove, but take
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.special import gammaincinv
 
 Floats = NDArray[np.float64]
 
@@ -35,10 +35,13 @@ def rate_interval(events: NDArray[np.integer], exposure: Floats, seed: int, leve
 
 
 def poisson_interval(counts: NDArray[np.integer], level: float = LEVEL) -> Floats:
-    """Return Garwood's interval of the mean of each Poisson count; shape (k, 2)."""
+    """Return Garwood's interval of the mean of each Poisson count; shape (k, 2).
+
+    The means at which as many events or more, or as few or fewer, would be seen with half the remaining probability.
+    """
     tail = (1 - level) / 2
-    lower = np.where(counts > 0, chi2.ppf(tail, 2 * np.maximum(counts, 1)) / 2, 0.0)
-    return np.column_stack([lower, chi2.ppf(1 - tail, 2 * counts + 2) / 2])
+    lower = np.where(counts > 0, gammaincinv(np.maximum(counts, 1), tail), 0.0)
+    return np.column_stack([lower, gammaincinv(counts + 1, 1 - tail)])
 
 
 def bootstrap_interval(events: NDArray[np.integer], exposure: Floats, seed: int, level: float = LEVEL) -> Floats:

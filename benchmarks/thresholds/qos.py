@@ -97,7 +97,7 @@ class Qos:
         return np.maximum(self.stale_after_s - self.ages.quantile(1 - share), 0.0)
 
     def frame(self) -> pd.DataFrame:
-        """One row a threshold."""
+        """One row a threshold; what needs a mistake to be known is NaN where none was seen."""
         mistakes, mistake_s, up_s = self.mistakes.sum(0), self.mistake_s.sum(0), self.up_s.sum()
         with np.errstate(divide="ignore", invalid="ignore"):
             return pd.DataFrame(
@@ -106,7 +106,7 @@ class Qos:
                     "false_stale": mistakes,
                     "false_stale_per_node_day": mistakes / self.node_days,
                     "mistake_duration_s": mistake_s / mistakes,
-                    "mistake_recurrence_s": up_s / mistakes,
+                    "mistake_recurrence_s": np.where(mistakes, up_s / mistakes, np.nan),
                     "query_accuracy": 1 - mistake_s / up_s,
                     "detection_p50_s": self.detection_s(0.50),
                     "detection_p90_s": self.detection_s(0.90),

@@ -7,19 +7,16 @@ from heartbench.benchmarks.thresholds.qos import judge
 from heartbench.benchmarks.thresholds.tune import Goal, Recommendation, frontier, grid, recommend
 
 
-def study(evidence: Evidence, goal: Goal, advance: Callable[[float], None] = lambda _: None) -> Recommendation:
+def study(evidence: Evidence, goal: Goal, advance: Callable[[int], None] | None = None) -> Recommendation:
     """Judge the trace, and the same scenario simulated under each other tail (same seed and length), and recommend.
 
     Args:
         evidence: of a run, or of a bare trace, for which there is no other tail.
         goal: what is asked of the hub.
-        advance: told 1 for each tail that is done; there are `1 + len(evidence.other_tails)`.
+        advance: told how many nodes were simulated since its last call.
     """
-    gaps = {evidence.own_tail: evidence.gaps}
-    advance(1)
-    for tail in evidence.other_tails:
-        gaps[str(tail)] = simulate_gaps(evidence.scenario_under(tail))
-        advance(1)
+    others = {str(tail): simulate_gaps(evidence.scenario_under(tail), advance) for tail in evidence.other_tails}
+    gaps = {evidence.own_tail: evidence.gaps, **others}
     longest_s = max(float(each.up_s.max()) for each in gaps.values())
     current_s = evidence.hub.stale_after_s
     settings = settings_of(grid(evidence.usual_gap_s, longest_s, current_s, goal.max_detection_s), evidence.hub)

@@ -109,7 +109,13 @@ def miss_factor(frame: pd.DataFrame, goal: Goal) -> NDArray[np.float64]:
 
 def row_of(frame: pd.DataFrame, stale_after_s: float) -> dict[str, Any]:
     """Return one threshold's figures, its interval as `false_stale_ci`."""
-    (found,) = frame[frame.stale_after_s == stale_after_s].to_dict("records")
-    row = {str(name): value for name, value in found.items()}
-    row["false_stale_ci"] = [row.pop("false_stale_low"), row.pop("false_stale_high")]
+    (row,) = rows_of(frame[frame.stale_after_s == stale_after_s])
     return row
+
+
+def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return each threshold's figures."""
+    ends = ["false_stale_low", "false_stale_high"]
+    intervals = frame[ends].to_numpy().tolist()
+    rows = frame.drop(columns=ends).to_dict("records")
+    return [{**row, "false_stale_ci": interval} for row, interval in zip(rows, intervals, strict=True)]  # type: ignore[dict-item]

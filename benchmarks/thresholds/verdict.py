@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from heartbench.benchmarks.thresholds.evidence import Evidence, settings_of
-from heartbench.benchmarks.thresholds.tune import Goal, Recommendation
+from heartbench.benchmarks.thresholds.tune import Goal, Recommendation, rows_of
 
 UNIT_DAYS = {"node-day": 1.0, "node-week": 7.0, "node-month": 30.0, "node-year": 365.0}
 
@@ -77,7 +77,7 @@ def worst_row(found: Recommendation, stale_after_s: float) -> tuple[str, dict[st
 
 def as_json(found: Recommendation, evidence: Evidence) -> dict[str, Any]:
     """Everything in plain types; figures at the top of a row are the trace's own, `tails` holds those under each."""
-    thresholds = next(iter(found.frontiers.values())).stale_after_s
+    by_tail = [rows_of(frame) for frame in found.frontiers.values()]
     return {
         "schema": "heartbench.tune/1",
         "met": found.met,
@@ -92,7 +92,9 @@ def as_json(found: Recommendation, evidence: Evidence) -> dict[str, Any]:
         "seed": evidence.seed,
         "current": setting_json(found.rows(found.current_s)),
         "recommended": setting_json(found.rows(found.recommended_s)),
-        "frontier": [setting_json(found.rows(each)) for each in thresholds],
+        "frontier": [
+            setting_json(dict(zip(found.frontiers, rows, strict=True))) for rows in zip(*by_tail, strict=True)
+        ],
     }
 
 

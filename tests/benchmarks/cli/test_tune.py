@@ -1,0 +1,120 @@
+"""`heartbench tune` and `heartbench report`, as a user calls them."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from heartbench.benchmarks.cli.app import invoke
+from heartbench.hub.config import HubSettings
+
+EASY = ["--max-false-stale", "1000/node-day", "--max-detection", "60s"]
+FIGURES = {"stale_after_s", "false_stale_per_node_day", "false_stale_ci", "detection_p99_s", "flaps_per_node_hour"}
+
+
+def test_tune_prints_one_object_and_writes_what_the_hub_starts_with(
+    run_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["tune", str(run_path), *EASY, "--json"]) == 0
+    printed = capsys.readouterr().out
+    result = json.loads(printed)
+    assert printed.count("\n") == 1
+    assert (result["schema"], result["met"], result["hub_env"]) == ("heartbench.tune/1", True, "hub.env")
+    assert all(set(row) >= FIGURES for row in (result["current"], result["recommended"], *result["frontier"]))
+    assert len(result["recommended"]["false_stale_ci"]) == 2
+    assert set(result["recommended"]["tails"]) == {"exponential", "lognormal"}
+    assert HubSettings.load(Path("hub.env")).stale_after_s == result["recommended"]["stale_after_s"]
+    assert json.loads((run_path / "tune.json").read_text()) == result
+
+
+def test_a_goal_that_is_not_met_is_status_1_and_writes_no_settings(
+    run_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["tune", "--max-detection", "2s"]) == 1
+    out = capsys.readouterr().out
+    assert "No threshold meets the goal of 1 per node-week and 2 s." in " ".join(out.split())
+    assert not Path("hub.env").exists()
+
+
+def test_the_table_shows_both_settings_under_both_tails(run_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["tune", *EASY]) == 0
+    out = capsys.readouterr().out
+    assert re.findall(r"^ +(now|recommended) +\S+ s +(exponential|lognormal)", out, re.MULTILINE) == [
+        ("now", "exponential"),
+        ("now", "lognormal"),
+        ("recommended", "exponential"),
+        ("recommended", "lognormal"),
+    ]
+    assert out.endswith("Written: hub.env\n")
+
+
+def test_of_a_bare_trace_it_says_that_there_is_no_other_tail(
+    run_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["tune", str(run_path / "trace" / "part-00000.parquet"), *EASY]) == 0
+    out = capsys.readouterr().out
+    assert "no other tail of the outages could be simulated" in out
+    assert "default" in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["tune", "nowhere"],
+        ["tune", "."],
+        ["tune", "binary"],
+        ["tune", "table.parquet"],
+        ["tune", "--max-detection", "10 parsecs"],
+        ["tune", "--max-false-stale", "often"],
+        ["tune", "--out", "nowhere/hub.env"],
+        ["tune", "--out", "results"],
+        ["report", "nowhere"],
+        ["report", "--out", "nowhere/report.html"],
+    ],
+)
+def test_wrong_input_is_one_line_and_leaves_nothing_behind(
+    arguments: list[str], run_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import pandas as pd
+
+    Path("binary").write_bytes(bytes(range(256)))
+    pd.DataFrame({"a": [1]}).to_parquet("table.parquet")
+    before = sorted(Path().rglob("*"))
+    assert invoke(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_without_a_run_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert invoke(["tune"]) == 2
+    assert "no run yet" in capsys.readouterr().err
+
+
+def test_report_prints_its_path_alone_on_the_last_line(run_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["tune", *EASY]) == 0
+    assert invoke(["report"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "results/runs/fast-virtual-1/report.html"
+    page = (run_path / "report.html").read_text()
+    assert page.count("<svg") == 3
+    assert "at most 1,000 per node-day" in page  # the goal that tune was given
+    assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//|@import|<script""", page)
+    assert "{{" not in page
+
+
+def test_report_without_tune_judges_by_the_default_goal(run_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["report", "--json", "--out", "page.html"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["schema"], printed["report"]) == ("heartbench.report/1", "page.html")
+    assert "at most 1 per node-week" in Path("page.html").read_text()
+
+
+def test_a_damaged_tune_json_is_named(run_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run_path / "tune.json").write_text("{}")
+    assert invoke(["report"]) == 2
+    assert "tune.json: damaged" in capsys.readouterr().err

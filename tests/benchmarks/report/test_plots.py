@@ -1,0 +1,77 @@
+"""The pictures: what they state, and that they stand where there is little to see."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+
+from heartbench.benchmarks.report import plots, style
+from heartbench.benchmarks.thresholds.gaps import NO_LOSSES, Gaps, find_gaps
+from heartbench.benchmarks.thresholds.qos import judge
+from heartbench.benchmarks.thresholds.tune import Goal, Recommendation, frontier, recommend
+from heartbench.hub.config import HubSettings
+from heartbench.simulator.trace import Messages
+
+HOUR_S = 3600.0
+
+
+def gaps_of(lengths_s: list[float]) -> Gaps:
+    """One node's gaps."""
+    arrived = np.cumsum([0.0, *lengths_s])
+    count = len(arrived)
+    ones = np.ones(count, np.int32)
+    messages = Messages(ones, ones, ones, np.arange(count), np.ones(count, np.int8), arrived, arrived)
+    return find_gaps(messages, NO_LOSSES, float(arrived[-1]))
+
+
+def judged(gaps: Gaps, goal: Goal) -> Recommendation:
+    settings = [HubSettings.for_stale_after(each) for each in (15.0, 30.0, 45.0)]
+    return recommend({"exponential": frontier(judge(gaps, settings, HOUR_S), seed=1)}, goal, current_s=30.0)
+
+
+def title(ax: Axes) -> str:
+    return " ".join(ax.get_title(loc="left").split())
+
+
+TROUBLED = gaps_of([*[10.0] * 300, *[20.0] * 3, *[40.0] * 2])
+EASY, HARD = Goal(200.0, 90.0), Goal(1 / 7, 20.0)
+
+
+def test_titles_state_the_finding() -> None:
+    found = judged(TROUBLED, EASY)
+    assert title(plots.frontier_plot(found)) == (
+        "45 s take false stales from 54.7 to 0 per node-day, detection from 29.9 to 44.9 s"
+    )
+    assert title(plots.gap_plot(TROUBLED, found)) == (
+        "One gap in 150 is longer than 30 s, none of 305 gaps is longer than 45 s"
+    )
+    assert title(plots.flap_plot(found, nodes=2)) == (
+        "A dashboard of 2 nodes flashes 4 times an hour at 30 s, never at 45 s"
+    )
+
+
+def test_a_missed_goal_is_stated() -> None:
+    assert title(plots.frontier_plot(judged(TROUBLED, HARD))).startswith("No threshold is both rare and quick enough")
+
+
+@pytest.mark.parametrize("lengths", [[10.0, 10.0], [10.0] * 300, [0.5, 700.0]])
+def test_they_stand_where_there_is_little_to_see(lengths: list[float]) -> None:
+    gaps = gaps_of(lengths)
+    found = judged(gaps, HARD)
+    for ax in (plots.frontier_plot(found), plots.gap_plot(gaps, found), plots.flap_plot(found, 1)):
+        assert style.svg(ax).startswith("<svg")
+        assert "(s)" in ax.get_xlabel()
+        assert ax.get_ylabel()
+
+
+def test_the_same_figures_give_the_same_picture() -> None:
+    first, second = (style.svg(plots.frontier_plot(judged(TROUBLED, EASY))) for _ in range(2))
+    assert first == second
+
+
+def test_a_caption_and_a_file_of_its_own(tmp_path: Path) -> None:
+    ax = plots.gap_plot(TROUBLED, judged(TROUBLED, EASY))
+    style.caption(ax, "heartbench run lan · seed 1")
+    style.save(ax, tmp_path / "gaps.png")
+    assert (tmp_path / "gaps.png").read_bytes().startswith(b"\x89PNG")

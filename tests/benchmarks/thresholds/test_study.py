@@ -1,0 +1,76 @@
+"""From a run or a trace to a recommendation."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from heartbench.benchmarks.errors import BenchmarkError
+from heartbench.benchmarks.thresholds import evidence as evidences
+from heartbench.benchmarks.thresholds.evidence import evidence_of
+from heartbench.benchmarks.thresholds.study import study
+from heartbench.benchmarks.thresholds.tune import Goal
+from heartbench.simulator.engines.virtual import VirtualResult
+from heartbench.simulator.run_directory import RunDirectory
+from heartbench.simulator.trace import read_trace
+
+HARD = Goal(max_false_stale_per_node_day=1 / 7, max_detection_s=5.0)
+EASY = Goal(max_false_stale_per_node_day=1000.0, max_detection_s=60.0)
+
+
+def test_a_run_is_judged_under_both_tails(run_path: Path) -> None:
+    done: list[int] = []
+    evidence = evidence_of(run_path)
+    found = study(evidence, EASY, done.append)
+    assert list(found.frontiers) == ["exponential", "lognormal"]
+    assert found.met
+    assert found.current_s == 3.0
+    assert sum(done) == evidence.nodes_to_simulate == 40
+    assert all(row["false_stale_ci"][1] <= 1000 for row in found.rows(found.recommended_s).values())
+
+
+def test_the_same_run_gives_the_same_recommendation(run_path: Path) -> None:
+    first, second = (study(evidence_of(run_path), HARD) for _ in range(2))
+    assert first.recommended_s == second.recommended_s
+    assert all(first.frontiers[tail].equals(second.frontiers[tail]) for tail in first.frontiers)
+
+
+def test_a_bare_trace_has_no_other_tail(run_path: Path) -> None:
+    evidence = evidence_of(run_path / "trace")
+    assert list(study(evidence, EASY).frontiers) == ["as recorded"]
+    assert evidence.duration_s == pytest.approx(read_trace(run_path).arrived_s.max())
+    with pytest.raises(BenchmarkError, match="a bare trace does not say what was run"):
+        evidence.scenario_under(next(iter(evidences.Tail)))
+
+
+def test_false_stales_are_the_gaps_longer_than_the_threshold(run_path: Path) -> None:
+    frame = study(evidence_of(run_path), HARD).frontiers["exponential"]
+    trace = read_trace(run_path)
+    trace = trace[trace.arrived_s <= 600].sort_values(["node", "arrived_s"])
+    gaps = trace.groupby("node").arrived_s.diff().dropna()
+    last = 600 - trace.groupby("node").arrived_s.max()
+    longer = [np.count_nonzero(gaps > each) + np.count_nonzero(last > each) for each in frame.stale_after_s]
+    assert frame.false_stale.tolist() == longer
+
+
+def test_a_simulation_cut_short_is_no_evidence(run_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    halted = VirtualResult(0, 0, 0, 0.0, 0.0, 0.0, interrupted=True)
+    monkeypatch.setattr("heartbench.simulator.engines.virtual.simulate", lambda *_, **__: halted)
+    with pytest.raises(KeyboardInterrupt):
+        study(evidence_of(run_path), EASY)
+
+
+def test_a_damaged_record_is_named(run_path: Path) -> None:
+    run = RunDirectory.open(run_path)
+    record = run.read_record()
+    del record["settings"]["hub"]
+    run.write_record(record)
+    with pytest.raises(BenchmarkError, match=r"run\.json: 'hub': missing or damaged"):
+        evidence_of(run_path)
+
+
+def test_a_trace_of_single_messages_is_too_little(run_path: Path) -> None:
+    record = RunDirectory.open(run_path).read_record()
+    RunDirectory(run_path).write_record({**record, "duration_s": 0.0})
+    with pytest.raises(BenchmarkError, match="no node was heard of twice"):
+        evidence_of(run_path)
