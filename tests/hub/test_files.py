@@ -142,7 +142,7 @@ def test_a_link_in_the_place_of_a_file_on_its_way_is_not_followed(receiver: File
     assert (tmp_path / "secret").read_text() == "as it was"
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 @given(
     st.text(st.sampled_from("./a\\%\0~é"), max_size=9),
     st.text(st.sampled_from("./a\\%\0~é"), min_size=1, max_size=9),

@@ -151,7 +151,7 @@ def test_a_batch_may_be_larger_than_a_statement(open_again: Callable[[], Store])
 steps = st.lists(st.tuples(st.integers(0, 2), st.integers(1, 3), st.integers(1, 9), st.binary(max_size=9)), max_size=25)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps, st.integers(1, 4), st.data())
 def test_a_store_holds_what_the_histories_hold(
     open_again: Callable[[], Store],

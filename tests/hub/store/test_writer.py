@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from heartbench.hub.history import START, History, StoredChunk
@@ -349,7 +349,6 @@ steps = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(steps)
 def test_in_the_end_the_store_holds_what_the_histories_hold(steps: list[tuple[str, int, int] | str]) -> None:
     async def scenario() -> None:
