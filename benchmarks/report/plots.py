@@ -91,6 +91,10 @@ def frontier_finding(found: Recommendation) -> str:
     now, then = (worst_row(found, s)[1] for s in (found.current_s, found.recommended_s))
     rates = [figure(row["false_stale_per_node_day"] * UNIT_DAYS[unit]) for row in (now, then)]
     later = f"from {figure(now['detection_p99_s'])} to {figure(then['detection_p99_s'])} s"
+    if found.met and found.recommended_s == found.current_s:
+        return (
+            f"{found.current_s:g} s is the cheapest threshold that meets the goal: {rates[0]} false stales per {unit}"
+        )
     if found.met:
         return (
             f"{found.recommended_s:g} s take false stales from {rates[0]} to {rates[1]} per {unit}, detection {later}"

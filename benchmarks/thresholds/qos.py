@@ -17,6 +17,7 @@ which setting to choose is not decided here.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ class Ages:
         return float((target - self.sums_s[row]) / count[row])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Qos:
     """How good each of k hub settings would have been, over n nodes.
 
@@ -67,11 +68,11 @@ class Qos:
         up_s: time for which each node was up and watched, s; shape (n,).
         mistakes: times that each node was called stale while up; shape (n, k).
         mistake_s: how long it was, while up, s; shape (n, k).
-        flaps: changes between online and stale, true ones among them; shape (k,), as all that follow.
+        flaps: changes between online and stale, true ones among them; shape (k,), as the next three.
         flashes: changes of status of nodes that were not flapping at that moment.
         entries: times that a node began to be flapping.
         flapping_nodes: nodes that were flapping at least once.
-        ages: of the last sign of life at a uniform time.
+        up_gaps_s: how long a node was up in each gap, s.
         duration_s: of the run, s.
     """
 
@@ -84,8 +85,13 @@ class Qos:
     flashes: Counts
     entries: Counts
     flapping_nodes: Counts
-    ages: Ages
+    up_gaps_s: Floats
     duration_s: float
+
+    @cached_property
+    def ages(self) -> Ages:
+        """Age of the last sign of life at a uniform time; sorts the gaps when first asked."""
+        return Ages.of(self.up_gaps_s[self.up_gaps_s > 0])
 
     @property
     def node_days(self) -> float:
@@ -142,7 +148,7 @@ def judge(gaps: Gaps, settings: Sequence[HubSettings], duration_s: float) -> Qos
         flashes=hubs.flashes.copy(),
         entries=hubs.entries.copy(),
         flapping_nodes=hubs.flapping_nodes.copy(),
-        ages=Ages.of(gaps.up_s[gaps.up_s > 0]),
+        up_gaps_s=gaps.up_s,
         duration_s=duration_s,
     )
 

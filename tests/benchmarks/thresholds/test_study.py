@@ -8,8 +8,9 @@ import pytest
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.thresholds import evidence as evidences
 from heartbench.benchmarks.thresholds.evidence import evidence_of
-from heartbench.benchmarks.thresholds.study import study
+from heartbench.benchmarks.thresholds.study import run_figures, study
 from heartbench.benchmarks.thresholds.tune import Goal
+from heartbench.hub.config import HubSettings
 from heartbench.simulator.engines.virtual import VirtualResult
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.trace import read_trace
@@ -51,6 +52,12 @@ def test_false_stales_are_the_gaps_longer_than_the_threshold(run_path: Path) -> 
     last = 600 - trace.groupby("node").arrived_s.max()
     longer = [np.count_nonzero(gaps > each) + np.count_nonzero(last > each) for each in frame.stale_after_s]
     assert frame.false_stale.tolist() == longer
+
+
+def test_the_figures_of_a_run_are_those_of_its_threshold(run_path: Path) -> None:
+    row = study(evidence_of(run_path), HARD).rows(3.0)["exponential"]
+    figures = run_figures(RunDirectory(run_path), HubSettings.of(stale_after_s=3.0), 600.0)
+    assert figures == pytest.approx({name: row[name] for name in figures})
 
 
 def test_a_simulation_cut_short_is_no_evidence(run_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
