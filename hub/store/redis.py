@@ -36,7 +36,7 @@ NODES_PER_READ = 200
 class RedisStore:
     """A Redis database that one hub at a time writes; a second one that opens it takes it over."""
 
-    def __init__(self, url: str, ttl_s: float = 0.0, timeout_s: float = 5.0) -> None:
+    def __init__(self, url: str, ttl_s: float = 0.0, timeout_s: float = 1.5) -> None:
         """Connect and begin an epoch.
 
         Raises:

@@ -72,7 +72,7 @@ TRIM_PAGES = 32
 class SqliteStore:
     """A file that one hub at a time writes; a second one that opens it takes it over."""
 
-    def __init__(self, path: Path, durability: Durability = Durability.COMMITTED, busy_timeout_s: float = 2.0) -> None:
+    def __init__(self, path: Path, durability: Durability = Durability.COMMITTED, busy_timeout_s: float = 1.0) -> None:
         """Open the file, or make it, bring its schema up to date and begin an epoch.
 
         Raises:

@@ -107,12 +107,16 @@ class Writer:
         """Take a chunk into the node's history and have it saved; waits while the queue is full.
 
         Returns when the chunk is queued. The future resolves when it is as safe as the durability says; for a
-        repetition, when everything before it is. It fails with what ended the writer, e.g. FencedError.
+        repetition, when everything before it is. It fails with what ended the writer. Others may share it: whoever
+        awaits it shields it.
 
         Raises:
             ValueError: boot_id, seq or sent_unix_s is nothing that can be stored.
+            FencedError: Another hub has taken the store.
         """
         check(chunk)
+        if self._end is not None:
+            raise self._end.with_traceback(None)
         if chunk.position <= history.newest:
             return self._under_way(node_id)
         size_bytes = len(chunk.data)

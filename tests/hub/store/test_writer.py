@@ -269,7 +269,8 @@ def test_a_fenced_hub_acknowledges_nothing_and_says_so() -> None:
         await settle()
         with pytest.raises(FencedError, match="epoch 2 rules"):
             await writer.run()
-        for late in (saved, waiting, writer.append("edge", history, chunk(3)), writer.flush()):
+        again, more = (writer.append("edge", history, chunk(seq)) for seq in (1, 3))
+        for late in (saved, waiting, again, more, writer.flush()):
             with pytest.raises(FencedError):
                 await late
         assert said == [StoreHealth(StoreState.FENCED, "epoch 2 rules")]
