@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 
-from heartbench.hub.errors import HubError, NoRoomError
+from heartbench.hub.errors import BadMessageError, NoRoomError
 from heartbench.hub.events import Body, Event, EventsLost, LogBegan
 
 
@@ -100,7 +100,7 @@ class EventBus:
 
         Raises:
             NoRoomError: There are as many subscribers as are allowed.
-            HubError: `after` lies ahead.
+            BadMessageError: `after` lies ahead.
         """
         if len(self._subscriptions) >= self._most:
             raise NoRoomError(f"{self._most} subscribers listen; HUB_MAX_SUBSCRIBERS allows no more")
@@ -119,7 +119,7 @@ class EventBus:
         if epoch != self.epoch:
             return Event(self.seq, 0.0, LogBegan(epoch)), ()
         if seq > self.seq:
-            raise HubError(f"after_seq={seq} lies ahead of epoch {epoch}; allowed is up to {self.seq}")
+            raise BadMessageError(f"after_seq={seq} lies ahead of epoch {epoch}; allowed is up to {self.seq}")
         oldest = self.seq - len(self._log) + 1
         gone = max(0, oldest - seq - 1)
         first = Event(oldest - 1, 0.0, EventsLost(gone)) if gone else None

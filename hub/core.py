@@ -196,10 +196,11 @@ class Hub:
     def forget(self, node_id: str) -> None:
         """Remove a node for good, with its history; UnknownNodeError if the hub does not know it."""
         node = self.node(node_id)
-        self.registry.forget(node.node_id)
+        now = self._read_clock()
+        self.chronicle.changed(self.registry.forget(node.node_id, now))
         self.histories.pop(node_id, None)
         self.writer.forget(node_id)
-        self.chronicle.said(self._read_clock(), Forgotten(node_id))
+        self.chronicle.said(now, Forgotten(node_id))
 
     def the_old(self) -> list[str]:
         """Nodes that are not online and were silent for `forget_after`."""
@@ -215,7 +216,8 @@ class Hub:
         if now > self.attention.suspect_s:
             lapse_s = self.attention.lapse(now)
             for node in self.registry.online():
-                self._move(node, max(node.deadline_s + lapse_s, now + CATCH_UP_S), now, MoveReason.PAUSE)
+                at_least_s = now + min(CATCH_UP_S, node.threshold_s)
+                self._move(node, max(node.deadline_s + lapse_s, at_least_s), now, MoveReason.PAUSE)
             self.chronicle.said(now, Paused(lapse_s))
         return now
 
@@ -245,7 +247,9 @@ class Hub:
             self.chronicle.received(Receipt(now, node_id, boot_id, connection, kind, seq, sent_unix_s))
 
     def _save(self, node_id: str) -> None:
-        self.writer.save(record_of(self.registry.nodes[node_id], self.clock))
+        node = self.registry.nodes.get(node_id)
+        if node is not None:  # else it is being forgotten
+            self.writer.save(record_of(node, self.clock))
 
     def _store_says(self, health: StoreHealth) -> None:
         self.chronicle.said(self.clock.monotonic(), StoreChanged(health.state, health.error))

@@ -12,7 +12,8 @@ BEAT_S = 0.1
 """Time between two beats of the pulse: what a change to stale is told late by, and the grain of a lapse."""
 
 CATCH_UP_S = 5.0
-"""What every node is left with after a lapse, at least: what waits in the sockets must be read before it is judged."""
+"""What a node is left with after a lapse at least (its whole threshold where that is less): what waits in the sockets
+must be read before anybody is judged."""
 
 LAGS_KEPT = 600
 """A minute of beats."""

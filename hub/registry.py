@@ -205,12 +205,15 @@ class Registry:
         node.move_deadline(deadline_s)
         self._queue(node)
 
-    def forget(self, node_id: str) -> Node | None:
-        """Remove a node for good; the next Hello is its first."""
-        node = self.nodes.pop(node_id, None)
-        if node is not None:
-            node.session, node.queued_s = None, inf
-        return node
+    def forget(self, node_id: str, now: float) -> Sequence[Change]:
+        """Remove a node for good, after what was due of it; the next Hello is its first."""
+        node = self.nodes.get(node_id)
+        if node is None:
+            return NOTHING
+        changes = self._settled(node, now)
+        del self.nodes[node_id]
+        node.session, node.queued_s = None, inf
+        return changes
 
     def sweep(self, now: float) -> Sequence[Change]:
         """Find what passed before `now`: deadlines, and the ends of flapping."""

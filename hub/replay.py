@@ -100,7 +100,7 @@ class Feed:
                 self.registry.move_deadline(self.registry.nodes[node_id], deadline_s)
             case ["forgotten", at_s, node_id]:
                 self.until_s = at_s
-                self.registry.forget(node_id)
+                return self.registry.forget(node_id, at_s)
             case ["end", at_s]:
                 self.until_s = at_s
         return NOTHING

@@ -289,7 +289,7 @@ def test_a_moved_deadline_holds_until_the_next_sign_of_life() -> None:
 def test_a_forgotten_node_is_unknown_again() -> None:
     registry = a_registry()
     session, _ = registry.hello(Hello("n", 7, 3), 0.0)
-    registry.forget("n")
+    registry.forget("n", 0.0)
     assert not registry.heartbeat(session, 1.0)
     assert not registry.sweep(99.0)
     _, changes = registry.hello(Hello("n", 1, 0), 100.0)

@@ -1,5 +1,6 @@
 """What the hub said follows from what it heard."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,14 @@ from heartbench.hub.admission import Admission
 from heartbench.hub.clock import ToldClock
 from heartbench.hub.config import HubSettings
 from heartbench.hub.core import Hub
+from heartbench.hub.doubt import BEAT_S
 from heartbench.hub.errors import HubError
 from heartbench.hub.events import Change
+from heartbench.hub.keeping import record_of
 from heartbench.hub.registry import Hello, Session
 from heartbench.hub.replay import read_records, recorded_changes, replay
+from heartbench.hub.store import NodeRecord, StoredNode
+from heartbench.hub.store.memory import MemoryStore
 
 
 def welcomed(hub: Hub, node_id: str, connection: int) -> Session:
@@ -26,52 +31,96 @@ def by_node(changes: list[Change]) -> dict[str, list[Change]]:
     return {name: [change for change in changes if change.node_id == name] for name in "ab"}
 
 
-STEPS = st.lists(
-    st.tuples(
-        st.sampled_from([0.0, 0.1, 1.0, 2.9, 3.0, 3.1, 20.0]),
-        st.sampled_from("ab"),
-        st.sampled_from(["hello", "beat", "beat", "chunk", "goodbye", "closed", "sweep", "throttled", "forget"]),
-    ),
-    max_size=50,
-)
+class Kept(MemoryStore):
+    """A store that held these records."""
+
+    def __init__(self, records: list[NodeRecord]) -> None:
+        super().__init__(0.0)
+        self.records = records
+
+    def load(self) -> Iterator[StoredNode]:
+        return (StoredNode(record.node_id, record, (), (0, 0)) for record in self.records)
 
 
-@given(STEPS)
-def test_the_recorded_changes_are_those_computed_again(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[float, str, str]]
-) -> None:
-    path = tmp_path_factory.mktemp("replay") / "observer.jsonl"
-    clock = ToldClock(5.0)
-    hub = Hub(HubSettings.of(stale_after_s=3, flap_window_s=30, observe_file=path), clock)
-    sessions: dict[str, Session] = {}
-    for number, (wait_s, name, verb) in enumerate(steps):
-        clock.now_s += wait_s
-        session = sessions.get(name)
-        if verb == "hello":
-            sessions[name] = welcomed(hub, name, number)
-        elif verb == "sweep":
-            hub.beat()
+class Play:
+    """A hub that is observed, two nodes, and everything that can happen to them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = ToldClock(5.0)
+        self.number = 0
+        self.runs = 0
+        self.begin([])
+
+    def begin(self, records: list[NodeRecord]) -> None:
+        self.runs += 1
+        self.path = self.folder / f"observer-{self.runs}.jsonl"
+        settings = HubSettings.of(
+            stale_after_s=3,
+            flap_window_s=30,
+            mass_silence_nodes=2,
+            mass_silence_max_s=20,
+            restart_grace_s=5,
+            observe_file=self.path,
+        )
+        self.hub = Hub(settings, self.clock, Kept(records))
+        self.sessions: dict[str, Session] = {}
+
+    def end(self) -> None:
+        self.hub.end()
+        records = list(read_records(self.path))
+        assert by_node(replay(records)) == by_node(recorded_changes(records))
+
+    def step(self, verb: str, name: str, seconds: float) -> None:
+        self.number += 1
+        hub, session = self.hub, self.sessions.get(name)
+        if verb == "run":
+            for _ in range(round(seconds / BEAT_S)):
+                self.clock.now_s += BEAT_S
+                hub.beat()
+        elif verb == "stop":
+            self.clock.now_s += seconds
+        elif verb == "hello":
+            self.sessions[name] = welcomed(hub, name, self.number)
         elif verb == "throttled":
-            hub.admission = Admission(1.0, lambda: 0.0, clock.now_s)
-            while hub.hello(Hello(name, 1, number))[0] is not None:
+            hub.admission = Admission(1.0, lambda: 0.0, self.clock.now_s)
+            while hub.hello(Hello(name, 1, self.number))[0] is not None:
                 pass
-            hub.admission = Admission(0.0, lambda: 0.0, clock.now_s)
+            hub.admission = Admission(0.0, lambda: 0.0, self.clock.now_s)
         elif verb == "forget" and name in hub.registry.nodes:
             hub.forget(name)
-            sessions.pop(name, None)
-        elif session is None:
-            continue
-        elif verb == "beat":
-            hub.heartbeat(session, number, 0.0)
-        elif verb == "chunk":
-            hub.sign_of_life(name, 1, number)
-        elif verb == "goodbye":
-            hub.goodbye(session)
-        elif verb == "closed":
-            hub.closed(session)
-    hub.end()
-    records = list(read_records(path))
-    assert by_node(replay(records)) == by_node(recorded_changes(records))
+            self.sessions.pop(name, None)
+        elif verb == "restart":
+            self.end()
+            self.clock.now_s += seconds
+            self.begin([record_of(node, self.clock) for node in hub.registry.nodes.values()])
+        elif session is not None:
+            self.say(verb, name, session)
+
+    def say(self, verb: str, name: str, session: Session) -> None:
+        match verb:
+            case "beat":
+                self.hub.heartbeat(session, self.number, 0.0)
+            case "chunk":
+                self.hub.sign_of_life(name, 1, self.number)
+            case "goodbye":
+                self.hub.goodbye(session)
+            case "closed":
+                self.hub.closed(session)
+
+
+VERBS = ["run"] * 3 + ["stop", "hello", "beat", "beat", "chunk", "goodbye", "closed", "throttled", "forget", "restart"]
+SECONDS = st.sampled_from([0.1, 1.0, 2.9, 3.0, 3.2, 7.0, 25.0])
+
+
+@given(st.lists(st.tuples(st.sampled_from(VERBS), st.sampled_from("ab"), SECONDS), max_size=40))
+def test_the_recorded_changes_are_those_computed_again(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, float]]
+) -> None:
+    play = Play(tmp_path_factory.mktemp("replay"))
+    for verb, name, seconds in steps:
+        play.step(verb, name, seconds)
+    play.end()
 
 
 def test_nothing_is_said_after_the_end(tmp_path: Path) -> None:

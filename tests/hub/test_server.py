@@ -5,7 +5,9 @@ import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from pathlib import Path
+from zlib import crc32
 
 import grpc
 import grpc.aio
@@ -13,10 +15,15 @@ import pytest
 
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import HubError
+from heartbench.hub.events import StoreChanged
 from heartbench.hub.server import HubServer, serve
+from heartbench.hub.store import FencedError
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub, NodeMeshStub
 
+Stream = grpc.aio.StreamStreamCall[pb.NodeMessage, pb.HubMessage]
+
+EVENTS = 1000
 OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
 
 
@@ -172,6 +179,152 @@ def test_a_connection_that_breaks_leaves_the_node_online_and_not_connected() -> 
         assert (node.status, node.connected) == ("online", False)
 
     run(scene)
+
+
+async def connected(channel: grpc.aio.Channel, node_id: str, boot_id: int = 1) -> Stream:
+    """A stream of a node that was welcomed."""
+    stream = NodeMeshStub(channel).Connect()
+    await stream.write(hello(node_id, boot_id))
+    assert (await stream.read()).HasField("welcome")
+    return stream
+
+
+def test_a_command_reaches_a_node_when_it_comes_back_and_is_answered() -> None:
+    async def scene(server: HubServer) -> None:
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            first = await connected(channel, "n")
+            await first.write(pb.NodeMessage(goodbye=pb.Goodbye()))
+            assert await first.read() is grpc.aio.EOF
+            request = pb.SendCommandRequest(node_id="n", payload=b"uptime", within_s=10)
+            asked = asyncio.ensure_future(HubAdminStub(channel).SendCommand(request))
+            again = await connected(channel, "n", boot_id=2)
+            command = (await again.read()).command
+            assert command.payload == b"uptime"
+            assert 9 < command.within_s <= 10
+            result = pb.CommandResult(command_id=command.command_id, payload=b"5 days")
+            await again.write(pb.NodeMessage(command_result=result))
+            response = await asked
+            assert (response.outcome, response.result) == (pb.COMMAND_OUTCOME_ANSWERED, result)
+
+    run(scene)
+
+
+def test_a_replaced_stream_is_told_so() -> None:
+    async def scene(server: HubServer) -> None:
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            old, new = await connected(channel, "n"), await connected(channel, "n", boot_id=2)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await old.read()
+            assert caught.value.code() is grpc.StatusCode.ABORTED
+            await new.write(beat(1))
+            assert (await new.read()).heartbeat_ack.seq == 1
+
+    run(scene)
+
+
+def test_a_storm_is_told_when_to_come_back() -> None:
+    async def scene(server: HubServer) -> None:
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            await connected(channel, "a")
+            stream = NodeMeshStub(channel).Connect()
+            await stream.write(hello("b"))
+            assert (await stream.read()).throttle.retry_after_s > 0
+            assert await stream.read() is grpc.aio.EOF
+
+    run(scene, admit_per_s=0.5)
+
+
+def test_a_subscriber_that_does_not_read_is_told_what_it_lost_and_holds_up_nobody() -> None:
+    async def scene(server: HubServer) -> None:
+        async with (
+            grpc.aio.insecure_channel(server.address, options=OWN_CONNECTION) as slow_channel,
+            grpc.aio.insecure_channel(server.address, options=OWN_CONNECTION) as channel,
+        ):
+            slow = HubAdminStub(slow_channel).WatchEvents(pb.WatchEventsRequest())
+            quick = HubAdminStub(channel).WatchEvents(pb.WatchEventsRequest())
+            await slow.initial_metadata()
+            await quick.initial_metadata()
+            for number in range(EVENTS):
+                server.hub.bus.publish(0.0, StoreChanged(f"state {number}", "x" * 20_000))
+                assert (await quick.read()).seq == number + 1
+            seen = 0
+            while seen < EVENTS:
+                event = await slow.read()
+                seen += event.lost.count if event.HasField("lost") else 1
+                assert event.seq == seen
+            assert server.stats().events_lost > 0
+
+    run(scene, event_queue=50)
+
+
+def test_what_a_node_said_is_there_after_a_restart_before_the_node_is(tmp_path: Path) -> None:
+    store_url = f"sqlite:///{tmp_path}/hub.db"
+    epochs = []
+
+    async def before(server: HubServer) -> None:
+        epochs.append(server.hub.epoch)
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            await connected(channel, "n")
+            upload = NodeMeshStub(channel).Upload(metadata=(("node-id", "n"),))
+            await upload.write(pb.Chunk(boot_id=1, seq=1, data=b"text"))
+            assert (await upload.read()).seq == 1
+
+    async def after(server: HubServer) -> None:
+        epochs.append(server.hub.epoch)
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            admin = HubAdminStub(channel)
+            history = await admin.GetHistory(pb.GetHistoryRequest(node_id="n"))
+            assert [chunk.data for chunk in history.chunks] == [b"text"]
+            info = await admin.GetNode(pb.GetNodeRequest(node_id="n"))
+            assert (info.status, info.connected) == (pb.STATUS_ONLINE, False)
+            stream = NodeMeshStub(channel).Connect()
+            await stream.write(hello("n", connection=1))
+            assert (await stream.read()).welcome.last_chunk_seq == 1
+
+    run(before, store_url=store_url)
+    run(after, store_url=store_url)
+    assert epochs[0] < epochs[1]
+
+
+def test_a_hub_whose_store_another_took_ends_and_says_so(tmp_path: Path) -> None:
+    settings = HubSettings.of(listen="127.0.0.1:0", store_url=f"sqlite:///{tmp_path}/hub.db", drain_s=0)
+
+    async def scene() -> None:
+        async with HubServer(settings) as first, HubServer(settings), grpc.aio.insecure_channel(first.address) as node:
+            await connected(node, "n")
+            with pytest.raises(FencedError):
+                await first.run_until(asyncio.Event())
+
+    asyncio.run(asyncio.wait_for(scene(), 20))
+
+
+def test_a_port_that_is_busy_leaves_the_store_to_the_hub_that_has_it(tmp_path: Path) -> None:
+    async def scene(server: HubServer) -> None:
+        epoch = server.hub.epoch
+        with pytest.raises(HubError, match="cannot be bound"):
+            async with HubServer(server.settings.changed(listen=server.address)):
+                pass
+        async with HubServer(server.settings) as next_one:
+            assert next_one.hub.epoch == epoch + 1
+
+    run(scene, store_url=f"sqlite:///{tmp_path}/hub.db")
+
+
+def test_a_file_arrives_and_too_long_a_message_does_not(tmp_path: Path) -> None:
+    async def scene(server: HubServer) -> None:
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            await connected(channel, "n")
+            upload = NodeMeshStub(channel).Upload(metadata=(("node-id", "n"),))
+            piece = pb.FileChunk(path="a", data=b"1", crc32=crc32(b"1"), last=True, sha256=sha256(b"1").digest())
+            await upload.write(pb.Chunk(boot_id=1, file=piece))
+            assert (await upload.read()).file.complete
+            await upload.write(pb.Chunk(boot_id=1, seq=1, data=bytes(5000)))
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await upload.read()
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert (tmp_path / "files" / "n" / "a").read_bytes() == b"1"
+
+    run(scene, files_dir=tmp_path, message_bytes=4096)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
