@@ -19,7 +19,7 @@ BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", 
 SERIES = (BLUE, ORANGE, PURPLE)
 INK, PAPER, LINE = "#1F2937", "#FFFFFF", "#E5E7EB"
 SIZE_INCHES = (8.6, 4.6)
-TITLE_COLUMNS = 84
+TITLE_COLUMNS_PER_INCH = 9.2
 
 STYLE: Any = {
     "axes.axisbelow": True,
@@ -74,8 +74,9 @@ def axes() -> Axes:
 
 
 def state(ax: Axes, finding: str) -> None:
-    """Set the title: what the plot shows, in a sentence."""
-    ax.set_title("\n".join(textwrap.wrap(finding, TITLE_COLUMNS)))
+    """Set the title: what the plot shows, in a sentence, in lines that fit over the axes."""
+    width_inches = ax.get_position().width * whole(ax).get_figwidth()
+    ax.set_title("\n".join(textwrap.wrap(finding, max(20, int(width_inches * TITLE_COLUMNS_PER_INCH)))))
 
 
 def log_scale(ax: Axes, axis: str) -> None:
