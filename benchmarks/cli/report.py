@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def report(
     source: Annotated[
-        Path | None, typer.Argument(metavar="[RUN_DIR|TRACE]", help="What to report on; the newest run if not given.")
+        Path | None, typer.Argument(metavar="RUN_DIR|TRACE", help="What to report on; the newest run if not given.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where the page goes; report.html in the run directory.")
@@ -25,7 +25,8 @@ def report(
 ) -> None:
     """Make a page of what a run showed: one HTML file that needs no other.
 
-    The goal is that of the last `heartbench tune` on this run, else one false stale per node-week and 90 s.
+    The goal is that of the last `heartbench tune` on this run, else one false
+    stale per node-week and 90 s.
     """
     from heartbench.benchmarks.report.page import render
     from heartbench.benchmarks.thresholds.evidence import evidence_of

@@ -34,7 +34,7 @@ COLUMNS = (
 
 def tune(
     source: Annotated[
-        Path | None, typer.Argument(metavar="[RUN_DIR|TRACE]", help="What to judge by; the newest run if not given.")
+        Path | None, typer.Argument(metavar="RUN_DIR|TRACE", help="What to judge by; the newest run if not given.")
     ] = None,
     max_false_stale: Annotated[
         str, typer.Option(metavar="RATE", help="How often a living node may be called stale.")
@@ -49,9 +49,10 @@ def tune(
 ) -> int:
     """Find the cheapest stale threshold that meets a goal, and write the hub's settings for it.
 
-    Every threshold is judged by what it would have said about the trace. Of a run, the scenario is simulated again with
-    the other assumption about its longest outages, and the goal must be met under both. Exit status 1: no threshold
-    meets the goal, and the settings are not written.
+    Every threshold is judged by what it would have said about the trace. Of
+    a run, the scenario is simulated again with the other assumption about its
+    longest outages, and the goal must be met under both. Exit status 1: no
+    threshold meets the goal, and the settings are not written.
     """
     from heartbench.benchmarks.thresholds.evidence import evidence_of
     from heartbench.benchmarks.thresholds.study import study
