@@ -1,45 +1,82 @@
-"""`heartbench bench`: has a revision made any benchmark slower, and how sure can one be?"""
+"""`heartbench bench`: has a revision made any benchmark slower, and how sure can one be?
 
+One command with three uses, told apart by what is compared: the work tree with a revision (`--against`), the gate with
+the truth (`--self-test`), or stored results with each other (`--history`).
+"""
+
+import math
+import re
+import signal
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from heartbench.benchmarks.cli import output
 from heartbench.benchmarks.errors import BenchmarkError
 
+if TYPE_CHECKING:
+    from heartbench.benchmarks.gate.exam import Exam
+    from heartbench.benchmarks.gate.report import Report
+
+EXAM, FILES = "Exam", "Output"
+
 
 def bench(
     suite: Annotated[
-        list[str] | None, typer.Argument(help="Folders, files or node ids; a name is a folder in benchmarks/.")
+        list[str] | None, typer.Argument(help="Folders, files or node ids; a bare name is a folder in benchmarks/.")
     ] = None,
-    against: Annotated[str | None, typer.Option(help="Compare the work tree with this revision.")] = None,
+    against: Annotated[str | None, typer.Option(metavar="REV", help="Compare the work tree with a revision.")] = None,
+    self_test: Annotated[bool, typer.Option("--self-test", help="Examine the gate: slow the suite for real.")] = False,
+    history: Annotated[Path | None, typer.Option(metavar="DIR", help="Show stored results and their changes.")] = None,
     project: Annotated[Path, typer.Option(help="A project with a pytest-benchmark suite.")] = Path(),
-    rounds: Annotated[int | None, typer.Option(help="Rounds of fresh processes.  [default: 16]")] = None,
-    budget: Annotated[str | None, typer.Option(help="Time for more rounds where undecided.  [default: 10m]")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Rounds of fresh processes (default 16).")] = None,
+    budget: Annotated[str | None, typer.Option(help="Time for more rounds where undecided (default 10m).")] = None,
     python: Annotated[str | None, typer.Option(help="The project's interpreter.")] = None,
-    core: Annotated[int | None, typer.Option(help="The core to measure on; the last one if not given.")] = None,
+    core: Annotated[int | None, typer.Option(help="The core to measure on; the last if not given.")] = None,
     seed: Annotated[int, typer.Option(help="Decides the order and the hash seeds.")] = 0,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Do not go on with an interrupted comparison.")] = False,
-    markdown: Annotated[Path | None, typer.Option(help="Write the report for a pull request.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write the report as JUnit XML.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Do not go on with an interrupted measurement.")] = False,
+    counts: Annotated[bool, typer.Option(help="Count instructions and allocations where the tools are there.")] = True,
+    repetitions: Annotated[int, typer.Option(min=1, rich_help_panel=EXAM, help="How often all of it is done.")] = 5,
+    pairs: Annotated[int, typer.Option(min=1, rich_help_panel=EXAM, help="Pairs of the same code in each.")] = 3,
+    minutes: Annotated[
+        float, typer.Option(rich_help_panel=EXAM, help="Begin no repetition later.", show_default=False)
+    ] = math.inf,
+    out: Annotated[Path | None, typer.Option(rich_help_panel=FILES, help="Folder for an exam or for plots.")] = None,
+    markdown: Annotated[Path | None, typer.Option(rich_help_panel=FILES, help="File for a pull request.")] = None,
+    junit: Annotated[Path | None, typer.Option(rich_help_panel=FILES, help="File in JUnit XML.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", rich_help_panel=FILES, help="Print one JSON object.")] = False,
 ) -> None:
     """Compare the benchmarks of two revisions, and say how often such a comparison is wrong.
 
     Exit status 1 where something is slower, 0 where nothing is or the gate cannot
-    tell, 2 where it could not measure.
+    tell, 2 where it could not measure. What was interrupted goes on where it was.
     """
-    from heartbench.benchmarks.gate import output as reports
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if sum((against is not None, self_test, history is not None)) != 1:
+        raise BenchmarkError("bench: give exactly one of --against REV, --self-test and --history DIR")
+    if history is not None:
+        _show_history(history, out, as_json)
+        return
     from heartbench.benchmarks.gate.compare import compare, subject
+    from heartbench.benchmarks.gate.exam import Length, examine
     from heartbench.benchmarks.gate.settings import load
 
-    if against is None:
-        raise BenchmarkError("--against REV: name the revision to compare with, such as main")
     settings = load(project, rounds=rounds, budget=budget, python=python)
-    report = compare(
-        subject(project, against, suite or [], settings, seed), core=core, fresh=fresh, progress=output.progress
-    )
+    chosen = subject(project, against or "HEAD", suite or [], settings, seed)
+    if self_test:
+        length = Length(repetitions, pairs, 60 * minutes)
+        exam = examine(chosen, length, core=core, fresh=fresh, progress=output.progress)
+        _show_exam(exam, out, as_json)
+        return
+    report = compare(chosen, core=core, fresh=fresh, counting=counts, progress=output.progress)
+    _show_report(report, markdown, junit, as_json)
+    raise typer.Exit(report.status)
+
+
+def _show_report(report: "Report", markdown: Path | None, junit: Path | None, as_json: bool) -> None:
+    from heartbench.benchmarks.gate import output as reports
+
     if markdown:
         markdown.write_text(reports.markdown(report), "utf-8")
     if junit:
@@ -48,4 +85,36 @@ def bench(
         output.print_json(report.as_json())
     else:
         reports.terminal(report, output.console())
-    raise typer.Exit(report.status)
+
+
+def _show_exam(exam: "Exam", out: Path | None, as_json: bool) -> None:
+    from heartbench.benchmarks.gate import transcript
+
+    files = transcript.save(exam, out or Path("results", "runs", f"gate-exam-{exam.revision[:7]}"))
+    if as_json:
+        output.print_json(transcript.summary(exam))
+    else:
+        print(transcript.markdown(exam))
+        print("\n".join(map(str, files)))
+
+
+def _show_history(directory: Path, out: Path | None, as_json: bool) -> None:
+    from heartbench.benchmarks.gate import history, plots
+    from heartbench.benchmarks.report import style
+
+    found = history.read(directory)
+    folder = out or directory / "plots"
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, series in enumerate(found):
+        name = re.sub(r"[^\w.-]+", "-", series.benchmark)
+        style.save(plots.through_time(series), folder / f"{number:03d}-{name}.svg")
+    if as_json:
+        output.print_json(history.as_json(found))
+        return
+    rows = [
+        (series.benchmark, len(series.results), change.revision[:10], change.time, f"{change.ratio - 1:+.1%}")
+        for series in found
+        for change in series.changes
+    ]
+    title = f"{len(rows)} lasting changes in {len(found)} series (advice, not a verdict)"
+    output.print_table(title, ("benchmark", "revisions", "since", "time", "change"), rows, f"plots: {folder}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.gate import worktrees
+from heartbench.benchmarks.gate.counts import LONGEST_S, count_all
 from heartbench.benchmarks.gate.keeping import kept
 from heartbench.benchmarks.gate.phases import AGAIN, BASE, HEAD, Comparison
 from heartbench.benchmarks.gate.process import Measurer, interpreter, paths_of, pinned
@@ -58,8 +59,22 @@ def subject(project: Path, against: str, suite: Sequence[str], settings: Setting
     return Subject(project, chosen, settings, interpreter(project, settings), base, head, seed)
 
 
-def compare(subject: Subject, *, core: int | None = None, fresh: bool = False, progress: Progress = silent) -> Report:
+def compare(
+    subject: Subject,
+    *,
+    core: int | None = None,
+    fresh: bool = False,
+    counting: bool = False,
+    progress: Progress = silent,
+) -> Report:
     """Measure both revisions and judge.
+
+    Args:
+        subject: what is compared.
+        core: the core to measure on; None takes the last one.
+        fresh: do not go on with an interrupted comparison.
+        counting: count instructions and allocations too, where the tools are there.
+        progress: shows the work.
 
     Raises:
         BenchmarkError: it could not be measured, or nothing was.
@@ -71,8 +86,13 @@ def compare(subject: Subject, *, core: int | None = None, fresh: bool = False, p
         pinned(core) as chosen,
         laid_out(subject, directory, progress) as comparison,
     ):
+        found = comparison.report()
+        if counting:
+            short = [name for name, time_s in found.base_s.items() if time_s <= LONGEST_S]
+            counts, notes = count_all(comparison.rounds.measurer, comparison.arms, short, progress)
+            found = replace(found, counts=counts, notes=[*found.notes, *notes])
         report = replace(
-            comparison.report(),
+            found,
             base=subject.base,
             head=subject.head,
             seed=subject.seed,

@@ -6,6 +6,8 @@ All three say the same: first the outcome, then a line for each benchmark, then 
 import math
 from collections import Counter
 from collections.abc import Sequence
+from itertools import takewhile
+from pathlib import PurePosixPath
 from xml.etree import ElementTree
 
 from rich.box import SIMPLE_HEAD
@@ -17,7 +19,8 @@ from heartbench.benchmarks.gate.report import Outcome, Report
 from heartbench.benchmarks.gate.selftest import ALARM_TARGET, POWER_TARGET
 from heartbench.benchmarks.gate.verdict import Judgement, Verdict
 
-COLUMNS = ("benchmark", "head / base", "95 % interval", "verdict", "visible from")
+COLUMNS = ("benchmark", "base", "head / base", "95 % interval", "verdict", "visible from")
+UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 STYLES = {
     Verdict.SLOWER: "bold red",
     Verdict.FASTER: "green",
@@ -30,14 +33,16 @@ FIRST.insert(1, FIRST.pop(FIRST.index(Verdict.FAILED)))
 
 
 def terminal(report: Report, console: Console) -> None:
-    """Print a report for a person."""
+    """Print a report for a person; what all names begin with is said once."""
     kinds = list(report.counts)
+    shared = shared_start([judgement.name for judgement in report.judgements])
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for position, column in enumerate((*COLUMNS, *kinds)):
-        table.add_column(column, justify="left" if position in (0, 3) else "right", overflow="fold")
+    for position, column in enumerate((shared or COLUMNS[0], *COLUMNS[1:], *kinds)):
+        table.add_column(column, justify="left" if position in (0, 4) else "right", overflow="fold")
     for judgement in in_order(report):
         style = STYLES.get(judgement.verdict, "")
-        table.add_row(*(escape(cell) for cell in cells(report, judgement)), style=style)
+        name, *rest = cells(report, judgement)
+        table.add_row(*(escape(cell) for cell in (name.removeprefix(shared), *rest)), style=style)
     console.print(table)
     for line in remarks(report):
         console.print(escape(line), soft_wrap=True)
@@ -90,11 +95,22 @@ def in_order(report: Report) -> list[Judgement]:
     return sorted(report.judgements, key=lambda judgement: FIRST.index(judgement.verdict))
 
 
+def shared_start(names: Sequence[str]) -> str:
+    """The folders, or the file, that all names begin with."""
+    files = {name.partition("::")[0] for name in names}
+    if len(files) == 1:
+        return f"{files.pop()}::"
+    parts = [PurePosixPath(file).parent.parts for file in files]
+    shared = takewhile(lambda level: len(set(level)) == 1, zip(*parts, strict=False))
+    return "".join(f"{level[0]}/" for level in shared)
+
+
 def cells(report: Report, judgement: Judgement) -> list[str]:
     """One benchmark's row."""
     counted = [found.get(judgement.name) for found in report.counts.values()]
     return [
         judgement.name,
+        _time(report.base_s.get(judgement.name, math.nan)),
         _figure(judgement.ratio),
         "" if math.isnan(judgement.low) else f"{_figure(judgement.low)} … {_figure(judgement.high)}",
         "same within ±3 %" if judgement.verdict is Verdict.SAME else judgement.verdict.value,
@@ -146,6 +162,13 @@ def _verdict_on(surely: bool, target: float, side: str) -> str:
 
 def _figure(ratio: float) -> str:
     return "" if math.isnan(ratio) else "–" if math.isinf(ratio) else f"{ratio:.3f}"
+
+
+def _time(seconds: float) -> str:
+    if math.isnan(seconds):
+        return ""
+    scale, unit = next((each for each in UNITS if seconds >= each[0]), UNITS[-1])
+    return f"{seconds / scale:.3g} {unit}"
 
 
 def _percent(fraction: float) -> str:

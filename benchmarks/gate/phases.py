@@ -64,6 +64,7 @@ class Comparison:
             judgements=[*judgements, *self._unpaired(measured, {j.name for j in judgements})],
             self_test=tested,
             suite=self.suite,
+            base_s=samples.typical_s(measured, BASE),
             measured={"first": len(measured), "more": len(more), "confirming": len(confirming)},
             kept=already,
             python=measured[0][BASE].python,

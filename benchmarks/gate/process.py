@@ -25,12 +25,12 @@ from heartbench.benchmarks.gate.settings import Settings
 from heartbench.benchmarks.gate.worktrees import Tree
 
 PROBE = "heartbench_gate_probe"
-"""The name of the probe in the project's interpreter."""
+COUNTING_PROBE = "heartbench_gate_counting"
+"""The names of the probes in the project's interpreter."""
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """Threads of numerical libraries would only share the one core."""
-RAN = (0, 1)
-"""Exit statuses of pytest after which results can be read: all passed, or some failed."""
-NOTHING_COLLECTED = 5
+RAN = (0, 1, 5)
+"""Exit statuses of pytest after which the probe's report can be read: passed, some failed, nothing collected."""
 LAST_LINES = 3
 MIN_ROUNDS = 3
 """Calls at least that pytest-benchmark takes the median of, in each pass."""
@@ -99,11 +99,12 @@ class Measurer:
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        copyfile(Path(__file__).with_name("probe.py"), self.directory / f"{PROBE}.py")
+        for name, file in ((PROBE, "probe.py"), (COUNTING_PROBE, "counting_probe.py")):
+            copyfile(Path(__file__).with_name(file), self.directory / f"{name}.py")
 
     def collect(self, tree: Tree) -> list[str]:
         """The names of the benchmarks in a worktree, none of them run."""
-        seen = self._run(Order(tree, hash_seed=1, warm_up=True), "collect", ["--collect-only"])[0]
+        seen = self.run(Order(tree, hash_seed=1, warm_up=True), "collect", ["--collect-only"])[0]
         return list(seen["benchmarks"])
 
     def measure(self, order: Order, name: str) -> Sample:
@@ -115,7 +116,7 @@ class Measurer:
         start = time.monotonic()
         results = self.directory / f"{name}.json"
         results.unlink(missing_ok=True)
-        seen, log = self._run(order, name, [f"--benchmark-json={results}", *self._timing(order)])
+        seen, log = self.run(order, name, [f"--benchmark-json={results}", *self._timing(order)])
         if seen["strangers"]:
             raise BenchmarkError(
                 f"{order.tree.project}: not measured here: {'; '.join(seen['strangers'][:LAST_LINES])}; "
@@ -137,31 +138,40 @@ class Measurer:
             f"--benchmark-min-rounds={MIN_ROUNDS}",
         ]
 
-    def _run(self, order: Order, name: str, arguments: Sequence[str]) -> tuple[dict[str, Any], Path]:
-        """Run pytest; what the probe saw, and where the output is."""
-        told, report, log = (self.directory / f"{name}.{kind}" for kind in ("told", "seen", "log"))
+    def run(
+        self,
+        order: Order,
+        name: str,
+        arguments: Sequence[str],
+        prefix: Sequence[str] = (),
+        told: Mapping[str, Any] | None = None,
+    ) -> tuple[dict[str, Any], Path]:
+        """Run pytest, under the command `prefix` if there is one; what the probe saw, and where the output is.
+
+        Raises:
+            BenchmarkError: pytest did not get as far as running tests.
+        """
+        message, report, log = (self.directory / f"{name}.{kind}" for kind in ("told", "seen", "log"))
         roots = [str(order.tree.project / folder) for folder in self.settings.pythonpath]
-        message: dict[str, Any] = {"report": str(report), "roots": roots, "only": self._only(order)}
+        what: dict[str, Any] = {"report": str(report), "roots": roots, "only": self._only(order), **(told or {})}
         if order.turns is not None:
-            message["turns"] = dict(order.turns)
-        told.write_text(json.dumps(message), "utf-8")
+            what["turns"] = dict(order.turns)
+        message.write_text(json.dumps(what), "utf-8")
         report.unlink(missing_ok=True)
-        status = self._start(self._command(order, arguments), order, told, log)
-        if status == NOTHING_COLLECTED or (status in RAN and report.exists()):
+        status = self._start([*prefix, *self._command(order, arguments)], order, message, log)
+        if status in RAN and report.exists():
             seen = json.loads(report.read_text("utf-8"))
-            told.unlink()
+            message.unlink()
             report.unlink()
             return seen, log
-        raise BenchmarkError(
-            f"{order.tree.project}: pytest ended with status {status}: {_tail(log)} (all of it: {log})"
-        )
+        raise BenchmarkError(f"{order.tree.project}: pytest ended with status {status}: {_tail(log)} (see {log})")
 
     def _command(self, order: Order, arguments: Sequence[str]) -> list[str]:
         project = order.tree.project
         return [
-            str(self.python), "-m", "pytest", "-q", f"--rootdir={project}", "-p", PROBE, "-p", "no:cacheprovider",
-            "--benchmark-enable", "--benchmark-only", "--continue-on-collection-errors",
-            "--keep-duplicates", *self.settings.pytest_args, *arguments, *self._paths(order),
+            str(self.python), "-m", "pytest", "-q", *arguments, f"--rootdir={project}", "-p", PROBE,
+            "-p", "no:cacheprovider", "--benchmark-enable", "--benchmark-only", "--continue-on-collection-errors",
+            "--keep-duplicates", *self.settings.pytest_args, *self._paths(order),
         ]  # fmt: skip
 
     def _paths(self, order: Order) -> list[str]:

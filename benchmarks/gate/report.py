@@ -52,6 +52,7 @@ class Report:
     """A finished comparison of `head` with `base` (full commit names).
 
     Attributes:
+        base_s: what a call of each benchmark takes on base, in s.
         measured: rounds by what they were for: "first", "more" and "confirming".
         kept: processes that an earlier, interrupted run had finished.
         core: the core that all processes were pinned to; None where that was not possible.
@@ -62,6 +63,7 @@ class Report:
     judgements: Sequence[Judgement]
     self_test: SelfTest
     suite: Sequence[str]
+    base_s: Mapping[str, float]
     measured: Mapping[str, int]
     kept: int
     python: str
@@ -126,6 +128,7 @@ class Report:
             "ratio": judgement.ratio,
             "ci": [judgement.low, judgement.high],
             "smallest_visible": judgement.smallest_visible,
+            "base_s": self.base_s.get(judgement.name, math.nan),
             "p_slower": judgement.p_slower,
             "pairs": judgement.pairs,
             "note": judgement.note,

@@ -127,6 +127,15 @@ def pairs(rounds: Sequence[Round], base: str, head: str) -> dict[str, Ratios]:
     return found
 
 
+def typical_s(rounds: Sequence[Round], arm: str) -> dict[str, float]:
+    """The median over an arm's processes of each benchmark's time, in s."""
+    found: dict[str, list[float]] = {}
+    for each in rounds:
+        for name, times in each[arm].times.items() if arm in each else ():
+            found.setdefault(name, []).append(time_s(times))
+    return {name: float(np.median(times)) for name, times in found.items()}
+
+
 def failures(rounds: Sequence[Round], arm: str) -> dict[str, tuple[int, str]]:
     """How often each benchmark (or file) of an arm failed, and why it did first."""
     found: dict[str, tuple[int, str]] = {}

@@ -71,5 +71,5 @@ def self_test(again: Mapping[str, Ratios], rules: Mapping[str, Rules], level: fl
     """Judge the pairs of base and base again, as they are and moved by EFFECT."""
     alarms = sum(judgement.verdict is Verdict.SLOWER for judgement in judge(again, rules, level, visible=False))
     moved = {name: pairs + math.log1p(EFFECT) for name, pairs in again.items()}
-    found = sum(is_slower(pairs, rules[name], level / len(again)) for name, pairs in moved.items())
+    found = sum(is_slower(pairs, rules[name], level / max(1, len(again))) for name, pairs in moved.items())
     return SelfTest(Share(alarms, len(again)), Share(found, len(again)))

@@ -9,8 +9,8 @@ normality, no variance and no large n, and its level holds exactly.
     p(centre)        = share of the 2**n sign flips of the scores whose positive part is at least the one observed
 
 Any odd score keeps the test exact, so it was chosen for power (`simulate.py`): cut at the median, scores lose next to
-nothing on normal pairs and find a fifth more where one process in thirty is disturbed than the plain mean does. Whole
-hundredths let the flips be counted by n additions of arrays instead of being listed.
+nothing on normal pairs, and find 82 instead of 72 of 100 slowdowns of 3 % where one process in thirty is disturbed.
+Whole hundredths let the flips be counted by n additions of arrays instead of being listed.
 
 The interval is all centres that the test does not reject, the estimate is the centre at which the scores balance.
 """
@@ -76,7 +76,7 @@ def _scores(pairs: Ratios, centre: float) -> NDArray[np.int64]:
     size = np.abs(distance)
     # More than half of the pairs exactly on the centre: then any that is off counts in full.
     cut = float(np.median(size)) or float(size.max()) or 1.0
-    return np.rint(HUNDREDTHS * np.clip(distance / cut, -1.0, 1.0)).astype(np.int64)
+    return np.rint(HUNDREDTHS * (np.clip(distance, -cut, cut) / cut)).astype(np.int64)
 
 
 def _flips(sizes: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -1,0 +1,127 @@
+"""A pytest plugin that counts one call of each benchmark instead of timing many: instructions, or allocations.
+
+Loaded before `probe.py`, in the project's interpreter, so it imports nothing of ours. The file named in the environment
+(HEARTBENCH_GATE) says under "count" what is counted and in which folder.
+
+Instructions: the process runs under callgrind, which collects only inside `PyNumber_InPlaceMatrixMultiply` and writes
+a profile after each return from it. That function is in every build of CPython and nothing but `a @= b` calls it, so
+`a @= b` is the switch: the n-th profile is the n-th benchmark.
+"""
+
+import gc
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+WARM_CALLS = 4
+"""Calls before the counted one: the interpreter adapts its code to what it has seen."""
+
+with open(os.environ["HEARTBENCH_GATE"], encoding="utf-8") as _file:
+    TOLD: dict[str, Any] = json.load(_file)["count"]
+
+counted: list[str] = []
+threaded: set[str] = set()
+allocations: dict[str, int] = {}
+
+
+class Switch:
+    """`switch @= None` makes one call of `function` while callgrind collects."""
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self.function = function
+        self.result: Any = None
+
+    def __imatmul__(self, _: None) -> "Switch":
+        self.result = self.function()
+        return self
+
+
+def count_instructions(name: str, function: Callable[[], Any]) -> Any:
+    """Call `function` while callgrind collects."""
+    counted.append(name)
+    switch = Switch(function)
+    switch @= None
+    return switch.result
+
+
+def count_allocations(name: str, function: Callable[[], Any]) -> Any:
+    """Call `function` while memray counts."""
+    memray: Any = import_module("memray")
+    profile = Path(TOLD["folder"], f"{len(allocations)}.memray")
+    with memray.Tracker(profile, trace_python_allocators=True):
+        result = function()
+    with memray.FileReader(profile) as reader:
+        allocations[name] = sum(record.n_allocations for record in reader.get_allocation_records())
+    profile.unlink()
+    return result
+
+
+def count_call(
+    name: str, function: Callable[..., Any], arguments: Callable[[], Any], after: Callable[..., Any] | None
+) -> Any:
+    """Call a benchmark until it is warm, then once counted."""
+    counting = count_instructions if TOLD["what"] == "instructions" else count_allocations
+    for turn in range(WARM_CALLS + 1):
+        args, kwargs = arguments()
+        gc.collect()
+        call = partial(function, *args, **kwargs)
+        with threads_noted(name):
+            result = counting(name, call) if turn == WARM_CALLS else call()
+        if after:
+            after(*args, **kwargs)
+    return result
+
+
+@contextmanager
+def threads_noted(name: str) -> Iterator[None]:
+    """Note whether a benchmark starts threads: then its counts depend on how they take turns."""
+    start = threading.Thread.start
+
+    def noted(thread: threading.Thread) -> None:
+        threaded.add(name)
+        start(thread)
+
+    threading.Thread.start = noted  # type: ignore[assignment,method-assign]
+    try:
+        yield
+    finally:
+        threading.Thread.start = start  # type: ignore[method-assign]
+
+
+def _call(self: BenchmarkFixture, function_to_benchmark: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    self._mode = "counting"
+    return count_call(self.fullname, function_to_benchmark, lambda: (args, kwargs), None)
+
+
+def _pedantic(
+    self: BenchmarkFixture,
+    target: Callable[..., Any],
+    args: Any = (),
+    kwargs: Any = None,
+    setup: Callable[[], Any] | None = None,
+    teardown: Callable[..., Any] | None = None,
+    **_: Any,
+) -> Any:
+    self._mode = "counting"
+    return count_call(self.fullname, target, lambda: (setup and setup()) or (args, kwargs or {}), teardown)
+
+
+for _name, _method in (("__call__", _call), ("pedantic", _pedantic)):
+    setattr(BenchmarkFixture, _name, _method)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """Write what was counted, and in which order."""
+    Path(TOLD["folder"], "counted.json").write_text(
+        json.dumps({"counted": counted, "threaded": sorted(threaded), "allocations": allocations}), "utf-8"
+    )

@@ -1,0 +1,120 @@
+"""What stored results of many revisions show: a series for each benchmark, and where its level changed.
+
+Reads the files that pytest-benchmark writes (`--benchmark-autosave`, `--benchmark-json`). Results of different machines
+are different series: between them there is nothing to compare. Advisory only: a change point says where to look.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from heartbench.benchmarks.errors import BenchmarkError
+from heartbench.benchmarks.gate.changepoints import change_points
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One benchmark's median time, in s, at one revision."""
+
+    revision: str
+    time: str
+    median_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A lasting change of level: the first revision of the new one, and its median time over the old one's."""
+
+    revision: str
+    time: str
+    position: int
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One benchmark on one machine through time, and where its level changed."""
+
+    benchmark: str
+    machine: str
+    results: tuple[Result, ...]
+    changes: tuple[Change, ...]
+
+
+def read(directory: Path) -> list[Series]:
+    """All series in a directory and those below it, by benchmark.
+
+    Raises:
+        BenchmarkError: there is no such directory, or no result of pytest-benchmark in it.
+    """
+    if not directory.is_dir():
+        raise BenchmarkError(f"--history {directory}: no such folder")
+    found: dict[tuple[str, str], list[Result]] = {}
+    for file in sorted(directory.rglob("*.json")):
+        for machine, name, result in _results(file):
+            found.setdefault((name, machine), []).append(result)
+    if not found:
+        raise BenchmarkError(
+            f"--history {directory}: no result of pytest-benchmark in it (files that --benchmark-json writes)"
+        )
+    return [series(name, machine, results) for (name, machine), results in sorted(found.items())]
+
+
+def series(benchmark: str, machine: str, results: Iterable[Result]) -> Series:
+    """A series in order of time, with its changes."""
+    ordered = tuple(sorted(results, key=lambda result: result.time))
+    times = [result.median_s for result in ordered]
+    starts = change_points(times)
+    borders = [0, *starts, len(times)]
+    levels = [float(np.median(times[a:b])) for a, b in pairwise(borders)]
+    changes = [
+        Change(ordered[start].revision, ordered[start].time, start, after / before)
+        for start, (before, after) in zip(starts, pairwise(levels), strict=True)
+    ]
+    return Series(benchmark, machine, ordered, tuple(changes))
+
+
+def _results(file: Path) -> Iterable[tuple[str, str, Result]]:
+    """The results in one file; a JSON file of another kind has none."""
+    try:
+        document = json.loads(file.read_text("utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return
+    if not isinstance(document, dict) or not isinstance(document.get("benchmarks"), list):
+        return
+    commit: Mapping[str, Any] = document.get("commit_info") or {}
+    machine = _machine(document.get("machine_info") or {})
+    time = str(commit.get("time") or document.get("datetime") or file.name)
+    revision = str(commit.get("id") or file.stem)
+    for entry in document["benchmarks"]:
+        median_s = entry["stats"]["median"]
+        if median_s > 0:
+            yield machine, entry["fullname"], Result(revision, time, median_s)
+
+
+def _machine(info: Mapping[str, Any]) -> str:
+    cpu = info.get("cpu") or {}
+    return f"{info.get('node', '')} {cpu.get('brand_raw', '')} {info.get('python_version', '')}".strip()
+
+
+def as_json(found: Iterable[Series]) -> dict[str, Any]:
+    """The object that `--history … --json` prints; times in s."""
+    return {
+        "schema": "heartbench.history/1",
+        "series": [
+            {
+                "name": each.benchmark,
+                "machine": each.machine,
+                "revisions": len(each.results),
+                "changes": [
+                    {"revision": change.revision, "time": change.time, "ratio": change.ratio} for change in each.changes
+                ],
+            }
+            for each in found
+        ],
+    }

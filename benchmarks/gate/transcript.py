@@ -1,0 +1,216 @@
+"""What an exam showed: error rates with their intervals, beside those of the usual check on the same samples.
+
+gate-exam.md            the tables, to be read
+gate-exam.json          the same figures, and what they were measured on
+gate-exam.svg           the power curve
+gate-exam-verdicts.csv  every verdict
+gate-exam-samples.csv.gz  every pass of every process, from which all of it can be computed again
+"""
+
+import csv
+import gzip
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from heartbench.benchmarks.gate import plots
+from heartbench.benchmarks.gate.exam import SLOWDOWNS, Exam, ExamVerdict
+from heartbench.benchmarks.gate.samples import Times, time_s
+from heartbench.benchmarks.gate.selftest import Share
+from heartbench.benchmarks.report import style
+
+CLASSES = (0.01, 0.02, 0.04, math.inf)
+"""Pair deviations that power is shown for: benchmarks that scatter by at most so much."""
+STATISTICS: Mapping[str, Callable[[Times], float]] = {
+    "median of the quickest pass": time_s,
+    "median of the first pass": lambda times: times[0].median_s,
+    "mean of all passes": lambda times: float(np.mean([each.mean_s for each in times])),
+    "lower quartile of the quickest pass": lambda times: min(each.q1_s for each in times),
+    "minimum": lambda times: min(each.min_s for each in times),
+}
+"""What a process could be summed up by."""
+ARMS_OF_A_COMPARISON = 3
+STEADY = 0.02
+"""The pair deviation up to which a benchmark is shown apart in the power curve."""
+
+
+def alarms(exam: Exam) -> Share:
+    """False alarms: base against base called slower."""
+    still = [each for each in exam.verdicts if not each.slowdown]
+    return Share(sum(each.slower for each in still), len(still))
+
+
+def usual_alarms(exam: Exam) -> Share:
+    """False alarms of `mean:5%` on the same samples, one process against one, as it is used."""
+    still = [each for each in exam.verdicts if not each.slowdown]
+    return Share(sum(each.mean_over_5_percent for each in still), sum(each.pairs for each in still))
+
+
+def power(exam: Exam, slowdown: float, pair_sd: float = math.inf) -> Share:
+    """Slowdowns found on benchmarks that scatter by at most `pair_sd`."""
+    chosen = _slowed(exam, slowdown, pair_sd)
+    return Share(sum(each.slower for each in chosen), len(chosen))
+
+
+def usual_power(exam: Exam, slowdown: float, pair_sd: float = math.inf) -> Share:
+    """The same slowdowns found by `mean:5%`."""
+    chosen = _slowed(exam, slowdown, pair_sd)
+    return Share(sum(each.mean_over_5_percent for each in chosen), sum(each.pairs for each in chosen))
+
+
+def _slowed(exam: Exam, slowdown: float, pair_sd: float) -> list[ExamVerdict]:
+    scatter = scatters(exam)
+    return [each for each in exam.verdicts if each.slowdown == slowdown and scatter[each.benchmark] <= pair_sd]
+
+
+def scatters(exam: Exam) -> dict[str, float]:
+    """Each benchmark's pair deviation: of base against base, pooled over the repetitions."""
+    found: dict[str, list[float]] = {}
+    for each in exam.verdicts:
+        if not each.slowdown:
+            found.setdefault(each.benchmark, []).append(each.pair_sd**2)
+    return {name: math.sqrt(float(np.mean(squares))) for name, squares in found.items()}
+
+
+def attained(exam: Exam, slowdown: float) -> float:
+    """What an injected slowdown came to, as a fraction: the median over its verdicts."""
+    return float(np.median([each.ratio for each in exam.verdicts if each.slowdown == slowdown])) - 1
+
+
+def scatter_by_statistic(exam: Exam) -> dict[str, float]:
+    """The median pair deviation over the benchmarks, had a process been summed up in another way."""
+    return {label: _median_scatter(exam, statistic) for label, statistic in STATISTICS.items()}
+
+
+def _median_scatter(exam: Exam, statistic: Callable[[Times], float]) -> float:
+    ratios: dict[str, list[float]] = {}
+    for repetition in exam.rounds:
+        for each in repetition:
+            base, again = each["still-0"].times, each["again-0"].times
+            for name in base.keys() & again.keys():
+                ratios.setdefault(name, []).append(math.log(statistic(again[name]) / statistic(base[name])))
+    return float(np.median([np.std(x, ddof=1) for x in ratios.values()]))
+
+
+def summary(exam: Exam) -> dict[str, Any]:
+    """All figures of an exam."""
+    names = list(scatters(exam))
+    return {
+        "schema": "heartbench.exam/1",
+        "revision": exam.revision,
+        "suite": list(exam.suite),
+        "settings": exam.settings.model_dump(mode="json"),
+        "python": exam.python,
+        "core": exam.core,
+        "seed": exam.seed,
+        "repetitions": len(exam.rounds),
+        "rounds": exam.settings.rounds,
+        "benchmarks": len(names),
+        "wall_s": exam.wall_s,
+        "comparison_s": exam.process_s * ARMS_OF_A_COMPARISON * exam.settings.rounds,
+        "alarms": _share(alarms(exam)),
+        "alarms_of_mean_5_percent": _share(usual_alarms(exam)),
+        "power": [
+            {
+                "slowdown": slowdown,
+                "attained": attained(exam, slowdown),
+                "pair_sd_at_most": None if math.isinf(limit) else limit,
+                **_share(power(exam, slowdown, limit)),
+                "mean_5_percent": _share(usual_power(exam, slowdown, limit)),
+            }
+            for slowdown in SLOWDOWNS
+            for limit in CLASSES
+        ],
+        "pair_sd": scatters(exam),
+        "pair_sd_by_statistic": scatter_by_statistic(exam),
+    }
+
+
+def _share(share: Share) -> dict[str, Any]:
+    return {"count": share.count, "total": share.total, "share": share.value, "ci": share.interval}
+
+
+def markdown(exam: Exam) -> str:
+    """The exam as tables."""
+    minutes = exam.process_s * ARMS_OF_A_COMPARISON * exam.settings.rounds / 60
+    lines = [
+        "# The exam of the regression gate",
+        "",
+        f"{len(exam.rounds)} repetitions of {exam.settings.rounds} rounds on {len(scatters(exam))} benchmarks at "
+        f"{exam.revision[:10]}; Python {exam.python.split()[0]}, core {exam.core}, seed {exam.seed}. "
+        f"A comparison with these settings takes {minutes:.1f} minutes. Measured; no sample was changed.",
+        "",
+        "| base against base | called slower | 95 % interval |",
+        "| --- | --- | --- |",
+        f"| the gate, before confirmation | {_row(alarms(exam))} |",
+        f"| `--benchmark-compare-fail=mean:5%` | {_row(usual_alarms(exam))} |",
+        "",
+        "| injected | attained | pair deviation | the gate finds | 95 % interval | `mean:5%` finds | 95 % interval |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for slowdown in SLOWDOWNS:
+        for limit in CLASSES:
+            scatter = "any" if math.isinf(limit) else f"up to {limit:.0%}"
+            ours, usual = power(exam, slowdown, limit), usual_power(exam, slowdown, limit)
+            shown = f"{slowdown:.0%} | {attained(exam, slowdown):.1%} | {scatter}"
+            lines.append(f"| {shown} | {_row(ours)} | {_row(usual)} |")
+    lines += ["", "| a process summed up by | median pair deviation |", "| --- | --- |"]
+    lines += [f"| {label} | {value:.2%} |" for label, value in scatter_by_statistic(exam).items()]
+    lines += ["", "| benchmark | pair deviation |", "| --- | --- |"]
+    lines += [f"| `{name}` | {value:.2%} |" for name, value in sorted(scatters(exam).items(), key=lambda item: item[1])]
+    return "\n".join(lines) + "\n"
+
+
+def _row(share: Share) -> str:
+    low, high = share.interval
+    return f"{share.count} of {share.total} | {low:.1%} to {high:.1%}" if share.total else "none measured | "
+
+
+def save(exam: Exam, directory: Path) -> list[Path]:
+    """Write everything about an exam; returns the files."""
+    directory.mkdir(parents=True, exist_ok=True)
+    files = [directory / f"gate-exam{end}" for end in (".md", ".json", "-verdicts.csv", "-samples.csv.gz")]
+    files[0].write_text(markdown(exam), "utf-8")
+    files[1].write_text(json.dumps(summary(exam), indent=2) + "\n", "utf-8")
+    with files[2].open("w", encoding="utf-8", newline="") as table:
+        writer = csv.DictWriter(table, [field.name for field in fields(ExamVerdict)])
+        writer.writeheader()
+        writer.writerows(asdict(each) for each in exam.verdicts)
+    with gzip.GzipFile(files[3], "wb", mtime=0) as packed:
+        packed.write("".join(f"{','.join(map(str, row))}\n" for row in passes(exam)).encode())
+    picture = directory / "gate-exam.svg"
+    style.save(plots.power_curve(*power_series(exam)), picture)
+    return [*files, picture]
+
+
+def power_series(exam: Exam) -> tuple[str, dict[str, list[tuple[float, Share]]]]:
+    """The points of the power curve by series, base against base at 0, and what they were measured on."""
+    series = {"the gate": [(0.0, alarms(exam)), *((x, power(exam, x)) for x in SLOWDOWNS)]}
+    if any(scatter > STEADY for scatter in scatters(exam).values()):
+        label = f"the gate, benchmarks that scatter by up to {STEADY:.0%}"
+        series[label] = [(x, power(exam, x, STEADY)) for x in SLOWDOWNS if power(exam, x, STEADY).total]
+    series["mean:5% of pytest-benchmark"] = [
+        (0.0, usual_alarms(exam)),
+        *((x, usual_power(exam, x)) for x in SLOWDOWNS),
+    ]
+    size = f"{len(exam.rounds)} repetitions, {len(scatters(exam))} benchmarks"
+    return f"heartbench bench --self-test --seed {exam.seed}: {size}, {exam.revision[:10]}. Measured.", series
+
+
+def passes(exam: Exam) -> Iterator[Sequence[object]]:
+    """Every pass of every process, a row each, with a head."""
+    yield ("repetition", "round", "arm", "benchmark", "pass", "median_s", "mean_s", "q1_s", "min_s", "turn_s")
+    for repetition, rounds in enumerate(exam.rounds):
+        for number, each in enumerate(rounds):
+            for arm, sample in each.items():
+                for name, times in sample.times.items():
+                    for position, one in enumerate(times):
+                        figures = (
+                            f"{value:.6g}" for value in (one.median_s, one.mean_s, one.q1_s, one.min_s, one.turn_s)
+                        )
+                        yield (repetition, number, arm, f'"{name}"', position, *figures)
