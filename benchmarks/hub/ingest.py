@@ -1,0 +1,95 @@
+"""What a heartbeat costs a server, and what an idle node holds there: CPU time and memory of its process.
+
+Both are read from /proc by the load's process, around the heartbeats alone. CPU time and not wall time: the load shares
+the machine with the server.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc.aio
+
+from heartbench.mesh.v1 import mesh_pb2 as pb
+from heartbench.mesh.v1.mesh_pb2_grpc import NodeMeshStub
+
+BARE = ["-m", "heartbench.benchmarks.hub.bare"]
+HUB = ["-c", "from heartbench.benchmarks.cli.app import main; main()", "hub"]
+HUB_SETTINGS = {"HUB_LISTEN": "127.0.0.1:0", "HUB_STORE_URL": "memory:", "HUB_ADMIT_PER_S": "0"}
+
+Stream = grpc.aio.StreamStreamCall[pb.NodeMessage, pb.HubMessage]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """CPU time of the server for a heartbeat (µs), and its memory for a connected idle node (KiB)."""
+
+    heartbeat_us: float
+    node_kib: float
+
+
+@contextmanager
+def server(command: list[str]) -> Iterator[tuple[str, int]]:
+    """A server in a process of its own: its address and process id."""
+    environment = {**os.environ, **HUB_SETTINGS}
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    with process:
+        try:
+            assert process.stdout is not None  # noqa: S101
+            yield process.stdout.readline().strip(), process.pid
+        finally:
+            process.kill()
+
+
+async def measure(address: str, pid: int, nodes: int, heartbeats: int, acked: bool) -> Cost:
+    """Connect so many nodes, leave them idle, and then have each send so many heartbeats as fast as it may."""
+    before_kib = resident_kib(pid)
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    channels = [grpc.aio.insecure_channel(address, options=options) for _ in range(nodes)]
+    streams = await asyncio.gather(*(connect(channel, f"n{number}") for number, channel in enumerate(channels)))
+    await asyncio.sleep(0.5)
+    node_kib = (resident_kib(pid) - before_kib) / nodes
+    before_s = cpu_s(pid)
+    await asyncio.gather(*(beat(stream, heartbeats, acked) for stream in streams))
+    heartbeat_us = (cpu_s(pid) - before_s) / (nodes * heartbeats) * 1e6
+    for channel in channels:
+        await channel.close()
+    return Cost(heartbeat_us, node_kib)
+
+
+async def connect(channel: grpc.aio.Channel, node_id: str) -> Stream:
+    """A stream of a node that was welcomed."""
+    stream = NodeMeshStub(channel).Connect()
+    await stream.write(pb.NodeMessage(hello=pb.Hello(node_id=node_id, boot_id=1)))
+    await stream.read()
+    return stream
+
+
+async def beat(stream: Stream, heartbeats: int, acked: bool) -> None:
+    """Send heartbeats; the last one is acknowledged in any case, so that all were read when this returns."""
+    for seq in range(1, heartbeats + 1):
+        ack = acked or seq == heartbeats
+        await stream.write(pb.NodeMessage(heartbeat=pb.Heartbeat(seq=seq, ack=ack)))
+        if ack:
+            await stream.read()
+        elif seq % 5 == 0:
+            await asyncio.sleep(0.01)  # else the server reads many of one stream at once, as it never does
+
+
+def cpu_s(pid: int) -> float:
+    """CPU time of a process so far, user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_kib(pid: int) -> int:
+    """Memory of a process that is in RAM."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1])

@@ -1,0 +1,39 @@
+"""The hub against a bare `grpc.aio` servicer, in one run: CPU time of a heartbeat, memory of a connected idle node."""
+
+import asyncio
+from statistics import median
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from heartbench.benchmarks.hub.ingest import BARE, HUB, Cost, measure, server
+
+PAIRS = 5
+
+
+def cost(command: list[str], acked: bool, heartbeats: int) -> Cost:
+    with server(command) as (address, pid):
+        return asyncio.run(measure(address, pid, 200, heartbeats, acked))
+
+
+@pytest.mark.parametrize("acked", [False, True], ids=["not acknowledged", "acknowledged"])
+def test_heartbeats_over_grpc(benchmark: BenchmarkFixture, acked: bool) -> None:
+    pairs: list[tuple[Cost, Cost]] = []
+    heartbeats = 100 if benchmark.enabled else 5
+
+    def one_pair() -> None:
+        pairs.append((cost(BARE, acked, heartbeats), cost(HUB, acked, heartbeats)))
+
+    benchmark.pedantic(one_pair, rounds=PAIRS)
+    # Whatever else the machine does only ever adds to a cost: the least of each is what it is.
+    bare_us, hub_us = (min(pair[side].heartbeat_us for pair in pairs) for side in (0, 1))
+    memory = median(hub.node_kib / bare.node_kib for bare, hub in pairs)
+    benchmark.extra_info.update(
+        bare_heartbeat_us=round(bare_us, 1),
+        hub_heartbeat_us=round(hub_us, 1),
+        heartbeats_per_cpu_s_against_bare=round(bare_us / hub_us, 2),
+        memory_per_idle_node_against_bare=round(memory, 2),
+    )
+    if benchmark.enabled:  # one pair on a busy machine proves nothing
+        assert bare_us / hub_us >= 0.8
+        assert memory <= 1.3
