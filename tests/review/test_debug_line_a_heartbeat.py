@@ -1,0 +1,47 @@
+"""Finding: each heartbeat is a debug line in the log."""
+
+import asyncio
+from collections.abc import Iterator
+
+import grpc
+import grpc.aio
+import pytest
+import structlog
+from tests.review.conftest import Measured
+
+from heartbench.hub.config import HubSettings
+from heartbench.hub.logs import configure
+from heartbench.hub.server import HubServer
+from heartbench.mesh.v1 import mesh_pb2 as pb
+from heartbench.mesh.v1.mesh_pb2_grpc import NodeMeshStub
+
+HEARTBEATS = 1000
+
+
+@pytest.fixture(autouse=True)
+def log_as_it_was() -> Iterator[None]:
+    """After each test."""
+    yield
+    structlog.reset_defaults()
+
+
+def test_heartbeats_are_counted_and_leave_no_line_each(capsys: pytest.CaptureFixture[str], measured: Measured) -> None:
+    # A hub that says all that it can say, and does not remark on how busy this machine is.
+    settings = HubSettings.of(listen="127.0.0.1:0", store_url="memory:", log_level="debug", pause_over_s=3600)
+    configure(settings.log_level)
+
+    async def scene() -> tuple[int, str]:
+        async with HubServer(settings) as server, grpc.aio.insecure_channel(server.address) as channel:
+            stream = NodeMeshStub(channel).Connect()
+            await stream.write(pb.NodeMessage(hello=pb.Hello(node_id="n", boot_id=1)))
+            assert (await stream.read()).HasField("welcome")
+            assert "hub is ready" in capsys.readouterr().err
+            for seq in range(1, HEARTBEATS + 1):
+                await stream.write(pb.NodeMessage(heartbeat=pb.Heartbeat(seq=seq, ack=seq == HEARTBEATS)))
+            assert (await stream.read()).heartbeat_ack.seq == HEARTBEATS
+            return server.stats().heartbeats, capsys.readouterr().err
+
+    counted, logged = asyncio.run(asyncio.wait_for(scene(), 30))
+    measured(f"log of {HEARTBEATS:,} heartbeats", f"{logged.count(chr(10)):,} lines, {len(logged):,} bytes")
+    assert logged == ""
+    assert counted == HEARTBEATS
