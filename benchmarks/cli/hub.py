@@ -34,6 +34,7 @@ def hub(
     if print_config:
         show(settings, sources(env), as_json)
         return
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # else gRPC logs a line for each connection that breaks
     from heartbench.hub.server import serve
 
     logs.configure(settings.log_level)

@@ -173,6 +173,18 @@ def test_fewer_are_judged_as_before_and_only_they(cut: int) -> None:
     assert of_kind(said, MassSilenceBegan) == []
 
 
+def test_nodes_are_not_counted_again_while_too_few_can_be_silent() -> None:
+    fleet = Fleet(100)
+    fleet.run(35.0)
+    fleet.silenced = {f"n{number}" for number in range(30)}
+    counts: list[float] = []
+    count = fleet.hub.silence._count
+    fleet.hub.silence._count = lambda now: (counts.append(now), count(now))[1]  # type: ignore[method-assign]
+    fleet.run(60.0)
+    assert fleet.hub.registry.flaps == 30
+    assert len(counts) < 15
+
+
 def test_two_of_two_prove_little() -> None:
     fleet = Fleet(2)
     fleet.silenced = {"n0", "n1"}

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import threading
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from pathlib import Path
@@ -296,6 +297,22 @@ def test_a_hub_whose_store_another_took_ends_and_says_so(tmp_path: Path) -> None
                 await first.run_until(asyncio.Event())
 
     asyncio.run(asyncio.wait_for(scene(), 20))
+
+
+def test_no_thread_is_started_but_for_the_executor_and_the_store(tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+
+    async def scene(server: HubServer) -> None:
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            await connected(channel, "n")
+            upload = NodeMeshStub(channel).Upload(metadata=(("node-id", "n"),))
+            await upload.write(pb.Chunk(boot_id=1, seq=1))
+            await upload.read()
+        started = {thread.name for thread in threading.enumerate() if thread not in before}
+        ours = {name for name in started if "_poll_wrapper" not in name}  # gRPC's own
+        assert ours == {"store-writer_0", "hub-worker-0", "hub-worker-1"}
+
+    run(scene, files_dir=tmp_path, executor_workers=2)
 
 
 def test_a_port_that_is_busy_leaves_the_store_to_the_hub_that_has_it(tmp_path: Path) -> None:
