@@ -27,9 +27,16 @@ STYLES = {
     Verdict.CANNOT_TELL: "yellow",
     Verdict.FAILED: "bold red",
 }
-FIRST = list(Verdict)
+FIRST = (
+    Verdict.SLOWER,
+    Verdict.FAILED,
+    Verdict.CANNOT_TELL,
+    Verdict.FASTER,
+    Verdict.NEW,
+    Verdict.GONE,
+    Verdict.SAME,
+)
 """The order in which verdicts are listed: what needs a reader comes first."""
-FIRST.insert(1, FIRST.pop(FIRST.index(Verdict.FAILED)))
 
 
 def terminal(report: Report, console: Console) -> None:

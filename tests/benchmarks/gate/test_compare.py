@@ -1,0 +1,116 @@
+"""The gate on a real project: real worktrees, real processes, slowdowns of ten times."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from heartbench.benchmarks.errors import BenchmarkError
+from heartbench.benchmarks.gate.compare import compare, subject
+from heartbench.benchmarks.gate.report import Outcome
+from heartbench.benchmarks.gate.settings import load
+from heartbench.benchmarks.gate.verdict import Verdict
+
+
+def compared(project, against="HEAD~1", **options):
+    settings = load(project.path, python=sys.executable)
+    return compare(subject(project.path, against, [], settings), **options)
+
+
+def verdicts(report):
+    return {judgement.name: judgement.verdict for judgement in report.judgements}
+
+
+def test_a_slower_commit_is_caught(project):
+    project.commit({"tiny.py": project.slow})
+    report = compared(project)
+    assert verdicts(report) == {"benchmarks/test_tiny.py::test_total": Verdict.SLOWER}
+    assert report.judgements[0].ratio > 4
+    assert report.judgements[0].note.startswith("confirmed")
+    assert (report.outcome, report.status) == (Outcome.SLOWER, 1)
+    assert project.git("status", "--porcelain", "--ignored=no") == ""
+    assert project.git("worktree", "list").count("\n") == 0
+
+
+def test_a_commit_that_changes_a_comment_is_not(project):
+    project.commit({"tiny.py": project.source.replace("Add up", "Add them up")})
+    report = compared(project)
+    assert verdicts(report)["benchmarks/test_tiny.py::test_total"] is not Verdict.SLOWER
+    assert report.status == 0
+
+
+def test_changes_that_are_not_committed_yet_are_compared(project):
+    (project.path / "tiny.py").write_text(project.slow, "utf-8")
+    assert compared(project, "HEAD").status == 1
+
+
+def test_what_fails_on_one_side_or_is_new_or_gone_is_reported_as_such(project):
+    project.commit({"benchmarks/test_tiny.py": project.suite + "\n\ndef test_gone(benchmark):\n    benchmark(int)\n"})
+    broken = project.source.replace("def total", "def fresh():\n    return 1\n\n\ndef total")
+    more = "\n\ndef test_new(benchmark):\n    benchmark(tiny.fresh)\n"
+    more += "\n\ndef test_broken(benchmark):\n    assert benchmark(int) == 0 or hasattr(tiny, 'x')\n"
+    project.commit({"tiny.py": broken, "benchmarks/test_tiny.py": project.suite + more.replace("== 0", "== 1")})
+    report = compared(project)
+    found = {name.partition("::")[2]: verdict for name, verdict in verdicts(report).items()}
+    assert found["test_new"] is Verdict.NEW
+    assert found["test_gone"] is Verdict.GONE
+    assert found["test_broken"] is Verdict.FAILED
+    assert report.status == 2
+
+
+def test_a_project_without_benchmarks_cannot_be_measured(project):
+    project.commit({"benchmarks/test_tiny.py": "def test_nothing():\n    pass\n"})
+    with pytest.raises(BenchmarkError, match="no benchmark was measured: there is none"):
+        compared(project)
+
+
+def test_code_that_is_imported_from_elsewhere_is_not_judged(project, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "tiny.py").write_text(project.source, "utf-8")
+    steal = f"import sys\nsys.path.insert(0, {str(tmp_path / 'elsewhere')!r})\n"
+    project.commit({"benchmarks/test_tiny.py": steal + project.suite})
+    with pytest.raises(BenchmarkError, match=r"not measured here: tiny from .*elsewhere"):
+        compared(project)
+
+
+def start(project):
+    """The command in a process of its own."""
+    script = "from heartbench.benchmarks.cli.app import main; main()"
+    arguments = ["bench", "--against", "HEAD~1", "--no-counts", "--python", sys.executable]
+    return subprocess.Popen([sys.executable, "-c", script, *arguments], cwd=project.path, stderr=subprocess.DEVNULL)
+
+
+def test_a_killed_comparison_goes_on_from_its_finished_rounds(project):
+    project.commit({"tiny.py": project.slow})
+    child = start(project)
+    finished = wait_for_rounds(project.path, 4)
+    child.kill()
+    child.wait()
+    report = compared(project)
+    assert report.kept >= finished
+    assert report.status == 1
+    assert project.git("worktree", "list").count("\n") == 0
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_one_tidies_up(project, sent):
+    project.commit({"tiny.py": project.slow})
+    child = start(project)
+    wait_for_rounds(project.path, 1)
+    child.send_signal(sent)
+    assert child.wait(10) == 130
+    assert project.git("worktree", "list").count("\n") == 0
+
+
+def wait_for_rounds(project: Path, count: int) -> int:
+    """Wait until so many processes are finished; returns how many are."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        found = len(list(project.glob(".benchmarks/heartbench/*/rounds/*.json")))
+        if found >= count:
+            return found
+        time.sleep(0.05)
+    raise AssertionError("no rounds were finished")

@@ -1,0 +1,54 @@
+import sys
+
+import pytest
+
+from heartbench.benchmarks.gate.compare import laid_out, subject
+from heartbench.benchmarks.gate.counts import count_all, counters
+from heartbench.benchmarks.gate.progress import silent
+from heartbench.benchmarks.gate.settings import load
+
+TOTAL = "benchmarks/test_tiny.py::test_total"
+THREADS = """
+import threading
+
+
+def test_threads(benchmark):
+    def run():
+        thread = threading.Thread(target=int)
+        thread.start()
+        thread.join()
+    benchmark(run)
+
+
+def test_prepared(benchmark):
+    benchmark.pedantic(sorted, setup=lambda: (([3, 2, 1],), {}), rounds=3)
+"""
+
+instructions = pytest.mark.skipif(
+    "instructions" not in {counter.what for counter in counters(sys.executable)}, reason="valgrind is not here"
+)
+
+
+@instructions
+@pytest.mark.slow
+def test_instructions_show_a_change_to_the_percent_and_leave_threads_out(project):
+    project.commit({"benchmarks/test_tiny.py": project.suite + THREADS})
+    project.commit({"tiny.py": project.source.replace("sum(numbers)", "sum(numbers) + sum(numbers[:50]) * 0")})
+    chosen = subject(project.path, "HEAD~1", [], load(project.path, python=sys.executable))
+    directory = project.path / ".benchmarks" / "counting"
+    with laid_out(chosen, directory, silent) as comparison:
+        names = [TOTAL, TOTAL.replace("total", "threads"), TOTAL.replace("total", "prepared")]
+        counts, notes = count_all(comparison.rounds.measurer, comparison.arms, names, silent)
+    counted = counts["instructions"]
+    assert set(counted) == {names[0], names[2]}
+    assert counted[TOTAL].repeatable
+    assert 1.01 < counted[TOTAL].ratio < 1.5
+    assert counted[names[2]].ratio == pytest.approx(1.0, abs=0.01)
+    assert not notes
+
+
+def test_tools_that_are_not_there_count_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "python").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "python").chmod(0o755)
+    assert counters(tmp_path / "python") == []

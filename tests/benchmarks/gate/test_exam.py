@@ -1,0 +1,114 @@
+"""The exam on made-up rounds, and once, small, on a real project."""
+
+import csv
+import gzip
+import json
+import math
+import sys
+
+import numpy as np
+import pytest
+from pytest_benchmark.utils import PercentageRegressionCheck
+
+from heartbench.benchmarks.gate import exam, plots, transcript
+from heartbench.benchmarks.gate.compare import subject
+from heartbench.benchmarks.gate.exam import Exam, Length, examine, verdicts_of
+from heartbench.benchmarks.gate.samples import Pass, Sample
+from heartbench.benchmarks.gate.selftest import Share
+from heartbench.benchmarks.gate.settings import Settings, load
+
+STEADY, WILD = "t.py::test_steady", "t.py::test_wild"
+SCATTER = {STEADY: 0.01, WILD: 0.2}
+
+
+def sample(rng, slowdown):
+    times = {}
+    for name, pair_sd in SCATTER.items():
+        time_s = (1 + slowdown) * math.exp(rng.normal(0, pair_sd / math.sqrt(2)))
+        times[name] = [Pass(time_s, time_s, time_s, time_s, 5e-9)]
+    return Sample(times, {}, list(times), "3.11.7 (main)", 2.0)
+
+
+@pytest.fixture(scope="module")
+def held():
+    """Four repetitions of 16 rounds with two pairs, on a machine that scatters as SCATTER says."""
+    rng = np.random.default_rng(6)
+    arms = {f"{kind}-{pair}": 0.0 for pair in range(2) for kind in ("still", "again")}
+    arms |= {f"slow-{slowdown:.0%}": slowdown for slowdown in exam.SLOWDOWNS}
+    rounds = [[{arm: sample(rng, x) for arm, x in arms.items()} for _ in range(16)] for _ in range(4)]
+    verdicts = [each for number, found in enumerate(rounds) for each in verdicts_of(number, found, Settings())]
+    return Exam(verdicts, rounds, "f" * 40, ("t.py",), Settings(), "3.11.7 (main)", 1, 0, 2.0, 99.0)
+
+
+def test_every_repetition_gives_all_kinds_of_verdicts(held):
+    assert len(held.verdicts) == 4 * 2 * (2 + len(exam.SLOWDOWNS))
+    assert transcript.alarms(held).total == 16
+    assert {each.pairs for each in held.verdicts} == {16}
+
+
+def test_power_grows_with_the_slowdown_and_is_told_apart_by_scatter(held):
+    steady = [transcript.power(held, slowdown, 0.02) for slowdown in exam.SLOWDOWNS]
+    assert [share.total for share in steady] == [4] * 4
+    assert steady[2:] == [Share(4, 4)] * 2
+    assert transcript.power(held, 0.05).total == 8
+    assert transcript.scatters(held)[STEADY] == pytest.approx(0.01, rel=0.2)
+
+
+def test_what_was_injected_was_attained(held):
+    assert transcript.attained(held, 0.10) == pytest.approx(0.10, abs=0.03)
+
+
+def test_the_usual_check_is_counted_pair_by_pair_as_pytest_benchmark_counts(held):
+    check = PercentageRegressionCheck("mean", 5.0)
+    each = held.rounds[0]
+    expected = sum(
+        bool(
+            check.fails(
+                {"mean": found["again-0"].times[WILD][0].mean_s}, {"mean": found["still-0"].times[WILD][0].mean_s}
+            )
+        )
+        for found in each
+    )
+    verdict = next(v for v in held.verdicts if (v.repetition, v.benchmark, v.slowdown, v.pair) == (0, WILD, 0.0, 0))
+    assert verdict.mean_over_5_percent == expected > 0
+    assert transcript.usual_alarms(held).total == 16 * 16
+
+
+def test_turns_are_the_time_of_a_call_in_loops():
+    rounds = [{"still": Sample({"a": [Pass(1e-3, 1e-3, 1e-3, 1e-3, 5e-9)]})}]
+    assert exam.turns_for_all(rounds, "still") == pytest.approx({"a": 200_000})
+
+
+def test_turns_are_corrected_by_what_they_did_if_that_makes_sense():
+    def round_of(factor):
+        return {"still": Sample({"a": [Pass(*[1.0] * 4)]}), "probed": Sample({"a": [Pass(*[factor] * 4)]})}
+
+    assert exam.corrected({"a": 100.0}, [round_of(1.08)] * 6)["a"] == pytest.approx(125.0, rel=1e-3)
+    assert exam.corrected({"a": 100.0}, [round_of(2.0)] * 6)["a"] == 100.0
+
+
+def test_an_exam_is_written_so_that_it_can_be_computed_again(held, tmp_path):
+    files = {file.name: file for file in transcript.save(held, tmp_path)}
+    summary = json.loads(files["gate-exam.json"].read_text())
+    assert summary["alarms"]["total"] == 16
+    assert summary["comparison_s"] == 2.0 * 3 * 16
+    with files["gate-exam-verdicts.csv"].open() as table:
+        assert len(list(csv.DictReader(table))) == len(held.verdicts)
+    with gzip.open(files["gate-exam-samples.csv.gz"], "rt") as table:
+        assert len(list(csv.DictReader(table))) == 4 * 16 * 8 * 2
+    assert "| 5% | " in files["gate-exam.md"].read_text()
+    assert files["gate-exam.svg"].read_text().lstrip().startswith("<?xml")
+
+
+def test_the_power_curve_says_what_it_shows():
+    series = {"the gate": [(0.0, Share(1, 300)), (0.03, Share(70, 100)), (0.05, Share(96, 100))]}
+    title = plots.power_curve("measured here", series).get_title("left").replace("\n", " ")
+    assert title == "The gate sees 5% nine times in ten, with 1 false alarms in 300 verdicts"
+
+
+def test_a_real_exam_really_slows_the_measured_function(project):
+    project.commit({"tiny.py": project.source + "\n\n# another revision\n"})
+    chosen = subject(project.path, "HEAD", [], load(project.path, python=sys.executable))
+    held = examine(chosen, Length(repetitions=1, pairs=1))
+    assert {each.slowdown for each in held.verdicts} == {0.0, *exam.SLOWDOWNS}
+    assert project.git("worktree", "list").count("\n") == 0

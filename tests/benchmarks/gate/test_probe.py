@@ -1,0 +1,69 @@
+import importlib.util
+import json
+import sys
+from itertools import count
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from heartbench.benchmarks.gate import process
+
+
+@pytest.fixture
+def probe(tmp_path, monkeypatch):
+    """The plugin, loaded as pytest loads it in a project."""
+    told = {"report": str(tmp_path / "seen.json"), "roots": [str(tmp_path)], "only": []}
+    (tmp_path / "told.json").write_text(json.dumps(told), "utf-8")
+    monkeypatch.setenv("HEARTBENCH_GATE", str(tmp_path / "told.json"))
+    spec = importlib.util.spec_from_file_location("the_probe", Path(process.__file__).with_name("probe.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(("turns", "calls"), [(0.0, 10), (3.0, 10), (0.25, 8), (1e-3, 2000)])
+def test_a_slowed_function_takes_the_turns_it_owes_and_no_others(probe, monkeypatch, turns, calls):
+    taken = []
+    monkeypatch.setattr(probe, "repeat", lambda _, times: taken.append(times) or ())
+    numbers = count()
+    slowed = probe.slowed(lambda step: next(numbers) * step, turns)
+    assert [slowed(2) for _ in range(calls)] == [2 * number for number in range(calls)]
+    assert sum(taken) == pytest.approx(turns * calls, abs=1)
+
+
+def test_a_module_from_elsewhere_is_a_stranger_only_if_the_worktree_has_it(probe, tmp_path, monkeypatch):
+    for name, place in (("ours", tmp_path), ("stolen", tmp_path.parent), ("theirs", tmp_path.parent)):
+        module = ModuleType(name)
+        module.__file__ = str(place / f"{name}.py")
+        monkeypatch.setitem(sys.modules, name, module)
+    (tmp_path / "ours.py").touch()
+    (tmp_path / "stolen.py").touch()
+    assert probe.strangers([tmp_path]) == [f"stolen from {tmp_path.parent / 'stolen.py'}"]
+
+
+def test_a_package_from_elsewhere_is_a_stranger_too(probe, tmp_path, monkeypatch):
+    module = ModuleType("a.b")
+    module.__file__ = "/elsewhere/a/b/__init__.py"
+    monkeypatch.setitem(sys.modules, "a.b", module)
+    (tmp_path / "src" / "a" / "b").mkdir(parents=True)
+    (tmp_path / "src" / "a" / "b" / "__init__.py").touch()
+    assert probe.strangers([tmp_path, tmp_path / "src"]) == ["a.b from /elsewhere/a/b/__init__.py"]
+
+
+@pytest.mark.parametrize(
+    ("node", "kept"),
+    [
+        ("perf/t.py::test_a", True),
+        ("perf/t.py::test_a[1-x]", True),
+        ("perf/t.py::test_ab", False),
+        ("perf/other/u.py::test_b", True),
+        ("perf/t.py::Group::test_c", True),
+    ],
+)
+def test_a_node_keeps_what_is_below_it(probe, node, kept):
+    assert probe.is_below(node, ["perf/t.py::test_a", "perf/other", "perf/t.py::Group"]) is kept
+
+
+def test_the_empty_loop_takes_nanoseconds_a_turn(probe):
+    assert 1e-10 < probe.seconds_a_turn() < 1e-6

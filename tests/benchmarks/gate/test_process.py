@@ -1,0 +1,81 @@
+import os
+import sys
+
+import pytest
+
+from heartbench.benchmarks.errors import BenchmarkError
+from heartbench.benchmarks.gate.process import Measurer, Order, hash_seed, interpreter, pinned
+from heartbench.benchmarks.gate.samples import time_s
+from heartbench.benchmarks.gate.settings import Settings, load
+from heartbench.benchmarks.gate.worktrees import Tree
+
+
+def measured(project, tmp_path, name="x", suite=("benchmarks",), turns=None, **settings):
+    chosen = load(project.path, **settings)
+    measurer = Measurer(interpreter(project.path, chosen), suite, chosen, tmp_path / "work")
+    return measurer.measure(Order(Tree(project.path, project.path), hash_seed(0, 0), (), turns), name)
+
+
+def test_a_process_measures_every_pass_in_a_quiet_or_noisy_world(project, tmp_path):
+    sample = measured(project, tmp_path, passes=3)
+    (times,) = sample.times.values()
+    assert len(times) == 3
+    assert all(0 < each.min_s <= each.q1_s <= each.median_s and each.turn_s > 0 for each in times)
+    assert sample.python == sys.version
+    assert [file.suffix for file in (tmp_path / "work").iterdir() if file.is_file()] == [".py", ".py"]
+
+
+def test_injected_turns_make_the_measured_call_slower(project, tmp_path):
+    name = "benchmarks/test_tiny.py::test_total"
+    plain = measured(project, tmp_path, turns={}).times[name]
+    slowed = measured(project, tmp_path, turns={name: 100_000.0}).times[name]
+    assert time_s(slowed) > 10 * time_s(plain)
+    assert time_s(slowed) > 50_000 * min(each.turn_s for each in slowed)
+
+
+def test_a_node_id_is_measured_in_every_pass_too(project, tmp_path):
+    project.commit({"benchmarks/test_more.py": "def test_more(benchmark):\n    benchmark(int)\n"})
+    sample = measured(project, tmp_path, suite=("benchmarks/test_tiny.py::test_total",), passes=2)
+    assert {name: len(times) for name, times in sample.times.items()} == {"benchmarks/test_tiny.py::test_total": 2}
+
+
+def test_a_file_that_cannot_be_imported_is_a_failure_and_the_rest_is_measured(project, tmp_path):
+    project.commit({"benchmarks/test_broken.py": "import nosuch\n"})
+    sample = measured(project, tmp_path)
+    assert list(sample.times) == ["benchmarks/test_tiny.py::test_total"]
+    assert "No module named 'nosuch'" in sample.failures["benchmarks/test_broken.py"]
+
+
+def test_a_process_that_crashes_or_hangs_is_an_error_that_names_its_log(project, tmp_path):
+    project.commit({"benchmarks/test_tiny.py": "import os\nos._exit(7)\n"})
+    with pytest.raises(BenchmarkError, match=r"pytest ended with status 7: .*x\.log"):
+        measured(project, tmp_path)
+    project.commit({"benchmarks/test_tiny.py": "import signal\nsignal.pause()\n"})
+    with pytest.raises(BenchmarkError, match=r"longer than process_timeout = 2 s"):
+        measured(project, tmp_path, process_timeout=2)
+
+
+def test_a_python_without_pytest_benchmark_is_a_mistake(tmp_path):
+    with pytest.raises(BenchmarkError, match="cannot be run"):
+        interpreter(tmp_path, Settings(python="nosuch"))
+    (tmp_path / "python").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "python").chmod(0o755)
+    with pytest.raises(BenchmarkError, match="has no pytest-benchmark"):
+        interpreter(tmp_path, Settings(python="python"))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen on this system")
+def test_everything_started_meanwhile_stays_on_one_core():
+    before = os.sched_getaffinity(0)
+    with pinned() as core:
+        assert os.sched_getaffinity(0) == {core}
+    assert os.sched_getaffinity(0) == before
+    with pytest.raises(BenchmarkError, match="--core 9999: allowed"), pinned(9999):
+        pass
+
+
+def test_hash_seeds_differ_between_rounds_and_are_the_same_when_asked_again():
+    seeds = [hash_seed(1, number) for number in range(50)]
+    assert len(set(seeds)) == 50
+    assert seeds == [hash_seed(1, number) for number in range(50)]
+    assert all(0 < seed < 2**32 for seed in seeds)

@@ -1,0 +1,80 @@
+import pytest
+
+from heartbench.benchmarks.errors import BenchmarkError
+from heartbench.benchmarks.gate import worktrees
+
+
+def test_a_worktree_has_the_files_of_its_revision_and_leaves_the_project_alone(repository, tmp_path):
+    first = repository.commit({"a.txt": "old"})
+    repository.commit({"a.txt": "new"})
+    tree = worktrees.lay(repository.path, tmp_path / "tree", first)
+    assert (tree.project / "a.txt").read_text() == "old"
+    assert (repository.path / "a.txt").read_text() == "new"
+    worktrees.remove(repository.path, tree.path)
+    assert repository.git("worktree", "list").count("\n") == 0
+    assert repository.git("status", "--porcelain") == ""
+
+
+def test_what_a_killed_run_left_is_replaced(repository, tmp_path):
+    first = repository.commit({"a.txt": "old"})
+    left = worktrees.lay(repository.path, tmp_path / "tree", first)
+    (left.path / "rubbish").touch()
+    assert not (worktrees.lay(repository.path, tmp_path / "tree", first).path / "rubbish").exists()
+
+
+def test_both_sides_get_the_heads_benchmarks_deletions_too(repository, tmp_path):
+    base = repository.commit({"perf/test_a.py": "1", "perf/test_gone.py": "1", "code.py": "1"})
+    repository.git("rm", "--quiet", "perf/test_gone.py")
+    head = repository.commit({"perf/test_a.py": "2", "perf/test_new.py": "2", "code.py": "2"})
+    tree = worktrees.lay(repository.path, tmp_path / "tree", base)
+    worktrees.overlay(tree, head, ["perf"])
+    assert sorted(file.name for file in (tree.project / "perf").iterdir()) == ["test_a.py", "test_new.py"]
+    assert (tree.project / "perf/test_a.py").read_text() == "2"
+    assert (tree.project / "code.py").read_text() == "1"
+
+
+def test_an_overlay_can_be_a_pattern(repository, tmp_path):
+    base = repository.commit({"perf/test_a.py": "1", "perf/code.py": "1"})
+    head = repository.commit({"perf/test_a.py": "2", "perf/code.py": "2"})
+    tree = worktrees.lay(repository.path, tmp_path / "tree", base)
+    worktrees.overlay(tree, head, [":(glob)perf/**/test_*.py"])
+    assert [(tree.project / "perf" / name).read_text() for name in ("test_a.py", "code.py")] == ["2", "1"]
+
+
+def test_a_suite_that_is_not_in_git_is_a_mistake(repository, tmp_path):
+    head = repository.commit({"a.txt": "1"})
+    tree = worktrees.lay(repository.path, tmp_path / "tree", head)
+    with pytest.raises(BenchmarkError, match="perf: not in git at the head"):
+        worktrees.overlay(tree, head, ["perf"])
+
+
+def test_a_changed_work_tree_has_one_name_however_often_it_is_asked(repository):
+    head = repository.commit({"a.txt": "1"})
+    assert worktrees.commit_of_work_tree(repository.path) == head
+    (repository.path / "a.txt").write_text("2")
+    changed = worktrees.commit_of_work_tree(repository.path)
+    assert changed not in (head, "")
+    assert worktrees.commit_of_work_tree(repository.path) == changed
+    assert repository.git("show", f"{changed}:a.txt") == "2"
+    assert repository.git("stash", "list") == ""
+
+
+def test_a_project_in_a_folder_of_a_repository_is_found_in_its_worktree(repository, tmp_path):
+    head = repository.commit({"part/a.txt": "1"})
+    tree = worktrees.lay(repository.path / "part", tmp_path / "tree", head)
+    assert (tree.project / "a.txt").read_text() == "1"
+
+
+def test_an_unknown_revision_and_no_repository_are_mistakes(repository, tmp_path):
+    repository.commit({"a.txt": "1"})
+    with pytest.raises(BenchmarkError, match="nosuch: no such revision"):
+        worktrees.commit_of(repository.path, "nosuch")
+    with pytest.raises(BenchmarkError, match="not a git repository"):
+        worktrees.commit_of(tmp_path, "HEAD")
+
+
+def test_a_command_that_does_not_make_the_tree_ready_stops_the_comparison(repository, tmp_path):
+    tree = worktrees.lay(repository.path, tmp_path / "tree", repository.commit({"a.txt": "1"}))
+    worktrees.prepare(tree, ["true"])
+    with pytest.raises(BenchmarkError, match=r"prepare = .*status 3"):
+        worktrees.prepare(tree, ["sh", "-c", "exit 3"])
