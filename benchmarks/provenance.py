@@ -1,4 +1,4 @@
-"""Where a result comes from: the command, the machine, the revision and the versions that made it."""
+"""What made a result: the command, the revision of the sources, the machine and the versions of what it runs on."""
 
 import os
 import platform
@@ -9,64 +9,56 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("heartbench", "grpcio", "numba", "numpy", "pandas", "pyarrow")
+PACKAGES = ("heartbench", "grpcio", "numba", "numpy", "pandas", "protobuf", "pyarrow")
+CHANGED = "+changes"
 
 
 def provenance() -> dict[str, Any]:
-    """Return command, machine, revision and versions, as results hold them."""
-    return {"command": command(), "machine": machine(), "revision": revision(), "versions": versions()}
-
-
-def command() -> str:
-    """The command line as one could type it again."""
-    return shlex.join(["heartbench", *sys.argv[1:]])
-
-
-def machine() -> dict[str, Any]:
-    """What a figure of speed depends on."""
+    """Return `command`, `revision` (None: not known), `machine` and `versions` as `run.json` holds them."""
     return {
-        "system": f"{platform.system()} {platform.release()}",
-        "architecture": platform.machine(),
-        "processor": _processor(),
-        "cores": os.cpu_count() or 1,
-        "python": platform.python_version(),
+        "command": shlex.join(["heartbench", *sys.argv[1:]]),
+        "revision": revision(Path(__file__).resolve()),
+        "machine": {"platform": platform.platform(), "cpu": cpu(), "cpus": os.cpu_count()},
+        "versions": {"python": platform.python_version()} | {name: version_of(name) for name in PACKAGES},
     }
 
 
-def revision() -> str:
-    """The commit that the code is of, `+` behind it where files have changed since; the version outside a clone."""
-    here = Path(__file__).resolve().parent
+def revision(source: Path) -> str | None:
+    """Return the commit that `source` is checked out from, marked where sources differ; None where it is of none."""
+    if git(source.parent, "ls-files", "--error-unmatch", source.name) is None:
+        return None  # installed somewhere inside another project's repository, perhaps
+    commit = git(source.parent, "rev-parse", "HEAD")
+    changed = git(source.parent, "status", "--porcelain", "--untracked-files=no")
+    return commit and commit + (CHANGED if changed else "")
+
+
+def git(folder: Path, *arguments: str) -> str | None:
+    """Return what git says; None where it says nothing good, or is not there."""
     try:
-        commit = _git(here, "rev-parse", "--short=12", "HEAD")
-        return commit + ("+" if _git(here, "status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return versions()["heartbench"]
+        done = subprocess.run(  # noqa: S603 (the words are ours)
+            ["git", *arguments],  # noqa: S607 (the user's git)
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
-def versions() -> dict[str, str]:
-    """Versions of what the result depends on; what is not installed is left out."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    run = subprocess.run(  # noqa: S603 (no shell, our own arguments)
-        ["git", "-C", str(folder), *arguments],  # noqa: S607 (whichever git the user has)
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return run.stdout.strip()
-
-
-def _processor() -> str:
+def cpu() -> str:
+    """Return the processor's name, as far as the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+
+
+def version_of(package: str) -> str | None:
+    """Return the installed version of a package."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

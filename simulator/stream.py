@@ -368,3 +368,5 @@ def _read(connection: Record, at: float) -> None:
         elif kind == PONG and connection.pinging:
             connection.pinging = False
             connection.ping_timer_s = at + rules.keepalive_time_s
+        elif kind == FIN:
+            _leave(connection, at, PROCESS)  # the hub ends the stream

@@ -1,249 +1,257 @@
-"""`heartbench run`: a fleet in simulated or in real time, into a run directory."""
+"""`heartbench run`: simulate a fleet in virtual time, or for real against a hub, and record what was heard."""
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from heartbench.benchmarks.cli.output import console, print_json, print_table, progress
+from heartbench.benchmarks.cli.output import plain, print_json, print_table, progress
+from heartbench.benchmarks.errors import BenchmarkError
 
 if TYPE_CHECKING:
+    from heartbench.hub.config import HubSettings
+    from heartbench.simulator.engines.live.hub import RunningHub
     from heartbench.simulator.run_directory import RunDirectory
     from heartbench.simulator.scenario import Scenario
 
-ENGINES = ("virtual", "live")
 INTERRUPTED = 130
+LAG = ("p50", "p99", "max")
+MOST_SEED = 2**63 - 1
+
+
+class Engine(StrEnum):
+    """Where the nodes live."""
+
+    VIRTUAL = "virtual"
+    LIVE = "live"
 
 
 def run(
-    scenario: Annotated[
-        str, typer.Argument(metavar="SCENARIO|FILE", help="Name of a shipped scenario, or the path of a TOML file.")
-    ],
+    scenario: Annotated[str, typer.Argument(metavar="SCENARIO|FILE", help="A shipped scenario, or a TOML file.")],
     engine: Annotated[
-        str, typer.Option(metavar="virtual|live", help="Simulated time, or a real hub and real gRPC.")
-    ] = "virtual",
-    nodes: Annotated[int | None, typer.Option(help="Scale the groups in proportion to so many nodes.")] = None,
-    duration: Annotated[str | None, typer.Option(metavar="DURATION", help="Length of the run.")] = None,
-    seed: Annotated[int | None, typer.Option(help="All that is random follows from it.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Threads or processes; default: one a core.")] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a key: group.edge.heartbeat_interval=5s."),
+        Engine, typer.Option(help="virtual: simulated time, no hub. live: real gRPC nodes at a real hub.")
+    ] = Engine.VIRTUAL,
+    nodes: Annotated[int | None, typer.Option(min=1, help="Scale the groups to so many nodes in all.")] = None,
+    duration: Annotated[str | None, typer.Option(metavar="DURATION", help="Length of the run, such as 24h.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=MOST_SEED, help="All that is random follows from it.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads (virtual) or processes (live) for the nodes; one a core.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the scenario.")
     ] = None,
     hub_env: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Settings of the hub, as tune writes them.")
+        Path | None, typer.Option(metavar="FILE", help="Settings of the hub, such as `tune` writes; before [hub].")
     ] = None,
     hub: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Drive a hub that runs already (engine live).")
+        str | None, typer.Option(metavar="HOST:PORT", help="Drive this running hub instead of an own one (live).")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="An empty or new directory; default: under results/runs.")
+        Path | None, typer.Option(metavar="DIR", help="Where results go; results/runs/SCENARIO-ENGINE-N if not given.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> int:
-    """Simulate a fleet of nodes, and record what the hub hears.
+    """Simulate a fleet of nodes on its network, and record what was sent, what arrived, and what really happened.
 
-    Ctrl-C ends a run early; what was measured until then is kept.
+    What the hub would have said is judged by its settings: those of the scenario, and before them those of --hub-env.
+    Ctrl-C ends it; what was measured until then is written.
     """
+    from heartbench.benchmarks.figures import figures_of
+    from heartbench.simulator.interrupts import noted, raised
     from heartbench.simulator.run_directory import RunDirectory
 
-    asked = _scenario(scenario, [*(set_ or ()), *_settings(nodes, duration, seed)], nodes, hub_env)
-    _check(engine, workers, hub)
-    driven = _running_hub(hub)
-    directory = RunDirectory.create(out, asked.name, engine)
     began = time.perf_counter()
-    with _removed_if_nothing_was_measured(directory):
-        if engine == "virtual":
-            result = _virtual(asked, directory, workers)
-        else:
-            result = _live(asked, directory, workers, driven)
-        result["wall_s"] = time.perf_counter() - began
-        _record(directory, asked, result)
-    result = {"schema": "heartbench.run/1", **result, "run_dir": str(directory.path)}
+    planned = plan(scenario, nodes, duration, seed, [*settings_in(hub_env), *(overrides or [])])
+    running = find(hub, engine)
+    existed = out is not None and out.exists()
+    directory = RunDirectory.create(out, planned.name, engine)
+    with raised(), cleared_on_failure(directory, existed):
+        did, settings = measure(planned, engine, directory, workers, running)
+        with noted():  # what was measured is written
+            judged = figures_of(directory, settings, did["duration_s"])
+            wall_s = time.perf_counter() - began
+            result = {"engine": engine, **did, **judged, "wall_s": wall_s, "run_dir": directory.path}
+            write_record(directory, planned, settings, result)
     if as_json:
-        print_json(result)
+        print_json({"schema": "heartbench.run/1", "seed": planned.seed, **result})
     else:
-        _print(asked, result)
+        title = f"{planned.name}, engine {engine}, seed {planned.seed}"
+        print_table(title, ("", "measured"), list(rows(result, settings.stale_after_s)))
+        print(directory.path)
     return INTERRUPTED if result["interrupted"] else 0
 
 
-def _settings(nodes: int | None, duration: str | None, seed: int | None) -> Iterator[str]:
-    """Yield the options that are keys of the scenario."""
-    from heartbench.benchmarks.errors import BenchmarkError
+def plan(scenario: str, nodes: int | None, duration: str | None, seed: int | None, overrides: list[str]) -> "Scenario":
+    """Read the scenario, and change what the command line changes."""
+    from heartbench.simulator.scenario import load_scenario
     from heartbench.simulator.units import parse_duration
 
-    if nodes is not None and nodes < 1:
-        raise BenchmarkError(f"--nodes: {nodes}: must be at least 1")
+    planned = load_scenario(scenario, overrides)
+    changes: dict[str, Any] = {} if seed is None else {"seed": seed}
     if duration is not None:
-        parse_duration(duration, "--duration")
-        yield f'duration="{duration}"'
-    if seed is not None:
-        yield f"seed={seed}"
+        changes["duration_s"] = parse_duration(duration, "--duration")
+        if not changes["duration_s"]:
+            raise BenchmarkError(f'--duration: "{duration}": must be longer than 0')
+    planned = planned.model_copy(update=changes)
+    return planned if nodes is None else planned.with_nodes(nodes)
 
 
-def _scenario(name: str, overrides: list[str], nodes: int | None, hub_env: Path | None) -> "Scenario":
-    from heartbench.hub.config import JUDGEMENT, HubSettings
-    from heartbench.simulator.scenario import load_scenario
+def settings_in(hub_env: Path | None) -> list[str]:
+    """The hub's settings in an env file as overrides of a scenario, so that what follows from them follows."""
+    from heartbench.hub.config import HubSettings
+    from heartbench.hub.envfile import read_env_file
+    from heartbench.hub.errors import HubError
 
-    if hub_env is not None:
-        settings = HubSettings.from_env_file(hub_env)
-        keys = set(JUDGEMENT) | settings.model_fields_set
-        overrides = [*overrides, *(f"hub.{key}={_toml(getattr(settings, key))}" for key in sorted(keys))]
-    asked = load_scenario(name, overrides)
-    return asked if nodes is None else asked.with_nodes(nodes)
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, bool | int | float):
-        return str(value).lower()
-    return f'"{value}"'
+    if hub_env is None:
+        return []
+    said = read_env_file(hub_env, HubSettings.model_fields)
+    try:
+        HubSettings.of(**said)
+    except HubError as error:
+        raise HubError(f"{hub_env}: {error}") from None
+    return [f"hub.{name}={value}" for name, value in said.items()]
 
 
-def _check(engine: str, workers: int | None, hub: str | None) -> None:
-    from heartbench.benchmarks.errors import BenchmarkError
-
-    if engine not in ENGINES:
-        raise BenchmarkError(f"--engine: {engine!r}: must be one of {', '.join(ENGINES)}")
-    if workers is not None and workers < 1:
-        raise BenchmarkError(f"--workers: {workers}: must be at least 1")
-    if hub is not None and engine != "live":
-        raise BenchmarkError(f"--hub: {hub}: only the live engine drives a hub; add --engine live")
-
-
-def _running_hub(address: str | None) -> Any:
+def find(address: str | None, engine: Engine) -> "RunningHub | None":
+    """The hub that is to be driven, if it is not an own one."""
     if address is None:
         return None
+    if engine is not Engine.LIVE:
+        raise BenchmarkError(f"--hub: {address}: the engine {engine} has no hub; allowed with --engine live")
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise BenchmarkError(f'--hub: "{address}": must be HOST:PORT')
     from heartbench.simulator.engines.live.hub import RunningHub
 
     return RunningHub(address)
 
 
 @contextmanager
-def _removed_if_nothing_was_measured(directory: "RunDirectory") -> Iterator[None]:
-    """Leave no half-written run behind."""
+def cleared_on_failure(directory: "RunDirectory", existed: bool) -> Iterator[None]:
+    """Leave nothing half-written where a run fails."""
     try:
         yield
-    finally:
-        if not directory.record_file.is_file():
-            shutil.rmtree(directory.path)
+    except Exception:
+        shutil.rmtree(directory.path)
+        if existed:
+            directory.path.mkdir()
+        raise
 
 
-def _virtual(scenario: "Scenario", directory: "RunDirectory", workers: int | None) -> dict[str, Any]:
+def measure(
+    scenario: "Scenario", engine: Engine, directory: "RunDirectory", workers: int | None, hub: "RunningHub | None"
+) -> "tuple[dict[str, Any], HubSettings]":
+    """Run it; return what was done and the settings by which the hub judged."""
+    settings = scenario.hub_settings()
+    try:
+        if engine is Engine.LIVE:
+            did, settings = run_live(scenario, directory, workers, hub)
+        else:
+            did = run_virtual(scenario, directory, workers)
+    except KeyboardInterrupt:  # before anything was measured
+        did = nothing(directory)
+    per_s = did["heartbeats"] / did["simulate_s"] if did["simulate_s"] else None
+    return {**did, "heartbeats_per_s": per_s}, settings
+
+
+def run_virtual(scenario: "Scenario", directory: "RunDirectory", workers: int | None) -> dict[str, Any]:
+    """Run it in virtual time."""
     from heartbench.simulator.engines.virtual import simulate
 
     with progress("Simulating", scenario.nodes) as advance:
-        done = simulate(scenario, directory, workers, advance)
+        did = simulate(scenario, directory, workers, advance)
+    if not did.nodes:
+        return nothing(directory)
     return {
-        "engine": "virtual",
-        "nodes": done.nodes,
+        "nodes": did.nodes,
         "duration_s": scenario.duration_s,
-        "heartbeats": done.heartbeats,
-        "simulate_s": done.simulate_s,
-        "compile_s": done.compile_s,
-        "write_s": done.write_s,
-        "heartbeats_per_s": done.heartbeats / done.simulate_s if done.simulate_s else None,
-        "sim_lag_s": {"p99": 0.0},
-        "interrupted": done.interrupted,
-        **_judged(directory, scenario, scenario.duration_s),
+        "heartbeats": did.heartbeats,
+        "messages": did.messages,
+        "compile_s": did.compile_s,
+        "simulate_s": did.simulate_s,
+        "write_s": did.write_s,
+        "sim_lag_s": dict.fromkeys(LAG),
+        "interrupted": did.interrupted,
     }
 
 
-def _live(scenario: "Scenario", directory: "RunDirectory", workers: int | None, hub: Any) -> dict[str, Any]:
-    import numpy as np
+def run_live(
+    scenario: "Scenario", directory: "RunDirectory", workers: int | None, hub: "RunningHub | None"
+) -> "tuple[dict[str, Any], HubSettings]":
+    """Run it for real. A hub that is not ours says by itself after how long it calls a node stale."""
+    from heartbench.benchmarks.figures import quantiles, said_by_hub
     from heartbench.simulator.engines.live.engine import simulate
 
     with progress("Running", scenario.duration_s) as advance:
-        done = simulate(scenario, directory, workers, hub, advance)
-    lag_s = float(np.quantile(done.lag_s, 0.99)) if len(done.lag_s) else None
-    return {
-        "engine": "live",
-        "nodes": done.nodes,
-        "duration_s": done.duration_s,
-        "heartbeats": done.heartbeats,
-        "simulate_s": done.duration_s,
-        "compile_s": done.compile_s,
-        "write_s": done.write_s,
-        "heartbeats_per_s": done.heartbeats / done.duration_s if done.duration_s else None,
-        "sim_lag_s": {"p99": lag_s},
-        "interrupted": done.interrupted,
-        "arrived_by": done.arrived_by,
-        **_judged(directory, scenario, done.duration_s),
-        **_agreed(directory, done.origin_s + done.duration_s),
+        did = simulate(scenario, directory, workers, hub, advance)
+    settings = scenario.hub_settings()
+    if hub is not None and did.stale_after_s:
+        settings = settings.for_stale_after(did.stale_after_s, settings)
+    figures = {
+        "nodes": did.nodes,
+        "duration_s": did.duration_s,
+        "heartbeats": did.heartbeats,
+        "messages": did.messages,
+        "compile_s": did.compile_s,
+        "simulate_s": did.duration_s,
+        "write_s": did.write_s,
+        "sim_lag_s": quantiles(did.lag_s, LAG),
+        "interrupted": did.interrupted,
+        "arrived_by": did.arrived_by,
+        "hub_said": said_by_hub(directory, did.duration_s) | {"deadline_moves": did.deadline_moves},
     }
+    return figures, settings
 
 
-def _judged(directory: "RunDirectory", scenario: "Scenario", duration_s: float) -> dict[str, Any]:
-    """Return how late heartbeats came, and what the hub's settings make of the trace."""
+def nothing(directory: "RunDirectory") -> dict[str, Any]:
+    """Write down that nothing was measured."""
     import numpy as np
 
-    from heartbench.benchmarks.thresholds import run_figures
-    from heartbench.simulator.trace import Kind, read_blocks
+    from heartbench.simulator.trace import Messages, TraceWriter, TruthWriter
 
-    late = [
-        b.arrived_s[b.kind == Kind.HEARTBEAT] - b.sent_s[b.kind == Kind.HEARTBEAT] for b in read_blocks(directory.path)
-    ]
-    latency_s = np.concatenate([each[~np.isnan(each)] for each in late]) if late else np.zeros(0)
-    p50, p99 = np.quantile(latency_s, [0.5, 0.99]) if len(latency_s) else (None, None)
-    figures = run_figures(directory, scenario.hub_settings(), duration_s)
-    return {"latency_s": {"p50": p50, "p99": p99}, **figures}
-
-
-def _agreed(directory: "RunDirectory", until_s: float) -> dict[str, Any]:
-    """Return whether the hub, if it was ours, said what follows from what it heard."""
-    if not directory.observer.is_file():
-        return {}
-    from dataclasses import asdict
-
-    from heartbench.benchmarks.thresholds.agreement import agreement
-    from heartbench.simulator.observer import read_observer
-
-    return {"hub_said": asdict(agreement(read_observer(directory.observer), until_s))}
+    shutil.rmtree(directory.trace, ignore_errors=True)
+    none: Any = np.zeros(0)
+    TraceWriter(directory.trace).write_part(0, Messages(none, none, none, none, none, none, none))
+    with TruthWriter(directory.truth):
+        pass
+    figures = dict.fromkeys(("nodes", "duration_s", "heartbeats", "messages", "compile_s", "simulate_s", "write_s"), 0)
+    return {**figures, "sim_lag_s": dict.fromkeys(LAG), "interrupted": True}
 
 
-def _record(directory: "RunDirectory", scenario: "Scenario", result: dict[str, Any]) -> None:
-    from heartbench.benchmarks.cli.output import plain
+def write_record(
+    directory: "RunDirectory", scenario: "Scenario", settings: "HubSettings", result: dict[str, Any]
+) -> None:
+    """Write `run.json`: the figures, and all that is needed to run it again."""
     from heartbench.benchmarks.provenance import provenance
 
-    settings = {"scenario": scenario.to_data(), "hub": scenario.hub_settings().model_dump(mode="json")}
-    directory.write_record(plain({**provenance(), "seed": scenario.seed, "settings": settings, **result}))
+    used = {"scenario": scenario.to_data(), "hub": settings.model_dump(mode="json")}
+    directory.write_record(plain({**provenance(), "seed": scenario.seed, "settings": used, **result}))
 
 
-def _print(scenario: "Scenario", result: dict[str, Any]) -> None:
-    rows = [(name, shown) for name, show in FIGURES.items() if (shown := show(result)) is not None]
-    title = f"{scenario.name}: {result['nodes']:,} nodes, engine {result['engine']}"
-    print_table(f"{title}, interrupted" if result["interrupted"] else title, ["", ""], rows)
-    said = result.get("hub_said")
-    if said is not None:
-        console().print(_said(said))
-    print(result["run_dir"])
+def rows(result: dict[str, Any], stale_after_s: float) -> Iterator[tuple[str, str]]:
+    """The figures in words."""
+    from heartbench.simulator.units import format_duration
+
+    per_s, said, latency = result["heartbeats_per_s"], result.get("hub_said"), result["latency_s"]
+    yield "nodes", f"{result['nodes']:,}"
+    yield "time", format_duration(round(result["duration_s"], 3)) + (" (interrupted)" if result["interrupted"] else "")
+    yield "heartbeats", f"{result['heartbeats']:,}" + (f" ({per_s:,.0f} a second)" if per_s else "")
+    yield "sent to seen by the hub, p50 · p99", f"{text(latency['p50'])} s · {text(latency['p99'])} s"
+    if said:
+        yield "the simulator's own lag, p99", f"{text(result['sim_lag_s']['p99'])} s"
+    yield f"at {stale_after_s:g} s: false stale per node-day", text(result["false_stale_per_node_day"])
+    yield "flaps per node-hour", text(result["flaps_per_node_hour"])
+    yield "flashes per hour, all nodes", text(result["flashes_per_hour"])
+    if said:
+        yield "the hub said stale · falsely", f"{said['stale']:,} · {said['false_stale']:,}"
+    yield "took", f"{result['wall_s']:.1f} s"
 
 
-def _said(said: dict[str, Any]) -> str:
-    if said["differing"]:
-        return f"{said['differing']} of the hub's {said['changes']:,} changes are not what it heard: {said['first']}"
-    return (
-        f"All {said['changes']:,} changes that the hub told ({said['stale']:,} of them to stale) "
-        "follow from what it heard, within 1 ms."
-    )
-
-
-def _ms(value_s: float | None) -> str | None:
-    return None if value_s is None else f"{value_s * 1000:,.1f} ms"
-
-
-FIGURES: dict[str, Callable[[dict[str, Any]], str | None]] = {
-    "length": lambda r: f"{r['duration_s']:,.0f} s",
-    "heartbeats": lambda r: f"{r['heartbeats']:,}",
-    "false stales a node-day": lambda r: f"{r['false_stale_per_node_day']:,.3g}",
-    "flaps a node-hour": lambda r: f"{r['flaps_per_node_hour']:,.3g}",
-    "flashes an hour, whole fleet": lambda r: f"{r['flashes_per_hour']:,.3g}",
-    "heartbeat latency p50": lambda r: _ms(r["latency_s"]["p50"]),
-    "heartbeat latency p99": lambda r: _ms(r["latency_s"]["p99"]),
-    "the simulator's own lag p99": lambda r: _ms(r["sim_lag_s"]["p99"]) if r["engine"] == "live" else None,
-    "heartbeats a second": lambda r: f"{r['heartbeats_per_s']:,.0f}" if r["heartbeats_per_s"] else None,
-    "took": lambda r: f"{r['wall_s']:.1f} s",
-}
+def text(figure: float | None) -> str:
+    """A figure as people read it."""
+    return "–" if figure is None else f"{figure:,.0f}" if abs(figure) >= 1000 else f"{figure:.3g}"

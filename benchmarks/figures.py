@@ -1,0 +1,76 @@
+"""The figures of a run, from its directory: how late heartbeats came, what a hub would have said, what one did say."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from heartbench.benchmarks.thresholds import run_figures
+from heartbench.benchmarks.thresholds.gaps import power_losses
+from heartbench.hub.config import HubSettings
+from heartbench.simulator.run_directory import RunDirectory
+from heartbench.simulator.trace import Kind, Messages, read_blocks, read_transitions, read_truth
+
+STATUS_REASONS = ("silence", "heard", "goodbye")
+"""Reasons of changes of status; the others are of connection and flapping."""
+
+
+def figures_of(run: RunDirectory, hub: HubSettings, duration_s: float) -> dict[str, Any]:
+    """Return the figures of `run.json` that follow from trace and truth; None where there is nothing to tell from."""
+    late_s = latencies(run)
+    judged: dict[str, Any] = run_figures(run, hub, duration_s)
+    return {
+        "latency_s": quantiles(late_s, ("p50", "p99")),
+        **(judged if len(late_s) else dict.fromkeys(judged)),
+    }
+
+
+def latencies(run: RunDirectory) -> NDArray[np.float32]:
+    """Return the time from sent to seen of each heartbeat that was seen, s."""
+    parts = [_latency(block) for block in read_blocks(run.path)]
+    return np.concatenate([np.zeros(0, np.float32), *parts])
+
+
+def _latency(block: Messages) -> NDArray[np.float32]:
+    seen = (block.kind == Kind.HEARTBEAT) & ~np.isnan(block.arrived_s)
+    late_s: NDArray[np.float32] = (block.arrived_s[seen] - block.sent_s[seen]).astype(np.float32)
+    return late_s
+
+
+def quantiles(values: NDArray[Any], names: Sequence[str]) -> dict[str, float | None]:
+    """Return quantiles by their names, such as p99 and max; None where there is no value."""
+    shares = [1.0 if name == "max" else float(name[1:]) / 100 for name in names]
+    found = np.quantile(values, shares).tolist() if len(values) else [None] * len(names)
+    return dict(zip(names, found, strict=True))
+
+
+def said_by_hub(run: RunDirectory, duration_s: float) -> dict[str, Any]:
+    """Return what the hub of a live run itself said: stale and falsely so, flaps, flashes."""
+    said = read_transitions(run.transitions)
+    status = said[said.reason.isin(STATUS_REASONS)]
+    stale = said[said.reason == "silence"]
+    flashes = int((~status.flapping).sum())
+    return {
+        "stale": len(stale),
+        "false_stale": int((~_down(run, stale)).sum()),
+        "flaps": int(said.reason.isin(["silence"]).sum() + _returns(status)),
+        "flashes": flashes,
+        "flashes_per_hour": flashes / (duration_s / 3600) if duration_s else None,
+    }
+
+
+def _returns(status: pd.DataFrame) -> int:
+    """Changes from stale back to online; from offline to online is no flap."""
+    before = status.groupby("node").status.shift()
+    return int(((status.reason == "heard") & (before != "offline")).sum())
+
+
+def _down(run: RunDirectory, stale: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether each node was without power when it was called stale."""
+    down = np.zeros(len(stale), bool)
+    node, at_s = stale.node.to_numpy(), stale.at_s.to_numpy()
+    for lost, from_s, to_s in zip(*power_losses(read_truth(run.truth)), strict=True):
+        down |= (node == lost) & (from_s <= at_s) & (at_s < to_s)
+    return down

@@ -1,0 +1,141 @@
+"""Engine `live`: a real hub, real gRPC nodes in as many processes as there are cores, and the model's network between.
+
+Time 0 is agreed when hub and shards are ready. The model runs on its own schedule: what the simulator does late is its
+own lag (`sim_lag`), never fed back and never counted as the hub's. At the end the nodes fall silent first, then the hub
+is stopped; what it says after the end of the run, because of that, is no part of the run.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heartbench.simulator.engines.live import record
+from heartbench.simulator.engines.live.hub import Hub, HubProcess, RunningHub
+from heartbench.simulator.engines.live.shard import Start, Task
+from heartbench.simulator.engines.live.shards import Shards
+from heartbench.simulator.engines.live.world import advance, make_sent, make_told, make_world
+from heartbench.simulator.errors import SimulatorError
+from heartbench.simulator.interrupts import noted
+from heartbench.simulator.run_directory import RunDirectory
+from heartbench.simulator.scenario import Scenario
+from heartbench.simulator.trace import Kind
+
+HEAD_START_S = 0.25  # from the agreement on time 0 to time 0
+END_AHEAD_S = 0.1  # an early end is agreed on so long before
+LOOK_S = 0.2
+OVERDUE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class LiveResult:
+    """What a live run did.
+
+    `lag_s` is how late the simulator wrote each message, s. `stale_after_s` is what the hub told its nodes (0:
+    nothing). `deadline_moves` are deadlines that the hub moved because it doubted itself.
+    """
+
+    nodes: int
+    heartbeats: int
+    messages: int
+    duration_s: float
+    compile_s: float
+    write_s: float
+    interrupted: bool
+    arrived_by: str
+    lag_s: NDArray[np.float64]
+    stale_after_s: float
+    deadline_moves: int
+
+
+def simulate(
+    scenario: Scenario,
+    directory: RunDirectory,
+    workers: int | None = None,
+    hub: RunningHub | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> LiveResult:
+    """Run a scenario for real, and write trace, truth and transitions into `directory`.
+
+    Args:
+        scenario: what to run.
+        directory: an empty run directory.
+        workers: processes for the nodes; None: one a core.
+        hub: one that runs already; None: an own one, with the scenario's settings, is started and stopped.
+        progress: called with the seconds that have passed since its last call.
+
+    Ctrl-C ends it at once; what was measured until then is written. Before time 0 it raises KeyboardInterrupt.
+    """
+    with ExitStack() as stack:
+        driven: Hub = hub or HubProcess(scenario.hub_settings(), directory)
+        stack.callback(driven.stop)
+        compile_s = _compile(scenario)
+        driven.wait_until_ready()
+        boot_base = int(time.time() * 1000) << 16
+        shards = stack.enter_context(Shards(_tasks(scenario, workers, driven.address, boot_base)))
+        shards.wait_until_ready()
+        interrupted = stack.enter_context(noted())
+        start = Start(time.monotonic() + HEAD_START_S, time.time() + HEAD_START_S)
+        shards.start(start)
+        end_s = _pass_time(shards, start.origin_s, scenario.duration_s, interrupted, progress)
+        driven.stop()
+        results = shards.results()
+    ended = time.monotonic()
+    names, heard = record.numbers_by_name(scenario), driven.heard()
+    rows = record.rows_of(results, start.origin_s)
+    arrived_s = record.arrivals(rows, heard, names, boot_base, start.origin_s, end_s)
+    record.write_trace(directory, rows, arrived_s)
+    record.write_truth(directory, scenario, results, end_s)
+    record.write_transitions(directory, heard.changes, names, start.origin_s, end_s)
+    late_s = (rows.begun_s - rows.due_s).to_numpy()
+    return LiveResult(
+        nodes=scenario.nodes,
+        heartbeats=int((rows.kind == Kind.HEARTBEAT).sum()),
+        messages=len(rows),
+        duration_s=end_s,
+        compile_s=compile_s,
+        write_s=time.monotonic() - ended,
+        interrupted=end_s < scenario.duration_s,
+        arrived_by="node" if heard.receipts is None else "hub",
+        lag_s=late_s[~np.isnan(late_s)],
+        stale_after_s=max((result.stale_after_s for result in results), default=0.0),
+        deadline_moves=int((heard.deadlines.at_s <= start.origin_s + end_s).sum()),
+    )
+
+
+def _compile(scenario: Scenario) -> float:
+    """Have the kernels compiled, or read from disk, once for all shards; return how long it took, s."""
+    began = time.monotonic()
+    advance(make_world([], scenario.seed, 0, 1), make_sent(0), make_told(0), 0.0)
+    return time.monotonic() - began
+
+
+def _tasks(scenario: Scenario, workers: int | None, address: str, boot_base: int) -> list[Task]:
+    shards = min(workers or os.cpu_count() or 1, scenario.nodes)
+    return [Task(scenario, shard, shards, address, boot_base) for shard in range(shards)]
+
+
+def _pass_time(
+    shards: Shards,
+    origin_s: float,
+    duration_s: float,
+    interrupted: Callable[[], bool],
+    progress: Callable[[float], None] | None,
+) -> float:
+    """Wait for the end of the run, which an interrupt brings forward; return when it was, s since time 0."""
+    end_s, told_s = duration_s, 0.0
+    while not shards.finished(LOOK_S):
+        now = time.monotonic() - origin_s
+        if interrupted() and end_s == duration_s:
+            end_s = min(max(now, 0.0) + END_AHEAD_S, duration_s)
+            shards.end(end_s)
+        if now > end_s + OVERDUE_S:
+            raise SimulatorError("the nodes did not come to an end; is the machine out of memory?")
+        if progress is not None and told_s < now < duration_s:
+            progress(now - told_s)
+            told_s = now
+    return end_s

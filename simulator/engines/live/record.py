@@ -1,0 +1,131 @@
+"""What the shards did and the hub wrote down, put together: trace, truth and transitions of a live run.
+
+`sent_s` is the model's schedule. `arrived_s` is when the hub received the message, by the hub's own record and clock;
+of a hub that keeps none, when the node had written it. Nothing is recorded that came after the end of the run.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from heartbench.simulator import trace
+from heartbench.simulator.engines.live.hub import Heard
+from heartbench.simulator.engines.live.shard import Result, group_of_each, node_name
+from heartbench.simulator.fleet import squads
+from heartbench.simulator.run_directory import RunDirectory
+from heartbench.simulator.scenario import Scenario
+from heartbench.simulator.trace import Kind, Messages, TraceWriter, TruthWriter
+from heartbench.simulator.truth import truth_of
+
+PART_ROWS = 1_000_000
+KEY = ["node", "boot", "kind", "seq", "connection"]
+_KINDS = {kind.name.lower(): int(kind) for kind in Kind}
+
+
+def numbers_by_name(scenario: Scenario) -> dict[str, int]:
+    """Return the number of each node by the name under which the hub knows it."""
+    return {node_name(group, number): number for number, group in enumerate(group_of_each(scenario))}
+
+
+def rows_of(results: list[Result], origin_s: float) -> pd.DataFrame:
+    """Return all rows, sorted by (node, sent_s).
+
+    `due_s` is when the model delivered the message, `begun_s` when it was really given to gRPC, `written_s` when gRPC
+    had written it, s since the start.
+    """
+    frames = [
+        pd.DataFrame(
+            {
+                "node": result.node,
+                "boot": result.rows.boot,
+                "connection": result.rows.connection,
+                "seq": result.rows.seq,
+                "kind": result.rows.kind,
+                "sent_s": result.rows.sent_s,
+                "due_s": result.rows.arrived_s,
+                "begun_s": result.begun_s - origin_s,
+                "written_s": result.written_s - origin_s,
+            }
+        )
+        for result in results
+    ]
+    rows = pd.concat(frames, ignore_index=True)
+    return rows.iloc[np.lexsort((rows.sent_s, rows.node))].reset_index(drop=True)
+
+
+def arrivals(
+    rows: pd.DataFrame, heard: Heard, names: dict[str, int], boot_base: int, origin_s: float, end_s: float
+) -> NDArray[np.float64]:
+    """Return when each row was received, s since the start; NaN where it was not before the end."""
+    if heard.receipts is None:
+        at_s = rows.written_s.to_numpy()
+    else:
+        received = _receipts(heard.receipts, names, boot_base)
+        at_s = _keyed(rows).merge(received, on=KEY, how="left").at_s.to_numpy() - origin_s
+    return np.where(at_s <= end_s, at_s, np.nan)
+
+
+def _keyed(rows: pd.DataFrame) -> pd.DataFrame:
+    """What names a message: heartbeats and chunks are counted through a boot, a hello has its connection."""
+    key = rows[KEY].astype(np.int64)
+    return key.assign(connection=key.connection.where(key.kind == Kind.HELLO, 0))
+
+
+def _receipts(receipts: pd.DataFrame, names: dict[str, int], boot_base: int) -> pd.DataFrame:
+    node = receipts.node_id.map(names).astype(float)
+    ours = receipts[node.notna() & (receipts.boot_id > boot_base)]
+    found = pd.DataFrame(
+        {
+            "node": node[ours.index].astype(np.int64),
+            "boot": ours.boot_id - boot_base,
+            "kind": ours.kind.map(_KINDS).astype(np.int64),
+            "seq": ours.seq,
+            "connection": ours.connection,
+        }
+    )
+    return _keyed(found).assign(at_s=ours.at_s).drop_duplicates(KEY)
+
+
+def write_trace(directory: RunDirectory, rows: pd.DataFrame, arrived_s: NDArray[np.float64]) -> None:
+    """Write the parts of the trace; there is one, though it be empty."""
+    writer = TraceWriter(directory.trace)
+    columns = {name: rows[name].to_numpy() for name in ("node", "boot", "connection", "seq", "kind", "sent_s")}
+    messages = Messages(**columns, arrived_s=arrived_s)
+    for index, part in enumerate(_parts(messages.node)):
+        writer.write_part(index, messages.select(part))
+
+
+def _parts(node: NDArray[np.int32]) -> Iterator[slice]:
+    """Cut rows into parts of about PART_ROWS, each node whole."""
+    begin = 0
+    while True:
+        end = begin + PART_ROWS
+        end = len(node) if end >= len(node) else int(np.searchsorted(node, node[end]))
+        if end <= begin:  # one node fills more than a part
+            end = int(np.searchsorted(node, node[begin], side="right")) if len(node) else 0
+        yield slice(begin, end)
+        begin = end
+        if begin >= len(node):
+            return
+
+
+def write_truth(directory: RunDirectory, scenario: Scenario, results: list[Result], end_s: float) -> None:
+    """Write what really happened until `end_s`."""
+    closes = np.concatenate([np.zeros((0, 3)), *(result.closes for result in results)])
+    with TruthWriter(directory.truth) as writer:
+        for squad in squads(scenario):
+            nodes = range(squad.first, squad.first + squad.count)
+            mine = closes[(closes[:, 0] >= nodes.start) & (closes[:, 0] < nodes.stop)]
+            writer.write(truth_of(squad, scenario.seed, nodes, mine, end_s))
+
+
+def write_transitions(
+    directory: RunDirectory, changes: pd.DataFrame, names: dict[str, int], origin_s: float, end_s: float
+) -> None:
+    """Write what the hub said of our nodes until the end, by node and time."""
+    said = changes.assign(node=changes.node_id.map(names).astype(float), at_s=changes.at_s.astype(float) - origin_s)
+    said = said[said.node.notna() & (said.at_s <= end_s)]
+    said = said.assign(node=said.node.astype(np.int32)).sort_values(["node", "at_s"], kind="stable")
+    trace.write_transitions(directory.transitions, said)

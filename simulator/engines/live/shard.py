@@ -1,0 +1,266 @@
+"""A process in which some of the nodes live: one scheduler, and the wires of its nodes.
+
+    engine    Task ─▶         Start ─▶  [End ─▶]            closes the pipe
+    shard            ◀─ READY                     ◀─ Result                 gone, and its connections with it
+
+So nothing outlives the engine, however that ends.
+
+The scheduler wakes when the model has something due, advances all nodes to the present time, and hands to the wires
+what has to happen for real. It is woken by time alone: no node has a timer of its own.
+"""
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+import time
+import traceback
+from array import array
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from math import isnan, nan
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heartbench.mesh.v1.mesh_pb2 import Chunk, Heartbeat, Hello, NodeMessage
+from heartbench.simulator.engines.live.wire import Log, Wire
+from heartbench.simulator.engines.live.world import CLOSED, OPENED, advance, grow, make_sent, make_told, make_world
+from heartbench.simulator.fleet import squads
+from heartbench.simulator.node import Rows
+from heartbench.simulator.scenario import Group, Scenario
+from heartbench.simulator.trace import Kind
+
+LONGEST_NAP_S = 0.05  # what the hub or the engine does is noticed within it
+FLUSH_S = 0.5  # for what is still to be written at the end
+CONNECTING_AT_ONCE = 50
+FIRST_ROWS = 1 << 14
+FIRST_TOLD = 1 << 13
+READY = "ready"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a shard is to do. `boot_base` is added to the model's boots, so that a hub that knows the nodes goes on."""
+
+    scenario: Scenario
+    shard: int
+    shards: int
+    address: str
+    boot_base: int
+
+
+@dataclass(frozen=True)
+class Start:
+    """Time 0 of the run, on the monotonic clock that all processes share and on the wall clock, s."""
+
+    origin_s: float
+    unix_s: float
+
+
+@dataclass(frozen=True)
+class End:
+    """The run ends at this time of its own, s."""
+
+    at_s: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a shard did: its rows in the order of sending, and which node each is of.
+
+    `begun_s` is when a row was really given to gRPC, `written_s` when gRPC had written it, s on the monotonic clock
+    (NaN: it was not). `closes` are as for `truth_of`. `stale_after_s` is what the hub told a node (0: nothing).
+    """
+
+    node: NDArray[np.int64]
+    rows: Rows
+    begun_s: NDArray[np.float64]
+    written_s: NDArray[np.float64]
+    closes: NDArray[np.float64]
+    stale_after_s: float
+
+
+def node_name(group: Group, number: int) -> str:
+    """Return the name under which the hub knows a node."""
+    return f"{group.name}-{number:05d}"
+
+
+def group_of_each(scenario: Scenario) -> list[Group]:
+    """Return the group of each node, by number."""
+    return [group for group in scenario.group for _ in range(group.nodes)]
+
+
+class Shard:
+    """Lives through one task."""
+
+    def __init__(self, task: Task, pipe: Connection) -> None:
+        self._task = task
+        self._pipe = pipe
+        self._world = make_world(squads(task.scenario), task.scenario.seed, task.shard, task.shards)
+        self._sent = make_sent(FIRST_ROWS)
+        self._told = make_told(FIRST_TOLD)
+        groups = group_of_each(task.scenario)
+        self._group = [groups[number] for number in self._world.number]
+        self._name = [node_name(groups[number], number) for number in self._world.number]
+        self._output = {group.name: bytes(group.chunk_bytes) for group in task.scenario.group}
+        self._wires: dict[int, Wire] = {}
+        self._wire_of: list[int] = list(range(len(self._name)))
+        self._log = Log()
+        self._started: asyncio.Future[Start] = asyncio.get_running_loop().create_future()
+        self._start = Start(0.0, 0.0)
+        self._now_s = 0.0
+        self._end_s = task.scenario.duration_s
+        advance(self._world, self._sent, self._told, -1.0)  # compiled before time matters
+
+    async def live(self) -> None:
+        """Connect, run from start to end, hand over what was done, and wait for the pipe to close."""
+        async with asyncio.TaskGroup() as self._tasks:
+            asyncio.get_running_loop().add_reader(self._pipe.fileno(), self._hear)
+            await self._connect_all()
+            gc.collect()
+            gc.freeze()
+            self._pipe.send(READY)
+            self._start = await self._started
+            await self._run()
+            await self._flush()
+            self._pipe.send(self._result())
+            await asyncio.Event().wait()  # the pipe closes
+
+    async def _connect_all(self) -> None:
+        """Make the first connection of each node before time 0, when nobody minds that it takes a while."""
+        for begin in range(0, len(self._name), CONNECTING_AT_ONCE):
+            wires = [self._open(i, i) for i in range(begin, min(begin + CONNECTING_AT_ONCE, len(self._name)))]
+            await asyncio.gather(*(wire.ready() for wire in wires))
+
+    async def _run(self) -> None:
+        while self._now_s < self._end_s:
+            self._now_s = max(self._now_s, min(time.monotonic() - self._start.origin_s, self._end_s))
+            soonest = min(self._advance(self._now_s), self._end_s)
+            self._carry_out()
+            wait_s = soonest - (time.monotonic() - self._start.origin_s)
+            await asyncio.sleep(min(max(wait_s, 0.0), LONGEST_NAP_S))
+
+    def _advance(self, now: float) -> float:
+        """Advance the model to `now`; return when something is due next."""
+        while isnan(soonest := advance(self._world, self._sent, self._told, now)):
+            self._world, self._sent, self._told = grow(self._world, self._sent, self._told)
+        return soonest
+
+    def _carry_out(self) -> None:
+        """Do for real what the model says."""
+        told = self._told
+        count = int(told.used[0])
+        columns = (column[:count].tolist() for column in told[1:])
+        for what, number, node, row in zip(*columns, strict=True):
+            if what == OPENED:
+                self._wire_of[node] = number
+                if number not in self._wires:
+                    self._open(number, node)
+            elif wire := self._wires.get(number):
+                if what == CLOSED:
+                    wire.close()
+                    del self._wires[number]
+                else:
+                    self._say(wire, node, row)
+        told.used[0] = 0
+
+    def _open(self, number: int, node: int) -> Wire:
+        wire = Wire(node, self._name[node], self._task.address, self._log, self._lost(number))
+        self._wires[number] = wire
+        self._tasks.create_task(wire.live())
+        return wire
+
+    def _lost(self, number: int) -> Callable[[Wire, float], None]:
+        def lost(wire: Wire, away_s: float) -> None:
+            self._wires.pop(number, None)
+            if self._wire_of[wire.node] == number:
+                self._world.cut[wire.node] = True
+                self._world.away_s[wire.node] = away_s
+                self._world.next_s[wire.node] = min(self._world.next_s[wire.node], self._now_s)
+
+        return lost
+
+    def _say(self, wire: Wire, node: int, row: int) -> None:
+        rows, group = self._sent.rows, self._group[node]
+        kind, seq = int(rows.kind[row]), int(rows.seq[row])
+        boot = self._task.boot_base + int(rows.boot[row])
+        sent_unix_s = self._start.unix_s + float(rows.sent_s[row])
+        if kind == Kind.CHUNK:
+            data = self._output[group.name]
+            wire.put_out(row, Chunk(boot_id=boot, seq=seq, sent_unix_s=sent_unix_s, data=data))
+        elif kind == Kind.HEARTBEAT:
+            heartbeat = Heartbeat(seq=seq, sent_unix_s=sent_unix_s, ack=group.heartbeat_ack)
+            wire.say(row, NodeMessage(heartbeat=heartbeat))
+        else:
+            hello = Hello(
+                node_id=self._name[node],
+                boot_id=boot,
+                connection=int(rows.connection[row]),
+                heartbeat_interval_s=group.heartbeat_interval_s,
+                sent_unix_s=sent_unix_s,
+                labels={"group": group.name},
+            )
+            wire.say(row, NodeMessage(hello=hello))
+
+    def _hear(self) -> None:
+        """The engine says something, or is gone."""
+        try:
+            said = self._pipe.recv()
+        except (EOFError, OSError):
+            os._exit(0)
+        if isinstance(said, Start):
+            self._started.set_result(said)
+        else:
+            self._end_s = said.at_s
+
+    async def _flush(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_S):
+                await asyncio.gather(*(wire.flushed() for wire in self._wires.values()))
+
+    def _result(self) -> Result:
+        sent: Any = self._sent.rows
+        used = int(sent.used[0])
+        rows = Rows(sent.used, *(column[:used] for column in sent[1:]))
+        return Result(
+            node=self._world.number[self._sent.node[:used]],
+            rows=rows,
+            begun_s=self._by_row(self._log.begun_s, used),
+            written_s=self._by_row(self._log.written_s, used),
+            closes=self._world.closes[: self._world.counts[1]],
+            stale_after_s=self._log.stale_after_s,
+        )
+
+    def _by_row(self, logged: "array[float]", used: int) -> NDArray[np.float64]:
+        column = np.full(used, nan)
+        column[np.frombuffer(self._log.row, np.int64)] = np.frombuffer(logged)
+        return column
+
+
+def main() -> None:
+    """Entry point of the process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the engine decides when it ends
+    pipe = Connection(int(sys.argv[1]))
+    try:
+        asyncio.run(_live(pipe.recv(), pipe))
+    except EOFError:
+        return  # the engine is gone
+    except BaseException:
+        pipe.send(traceback.format_exc())
+        raise
+
+
+async def _live(task: Task, pipe: Connection) -> None:
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: _fail(pipe, context.get("exception")))
+    await Shard(task, pipe).live()
+
+
+def _fail(pipe: Connection, error: BaseException | None) -> None:
+    """Say what went wrong where nobody awaits it, and end: a shard that goes on half would measure nothing."""
+    pipe.send("".join(traceback.format_exception(error)))
+    os._exit(1)

@@ -1,0 +1,161 @@
+"""One modelled connection as a real one: a channel of its own, on it a Connect stream and, if needed, an Upload stream.
+
+It says what it is given, at once, and reads what the hub says; the answers of the hub reach the node in the model, so
+here only those count that the model does not know of: an end that the node did not ask for, and for how long the hub
+asks it to stay away.
+"""
+
+import asyncio
+import time
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from heartbench.mesh.v1.mesh_pb2 import Chunk, HubMessage, NodeMessage
+from heartbench.mesh.v1.mesh_pb2_grpc import NodeMeshStub
+
+LINGER_S = 1.0  # that the hub gets to end a stream after the node has
+
+# A TCP connection for each channel; nothing that gRPC does by itself: what nodes do is the model's affair.
+OPTIONS = [
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.enable_retries", 0),
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.max_pings_without_data", 0),
+]
+
+
+@dataclass(slots=True)
+class Log:
+    """When which row was given to gRPC and when gRPC had written it, s, and what the hub said of its threshold."""
+
+    row: "array[int]" = field(default_factory=lambda: array("q"))
+    begun_s: "array[float]" = field(default_factory=lambda: array("d"))
+    written_s: "array[float]" = field(default_factory=lambda: array("d"))
+    stale_after_s: float = 0.0
+
+    def written(self, row: int, begun_s: float, written_s: float) -> None:
+        """Note that a row has been written."""
+        self.row.append(row)
+        self.begun_s.append(begun_s)
+        self.written_s.append(written_s)
+
+
+class Wire:
+    """A real connection of a node. `lost(wire, away_s)` is called where the hub ends it."""
+
+    def __init__(self, node: int, node_id: str, address: str, log: Log, lost: "Callable[[Wire, float], None]") -> None:
+        self.node = node
+        self._node_id = node_id
+        self._log = log
+        self._lost = lost
+        self._away_s = 0.0
+        self._over = False
+        self._control: asyncio.Queue[tuple[int, NodeMessage] | None] = asyncio.Queue()
+        self._output: asyncio.Queue[tuple[int, Chunk] | None] = asyncio.Queue()
+        self._welcome = asyncio.Event()
+        self._channel = grpc.aio.insecure_channel(address, options=OPTIONS)
+        self._channel.get_state(try_to_connect=True)
+
+    async def ready(self) -> None:
+        """Wait until the TCP connection stands."""
+        await self._channel.channel_ready()
+
+    def say(self, row: int, message: NodeMessage) -> None:
+        """Write a message on the Connect stream; the first is a Hello and opens it."""
+        self._control.put_nowait((row, message))
+
+    def put_out(self, row: int, chunk: Chunk) -> None:
+        """Write a chunk on the Upload stream."""
+        self._output.put_nowait((row, chunk))
+
+    def close(self) -> None:
+        """End the streams when all is written that was to be."""
+        self._over = True
+        self._welcome.set()
+        self._control.put_nowait(None)
+        self._output.put_nowait(None)
+
+    async def flushed(self) -> None:
+        """Return when all is written that was to be."""
+        await self._control.join()
+        await self._output.join()
+
+    async def live(self) -> None:
+        """Do all that, until it is closed or the hub ends it."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._speak(self._control, self._connect))
+                tasks.create_task(self._speak(self._output, self._upload))
+        finally:
+            await self._channel.close()
+
+    def _connect(self) -> Any:
+        return NodeMeshStub(self._channel).Connect()
+
+    def _upload(self) -> Any:
+        return NodeMeshStub(self._channel).Upload(metadata=(("node-id", self._node_id),))
+
+    async def _speak(self, queue: "asyncio.Queue[Any]", begin: Callable[[], Any]) -> None:
+        """Write what comes on a stream that the first message opens."""
+        first = await queue.get()
+        if first is None:
+            return
+        if queue is self._output:
+            await self._welcome.wait()
+        call = begin()
+        async with asyncio.TaskGroup() as tasks:
+            reader = tasks.create_task(self._read(call))
+            with _whatever_the_end():
+                await self._write(call, first, queue)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LINGER_S):
+                    await reader
+
+    async def _write(self, call: Any, said: Any, queue: "asyncio.Queue[Any]") -> None:
+        while said is not None:
+            row, message = said
+            begun_s = time.monotonic()
+            await call.write(message)
+            self._log.written(row, begun_s, time.monotonic())
+            queue.task_done()
+            said = await queue.get()
+        await call.done_writing()
+
+    async def _read(self, call: Any) -> None:
+        with _whatever_the_end():
+            while (message := await call.read()) is not grpc.aio.EOF:
+                if isinstance(message, HubMessage):
+                    self._hear(message)
+        if not self._over:
+            self.close()
+            self._lost(self, self._away_s)
+
+    def _hear(self, message: HubMessage) -> None:
+        kind = message.WhichOneof("body")
+        if kind == "welcome":
+            self._log.stale_after_s = message.welcome.stale_after_s
+            self._welcome.set()
+        elif kind == "throttle":
+            self._away_s = message.throttle.retry_after_s
+        elif kind == "drain":
+            self._away_s = message.drain.reconnect_after_s
+
+
+@contextmanager
+def _whatever_the_end() -> Iterator[None]:
+    """Let a stream have ended as it may. gRPC raises CancelledError where the hub's end was cancelled."""
+    try:
+        yield
+    except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        pass
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
