@@ -14,7 +14,7 @@ from math import log, sqrt
 
 import numpy as np
 
-from heartbench.simulator.kernel import kernel
+from heartbench.simulator.kernel import kernel, part
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _M1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -38,7 +38,7 @@ class Purpose(IntEnum):
     CHUNK = 12
 
 
-@kernel
+@part
 def mix(x: np.uint64) -> np.uint64:
     """Scatter 64 bits: SplitMix64's finalizer, a bijection."""
     x = (x ^ (x >> np.uint64(30))) * _M1
@@ -52,14 +52,14 @@ def key(seed: int, node: int, purpose: int) -> np.uint64:
     return mix(mix(mix(np.uint64(seed)) + np.uint64(node)) + np.uint64(purpose))
 
 
-@kernel
+@part
 def uniform(sequence: np.uint64, index: int) -> float:
     """Draw `index` of a sequence, uniform in (0, 1): never 0, never 1."""
     bits = mix(np.uint64(sequence) + np.uint64(index + 1) * GOLDEN)
     return (np.float64(bits >> np.uint64(12)) + 0.5) * (1.0 / 4503599627370496.0)
 
 
-@kernel
+@part
 def exponential(sequence: np.uint64, index: int) -> float:
     """Draw `index` of a sequence, exponential with mean 1."""
     return -log(uniform(sequence, index))

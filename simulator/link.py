@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from heartbench.simulator import chance
 from heartbench.simulator.chance import Purpose
 from heartbench.simulator.errors import SimulatorError
-from heartbench.simulator.kernel import kernel
+from heartbench.simulator.kernel import kernel, part
 
 UP, DOWN = 0, 1  # node to hub, hub to node
 
@@ -102,7 +102,7 @@ def rewind(link: Record, seed: int, node: int) -> None:
         link.bad_from[direction] = link.bad_to[direction] = link.last_arrival[direction] = 0.0
 
 
-@kernel
+@part
 def _look_up(table: NDArray[np.float64], position: float) -> float:
     """Interpolate linearly between neighbours in a table; positions beyond its ends give its ends."""
     i = min(max(int(position), 0), len(table) - 2)
@@ -110,7 +110,7 @@ def _look_up(table: NDArray[np.float64], position: float) -> float:
     return table[i] + part * (table[i + 1] - table[i])
 
 
-@kernel
+@part
 def _radio(link: Record, t: float) -> float:
     """Give z(t), which says how the link's delay stands in its distribution: standard normal."""
     position = t / link.profile.jitter_correlation_s
@@ -124,7 +124,7 @@ def _radio(link: Record, t: float) -> float:
     return ((1.0 - w) * link.z0 + w * link.z1) / sqrt((1.0 - w) * (1.0 - w) + w * w)
 
 
-@kernel
+@part
 def delay(link: Record, direction: int, t: float) -> float:
     """Give the one-way delay of a packet that leaves at `t`, s."""
     profile = link.profile
@@ -132,7 +132,7 @@ def delay(link: Record, direction: int, t: float) -> float:
     return profile.base_s[direction] + _look_up(profile.jitter_s[direction], position)
 
 
-@kernel
+@part
 def is_out(link: Record, t: float) -> bool:
     """Whether the link passes no packet at `t`. Times must not fall from call to call."""
     profile = link.profile
@@ -152,7 +152,7 @@ def is_out(link: Record, t: float) -> bool:
     return False
 
 
-@kernel
+@part
 def _is_lost(link: Record, direction: int, t: float) -> bool:
     """Whether Gilbert–Elliott loss takes a packet that leaves at `t`; its draw is counted by the microsecond."""
     profile = link.profile
@@ -172,7 +172,7 @@ def _is_lost(link: Record, direction: int, t: float) -> bool:
     return chance.uniform(link.draws[Purpose.UP_LOSS + direction], int(t * 1e6)) < probability
 
 
-@kernel
+@part
 def transmit(link: Record, direction: int, t: float) -> float:
     """Give the time at which a packet that leaves at `t` arrives, s, or NaN where the link swallows it."""
     if is_out(link, t) or _is_lost(link, direction, t):

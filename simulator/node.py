@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from heartbench.simulator import chance
 from heartbench.simulator.chance import Purpose
-from heartbench.simulator.kernel import kernel
+from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.link import Record
 from heartbench.simulator.stream import (
     CHUNK,
@@ -137,7 +137,7 @@ def switch_off(node: Record) -> None:
     node.attempts = node.ticks = node.waits = node.event = 0
 
 
-@kernel
+@part
 def next_own(node: Record, events: Events) -> float:
     """Give when the node itself does something next, or something happens to it, s."""
     at = min(node.heartbeat_s, node.chunk_s)
@@ -174,7 +174,7 @@ def run(node: Record, connection: Record, link: Record, events: Events, rows: Ro
             return at
 
 
-@kernel
+@part
 def collect(connection: Record, rows: Rows) -> None:
     """Note in `rows` when messages arrived at the hub since the last call."""
     up = connection.up
@@ -194,7 +194,7 @@ def follow(connection: Record, link: Record, rows: Rows, until: float) -> bool:
     return is_over(connection)
 
 
-@kernel
+@part
 def _changed(node: Record, connection: Record, link: Record, rows: Rows, at: float) -> None:
     """The connection has become ready, or is closed."""
     if connection.state == READY:
@@ -223,7 +223,7 @@ def _stream_ended(node: Record, at: float) -> None:
     node.ended = True
 
 
-@kernel
+@part
 def _act(node: Record, connection: Record, link: Record, events: Events, rows: Rows, at: float) -> None:
     """Do what the node does at `at`, or what happens to it."""
     if node.event < len(events.at_s) and events.at_s[node.event] <= at:
@@ -273,7 +273,7 @@ def _stop(node: Record, connection: Record, link: Record, what: int, at: float) 
         node.ended = True
 
 
-@kernel
+@part
 def _schedule_heartbeat(node: Record, link: Record, at: float) -> None:
     b = node.behaviour
     draw = chance.uniform(link.draws[Purpose.HEARTBEAT], node.ticks)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from heartbench.simulator import chance
 from heartbench.simulator.chance import Purpose
-from heartbench.simulator.kernel import kernel
+from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.link import DOWN, UP, Record
 from heartbench.simulator.tcp.flow import DATA, FLOW, MESSAGES, PACKETS, RESET, SYN, SYN_ACK, TICK_S, reset, write
 from heartbench.simulator.tcp.receiver import receive
@@ -137,14 +137,14 @@ def _send_syn(connection: Record, at: float) -> None:
     connection.up.control = SYN
 
 
-@kernel
+@part
 def _first_arrival(flow: Record) -> float:
     if flow.wire_head == flow.wire_tail:
         return inf
     return flow.arrives_s[flow.wire_head % PACKETS]
 
 
-@kernel
+@part
 def next_event(connection: Record) -> float:
     """Give when something happens next on the connection, s; inf: nothing, until the node sends."""
     up, down = connection.up, connection.down
@@ -241,7 +241,7 @@ def advance(connection: Record, link: Record, until: float) -> float:
             return at
 
 
-@kernel
+@part
 def _step(connection: Record, at: float) -> None:
     """Do the one thing that happens at `at`. Order among equals is fixed, so that runs repeat."""
     up, down = connection.up, connection.down
@@ -281,7 +281,7 @@ def _ping(connection: Record, at: float) -> None:
         write(connection.up, PING_BYTES, PING, -1)
 
 
-@kernel
+@part
 def _arrives_at_hub(connection: Record, at: float) -> None:
     up, down = connection.up, connection.down
     i = up.wire_head % PACKETS
@@ -306,7 +306,7 @@ def _arrives_at_hub(connection: Record, at: float) -> None:
             _answer(connection, at)
 
 
-@kernel
+@part
 def _answer(connection: Record, at: float) -> None:
     """Let the hub answer what has just been delivered to it."""
     up = connection.up
@@ -324,7 +324,7 @@ def _answer(connection: Record, at: float) -> None:
             _hub_closes(connection, at)
 
 
-@kernel
+@part
 def _arrives_at_node(connection: Record, at: float) -> None:
     up, down = connection.up, connection.down
     i = down.wire_head % PACKETS
@@ -351,7 +351,7 @@ def _arrives_at_node(connection: Record, at: float) -> None:
             _read(connection, at)
 
 
-@kernel
+@part
 def _read(connection: Record, at: float) -> None:
     """Let the node's gRPC take what has just been delivered to it."""
     down, rules = connection.down, connection.rules

@@ -7,10 +7,11 @@ from math import inf, nan
 
 import numpy as np
 
-from heartbench.simulator.kernel import kernel
+from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.link import Record
 
-TICK_S = 0.004  # CONFIG_HZ=250
+TICKS_PER_S = 250  # CONFIG_HZ
+TICK_S = 1.0 / TICKS_PER_S
 RTO_MIN_S = 0.2
 RTO_MAX_S = 120.0
 RTO_FIRST_S = 1.0  # before there is a sample (RFC 6298, 2.1)
@@ -121,7 +122,7 @@ def reset(flow: Record, direction: int, user_timeout_s: float, timer_phase_s: fl
     flow.quick_acks = QUICK_ACKS
 
 
-@kernel
+@part
 def write(flow: Record, size: int, kind: int, tag: int) -> bool:
     """Append a message of `size` bytes to what the flow carries; False where there is no room for it."""
     if flow.messages - flow.delivered == MESSAGES:

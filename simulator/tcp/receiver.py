@@ -2,13 +2,13 @@
 
 from math import inf, isnan
 
-from heartbench.simulator.kernel import kernel
+from heartbench.simulator.kernel import part
 from heartbench.simulator.link import Record
 from heartbench.simulator.tcp.flow import DELAYED_ACK_S, MESSAGES, QUICK_ACKS, SEGMENTS
 from heartbench.simulator.tcp.timers import fires
 
 
-@kernel
+@part
 def receive(flow: Record, segment: int, sent_s: float, rto_s: float, now: float) -> None:
     """Take a segment that left at `sent_s`: deliver what is complete and in order. `rto_s`: of this end's sender."""
     if segment <= flow.acked:
@@ -35,7 +35,7 @@ def receive(flow: Record, segment: int, sent_s: float, rto_s: float, now: float)
         flow.ack_due_s = fires(now, DELAYED_ACK_S, flow.timer_phase_s)
 
 
-@kernel
+@part
 def _deliver(flow: Record, end: int, now: float) -> None:
     while flow.delivered < flow.messages and flow.message_end[flow.delivered % MESSAGES] <= end:
         flow.delivered_s[flow.delivered % MESSAGES] = now

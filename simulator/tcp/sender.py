@@ -2,7 +2,7 @@
 
 from math import inf, isnan, nan
 
-from heartbench.simulator.kernel import kernel
+from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.link import Record, transmit
 from heartbench.simulator.tcp.flow import (
     DATA,
@@ -50,6 +50,8 @@ def _put(flow: Record, back: Record, link: Record, kind: int, segment: int, now:
         flow.last_sent_s = now
     if isnan(arrives) or flow.wire_tail - flow.wire_head == PACKETS:
         return
+    if flow.wire_head == flow.wire_tail:
+        flow.wire_head = flow.wire_tail = 0  # an empty ring starts over: the same few cache lines serve
     i = flow.wire_tail % PACKETS
     flow.wire_tail += 1
     flow.arrives_s[i] = arrives
@@ -60,7 +62,7 @@ def _put(flow: Record, back: Record, link: Record, kind: int, segment: int, now:
     flow.echoes_s[i] = back.echo_s
 
 
-@kernel
+@part
 def in_flight(flow: Record) -> int:
     """Count the segments that are thought to be on their way."""
     return flow.tail - flow.head - flow.sacked - flow.lost + flow.resending
@@ -88,10 +90,10 @@ def _send_new(flow: Record, back: Record, link: Record, now: float) -> None:
     if flow.head == flow.tail and now - flow.last_sent_s > flow.rto_s:
         flow.window = min(flow.window, float(INITIAL_WINDOW))  # congestion window validation after an idle time
     sent = False
+    restarts = flow.head == flow.tail or flow.timer == PROBE
     while flow.packed < flow.written and flow.tail - flow.head < SEGMENTS:
         if in_flight(flow) >= flow.window and not flow.probe_due:
             break
-        restarts = flow.head == flow.tail or flow.timer == PROBE
         i = flow.tail % SEGMENTS
         flow.packed += min(link.profile.mss_bytes, flow.written - flow.packed)
         flow.segment_end[i] = flow.packed
@@ -100,18 +102,16 @@ def _send_new(flow: Record, back: Record, link: Record, now: float) -> None:
         flow.tail += 1
         flow.probe_due = False
         _put(flow, back, link, DATA, flow.tail - 1, now)
-        if restarts:
-            rearm(flow, now)
         sent = True
     if flow.probe_due:
         flow.probe_due = False
         flow.is_resent[(flow.tail - 1) % SEGMENTS] = True
         _put(flow, back, link, DATA, flow.tail - 1, now)
-    elif sent and flow.probed == 0:
-        schedule_probe(flow, now, False)
+    elif sent and (flow.probed > 0 or not schedule_probe(flow, now, False)) and restarts:
+        rearm(flow, now)
 
 
-@kernel
+@part
 def _unmark(flow: Record, segment: int) -> None:
     """Take a segment out of the counts of lost and resent ones."""
     out = segment % SEGMENTS
@@ -130,7 +130,7 @@ def _mark_lost(flow: Record, segment: int) -> None:
     flow.lost += 1
 
 
-@kernel
+@part
 def _take_ack(flow: Record, acks: int, acked_s: float, echo_s: float, now: float) -> bool:
     """Drop what is acknowledged, mark what is selectively so, sample the RTT; say whether anything advanced."""
     first = nan
@@ -183,7 +183,7 @@ def _detect_losses(flow: Record, now: float) -> None:
         flow.state = RECOVERY
 
 
-@kernel
+@part
 def _recover(flow: Record, advanced: bool, echo_s: float, now: float) -> None:
     """Leave loss recovery where an acknowledgement ends it or proves it wrong; else look for further losses."""
     if (
@@ -202,7 +202,7 @@ def _recover(flow: Record, advanced: bool, echo_s: float, now: float) -> None:
         _detect_losses(flow, now)
 
 
-@kernel
+@part
 def acknowledge(flow: Record, acks: int, acked_s: float, echo_s: float, now: float) -> None:
     """Take an acknowledgement of `acks` segments: it left at `acked_s` and echoes the timestamp `echo_s`."""
     if flow.dead or flow.head == flow.tail:

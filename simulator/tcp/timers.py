@@ -1,22 +1,21 @@
 """When a sender's timers fire: the retransmission timeout, the tail loss probe, and the grain of the timer wheel."""
 
-from math import ceil, floor
+from math import ceil
 
-from heartbench.simulator.kernel import kernel
+from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.link import Record
-from heartbench.simulator.tcp.flow import OPEN, PROBE, REORDER, RTO, RTO_MAX_S, RTO_MIN_S, SEGMENTS, TICK_S
+from heartbench.simulator.tcp.flow import OPEN, PROBE, REORDER, RTO, RTO_MAX_S, RTO_MIN_S, SEGMENTS, TICK_S, TICKS_PER_S
 
 
 @kernel
 def fires(now: float, wait: float, phase: float) -> float:
     """Give when a timer set at `now` for `wait` s fires on the timer wheel; its ticks are `phase` s ahead of time 0."""
-    tick = floor((now + phase) / TICK_S)
-    ticks = int(ceil(wait / TICK_S - 1e-6))  # noqa: RUF046 (Numba's ceil gives a float)
-    level = 0
-    while level < 4 and ticks >= 63 << (3 * level):
-        level += 1
-    grain = 1 << (3 * level)
-    return ((int(tick) + ticks) // grain + 1) * grain * TICK_S - phase
+    ticks = int(ceil(wait * TICKS_PER_S - 1e-6))  # noqa: RUF046 (Numba's ceil gives a float)
+    shift = 0
+    while shift < 12 and ticks >= 63 << shift:
+        shift += 3
+    expires = int((now + phase) * TICKS_PER_S) + ticks
+    return (((expires >> shift) + 1) << shift) * TICK_S - phase
 
 
 @kernel
@@ -45,14 +44,14 @@ def sample(flow: Record, m: float) -> None:
     flow.rto_s = min(ceil((flow.srtt_s + flow.rttvar_s) / TICK_S - 1e-6) * TICK_S, RTO_MAX_S)
 
 
-@kernel
+@part
 def set_timer(flow: Record, timer: int, now: float, wait: float) -> None:
     """Let `timer` fire in `wait` s, and no other."""
     flow.timer = timer
     flow.timer_s = fires(now, wait, flow.timer_phase_s)
 
 
-@kernel
+@part
 def _wait_after_head(flow: Record, now: float) -> float:
     """Give how far in the future the RTO of the oldest segment is, s."""
     return flow.sent_s[flow.head % SEGMENTS] + flow.rto_s - now
