@@ -192,6 +192,9 @@ def run_live(
     settings = scenario.hub_settings()
     if hub is not None and did.stale_after_s:
         settings = settings.for_stale_after(did.stale_after_s, settings)
+    said = said_by_hub(directory, did.duration_s) | {"deadline_moves": did.deadline_moves}
+    if hub is None:
+        said |= followed(directory, did.origin_s + did.duration_s)
     figures = {
         "nodes": did.nodes,
         "duration_s": did.duration_s,
@@ -203,9 +206,18 @@ def run_live(
         "sim_lag_s": quantiles(did.lag_s, LAG),
         "interrupted": did.interrupted,
         "arrived_by": did.arrived_by,
-        "hub_said": said_by_hub(directory, did.duration_s) | {"deadline_moves": did.deadline_moves},
+        "hub_said": said,
     }
     return figures, settings
+
+
+def followed(directory: "RunDirectory", until_s: float) -> dict[str, Any]:
+    """Return whether all that our hub said follows from what it heard, by rules written a second time."""
+    from heartbench.benchmarks.thresholds.agreement import agreement
+    from heartbench.simulator.observer import read_observer
+
+    found = agreement(read_observer(directory.observer), until_s)
+    return {"changes": found.changes, "changes_that_do_not_follow": found.differing, "first_of_them": found.first}
 
 
 def nothing(directory: "RunDirectory") -> dict[str, Any]:
@@ -249,6 +261,9 @@ def rows(result: dict[str, Any], stale_after_s: float) -> Iterator[tuple[str, st
     yield "flashes per hour, all nodes", text(result["flashes_per_hour"])
     if said:
         yield "the hub said stale · falsely", f"{said['stale']:,} · {said['false_stale']:,}"
+    if said and "changes" in said:
+        follow = said["changes"] - said["changes_that_do_not_follow"]
+        yield "its changes that follow from what it heard", f"{follow:,} of {said['changes']:,}"
     yield "took", f"{result['wall_s']:.1f} s"
 
 

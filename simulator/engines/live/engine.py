@@ -36,7 +36,8 @@ class LiveResult:
     """What a live run did.
 
     `lag_s` is how late the simulator wrote each message, s. `stale_after_s` is what the hub told its nodes (0:
-    nothing). `deadline_moves` are deadlines that the hub moved because it doubted itself.
+    nothing). `deadline_moves` are deadlines that the hub moved because it doubted itself. `origin_s` is time 0, on the
+    monotonic clock.
     """
 
     nodes: int
@@ -50,6 +51,7 @@ class LiveResult:
     lag_s: NDArray[np.float64]
     stale_after_s: float
     deadline_moves: int
+    origin_s: float
 
 
 def simulate(
@@ -104,6 +106,7 @@ def simulate(
         lag_s=late_s[~np.isnan(late_s)],
         stale_after_s=max((result.stale_after_s for result in results), default=0.0),
         deadline_moves=int((heard.deadlines.at_s <= start.origin_s + end_s).sum()),
+        origin_s=start.origin_s,
     )
 
 

@@ -1,0 +1,19 @@
+"""Compile what is compiled at first use, so that nobody waits for it later: the simulator's and the judgement's loops."""
+
+import tempfile
+from pathlib import Path
+
+from heartbench.benchmarks.cli.app import invoke
+
+
+def main() -> None:
+    """Run two nodes for two minutes in simulated time and judge them; run one for a moment at a real hub."""
+    with tempfile.TemporaryDirectory(prefix="heartbench-") as folder:
+        simulated, real = str(Path(folder, "simulated")), str(Path(folder, "real"))
+        invoke(["run", "wireguard-5g", "--nodes", "2", "--duration", "2m", "--out", simulated])
+        invoke(["tune", simulated, "--out", str(Path(folder, "hub.env"))])
+        invoke(["run", "lan", "--engine", "live", "--nodes", "1", "--duration", "2s", "--out", real])
+
+
+if __name__ == "__main__":
+    main()
