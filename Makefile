@@ -14,10 +14,16 @@ $(STAMP): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@echo "compiling the simulator's loops, once"
+	@$(BIN)/python scripts/warm.py >/dev/null
 	@touch $@
 
+# The main job: a real hub and real nodes, checked against itself; a day of the same fleet; the threshold to set.
 run: setup
-	$(BIN)/python scripts/demo.py
+	$(BIN)/heartbench run wireguard-5g-fast --engine live --duration 30s
+	$(BIN)/heartbench run wireguard-5g --engine virtual --duration 24h
+	$(BIN)/heartbench tune --max-false-stale 1/node-week --max-detection 2m
+	$(BIN)/heartbench report
 
 test: setup
 	$(BIN)/python -m pytest $(PYTEST)

@@ -21,6 +21,9 @@ def report(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where the page goes; report.html in the run directory.")
     ] = None,
+    plots: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the pictures there too, an SVG file each.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Make a page of what a run showed: one HTML file that needs no other.
@@ -28,7 +31,7 @@ def report(
     The goal is that of the last `heartbench tune` on this run, else one false
     stale per node-week and 90 s.
     """
-    from heartbench.benchmarks.report.page import render
+    from heartbench.benchmarks.report.page import render, save_plots
     from heartbench.benchmarks.thresholds.evidence import evidence_of
     from heartbench.benchmarks.thresholds.verdict import sentence
     from heartbench.simulator.run_directory import RunDirectory
@@ -38,6 +41,8 @@ def report(
     check_output(page)
     found = recommendation(evidence)
     write_whole(page, render(evidence, found))
+    if plots is not None:
+        save_plots(plots, evidence, found)
     if as_json:
         print_json({"schema": "heartbench.report/1", "report": page, "met": found.met, "verdict": sentence(found)})
     else:

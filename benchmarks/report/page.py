@@ -7,6 +7,7 @@ measured, so that anybody can do it again.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
@@ -32,12 +33,6 @@ class Picture:
 def render(evidence: Evidence, found: Recommendation) -> str:
     """Return the page as HTML."""
     template = files(__package__).joinpath("report.html").read_text(encoding="utf-8")
-    nodes = len(evidence.gaps.node)
-    axes = {
-        "frontier": frontier_plot(found),
-        "gaps": gap_plot(evidence.gaps, found),
-        "flaps": flap_plot(found, nodes),
-    }
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(template).render(
         title=f"{subject(evidence)}: which stale threshold?",
@@ -47,13 +42,30 @@ def render(evidence: Evidence, found: Recommendation) -> str:
         verdict=sentence(found),
         goal=goal_text(found),
         cards=cards(found),
-        pictures={name: picture(ax) for name, ax in axes.items()},
+        pictures={name: picture(ax) for name, ax in plots(evidence, found).items()},
         rows=table_rows(found),
         unit=goal_unit(found),
         caption=provenance(evidence),
         facts=facts(evidence),
         tails=len(found.frontiers),
     )
+
+
+def plots(evidence: Evidence, found: Recommendation) -> dict[str, Axes]:
+    """Return the pictures by name."""
+    return {
+        "frontier": frontier_plot(found),
+        "gaps": gap_plot(evidence.gaps, found),
+        "flaps": flap_plot(found, len(evidence.gaps.node)),
+    }
+
+
+def save_plots(folder: Path, evidence: Evidence, found: Recommendation) -> None:
+    """Write each picture to a file of its own, with its origin as small print."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, ax in plots(evidence, found).items():
+        style.caption(ax, provenance(evidence))
+        style.save(ax, folder / f"{name}.svg")
 
 
 def picture(ax: Axes) -> Picture:
