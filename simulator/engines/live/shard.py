@@ -33,7 +33,7 @@ from heartbench.simulator.engines.live.world import CLOSED, OPENED, advance, gro
 from heartbench.simulator.fleet import squads
 from heartbench.simulator.node import Rows
 from heartbench.simulator.scenario import Group, Scenario
-from heartbench.simulator.trace import Kind
+from heartbench.simulator.stream import CHUNK, HEARTBEAT
 
 LONGEST_NAP_S = 0.05  # what the hub or the engine does is noticed within it
 FLUSH_S = 0.5  # for what is still to be written at the end
@@ -190,10 +190,10 @@ class Shard:
         kind, seq = int(rows.kind[row]), int(rows.seq[row])
         boot = self._task.boot_base + int(rows.boot[row])
         sent_unix_s = self._start.unix_s + float(rows.sent_s[row])
-        if kind == Kind.CHUNK:
+        if kind == CHUNK:
             data = self._output[group.name]
             wire.put_out(row, Chunk(boot_id=boot, seq=seq, sent_unix_s=sent_unix_s, data=data))
-        elif kind == Kind.HEARTBEAT:
+        elif kind == HEARTBEAT:
             heartbeat = Heartbeat(seq=seq, sent_unix_s=sent_unix_s, ack=group.heartbeat_ack)
             wire.say(row, NodeMessage(heartbeat=heartbeat))
         else:

@@ -173,19 +173,19 @@ def make_sent(capacity: int) -> Sent:
 
 @kernel
 def advance(world: World, sent: Sent, told: Told, until: float) -> float:
-    """Let happen what is due up to `until`, s; return when the next thing is due, or NaN where room has run out.
+    """Let happen what is due before `until`, s; return when the next thing is due, or NaN where room has run out.
 
     In the latter case `grow` makes more, and the call is repeated: what was done is done.
     """
     soonest = inf
     for i in range(len(world.next_s)):
-        while world.next_s[i] <= until:
+        while world.next_s[i] < until:
             if not _has_room(world, sent, told):
                 return nan
             _live(world, sent, told, i, min(until, world.next_s[i] + STRIDE_S))
         soonest = min(soonest, world.next_s[i])
     for slot in range(len(world.old_next_s)):
-        while world.old_next_s[slot] <= until:
+        while world.old_next_s[slot] < until:
             if not _has_room(world, sent, told):
                 return nan
             _live_on(world, sent, told, slot, min(until, world.old_next_s[slot] + STRIDE_S))

@@ -1,0 +1,230 @@
+"""`heartbench run`: what it prints and writes, what it refuses, and how it ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heartbench.benchmarks.cli import app
+from heartbench.benchmarks.figures import figures_of
+from heartbench.hub import HubSettings
+from heartbench.simulator.run_directory import RunDirectory
+from heartbench.simulator.scenario import scenario_of
+from heartbench.simulator.trace import read_trace, read_transitions
+
+COMMAND = [sys.executable, "-c", "from heartbench.benchmarks.cli.app import main; main()", "run"]
+KEYS = {
+    "schema",
+    "engine",
+    "nodes",
+    "duration_s",
+    "heartbeats",
+    "wall_s",
+    "simulate_s",
+    "heartbeats_per_s",
+    "latency_s",
+    "sim_lag_s",
+    "false_stale_per_node_day",
+    "flaps_per_node_hour",
+    "flashes_per_hour",
+    "interrupted",
+    "run_dir",
+}
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def result_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    assert app.invoke(["run", *arguments, "--json"]) == 0
+    output = capsys.readouterr().out
+    assert output.count("\n") == 1
+    result: dict[str, Any] = json.loads(output)
+    return result
+
+
+def test_a_virtual_run_has_the_contracts_figures_and_its_record_holds_them(capsys: pytest.CaptureFixture[str]) -> None:
+    result = result_of(capsys, "wireguard-5g-fast", "--nodes", "20", "--duration", "5m", "--seed", "4")
+    assert result.keys() >= KEYS
+    assert (result["schema"], result["engine"], result["nodes"]) == ("heartbench.run/1", "virtual", 20)
+    assert (result["duration_s"], result["interrupted"], result["run_dir"]) == (
+        300.0,
+        False,
+        "results/runs/wireguard-5g-fast-virtual-1",
+    )
+    assert result["heartbeats"] == (read_trace(Path(result["run_dir"])).kind == 1).sum()
+    assert result["heartbeats_per_s"] == pytest.approx(result["heartbeats"] / result["simulate_s"])
+    assert 0.03 < result["latency_s"]["p50"] < result["latency_s"]["p99"]
+    assert result["sim_lag_s"] == {"p50": None, "p99": None, "max": None}
+    assert result["false_stale_per_node_day"] > 0
+    run = RunDirectory.open(Path(result["run_dir"]))
+    record = run.read_record()
+    assert {key: record[key] for key in result} == result
+    assert record["command"].startswith("heartbench ")
+    assert record["seed"] == scenario_of(record["settings"]["scenario"]).seed == 4
+    hub = HubSettings.of(**record["settings"]["hub"])
+    assert figures_of(run, hub, 300.0)["flaps_per_node_hour"] == result["flaps_per_node_hour"]
+    assert {"machine", "revision", "versions"} <= record.keys()
+
+
+def test_for_people_there_is_a_table_and_last_the_directory(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.invoke(["run", "lan", "--nodes", "3", "--out", "a/b"]) == 0
+    output = capsys.readouterr().out
+    assert "at 30 s: false stale per node-day" in output
+    assert output.splitlines()[-1] == "a/b"
+
+
+def test_settings_of_a_hub_env_go_before_the_scenarios_and_set_before_both(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUB_STALE_AFTER_S", "99")
+    (tmp_path / "hub.env").write_text(
+        "HUB_STALE_AFTER_S=20\nHUB_KEEPALIVE_TIMEOUT_S=7\nHUB_FORGET_AFTER=1h\nHUB_STORE_URL=memory:\nHUB_FILES_DIR=\n"
+    )
+    arguments = ["wireguard-5g", "--nodes", "2", "--duration", "1m", "--hub-env", "hub.env", "--set"]
+    settings = RunDirectory.open(Path(result_of(capsys, *arguments, "hub.flap_window_s=50")["run_dir"])).read_record()[
+        "settings"
+    ]
+    hub = settings["hub"]
+    assert (hub["stale_after_s"], hub["flap_window_s"], hub["forget_after"]) == (20.0, 50.0, 3600.0)
+    assert (hub["store_url"], hub["files_dir"]) == ("memory:", None)
+    assert settings["scenario"]["group"][0]["hub_user_timeout"] == "7s"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["lam"], "heartbench: scenario: 'lam' is not known, did you mean lan?"),
+        (["missing.toml"], "heartbench: "),
+        (["."], "heartbench: .: a directory; allowed: a TOML file"),
+        (["binary.toml"], "heartbench: binary.toml: "),
+        (["lan", "--engine", "vitual"], "heartbench: Invalid value for '--engine': "),
+        (["lan", "--nodes", "0"], "heartbench: Invalid value for '--nodes': "),
+        (["lan", "--workers", "0"], "heartbench: Invalid value for '--workers'"),
+        (["lan", "--seed", "-1"], "heartbench: Invalid value for '--seed'"),
+        (["lan", "--duration", "10 parsecs"], 'heartbench: --duration: "10 parsecs" is no duration'),
+        (["lan", "--duration", "0s"], 'heartbench: --duration: "0s": must be longer than 0'),
+        (["lan", "--duration", "-5s"], "heartbench: "),
+        (["lan", "--set", "group.rack.link.loss=-1"], "heartbench: "),
+        (["lan", "--set", "group.rack.profile=wan"], "heartbench: profile: 'wan' is not known"),
+        (["lan", "--set", "colour=red"], "heartbench: scenario lan: unknown key colour"),
+        (["lan", "--set", "nonsense"], "heartbench: --set: 'nonsense': must be KEY=VALUE"),
+        (["lan", "--hub-env", "missing.env"], "heartbench: missing.env: cannot be read as an env file"),
+        (["lan", "--hub-env", "binary.toml"], "heartbench: binary.toml: cannot be read as an env file"),
+        (["lan", "--hub-env", "."], "heartbench: .: cannot be read as an env file"),
+        (["lan", "--hub-env", "wrong.env"], "heartbench: wrong.env: HUB_STALE_AFTER_S='-3': allowed is"),
+        (["lan", "--hub-env", "unknown.env"], "heartbench: unknown.env: HUB_STALE='3': no such setting"),
+        (["lan", "--hub", "127.0.0.1:1"], "heartbench: --hub: 127.0.0.1:1: the engine virtual has no hub"),
+        (["lan", "--engine", "live", "--hub", "here"], 'heartbench: --hub: "here": must be HOST:PORT'),
+        (["lan", "--engine", "live", "--hub", "127.0.0.1:1"], "heartbench: --hub: 127.0.0.1:1: no hub answers there"),
+        (["lan", "--out", "full"], "heartbench: full: is not empty"),
+        (["lan", "--out", "wrong.env"], "heartbench: wrong.env: cannot be made a run directory"),
+        ([], "heartbench: Missing argument"),
+        (["lan", "--nodez", "3"], "heartbench: No such option: --nodez"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2_and_leaves_nothing(
+    arguments: list[str], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "binary.toml").write_bytes(b"\x00\xff\xfe\x80")
+    (tmp_path / "wrong.env").write_text("HUB_STALE_AFTER_S=-3\n")
+    (tmp_path / "unknown.env").write_text("HUB_STALE=3\n")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/file").touch()
+    before = sorted(tmp_path.rglob("*"))
+    assert app.invoke(["run", *arguments]) == 2
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert errors.startswith(line)
+    assert errors.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_run_that_fails_leaves_nothing_half_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "out").mkdir()
+    arguments = ["lan", "--engine", "live", "--out", "out", "--set", f"hub.files_dir={tmp_path / 'file' / 'dir'}"]
+    assert app.invoke(["run", *arguments]) == 2
+    assert capsys.readouterr().err.startswith("heartbench: the hub did not start: ")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def children_of(pid: int) -> list[int]:
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in found]
+
+
+def wait_for(condition: Any, within_s: float = 120.0) -> None:
+    until = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_live_run_ends_soon_and_keeps_what_was_measured(number: signal.Signals, tmp_path: Path) -> None:
+    arguments = [
+        "wireguard-5g-fast",
+        "--engine",
+        "live",
+        "--nodes",
+        "20",
+        "--duration",
+        "10m",
+        "--out",
+        "run",
+        "--json",
+    ]
+    with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        observer = tmp_path / "run/observer.jsonl"
+        wait_for(lambda: observer.exists() and observer.read_text().count("heartbeat") > 60)
+        children = children_of(run.pid)
+        run.send_signal(number)
+        signalled = time.monotonic()
+        wait_for(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
+        stopped_s = time.monotonic() - signalled
+        output, errors = run.communicate(timeout=20)
+    assert len(children) >= 2
+    assert stopped_s < 5
+    assert (run.returncode, errors) == (130, "")
+    result = json.loads(output)
+    assert result["interrupted"] is True
+    assert 1.0 < result["duration_s"] < 100.0
+    assert result["heartbeats"] > 20
+    transitions = read_transitions(tmp_path / "run/transitions.parquet")
+    assert transitions.at_s.max() <= result["duration_s"]
+    arrived = read_trace(tmp_path / "run").dropna()
+    for stale in transitions[transitions.reason == "silence"].itertuples():
+        heard = arrived[(arrived.node == stale.node) & (arrived.arrived_s < stale.at_s)]
+        assert stale.at_s == pytest.approx(heard.arrived_s.max() + 3.0, abs=0.001)
+    assert RunDirectory.open(tmp_path / "run").read_record()["interrupted"] is True
+
+
+def test_an_interrupt_before_anything_was_measured_is_recorded_too(tmp_path: Path) -> None:
+    arguments = ["lan", "--engine", "live", "--out", "run", "--json"]
+    with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        wait_for((tmp_path / "run/hub.log").exists)
+        run.send_signal(signal.SIGINT)
+        output, errors = run.communicate(timeout=60)
+    assert (run.returncode, errors) == (130, "")
+    result = json.loads(output)
+    assert (result["interrupted"], result["heartbeats"], result["latency_s"]["p99"]) == (True, 0, None)
+    assert len(read_trace(tmp_path / "run")) == 0
+
+
+def test_the_hub_dies_with_a_command_that_is_killed(tmp_path: Path) -> None:
+    arguments = ["lan", "--engine", "live", "--nodes", "2", "--out", "run"]
+    with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        observer = tmp_path / "run/observer.jsonl"
+        wait_for(lambda: observer.exists() and "heartbeat" in observer.read_text())
+        children = children_of(run.pid)
+        os.kill(run.pid, signal.SIGKILL)
+    wait_for(lambda: not any(Path(f"/proc/{child}").exists() for child in children), 10.0)

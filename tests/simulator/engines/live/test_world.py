@@ -1,0 +1,181 @@
+"""The modelled side of the live engine: step by step, at any moments, it is the virtual engine's world."""
+
+from collections import Counter
+from math import inf, isnan
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from heartbench.simulator.engines import virtual
+from heartbench.simulator.engines.live.world import (
+    CLOSED,
+    DELIVERED,
+    OPENED,
+    Sent,
+    Told,
+    World,
+    advance,
+    grow,
+    make_sent,
+    make_told,
+    make_world,
+)
+from heartbench.simulator.fleet import squads
+from heartbench.simulator.run_directory import RunDirectory
+from heartbench.simulator.scenario import Scenario, load_scenario
+from heartbench.simulator.tcp.flow import MESSAGES
+from heartbench.simulator.trace import read_trace, read_truth
+
+KEY = ["node", "sent_s", "kind"]
+FAULTS = """
+seed = 3
+duration = "90s"
+[[group]]
+name = "talkative"
+nodes = 5
+profile = "wireguard-5g"
+heartbeat_interval = "1s"
+output_rate = 2000
+chunk_bytes = 500
+keepalive_time = "10s"
+keepalive_timeout = "4s"
+[group.link.outage]
+rate_factor = 20.0
+[[group]]
+name = "quiet"
+nodes = 6
+profile = "wireguard-5g"
+heartbeat_interval = "2s"
+heartbeat_ack = true
+[[fault]]
+kind = "crash"
+group = "quiet"
+at = "20s"
+for = "10s"
+nodes = 2
+[[fault]]
+kind = "restart"
+group = "talkative"
+at = "40s"
+[[fault]]
+kind = "partition"
+group = "quiet"
+at = "50s"
+for = "30s"
+"""
+
+
+class Life:
+    """A shard's world, advanced from moment to moment; `told` are (what, wire, node, row)."""
+
+    def __init__(self, scenario: Scenario, shard: int = 0, shards: int = 1) -> None:
+        self.world: World = make_world(squads(scenario), scenario.seed, shard, shards)
+        self.sent: Sent = make_sent(1024)
+        self._told: Told = make_told(2 * MESSAGES)
+        self.told: list[tuple[int, int, int, int]] = []
+
+    def advance(self, until: float) -> float:
+        while isnan(soonest := advance(self.world, self.sent, self._told, until)):
+            self._take()
+            self.world, self.sent, self._told = grow(self.world, self.sent, self._told)
+        self._take()
+        return soonest
+
+    def _take(self) -> None:
+        used = slice(int(self._told.used[0]))
+        self.told += zip(*(column[used].tolist() for column in self._told[1:]), strict=True)
+        self._told.used[0] = 0
+
+    def rows(self) -> pd.DataFrame:
+        used = slice(int(self.sent.rows.used[0]))
+        frame = pd.DataFrame({name: getattr(self.sent.rows, name)[used] for name in self.sent.rows._fields[1:]})
+        return frame.assign(node=self.world.number[self.sent.node[used]])
+
+    def closes(self) -> np.ndarray:
+        return self.world.closes[: self.world.counts[1]]
+
+
+@pytest.fixture(scope="module")
+def scenario(tmp_path_factory: pytest.TempPathFactory) -> Scenario:
+    path = tmp_path_factory.mktemp("scenario") / "faults.toml"
+    path.write_text(FAULTS)
+    return load_scenario(str(path))
+
+
+@pytest.fixture(scope="module")
+def reference(scenario: Scenario, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    directory = RunDirectory.create(tmp_path_factory.mktemp("virtual") / "run", "test", "virtual")
+    virtual.simulate(scenario, directory, 1)
+    return directory
+
+
+@pytest.mark.parametrize("step_s", [0.01, 1.0, 90.0])
+def test_whenever_it_is_advanced_it_does_what_the_virtual_engine_does(
+    step_s: float, scenario: Scenario, reference: RunDirectory
+) -> None:
+    lives = [Life(scenario, shard, 2) for shard in range(2)]
+    for life in lives:
+        for until in np.arange(step_s, 90.0, step_s):
+            life.advance(float(until))
+        life.advance(90.0)
+    rows = pd.concat([life.rows() for life in lives]).sort_values(KEY, ignore_index=True)
+    expected = read_trace(reference.path).sort_values(KEY, ignore_index=True)
+    pd.testing.assert_frame_equal(rows[expected.columns], expected, check_dtype=False)
+
+
+def test_streams_end_as_in_the_virtual_engine(scenario: Scenario, reference: RunDirectory) -> None:
+    life = Life(scenario)
+    for until in np.arange(0.1, 90.05, 0.1):
+        life.advance(min(float(until), 90.0))
+    truth = read_truth(reference.truth).query("event == 'close'")
+    closes = life.closes()[np.lexsort((life.closes()[:, 1], life.closes()[:, 0]))]
+    assert len(closes) > 5
+    np.testing.assert_array_equal(closes, truth[["node", "start_s", "end_s"]].to_numpy())
+
+
+def test_a_wire_is_opened_then_written_and_closed_once(scenario: Scenario) -> None:
+    life = Life(scenario)
+    life.advance(90.0)
+    order: dict[int, list[int]] = {}
+    for what, wire, _, _ in life.told:
+        order.setdefault(wire, []).append(what)
+    for happened in order.values():
+        assert happened[0] == OPENED
+        assert Counter(happened)[OPENED] == 1
+        assert CLOSED not in happened[:-1]
+    written = [row for what, _, _, row in life.told if what == DELIVERED]
+    arrived = np.flatnonzero(~np.isnan(life.sent.rows.arrived_s[: life.sent.rows.used[0]]))
+    assert sorted(written) == arrived.tolist()
+
+
+def test_it_says_when_it_is_due_next(scenario: Scenario) -> None:
+    life, now = Life(scenario), 0.0
+    while now < 5.0:
+        soonest = life.advance(now)
+        before = len(life.told)
+        assert life.advance(soonest) == soonest
+        assert len(life.told) == before
+        now = float(np.nextafter(soonest, inf))
+
+
+def test_a_node_whose_stream_the_hub_ends_comes_back_after_the_time_it_was_told() -> None:
+    life = Life(load_scenario("lan").with_nodes(1))
+    life.advance(5.0)
+    life.world.cut[0], life.world.away_s[0] = True, 7.0
+    life.world.next_s[0] = min(life.world.next_s[0], 5.0)
+    life.advance(5.001)
+    life.advance(20.0)
+    hellos = life.rows().query("kind == 0")
+    assert hellos.connection.tolist() == [0, 1]
+    assert hellos.sent_s.iloc[1] == pytest.approx(12.0, abs=0.01)
+    assert {(what, wire) for what, wire, _, _ in life.told if what != DELIVERED} == {
+        (OPENED, 0),
+        (CLOSED, 0),
+        (OPENED, 1),
+    }
+
+
+def test_a_shard_without_anything_to_do_waits_for_ever() -> None:
+    life = Life(load_scenario("lan").with_nodes(1), shard=1, shards=2)
+    assert life.advance(10.0) == inf
