@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from heartbench.simulator import chance
 from heartbench.simulator.chance import Purpose
+from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.kernel import kernel
+from heartbench.simulator.link import MAX_PARTITIONS
 from heartbench.simulator.node import BEHAVIOUR, CRASH, EXIT, START
 from heartbench.simulator.scenario import Fault, FaultKind, Group, Scenario
 from heartbench.simulator.stream import RULES
@@ -75,6 +77,8 @@ def _squad(scenario: Scenario, group: Group, first: int) -> Squad:
             owner.append(nodes[hit])
             at_s.append(np.full(int(hit.sum()), when))
             what.append(np.full(int(hit.sum()), happens))
+    if len(partitions) > MAX_PARTITIONS:
+        raise SimulatorError(f"group {group.name}: {len(partitions)} partitions; at most {MAX_PARTITIONS} are allowed")
     owners, times, happenings = np.concatenate(owner), np.concatenate(at_s), np.concatenate(what)
     order = np.lexsort((times, owners))
     begin = np.searchsorted(owners[order], np.arange(first, first + group.nodes + 1))

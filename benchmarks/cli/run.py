@@ -88,6 +88,7 @@ def run(
 
 def plan(scenario: str, nodes: int | None, duration: str | None, seed: int | None, overrides: list[str]) -> "Scenario":
     """Read the scenario, and change what the command line changes."""
+    from heartbench.simulator.fleet import squads
     from heartbench.simulator.scenario import load_scenario
     from heartbench.simulator.units import parse_duration
 
@@ -98,7 +99,9 @@ def plan(scenario: str, nodes: int | None, duration: str | None, seed: int | Non
         if not changes["duration_s"]:
             raise BenchmarkError(f'--duration: "{duration}": must be longer than 0')
     planned = planned.model_copy(update=changes)
-    return planned if nodes is None else planned.with_nodes(nodes)
+    planned = planned if nodes is None else planned.with_nodes(nodes)
+    list(squads(planned))  # refuses what no engine can run
+    return planned
 
 
 def settings_in(hub_env: Path | None) -> list[str]:

@@ -19,6 +19,16 @@ from heartbench.simulator.scenario import scenario_of
 from heartbench.simulator.trace import read_trace, read_transitions
 
 COMMAND = [sys.executable, "-c", "from heartbench.benchmarks.cli.app import main; main()", "run"]
+CUT = """
+[[fault]]
+kind = "partition"
+group = "rack"
+at = "1s"
+for = "1s"
+"""
+SEVENTEEN_CUTS = (
+    'duration = "9s"\n[[group]]\nname = "rack"\nnodes = 1\nprofile = "lan"\nheartbeat_interval = "1s"\n' + 17 * CUT
+)
 KEYS = {
     "schema",
     "engine",
@@ -128,6 +138,7 @@ def test_settings_of_a_hub_env_go_before_the_scenarios_and_set_before_both(
         (["lan", "--out", "full"], "heartbench: full: is not empty"),
         (["lan", "--out", "wrong.env"], "heartbench: wrong.env: cannot be made a run directory"),
         ([], "heartbench: Missing argument"),
+        (["cut.toml"], "heartbench: group rack: 17 partitions; at most 16 are allowed"),
         (["lan", "--nodez", "3"], "heartbench: No such option: --nodez"),
     ],
 )
@@ -137,6 +148,7 @@ def test_a_mistake_is_one_line_and_status_2_and_leaves_nothing(
     (tmp_path / "binary.toml").write_bytes(b"\x00\xff\xfe\x80")
     (tmp_path / "wrong.env").write_text("HUB_STALE_AFTER_S=-3\n")
     (tmp_path / "unknown.env").write_text("HUB_STALE=3\n")
+    (tmp_path / "cut.toml").write_text(SEVENTEEN_CUTS)
     (tmp_path / "full").mkdir()
     (tmp_path / "full/file").touch()
     before = sorted(tmp_path.rglob("*"))

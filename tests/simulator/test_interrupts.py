@@ -1,0 +1,38 @@
+"""Signals that end a run."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from heartbench.simulator.interrupts import ENDING, noted, raised
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_is_noted_and_interrupts_nothing(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with noted() as came:
+        assert not came()
+        os.kill(os.getpid(), number)
+        assert came()
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_is_raised(number: signal.Signals) -> None:
+    with raised(), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), number)
+
+
+def test_outside_the_main_thread_none_ever_comes() -> None:
+    came: list[bool] = []
+
+    def look() -> None:
+        with noted() as interrupted:
+            came.append(interrupted())
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert came == [False]
