@@ -17,6 +17,7 @@ import json
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -29,6 +30,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 with open(os.environ["HEARTBENCH_GATE"], encoding="utf-8") as _file:
     TOLD: dict[str, Any] = json.load(_file)
+
+NOWHERE: deque[None] = deque(maxlen=0)
 
 benchmarks: list[str] = []
 failures: dict[str, str] = {}
@@ -129,11 +132,15 @@ def slowed(function: Callable[..., Any], turns: float) -> Callable[..., Any]:
         owed += turns
         now = int(owed)
         owed -= now
-        for _ in repeat(None, now):
-            pass
+        turn(now)
         return result
 
     return call
+
+
+def turn(times: int) -> None:
+    """Turn an empty loop so many times. In C: in Python it is 40 % slower or quicker as the process's memory lies."""
+    NOWHERE.extend(repeat(None, times))
 
 
 def seconds_a_turn(turns: int = 10_000, tries: int = 15) -> float:
@@ -141,8 +148,7 @@ def seconds_a_turn(turns: int = 10_000, tries: int = 15) -> float:
     taken = []
     for _ in range(tries):
         start = time.perf_counter()
-        for _ in repeat(None, turns):
-            pass
+        turn(turns)
         taken.append(time.perf_counter() - start)
     return sorted(taken)[tries // 2] / turns
 

@@ -32,8 +32,8 @@ class Pass:
     turn_s: float = math.nan
 
 
-DISTURBED = 1.35
-"""A neighbour on the same core makes the empty loop 1.7 times as slow; alone it wanders by up to 1.2."""
+DISTURBED = 1.3
+"""With a neighbour on the same core the empty loop takes 1.6 times as long; alone it wanders by 1.05."""
 
 Times = Sequence[Pass]
 """The passes of one process over one benchmark."""
