@@ -300,9 +300,9 @@ def _arrives_at_hub(connection: Record, at: float) -> None:
             connection.hub_open = True
             sample(down, at - up.echoes_s[i])
             write(connection.down, SETTINGS_BYTES, SETTINGS, -1)
-        acknowledge(down, up.acks[i], up.left_s[i], up.echoes_s[i], at)
+        acknowledge(down, up.acks[i], up.sacks[i], up.agains[i], up.left_s[i], up.echoes_s[i], at)
         if up.segment[i] >= 0:
-            receive(up, up.segment[i], up.left_s[i], down.rto_s, at)
+            receive(up, down, up.segment[i], up.segment_to[i], up.left_s[i], at)
             _answer(connection, at)
 
 
@@ -345,9 +345,9 @@ def _arrives_at_node(connection: Record, at: float) -> None:
         if down.segment[i] >= 0:
             up.control = RESET
     else:
-        acknowledge(up, down.acks[i], down.left_s[i], down.echoes_s[i], at)
+        acknowledge(up, down.acks[i], down.sacks[i], down.agains[i], down.left_s[i], down.echoes_s[i], at)
         if down.segment[i] >= 0:
-            receive(down, down.segment[i], down.left_s[i], up.rto_s, at)
+            receive(down, up, down.segment[i], down.segment_to[i], down.left_s[i], at)
             _read(connection, at)
 
 

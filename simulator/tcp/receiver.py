@@ -1,38 +1,58 @@
-"""The receiver: what it hands to the application, and when it acknowledges."""
+"""The receiver: what it hands to the application, and when it acknowledges.
+
+The application reads at once, and Linux acknowledges what it has read and what came with PSH (tcp_cleanup_rbuf), which
+every message does; but where the two ends are talking, and the answer may carry the acknowledgement, it waits for a
+second packet or 40 ms. Having waited in vain, it waits no more until the next answer (tcp_delack_timer_handler).
+"""
 
 from math import inf, isnan
 
 from heartbench.simulator.kernel import part
 from heartbench.simulator.link import Record
-from heartbench.simulator.tcp.flow import DELAYED_ACK_S, MESSAGES, QUICK_ACKS, SEGMENTS
+from heartbench.simulator.tcp.flow import DELAYED_ACK_S, MESSAGES, SEGMENTS
 from heartbench.simulator.tcp.timers import fires
 
 
 @part
-def receive(flow: Record, segment: int, sent_s: float, rto_s: float, now: float) -> None:
-    """Take a segment that left at `sent_s`: deliver what is complete and in order. `rto_s`: of this end's sender."""
+def receive(flow: Record, back: Record, segment: int, to: int, sent_s: float, now: float) -> None:
+    """Take a packet with segments [segment, to) that left at `sent_s`; `back` is what this end sends."""
     if segment <= flow.acked:
         flow.echo_s = max(flow.echo_s, sent_s)
-    if now - flow.last_data_s > rto_s:
-        flow.quick_acks = QUICK_ACKS
     flow.last_data_s = now
-    if segment != flow.expected:
-        if segment > flow.expected and isnan(flow.received_s[segment % SEGMENTS]):
-            flow.received_s[segment % SEGMENTS] = now
-            flow.strays += 1
+    had_gap = flow.strays > 0
+    if _take(flow, segment, to, now) and flow.is_talking and not had_gap and flow.ack_due_s == inf:
+        flow.ack_due_s = fires(now, DELAYED_ACK_S, back.timer_phase_s)
+    else:
         flow.ack_due_s = -inf
-        return
-    flow.received_s[segment % SEGMENTS] = now
-    flow.expected += 1
+
+
+@part
+def _take(flow: Record, segment: int, to: int, now: float) -> bool:
+    """Note what has arrived and deliver what is complete; say whether anything is."""
+    if to <= flow.expected:
+        flow.again = to
+        flow.is_talking = False
+        return False
+    if segment > flow.expected:
+        for i in range(segment, to):
+            if isnan(flow.received_s[i % SEGMENTS]):
+                flow.received_s[i % SEGMENTS] = now
+                flow.strays += 1
+            else:
+                flow.again = to
+        return False
+    if segment < flow.expected:
+        flow.again = flow.expected
+    for i in range(flow.expected, to):
+        if not isnan(flow.received_s[i % SEGMENTS]):
+            flow.strays -= 1
+        flow.received_s[i % SEGMENTS] = now
+    flow.expected = to
     while flow.strays > 0 and not isnan(flow.received_s[flow.expected % SEGMENTS]):
         flow.expected += 1
         flow.strays -= 1
     _deliver(flow, flow.segment_end[(flow.expected - 1) % SEGMENTS], now)
-    if flow.quick_acks > 0 or flow.strays > 0 or flow.expected - flow.acked >= 2:
-        flow.quick_acks = max(flow.quick_acks - 1, 0)
-        flow.ack_due_s = -inf
-    else:
-        flow.ack_due_s = fires(now, DELAYED_ACK_S, flow.timer_phase_s)
+    return True
 
 
 @part

@@ -1,4 +1,4 @@
-"""The sender: what it sends and when, what it makes of acknowledgements, and how it takes a loss."""
+"""The sender: what it sends and when, what it does with acknowledgements, and what its timers make it do."""
 
 from math import inf, isnan, nan
 
@@ -6,11 +6,15 @@ from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.link import Record, transmit
 from heartbench.simulator.tcp.flow import (
     DATA,
+    DELAYED_ACK_S,
+    FIRING,
     GIVE_UP_ORPHAN_S,
     GIVE_UP_S,
     INITIAL_WINDOW,
-    LOSS,
+    LOST,
+    NEW,
     NO_TIMER,
+    NOTHING,
     OPEN,
     PACKETS,
     PROBE,
@@ -20,6 +24,18 @@ from heartbench.simulator.tcp.flow import (
     RTO_MAX_S,
     SEGMENTS,
     TICK_S,
+    in_flight,
+    packet_end,
+)
+from heartbench.simulator.tcp.loss import (
+    detect_losses,
+    end_probe,
+    enter_loss,
+    enter_recovery,
+    judge,
+    note_arrival,
+    unmark,
+    widen,
 )
 from heartbench.simulator.tcp.timers import rearm, sample, schedule_probe, set_timer
 
@@ -31,23 +47,35 @@ def emit(flow: Record, back: Record, link: Record, now: float) -> None:
         _put(flow, back, link, flow.control, -1, now)
         flow.control = DATA
     if not flow.dead:
-        if flow.lost > flow.resending:
+        if flow.to_send == LOST:
             _resend_lost(flow, back, link, now)
         if flow.probe_due or flow.packed < flow.written:
             _send_new(flow, back, link, now)
+        if flow.to_send == NEW and flow.tail == flow.high:
+            flow.is_trying = False
+            _resend_lost(flow, back, link, now)
+        flow.to_send = NOTHING
     if back.ack_due_s <= now:
+        if back.ack_due_s > -inf:
+            back.is_talking = False  # it waited in vain for something to go with
         _put(flow, back, link, DATA, -1, now)
 
 
 @kernel
 def _put(flow: Record, back: Record, link: Record, kind: int, segment: int, now: float) -> None:
-    """Give the link a packet: a segment of `flow` (−1: none), and what `back` has received so far."""
+    """Give the link a packet: what begins with a segment of `flow` (−1: nothing), and what `back` has received."""
+    again = back.again
     back.ack_due_s = inf
     back.acked = back.expected
+    back.again = 0
     arrives = transmit(link, flow.direction, now)
+    to = segment
     if segment >= 0:
+        to = packet_end(flow, segment)
         flow.sent_s[segment % SEGMENTS] = now
         flow.last_sent_s = now
+        if now - back.last_data_s < DELAYED_ACK_S:
+            back.is_talking = True
     if isnan(arrives) or flow.wire_tail - flow.wire_head == PACKETS:
         return
     if flow.wire_head == flow.wire_tail:
@@ -58,206 +86,247 @@ def _put(flow: Record, back: Record, link: Record, kind: int, segment: int, now:
     flow.left_s[i] = now
     flow.kind[i] = kind
     flow.segment[i] = segment
+    flow.segment_to[i] = to
     flow.acks[i] = back.expected
+    flow.sacks[i] = back.strays
+    flow.agains[i] = again
     flow.echoes_s[i] = back.echo_s
 
 
-@part
-def in_flight(flow: Record) -> int:
-    """Count the segments that are thought to be on their way."""
-    return flow.tail - flow.head - flow.sacked - flow.lost + flow.resending
+@kernel
+def _resend(flow: Record, back: Record, link: Record, segment: int, now: float) -> None:
+    """Send a packet again, with as much of what follows as fits into it (tcp_retrans_try_collapse)."""
+    end = packet_end(flow, segment)
+    begin = flow.segment_end[(segment - 1) % SEGMENTS] if segment > 0 else 0
+    while end < flow.tail and not flow.is_sacked[end % SEGMENTS]:
+        to = packet_end(flow, end)
+        if flow.segment_end[(to - 1) % SEGMENTS] - begin > link.profile.mss_bytes:
+            break
+        unmark(flow, end)
+        flow.is_joined[end % SEGMENTS] = True
+        flow.joined += 1
+        end = to
+    flow.is_resent[segment % SEGMENTS] = True
+    _put(flow, back, link, DATA, segment, now)
 
 
 @kernel
 def _resend_lost(flow: Record, back: Record, link: Record, now: float) -> None:
-    for i in range(flow.head, flow.tail):
-        if flow.lost <= flow.resending or in_flight(flow) >= flow.window:
-            return
+    i = flow.head
+    while i < flow.tail and flow.lost > flow.resending and in_flight(flow) + 1.0 <= flow.window:
         out = i % SEGMENTS
         if flow.is_lost[out] and not flow.is_resending[out]:
-            flow.is_resent[out] = flow.is_resending[out] = True
+            flow.is_resending[out] = True
             flow.resending += 1
+            flow.undo_retries = max(flow.undo_retries, 0) + 1
+            flow.sent_in_recovery += 1
             if isnan(flow.first_retry_s):
                 flow.first_retry_s = now
             if i == flow.head and flow.state == RECOVERY and flow.timer != REORDER:
                 set_timer(flow, RTO, now, flow.rto_s)
-            _put(flow, back, link, DATA, i, now)
+            _resend(flow, back, link, i, now)
+        i += 1
 
 
 @kernel
 def _send_new(flow: Record, back: Record, link: Record, now: float) -> None:
     """Send what was written as far as the window allows; a probe goes in any case, with old data where none is new."""
+    is_probe = flow.probe_due
+    flow.probe_due = False
     if flow.head == flow.tail and now - flow.last_sent_s > flow.rto_s:
         flow.window = min(flow.window, float(INITIAL_WINDOW))  # congestion window validation after an idle time
-    sent = False
-    restarts = flow.head == flow.tail or flow.timer == PROBE
-    while flow.packed < flow.written and flow.tail - flow.head < SEGMENTS:
-        if in_flight(flow) >= flow.window and not flow.probe_due:
+    sent = restarts = False
+    while flow.packed < flow.written and flow.tail - flow.head < SEGMENTS - 1:
+        if not is_probe and in_flight(flow) + 1.0 > flow.window:
             break
-        i = flow.tail % SEGMENTS
-        flow.packed += min(link.profile.mss_bytes, flow.written - flow.packed)
-        flow.segment_end[i] = flow.packed
-        flow.received_s[i] = nan
-        flow.is_resent[i] = flow.is_resending[i] = flow.is_sacked[i] = flow.is_lost[i] = False
-        flow.tail += 1
-        flow.probe_due = False
+        restarts = restarts or flow.head == flow.tail or flow.timer == PROBE
+        _append(flow, link.profile.mss_bytes)
         _put(flow, back, link, DATA, flow.tail - 1, now)
+        flow.sent_in_recovery += 1
         sent = True
-    if flow.probe_due:
-        flow.probe_due = False
-        flow.is_resent[(flow.tail - 1) % SEGMENTS] = True
-        _put(flow, back, link, DATA, flow.tail - 1, now)
-    elif sent and (flow.probed > 0 or not schedule_probe(flow, now, False)) and restarts:
-        rearm(flow, now)
+        if is_probe:
+            break
+    if sent or not is_probe:
+        _use_window(flow)
+    if not is_probe:
+        if sent and not schedule_probe(flow, now, False) and restarts:
+            rearm(flow, now)
+        return
+    flow.probe_resent = not sent
+    if not sent:
+        last = flow.tail - 1
+        while flow.is_joined[last % SEGMENTS]:
+            last -= 1
+        flow.is_resent[last % SEGMENTS] = True
+        _put(flow, back, link, DATA, last, now)
+    flow.probed = flow.tail
 
 
 @part
-def _unmark(flow: Record, segment: int) -> None:
-    """Take a segment out of the counts of lost and resent ones."""
-    out = segment % SEGMENTS
-    if flow.is_lost[out]:
-        flow.is_lost[out] = False
-        flow.lost -= 1
-    if flow.is_resending[out]:
-        flow.is_resending[out] = False
-        flow.resending -= 1
-
-
-@kernel
-def _mark_lost(flow: Record, segment: int) -> None:
-    _unmark(flow, segment)
-    flow.is_lost[segment % SEGMENTS] = True
-    flow.lost += 1
+def _append(flow: Record, mss_bytes: int) -> None:
+    """Cut the next segment from what was written."""
+    i = flow.tail % SEGMENTS
+    flow.packed += min(mss_bytes, flow.written - flow.packed)
+    flow.segment_end[i] = flow.packed
+    flow.received_s[i] = nan
+    flow.is_joined[i] = flow.is_resent[i] = flow.is_resending[i] = flow.is_sacked[i] = flow.is_lost[i] = False
+    flow.tail += 1
 
 
 @part
-def _take_ack(flow: Record, acks: int, acked_s: float, echo_s: float, now: float) -> bool:
-    """Drop what is acknowledged, mark what is selectively so, sample the RTT; say whether anything advanced."""
-    first = nan
-    before = flow.head
-    while flow.head < acks:
-        out = flow.head % SEGMENTS
-        if flow.is_sacked[out]:
-            flow.sacked -= 1
-        elif not flow.is_resent[out] and isnan(first):
-            first = flow.sent_s[out]
-        flow.newest_s = max(flow.newest_s, flow.sent_s[out])
-        _unmark(flow, flow.head)
-        flow.head += 1
-    if flow.strays > 0:
-        for i in range(max(acks + 1, flow.head), flow.tail):
-            out = i % SEGMENTS
-            if not flow.is_sacked[out] and flow.received_s[out] <= acked_s:
-                flow.is_sacked[out] = True
-                flow.sacked += 1
-                flow.newest_s = max(flow.newest_s, flow.sent_s[out])
-                _unmark(flow, i)
+def _use_window(flow: Record) -> None:
+    """Note how much of the window is in use, which decides whether it may grow (tcp_cwnd_validate)."""
+    limits = in_flight(flow) + 1.0 > flow.window
+    out = flow.tail - flow.head - flow.joined
+    if flow.head >= flow.window_end or limits or (not flow.window_limits and out > flow.window_used):
+        flow.window_limits = limits
+        flow.window_used = out
+        flow.window_end = flow.tail
+
+
+@part
+def acknowledge(flow: Record, acks: int, sacks: int, again: int, acked_s: float, echo_s: float, now: float) -> None:
+    """Take an acknowledgement that left at `acked_s`: of `acks` segments in order, `sacks` beyond a gap.
+
+    `again` is the end of what arrived a second time (D-SACK), 0: nothing; `echo_s` the timestamp that it echoes.
+    """
+    if flow.dead:
+        return
+    if again > flow.undo >= 0 and flow.undo_retries > 0:
+        flow.undo_retries -= 1
+    before, losses = flow.head, flow.losses
+    sacked, sack_once, sack_sent_s = 0, False, nan
+    if sacks > 0:
+        sacked, sack_once, sack_sent_s = _take_sacks(flow, acks, acked_s, now)
+    acked, once, sent_s = _take_acked(flow, acks, echo_s, now)
     if flow.head > before:
         flow.retries = 0
-        sample(flow, now - (echo_s if isnan(first) else first))
-    return flow.head > before
-
-
-@kernel
-def _detect_losses(flow: Record, now: float) -> None:
-    """Mark as lost what was sent a reordering window before something that has arrived; wait for what may yet come."""
-    window = 0.0 if flow.state != OPEN or flow.sacked >= 3 else flow.srtt_s / 8.0
-    wait = 0.0
-    for i in range(flow.head, flow.tail):
-        out = i % SEGMENTS
-        if (
-            flow.is_sacked[out]
-            or (flow.is_lost[out] and not flow.is_resending[out])
-            or flow.sent_s[out] >= flow.newest_s
-        ):
-            continue
-        if flow.newest_s - flow.sent_s[out] + (0.0 if flow.timer != REORDER else window) >= window:
-            _mark_lost(flow, i)
-        else:
-            wait = max(wait, window - (flow.newest_s - flow.sent_s[out]))
-    if wait > 0.0:
-        set_timer(flow, REORDER, now, wait)
-    if flow.state == OPEN and flow.lost > 0:
-        flow.threshold = flow.window = max(0.7 * flow.window, 2.0)
-        flow.high = flow.tail
-        flow.state = RECOVERY
-
-
-@part
-def _recover(flow: Record, advanced: bool, echo_s: float, now: float) -> None:
-    """Leave loss recovery where an acknowledgement ends it or proves it wrong; else look for further losses."""
-    if (
-        flow.state == LOSS and advanced and echo_s < flow.first_retry_s
-    ):  # what arrived had left before: nothing was lost
-        for i in range(flow.head, flow.tail):
-            _unmark(flow, i)
-        flow.window = max(flow.window, flow.old_window)
-        flow.threshold = inf
-        flow.state = OPEN
-    if flow.state != OPEN and flow.head >= flow.high:
-        if flow.state == RECOVERY:
-            flow.window = flow.threshold
-        flow.state = OPEN
-    if flow.head < flow.tail and (flow.sacked > 0 or flow.state != OPEN):
-        _detect_losses(flow, now)
-
-
-@part
-def acknowledge(flow: Record, acks: int, acked_s: float, echo_s: float, now: float) -> None:
-    """Take an acknowledgement of `acks` segments: it left at `acked_s` and echoes the timestamp `echo_s`."""
-    if flow.dead or flow.head == flow.tail:
-        return
-    before = flow.head
-    advanced = _take_ack(flow, acks, acked_s, echo_s, now)
-    if flow.head >= flow.probed:
-        flow.probed = 0
-    _recover(flow, advanced, echo_s, now)
-    if flow.resending == 0:
-        flow.first_retry_s = nan
-    if advanced and flow.state != RECOVERY and 2 * (flow.tail - before) >= flow.window:
-        flow.window += (flow.head - before) / (1.0 if flow.window < flow.threshold else flow.window)
+    if isnan(sent_s):
+        sent_s = sack_sent_s
+    if isnan(sent_s) and acked > 0:
+        sent_s = echo_s
+    if not isnan(sent_s):
+        sample(flow, now - sent_s)
+    if flow.probed > 0:
+        end_probe(flow, acks, again)
+    waits = False
+    if sacked > 0 or again > 0 or flow.state != OPEN:
+        waits = judge(flow, flow.head > before, sacked > 0, once or sack_once, echo_s, now)
     if flow.head == flow.tail:
         flow.timer = NO_TIMER
         flow.timer_s = inf
-    elif advanced and flow.timer != REORDER and not schedule_probe(flow, now, True):
-        rearm(flow, now)
+    elif not waits and (acked > 0 or sack_sent_s < flow.sent_s[flow.head % SEGMENTS]):  # noqa: SIM102 (it arms)
+        if not schedule_probe(flow, now, True):
+            rearm(flow, now)
+    widen(flow, acked + sacked, flow.head > before, flow.losses - losses)
+
+
+@kernel
+def _take_sacks(flow: Record, acks: int, acked_s: float, now: float) -> tuple[int, bool, float]:
+    """Mark what had arrived beyond a gap by `acked_s`.
+
+    Returns how many packets are new among them, whether one was sent once only and before recovery began, and when the
+    first such was sent.
+    """
+    count, once, first_s = 0, False, nan
+    for i in range(acks + 1, flow.tail):
+        out = i % SEGMENTS
+        if flow.is_joined[out] or flow.is_sacked[out] or not flow.received_s[out] <= acked_s:
+            continue
+        end = packet_end(flow, i)
+        if not flow.received_s[(end - 1) % SEGMENTS] <= acked_s:
+            continue
+        note_arrival(flow, i, now)
+        if not flow.is_resent[out]:
+            once = once or i < flow.high
+            if isnan(first_s):
+                first_s = flow.sent_s[out]
+        unmark(flow, i)
+        flow.is_sacked[out] = True
+        flow.sacked += 1
+        count += 1
+    return count, once, first_s
+
+
+@part
+def _take_acked(flow: Record, acks: int, echo_s: float, now: float) -> tuple[int, bool, float]:
+    """Drop what is acknowledged in order. Returns as `_take_sacks` does, the time NaN where anything was sent again."""
+    count, once, resent, first_s = 0, False, False, nan
+    while flow.head < acks:
+        out = flow.head % SEGMENTS
+        end = packet_end(flow, flow.head)
+        if end > acks:
+            _split(flow, acks)
+            break
+        if flow.is_resent[out]:
+            resent = True
+        elif not flow.is_sacked[out]:
+            once = once or flow.head < flow.high
+            if isnan(first_s):
+                first_s = flow.sent_s[out]
+        if flow.is_sacked[out]:
+            flow.sacked -= 1
+        else:
+            count += 1
+            if not flow.is_resent[out] or echo_s >= flow.sent_s[out]:
+                note_arrival(flow, flow.head, now)
+        unmark(flow, flow.head)
+        flow.joined -= end - flow.head - 1
+        flow.head = end
+    return count, once, nan if resent else first_s
+
+
+@kernel
+def _split(flow: Record, acks: int) -> None:
+    """Let what is left of the oldest packet, of which a part had arrived before it was joined, stand for all of it."""
+    old, new = flow.head % SEGMENTS, acks % SEGMENTS
+    flow.is_joined[new] = False
+    flow.is_lost[new], flow.is_resending[new] = flow.is_lost[old], flow.is_resending[old]
+    flow.is_resent[new], flow.sent_s[new] = True, flow.sent_s[old]
+    flow.joined -= acks - flow.head
+    flow.head = acks
 
 
 @kernel
 def expire(flow: Record, now: float) -> None:
     """Act on the sender's timer, which fires now."""
+    flow.timer_s = FIRING
     if flow.timer == RTO:
         _time_out(flow, now)
     elif flow.timer == REORDER:
-        _detect_losses(flow, now)
+        _stop_waiting(flow, now)
+    elif flow.probed == 0:
+        flow.probe_due = True
         set_timer(flow, RTO, now, flow.rto_s)
     else:
-        if flow.probed == 0:
-            flow.probe_due = True
-            flow.probed = flow.tail + (1 if flow.packed < flow.written else 0)
-        set_timer(flow, RTO, now, flow.rto_s)
+        rearm(flow, now)
+
+
+@kernel
+def _stop_waiting(flow: Record, now: float) -> None:
+    """What may have been reordered did not come: it is lost (tcp_rack_reo_timeout)."""
+    losses = flow.losses
+    detect_losses(flow, now)
+    if flow.losses > losses:
+        if flow.state != RECOVERY:
+            enter_recovery(flow)
+            widen(flow, 1, False, flow.losses - losses)
+        flow.to_send = LOST
+    if flow.timer != RTO:
+        rearm(flow, now)
 
 
 @kernel
 def _time_out(flow: Record, now: float) -> None:
-    """Take all that is out for lost and begin again with the oldest segment; or give up."""
+    """Begin again with the oldest segment; or give up."""
     limit = flow.user_timeout_s
     if limit == 0.0:
         limit = GIVE_UP_ORPHAN_S if flow.orphan else GIVE_UP_S
     if flow.retries > 0 and now - flow.first_retry_s >= limit - 1e-9:
         kill(flow)
         return
-    if flow.state != LOSS or flow.retries == 0:
-        flow.old_window = flow.window
-        flow.threshold = max(0.7 * flow.window, 2.0)
-    for i in range(flow.head, flow.tail):
-        out = i % SEGMENTS
-        if not flow.is_sacked[out] and (i == flow.head or now - flow.sent_s[out] >= flow.srtt_s):
-            _mark_lost(flow, i)
-    flow.state = LOSS
-    flow.high = flow.tail
-    flow.probed = 0
-    flow.window = in_flight(flow) + 1.0
+    enter_loss(flow, now)
+    flow.to_send = LOST
     flow.retries += 1
     if isnan(flow.first_retry_s):
         flow.first_retry_s = now
