@@ -14,6 +14,8 @@ from heartbench.benchmarks.report import style
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 REVISION_LETTERS = 8
 MOST_TICKS = 12
+APART = 0.08
+"""Shift between series along the slowdown, in %, so that no interval hides another."""
 
 
 @style.styled
@@ -26,13 +28,13 @@ def power_curve(measured_on: str, series: Mapping[str, Sequence[tuple[float, Sha
     """
     ax = style.axes()
     colors = (style.BLUE, style.GREEN, style.ORANGE)
-    for (label, points), color in zip(series.items(), colors, strict=False):
-        x = [100 * slowdown for slowdown, _ in points]
+    for number, ((label, points), color) in enumerate(zip(series.items(), colors, strict=False)):
+        x = [100 * slowdown + APART * (number - 1) for slowdown, _ in points]
         y = np.array([100 * share.value for _, share in points])
         low, high = (np.array([100 * share.interval[side] for _, share in points]) for side in (0, 1))
         ax.errorbar(x, y, yerr=(y - low, high - y), color=color, marker="o", capsize=3, label=label)
     ax.set(xlabel="slowdown injected into the measured function, %", ylabel="called slower, %", ylim=(-3, 103))
-    ax.legend(loc="center right")
+    ax.legend(loc="lower right")
     style.state(ax, finding(series))
     style.caption(ax, measured_on)
     return ax
@@ -44,7 +46,8 @@ def finding(series: Mapping[str, Sequence[tuple[float, Share]]]) -> str:
     seen = [slowdown for slowdown, share in points.items() if slowdown and share.value >= 0.9]
     false = points.get(0.0, Share(0, 0))
     power = f"sees {min(seen):.0%} nine times in ten" if seen else f"sees not even {max(points):.0%} nine times in ten"
-    return f"The gate {power}, with {false.count} false alarms in {false.total} verdicts"
+    alarms = f"{false.count} false alarm{'s'[: false.count != 1]}"
+    return f"The gate {power}, with {alarms} in {false.total} verdicts"
 
 
 @style.styled

@@ -1,18 +1,23 @@
 """The gate on a real project: real worktrees, real processes, slowdowns of ten times."""
 
+import json
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
+from heartbench.benchmarks.cli.app import invoke
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.gate.compare import compare, subject
 from heartbench.benchmarks.gate.report import Outcome
 from heartbench.benchmarks.gate.settings import load
 from heartbench.benchmarks.gate.verdict import Verdict
+
+pytestmark = pytest.mark.slow
 
 
 def compared(project, against="HEAD~1", **options):
@@ -35,11 +40,15 @@ def test_a_slower_commit_is_caught(project):
     assert project.git("worktree", "list").count("\n") == 0
 
 
-def test_a_commit_that_changes_a_comment_is_not(project):
+def test_a_commit_that_changes_a_comment_is_not_and_all_reports_say_so(project, tmp_path, capsys):
     project.commit({"tiny.py": project.source.replace("Add up", "Add them up")})
-    report = compared(project)
-    assert verdicts(report)["benchmarks/test_tiny.py::test_total"] is not Verdict.SLOWER
-    assert report.status == 0
+    where = ["--project", str(project.path), "--python", sys.executable, "--no-counts"]
+    files = ["--markdown", str(tmp_path / "bench.md"), "--junit", str(tmp_path / "bench.xml")]
+    assert invoke(["bench", "--against", "HEAD~1", *where, *files, "--json"]) == 0
+    (verdict,) = json.loads(capsys.readouterr().out)["verdicts"]
+    assert verdict["verdict"] != "slower"
+    assert "test_total" in (tmp_path / "bench.md").read_text()
+    assert ElementTree.parse(tmp_path / "bench.xml").getroot().get("failures") == "0"
 
 
 def test_changes_that_are_not_committed_yet_are_compared(project):

@@ -103,9 +103,10 @@ def test_an_exam_is_written_so_that_it_can_be_computed_again(held, tmp_path):
 def test_the_power_curve_says_what_it_shows():
     series = {"the gate": [(0.0, Share(1, 300)), (0.03, Share(70, 100)), (0.05, Share(96, 100))]}
     title = plots.power_curve("measured here", series).get_title("left").replace("\n", " ")
-    assert title == "The gate sees 5% nine times in ten, with 1 false alarms in 300 verdicts"
+    assert title == "The gate sees 5% nine times in ten, with 1 false alarm in 300 verdicts"
 
 
+@pytest.mark.slow
 def test_a_real_exam_really_slows_the_measured_function(project):
     project.commit({"tiny.py": project.source + "\n\n# another revision\n"})
     chosen = subject(project.path, "HEAD", [], load(project.path, python=sys.executable))
