@@ -1,4 +1,4 @@
-"""Compile what is compiled at first use, so that nobody waits for it later: the simulator's and the judgement's loops."""
+"""Compile what is compiled at first use, so that nobody waits for it later: the loops of simulator and judgement."""
 
 import tempfile
 from pathlib import Path
