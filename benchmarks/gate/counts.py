@@ -1,4 +1,4 @@
-"""Judges without noise beside the clock: how many instructions and allocations one call of a benchmark takes.
+"""Judges without noise beside the clock: how many instructions and allocations a call of a benchmark takes.
 
 Instructions are counted by callgrind without address randomisation, allocations by memray in the project's own
 environment; either is left out where the tool is not there. A count is no time (a copy of memory is few instructions),
@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from shutil import rmtree, which
+from statistics import median_low
 
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.gate.phases import AGAIN, BASE, HEAD
@@ -54,9 +55,12 @@ class Counter:
         prefix = [part.format(folder=folder) for part in self.prefix]
         measurer.run(order, name, ["-p", COUNTING_PROBE], prefix, told)
         found = json.loads((folder / "counted.json").read_text("utf-8"))
-        counts = found["allocations"] or _instructions(folder, found["counted"])
+        calls: dict[str, list[int]] = {}
+        counts = found["allocations"] or _profiles(folder, len(found["counted"]))
+        for each, count in zip(found["counted"], counts, strict=True):
+            calls.setdefault(each, []).append(count)
         rmtree(folder)
-        return {each: count for each, count in counts.items() if each not in found["threaded"]}
+        return {each: median_low(its) for each, its in calls.items() if each not in found["threaded"]}
 
 
 def counters(python: Path) -> list[Counter]:
@@ -103,12 +107,12 @@ def _joined(counts: dict[tuple[str, int], dict[str, int]], name: str) -> Count |
     return Count(sum(base) / len(base), sum(head) / len(head), same)
 
 
-def _instructions(folder: Path, names: Sequence[str]) -> dict[str, int]:
-    """What callgrind collected: its n-th profile is of the n-th benchmark."""
-    found = {}
-    for number, name in enumerate(names, start=1):
+def _profiles(folder: Path, calls: int) -> list[int]:
+    """What callgrind collected, call by call."""
+    found = []
+    for number in range(1, calls + 1):
         lines = (folder / f"profile.{number}").read_text("utf-8", "replace").splitlines()
-        found[name] = int(next(line for line in reversed(lines) if line.startswith("totals:")).split()[1])
+        found.append(int(next(line for line in reversed(lines) if line.startswith("totals:")).split()[1]))
     return found
 
 

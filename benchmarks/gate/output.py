@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import PurePosixPath
+from typing import Literal
 from xml.etree import ElementTree
 
 from rich.box import SIMPLE_HEAD
@@ -45,7 +46,8 @@ def terminal(report: Report, console: Console) -> None:
     shared = shared_start([judgement.name for judgement in report.judgements])
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for position, column in enumerate((shared or COLUMNS[0], *COLUMNS[1:], *kinds)):
-        table.add_column(column, justify="left" if position in (0, 4) else "right", overflow="fold")
+        justify: Literal["left", "right"] = "left" if position in (0, 4) else "right"
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=position > 0)
     for judgement in in_order(report):
         style = STYLES.get(judgement.verdict, "")
         name, *rest = cells(report, judgement)
