@@ -65,7 +65,7 @@ def exponential(sequence: np.uint64, index: int) -> float:
     return -log(uniform(sequence, index))
 
 
-@kernel
+@part
 def normal(sequence: np.uint64, index: int) -> float:
     """Draw `index` of a sequence, standard normal: Φ⁻¹ of the uniform draw (Wichura 1988, AS 241, PPND7: 7 digits)."""
     q = uniform(sequence, index) - 0.5

@@ -108,13 +108,17 @@ def _hit(seed: int, nodes: NDArray[np.int64], fault: int, count: int) -> NDArray
     return hit
 
 
-@kernel
 def _draws(seed: int, nodes: NDArray[np.int64], purpose: int, index: int) -> NDArray[np.float64]:
     """Make draw `index` of `purpose` for each node: shape (nodes,), uniform in (0, 1)."""
     draws = np.empty(len(nodes))
+    _draw_each(seed, nodes, purpose, index, draws)
+    return draws
+
+
+@kernel
+def _draw_each(seed: int, nodes: NDArray[np.int64], purpose: int, index: int, draws: NDArray[np.float64]) -> None:
     for i in range(len(nodes)):
         draws[i] = chance.uniform(chance.key(seed, nodes[i], purpose), index)
-    return draws
 
 
 def behaviour(group: Group) -> NDArray[np.void]:

@@ -3,6 +3,9 @@
 A kernel is a plain Python function that Numba compiles at its first call and keeps on disk. `kernel.py_func` is that
 function: what is read and tested. With NUMBA_DISABLE_JIT=1 everything runs as plain Python.
 
+What Python calls is compiled whole, once, with all that it calls; see `translation`. Kernels allocate nothing: what
+they fill is handed to them. So they count no references, which took two fifths of the time.
+
 Numba looks only at a kernel's own file to see whether what it kept is still good, though kernels of other files are
 compiled into it. So what is kept stands under a digest of all of the simulator's sources.
 """
@@ -16,6 +19,8 @@ from typing import Any, TypeVar, cast
 import numba
 from numba import types
 
+from heartbench.simulator.translation import Translation
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -27,7 +32,8 @@ def _cache_folder() -> Path:
 
 
 _config: Any = numba.config
-_OPTIONS: Any = {"cache": True, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+_OPTIONS: Any = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
+_INNER: Any = {"pipeline_class": Translation, "no_cpython_wrapper": True}
 
 if "NUMBA_CACHE_DIR" not in os.environ:
     _config.CACHE_DIR = str(_cache_folder())
@@ -35,27 +41,28 @@ if "NUMBA_CACHE_DIR" not in os.environ:
 
 def kernel(function: Function) -> Function:
     """Compile `function` with Numba, releasing the interpreter lock while it runs."""
-    return _compiled(function)
+    return _compiled(function, inline=False)
 
 
 def part(function: Function) -> Function:
     """Compile a kernel into those that call it: it is tiny, or called in one place. A call costs about 5 ns."""
-    return _compiled(function, forceinline=True)
+    return _compiled(function, inline=True)
 
 
-def _compiled(function: Function, **options: Any) -> Function:
-    compiled = numba.njit(**_OPTIONS, **options)(function)
+def _compiled(function: Function, inline: bool) -> Function:
+    from_python = numba.njit(cache=True, **_OPTIONS)(function)
     if not _config.DISABLE_JIT:
-        _compile_once_for_all_constants(compiled)
-    return cast("Function", compiled)
+        from_kernels = numba.njit(forceinline=inline, **_INNER, **_OPTIONS)(function)
+        from_python.get_call_template = _without_literals(from_kernels.get_call_template)
+        from_python.get_overload = from_kernels.get_overload
+    return cast("Function", from_python)
 
 
-def _compile_once_for_all_constants(compiled: Any) -> None:
+def _without_literals(template: Any) -> Any:
     """Keep Numba from compiling a kernel again for each constant that another kernel calls it with."""
-    template = compiled.get_call_template
     unliteral: Any = types.unliteral
 
-    def without_literals(args: Sequence[types.Type], kws: Mapping[str, types.Type]) -> Any:
+    def call_template(args: Sequence[types.Type], kws: Mapping[str, types.Type]) -> Any:
         return template(tuple(map(unliteral, args)), {name: unliteral(arg) for name, arg in kws.items()})
 
-    compiled.get_call_template = without_literals
+    return call_template

@@ -84,7 +84,8 @@ NODE = np.dtype(
         ("waits", "i8"),  # backoffs drawn since the first start
         ("backoff_draws", "u8"),
         ("event", "i8"),  # position in its list of what happens to it
-    ]
+    ],
+    align=True,
 )
 
 
@@ -179,10 +180,10 @@ def collect(connection: Record, rows: Rows) -> None:
     """Note in `rows` when messages arrived at the hub since the last call."""
     up = connection.up
     while connection.collected < up.delivered:
-        i = connection.collected % MESSAGES
+        message = up.log[connection.collected % MESSAGES]
         connection.collected += 1
-        if up.tag[i] >= 0:
-            rows.arrived_s[up.tag[i]] = up.delivered_s[i]
+        if message.tag >= 0:
+            rows.arrived_s[message.tag] = message.delivered_s
 
 
 @kernel
@@ -281,7 +282,7 @@ def _schedule_heartbeat(node: Record, link: Record, at: float) -> None:
     node.heartbeat_s = at + b.heartbeat_interval_s * (1.0 + b.heartbeat_jitter * (2.0 * draw - 1.0))
 
 
-@kernel
+@part
 def _send(node: Record, connection: Record, link: Record, rows: Rows, kind: int, size: int, at: float) -> None:
     """Send a message and give it a row, unless the stream has no room for it."""
     row = rows.used[0]

@@ -1,5 +1,6 @@
 """Ping on a modelled link: what a profile's source measured, measured again on the model that was made of it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,21 +47,20 @@ def survey(profile: Profile, duration_s: float, nodes: int = 100, seed: int = 1)
     if duration_s < 1 or nodes < 1:
         raise SimulatorError(f"to measure a profile takes a second and a node at least, not {duration_s} s and {nodes}")
     link = make_link(profile.to_link(), (), seed, 0)
-    pings, outages = [], []
+    rtt = np.full((nodes, int(duration_s)), np.nan)
+    outages: list[float] = []
     for node in range(nodes):
         rewind(link, seed, node)
-        pings.append(_round_trips(link, duration_s))
+        _ping(link, rtt[node])
         rewind(link, seed, node)
-        outages.append(_outages(link, duration_s))
-    rtt = np.concatenate(pings)
+        outages.extend(_outages(link, duration_s))
     answered = np.sort(rtt[~np.isnan(rtt)])
-    return Survey(answered, len(rtt), np.sort(np.concatenate(outages)), nodes * duration_s / HOUR_S)
+    return Survey(answered, rtt.size, np.sort(outages), nodes * duration_s / HOUR_S)
 
 
 @kernel
-def _round_trips(link: Record, duration_s: float) -> NDArray[np.float64]:
-    """Give the round-trip time of a ping in each second; NaN: lost on its way or back."""
-    rtt = np.full(int(duration_s), np.nan)
+def _ping(link: Record, rtt: NDArray[np.float64]) -> None:
+    """Note the round-trip time of a ping in each second; what is lost on its way or back leaves none."""
     now = 0.0
     for second in range(len(rtt)):
         now = max(now, float(second))  # the link is asked in the order of time
@@ -69,15 +69,11 @@ def _round_trips(link: Record, duration_s: float) -> NDArray[np.float64]:
             back = transmit(link, DOWN, there)
             rtt[second] = back - now
             now = there
-    return rtt
 
 
-@kernel
-def _outages(link: Record, duration_s: float) -> NDArray[np.float64]:
+def _outages(link: Record, duration_s: float) -> Iterator[float]:
     """Give the length of each outage that begins within `duration_s`."""
-    lengths = [0.0 for _ in range(0)]
     start, end = next_outage(link, 0.0)
     while start < duration_s:
-        lengths.append(end - start)
+        yield end - start
         start, end = next_outage(link, end)
-    return np.array(lengths)

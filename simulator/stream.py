@@ -27,7 +27,7 @@ from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.link import DOWN, UP, Record
 from heartbench.simulator.tcp.flow import DATA, FLOW, MESSAGES, PACKETS, RESET, SYN, SYN_ACK, TICK_S, reset, write
 from heartbench.simulator.tcp.receiver import receive
-from heartbench.simulator.tcp.sender import acknowledge, emit, expire, kill
+from heartbench.simulator.tcp.sender import acknowledge, emit, expire, has_due, kill
 from heartbench.simulator.tcp.timers import fires, sample
 
 CONNECT_TIMEOUT_S = 20.0  # gRPC's least time for an attempt (connection-backoff.md)
@@ -90,7 +90,8 @@ CONNECTION = np.dtype(
         ("rules", RULES),
         ("up", FLOW),
         ("down", FLOW),
-    ]
+    ],
+    align=True,
 )
 
 
@@ -121,11 +122,13 @@ def connect(connection: Record, link: Record, at: float) -> None:
     _flush(connection, link, at)
 
 
-@kernel
+@part
 def _flush(connection: Record, link: Record, at: float) -> None:
     """Give the link what both ends have due."""
-    emit(connection.up, connection.down, link, at)
-    emit(connection.down, connection.up, link, at)
+    if has_due(connection.up, connection.down, at):
+        emit(connection.up, connection.down, link, at)
+    if has_due(connection.down, connection.up, at):
+        emit(connection.down, connection.up, link, at)
 
 
 @kernel
@@ -141,7 +144,7 @@ def _send_syn(connection: Record, at: float) -> None:
 def _first_arrival(flow: Record) -> float:
     if flow.wire_head == flow.wire_tail:
         return inf
-    return flow.arrives_s[flow.wire_head % PACKETS]
+    return flow.packets[flow.wire_head % PACKETS].arrives_s
 
 
 @part
@@ -158,7 +161,7 @@ def next_event(connection: Record) -> float:
     return at
 
 
-@kernel
+@part
 def send(connection: Record, link: Record, at: float, size: int, kind: int, tag: int) -> bool:
     """Write a message of `size` bytes at `at`; `tag` is the caller's own. False where the stream has no room for it."""
     taken = write(connection.up, size, kind, tag)
@@ -284,25 +287,25 @@ def _ping(connection: Record, at: float) -> None:
 @part
 def _arrives_at_hub(connection: Record, at: float) -> None:
     up, down = connection.up, connection.down
-    i = up.wire_head % PACKETS
+    packet = up.packets[up.wire_head % PACKETS]
     up.wire_head += 1
     if not isnan(connection.hub_closed_s):
-        if up.kind[i] == DATA:
+        if packet.kind == DATA:
             down.control = RESET
-    elif up.kind[i] == SYN:
-        up.echo_s = up.left_s[i]
+    elif packet.kind == SYN:
+        up.echo_s = packet.left_s
         down.control = SYN_ACK
-    elif up.kind[i] == RESET:
+    elif packet.kind == RESET:
         if connection.hub_open:
             _hub_closes(connection, at)
     else:
         if not connection.hub_open:
             connection.hub_open = True
-            sample(down, at - up.echoes_s[i])
+            sample(down, at - packet.echo_s)
             write(connection.down, SETTINGS_BYTES, SETTINGS, -1)
-        acknowledge(down, up.acks[i], up.sacks[i], up.agains[i], up.left_s[i], up.echoes_s[i], at)
-        if up.segment[i] >= 0:
-            receive(up, down, up.segment[i], up.segment_to[i], up.left_s[i], at)
+        acknowledge(down, packet.acks, packet.sacks, packet.again, packet.left_s, packet.echo_s, at)
+        if packet.segment >= 0:
+            receive(up, down, packet.segment, packet.segment_to, packet.left_s, at)
             _answer(connection, at)
 
 
@@ -311,8 +314,8 @@ def _answer(connection: Record, at: float) -> None:
     """Let the hub answer what has just been delivered to it."""
     up = connection.up
     while connection.answered < up.delivered:
-        i = connection.answered % MESSAGES
-        kind, tag = up.message_kind[i], up.tag[i]
+        message = up.log[connection.answered % MESSAGES]
+        kind, tag = message.kind, message.tag
         connection.answered += 1
         if kind == HELLO:
             write(connection.down, WELCOME_BYTES, WELCOME, tag)
@@ -327,27 +330,27 @@ def _answer(connection: Record, at: float) -> None:
 @part
 def _arrives_at_node(connection: Record, at: float) -> None:
     up, down = connection.up, connection.down
-    i = down.wire_head % PACKETS
+    packet = down.packets[down.wire_head % PACKETS]
     down.wire_head += 1
     if not connection.powered:
         return
-    if down.kind[i] == RESET:
+    if packet.kind == RESET:
         kill(up)
         _node_closes(connection, at)
-    elif down.kind[i] == SYN_ACK:
+    elif packet.kind == SYN_ACK:
         if connection.state == CONNECTING:
-            down.echo_s = down.left_s[i]
+            down.echo_s = packet.left_s
             connection.state = SETTLING
             connection.syn_timer_s = inf
-            sample(up, at - down.echoes_s[i])
+            sample(up, at - packet.echo_s)
             write(connection.up, PREFACE_BYTES, PREFACE, -1)
     elif up.dead:
-        if down.segment[i] >= 0:
+        if packet.segment >= 0:
             up.control = RESET
     else:
-        acknowledge(up, down.acks[i], down.sacks[i], down.agains[i], down.left_s[i], down.echoes_s[i], at)
-        if down.segment[i] >= 0:
-            receive(down, up, down.segment[i], down.segment_to[i], down.left_s[i], at)
+        acknowledge(up, packet.acks, packet.sacks, packet.again, packet.left_s, packet.echo_s, at)
+        if packet.segment >= 0:
+            receive(down, up, packet.segment, packet.segment_to, packet.left_s, at)
             _read(connection, at)
 
 
@@ -357,7 +360,7 @@ def _read(connection: Record, at: float) -> None:
     down, rules = connection.down, connection.rules
     connection.heard_s = at
     while connection.read < down.delivered:
-        kind = down.message_kind[connection.read % MESSAGES]
+        kind = down.log[connection.read % MESSAGES].kind
         connection.read += 1
         if connection.state == CLOSED:
             continue

@@ -32,6 +32,49 @@ SEGMENTS = 256  # one less are out at most: the receiver's window
 PACKETS = 1024  # on their way at most
 MESSAGES = 1024  # written and not delivered at most
 
+# A segment that is out. The packet of a segment carries those behind it that are joined to it.
+SEGMENT = np.dtype(
+    [
+        ("end", "i8"),  # bytes of the flow up to its end
+        ("sent_s", "f8"),  # last sent
+        ("received_s", "f8"),  # first received; NaN before
+        ("is_joined", "?"),
+        ("is_resent", "?"),  # ever
+        ("is_resending", "?"),  # a retransmission is out
+        ("is_sacked", "?"),
+        ("is_lost", "?"),
+    ],
+    align=True,
+)
+
+# A packet on its way: 64 bytes, a cache line.
+PACKET = np.dtype(
+    [
+        ("arrives_s", "f8"),
+        ("left_s", "f8"),
+        ("echo_s", "f8"),  # timestamp echoed to the other direction
+        ("segment", "i8"),  # -1: acknowledgement alone
+        ("segment_to", "i8"),
+        ("acks", "i8"),  # segments of the other direction received in order,
+        ("again", "i8"),  # once more,
+        ("sacks", "i4"),  # and beyond a gap
+        ("kind", "i4"),
+    ],
+    align=True,
+)
+
+# A message that was written and is not yet read.
+MESSAGE = np.dtype(
+    [
+        ("end", "i8"),  # bytes of the flow up to its end
+        ("tag", "i8"),
+        ("delivered_s", "f8"),
+        ("kind", "i8"),
+    ],
+    align=True,
+)
+
+# Fields are aligned, and what is used together stands together: the model lives on its cache lines.
 FLOW = np.dtype(
     [
         ("direction", "i8"),
@@ -105,30 +148,11 @@ FLOW = np.dtype(
         # packets [wire_head, wire_tail) are on their way in this direction
         ("wire_head", "i8"),
         ("wire_tail", "i8"),
-        ("arrives_s", "f8", (PACKETS,)),
-        ("left_s", "f8", (PACKETS,)),
-        ("kind", "i8", (PACKETS,)),
-        ("segment", "i8", (PACKETS,)),  # -1: acknowledgement alone
-        ("segment_to", "i8", (PACKETS,)),
-        ("acks", "i8", (PACKETS,)),  # segments of the other direction received in order,
-        ("sacks", "i8", (PACKETS,)),  # beyond a gap,
-        ("agains", "i8", (PACKETS,)),  # and once more
-        ("echoes_s", "f8", (PACKETS,)),  # timestamp echoed to the other direction
-        # the ring of segments
-        ("segment_end", "i8", (SEGMENTS,)),  # bytes of the flow up to the end of the segment
-        ("sent_s", "f8", (SEGMENTS,)),  # last sent
-        ("received_s", "f8", (SEGMENTS,)),  # first received; NaN before
-        ("is_joined", "i1", (SEGMENTS,)),
-        ("is_resent", "i1", (SEGMENTS,)),  # ever
-        ("is_resending", "i1", (SEGMENTS,)),  # a retransmission is out
-        ("is_sacked", "i1", (SEGMENTS,)),
-        ("is_lost", "i1", (SEGMENTS,)),
-        # the ring of messages
-        ("message_end", "i8", (MESSAGES,)),
-        ("message_kind", "i8", (MESSAGES,)),
-        ("tag", "i8", (MESSAGES,)),
-        ("delivered_s", "f8", (MESSAGES,)),
-    ]
+        ("packets", PACKET, (PACKETS,)),
+        ("segments", SEGMENT, (SEGMENTS,)),
+        ("log", MESSAGE, (MESSAGES,)),
+    ],
+    align=True,
 )
 
 
@@ -163,13 +187,13 @@ def write(flow: Record, size: int, kind: int, tag: int) -> bool:
     """Append a message of `size` bytes to what the flow carries; False where there is no room for it."""
     if flow.messages - flow.delivered == MESSAGES:
         return False
-    i = flow.messages % MESSAGES
+    message = flow.log[flow.messages % MESSAGES]
     flow.messages += 1
     flow.written += size
-    flow.message_end[i] = flow.written
-    flow.message_kind[i] = kind
-    flow.tag[i] = tag
-    flow.delivered_s[i] = nan
+    message.end = flow.written
+    message.kind = kind
+    message.tag = tag
+    message.delivered_s = nan
     return True
 
 
@@ -183,6 +207,6 @@ def in_flight(flow: Record) -> int:
 def packet_end(flow: Record, segment: int) -> int:
     """Give the end of the packet that begins with `segment`: the first segment behind it that is not joined to it."""
     end = segment + 1
-    while end < flow.tail and flow.is_joined[end % SEGMENTS]:
+    while end < flow.tail and flow.segments[end % SEGMENTS].is_joined:
         end += 1
     return end

@@ -32,12 +32,12 @@ from heartbench.simulator.tcp.timers import set_timer
 @part
 def unmark(flow: Record, segment: int) -> None:
     """Take a segment out of the counts of lost and resent ones."""
-    out = segment % SEGMENTS
-    if flow.is_lost[out]:
-        flow.is_lost[out] = False
+    out = flow.segments[segment % SEGMENTS]
+    if out.is_lost:
+        out.is_lost = False
         flow.lost -= 1
-    if flow.is_resending[out]:
-        flow.is_resending[out] = False
+    if out.is_resending:
+        out.is_resending = False
         flow.resending -= 1
 
 
@@ -45,7 +45,7 @@ def unmark(flow: Record, segment: int) -> None:
 def mark_lost(flow: Record, segment: int) -> None:
     """Take a segment, and what was sent of it again, for lost."""
     unmark(flow, segment)
-    flow.is_lost[segment % SEGMENTS] = True
+    flow.segments[segment % SEGMENTS].is_lost = True
     flow.lost += 1
     flow.losses += 1
 
@@ -53,9 +53,9 @@ def mark_lost(flow: Record, segment: int) -> None:
 @part
 def note_arrival(flow: Record, segment: int, now: float) -> None:
     """Let RACK know that a packet has arrived (tcp_rack_advance): the newest counts, but for its RTT the latest."""
-    out = segment % SEGMENTS
-    sent_s = flow.sent_s[out]
-    if flow.is_resent[out] and now - sent_s < flow.least_rtt_s:
+    out = flow.segments[segment % SEGMENTS]
+    sent_s = out.sent_s
+    if out.is_resent and now - sent_s < flow.least_rtt_s:
         return  # too soon: it was an earlier one of its transmissions
     flow.is_news = True
     flow.newest_rtt_s = now - sent_s
@@ -73,10 +73,10 @@ def detect_losses(flow: Record, now: float) -> bool:
     window = 0.0 if flow.state >= RECOVERY or flow.sacked >= 3 else min(flow.least_rtt_s / 4.0, flow.srtt_s)
     wait = 0.0
     for i in range(flow.head, flow.tail):
-        out = i % SEGMENTS
-        if flow.is_joined[out] or flow.is_sacked[out] or (flow.is_lost[out] and not flow.is_resending[out]):
+        out = flow.segments[i % SEGMENTS]
+        if out.is_joined or out.is_sacked or (out.is_lost and not out.is_resending):
             continue
-        sent_s = flow.sent_s[out]
+        sent_s = out.sent_s
         if sent_s > flow.newest_s or (sent_s == flow.newest_s and i >= flow.newest):
             continue
         left = flow.newest_rtt_s + window - (now - sent_s)
@@ -132,10 +132,10 @@ def enter_loss(flow: Record, now: float) -> None:
     """Take what is out for lost, but for what was sent less than a round trip ago."""
     is_new = flow.state < RECOVERY
     for i in range(flow.head, flow.tail):
-        out = i % SEGMENTS
-        if flow.is_joined[out] or flow.is_sacked[out]:
+        out = flow.segments[i % SEGMENTS]
+        if out.is_joined or out.is_sacked:
             continue
-        if i == flow.head or now - flow.sent_s[out] >= flow.newest_rtt_s:
+        if i == flow.head or now - out.sent_s >= flow.newest_rtt_s:
             mark_lost(flow, i)
     if is_new or flow.high <= flow.head or (flow.state == LOSS and flow.retries == 0):
         begin_undo(flow)
@@ -152,8 +152,8 @@ def _undo(flow: Record, unmark_losses: bool) -> None:
     """Take back a reduction of the window that was for nothing."""
     if unmark_losses:
         for i in range(flow.head, flow.tail):
-            if flow.is_lost[i % SEGMENTS]:
-                flow.is_lost[i % SEGMENTS] = False
+            if flow.segments[i % SEGMENTS].is_lost:
+                flow.segments[i % SEGMENTS].is_lost = False
                 flow.lost -= 1
     flow.window = max(flow.window, flow.old_window)
     flow.threshold = max(flow.threshold, flow.old_threshold)
@@ -164,7 +164,7 @@ def _undo(flow: Record, unmark_losses: bool) -> None:
 @part
 def _was_resent(flow: Record) -> bool:
     """Whether anything that is out has been sent again."""
-    return flow.resending > 0 or (flow.head < flow.tail and flow.is_resent[flow.head % SEGMENTS])
+    return flow.resending > 0 or (flow.head < flow.tail and flow.segments[flow.head % SEGMENTS].is_resent)
 
 
 @kernel
@@ -273,7 +273,7 @@ def end_probe(flow: Record, acks: int, again: int) -> None:
         _keep_open(flow)
 
 
-@kernel
+@part
 def widen(flow: Record, delivered: int, advanced: bool, lost: int) -> None:
     """Set the window after `delivered` packets: PRR in recovery (RFC 6937), else slow start or congestion avoidance."""
     if flow.state == RECOVERY:

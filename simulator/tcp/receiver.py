@@ -35,8 +35,8 @@ def _take(flow: Record, segment: int, to: int, now: float) -> bool:
         return False
     if segment > flow.expected:
         for i in range(segment, to):
-            if isnan(flow.received_s[i % SEGMENTS]):
-                flow.received_s[i % SEGMENTS] = now
+            if isnan(flow.segments[i % SEGMENTS].received_s):
+                flow.segments[i % SEGMENTS].received_s = now
                 flow.strays += 1
             else:
                 flow.again = to
@@ -44,19 +44,19 @@ def _take(flow: Record, segment: int, to: int, now: float) -> bool:
     if segment < flow.expected:
         flow.again = flow.expected
     for i in range(flow.expected, to):
-        if not isnan(flow.received_s[i % SEGMENTS]):
+        if not isnan(flow.segments[i % SEGMENTS].received_s):
             flow.strays -= 1
-        flow.received_s[i % SEGMENTS] = now
+        flow.segments[i % SEGMENTS].received_s = now
     flow.expected = to
-    while flow.strays > 0 and not isnan(flow.received_s[flow.expected % SEGMENTS]):
+    while flow.strays > 0 and not isnan(flow.segments[flow.expected % SEGMENTS].received_s):
         flow.expected += 1
         flow.strays -= 1
-    _deliver(flow, flow.segment_end[(flow.expected - 1) % SEGMENTS], now)
+    _deliver(flow, flow.segments[(flow.expected - 1) % SEGMENTS].end, now)
     return True
 
 
 @part
 def _deliver(flow: Record, end: int, now: float) -> None:
-    while flow.delivered < flow.messages and flow.message_end[flow.delivered % MESSAGES] <= end:
-        flow.delivered_s[flow.delivered % MESSAGES] = now
+    while flow.delivered < flow.messages and flow.log[flow.delivered % MESSAGES].end <= end:
+        flow.log[flow.delivered % MESSAGES].delivered_s = now
         flow.delivered += 1

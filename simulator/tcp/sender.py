@@ -40,7 +40,19 @@ from heartbench.simulator.tcp.loss import (
 from heartbench.simulator.tcp.timers import rearm, sample, schedule_probe, set_timer
 
 
-@kernel
+@part
+def has_due(flow: Record, back: Record, now: float) -> bool:
+    """Whether `emit` has anything to do. Mostly it has not, and a call costs more than this look."""
+    return (
+        flow.control != DATA
+        or flow.to_send != NOTHING
+        or flow.probe_due
+        or flow.packed < flow.written
+        or back.ack_due_s <= now
+    )
+
+
+@part
 def emit(flow: Record, back: Record, link: Record, now: float) -> None:
     """Give the link what is due in this direction: control, lost segments, a probe, new segments, acknowledgements."""
     if flow.control != DATA:
@@ -72,7 +84,7 @@ def _put(flow: Record, back: Record, link: Record, kind: int, segment: int, now:
     to = segment
     if segment >= 0:
         to = packet_end(flow, segment)
-        flow.sent_s[segment % SEGMENTS] = now
+        flow.segments[segment % SEGMENTS].sent_s = now
         flow.last_sent_s = now
         if now - back.last_data_s < DELAYED_ACK_S:
             back.is_talking = True
@@ -80,33 +92,33 @@ def _put(flow: Record, back: Record, link: Record, kind: int, segment: int, now:
         return
     if flow.wire_head == flow.wire_tail:
         flow.wire_head = flow.wire_tail = 0  # an empty ring starts over: the same few cache lines serve
-    i = flow.wire_tail % PACKETS
+    packet = flow.packets[flow.wire_tail % PACKETS]
     flow.wire_tail += 1
-    flow.arrives_s[i] = arrives
-    flow.left_s[i] = now
-    flow.kind[i] = kind
-    flow.segment[i] = segment
-    flow.segment_to[i] = to
-    flow.acks[i] = back.expected
-    flow.sacks[i] = back.strays
-    flow.agains[i] = again
-    flow.echoes_s[i] = back.echo_s
+    packet.arrives_s = arrives
+    packet.left_s = now
+    packet.kind = kind
+    packet.segment = segment
+    packet.segment_to = to
+    packet.acks = back.expected
+    packet.sacks = back.strays
+    packet.again = again
+    packet.echo_s = back.echo_s
 
 
 @kernel
 def _resend(flow: Record, back: Record, link: Record, segment: int, now: float) -> None:
     """Send a packet again, with as much of what follows as fits into it (tcp_retrans_try_collapse)."""
     end = packet_end(flow, segment)
-    begin = flow.segment_end[(segment - 1) % SEGMENTS] if segment > 0 else 0
-    while end < flow.tail and not flow.is_sacked[end % SEGMENTS]:
+    begin = flow.segments[(segment - 1) % SEGMENTS].end if segment > 0 else 0
+    while end < flow.tail and not flow.segments[end % SEGMENTS].is_sacked:
         to = packet_end(flow, end)
-        if flow.segment_end[(to - 1) % SEGMENTS] - begin > link.profile.mss_bytes:
+        if flow.segments[(to - 1) % SEGMENTS].end - begin > link.profile.mss_bytes:
             break
         unmark(flow, end)
-        flow.is_joined[end % SEGMENTS] = True
+        flow.segments[end % SEGMENTS].is_joined = True
         flow.joined += 1
         end = to
-    flow.is_resent[segment % SEGMENTS] = True
+    flow.segments[segment % SEGMENTS].is_resent = True
     _put(flow, back, link, DATA, segment, now)
 
 
@@ -114,9 +126,9 @@ def _resend(flow: Record, back: Record, link: Record, segment: int, now: float) 
 def _resend_lost(flow: Record, back: Record, link: Record, now: float) -> None:
     i = flow.head
     while i < flow.tail and flow.lost > flow.resending and in_flight(flow) + 1.0 <= flow.window:
-        out = i % SEGMENTS
-        if flow.is_lost[out] and not flow.is_resending[out]:
-            flow.is_resending[out] = True
+        out = flow.segments[i % SEGMENTS]
+        if out.is_lost and not out.is_resending:
+            out.is_resending = True
             flow.resending += 1
             flow.undo_retries = max(flow.undo_retries, 0) + 1
             flow.sent_in_recovery += 1
@@ -155,9 +167,9 @@ def _send_new(flow: Record, back: Record, link: Record, now: float) -> None:
     flow.probe_resent = not sent
     if not sent:
         last = flow.tail - 1
-        while flow.is_joined[last % SEGMENTS]:
+        while flow.segments[last % SEGMENTS].is_joined:
             last -= 1
-        flow.is_resent[last % SEGMENTS] = True
+        flow.segments[last % SEGMENTS].is_resent = True
         _put(flow, back, link, DATA, last, now)
     flow.probed = flow.tail
 
@@ -165,11 +177,11 @@ def _send_new(flow: Record, back: Record, link: Record, now: float) -> None:
 @part
 def _append(flow: Record, mss_bytes: int) -> None:
     """Cut the next segment from what was written."""
-    i = flow.tail % SEGMENTS
+    segment = flow.segments[flow.tail % SEGMENTS]
     flow.packed += min(mss_bytes, flow.written - flow.packed)
-    flow.segment_end[i] = flow.packed
-    flow.received_s[i] = nan
-    flow.is_joined[i] = flow.is_resent[i] = flow.is_resending[i] = flow.is_sacked[i] = flow.is_lost[i] = False
+    segment.end = flow.packed
+    segment.received_s = nan
+    segment.is_joined = segment.is_resent = segment.is_resending = segment.is_sacked = segment.is_lost = False
     flow.tail += 1
 
 
@@ -190,8 +202,8 @@ def acknowledge(flow: Record, acks: int, sacks: int, again: int, acked_s: float,
 
     `again` is the end of what arrived a second time (D-SACK), 0: nothing; `echo_s` the timestamp that it echoes.
     """
-    if flow.dead:
-        return
+    if flow.dead or (flow.head == flow.tail and again == 0 and flow.state == OPEN and flow.probed == 0):
+        return  # the other end talks alone
     if again > flow.undo >= 0 and flow.undo_retries > 0:
         flow.undo_retries -= 1
     before, losses = flow.head, flow.losses
@@ -215,7 +227,7 @@ def acknowledge(flow: Record, acks: int, sacks: int, again: int, acked_s: float,
     if flow.head == flow.tail:
         flow.timer = NO_TIMER
         flow.timer_s = inf
-    elif not waits and (acked > 0 or sack_sent_s < flow.sent_s[flow.head % SEGMENTS]):  # noqa: SIM102 (it arms)
+    elif not waits and (acked > 0 or sack_sent_s < flow.segments[flow.head % SEGMENTS].sent_s):  # noqa: SIM102 (it arms)
         if not schedule_probe(flow, now, True):
             rearm(flow, now)
     widen(flow, acked + sacked, flow.head > before, flow.losses - losses)
@@ -230,19 +242,19 @@ def _take_sacks(flow: Record, acks: int, acked_s: float, now: float) -> tuple[in
     """
     count, once, first_s = 0, False, nan
     for i in range(acks + 1, flow.tail):
-        out = i % SEGMENTS
-        if flow.is_joined[out] or flow.is_sacked[out] or not flow.received_s[out] <= acked_s:
+        out = flow.segments[i % SEGMENTS]
+        if out.is_joined or out.is_sacked or not out.received_s <= acked_s:
             continue
         end = packet_end(flow, i)
-        if not flow.received_s[(end - 1) % SEGMENTS] <= acked_s:
+        if not flow.segments[(end - 1) % SEGMENTS].received_s <= acked_s:
             continue
         note_arrival(flow, i, now)
-        if not flow.is_resent[out]:
+        if not out.is_resent:
             once = once or i < flow.high
             if isnan(first_s):
-                first_s = flow.sent_s[out]
+                first_s = out.sent_s
         unmark(flow, i)
-        flow.is_sacked[out] = True
+        out.is_sacked = True
         flow.sacked += 1
         count += 1
     return count, once, first_s
@@ -253,22 +265,22 @@ def _take_acked(flow: Record, acks: int, echo_s: float, now: float) -> tuple[int
     """Drop what is acknowledged in order. Returns as `_take_sacks` does, the time NaN where anything was sent again."""
     count, once, resent, first_s = 0, False, False, nan
     while flow.head < acks:
-        out = flow.head % SEGMENTS
+        out = flow.segments[flow.head % SEGMENTS]
         end = packet_end(flow, flow.head)
         if end > acks:
             _split(flow, acks)
             break
-        if flow.is_resent[out]:
+        if out.is_resent:
             resent = True
-        elif not flow.is_sacked[out]:
+        elif not out.is_sacked:
             once = once or flow.head < flow.high
             if isnan(first_s):
-                first_s = flow.sent_s[out]
-        if flow.is_sacked[out]:
+                first_s = out.sent_s
+        if out.is_sacked:
             flow.sacked -= 1
         else:
             count += 1
-            if not flow.is_resent[out] or echo_s >= flow.sent_s[out]:
+            if not out.is_resent or echo_s >= out.sent_s:
                 note_arrival(flow, flow.head, now)
         unmark(flow, flow.head)
         flow.joined -= end - flow.head - 1
@@ -279,10 +291,10 @@ def _take_acked(flow: Record, acks: int, echo_s: float, now: float) -> tuple[int
 @kernel
 def _split(flow: Record, acks: int) -> None:
     """Let what is left of the oldest packet, of which a part had arrived before it was joined, stand for all of it."""
-    old, new = flow.head % SEGMENTS, acks % SEGMENTS
-    flow.is_joined[new] = False
-    flow.is_lost[new], flow.is_resending[new] = flow.is_lost[old], flow.is_resending[old]
-    flow.is_resent[new], flow.sent_s[new] = True, flow.sent_s[old]
+    old, new = flow.segments[flow.head % SEGMENTS], flow.segments[acks % SEGMENTS]
+    new.is_joined = False
+    new.is_lost, new.is_resending = old.is_lost, old.is_resending
+    new.is_resent, new.sent_s = True, old.sent_s
     flow.joined -= acks - flow.head
     flow.head = acks
 

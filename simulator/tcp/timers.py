@@ -46,7 +46,7 @@ def fires(now: float, wait: float, phase: float) -> float:
     return _wheel(tick, tick + _ticks(wait)) * TICK_S - phase
 
 
-@kernel
+@part
 def sample(flow: Record, m: float) -> None:
     """Take a round-trip time of `m` s into the estimate, and with it the RTO afresh."""
     flow.least_rtt_s = min(flow.least_rtt_s, m)
@@ -70,10 +70,10 @@ def sample(flow: Record, m: float) -> None:
                 flow.rttvar_s -= (flow.rttvar_s - flow.mdev_max_s) / 4.0
             flow.round_end = flow.tail
             flow.mdev_max_s = RTO_MIN_S
-    flow.rto_s = min(ceil((flow.srtt_s + flow.rttvar_s) / TICK_S - 1e-6) * TICK_S, RTO_MAX_S)
+    flow.rto_s = min(ceil((flow.srtt_s + flow.rttvar_s) * TICKS_PER_S - 1e-6) * TICK_S, RTO_MAX_S)
 
 
-@kernel
+@part
 def set_timer(flow: Record, timer: int, now: float, wait: float) -> None:
     """Let `timer` fire in `wait` s, and no other.
 
@@ -92,7 +92,7 @@ def set_timer(flow: Record, timer: int, now: float, wait: float) -> None:
 @part
 def _wait_after_head(flow: Record, now: float) -> float:
     """Give how far in the future the RTO of the oldest segment is, s."""
-    return flow.sent_s[flow.head % SEGMENTS] + flow.rto_s - now
+    return flow.segments[flow.head % SEGMENTS].sent_s + flow.rto_s - now
 
 
 @kernel
@@ -104,7 +104,7 @@ def rearm(flow: Record, now: float) -> None:
     set_timer(flow, RTO, now, wait)
 
 
-@kernel
+@part
 def schedule_probe(flow: Record, now: float, advancing: bool) -> bool:
     """Arm the tail loss probe in place of the RTO, where one may be sent."""
     if flow.state != OPEN or flow.head == flow.tail:

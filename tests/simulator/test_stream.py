@@ -37,7 +37,7 @@ def ready(on: Any, **fields: float) -> tuple[Any, float]:
 
 def deliveries(made: Any, kind: int = stream.HEARTBEAT) -> list[float]:
     up = made.up
-    return [float(up.delivered_s[i]) for i in range(up.delivered) if up.message_kind[i] == kind]
+    return [float(up.log[i].delivered_s) for i in range(up.delivered) if up.log[i].kind == kind]
 
 
 def test_a_connection_is_ready_after_two_round_trips() -> None:
@@ -67,7 +67,7 @@ def test_messages_arrive_once_and_in_order() -> None:
         advance(made, on, at + 0.3 * i)
         send(made, on, at + 0.3 * i, stream.HEARTBEAT_BYTES, stream.HEARTBEAT, i)
     advance(made, on, at + 400.0)
-    tags = [int(made.up.tag[i]) for i in range(made.up.delivered) if made.up.message_kind[i] == stream.HEARTBEAT]
+    tags = [int(made.up.log[i].tag) for i in range(made.up.delivered) if made.up.log[i].kind == stream.HEARTBEAT]
     assert tags == list(range(200))
     assert deliveries(made) == sorted(deliveries(made))
 
@@ -78,7 +78,7 @@ def test_the_hub_answers_hello_and_the_heartbeats_that_ask() -> None:
     for kind in (stream.HELLO, stream.HEARTBEAT, stream.HEARTBEAT_ASKING):
         send(made, on, at, 50, kind, -1)
     advance(made, on, at + 1.0)
-    answers = [int(made.down.message_kind[i]) for i in range(made.down.delivered)]
+    answers = [int(made.down.log[i].kind) for i in range(made.down.delivered)]
     assert answers == [stream.SETTINGS, stream.WELCOME, stream.HEARTBEAT_ACK]
 
 

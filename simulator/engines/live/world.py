@@ -253,7 +253,7 @@ def _tell(connection: Record, tie: Record, told: Told) -> None:
         _note(told, OPENED, tie, -1)
     up = connection.up
     while tie.seen < connection.collected:
-        row = up.tag[tie.seen % MESSAGES]
+        row = up.log[tie.seen % MESSAGES].tag
         tie.seen += 1
         if row >= 0:
             _note(told, DELIVERED, tie, row)
