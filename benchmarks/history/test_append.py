@@ -1,4 +1,8 @@
-"""A thousand more chunks into a history that is full: 150 chunks of 200 bytes."""
+"""A hundred more chunks of a node whose history is full, and reading all of it.
+
+What a terminal's output costs the hub at each chunk. The list pays for its copies at every append, and the more the
+longer the history is; the byte budget costs an addition and a comparison.
+"""
 
 from collections.abc import Callable
 from itertools import count
@@ -10,7 +14,7 @@ from heartbench.benchmarks.history.baseline import SplicedHistory
 from heartbench.hub.history import History, StoredChunk
 
 HELD = 150
-APPENDS = 1000
+APPENDS = 100
 DATA = b"x" * 200
 
 
@@ -18,6 +22,7 @@ DATA = b"x" * 200
     "make",
     [
         pytest.param(lambda: History(HELD, 1 << 20), id="deque"),
+        pytest.param(lambda: History(HELD, 100 * len(DATA)), id="deque, bytes bound"),
         pytest.param(lambda: SplicedHistory(HELD), id="spliced list"),
     ],
 )
@@ -25,12 +30,27 @@ DATA = b"x" * 200
 def test_append_to_full_history(benchmark: BenchmarkFixture, make: Callable[[], History | SplicedHistory]) -> None:
     history, seqs = make(), count(1)
 
-    def fresh_chunks() -> tuple[tuple[list[StoredChunk]], dict[str, object]]:
-        return ([StoredChunk(1, next(seqs), 0.0, DATA) for _ in range(APPENDS)],), {}
+    def append_all() -> None:
+        for _ in range(APPENDS):
+            history.append(StoredChunk(1, next(seqs), 0.0, DATA))
 
-    def append_all(chunks: list[StoredChunk]) -> None:
-        for chunk in chunks:
-            history.append(chunk)
+    append_all()
+    append_all()
+    benchmark(append_all)
 
-    append_all(fresh_chunks()[0][0])
-    benchmark.pedantic(append_all, setup=fresh_chunks, rounds=200, warmup_rounds=5)
+
+@pytest.mark.benchmark(group="history: reading all of it")
+def test_read_a_full_history(benchmark: BenchmarkFixture) -> None:
+    history = History(HELD, 1 << 20)
+    for seq in range(1, HELD + 1):
+        history.append(StoredChunk(1, seq, 0.0, DATA))
+    assert len(benchmark(lambda: b"".join(chunk.data for chunk in history))) == HELD * len(DATA)
+
+
+@pytest.mark.benchmark(group="history: a node that comes back")
+def test_what_a_node_missed(benchmark: BenchmarkFixture) -> None:
+    """The chunks after a position, as the writer and a reader that follows ask for them."""
+    history = History(HELD, 1 << 20)
+    for seq in range(1, HELD + 1):
+        history.append(StoredChunk(1, seq, 0.0, DATA))
+    assert len(benchmark(history.after, (1, HELD - 50))) == 50

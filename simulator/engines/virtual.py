@@ -43,7 +43,9 @@ class VirtualResult:
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
+class Block:
+    """Nodes of one group, run one after the other; they fill one part of the trace."""
+
     index: int
     squad: Squad
     first: int
@@ -96,7 +98,7 @@ def simulate(
     done: list[_Done] = []
     interrupted = False
     with TruthWriter(directory.truth) as truth, ThreadPoolExecutor(threads) as pool:
-        waiting = [pool.submit(_run_block, scenario, block, trace, stop) for block in _blocks(scenario)]
+        waiting = [pool.submit(_run_block, scenario, block, trace, stop) for block in blocks(scenario)]
         try:
             for block in waiting:
                 _take(block, truth, done, progress)
@@ -128,12 +130,13 @@ def _take(
         progress(block.nodes)
 
 
-def _blocks(scenario: Scenario) -> Iterator[_Block]:
+def blocks(scenario: Scenario) -> Iterator[Block]:
+    """Cut a scenario's nodes into blocks."""
     index = 0
     for squad in squads(scenario):
         size = max(1, BLOCK_ROWS // _rows_a_node(squad, scenario.duration_s))
         for first in range(squad.first, squad.first + squad.count, size):
-            yield _Block(index, squad, first, min(size, squad.first + squad.count - first))
+            yield Block(index, squad, first, min(size, squad.first + squad.count - first))
             index += 1
 
 
@@ -146,11 +149,30 @@ def _rows_a_node(squad: Squad, duration_s: float) -> int:
     return ceil(messages) + 300
 
 
-def _run_block(scenario: Scenario, block: _Block, trace: TraceWriter, stop: threading.Event) -> _Done | None:
+def _run_block(scenario: Scenario, block: Block, trace: TraceWriter, stop: threading.Event) -> _Done | None:
     if stop.is_set():
         return None
-    squad, capacity = block.squad, _rows_a_node(block.squad, scenario.duration_s) * block.count
     began = time.perf_counter()
+    messages, closes = run_nodes(scenario, block)
+    simulated = time.perf_counter()
+    trace.write_part(block.index, messages)
+    numbers = range(block.first, block.first + block.count)
+    return _Done(
+        truth=truth_of(block.squad, scenario.seed, numbers, closes, scenario.duration_s),
+        nodes=block.count,
+        heartbeats=int((messages.kind == Kind.HEARTBEAT).sum()),
+        messages=len(messages),
+        simulate_s=simulated - began,
+        write_s=time.perf_counter() - simulated,
+    )
+
+
+def run_nodes(scenario: Scenario, block: Block) -> tuple[Messages, NDArray[np.float64]]:
+    """Run the nodes of a block from their start to the end of the scenario.
+
+    Returns what they sent, and for each stream that ended (node, when the node saw it, when the hub saw it), in s.
+    """
+    squad, capacity = block.squad, _rows_a_node(block.squad, scenario.duration_s) * block.count
     while True:
         rows, nodes, closes = make_rows(capacity), np.empty(capacity, np.int32), np.empty((capacity // 8 + 64, 3))
         world = _World(squad)
@@ -169,20 +191,8 @@ def _run_block(scenario: Scenario, block: _Block, trace: TraceWriter, stop: thre
             closes,
         )
         if finished == block.count:
-            break
+            return _messages(rows, nodes), closes[:ended]
         capacity *= 2  # more reconnects than was guessed
-    simulated = time.perf_counter()
-    nodes_done = range(block.first, block.first + block.count)
-    messages = _messages(rows, nodes)
-    trace.write_part(block.index, messages)
-    return _Done(
-        truth=truth_of(squad, scenario.seed, nodes_done, closes[:ended], scenario.duration_s),
-        nodes=block.count,
-        heartbeats=int((messages.kind == Kind.HEARTBEAT).sum()),
-        messages=len(messages),
-        simulate_s=simulated - began,
-        write_s=time.perf_counter() - simulated,
-    )
 
 
 @kernel
@@ -240,7 +250,7 @@ def _compile() -> None:
     _simulate_block(node, connection, links, cuts, nothing, events, begin, 0, 0, 0.0, rows, rows.boot, closes)
 
 
-def _partitions(squad: Squad, block: _Block) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _partitions(squad: Squad, block: Block) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return what cuts the nodes of a block off: (nodes, MAX_PARTITIONS, from and to in s), and how many each has."""
     spans, counts = np.zeros((block.count, MAX_PARTITIONS, 2)), np.zeros(block.count, np.int64)
     for i in range(block.count if squad.partitions else 0):

@@ -1,0 +1,117 @@
+"""What happens to a node, through the whole of the hub but its connections: judged, told, kept.
+
+A hub does this for every message of every node on one core, beside gRPC, which costs fifty times as much a heartbeat.
+"""
+
+import random
+from contextlib import ExitStack
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from heartbench.hub import Hello, HubSettings, Session
+from heartbench.hub.admission import Admission
+from heartbench.hub.bus import EventBus
+from heartbench.hub.clock import ToldClock
+from heartbench.hub.core import Hub
+from heartbench.hub.events import Change
+from heartbench.hub.liveness import Reason, Status
+from heartbench.hub.replay import Record, recorded_changes, replay
+
+NODES = 200
+SPEAKERS = 100
+
+
+def a_hub() -> tuple[Hub, ToldClock, list[Session]]:
+    clock = ToldClock(1000.0)
+    hub = Hub(HubSettings.of(admit_per_s=0), clock, seed=1)
+    sessions = [hub.hello(Hello(f"node-{number:06d}", 1, 0, 10.0))[0] for number in range(NODES)]
+    return hub, clock, [session for session in sessions if session is not None]
+
+
+@pytest.mark.benchmark(group=f"core: {NODES} messages")
+def test_heartbeats(benchmark: BenchmarkFixture) -> None:
+    hub, clock, sessions = a_hub()
+
+    def beat() -> None:
+        clock.now_s += 0.1
+        for session in sessions:
+            hub.heartbeat(session, 1, 0.0)
+        hub.beat()
+
+    benchmark(beat)
+    assert hub.registry.flaps == 0
+
+
+@pytest.mark.benchmark(group=f"core: {NODES} messages")
+def test_reconnects(benchmark: BenchmarkFixture) -> None:
+    """A fleet that comes back: the old stream ends, a new one says Hello."""
+    hub, clock, sessions = a_hub()
+    connection = 0
+
+    def reconnect() -> None:
+        nonlocal sessions, connection
+        connection += 1
+        clock.now_s += 0.1
+        for session in sessions:
+            hub.closed(session)
+        again = [hub.hello(Hello(session.node.node_id, 1, connection, 10.0))[0] for session in sessions]
+        sessions = [session for session in again if session is not None]
+
+    benchmark(reconnect)
+    assert len(sessions) == NODES
+
+
+@pytest.mark.parametrize("subscribers", [1, 100])
+@pytest.mark.benchmark(group="bus: 100 events")
+def test_events(benchmark: BenchmarkFixture, subscribers: int) -> None:
+    """Events are queued for each who listens; those who do not read lose the oldest."""
+    bus = EventBus(queue_limit=50)
+    change = Change(1.0, "node-1", Status.STALE, True, False, Reason.SILENCE)
+
+    def publish() -> None:
+        for _ in range(100):
+            bus.publish(1.0, change)
+
+    benchmark.extra_info.update(subscribers=subscribers)
+    with ExitStack() as listening:
+        for _ in range(subscribers):
+            listening.enter_context(bus.subscribe())
+        publish()  # from here on their queues are full
+        benchmark(publish)
+        assert bus.lost > 0
+
+
+@pytest.mark.benchmark(group="admission: 1,000 asked")
+def test_admission_in_a_storm(benchmark: BenchmarkFixture) -> None:
+    """A hub that has just started refuses almost all of its nodes, and must be quick about it."""
+    admission = Admission(100.0, random.Random(1).random, 0.0)
+    now = 0.0
+
+    def ask() -> None:
+        nonlocal now
+        for _ in range(1000):
+            now += 1e-4
+            admission.ask(now)
+
+    benchmark(ask)
+    assert admission.refused > 0
+
+
+@pytest.mark.benchmark(group="replay: what the hub said, computed again")
+def test_replay(benchmark: BenchmarkFixture) -> None:
+    """The check of a live run: a record of every message, and what follows from it."""
+    records = a_record()
+    assert len(benchmark(lambda: replay(records))) == len(recorded_changes(records)) + 2 * SPEAKERS
+
+
+def a_record() -> list[Record]:
+    """Nodes that say Hello, two heartbeats, nothing for 40 s, and one more."""
+    header: Record = ["header", {"schema": "heartbench.observer/1", "settings": {}}]
+    online = [["change", 0.0, f"n{n}", "online", True, False, "registered"] for n in range(SPEAKERS)]
+    heard = [
+        ["receipt", at_s + n / 1000, f"n{n}", 1, 0, "hello" if seq == 0 else "heartbeat", seq, 0.0]
+        for seq, at_s in enumerate((0.0, 10.0, 20.0, 60.0))
+        for n in range(SPEAKERS)
+    ]
+    return [header, *online, *heard]

@@ -1,0 +1,1 @@
+"""What simulated time costs: streams, fleets, and judging what they did."""
