@@ -31,6 +31,7 @@ COMMANDS = {
     "report": Command("heartbench.benchmarks.cli.report:report", "Make a page with plots of what a run showed."),
     "hub": Command("heartbench.benchmarks.cli.hub:hub", "Start the reference hub."),
     "ladder": Command("heartbench.benchmarks.cli.ladder:ladder", "Show the gap that an outage of some length makes."),
+    "load": Command("heartbench.benchmarks.cli.load:load", "Load a running hub with nodes from Locust."),
     "bench": Command("heartbench.benchmarks.cli.bench:bench", "Measure the building blocks, and compare revisions."),
     "scenarios": Command("heartbench.benchmarks.cli.scenarios:scenarios", "List the scenarios, or show one."),
     "profiles": Command("heartbench.benchmarks.cli.profiles:profiles", "List the link profiles, or show one."),
@@ -83,7 +84,8 @@ def add(frame: typer.Typer, name: str, target: object, short_help: str) -> None:
     if isinstance(target, typer.Typer):
         frame.add_typer(target, name=name, short_help=short_help, no_args_is_help=False)
     elif callable(target):
-        frame.command(name, short_help=short_help)(target)
+        settings = getattr(target, "context_settings", None)
+        frame.command(name, short_help=short_help, context_settings=settings)(target)
 
 
 def load(target: str) -> object:

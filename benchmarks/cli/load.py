@@ -1,0 +1,38 @@
+"""`heartbench load`: Locust with the fleet's users, in a process of its own."""
+
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import heartbench.benchmarks.load
+from heartbench.benchmarks.errors import BenchmarkError
+
+LOCUSTFILE = Path(heartbench.benchmarks.load.__file__).with_name("locustfile.py")
+
+
+def load(
+    options: Annotated[
+        list[str] | None, typer.Argument(metavar="[LOCUST OPTIONS]", help="Anything that `locust` takes.")
+    ] = None,
+) -> None:
+    """Load a running hub with the nodes of a scenario, as Locust users: with its web page, or --headless.
+
+    `heartbench load --headless -u 200 -r 50 -t 20s --host 127.0.0.1:50551
+    --scenario lan` has 200 nodes, 50 more each second, for 20 s. Without
+    --headless, Locust says where its web page is. `heartbench load -- --help`
+    lists all options; --master and --worker spread the nodes over processes.
+    """
+    if find_spec("locust") is None:
+        raise BenchmarkError("load: Locust is not installed: pip install 'heartbench[load]'")
+    command = [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), *(options or [])]
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # else gRPC logs a line for each connection that breaks
+    sys.stdout.flush()
+    os.execv(sys.executable, command)  # noqa: S606 (our own interpreter; signals and exit status are Locust's)
+
+
+# What looks like an option is Locust's.
+load.context_settings = {"ignore_unknown_options": True, "help_option_names": ["--help"]}  # type: ignore[attr-defined]

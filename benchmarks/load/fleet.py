@@ -1,0 +1,76 @@
+"""The nodes of a scenario, handed out one at a time, so that no two users of a test are the same node.
+
+    node = (seed, number)        seed = the scenario's + 1000 · lap + worker
+
+A worker has seeds of its own, so workers need not know of each other. A user who stops gives its node back, and the
+next one takes it. When all numbers are taken, they are handed out again under another seed. Numbers are handed out in
+steps of about 0.618 of the fleet: a few users are then a fair sample of all groups.
+"""
+
+from heapq import heappop, heappush
+from math import gcd
+from typing import NamedTuple
+
+from heartbench.simulator.engines.live.shard import group_of_each, node_name
+from heartbench.simulator.fleet import Squad, squads
+from heartbench.simulator.scenario import Group, Scenario
+
+WORKERS = 1000  # at most
+GOLDEN = 0.6180339887
+
+
+class Member(NamedTuple):
+    """One node: its place in the fleet, what it is called, and what is drawn for it."""
+
+    place: int
+    name: str
+    group: Group
+    number: int
+    seed: int
+    squads: list[Squad]
+
+
+class Fleet:
+    """Hands out the nodes of `scenario` in worker number `worker`."""
+
+    def __init__(self, scenario: Scenario, worker: int = 0) -> None:
+        self.scenario = asking(scenario)
+        self._worker = worker
+        self._groups = group_of_each(self.scenario)
+        self._step = _coprime(len(self._groups))
+        self._free: list[int] = []
+        self._used = 0
+        self._squads: dict[int, list[Squad]] = {}
+
+    def take(self) -> Member:
+        """Hand out a node that nobody has."""
+        place = heappop(self._free) if self._free else self._used
+        self._used = max(self._used, place + 1)
+        lap, turn = divmod(place, len(self._groups))
+        number = turn * self._step % len(self._groups)
+        seed = self.scenario.seed + WORKERS * lap + self._worker
+        name = node_name(self._groups[number], number)
+        if seed != self.scenario.seed:
+            name += f"-{WORKERS * lap + self._worker}"
+        return Member(place, name, self._groups[number], number, seed, self._squads_of(seed))
+
+    def give_back(self, member: Member) -> None:
+        """Let another user be this node."""
+        heappush(self._free, member.place)
+
+    def _squads_of(self, seed: int) -> list[Squad]:
+        if seed not in self._squads:
+            self._squads[seed] = list(squads(self.scenario.model_copy(update={"seed": seed})))
+        return self._squads[seed]
+
+
+def asking(scenario: Scenario) -> Scenario:
+    """Return the scenario with every heartbeat acknowledged: the acknowledgement is what is measured."""
+    groups = tuple(group.model_copy(update={"heartbeat_ack": True}) for group in scenario.group)
+    return scenario.model_copy(update={"group": groups})
+
+
+def _coprime(count: int) -> int:
+    """Return the step nearest to the golden part of `count` that reaches every number."""
+    nearest = sorted(range(1, count + 1), key=lambda step: abs(step - GOLDEN * count))
+    return next(step for step in nearest if gcd(step, count) == 1)
