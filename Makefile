@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PROTO := protos/heartbench/mesh/v1/mesh.proto
 STAMP := $(VENV)/.installed
 
-.PHONY: setup run test lint bench smoke protos lock clean
+.PHONY: setup run test lint bench smoke notebooks protos lock clean
 
 setup: $(STAMP)
 
@@ -42,6 +42,15 @@ bench: setup
 smoke: setup
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only --benchmark-min-rounds=1 \
 	    --benchmark-max-time=0.02 --benchmark-warmup=off
+
+# The notebooks, run from top to bottom: results/notebooks/*.html to read, *.ipynb to go on with.
+notebooks: setup
+	mkdir -p results/notebooks
+	cd results/notebooks && for each in $(CURDIR)/notebooks/*.py; do \
+	    name=$$(basename $$each .py) && \
+	    $(CURDIR)/$(BIN)/jupytext --quiet --to ipynb --execute --output $$name.ipynb $$each && \
+	    $(CURDIR)/$(BIN)/jupyter-nbconvert --log-level ERROR --to html $$name.ipynb || exit 1; \
+	done
 
 protos: setup
 	$(BIN)/python scripts/protos.py $(PROTO)

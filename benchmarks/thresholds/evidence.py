@@ -136,6 +136,13 @@ def simulate_gaps(scenario: Scenario, advance: Callable[[int], None] | None = No
         return read_gaps(run, scenario.duration_s)
 
 
+def simulated(scenario: Scenario, advance: Callable[[int], None] | None = None) -> Evidence:
+    """Simulate a scenario and keep its gaps alone; `advance` is told of nodes that are done."""
+    gaps = simulate_gaps(scenario, advance)
+    source, record = Path(scenario.name), {"seed": scenario.seed}
+    return enough(source, Evidence(source, gaps, scenario.duration_s, scenario.hub_settings(), scenario, record))
+
+
 def settings_of(thresholds: Sequence[float], hub: HubSettings) -> list[HubSettings]:
     """The hub as it is, and as it would be set at each of the other thresholds."""
     return [hub if each == hub.stale_after_s else HubSettings.for_stale_after(each, hub) for each in thresholds]

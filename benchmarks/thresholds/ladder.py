@@ -66,6 +66,16 @@ class Ladder:
             raise BenchmarkError(f"--phases: {phase:g}: must lie between 0 and 1")
         return float(np.median([_Node(self, boot).gap_s(outage_s, phase) for boot in range(BOOTS)]))
 
+    def heartbeats(self, outage_s: float, phase: float) -> pd.DataFrame:
+        """Return what one node sent around an outage: sent_s and arrived_s, s since the outage began (NaN: never)."""
+        node = _Node(self, boot=0)
+        node.gap_s(outage_s, phase)
+        rows, begins = node.rows, node.outage_from(phase)
+        sent = pd.DataFrame({"sent_s": rows.sent_s - begins, "arrived_s": rows.arrived_s - begins})[: rows.used[0]]
+        return sent[sent.sent_s.between(-3 * self.interval_s, 3 * outage_s + 3 * self.interval_s)].reset_index(
+            drop=True
+        )
+
     def rows(self, outages_s: Sequence[float], phases: Sequence[float]) -> pd.DataFrame:
         """Return the gaps as a frame: outage_s, phase, gap_s."""
         cells = [(outage, phase, self.gap_s(outage, phase)) for outage, phase in product(outages_s, phases)]

@@ -58,3 +58,11 @@ def test_no_outage_makes_no_gap_but_the_interval(ladder: Ladder) -> None:
 def test_what_no_stream_can_do_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(BenchmarkError, match="must be"):
         Ladder(**{"rtt_s": 0.085, "interval_s": 1.0, **wrong})
+
+
+def test_what_was_sent_in_an_outage_arrives_at_its_end_and_makes_the_gap(ladder: Ladder) -> None:
+    heartbeats = ladder.heartbeats(6.0, 0.5)
+    caught = heartbeats[heartbeats.sent_s.between(0.0, 6.0)]
+    assert len(caught) == 6
+    assert (caught.arrived_s > 6.0).all()
+    assert np.diff(np.sort(heartbeats.arrived_s)).max() == pytest.approx(ladder.gap_s(6.0, 0.5), rel=0.02)

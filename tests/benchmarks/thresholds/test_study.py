@@ -7,7 +7,7 @@ import pytest
 
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.thresholds import evidence as evidences
-from heartbench.benchmarks.thresholds.evidence import evidence_of
+from heartbench.benchmarks.thresholds.evidence import evidence_of, simulated
 from heartbench.benchmarks.thresholds.study import run_figures, study
 from heartbench.benchmarks.thresholds.tune import Goal
 from heartbench.hub.config import HubSettings
@@ -81,3 +81,11 @@ def test_a_trace_of_single_messages_is_too_little(run_path: Path) -> None:
     RunDirectory(run_path).write_record({**record, "duration_s": 0.0})
     with pytest.raises(BenchmarkError, match="no node was heard of twice"):
         evidence_of(run_path)
+
+
+def test_a_scenario_simulated_is_the_evidence_of_its_run(run_path: Path) -> None:
+    ran = evidence_of(run_path)
+    assert ran.scenario is not None
+    anew = simulated(ran.scenario.model_copy(update={"duration_s": ran.duration_s}))
+    assert np.array_equal(anew.gaps.length_s, ran.gaps.length_s)
+    assert (anew.seed, anew.usual_gap_s, anew.own_tail) == (ran.seed, ran.usual_gap_s, ran.own_tail)

@@ -1,0 +1,229 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Why nodes flash
+#
+# A fleet's dashboard shows nodes going red and green again, and the nodes were fine all the time. This notebook follows
+# one such flash from its cause to the dashboard: an outage of the radio link, what TCP makes of it, and the threshold
+# that it crosses.
+#
+# Nothing here needs a network: the links, the TCP connections and the fleet are simulated. All figures are computed in
+# the cells that show them.
+
+# %%
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+
+from heartbench.benchmarks.report import style
+from heartbench.benchmarks.report.ladder import plot_ladder
+from heartbench.benchmarks.thresholds.evidence import settings_of, simulated
+from heartbench.benchmarks.thresholds.ladder import Ladder
+from heartbench.benchmarks.thresholds.qos import judge
+from heartbench.simulator.scenario import load_scenario
+
+# %matplotlib inline
+# %config InlineBackend.figure_format = "svg"
+
+# %% [markdown]
+# ## One node, one outage
+#
+# A node sends a heartbeat every ten seconds over a link with a round trip of 85 ms. Then the link passes nothing for a
+# while. The heartbeats of that time are not lost: TCP keeps them, and sends them again. But *when* does it?
+
+# %%
+STALE_AFTER_S = 30.0
+OUTAGE_S = 25.0
+link = Ladder(rtt_s=0.085, interval_s=10.0)
+heartbeats = link.heartbeats(OUTAGE_S, phase=0.5)
+heartbeats.head(9).round(2)
+
+
+# %%
+@style.styled
+def outage_plot(heartbeats, outage_s):
+    ax = style.axes()
+    ax.axvspan(0, outage_s, color=style.GREY, alpha=0.18, linewidth=0)
+    ax.annotate("no link", (outage_s / 2, 0.5), ha="center", va="center", color=style.GREY, fontweight="bold")
+    for sent, arrived in heartbeats.itertuples(index=False):
+        late = arrived - sent > 1.0
+        ax.plot([sent, arrived], [1, 0], color=style.ORANGE if late else style.BLUE, linewidth=1.4)
+    ax.plot(heartbeats.sent_s, np.ones(len(heartbeats)), "o", color=style.BLUE)
+    ax.plot(heartbeats.arrived_s, np.zeros(len(heartbeats)), "o", color=style.BLUE)
+    before, after = silence(heartbeats)
+    ax.annotate("", (before, -0.22), (after, -0.22), arrowprops={"arrowstyle": "<->", "color": style.ORANGE})
+    ax.annotate(
+        f"{after - before:.1f} s of silence",
+        ((before + after) / 2, -0.36),
+        ha="center",
+        color=style.ORANGE,
+        weight="bold",
+    )
+    ax.set_yticks([0, 1], ["heard by the hub", "sent by the node"])
+    ax.set_ylim(-0.55, 1.25)
+    ax.set_xlim(-16, after + 25)
+    ax.grid(visible=False, axis="y")
+    ax.set_xlabel("time since the outage began (s)")
+    style.state(ax, f"The link is back after {outage_s:g} s, the node is heard after {after:.0f} s")
+    return ax
+
+
+def silence(heartbeats):
+    """When the longest silence at the hub began and ended, s."""
+    arrived = np.sort(heartbeats.arrived_s)
+    longest = np.argmax(np.diff(arrived))
+    return arrived[longest], arrived[longest + 1]
+
+
+outage_plot(heartbeats, OUTAGE_S).figure
+
+# %%
+before, after = silence(heartbeats)
+Markdown(
+    f"The outage lasted {OUTAGE_S:g} s. The hub heard nothing for **{after - before:.1f} s**, and "
+    f"{after - OUTAGE_S:.1f} s of that came after the link was back. With a threshold of {STALE_AFTER_S:g} s the node "
+    f"is called stale, though it lived and had a working link when it was."
+)
+
+# %% [markdown]
+# ## The ladder
+#
+# TCP sends again when its retransmission timer runs out (the RTO), and doubles the timer each time. It does not know
+# that the link is back; it finds out with its next attempt. So the silence does not grow with the outage, it grows in
+# *steps*: all outages that end between two attempts make the same silence.
+
+# %%
+steps = link.rows(np.linspace(0, 60, 241), phases=[0.2, 0.5, 0.95])
+plot_ladder(steps, STALE_AFTER_S).figure
+
+# %% [markdown]
+# Where the steps come from: below, for outages that begin in the middle of an interval, the silence on each step, when
+# within the outage its attempt was made, and the distance to the attempt before. The distances double.
+
+
+# %%
+def rungs(steps, phase):
+    """The steps of the ladder: the outages on it and the attempt that ended the silence, s after the outage began."""
+    line = steps[steps.phase == phase]
+    step = (line.gap_s.pct_change() > 0.02).cumsum()
+    table = line.groupby(step).agg(
+        outages_from_s=("outage_s", "min"), outages_to_s=("outage_s", "max"), gap_s=("gap_s", "median")
+    )
+    table["attempt_s"] = table.gap_s - phase * link.interval_s
+    table["since_the_one_before_s"] = table.attempt_s.diff()
+    return table.round(1).reset_index(drop=True)
+
+
+rungs(steps, 0.5)
+
+# %%
+Markdown(f"The timer stood at {link.rto_s():.3f} s when the outage began; each doubling starts from there.")
+
+# %% [markdown]
+# This is why a threshold stands near a cliff. A little longer than a step, and every outage up to the next attempt
+# passes unnoticed; a little shorter, and all of them flash.
+
+# %% [markdown]
+# ## A fleet, a day
+#
+# Now the same in a fleet that moves behind WireGuard on a public 5G network, for a simulated day. Nobody crashes in
+# it: whoever is called stale here is called so wrongly.
+
+# %%
+fleet = simulated(load_scenario("wireguard-5g"))
+gaps = fleet.gaps
+Markdown(f"{fleet.scenario.nodes} nodes, {len(gaps):,} gaps between signs of life in {fleet.duration_s / 3600:g} h.")
+
+
+# %%
+@style.styled
+def longer_plot(gaps, thresholds_s):
+    """How often a gap is longer than so many seconds."""
+    ax = style.axes()
+    node_days = gaps.up_s.sum() / 86400
+    lengths = np.sort(gaps.up_s)
+    longer = len(lengths) - np.arange(len(lengths))
+    shown = lengths > 8.0
+    ax.plot(lengths[shown], longer[shown] / node_days, color=style.BLUE)
+    style.log_scale(ax, "x")
+    style.log_scale(ax, "y")
+    counts = [np.count_nonzero(lengths > threshold) / node_days for threshold in thresholds_s]
+    for place, threshold in enumerate(thresholds_s):
+        style.mark(
+            ax, threshold, f"{threshold:g} s", style.ORANGE if threshold == STALE_AFTER_S else style.GREY, place % 2
+        )
+    ax.set_xlabel("length of the gap (s)")
+    ax.set_ylabel("longer gaps per node-day")
+    at = dict(zip(thresholds_s, counts, strict=True))
+    style.state(ax, f"A living node is silent for more than {STALE_AFTER_S:g} s {at[STALE_AFTER_S]:.1f} times a day")
+    return ax
+
+
+longer_plot(gaps, [15.0, STALE_AFTER_S, 60.0, 90.0]).figure
+
+# %% [markdown]
+# The curve falls in steps as well: the ladder, blurred by round trips that vary and by outages that begin anywhere.
+#
+# The next picture is what a person in front of the dashboard lives with. A row is a node, those with the most false
+# alarms on top; a mark is a time in which it was called stale (the short ones are drawn wider, to be seen).
+
+
+# %%
+def false_stales(gaps, stale_after_s):
+    """When which node was called stale while it was up: node, from_s, to_s."""
+    node = np.repeat(gaps.node, np.diff(gaps.first))
+    wrong = gaps.up_s > stale_after_s
+    begin = gaps.start_s[wrong]
+    return pd.DataFrame({"node": node[wrong], "from_s": begin + stale_after_s, "to_s": begin + gaps.up_s[wrong]})
+
+
+@style.styled
+def dashboard_plot(stales, nodes, hours):
+    ax = style.axes()
+    order = stales[stales.from_s < hours * 3600].node.value_counts().index[:nodes]
+    for row, node in enumerate(order):
+        mine = stales[stales.node == node]
+        bars = [(a / 60, max(b - a, 120) / 60) for a, b in zip(mine.from_s, mine.to_s, strict=True)]
+        ax.broken_barh(bars, (row - 0.42, 0.84), color=style.ORANGE, linewidth=0)
+        ax.axhspan(row - 0.42, row + 0.42, color=style.GREEN, alpha=0.13, linewidth=0, zorder=0)
+    ax.set_xlim(0, hours * 60)
+    ax.set_ylim(len(order) - 0.4, -0.6)
+    ax.set_yticks([])
+    ax.grid(visible=False)
+    ax.set_ylabel(f"the {len(order)} most restless nodes")
+    ax.set_xlabel("time (minutes)")
+    flashes = np.count_nonzero(stales.from_s < hours * 3600)
+    style.state(ax, f"{flashes} false alarms in {hours:g} hours: the fleet at {STALE_AFTER_S:g} s")
+    return ax
+
+
+dashboard_plot(false_stales(gaps, STALE_AFTER_S), nodes=24, hours=12).figure
+
+# %% [markdown]
+# ## What a threshold would change
+#
+# The same day, judged by hubs with other thresholds. A *flash* is a change of status that the dashboard shows; the
+# price of fewer flashes is the time until a dead node is noticed.
+
+# %%
+hubs = settings_of([15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0], fleet.hub)
+judged = judge(gaps, hubs, fleet.duration_s).frame()
+judged[["stale_after_s", "false_stale_per_node_day", "flashes_per_hour", "detection_p99_s"]].round(2)
+
+# %%
+by_threshold = judged.set_index("stale_after_s").flashes_per_hour
+Markdown(
+    f"At {STALE_AFTER_S:g} s the dashboard of {fleet.scenario.nodes} nodes flashes {by_threshold[30.0]:.0f} times an "
+    f"hour, at 60 s {by_threshold[60.0]:.1f} times, at 90 s {by_threshold[90.0]:.2f} times. Which one to set is the "
+    "subject of the next notebook."
+)

@@ -1,0 +1,37 @@
+"""Each notebook from top to bottom, in a kernel of its own."""
+
+from pathlib import Path
+
+import jupytext
+import nbclient
+import pytest
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.py"))
+CELL_WITHIN_S = 120
+IMAGES = {"image/svg+xml", "image/png"}
+
+pytestmark = pytest.mark.slow
+
+
+def executed(path, folder):
+    """The notebook with its outputs; nbclient raises where a cell fails."""
+    notebook = jupytext.read(path)
+    resources = {"metadata": {"path": str(folder)}}
+    nbclient.NotebookClient(notebook, timeout=CELL_WITHIN_S, kernel_name="python3", resources=resources).execute()
+    return notebook
+
+
+@pytest.mark.filterwarnings("default")  # of the kernel's transport; the notebook's own are in its outputs
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_from_top_to_bottom_and_shows_figures(path, tmp_path):
+    outputs = [output for cell in executed(path, tmp_path).cells for output in cell.get("outputs", [])]
+    assert [output for output in outputs if output.output_type in {"error", "stream"}] == []
+    assert sum(bool(IMAGES & set(output.get("data", {}))) for output in outputs) >= 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_notebooks_import_the_public_rooms_alone():
+    lines = [line for path in NOTEBOOKS for line in path.read_text().splitlines() if "import" in line.split()[:3]]
+    ours = [line for line in lines if "heartbench" in line]
+    assert ours
+    assert all("heartbench.benchmarks" in line or "heartbench.simulator" in line for line in ours)
