@@ -70,8 +70,9 @@ class Ladder:
         """Return what one node sent around an outage: sent_s and arrived_s, s since the outage began (NaN: never)."""
         node = _Node(self, boot=0)
         node.gap_s(outage_s, phase)
-        rows, begins = node.rows, node.outage_from(phase)
-        sent = pd.DataFrame({"sent_s": rows.sent_s - begins, "arrived_s": rows.arrived_s - begins})[: rows.used[0]]
+        used, begins = slice(node.rows.used[0]), node.outage_from(phase)
+        times = {"sent_s": node.rows.sent_s[used] - begins, "arrived_s": node.rows.arrived_s[used] - begins}
+        sent = pd.DataFrame(times)
         return sent[sent.sent_s.between(-3 * self.interval_s, 3 * outage_s + 3 * self.interval_s)].reset_index(
             drop=True
         )
