@@ -1,0 +1,148 @@
+"""What bounding blocking work buys, and what each policy costs: five ways under arrivals that do not wait.
+
+`compare` measures, each way and load in a process of its own (`openloop` says how); the plots draw.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from heartbench.benchmarks.errors import BenchmarkError
+from heartbench.benchmarks.executors.openloop import LOADS, WAYS
+from heartbench.benchmarks.report import style
+
+COLORS = dict(
+    zip(WAYS, (style.GREY, style.PURPLE, style.BLUE, style.GREEN, style.ORANGE), strict=True),
+)
+FLOOR_MS = 0.5
+"""Below this the event loop's own timers are what is seen, ms."""
+
+
+def compare(
+    ways: Sequence[str] = tuple(WAYS),
+    loads: Sequence[str] = tuple(LOADS),
+    progress: Callable[[str], None] = lambda _: None,
+) -> pd.DataFrame:
+    """Measure each way under each load (shares of the capacity: "0.5" … "5", and "waves"); some 5 s each.
+
+    Returns:
+        A row a trial: way, load; offered, done, refused (messages), throughput_per_s; wait_p50_s, wait_p99_s,
+        wait_p999_s (from due to begun, of those that were done); peak_in_hub, peak_at_nodes (messages waiting);
+        peak_bytes (resident, above the start's), threads; recovery_s (from the last arrival until all is done);
+        heartbeat_late_p50_s, heartbeat_late_p99_s, heartbeat_late_max_s (at a hub on the same event loop).
+
+    Raises:
+        BenchmarkError: A trial failed.
+    """
+    rows = []
+    for load in loads:
+        for way in ways:
+            progress(f"executors: {way}, load {load}")
+            rows.append(in_a_process(way, load))
+    return pd.DataFrame(rows)
+
+
+def in_a_process(way: str, load: str) -> dict[str, object]:
+    """Measure one way under one load in a fresh process."""
+    words = [sys.executable, "-m", "heartbench.benchmarks.executors.openloop", way, load]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603  (the words are ours)
+    if done.returncode:
+        raise BenchmarkError(f"executors {words[3:]}: {(done.stderr.strip() or 'killed').splitlines()[-1]}")
+    row: dict[str, object] = json.loads(done.stdout)
+    return row
+
+
+@style.styled
+def plot_heartbeats(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """How late the hub on the same event loop sees heartbeats (p99), against the load."""
+    ax = lines(frame, "heartbeat_late_p99_s", 1000, ax or style.axes(), floor=FLOOR_MS)
+    ax.set_ylabel("a heartbeat is seen late by, p99 (ms)")
+    style.state(ax, heartbeat_finding(frame))
+    return ax
+
+
+def heartbeat_finding(frame: pd.DataFrame) -> str:
+    """What the plot shows, in a sentence."""
+    most = over_most(frame).heartbeat_late_p99_s
+    bounded = max(most["bounded, block"], most["bounded, reject"])
+    calling = most["bounded, caller runs"]
+    return (
+        f"At {load_text(frame)}, work on the event loop (caller runs) makes the hub see heartbeats "
+        f"{seconds(calling)} late; with block or reject it is {seconds(bounded)}"
+    )
+
+
+@style.styled
+def plot_waiting(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """The most messages that waited in the hub's memory, against the load."""
+    ax = lines(frame, "peak_in_hub", 1, ax or style.axes(), floor=1.0)
+    ax.set_ylabel("messages waiting in the hub, at most")
+    most = over_most(frame).peak_in_hub
+    style.state(
+        ax,
+        f"At {load_text(frame)}, {most['unbounded pool']:,.0f} messages wait in the hub with an unbounded pool, "
+        f"{most['bounded, block']:,.0f} where streams wait, {most['bounded, reject']:,.0f} where work is refused",
+    )
+    return ax
+
+
+@style.styled
+def plot_waits(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """How long messages that were done had waited (p99), against the load."""
+    ax = lines(frame, "wait_p99_s", 1000, ax or style.axes(), floor=FLOOR_MS)
+    ax.set_ylabel("a message waits for its work, p99 (ms)")
+    rows = over_most(frame)
+    refused = rows.refused["bounded, reject"] / rows.offered["bounded, reject"]
+    waits = rows.wait_p99_s
+    style.state(
+        ax,
+        f"No executor makes time: at {load_text(frame)} a message waits {seconds(waits['bounded, block'])}, "
+        f"or {refused:.0%} are refused and the others wait {seconds(waits['bounded, reject'])}",
+    )
+    return ax
+
+
+def lines(frame: pd.DataFrame, column: str, factor: float, ax: Axes, floor: float) -> Axes:
+    """A line a way over the steady loads, and its waves beside them."""
+    steady = [load for load in LOADS if load in set(frame.load) and load != "waves"]
+    places = {load: at for at, load in enumerate(steady)} | {"waves": len(steady) + 0.4}
+    for way, rows in frame.groupby("way", sort=False):
+        values = (rows.set_index("load")[column] * factor).clip(lower=floor)
+        color = COLORS[str(way)]
+        ax.plot([places[load] for load in steady], values[steady], color=color, marker="o", label=way)
+        if "waves" in values:
+            ax.plot([places["waves"]], [values["waves"]], color=color, marker="D", linestyle="")
+    ax.set_xticks([places[load] for load in frame.load.unique()], [tick(load) for load in frame.load.unique()])
+    style.log_scale(ax, "y")
+    ax.set_xlabel("messages that come, as a share of what can be done")
+    ax.legend(loc="upper left")
+    return ax
+
+
+def tick(load: str) -> str:
+    """A load as the axis names it."""
+    return "0.9 in waves" if load == "waves" else f"{load} ×"
+
+
+def over_most(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the greatest load, by way."""
+    return frame[frame.load == greatest(frame)].set_index("way")
+
+
+def greatest(frame: pd.DataFrame) -> str:
+    """The greatest load that was tried."""
+    return str(max(frame.load.unique(), key=LOADS.__getitem__))
+
+
+def load_text(frame: pd.DataFrame) -> str:
+    """The greatest load in words."""
+    return f"{greatest(frame)} times the capacity"
+
+
+def seconds(value: float) -> str:
+    """A time as people write it."""
+    return f"{value * 1000:.2g} ms" if value < 0.9995 else f"{value:.2g} s"

@@ -1,0 +1,163 @@
+"""What each way to keep terminal output costs: list splice, deque, deque with a byte budget.
+
+`compare` measures, each combination in a process of its own; `plot_append` draws. What would not fit into the memory
+that is allowed is not measured, and `left_out` says so.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from heartbench.benchmarks.errors import BenchmarkError
+from heartbench.benchmarks.history.measure import BUDGET_BYTES, WAYS
+from heartbench.benchmarks.report import style
+
+CHUNKS = (150, 1_000, 10_000)
+CHUNK_BYTES = (80, 4 << 10, 256 << 10)
+NODES = (1, 1_000)
+OBJECTS_BYTES = 200
+"""What Python adds to a chunk, about: the record, the sequence number, the head of the bytes."""
+MEMORY_BYTES = 1 << 30
+
+
+def compare(
+    ways: Sequence[str] = tuple(WAYS),
+    chunks: Sequence[int] = CHUNKS,
+    chunk_bytes: Sequence[int] = CHUNK_BYTES,
+    nodes: Sequence[int] = NODES,
+    memory_bytes: float = MEMORY_BYTES,
+    progress: Callable[[str], None] = lambda _: None,
+) -> pd.DataFrame:
+    """Measure each combination that fits into `memory_bytes`.
+
+    Returns:
+        A row a combination: way, chunks, chunk_bytes, nodes; append_s and read_s (CPU time, s); data_bytes,
+        resident_bytes, retained_bytes and peak_bytes (one node); collections and collector_longest_s (s);
+        burst_resident_bytes and after_burst_* (bytes); allocations_per_append (NaN without memray).
+
+    Raises:
+        BenchmarkError: A combination could not be measured.
+    """
+    rows = []
+    for way, held, size, many in combinations(ways, chunks, chunk_bytes, nodes):
+        if needed_bytes(way, held, size, many) <= memory_bytes:
+            progress(f"history: {way}, {held:,} chunks of {size:,} B, {many:,} nodes")
+            rows.append({**named(way, held, size, many), **in_a_process(way, held, size, many)})
+    return pd.DataFrame(rows)
+
+
+def left_out(
+    ways: Sequence[str] = tuple(WAYS),
+    chunks: Sequence[int] = CHUNKS,
+    chunk_bytes: Sequence[int] = CHUNK_BYTES,
+    nodes: Sequence[int] = NODES,
+    memory_bytes: float = MEMORY_BYTES,
+) -> pd.DataFrame:
+    """The combinations that `compare` does not measure, with the memory that each would need (bytes)."""
+    rows = [
+        {**named(*each), "needed_bytes": needed_bytes(*each)}
+        for each in combinations(ways, chunks, chunk_bytes, nodes)
+        if needed_bytes(*each) > memory_bytes
+    ]
+    return pd.DataFrame(rows, columns=["way", "chunks", "chunk_bytes", "nodes", "needed_bytes"])
+
+
+def combinations(
+    ways: Sequence[str], chunks: Sequence[int], chunk_bytes: Sequence[int], nodes: Sequence[int]
+) -> Iterator[tuple[str, int, int, int]]:
+    """All of them, those that belong beside each other together."""
+    for many, size, held, way in product(nodes, chunk_bytes, chunks, ways):
+        yield way, held, size, many
+
+
+def named(way: str, chunks: int, chunk_bytes: int, nodes: int) -> dict[str, object]:
+    """The first columns of a row."""
+    return {"way": way, "chunks": chunks, "chunk_bytes": chunk_bytes, "nodes": nodes}
+
+
+def needed_bytes(way: str, chunks: int, chunk_bytes: int, nodes: int) -> float:
+    """Memory that so many full histories take, about."""
+    held = min(chunks, BUDGET_BYTES // chunk_bytes) if way == "deque, byte budget" else chunks
+    return float(nodes * held * (chunk_bytes + OBJECTS_BYTES))
+
+
+def in_a_process(way: str, chunks: int, chunk_bytes: int, nodes: int) -> dict[str, float]:
+    """Measure one combination in a fresh process."""
+    words = [
+        sys.executable,
+        "-m",
+        "heartbench.benchmarks.history.measure",
+        way,
+        *map(str, (chunks, chunk_bytes, nodes)),
+    ]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603  (the words are ours)
+    if done.returncode:
+        raise BenchmarkError(f"history {words[3:]}: {(done.stderr.strip() or 'killed').splitlines()[-1]}")
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures
+
+
+@style.styled
+def plot_append(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """CPU time of an append against the length of the history; 80 B chunks, solid for one node, dotted for many."""
+    ax = ax or style.axes()
+    small = frame[frame.chunk_bytes == frame.chunk_bytes.min()]
+    for color, way in zip(style.SERIES, WAYS, strict=True):
+        for nodes, line in small[small.way == way].groupby("nodes"):
+            dash = "-" if nodes == 1 else (0, (1, 1.5))
+            label = f"{way}, {'one node' if nodes == 1 else f'{nodes:,} nodes in turn'}"
+            ax.plot(line.chunks, line.append_s * 1e6, color=color, linestyle=dash, marker="o", label=label)
+    style.log_scale(ax, "x")
+    style.log_scale(ax, "y")
+    ax.set_xlabel("chunks kept for each node")
+    ax.set_ylabel("CPU time of an append (µs)")
+    ax.legend(loc="upper left")
+    style.state(ax, append_finding(small))
+    return ax
+
+
+def append_finding(small: pd.DataFrame) -> str:
+    """What the plot shows, in a sentence."""
+    one = small[small.nodes == small.nodes.min()].pivot(index="chunks", columns="way", values="append_s") * 1e6
+    least, most = one.index.min(), one.index.max()
+    spliced, ring = one["list splice"], one["deque, byte budget"]
+    return (
+        f"A spliced list pays for its length: {spliced[least]:.2g} µs an append at {least:,} chunks, "
+        f"{spliced[most]:.2g} µs at {most:,}; the hub's ring takes {ring[most]:.2g} µs at any"
+    )
+
+
+@style.styled
+def plot_memory(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Resident memory of full histories, one bar a way, a group a size: what bounds memory, and what does not."""
+    ax = ax or style.axes()
+    sizes = frame[["nodes", "chunks", "chunk_bytes"]].drop_duplicates()
+    shown = sizes[(sizes.chunks == 150) | (sizes.chunk_bytes == sizes.chunk_bytes.max())].tail(6)
+    for number, (color, way) in enumerate(zip(style.SERIES, WAYS, strict=True)):
+        rows = shown.merge(frame[frame.way == way], how="left")
+        ax.bar(
+            [at + 0.27 * (number - 1) for at in range(len(rows))],
+            rows.resident_bytes / 2**20,
+            0.25,
+            color=color,
+            label=way,
+        )
+    ax.set_xticks(
+        range(len(shown)),
+        [f"{r.nodes:,} × {r.chunks:,}\n× {size(r.chunk_bytes)}" for r in shown.itertuples()],
+    )
+    style.log_scale(ax, "y")
+    ax.set_ylabel("resident memory (MiB)")
+    ax.set_xlabel("nodes × chunks × bytes; no bar: would not fit")
+    ax.legend(loc="upper left")
+    return ax
+
+
+def size(count: float) -> str:
+    """Bytes as people write them."""
+    return f"{count / 1024:g} KiB" if count >= 1024 else f"{count:g} B"
