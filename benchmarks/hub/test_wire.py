@@ -1,0 +1,55 @@
+"""The hub's records as messages: what it costs to show the fleet, a terminal's history, or an event to who watches.
+
+Each message is made and serialised, as gRPC does it.
+"""
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from heartbench.hub import Hello, HubSettings, wire
+from heartbench.hub.clock import ToldClock
+from heartbench.hub.core import Hub
+from heartbench.hub.events import Change, Event
+from heartbench.hub.history import StoredChunk
+from heartbench.hub.liveness import Reason, Status
+from heartbench.mesh.v1 import mesh_pb2 as pb
+
+MESSAGES = 100
+
+
+def a_hub() -> Hub:
+    hub = Hub(HubSettings.of(admit_per_s=0), ToldClock(1000.0), seed=1)
+    for number in range(MESSAGES):
+        hub.hello(Hello(f"node-{number:06d}", 1, 0, 10.0))
+    return hub
+
+
+@pytest.mark.benchmark(group=f"wire: {MESSAGES} messages")
+def test_showing_nodes(benchmark: BenchmarkFixture) -> None:
+    hub = a_hub()
+    nodes = list(hub.registry.nodes.values())
+    shown = benchmark(lambda: [wire.node_info(hub, node).SerializeToString() for node in nodes])
+    assert len(shown) == MESSAGES
+
+
+@pytest.mark.benchmark(group=f"wire: {MESSAGES} messages")
+def test_showing_a_history(benchmark: BenchmarkFixture) -> None:
+    chunks = [StoredChunk(1, seq, 0.0, b"x" * 200) for seq in range(MESSAGES)]
+    shown = benchmark(lambda: [wire.chunk(chunk).SerializeToString() for chunk in chunks])
+    assert len(shown) == MESSAGES
+
+
+@pytest.mark.benchmark(group=f"wire: {MESSAGES} messages")
+def test_telling_events(benchmark: BenchmarkFixture) -> None:
+    hub = a_hub()
+    told = Event(1, 1000.0, Change(1000.0, "node-000001", Status.STALE, True, False, Reason.SILENCE))
+    shown = benchmark(lambda: [wire.event(hub, told).SerializeToString() for _ in range(MESSAGES)])
+    assert len(shown) == MESSAGES
+
+
+@pytest.mark.benchmark(group=f"wire: {MESSAGES} messages")
+def test_reading_heartbeats(benchmark: BenchmarkFixture) -> None:
+    """The hub's end of a heartbeat: parse it, and see what it is."""
+    sent = pb.NodeMessage(heartbeat=pb.Heartbeat(seq=7, sent_unix_s=1000.0)).SerializeToString()
+    read = benchmark(lambda: [pb.NodeMessage.FromString(sent).WhichOneof("body") for _ in range(MESSAGES)])
+    assert read == ["heartbeat"] * MESSAGES
