@@ -7,7 +7,7 @@ A stream that waits for its call reads no more of its node meanwhile: later mess
 
     in the hub     came in, and has not begun          at the nodes    was due, and has not come in
 
-In the same process, on the same event loop, runs a hub core whose NODES nodes send heartbeats on a schedule of their own:
+In the same process, on the same event loop, runs a hub core whose NODES nodes send heartbeats on their own schedule:
 how late the hub sees them is what the executor costs the rest of the fleet.
 """
 

@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from heartbench.benchmarks.errors import BenchmarkError
-from heartbench.benchmarks.history.measure import BUDGET_BYTES, WAYS
+from heartbench.benchmarks.history.measure import BUDGETED, WAYS, held
 from heartbench.benchmarks.report import style
 
 CHUNKS = (150, 1_000, 10_000)
@@ -44,10 +44,10 @@ def compare(
         BenchmarkError: A combination could not be measured.
     """
     rows = []
-    for way, held, size, many in combinations(ways, chunks, chunk_bytes, nodes):
-        if needed_bytes(way, held, size, many) <= memory_bytes:
-            progress(f"history: {way}, {held:,} chunks of {size:,} B, {many:,} nodes")
-            rows.append({**named(way, held, size, many), **in_a_process(way, held, size, many)})
+    for way, kept, size, many in combinations(ways, chunks, chunk_bytes, nodes):
+        if needed_bytes(way, kept, size, many) <= memory_bytes:
+            progress(f"history: {way}, {kept:,} chunks of {size:,} B, {many:,} nodes")
+            rows.append({**named(way, kept, size, many), **in_a_process(way, kept, size, many)})
     return pd.DataFrame(rows)
 
 
@@ -71,8 +71,8 @@ def combinations(
     ways: Sequence[str], chunks: Sequence[int], chunk_bytes: Sequence[int], nodes: Sequence[int]
 ) -> Iterator[tuple[str, int, int, int]]:
     """All of them, those that belong beside each other together."""
-    for many, size, held, way in product(nodes, chunk_bytes, chunks, ways):
-        yield way, held, size, many
+    for many, size, kept, way in product(nodes, chunk_bytes, chunks, ways):
+        yield way, kept, size, many
 
 
 def named(way: str, chunks: int, chunk_bytes: int, nodes: int) -> dict[str, object]:
@@ -82,8 +82,7 @@ def named(way: str, chunks: int, chunk_bytes: int, nodes: int) -> dict[str, obje
 
 def needed_bytes(way: str, chunks: int, chunk_bytes: int, nodes: int) -> float:
     """Memory that so many full histories take, about."""
-    held = min(chunks, BUDGET_BYTES // chunk_bytes) if way == "deque, byte budget" else chunks
-    return float(nodes * held * (chunk_bytes + OBJECTS_BYTES))
+    return float(nodes * held(way, chunks, chunk_bytes) * (chunk_bytes + OBJECTS_BYTES))
 
 
 def in_a_process(way: str, chunks: int, chunk_bytes: int, nodes: int) -> dict[str, float]:
@@ -125,7 +124,7 @@ def append_finding(small: pd.DataFrame) -> str:
     """What the plot shows, in a sentence."""
     one = small[small.nodes == small.nodes.min()].pivot(index="chunks", columns="way", values="append_s") * 1e6
     least, most = one.index.min(), one.index.max()
-    spliced, ring = one["list splice"], one["deque, byte budget"]
+    spliced, ring = one["list splice"], one[BUDGETED]
     return (
         f"A spliced list pays for its length: {spliced[least]:.2g} µs an append at {least:,} chunks, "
         f"{spliced[most]:.2g} µs at {most:,}; the hub's ring takes {ring[most]:.2g} µs at any"

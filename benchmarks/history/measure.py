@@ -35,10 +35,11 @@ class Keeper(Protocol):
         ...
 
 
+BUDGETED = "deque, byte budget"
 WAYS: dict[str, Callable[[int], Keeper]] = {
     "list splice": SplicedHistory,
     "deque": PlainDeque,
-    "deque, byte budget": lambda chunks: History(chunks, BUDGET_BYTES),
+    BUDGETED: lambda chunks: History(chunks, BUDGET_BYTES),
 }
 
 
@@ -114,12 +115,18 @@ class Subject:
         return sum(len(each.data) for keeper in self.keepers for each in chunks_of(keeper))
 
 
+def held(way: str, max_chunks: int, chunk_bytes: int) -> int:
+    """Chunks of a full history."""
+    return min(max_chunks, BUDGET_BYTES // chunk_bytes) if way == BUDGETED else max_chunks
+
+
 def measure(way: str, max_chunks: int, chunk_bytes: int, nodes: int) -> dict[str, float]:
     """All figures of one way; memory in bytes, times in s. Leaves the process as a measured one: use it once."""
+    full = held(way, max_chunks, chunk_bytes)
     empty = memory.resident_bytes()
     subject = Subject([WAYS[way](max_chunks) for _ in range(nodes)], chunk_bytes)
     with memory.collector_pauses() as pauses:
-        subject.fill(max_chunks * nodes, chunk_bytes)
+        subject.fill(full * nodes, chunk_bytes)
         append_s = subject.append_s()
     read_s = subject.read_s()
     gc.collect()
@@ -131,18 +138,18 @@ def measure(way: str, max_chunks: int, chunk_bytes: int, nodes: int) -> dict[str
         "resident_bytes": resident,
         "collections": len(pauses.seconds),
         "collector_longest_s": pauses.longest_s,
-        **after_a_burst(subject, max_chunks, empty),
+        **after_a_burst(subject, full, empty),
     }
     return {**figures, "allocations_per_append": asked_for(subject), **traced(way, max_chunks, chunk_bytes)}
 
 
-def after_a_burst(subject: Subject, max_chunks: int, empty: float) -> dict[str, float]:
+def after_a_burst(subject: Subject, full: int, empty: float) -> dict[str, float]:
     """A build log comes to one node in 64 KiB chunks, and its own small ones again: what the process is left with."""
     number = min(len(subject.keepers), BURST_NODES)
     burst = Subject(subject.keepers[:number], BURST_CHUNK_BYTES, first=10_000_000)
     burst.pour(number * BURST_CHUNKS, BURST_CHUNK_BYTES)
     at_most = memory.resident_bytes() - empty
-    burst.fill(number * max_chunks, subject.chunk_bytes)
+    burst.fill(number * max(full, BURST_CHUNKS), subject.chunk_bytes)
     burst.pour(number, subject.chunk_bytes)
     gc.collect()
     return {
@@ -157,7 +164,7 @@ def traced(way: str, max_chunks: int, chunk_bytes: int) -> dict[str, float]:
     """What Python's objects ask for, for one node: in the end, and at most while it is appended to."""
     tracemalloc.start()
     subject = Subject([WAYS[way](max_chunks)], chunk_bytes)
-    subject.fill(max_chunks, chunk_bytes)
+    subject.fill(held(way, max_chunks, chunk_bytes), chunk_bytes)
     retained = tracemalloc.get_traced_memory()[0]
     tracemalloc.reset_peak()
     subject.take(subject.some(1, chunk_bytes))

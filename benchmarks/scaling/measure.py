@@ -1,8 +1,8 @@
 """How cost grows with size: the time of an operation at 10² to 10⁶, and the exponent of the power law that fits best.
 
 An exponent of 0 is a cost that does not grow, 1 one that grows with the size. It is the slope of a straight line
-through log(time) over log(size); its interval (95 %) is Student's, from the distance of the points to the line. With four
-or five points it is wide, and caches bend the line: it says "grows like" and no more.
+through log(time) over log(size); its interval (95 %) is Student's, from the distance of the points to the line. With so
+few points it is wide, and caches bend the line: it says "grows like" and no more.
 """
 
 import gc

@@ -1,0 +1,51 @@
+"""Figures as people read them: two digits, a unit, and a mark that says how it is known."""
+
+import math
+from typing import Literal
+
+Known = Literal["m", "s", "g", ""]
+"""Measured on the machine that is named · simulated by the model · given: a setting, or a figure from elsewhere."""
+
+
+def digits(value: float, count: int = 2) -> str:
+    """A figure with so many digits that mean something, without powers of ten."""
+    if not math.isfinite(value):
+        return "–"
+    if value == 0:
+        return "0"
+    places = max(0, count - 1 - math.floor(math.log10(abs(value))))
+    return f"{round(value, count - 1 - math.floor(math.log10(abs(value)))):,.{places}f}"
+
+
+def marked(text: str, known: Known) -> str:
+    """A figure with its mark."""
+    return f"{text}<sup>{known}</sup>" if known else text
+
+
+def time_text(seconds: float, known: Known = "") -> str:
+    """A time in the unit that suits it."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= 0.9995 * size or unit == "µs":
+            return marked(f"{digits(seconds / size)} {unit}", known)
+    raise AssertionError
+
+
+def memory_text(size_bytes: float, known: Known = "") -> str:
+    """Memory in MiB or GiB; below a tenth of a MiB in KiB."""
+    if not math.isfinite(size_bytes):
+        return "–"
+    if abs(size_bytes) >= 2**30:
+        return marked(f"{digits(size_bytes / 2**30)} GiB", known)
+    if abs(size_bytes) >= 0.1 * 2**20:
+        return marked(f"{digits(size_bytes / 2**20)} MiB", known)
+    return marked(f"{digits(size_bytes / 2**10)} KiB", known)
+
+
+def size_text(size_bytes: int) -> str:
+    """The size of a chunk."""
+    return f"{size_bytes // 1024} KiB" if size_bytes >= 1024 else f"{size_bytes} B"
+
+
+def count_text(count: float, known: Known = "") -> str:
+    """A count."""
+    return marked(f"{count:,.0f}", known)

@@ -1,0 +1,72 @@
+"""Results as they lie on disk: a folder a suite with its table (CSV to compute with, Markdown to read) and its plots.
+
+provenance.json        command, revision, machine, versions, seed, when, and what else the machine did
+history/               append.csv, left_out.csv, tables.md, append.svg, memory.svg
+executors/             open_loop.csv, tables.md, heartbeats.svg, waiting.svg, waits.svg
+thresholds/            profiles.csv, tables.md, profiles.svg
+scaling/               scaling.csv, slopes.csv, tables.md, scaling.svg
+benchmarks.json        of pytest-benchmark, with the provenance in it
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from heartbench.benchmarks.errors import BenchmarkError
+
+TABLES = {
+    "history": "history/append.csv",
+    "left_out": "history/left_out.csv",
+    "executors": "executors/open_loop.csv",
+    "thresholds": "thresholds/profiles.csv",
+    "scaling": "scaling/scaling.csv",
+    "slopes": "scaling/slopes.csv",
+}
+PROVENANCE = "provenance.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """All that was found, as frames, and where from."""
+
+    folder: Path
+    history: pd.DataFrame
+    left_out: pd.DataFrame
+    executors: pd.DataFrame
+    thresholds: pd.DataFrame
+    scaling: pd.DataFrame
+    slopes: pd.DataFrame
+    provenance: dict[str, Any]
+
+
+def read_results(folder: Path) -> Results:
+    """Read what `make bench` wrote, or what is committed under results/reference.
+
+    Raises:
+        BenchmarkError: Something is missing there.
+    """
+    try:
+        frames = {name: pd.read_csv(folder / file, dtype={"load": str}, keep_default_na=False, na_values=[""])
+                  for name, file in TABLES.items()}  # fmt: skip
+        provenance = json.loads((folder / PROVENANCE).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BenchmarkError(f"{folder}: {error}; `make bench` writes all of it") from error
+    return Results(folder=folder, provenance=provenance, **frames)
+
+
+def write_frame(frame: pd.DataFrame, folder: Path, name: str) -> None:
+    """Write a table of TABLES; six figures are more than any of them means."""
+    path = folder / TABLES[name]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(path, index=False, float_format="%.6g")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table in Markdown; the first column to the left, the others to the right."""
+    lines = ["| " + " | ".join(columns) + " |", "| --- |" + " ---: |" * (len(columns) - 1)]
+    lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,123 @@
+"""The tables of each suite in Markdown: whole in `tables.md`, in part on the page."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from heartbench.benchmarks.suites.figures import count_text, digits, memory_text, size_text, time_text
+from heartbench.benchmarks.suites.results import table
+
+SHOWN_S = (10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 90.0, 120.0)
+
+
+def history_times(history: pd.DataFrame) -> str:
+    """CPU time of an append and of reading everything, a column a way."""
+    ways = list(history.way.unique())
+    rows = []
+    for sizes, each in history.groupby(["nodes", "chunks", "chunk_bytes"], sort=True):
+        by_way = each.set_index("way")
+        rows.append(
+            [
+                named(*sizes),
+                *(time_or(by_way, way, "append_s") for way in ways),
+                *(time_or(by_way, way, "read_s") for way in ways),
+            ]  # noqa: E501
+        )
+    return table(["nodes × chunks", *(f"append, {way}" for way in ways), *(f"read, {way}" for way in ways)], rows)
+
+
+def history_memory(history: pd.DataFrame) -> str:
+    """What the process holds: data, resident, at most in a burst of build logs, and afterwards."""
+    columns = ["data_bytes", "resident_bytes", "burst_resident_bytes", "after_burst_resident_bytes"]
+    rows = [
+        [
+            f"{named(row.nodes, row.chunks, row.chunk_bytes)}, {row.way}",
+            *(memory_text(getattr(row, column)) for column in columns),
+            memory_text(row.after_burst_malloc_free_bytes),
+            memory_text(row.retained_bytes),
+            memory_text(row.peak_bytes - row.retained_bytes),
+            digits(row.allocations_per_append),
+            time_text(row.collector_longest_s),
+        ]
+        for row in history.itertuples()
+    ]
+    heads = ["data", "resident", "at most in the burst", "after it", "of that free in malloc", "objects of one node"]
+    more = ["an append's peak above", "allocations an append", "longest collector pause"]
+    return table(["nodes × chunks", *heads, *more], rows)
+
+
+def left_out(frame: pd.DataFrame) -> str:
+    """What would not fit, and what it would take."""
+    rows = [
+        [f"{named(row.nodes, row.chunks, row.chunk_bytes)}, {row.way}", memory_text(row.needed_bytes)]
+        for row in frame.itertuples()
+    ]
+    return table(["not measured", "would need about"], rows)
+
+
+def named(nodes: int, chunks: int, chunk_bytes: int) -> str:
+    """A size of the history comparison."""
+    return f"{nodes:,} × {chunks:,} of {size_text(chunk_bytes)}"
+
+
+def time_or(by_way: pd.DataFrame, way: str, column: str) -> str:
+    """A time, or that it would not fit."""
+    return time_text(float(by_way.loc[way, column])) if way in by_way.index else "would not fit"
+
+
+def executors(frame: pd.DataFrame, load: str) -> str:
+    """All ways under one load."""
+    rows = [
+        [
+            row.way,
+            f"{row.throughput_per_s:,.0f}/s",
+            f"{row.refused / row.offered:.0%}",
+            f"{time_text(row.wait_p50_s)} / {time_text(row.wait_p99_s)} / {time_text(row.wait_p999_s)}",
+            count_text(row.peak_in_hub),
+            count_text(row.peak_at_nodes),
+            memory_text(row.peak_bytes),
+            count_text(row.threads),
+            time_text(row.recovery_s),
+            f"{time_text(row.heartbeat_late_p99_s)} / {time_text(row.heartbeat_late_max_s)}",
+        ]
+        for row in frame[frame.load == load].itertuples()
+    ]
+    heads = ["done", "refused", "wait p50 / p99 / p99.9", "wait in the hub", "wait at the nodes", "memory", "threads"]
+    return table(["way", *heads, "until recovered", "heartbeats late p99 / max"], rows)
+
+
+def thresholds(frame: pd.DataFrame, shown_s: Sequence[float] | None = None) -> str:
+    """False stales per node-day with their interval, and the detection time, a row a threshold."""
+    kinds = list(frame[["profile", "tail"]].drop_duplicates().itertuples(index=False, name=None))
+    rows = []
+    for threshold, each in frame.groupby("stale_after_s"):
+        if shown_s is None or threshold in shown_s:
+            by_kind = each.set_index(["profile", "tail"])
+            found = [by_kind.loc[kind] for kind in kinds]
+            rows.append(
+                [
+                    f"{threshold:g} s",
+                    *(interval_text(row) for row in found),
+                    *(f"{row.detection_p99_s:.0f} s" for row in found[:1]),
+                ]
+            )
+    heads = [profile if tail == "none" else f"{profile}, {tail}" for profile, tail in kinds]
+    return table(["stale after", *heads, "a dead node is noticed within (p99)"], rows)
+
+
+def interval_text(row: "pd.Series[float]") -> str:
+    """A rate with its interval."""
+    ends = f"{digits(row.false_stale_low)} … {digits(row.false_stale_high)}"
+    return f"{digits(row.false_stale_per_node_day)} ({ends})"
+
+
+def slopes(frame: pd.DataFrame) -> str:
+    """The exponents."""
+    rows = [[row.subject, f"{row.of}^{row.slope:.2f}", f"{row.low:.2f} … {row.high:.2f}"] for row in frame.itertuples()]
+    return table(["operation", "cost grows like", "95 % interval of the exponent"], rows)
+
+
+def scaling(frame: pd.DataFrame) -> str:
+    """The times behind the exponents."""
+    rows = [[row.subject, f"{row.size:,} {row.of}", time_text(row.operation_s)] for row in frame.itertuples()]
+    return table(["operation", "size", "CPU time"], rows)
