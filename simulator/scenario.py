@@ -35,6 +35,7 @@ from heartbench.simulator.tomlfile import (
     set_key,
     validate,
 )
+from heartbench.simulator.units import parse_duration
 
 SCENARIOS = Shelf("scenario")
 
@@ -61,6 +62,14 @@ class Backoff(Table):
         if self.max_s < self.initial_s:
             raise ValueError("max must be at least as long as initial")
         return self
+
+
+def _is_more_than_nothing(duration: Any) -> bool:
+    """Whether a duration is one and not 0; what is none is refused where its key is checked."""
+    try:
+        return parse_duration(str(duration)) > 0
+    except SimulatorError:
+        return False
 
 
 class Group(Table):
@@ -97,7 +106,7 @@ class Group(Table):
         """Fill in the defaults that depend on other keys."""
         if not isinstance(data, dict):
             return data
-        keepalive_on = data.get("keepalive_time", 0) not in (0, "0", "0s")
+        keepalive_on = _is_more_than_nothing(data.get("keepalive_time", "0s"))
         derived = {
             "start_spread": data.get("heartbeat_interval", "10s"),
             "user_timeout": data.get("keepalive_timeout", "20s") if keepalive_on else "0s",

@@ -97,7 +97,7 @@ def frontier_finding(found: Recommendation) -> str:
         )
     if found.met:
         return (
-            f"{found.recommended_s:g} s take false stales from {rates[0]} to {rates[1]} per {unit}, detection {later}"
+            f"{found.recommended_s:g} s takes false stales from {rates[0]} to {rates[1]} per {unit}, detection {later}"
         )
     return f"No threshold is both rare and quick enough; {found.recommended_s:g} s comes nearest"
 
