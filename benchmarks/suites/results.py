@@ -50,12 +50,16 @@ def read_results(folder: Path) -> Results:
         BenchmarkError: Something is missing there.
     """
     try:
-        frames = {name: pd.read_csv(folder / file, dtype={"load": str}, keep_default_na=False, na_values=[""])
-                  for name, file in TABLES.items()}  # fmt: skip
+        frames = {name: read_frame(folder / file) for name, file in TABLES.items()}
         provenance = json.loads((folder / PROVENANCE).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise BenchmarkError(f"{folder}: {error}; `make bench` writes all of it") from error
     return Results(folder=folder, provenance=provenance, **frames)
+
+
+def read_frame(path: Path) -> pd.DataFrame:
+    """A table of TABLES; a load such as 0.5 is a name, and so is the tail "none"."""
+    return pd.read_csv(path, dtype={"load": str}, keep_default_na=False, na_values=[""])
 
 
 def write_frame(frame: pd.DataFrame, folder: Path, name: str) -> None:

@@ -1,6 +1,8 @@
 """The tables of each suite in Markdown: whole in `tables.md`, in part on the page."""
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -10,19 +12,19 @@ from heartbench.benchmarks.suites.results import table
 SHOWN_S = (10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 90.0, 120.0)
 
 
+def rows_of(frame: pd.DataFrame) -> list[Any]:
+    """Rows with their columns as attributes."""
+    return list(frame.itertuples())
+
+
 def history_times(history: pd.DataFrame) -> str:
     """CPU time of an append and of reading everything, a column a way."""
     ways = list(history.way.unique())
-    rows = []
-    for sizes, each in history.groupby(["nodes", "chunks", "chunk_bytes"], sort=True):
-        by_way = each.set_index("way")
-        rows.append(
-            [
-                named(*sizes),
-                *(time_or(by_way, way, "append_s") for way in ways),
-                *(time_or(by_way, way, "read_s") for way in ways),
-            ]  # noqa: E501
-        )
+    wide = history.pivot(index=["nodes", "chunks", "chunk_bytes"], columns="way", values=["append_s", "read_s"])
+    rows = [
+        [named(*map(int, sizes)), *(time_or(row[column, way]) for column in ("append_s", "read_s") for way in ways)]
+        for sizes, row in zip(wide.index.to_list(), wide.to_dict("records"), strict=True)
+    ]
     return table(["nodes × chunks", *(f"append, {way}" for way in ways), *(f"read, {way}" for way in ways)], rows)
 
 
@@ -39,7 +41,7 @@ def history_memory(history: pd.DataFrame) -> str:
             digits(row.allocations_per_append),
             time_text(row.collector_longest_s),
         ]
-        for row in history.itertuples()
+        for row in rows_of(history)
     ]
     heads = ["data", "resident", "at most in the burst", "after it", "of that free in malloc", "objects of one node"]
     more = ["an append's peak above", "allocations an append", "longest collector pause"]
@@ -50,7 +52,7 @@ def left_out(frame: pd.DataFrame) -> str:
     """What would not fit, and what it would take."""
     rows = [
         [f"{named(row.nodes, row.chunks, row.chunk_bytes)}, {row.way}", memory_text(row.needed_bytes)]
-        for row in frame.itertuples()
+        for row in rows_of(frame)
     ]
     return table(["not measured", "would need about"], rows)
 
@@ -60,9 +62,9 @@ def named(nodes: int, chunks: int, chunk_bytes: int) -> str:
     return f"{nodes:,} × {chunks:,} of {size_text(chunk_bytes)}"
 
 
-def time_or(by_way: pd.DataFrame, way: str, column: str) -> str:
+def time_or(seconds: float) -> str:
     """A time, or that it would not fit."""
-    return time_text(float(by_way.loc[way, column])) if way in by_way.index else "would not fit"
+    return time_text(seconds) if math.isfinite(seconds) else "would not fit"
 
 
 def executors(frame: pd.DataFrame, load: str) -> str:
@@ -80,7 +82,7 @@ def executors(frame: pd.DataFrame, load: str) -> str:
             time_text(row.recovery_s),
             f"{time_text(row.heartbeat_late_p99_s)} / {time_text(row.heartbeat_late_max_s)}",
         ]
-        for row in frame[frame.load == load].itertuples()
+        for row in rows_of(frame[frame.load == load])
     ]
     heads = ["done", "refused", "wait p50 / p99 / p99.9", "wait in the hub", "wait at the nodes", "memory", "threads"]
     return table(["way", *heads, "until recovered", "heartbeats late p99 / max"], rows)
@@ -113,11 +115,11 @@ def interval_text(row: "pd.Series[float]") -> str:
 
 def slopes(frame: pd.DataFrame) -> str:
     """The exponents."""
-    rows = [[row.subject, f"{row.of}^{row.slope:.2f}", f"{row.low:.2f} … {row.high:.2f}"] for row in frame.itertuples()]
+    rows = [[row.subject, f"{row.of}^{row.slope:.2f}", f"{row.low:.2f} … {row.high:.2f}"] for row in rows_of(frame)]
     return table(["operation", "cost grows like", "95 % interval of the exponent"], rows)
 
 
 def scaling(frame: pd.DataFrame) -> str:
     """The times behind the exponents."""
-    rows = [[row.subject, f"{row.size:,} {row.of}", time_text(row.operation_s)] for row in frame.itertuples()]
+    rows = [[row.subject, f"{row.size:,} {row.of}", time_text(row.operation_s)] for row in rows_of(frame)]
     return table(["operation", "size", "CPU time"], rows)

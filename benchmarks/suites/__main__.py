@@ -1,0 +1,45 @@
+"""`python -m heartbench.benchmarks.suites`: what `make bench` runs."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from heartbench.benchmarks.errors import BenchmarkError
+from heartbench.benchmarks.suites.page import page
+from heartbench.benchmarks.suites.results import read_results
+from heartbench.benchmarks.suites.run import SUITES, draw, measure
+
+
+def main() -> int:
+    """Measure, draw, write the page."""
+    parser = argparse.ArgumentParser(prog="python -m heartbench.benchmarks.suites", description=__doc__)
+    parser.add_argument("suite", nargs="*", help=f"some of {', '.join(SUITES)}; all if none is named")
+    parser.add_argument("--out", type=Path, default=Path("results/latest"), help="folder of the results")
+    parser.add_argument("--page", type=Path, help="file of the page; README.md in the folder if not given")
+    parser.add_argument("--draw", action="store_true", help="measure nothing: plots, tables and page of what is there")
+    chosen = parser.parse_args()
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        sys.stderr.write(f"{time.monotonic() - began:5.0f} s  {text}\n")
+
+    try:
+        unknown = set(chosen.suite) - set(SUITES)
+        if unknown:
+            raise BenchmarkError(f"suite {min(unknown)!r}: unknown; allowed: {', '.join(SUITES)}")
+        if not chosen.draw:
+            measure(chosen.out, chosen.suite or list(SUITES), say)
+        results = read_results(chosen.out)
+        draw(results)
+        at = chosen.page or chosen.out / "README.md"
+        at.write_text(page(results, at), "utf-8")
+    except (BenchmarkError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    say(f"written: {at}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

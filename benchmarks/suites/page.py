@@ -1,0 +1,177 @@
+"""The page that answers the three questions: its words are in `page.md.jinja`, its figures come from the results."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from heartbench.benchmarks.executors import openloop
+from heartbench.benchmarks.history.measure import BUDGET_BYTES, BUDGETED
+from heartbench.benchmarks.suites import tables
+from heartbench.benchmarks.suites.figures import Known, count_text, digits, marked, memory_text, size_text, time_text
+from heartbench.benchmarks.suites.results import Results
+from heartbench.benchmarks.thresholds import profiles
+
+GRPC_S = 80e-6
+"""What a bare grpc.aio servicer spends on a message, s; earlier measurements on such a machine: 50 to 80 µs."""
+WEEKLY = 1 / 7
+NAMES = {
+    "pool": "unbounded pool",
+    "threads": "thread a message",
+    "block": "bounded, block",
+    "reject": "bounded, reject",
+    "caller": "bounded, caller runs",
+}
+
+
+def page(results: Results, at: Path) -> str:
+    """The page in Markdown, to be written to the file `at`: its links lead from there."""
+    environment = Environment(  # noqa: S701  (Markdown, made from our own figures)
+        loader=PackageLoader("heartbench.benchmarks.suites", ""), undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    template = environment.get_template("page.md.jinja")
+    return template.render(
+        made={**results.provenance, "revision": str(results.provenance["revision"])},
+        base=relative(results.folder, at.parent),
+        tables=tables,
+        given=given(),
+        slopes=results.slopes,
+        executors=results.executors,
+        thresholds=results.thresholds,
+        profiles=[answer(*each) for each in results.thresholds.groupby(["profile", "tail"], sort=False)],
+        at=executor_figures(results.executors),
+        **NAMES,
+        **history_figures(results.history, results.left_out),
+        **growth_figures(results.scaling),
+    )
+
+
+def relative(folder: Path, start: Path) -> str:
+    """How a link begins that leads from `start` into `folder`."""
+    path = os.path.relpath(folder, start)
+    return "" if path == "." else Path(path).as_posix() + "/"
+
+
+def given() -> dict[str, str]:
+    """What was set."""
+    return {
+        "load": time_text(openloop.LOAD_S, "g"),
+        "service": time_text(openloop.SERVICE_S, "g"),
+        "slots": count_text(openloop.SLOTS, "g"),
+        "capacity": marked(f"{openloop.CAPACITY_PER_S:,.0f}/s", "g"),
+        "workers": count_text(openloop.WORKERS, "g"),
+        "queue": count_text(openloop.QUEUE, "g"),
+        "nodes": count_text(openloop.NODES, "g"),
+        "fleet": marked(f"{profiles.NODES:,} nodes", "g"),
+        "interval": time_text(profiles.INTERVAL_S, "g"),
+        "day": marked("a day", "g"),
+    }
+
+
+def history_figures(frame: pd.DataFrame, left_out: pd.DataFrame) -> dict[str, Any]:
+    """Sizes by name, and for each figure a function of way, chunks and nodes."""
+    few, middle, most = (int(each) for each in sorted(frame.chunks.unique()))
+    crowd, least = int(frame.nodes.max()), int(frame.chunk_bytes.min())
+    small, large = frame[frame.chunk_bytes == least], frame[frame.chunk_bytes == frame.chunk_bytes.max()]
+    saved_s = value(small, "append_s", "list splice", few) - value(small, "append_s", BUDGETED, few)
+    copy = value(small, "peak_bytes", "list splice", most) - value(small, "retained_bytes", "list splice", most)
+    left = left_out[(left_out.way == "deque") & (left_out.chunks == few) & (left_out.nodes == crowd)]
+    return {
+        "budgeted": BUDGETED,
+        "few": Count(few),
+        "middle": Count(middle),
+        "most": Count(most),
+        "crowd": Count(crowd),
+        "objects": f"{middle * crowd:,}",
+        "small": size_text(least),
+        "large": size_text(int(large.chunk_bytes.max())),
+        "budget": marked(size_text(BUDGET_BYTES), "g"),
+        "grpc": time_text(GRPC_S, "g"),
+        "difference": time_text(abs(saved_s), "m"),
+        "copy": memory_text(copy, "m"),
+        "would_hold": memory_text(float(left.needed_bytes.max())),
+        "smallest": small,
+        "append": figure_of(small, "append_s", time_text),
+        "read": figure_of(small, "read_s", time_text),
+        "pause": figure_of(small, "collector_longest_s", time_text),
+        "resident": figure_of(small, "resident_bytes", memory_text),
+        "resident_large": figure_of(large, "resident_bytes", memory_text),
+        "burst": figure_of(small, "burst_resident_bytes", memory_text),
+        "after": figure_of(small, "after_burst_resident_bytes", memory_text),
+    }
+
+
+class Count(int):
+    """A number that is written with its thousands apart."""
+
+    def __str__(self) -> str:
+        return f"{self:,d}"
+
+
+def figure_of(frame: pd.DataFrame, column: str, text: Callable[[float, Known], str]) -> Callable[..., str]:
+    """A function of way, chunks and nodes (one if not said) that gives a measured figure of a column."""
+    return lambda way, chunks, nodes=1: text(value(frame, column, way, chunks, nodes), "m")
+
+
+def value(frame: pd.DataFrame, column: str, way: str, chunks: int, nodes: int = 1) -> float:
+    """One figure; NaN where it was not measured."""
+    found = frame[(frame.way == way) & (frame.chunks == chunks) & (frame.nodes == nodes)]
+    return float(found[column].iloc[0]) if len(found) else float("nan")
+
+
+def executor_figures(frame: pd.DataFrame) -> Callable[[str, str, str], str]:
+    """A function of load, way and column that gives a measured figure in the unit that suits it."""
+    table = frame.assign(refused_share=frame.refused / frame.offered).set_index(["load", "way"])
+
+    def figure(load: str, way: str, column: str) -> str:
+        found = float(table.loc[(load, way), column])  # type: ignore[arg-type]
+        if column.endswith("_per_s"):
+            return marked(f"{found:,.0f}/s", "m")
+        if column.endswith("_share"):
+            return marked(f"{found:.0%}", "m")
+        if column.endswith("_bytes"):
+            return memory_text(found, "m")
+        return time_text(found, "m") if column.endswith("_s") else count_text(found, "m")
+
+    return figure
+
+
+def answer(kind: Any, rows: pd.DataFrame) -> dict[str, str]:
+    """What thresholds cost on one profile under one tail, in a sentence."""
+    profile, tail = kind
+    by_threshold = rows.set_index("stale_after_s")
+    rates, highs = by_threshold.false_stale_per_node_day, by_threshold.false_stale_high
+    name = profile if tail == profiles.NO_TAIL else f"{profile}, {tail} tail"
+    free = rates[rates == 0].index
+    if len(free) and free.min() <= 2 * profiles.INTERVAL_S:
+        first = rates.index.min()
+        return {
+            "name": name,
+            "answer": f"{simulated(rates[first])} false stales per node-day at {first:g} s, as long as the interval "
+            f"itself; from {free.min():g} s on none in {profiles.NODES:,} node-days (at most "
+            f"{simulated(highs[free.min()])} per node-day). More buys nothing.",
+        }
+    figures = ", ".join(f"{simulated(rates[each])} at {each:g} s" for each in (15.0, 30.0, 60.0, 90.0, 120.0))
+    enough = highs[highs <= WEEKLY].index
+    met = f"from {enough.min():g} s on" if len(enough) else "at none of these thresholds"
+    return {
+        "name": name,
+        "answer": f"per node-day {figures} false stales. One in a node-week, or less (at worst): {met}.",
+    }
+
+
+def simulated(rate: float) -> str:
+    """A rate with its mark."""
+    return marked(digits(rate), "s")
+
+
+def growth_figures(frame: pd.DataFrame) -> dict[str, str]:
+    """What a heartbeat costs among few nodes and among many."""
+    heartbeat = frame[frame.subject.str.startswith("heartbeat")].sort_values("size").operation_s
+    return {
+        "heartbeat_least": time_text(heartbeat.iloc[0], "m"),
+        "heartbeat_most": time_text(heartbeat.iloc[-1], "m"),
+    }
