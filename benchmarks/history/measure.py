@@ -23,7 +23,7 @@ from heartbench.hub.history import History, StoredChunk
 BUDGET_BYTES = 256 << 10
 """Bytes for a node where there is a budget: the hub's default."""
 BATCH, BATCHES = 500, 15
-BATCH_BYTES = 64 << 20
+BATCH_BYTES = 4 << 20
 BURST_CHUNKS, BURST_CHUNK_BYTES, BURST_NODES = 150, 64 << 10, 20
 
 
@@ -127,10 +127,10 @@ def measure(way: str, max_chunks: int, chunk_bytes: int, nodes: int) -> dict[str
     subject = Subject([WAYS[way](max_chunks) for _ in range(nodes)], chunk_bytes)
     with memory.collector_pauses() as pauses:
         subject.fill(full * nodes, chunk_bytes)
+        gc.collect()
+        resident, data = memory.resident_bytes() - empty, subject.data_bytes
         append_s = subject.append_s()
     read_s = subject.read_s()
-    gc.collect()
-    resident, data = memory.resident_bytes() - empty, subject.data_bytes
     figures = {
         "append_s": append_s,
         "read_s": read_s,

@@ -58,7 +58,7 @@ def relative(folder: Path, start: Path) -> str:
 def given() -> dict[str, str]:
     """What was set."""
     return {
-        "load": time_text(openloop.LOAD_S, "g"),
+        "load": marked(f"{openloop.LOAD_S:g} s", "g"),
         "service": time_text(openloop.SERVICE_S, "g"),
         "slots": count_text(openloop.SLOTS, "g"),
         "capacity": marked(f"{openloop.CAPACITY_PER_S:,.0f}/s", "g"),
