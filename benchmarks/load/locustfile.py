@@ -48,7 +48,7 @@ class NodeUser(User):
         """Become a node that no other user is."""
         if self.fleet is None:
             raise StopUser
-        self._due_s = 0.0
+        self._wait_s = 0.0
         self._member: Member = self.fleet.take()
         address = str(self.host).removeprefix("http://").rstrip("/")
         nodes = self.fleet.scenario.nodes
@@ -57,11 +57,11 @@ class NodeUser(User):
     @task
     def live(self) -> None:
         """Do what is due."""
-        self._due_s = self._node.step()
+        self._wait_s = self._node.step()
 
     def wait_time(self) -> float:
         """Return how long nothing is due, s."""
-        return min(max(self._due_s, 0.0), LONGEST_NAP_S)
+        return min(max(self._wait_s, 0.0), LONGEST_NAP_S)
 
     def on_stop(self) -> None:
         """Leave the hub, and let another user be this node."""

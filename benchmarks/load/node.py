@@ -7,7 +7,7 @@ for: the node then stays away as the model, or the hub, says, and connects again
 
 import time
 from collections.abc import Callable
-from math import isnan
+from math import inf, isnan
 from typing import Any
 
 import numpy as np
@@ -67,22 +67,28 @@ class Node:
         self._sent = make_sent(ROWS)
         self._told = make_told(2 * MESSAGES)
         self._output = bytes(member.group.chunk_bytes)
+        self._due_s = -inf  # when something happens in the model next
         self._number = -1  # of the wire in use
         self._wire: Wire | None = None
 
     def step(self) -> float:
         """Do what is due; return when something is due next, s from now."""
         self._now_s = max(self._now_s, self._clock_s())
-        while isnan(soonest := advance(self._world, self._sent, self._told, self._now_s)):
-            self._world, self._sent, self._told = grow(self._world, self._sent, self._told)
-        self._carry_out()
-        return float(soonest) - self._clock_s()
+        if self._now_s >= self._due_s:
+            self._advance()
+            self._carry_out()
+        return self._due_s - self._clock_s()
 
     def leave(self) -> None:
         """Say goodbye to the hub, and return when it has heard."""
         if self._wire:
             self._wire.close(goodbye=True)
             self._wire.join()
+
+    def _advance(self) -> None:
+        while isnan(soonest := advance(self._world, self._sent, self._told, self._now_s)):
+            self._world, self._sent, self._told = grow(self._world, self._sent, self._told)
+        self._due_s = float(soonest)
 
     def _clock_s(self) -> float:
         return time.monotonic() - self._origin_s
@@ -114,6 +120,7 @@ class Node:
                 self._world.cut[0] = True
                 self._world.away_s[0] = away_s
                 self._world.next_s[0] = min(self._world.next_s[0], self._now_s)
+                self._due_s = -inf
 
         return lost
 
