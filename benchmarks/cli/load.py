@@ -11,6 +11,11 @@ import typer
 import heartbench.benchmarks.load
 from heartbench.benchmarks.errors import BenchmarkError
 
+QUIET = {
+    "GRPC_VERBOSITY": "ERROR",  # else gRPC logs a line for each connection that breaks
+    "LOCUST_WEB_HOST": "127.0.0.1",  # else Locust listens to the whole network
+    "LOCUST_MASTER_BIND_HOST": "127.0.0.1",
+}
 LOCUSTFILE = Path(heartbench.benchmarks.load.__file__).with_name("locustfile.py")
 
 
@@ -21,17 +26,17 @@ def load(
 ) -> None:
     """Load a running hub with the nodes of a scenario, as Locust users: with its web page, or --headless.
 
-    `heartbench load --headless -u 200 -r 50 -t 20s --host 127.0.0.1:50551
-    --scenario lan` has 200 nodes, 50 more each second, for 20 s. Without
-    --headless, Locust says where its web page is. `heartbench load -- --help`
-    lists all options; --master and --worker spread the nodes over processes.
+    --scenario NAME and --seed N say which nodes, --host HOST:PORT which hub;
+    all else is Locust's: `heartbench load --headless -u 200 -r 50 -t 20s` has
+    200 nodes, 50 more each second, for 20 s. `heartbench load -- --help` lists
+    it; --master and --worker spread the nodes over processes.
     """
     if find_spec("locust") is None:
         raise BenchmarkError("load: Locust is not installed: pip install 'heartbench[load]'")
     command = [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), *(options or [])]
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # else gRPC logs a line for each connection that breaks
     sys.stdout.flush()
-    os.execv(sys.executable, command)  # noqa: S606 (our own interpreter; signals and exit status are Locust's)
+    # In our place, so that signals and exit status are Locust's own.
+    os.execve(sys.executable, command, QUIET | os.environ)  # noqa: S606
 
 
 # What looks like an option is Locust's.
