@@ -21,7 +21,6 @@ def executed(path, folder):
     return notebook
 
 
-@pytest.mark.filterwarnings("default")  # of the kernel's transport; the notebook's own are in its outputs
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_from_top_to_bottom_and_shows_figures(path, tmp_path):
     outputs = [output for cell in executed(path, tmp_path).cells for output in cell.get("outputs", [])]
