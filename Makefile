@@ -35,8 +35,9 @@ lint: setup
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python scripts/protos.py --check $(PROTO)
 
+# All comparisons, some ten minutes: results/latest/README.md says what they found. SUITES="history scaling" for some.
 bench: setup
-	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only --benchmark-json=results/latest/benchmarks.json
+	$(BIN)/python -m heartbench.benchmarks.suites $(SUITES)
 
 # Every benchmark once or a few times: does it run? Its figures mean nothing.
 smoke: setup

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.executors.openloop import LOADS, WAYS
 from heartbench.benchmarks.report import style
+from heartbench.benchmarks.report.units import share_text, time_text
 
 COLORS = dict(
     zip(WAYS, (style.GREY, style.PURPLE, style.BLUE, style.GREEN, style.ORANGE), strict=True),
@@ -71,8 +72,8 @@ def heartbeat_finding(frame: pd.DataFrame) -> str:
     bounded = max(most["bounded, block"], most["bounded, reject"])
     calling = most["bounded, caller runs"]
     return (
-        f"At {load_text(frame)}, work on the event loop (caller runs) makes the hub see heartbeats "
-        f"{seconds(calling)} late; with block or reject it is {seconds(bounded)}"
+        f"At {load_text(frame)}, heartbeats are seen {time_text(calling)} late where the caller runs what is too much, "
+        f"{time_text(bounded)} where it waits or is refused"
     )
 
 
@@ -100,8 +101,8 @@ def plot_waits(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     waits = rows.wait_p99_s
     style.state(
         ax,
-        f"No executor makes time: at {load_text(frame)} a message waits {seconds(waits['bounded, block'])}, "
-        f"or {refused:.0%} are refused and the others wait {seconds(waits['bounded, reject'])}",
+        f"At {load_text(frame)} a message waits {time_text(waits['bounded, block'])} whoever holds it, "
+        f"or {share_text(refused)} are refused and the others wait {time_text(waits['bounded, reject'])}",
     )
     return ax
 
@@ -109,7 +110,7 @@ def plot_waits(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
 def lines(frame: pd.DataFrame, column: str, factor: float, ax: Axes, floor: float) -> Axes:
     """A line a way over the steady loads, and its waves beside them."""
     steady = [load for load in LOADS if load in set(frame.load) and load != "waves"]
-    places = {load: at for at, load in enumerate(steady)} | {"waves": len(steady) + 0.4}
+    places = {load: at for at, load in enumerate(steady)} | {"waves": len(steady) + 0.0}
     for way, rows in frame.groupby("way", sort=False):
         values = (rows.set_index("load")[column] * factor).clip(lower=floor)
         color = COLORS[str(way)]
@@ -118,7 +119,7 @@ def lines(frame: pd.DataFrame, column: str, factor: float, ax: Axes, floor: floa
             ax.plot([places["waves"]], [values["waves"]], color=color, marker="D", linestyle="")
     ax.set_xticks([places[load] for load in frame.load.unique()], [tick(load) for load in frame.load.unique()])
     style.log_scale(ax, "y")
-    ax.set_xlabel("messages that come, as a share of what can be done")
+    ax.set_xlabel("messages that come, as a share of the capacity")
     ax.legend(loc="upper left")
     return ax
 
@@ -141,8 +142,3 @@ def greatest(frame: pd.DataFrame) -> str:
 def load_text(frame: pd.DataFrame) -> str:
     """The greatest load in words."""
     return f"{greatest(frame)} times the capacity"
-
-
-def seconds(value: float) -> str:
-    """A time as people write it."""
-    return f"{value * 1000:.2g} ms" if value < 0.9995 else f"{value:.2g} s"

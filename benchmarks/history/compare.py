@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.history.measure import BUDGETED, WAYS, held
 from heartbench.benchmarks.report import style
+from heartbench.benchmarks.report.units import size_text, time_text
 
 CHUNKS = (150, 1_000, 10_000)
 CHUNK_BYTES = (80, 4 << 10, 256 << 10)
@@ -23,6 +24,8 @@ NODES = (1, 1_000)
 OBJECTS_BYTES = 200
 """What Python adds to a chunk, about: the record, the sequence number, the head of the bytes."""
 MEMORY_BYTES = 1 << 30
+LEAST_MIB = 0.1
+COLORS = dict(zip(WAYS, (style.ORANGE, style.GREY, style.BLUE), strict=True))
 
 
 def compare(
@@ -103,16 +106,21 @@ def in_a_process(way: str, chunks: int, chunk_bytes: int, nodes: int) -> dict[st
 
 @style.styled
 def plot_append(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """CPU time of an append against the length of the history; 80 B chunks, solid for one node, dotted for many."""
+    """CPU time of an append against the length of the history; smallest chunks, dotted for many nodes in turn."""
     ax = ax or style.axes()
     small = frame[frame.chunk_bytes == frame.chunk_bytes.min()]
-    for color, way in zip(style.SERIES, WAYS, strict=True):
-        for nodes, line in small[small.way == way].groupby("nodes"):
-            dash = "-" if nodes == 1 else (0, (1, 1.5))
-            label = f"{way}, {'one node' if nodes == 1 else f'{nodes:,} nodes in turn'}"
-            ax.plot(line.chunks, line.append_s * 1e6, color=color, linestyle=dash, marker="o", label=label)
+    for (way, nodes), line in small.groupby(["way", "nodes"], sort=False):
+        color, one = COLORS[str(way)], nodes == small.nodes.min()
+        ax.plot(line.chunks, line.append_s * 1e6, color=color, linestyle="-" if one else (0, (1, 1.5)), marker="o")
+        if one:
+            last = (float(line.chunks.iloc[-1]), float(line.append_s.iloc[-1]) * 1e6)
+            style.beside(ax, *last, str(way), color)
+    for nodes, dash in zip(sorted(small.nodes.unique()), ("-", (0, (1, 1.5))), strict=False):
+        ax.plot([], [], color=style.INK, linestyle=dash, label="one node" if nodes == 1 else f"{nodes:,} nodes in turn")
     style.log_scale(ax, "x")
     style.log_scale(ax, "y")
+    ax.set_xticks(sorted(small.chunks.unique()))
+    ax.set_xlim(right=small.chunks.max() * 4)
     ax.set_xlabel("chunks kept for each node")
     ax.set_ylabel("CPU time of an append (µs)")
     ax.legend(loc="upper left")
@@ -122,41 +130,37 @@ def plot_append(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 def append_finding(small: pd.DataFrame) -> str:
     """What the plot shows, in a sentence."""
-    one = small[small.nodes == small.nodes.min()].pivot(index="chunks", columns="way", values="append_s") * 1e6
+    one = small[small.nodes == small.nodes.min()].pivot(index="chunks", columns="way", values="append_s")
     least, most = one.index.min(), one.index.max()
+    if not {"list splice", BUDGETED} <= set(one.columns):
+        return f"An append to histories of {least:,} to {most:,} chunks"
     spliced, ring = one["list splice"], one[BUDGETED]
     return (
-        f"A spliced list pays for its length: {spliced[least]:.2g} µs an append at {least:,} chunks, "
-        f"{spliced[most]:.2g} µs at {most:,}; the hub's ring takes {ring[most]:.2g} µs at any"
+        f"A spliced list pays for its length: {time_text(spliced[least])} an append at {least:,} chunks, "
+        f"{time_text(spliced[most])} at {most:,}. The hub's ring: {time_text(ring[most])} at any"
     )
 
 
 @style.styled
 def plot_memory(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Resident memory of full histories, one bar a way, a group a size: what bounds memory, and what does not."""
+    """Resident memory of full histories, a bar a way, at the fewest chunks: what bounds memory, and what does not."""
     ax = ax or style.axes()
-    sizes = frame[["nodes", "chunks", "chunk_bytes"]].drop_duplicates()
-    shown = sizes[(sizes.chunks == 150) | (sizes.chunk_bytes == sizes.chunk_bytes.max())].tail(6)
-    for number, (color, way) in enumerate(zip(style.SERIES, WAYS, strict=True)):
-        rows = shown.merge(frame[frame.way == way], how="left")
-        ax.bar(
-            [at + 0.27 * (number - 1) for at in range(len(rows))],
-            rows.resident_bytes / 2**20,
-            0.25,
-            color=color,
-            label=way,
-        )
-    ax.set_xticks(
-        range(len(shown)),
-        [f"{r.nodes:,} × {r.chunks:,}\n× {size(r.chunk_bytes)}" for r in shown.itertuples()],
-    )
+    few = frame[frame.chunks == frame.chunks.min()]
+    sizes = few[["nodes", "chunk_bytes"]].drop_duplicates().itertuples(index=False, name=None)
+    places = {size: at for at, size in enumerate(sizes)}
+    for offset, way in zip((-0.27, 0.0, 0.27), WAYS, strict=True):
+        held = few[few.way == way].set_index(["nodes", "chunk_bytes"]).resident_bytes / 2**20
+        for size, at in places.items():
+            fits = size in held.index
+            ax.bar(at + offset, max(float(held[size]), LEAST_MIB) if fits else LEAST_MIB, 0.25, color=COLORS[way])
+            if not fits:
+                ax.text(at + offset, LEAST_MIB * 1.3, "would not fit", color=COLORS[way], rotation=90, ha="center")
+        ax.bar([], [], color=COLORS[way], label=way)
+    ax.set_xticks(list(places.values()), [f"{nodes:,} × {size_text(size)}" for nodes, size in places])
     style.log_scale(ax, "y")
+    ax.set_ylim(bottom=LEAST_MIB)
     ax.set_ylabel("resident memory (MiB)")
-    ax.set_xlabel("nodes × chunks × bytes; no bar: would not fit")
+    ax.set_xlabel(f"nodes × size of a chunk; {few.chunks.min():,} chunks each")
     ax.legend(loc="upper left")
+    style.state(ax, "A deque holds as much as a list; what bounds memory is the byte budget")
     return ax
-
-
-def size(count: float) -> str:
-    """Bytes as people write them."""
-    return f"{count / 1024:g} KiB" if count >= 1024 else f"{count:g} B"

@@ -131,6 +131,11 @@ def point(ax: Axes, x: float, y: float, label: str, color: str) -> None:
     )
 
 
+def beside(ax: Axes, x: float, y: float, label: str, color: str) -> None:
+    """Write the name of a line to the right of its last point, instead of a legend."""
+    ax.annotate(label, (x, y), xytext=(8, 0), textcoords="offset points", va="center", color=color, fontweight="bold")
+
+
 def caption(ax: Axes, text: str) -> None:
     """Write small print below a plot that stands alone: the command and the seed."""
     whole(ax).supxlabel(text, fontsize=8, color=GREY, x=0.01, ha="left")

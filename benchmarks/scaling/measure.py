@@ -21,6 +21,8 @@ from heartbench.benchmarks.scaling.subjects import SUBJECTS, Work
 CALLS = 31
 LONGEST_S = 1.5
 """After so long a size has been called often enough, s."""
+SLOW = 0.5
+"""An exponent below which a cost grows slowly: a hundred times the size is less than ten times the cost."""
 COLORS = (*style.SERIES, style.GREEN, style.GREY, style.INK)
 
 
@@ -85,13 +87,21 @@ def plot_scaling(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax = ax or style.axes()
     slopes = fit_slopes(frame).set_index("subject").slope
     for color, (subject, rows) in zip(COLORS, frame.groupby("subject", sort=False), strict=False):
-        label = f"{subject} (∝ {rows.of.iloc[0]}^{slopes[subject]:.2f})"
+        label = f"{subject}: {rows.of.iloc[0]}^{slopes[subject]:.2f}"
         ax.plot(rows["size"], rows.operation_s / rows.operation_s.iloc[0], color=color, marker="o", label=label)
     style.log_scale(ax, "x")
     style.log_scale(ax, "y")
     ax.set_xlabel("size")
-    ax.set_ylabel("cost of one operation, relative to the smallest size")
+    ax.set_ylabel("cost, relative to the smallest size")
     ax.legend(loc="upper left", fontsize=9)
-    flat = slopes[slopes.abs() < 0.2]
-    style.state(ax, f"{len(flat)} of {len(slopes)} operations hardly grow with the size: " + ", ".join(flat.index))
+    style.state(ax, finding(slopes))
     return ax
+
+
+def finding(slopes: "pd.Series[float]") -> str:
+    """What the plot shows, in a sentence."""
+    slow = slopes[slopes < SLOW].sort_values()
+    if slow.empty:
+        return "All of it grows with the size"
+    named = " and ".join(f"{subject} (exponent {slope:.2f})" for subject, slope in slow.items())
+    return f"Hardly dearer for large fleets: {named}; the rest grows with the size"

@@ -10,8 +10,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from heartbench.benchmarks.executors import openloop
 from heartbench.benchmarks.history.measure import BUDGET_BYTES, BUDGETED
+from heartbench.benchmarks.report.units import (
+    Known,
+    count_text,
+    digits,
+    marked,
+    memory_text,
+    share_text,
+    size_text,
+    time_text,
+)
 from heartbench.benchmarks.suites import tables
-from heartbench.benchmarks.suites.figures import Known, count_text, digits, marked, memory_text, size_text, time_text
 from heartbench.benchmarks.suites.results import Results
 from heartbench.benchmarks.thresholds import profiles
 
@@ -131,7 +140,7 @@ def executor_figures(frame: pd.DataFrame) -> Callable[[str, str, str], str]:
         if column.endswith("_per_s"):
             return marked(f"{found:,.0f}/s", "m")
         if column.endswith("_share"):
-            return marked(f"{found:.0%}", "m")
+            return share_text(found, "m")
         if column.endswith("_bytes"):
             return memory_text(found, "m")
         return time_text(found, "m") if column.endswith("_s") else count_text(found, "m")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from heartbench.benchmarks.suites.figures import count_text, digits, memory_text, size_text, time_text
+from heartbench.benchmarks.report.units import count_text, digits, memory_text, share_text, size_text, time_text
 from heartbench.benchmarks.suites.results import table
 
 SHOWN_S = (10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 90.0, 120.0)
@@ -73,7 +73,7 @@ def executors(frame: pd.DataFrame, load: str) -> str:
         [
             row.way,
             f"{row.throughput_per_s:,.0f}/s",
-            f"{row.refused / row.offered:.0%}",
+            share_text(row.refused / row.offered),
             f"{time_text(row.wait_p50_s)} / {time_text(row.wait_p99_s)} / {time_text(row.wait_p999_s)}",
             count_text(row.peak_in_hub),
             count_text(row.peak_at_nodes),

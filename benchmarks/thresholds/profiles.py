@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from heartbench.benchmarks.report import style
+from heartbench.benchmarks.report.units import digits
 from heartbench.benchmarks.thresholds.evidence import outage_tails, settings_of, simulate_gaps
 from heartbench.benchmarks.thresholds.qos import judge
 from heartbench.benchmarks.thresholds.tune import frontier
@@ -63,24 +64,20 @@ def fleets(profile: str, nodes: int, duration_s: float, seed: int) -> Iterator[t
 
 @style.styled
 def plot_profiles(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """False stales against the threshold, a line a profile and tail, each with its interval."""
+    """False stales against the threshold, a line a profile and tail with its interval; dotted where none was seen."""
     ax = ax or style.axes()
     some = frame[frame.false_stale > 0]
-    lowest = some.false_stale_per_node_day.min() / 3 if len(some) else 1e-4
+    lowest = float(some.false_stale_per_node_day.min()) / 3 if len(some) else 1e-4
     for color, ((profile, tail), rows) in zip((*style.SERIES, style.GREEN), groups(frame), strict=False):
         label = profile if tail == NO_TAIL else f"{profile}, {tail} tail"
-        high = rows.false_stale_high.clip(lower=lowest)
-        ax.fill_between(
-            rows.stale_after_s, rows.false_stale_low.clip(lower=lowest), high, color=color, alpha=0.18, linewidth=0
-        )
-        seen = rows[rows.false_stale > 0]
-        if len(seen):
-            ax.plot(
-                seen.stale_after_s, seen.false_stale_per_node_day, color=color, marker="o", markersize=4, label=label
-            )
-        else:
-            ax.plot(rows.stale_after_s, high, color=color, linestyle=":", label=f"{label}: none seen; at most this")
+        low, high = rows.false_stale_low.clip(lower=lowest), rows.false_stale_high.clip(lower=lowest)
+        ax.fill_between(rows.stale_after_s, low, high, color=color, alpha=0.15, linewidth=0)
+        rates = rows.false_stale_per_node_day.where(rows.false_stale > 0)
+        ax.plot(rows.stale_after_s, rates, color=color, marker="o", markersize=4, label=label)
+        ax.plot(rows.stale_after_s, high.where(rows.false_stale == 0), color=color, linestyle=(0, (1, 1.5)))
+    ax.plot([], [], color=style.INK, linestyle=(0, (1, 1.5)), label="none was seen: at most so many")
     style.log_scale(ax, "y")
+    ax.set_ylim(bottom=lowest)
     ax.set_xlabel("stale after so many seconds without a sign of life")
     ax.set_ylabel("false stales per node-day")
     ax.legend(loc="upper right")
@@ -100,6 +97,6 @@ def finding(frame: pd.DataFrame) -> str:
     rates = rows.set_index("stale_after_s").false_stale_per_node_day
     first = 30.0 if 30.0 in rates.index else rates.index.min()
     return (
-        f"On {profile}, {first:g} s call a living node stale {rates[first]:.2g} times a day, "
-        f"{rates.index.max():g} s {rates.iloc[-1]:.2g} times"
+        f"On {profile} a living node is called stale {digits(rates[first])} times a day at {first:g} s, "
+        f"{digits(rates.iloc[-1])} times at {rates.index.max():g} s"
     )

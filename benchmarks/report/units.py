@@ -13,8 +13,8 @@ def digits(value: float, count: int = 2) -> str:
         return "–"
     if value == 0:
         return "0"
-    places = max(0, count - 1 - math.floor(math.log10(abs(value))))
-    return f"{round(value, count - 1 - math.floor(math.log10(abs(value)))):,.{places}f}"
+    rounded = f"{value:.{count - 1}e}"
+    return f"{float(rounded):,.{max(0, count - 1 - int(rounded.partition('e')[2]))}f}"
 
 
 def marked(text: str, known: Known) -> str:
@@ -39,6 +39,11 @@ def memory_text(size_bytes: float, known: Known = "") -> str:
     if abs(size_bytes) >= 0.1 * 2**20:
         return marked(f"{digits(size_bytes / 2**20)} MiB", known)
     return marked(f"{digits(size_bytes / 2**10)} KiB", known)
+
+
+def share_text(share: float, known: Known = "") -> str:
+    """A share in per cent."""
+    return marked(f"{share * 100:.0f} %", known)
 
 
 def size_text(size_bytes: int) -> str:
