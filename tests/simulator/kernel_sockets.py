@@ -1,6 +1,6 @@
 """Real TCP sockets of this kernel on a link with a delay and an outage: what the model of TCP is held against.
 
-    node's namespace ── hb0 (TUN) ── Wire: half a round trip each way, nothing during the outage ── hb0 ── hub's namespace
+    node's namespace ── hb0 (TUN) ── Wire: half a round trip each way, outages ── hb0 (TUN) ── hub's namespace
 
 All of it is one process with one thread, which does what is due in the order in which it is due. The namespaces have
 no name, and the devices are not kept: both end with the process, however it ends. Packets go nowhere else, because the
@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 
 NODE, HUB = "10.99.0.1", "10.99.0.2"
 HUB_PORT, FIRST_PORT = 7777, 10000
@@ -33,7 +34,7 @@ CLONE_NEWNET, PR_SET_PDEATHSIG = 0x40000000, 1
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 _libc = ctypes.CDLL(None, use_errno=True)
 TCP_INFO_MIN_RTT = 148  # offset of tcpi_min_rtt, µs (linux/tcp.h)
-SPREAD_S = 1.0  # all connections begin within this time
+SPREAD_S = 0.02  # between the beginnings of two connections
 PREFACE, SETTINGS, HELLO, WELCOME, HEARTBEAT, ANSWER = 100, 60, 260, 120, 34, 32  # bytes, as in stream.py
 
 
@@ -53,7 +54,7 @@ class Case:
 
 @dataclass(slots=True)
 class Seen:
-    """What became of a connection; `sent_s` and `arrived_s` are of all messages of the node, preface and hello first."""
+    """What became of a connection; `sent_s` and `arrived_s` are of all messages of the node, preface and hello too."""
 
     start_s: float
     out_from_s: float
@@ -69,15 +70,15 @@ class Loop:
     """Timers and file descriptors of one thread."""
 
     def __init__(self) -> None:
-        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timers: list[tuple[float, int, Callable[[], object]]] = []
         self._count = itertools.count()
         self._poll = select.epoll()
-        self._ready: dict[int, Callable[[], None]] = {}
+        self._ready: dict[int, Callable[[], object]] = {}
 
-    def at(self, when: float, action: Callable[[], None]) -> None:
+    def at(self, when: float, action: Callable[[], object]) -> None:
         heapq.heappush(self._timers, (when, next(self._count), action))
 
-    def watch(self, fd: int, action: Callable[[], None], events: int = select.EPOLLIN) -> None:
+    def watch(self, fd: int, action: Callable[[], object], events: int = select.EPOLLIN) -> None:
         (self._poll.modify if fd in self._ready else self._poll.register)(fd, events)
         self._ready[fd] = action
 
@@ -100,8 +101,9 @@ class Wire:
 
     def __init__(self, loop: Loop, tuns: tuple[int, int], cases: list[Case], seen: list[Seen]) -> None:
         self._loop, self._cases, self._seen = loop, cases, seen
-        for tun, other, port_at in ((tuns[0], tuns[1], 20), (tuns[1], tuns[0], 22)):
-            loop.watch(tun, lambda tun=tun, other=other, port_at=port_at: self._carry(tun, other, port_at))
+        node_tun, hub_tun = tuns
+        loop.watch(node_tun, lambda: self._carry(node_tun, hub_tun, 20))
+        loop.watch(hub_tun, lambda: self._carry(hub_tun, node_tun, 22))
 
     def _carry(self, tun: int, other: int, port_at: int) -> None:
         with suppress(BlockingIOError):
@@ -111,8 +113,7 @@ class Wire:
                     continue  # the kernel's own, such as IPv6 router solicitations
                 number = struct.unpack_from("!H", packet, port_at)[0] - FIRST_PORT
                 if not self._seen[number].out_from_s <= now < self._seen[number].out_to_s:
-                    due = now + self._cases[number].rtt_s / 2.0
-                    self._loop.at(due, lambda packet=packet: os.write(other, packet) and None)
+                    self._loop.at(now + self._cases[number].rtt_s / 2.0, partial(os.write, other, packet))
 
 
 class Connection:
@@ -220,8 +221,8 @@ def _call(name: str, *arguments: int) -> None:
         raise OSError(error, f"{name}: {os.strerror(error)}")
 
 
-def _make_side(address: str, peer: str) -> tuple[int, int]:
-    """Enter a new network namespace and put a TUN device into it; give the descriptors of both."""
+def _make_side(address: str, peer: str) -> int:
+    """Enter a new network namespace and put a TUN device into it; give its descriptor."""
     _call("unshare", CLONE_NEWNET)
     tun = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(tun, TUNSETIFF, struct.pack("16sH22x", b"hb0", IFF_TUN | IFF_NO_PI))
@@ -230,21 +231,21 @@ def _make_side(address: str, peer: str) -> tuple[int, int]:
         subprocess.run(["ip", *command.split()], check=True)
     with open("/proc/sys/net/ipv4/tcp_no_metrics_save", "w", encoding="ascii") as setting:
         setting.write("1")  # what one connection has learnt is not told the next
-    return os.open("/proc/thread-self/ns/net", os.O_RDONLY), tun
+    return tun
 
 
 def run(cases: list[Case]) -> list[Seen]:
-    """Enter new namespaces and run all cases at once."""
-    hub_side, hub_tun = _make_side(HUB, NODE)
+    """Enter new namespaces and run all cases at once. The hub's lives on with its listening socket."""
+    hub_tun = _make_side(HUB, NODE)
     listener = socket.create_server((HUB, HUB_PORT), backlog=4096)
     listener.setblocking(False)
-    node_side, node_tun = _make_side(NODE, HUB)
+    node_tun = _make_side(NODE, HUB)
     with suppress(PermissionError):  # so that a busy machine makes packets late less often
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
     start_s = time.monotonic() + 0.5
     seen = []
     for number, case in enumerate(cases):
-        at = start_s + SPREAD_S * number / len(cases)
+        at = start_s + SPREAD_S * number
         out_s = at + (case.warmup + case.phase) * case.interval_s
         seen.append(Seen(at, out_s, out_s + case.outage_s))
     loop = Loop()
