@@ -7,7 +7,7 @@ import nbclient
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.py"))
-CELL_WITHIN_S = 120
+CELL_WITHIN_S = 300  # on a machine that does much else
 IMAGES = {"image/svg+xml", "image/png"}
 
 pytestmark = pytest.mark.slow
