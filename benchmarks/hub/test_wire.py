@@ -53,3 +53,15 @@ def test_reading_heartbeats(benchmark: BenchmarkFixture) -> None:
     sent = pb.NodeMessage(heartbeat=pb.Heartbeat(seq=7, sent_unix_s=1000.0)).SerializeToString()
     read = benchmark(lambda: [pb.NodeMessage.FromString(sent).WhichOneof("body") for _ in range(MESSAGES)])
     assert read == ["heartbeat"] * MESSAGES
+
+
+@pytest.mark.benchmark(group=f"wire: {MESSAGES} messages")
+def test_reading_chunks(benchmark: BenchmarkFixture) -> None:
+    """The hub's end of a chunk of terminal output: parse it, and make of it what the history holds."""
+    sent = pb.Chunk(boot_id=1, seq=7, sent_unix_s=1000.0, data=b"x" * 200).SerializeToString()
+
+    def read() -> list[StoredChunk]:
+        messages = (pb.Chunk.FromString(sent) for _ in range(MESSAGES))
+        return [StoredChunk(m.boot_id, m.seq, m.sent_unix_s, m.data) for m in messages]
+
+    assert len(benchmark(read)) == MESSAGES
