@@ -24,7 +24,7 @@ NODES = (1, 1_000)
 OBJECTS_BYTES = 200
 """What Python adds to a chunk, about: the record, the sequence number, the head of the bytes."""
 MEMORY_BYTES = 1 << 30
-LEAST_MIB = 0.1
+LEAST_MIB, SMALL_BYTES = 0.1, 64 << 10
 COLORS = dict(zip(WAYS, (style.ORANGE, style.GREY, style.BLUE), strict=True))
 
 
@@ -145,7 +145,7 @@ def append_finding(small: pd.DataFrame) -> str:
 def plot_memory(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Resident memory of full histories, a bar a way, at the fewest chunks: what bounds memory, and what does not."""
     ax = ax or style.axes()
-    few = frame[frame.chunks == frame.chunks.min()]
+    few = frame[(frame.chunks == frame.chunks.min()) & (frame.nodes * frame.chunk_bytes > SMALL_BYTES)]
     sizes = few[["nodes", "chunk_bytes"]].drop_duplicates().itertuples(index=False, name=None)
     places = {size: at for at, size in enumerate(sizes)}
     for offset, way in zip((-0.27, 0.0, 0.27), WAYS, strict=True):
@@ -155,7 +155,7 @@ def plot_memory(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
             ax.bar(at + offset, max(float(held[size]), LEAST_MIB) if fits else LEAST_MIB, 0.25, color=COLORS[way])
             if not fits:
                 ax.text(at + offset, LEAST_MIB * 1.3, "would not fit", color=COLORS[way], rotation=90, ha="center")
-        ax.bar([], [], color=COLORS[way], label=way)
+        ax.plot([], [], "s", markersize=9, color=COLORS[way], label=way)
     ax.set_xticks(list(places.values()), [f"{nodes:,} × {size_text(size)}" for nodes, size in places])
     style.log_scale(ax, "y")
     ax.set_ylim(bottom=LEAST_MIB)

@@ -149,8 +149,7 @@ def after_a_burst(subject: Subject, full: int, empty: float) -> dict[str, float]
     burst = Subject(subject.keepers[:number], BURST_CHUNK_BYTES, first=10_000_000)
     burst.pour(number * BURST_CHUNKS, BURST_CHUNK_BYTES)
     at_most = memory.resident_bytes() - empty
-    burst.fill(number * max(full, BURST_CHUNKS), subject.chunk_bytes)
-    burst.pour(number, subject.chunk_bytes)
+    burst.pour(number * max(full, BURST_CHUNKS), subject.chunk_bytes)
     gc.collect()
     return {
         "burst_resident_bytes": at_most,
