@@ -1,0 +1,62 @@
+"""The receiver: all that is written arrives, in order, once, and soon."""
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.simulator.test_link import link
+from tests.simulator.test_stream import rules
+
+from heartbench.simulator import stream
+
+LOSSY = st.fixed_dictionaries(
+    {
+        "loss_good": st.floats(0.0, 0.3),
+        "loss_bad": st.floats(0.3, 1.0),
+        "good_mean_s": st.floats(1.0, 10.0),
+        "bad_mean_s": st.floats(0.05, 1.0),
+    }
+)
+PAUSES = st.lists(st.floats(0.0, 3.0), min_size=1, max_size=40)
+
+
+def opened(on: Any) -> tuple[Any, float]:
+    made = stream.make_connection(rules())
+    stream.connect(made, on, 0.0)
+    at = 0.0
+    while made.state in (stream.CONNECTING, stream.SETTLING):
+        at = stream.advance(made, on, 120.0)
+    return made, at
+
+
+def talk(on: Any, pauses: list[float], size: int) -> tuple[Any, list[float], list[tuple[int, float]]]:
+    """Write a message after each pause, and wait: the connection, when each was written, (tag, when delivered)."""
+    made, at = opened(on)
+    written = []
+    for number, pause in enumerate(pauses if made.state == stream.READY else []):
+        at += pause
+        stream.advance(made, on, at)
+        stream.send(made, on, at, size, stream.CHUNK, number)
+        written.append(at)
+    stream.advance(made, on, at + 800.0)
+    log = [made.up.log[i] for i in range(made.up.delivered)]
+    return made, written, [(int(one.tag), float(one.delivered_s)) for one in log if one.kind == stream.CHUNK]
+
+
+@given(LOSSY, st.integers(0, 1000), PAUSES, st.sampled_from([34, 1000, 3000]))
+@settings(max_examples=40)
+def test_all_arrives_once_in_order_and_not_before_it_can(
+    fields: dict[str, float], node: int, pauses: list[float], size: int
+) -> None:
+    made, written, arrived = talk(link(node=node, **fields), pauses, size)
+    assert [tag for tag, _ in arrived] == list(range(len(written) if made.state == stream.READY else len(arrived)))
+    times = [at for _, at in arrived]
+    assert times == sorted(times)
+    assert all(at - sent >= 0.01 - 1e-9 for at, sent in zip(times, written, strict=False))
+
+
+@given(LOSSY, st.integers(0, 1000), PAUSES)
+@settings(max_examples=15)
+def test_a_connection_repeats(fields: dict[str, float], node: int, pauses: list[float]) -> None:
+    one, other = (talk(link(node=node, **fields), pauses, 34) for _ in range(2))
+    assert one[1:] == other[1:]
