@@ -62,19 +62,8 @@ def plot_heartbeats(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """How late the hub on the same event loop sees heartbeats (p99), against the load."""
     ax = lines(frame, "heartbeat_late_p99_s", 1000, ax or style.axes(), floor=FLOOR_MS)
     ax.set_ylabel("a heartbeat is seen late by, p99 (ms)")
-    style.state(ax, heartbeat_finding(frame))
+    state(ax, frame, heartbeat_finding)
     return ax
-
-
-def heartbeat_finding(frame: pd.DataFrame) -> str:
-    """What the plot shows, in a sentence."""
-    most = over_most(frame).heartbeat_late_p99_s
-    bounded = max(most["bounded, block"], most["bounded, reject"])
-    calling = most["bounded, caller runs"]
-    return (
-        f"At {load_text(frame)}, heartbeats are seen {time_text(calling)} late where the caller runs what is too much, "
-        f"{time_text(bounded)} where it waits or is refused"
-    )
 
 
 @style.styled
@@ -82,12 +71,7 @@ def plot_waiting(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """The most messages that waited in the hub's memory, against the load."""
     ax = lines(frame, "peak_in_hub", 1, ax or style.axes(), floor=1.0)
     ax.set_ylabel("messages waiting in the hub, at most")
-    most = over_most(frame).peak_in_hub
-    style.state(
-        ax,
-        f"At {load_text(frame)}, {most['unbounded pool']:,.0f} messages wait in the hub with an unbounded pool, "
-        f"{most['bounded, block']:,.0f} where streams wait, {most['bounded, reject']:,.0f} where work is refused",
-    )
+    state(ax, frame, waiting_finding)
     return ax
 
 
@@ -96,15 +80,44 @@ def plot_waits(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """How long messages that were done had waited (p99), against the load."""
     ax = lines(frame, "wait_p99_s", 1000, ax or style.axes(), floor=FLOOR_MS)
     ax.set_ylabel("a message waits for its work, p99 (ms)")
-    rows = over_most(frame)
-    refused = rows.refused["bounded, reject"] / rows.offered["bounded, reject"]
-    waits = rows.wait_p99_s
-    style.state(
-        ax,
-        f"At {load_text(frame)} a message waits {time_text(waits['bounded, block'])} whoever holds it, "
-        f"or {share_text(refused)} are refused and the others wait {time_text(waits['bounded, reject'])}",
-    )
+    state(ax, frame, waits_finding)
     return ax
+
+
+def state(ax: Axes, frame: pd.DataFrame, finding: Callable[[pd.DataFrame], str]) -> None:
+    """Set the title: a sentence about the greatest load; only what is shown if not every way was tried."""
+    load = greatest(frame)
+    rows = frame[frame.load == load].set_index("way")
+    found = finding(rows) if set(WAYS) <= set(rows.index) else "not every way was tried"
+    style.state(ax, f"At {load} times the capacity {found}")
+
+
+def heartbeat_finding(most: pd.DataFrame) -> str:
+    """What becomes of heartbeats."""
+    late = most.heartbeat_late_p99_s
+    bounded = max(late["bounded, block"], late["bounded, reject"])
+    return (
+        f"heartbeats are seen {time_text(late['bounded, caller runs'])} late where the caller runs what is too much, "
+        f"{time_text(bounded)} where it waits or is refused"
+    )
+
+
+def waiting_finding(most: pd.DataFrame) -> str:
+    """What the hub holds."""
+    held = most.peak_in_hub
+    return (
+        f"{held['unbounded pool']:,.0f} messages wait in the hub with an unbounded pool, "
+        f"{held['bounded, block']:,.0f} where streams wait, {held['bounded, reject']:,.0f} where work is refused"
+    )
+
+
+def waits_finding(most: pd.DataFrame) -> str:
+    """What becomes of messages."""
+    waits, refused = most.wait_p99_s, most.refused["bounded, reject"] / most.offered["bounded, reject"]
+    return (
+        f"a message waits {time_text(waits['bounded, block'])}, in the hub or before it, or {share_text(refused)} are "
+        f"refused and the others wait {time_text(waits['bounded, reject'])}"
+    )
 
 
 def lines(frame: pd.DataFrame, column: str, factor: float, ax: Axes, floor: float) -> Axes:
@@ -129,16 +142,6 @@ def tick(load: str) -> str:
     return "0.9 in waves" if load == "waves" else f"{load} ×"
 
 
-def over_most(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the greatest load, by way."""
-    return frame[frame.load == greatest(frame)].set_index("way")
-
-
 def greatest(frame: pd.DataFrame) -> str:
     """The greatest load that was tried."""
     return str(max(frame.load.unique(), key=LOADS.__getitem__))
-
-
-def load_text(frame: pd.DataFrame) -> str:
-    """The greatest load in words."""
-    return f"{greatest(frame)} times the capacity"

@@ -23,7 +23,7 @@ LONGEST_S = 1.5
 """After so long a size has been called often enough, s."""
 SLOW = 0.5
 """An exponent below which a cost grows slowly: a hundred times the size is less than ten times the cost."""
-COLORS = (*style.SERIES, style.GREEN, style.GREY, style.INK)
+COLORS = (*style.SERIES, style.GREEN, style.GREY, style.INK, "#B8860B")
 
 
 def measure_scaling(
@@ -103,5 +103,4 @@ def finding(slopes: "pd.Series[float]") -> str:
     slow = slopes[slopes < SLOW].sort_values()
     if slow.empty:
         return "All of it grows with the size"
-    named = " and ".join(f"{subject} (exponent {slope:.2f})" for subject, slope in slow.items())
-    return f"Hardly dearer for large fleets: {named}; the rest grows with the size"
+    return f"Hardly dearer among many: {', '.join(map(str, slow.index))}. The rest grows with the size"

@@ -15,6 +15,8 @@ from heartbench.benchmarks.thresholds.gaps import NO_LOSSES, Gaps, find_gaps, jo
 from heartbench.benchmarks.thresholds.qos import judge
 from heartbench.hub import Hello, HubSettings, Registry
 from heartbench.hub.bus import EventBus
+from heartbench.hub.clock import ToldClock
+from heartbench.hub.core import Hub
 from heartbench.hub.events import Change
 from heartbench.hub.history import History, StoredChunk
 from heartbench.hub.liveness import Reason, Status
@@ -40,6 +42,23 @@ def a_heartbeat(nodes: int) -> Work:
         at, now = next(turn) % 8 * HEARTBEATS, next(clock) * 1e-3
         for session in order[at : at + HEARTBEATS]:
             registry.heartbeat(session, now)
+
+    return beat, HEARTBEATS
+
+
+def a_heartbeat_in_the_hub(nodes: int) -> Work:
+    """A heartbeat through all of the hub but its connections: clock, doubt, registry, chronicle."""
+    clock = ToldClock(1000.0)
+    hub = Hub(HubSettings.of(admit_per_s=0, max_nodes=nodes), clock, seed=1)
+    said = [hub.hello(Hello(f"node-{number:07d}", 1, 0))[0] for number in range(nodes)]
+    order = random.Random(1).choices([each for each in said if each is not None], k=HEARTBEATS * 8)
+    turn = count()
+
+    def beat() -> None:
+        clock.now_s += 1e-3
+        at = next(turn) % 8 * HEARTBEATS
+        for session in order[at : at + HEARTBEATS]:
+            hub.heartbeat(session, 1, 0.0)
 
     return beat, HEARTBEATS
 
@@ -123,6 +142,7 @@ def some_gaps(nodes: int, each: int) -> Gaps:
 
 SUBJECTS: dict[str, tuple[Callable[[int], Work], str, tuple[int, ...]]] = {
     "heartbeat in the registry": (a_heartbeat, "nodes", (100, 1_000, 10_000, 100_000, 1_000_000)),
+    "heartbeat in the hub": (a_heartbeat_in_the_hub, "nodes", (100, 1_000, 10_000, 100_000)),
     "event to all subscribers": (an_event, "subscribers", (100, 1_000, 10_000, 100_000)),
     "append, the hub's ring": (an_append, "chunks", (100, 1_000, 10_000, 100_000, 1_000_000)),
     "append, spliced list": (a_spliced_append, "chunks", (100, 1_000, 10_000, 100_000)),

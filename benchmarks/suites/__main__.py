@@ -7,12 +7,12 @@ from pathlib import Path
 
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.suites.page import page
-from heartbench.benchmarks.suites.results import read_results
-from heartbench.benchmarks.suites.run import SUITES, draw, measure
+from heartbench.benchmarks.suites.results import missing, read_results
+from heartbench.benchmarks.suites.run import SUITES, Say, draw, measure
 
 
 def main() -> int:
-    """Measure, draw, write the page."""
+    """Measure, draw, write the page; 1 if a suite failed, 2 if nothing could be made of it."""
     parser = argparse.ArgumentParser(prog="python -m heartbench.benchmarks.suites", description=__doc__)
     parser.add_argument("suite", nargs="*", help=f"some of {', '.join(SUITES)}; all if none is named")
     parser.add_argument("--out", type=Path, default=Path("results/latest"), help="folder of the results")
@@ -28,17 +28,23 @@ def main() -> int:
         unknown = set(chosen.suite) - set(SUITES)
         if unknown:
             raise BenchmarkError(f"suite {min(unknown)!r}: unknown; allowed: {', '.join(SUITES)}")
-        if not chosen.draw:
-            measure(chosen.out, chosen.suite or list(SUITES), say)
-        results = read_results(chosen.out)
-        draw(results)
-        at = chosen.page or chosen.out / "README.md"
-        at.write_text(page(results, at), "utf-8")
+        failed = [] if chosen.draw else measure(chosen.out, chosen.suite or list(SUITES), say)
+        if chosen.suite and missing(chosen.out):
+            say(f"no page yet: {', '.join(missing(chosen.out))}: not measured")
+        else:
+            write_page(chosen.out, chosen.page or chosen.out / "README.md", say)
     except (BenchmarkError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    return 1 if failed else 0
+
+
+def write_page(folder: Path, at: Path, say: Say) -> None:
+    """Draw what was found, and say in words what it means."""
+    results = read_results(folder)
+    draw(results)
+    at.write_text(page(results, at), "utf-8")
     say(f"written: {at}")
-    return 0
 
 
 if __name__ == "__main__":

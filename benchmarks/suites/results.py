@@ -57,6 +57,11 @@ def read_results(folder: Path) -> Results:
     return Results(folder=folder, provenance=provenance, **frames)
 
 
+def missing(folder: Path) -> list[str]:
+    """Files without which there is no page."""
+    return [file for file in (*TABLES.values(), PROVENANCE) if not (folder / file).is_file()]
+
+
 def read_frame(path: Path) -> pd.DataFrame:
     """A table of TABLES; a load such as 0.5 is a name, and so is the tail "none"."""
     return pd.read_csv(path, dtype={"load": str}, keep_default_na=False, na_values=[""])

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -102,13 +102,18 @@ def shared(busy: float) -> str:
     )
 
 
-def measure(folder: Path, suites: list[str], say: Say) -> None:
-    """Run suites one after the other; each leaves its files before the next begins."""
+def measure(folder: Path, suites: Sequence[str], say: Say) -> list[str]:
+    """Run suites one after the other and return those that failed; each leaves its files before the next begins."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = provenance_of()
+    (folder / PROVENANCE).write_text(json.dumps(provenance_of(), indent=1) + "\n", "utf-8")
+    failed = []
     for suite in suites:
-        SUITES[suite](folder, say)
-    (folder / PROVENANCE).write_text(json.dumps(made, indent=1) + "\n", "utf-8")
+        try:
+            SUITES[suite](folder, say)
+        except BenchmarkError as error:  # the others are worth having; whoever called is told
+            say(f"{suite} failed: {error}")
+            failed.append(suite)
+    return failed
 
 
 def draw(results: Results) -> None:

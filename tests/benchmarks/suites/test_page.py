@@ -56,7 +56,12 @@ def some_results(folder: Path) -> Results:
         for (profile, tail), each in product([("lan", "none"), ("air", "lognormal")], range(10, 121, 5))
     ]
     scaling = pd.DataFrame(
-        {"subject": "heartbeat", "of": "nodes", "size": [100, 1000, 10_000], "operation_s": [1e-7, 2e-7, 3e-7]}
+        {
+            "subject": "heartbeat in the registry",
+            "of": "nodes",
+            "size": [100, 1000, 10_000],
+            "operation_s": [1e-7, 2e-7, 3e-7],
+        }
     )
     return Results(
         folder, pd.DataFrame(history), left_out(), pd.DataFrame(executors), pd.DataFrame(thresholds), scaling,
