@@ -1,0 +1,252 @@
+"""A wave of files into a hub that may use only so much memory, and the same wave into the hub without its bounds.
+
+    python -m heartbench.benchmarks.hub.wave --nodes 300 --megabytes 20 --out DIR
+
+Each node has a connection of its own, sends a heartbeat a second, and hands one file over as fast as it may. The hub is
+a process whose resident memory is read every 50 ms; past the limit it is killed. What counts is what the hub itself
+wrote down: when each heartbeat came (its observer file), and the files in its folder, which are hashed once more.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from heartbench.benchmarks.hub.ingest import HUB, cpu_s, resident_kib
+from heartbench.benchmarks.hub.wave_nodes import PATH, Payload
+from heartbench.benchmarks.provenance import provenance
+from heartbench.hub.replay import read_records
+
+PROGRAM = "python -m heartbench.benchmarks.hub.wave"
+OLD_WAY = ["-m", "heartbench.benchmarks.hub.unbounded"]
+NODES = ["-m", "heartbench.benchmarks.hub.wave_nodes"]
+LOOK_S = 0.05
+LIMIT_MIB = 512
+HEARTBEAT_WITHIN_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """How large a wave is: nodes, and MB (10^6 bytes) of each node's file."""
+
+    nodes: int
+    megabytes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a hub in the wave. Times in s from the hub's start, memory in MiB, heartbeats late in s."""
+
+    survived: bool
+    lasted_s: float
+    peak_mib: float
+    hub_cpu_s: float
+    heartbeats_sent: int
+    heartbeats_seen: int
+    heartbeat_p50_s: float | None
+    heartbeat_p99_s: float | None
+    heartbeat_max_s: float | None
+    files_complete: int
+    files_verified: int
+    streams_broken: int
+    curve: list[tuple[float, float]] = field(repr=False)
+
+
+class Watchdog(threading.Thread):
+    """Reads a process's memory every 50 ms, and kills it past the limit."""
+
+    def __init__(self, pid: int, limit_mib: float) -> None:
+        super().__init__(daemon=True)
+        self.curve: list[tuple[float, float]] = []
+        self.killed = False
+        self.cpu_s = 0.0
+        self._pid = pid
+        self._limit_mib = limit_mib
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        """Watch until the process is gone, or `leave` is called."""
+        began_s = time.monotonic()
+        while not self._over.wait(LOOK_S):
+            try:
+                mib, self.cpu_s = resident_kib(self._pid) / 1024, cpu_s(self._pid)
+            except (OSError, StopIteration):  # the process is gone, or is a zombie that has no memory
+                return
+            self.curve.append((round(time.monotonic() - began_s, 3), round(mib, 1)))
+            if mib > self._limit_mib:
+                self.killed = True
+                os.kill(self._pid, signal.SIGKILL)
+                return
+
+    def leave(self) -> None:
+        """Stop watching."""
+        self._over.set()
+        self.join()
+
+
+def run_wave(command: Sequence[str], wave: Wave, folder: Path, limit_mib: float, timeout_s: float) -> Result:
+    """One wave into one hub, whose files and records go to `folder`."""
+    observed, files = folder / "observer.jsonl", folder / "files"
+    with hub_process(command, folder, observed, files) as (hub, address):
+        watchdog = Watchdog(hub.pid, limit_mib)
+        watchdog.start()
+        said = send(address, wave, watchdog, timeout_s)
+        watchdog.leave()
+        hub.terminate()  # it writes the rest of its records
+    survived = bool(said) and not watchdog.killed and hub.returncode == 0
+    lateness_s = heartbeats_late(observed)
+    return Result(
+        survived=survived,
+        lasted_s=watchdog.curve[-1][0],
+        peak_mib=max(mib for _, mib in watchdog.curve),
+        hub_cpu_s=watchdog.cpu_s,
+        heartbeats_sent=said.get("heartbeats", 0),
+        heartbeats_seen=len(lateness_s),
+        heartbeat_p50_s=quantile(lateness_s, 0.5),
+        heartbeat_p99_s=quantile(lateness_s, 0.99),
+        heartbeat_max_s=quantile(lateness_s, 1.0),
+        files_complete=said.get("complete", 0),
+        files_verified=verified(files, wave),
+        streams_broken=said.get("broken", 0),
+        curve=watchdog.curve,
+    )
+
+
+@contextmanager
+def hub_process(
+    command: Sequence[str], folder: Path, observed: Path, files: Path
+) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """A hub that listens: its process and address."""
+    settings = {
+        "HUB_LISTEN": "127.0.0.1:0",
+        "HUB_STORE_URL": f"sqlite:///{folder / 'hub.db'}",
+        "HUB_FILES_DIR": str(files),
+        "HUB_OBSERVE_FILE": str(observed),
+    }
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, *command],
+        env={**os.environ, **settings},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stdout is not None  # noqa: S101
+            yield process, process.stdout.readline().strip()
+            process.wait(timeout=30)
+        finally:
+            process.kill()
+
+
+def send(address: str, wave: Wave, watchdog: Watchdog, timeout_s: float) -> dict[str, int]:
+    """Have the nodes send; what they saw, nothing if the hub did not outlive it."""
+    command = [sys.executable, *NODES, address, str(wave.nodes), str(wave.megabytes)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as nodes:  # noqa: S603
+        until_s = time.monotonic() + timeout_s
+        while nodes.poll() is None and watchdog.is_alive() and time.monotonic() < until_s:
+            time.sleep(LOOK_S)
+        if nodes.poll() is None:
+            nodes.kill()
+            return {}
+        said, _ = nodes.communicate()
+        return dict(json.loads(said)) if nodes.returncode == 0 else {}
+
+
+def heartbeats_late(observed: Path) -> list[float]:
+    """How long after they were sent the hub had the heartbeats, s, the least first."""
+    records = read_records(observed)
+    header = next(records)[1]
+    behind_s = header["unix_s"] - header["monotonic_s"]
+    receipts = (record for record in records if record[0] == "receipt" and record[5] == "heartbeat")
+    return sorted(at_s + behind_s - sent_unix_s for _, at_s, *_, sent_unix_s in receipts)
+
+
+def quantile(ordered: Sequence[float], share: float) -> float | None:
+    """Of values in order; None of none."""
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
+
+
+def verified(files: Path, wave: Wave) -> int:
+    """How many of the files that lie in the hub's folder have the SHA-256 of what was sent."""
+    payload = Payload(wave.megabytes)
+    names = (f"n{number}" for number in range(wave.nodes))
+    return sum(sha256_of(files / "files" / name / PATH) == payload.sha256(name).hexdigest() for name in names)
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file's content; empty if there is none."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def both(wave: Wave, limit_mib: float, timeout_s: float, scratch: Path | None) -> dict[str, Result]:
+    """The wave into the hub and into the old way, one after the other; nothing is left of the files."""
+    results = {}
+    for name, command in {"hub": HUB, "old way": OLD_WAY}.items():
+        folder = Path(tempfile.mkdtemp(prefix="heartbench-wave-", dir=scratch))
+        try:
+            results[name] = run_wave(command, wave, folder, limit_mib, timeout_s)
+        finally:
+            shutil.rmtree(folder)
+    return results
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run both, print the figures, write curve and plot; 1 if the hub did not hold."""
+    parser = argparse.ArgumentParser(
+        prog="python -m heartbench.benchmarks.hub.wave", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("--nodes", type=int, default=300)
+    parser.add_argument("--megabytes", type=float, default=20.0, help="10^6 bytes of each node's file")
+    parser.add_argument("--limit-mib", type=float, default=LIMIT_MIB, help="resident memory past which it is killed")
+    parser.add_argument("--timeout-s", type=float, default=600.0)
+    parser.add_argument("--scratch", type=Path, help="folder for the files; default: the system's")
+    parser.add_argument("--out", type=Path, help="folder for wave.json and wave.svg")
+    given = parser.parse_args(words)
+    wave = Wave(given.nodes, given.megabytes)
+    results = both(wave, given.limit_mib, given.timeout_s, given.scratch)
+    record = {
+        **provenance(),
+        "command": f"{PROGRAM} --nodes {wave.nodes} --megabytes {wave.megabytes:g}",
+        **asdict(wave),
+        "limit_mib": given.limit_mib,
+        "results": {name: asdict(result) for name, result in results.items()},
+    }
+    if given.out:
+        from heartbench.benchmarks.hub.wave_plot import wave_plot
+        from heartbench.benchmarks.report import style
+
+        given.out.mkdir(parents=True, exist_ok=True)
+        (given.out / "wave.json").write_text(json.dumps(record, allow_nan=False) + "\n")
+        style.save(wave_plot(record), given.out / "wave.svg")
+    print(json.dumps({name: {**asdict(result), "curve": None} for name, result in results.items()}, indent=2))  # noqa: T201
+    return 0 if holds(results["hub"], wave) else 1
+
+
+def holds(result: Result, wave: Wave) -> bool:
+    """Whether the hub survived, saw each heartbeat in time, and has all files whole."""
+    return (
+        result.survived
+        and result.heartbeats_seen == result.heartbeats_sent
+        and result.heartbeat_max_s is not None
+        and result.heartbeat_max_s <= HEARTBEAT_WITHIN_S
+        and result.files_complete == result.files_verified == wave.nodes
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""The memory of both hubs in the wave, as one plot."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from heartbench.benchmarks.report import style
+
+COLORS = {"hub": style.BLUE, "old way": style.ORANGE}
+LABELS = {"hub": "this hub", "old way": "unbounded executor, no limits"}
+
+
+@style.styled
+def wave_plot(record: Mapping[str, Any]) -> Axes:
+    """Draw what `wave.json` holds: resident memory over time, and where a hub was killed."""
+    ax = style.axes()
+    limit_mib = record["limit_mib"]
+    ax.axhline(limit_mib, color=style.GREY, linewidth=1.2, linestyle=(0, (4, 2)))
+    ax.annotate(
+        f"killed past {limit_mib:g} MiB",
+        (1.0, limit_mib),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 4),
+        textcoords="offset points",
+        ha="right",
+        color=style.GREY,
+    )
+    for name, result in record["results"].items():
+        draw(ax, name, result["curve"], killed=not result["survived"])
+    ax.set(xlabel="time since the hub was ready [s]", ylabel="resident memory of the hub [MiB]")
+    ax.set_xlim(left=0)
+    ax.set_ylim(0, 1.15 * max(limit_mib, *(result["peak_mib"] for result in record["results"].values())))
+    ax.legend(loc="center right")
+    style.state(ax, finding(record))
+    style.caption(ax, record["command"])
+    return ax
+
+
+def draw(ax: Axes, name: str, curve: Sequence[Sequence[float]], killed: bool) -> None:
+    """One curve, and a cross at its end if the hub did not outlive the wave."""
+    at_s, mib = zip(*curve, strict=True)
+    ax.plot(at_s, mib, color=COLORS[name], label=LABELS[name])
+    if killed:
+        ax.plot(at_s[-1:], mib[-1:], "X", color=COLORS[name], markersize=10, markeredgecolor=style.PAPER, zorder=5)
+
+
+def finding(record: Mapping[str, Any]) -> str:
+    """What the two curves say, in a sentence."""
+    hub, old = record["results"]["hub"], record["results"]["old way"]
+    wave = f"{record['nodes']} nodes sending {record['megabytes']:g} MB each"
+    ours = f"the hub stays under {hub['peak_mib']:.0f} MiB" if hub["survived"] else "the hub does not hold"
+    theirs = (
+        f"the same hub without bounds reaches {old['peak_mib']:.0f} MiB"
+        if old["survived"]
+        else f"the same hub without bounds is dead after {old['lasted_s']:.0f} s"
+    )
+    return f"{wave}: {ours}, {theirs}"
