@@ -1,8 +1,11 @@
 """What an operator can ask of the hub and have it do: messages in, messages out, without gRPC."""
 
 import asyncio
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
+from heapq import nsmallest
+from operator import attrgetter
 
 from heartbench.hub import wire
 from heartbench.hub.bus import Subscription
@@ -14,6 +17,7 @@ from heartbench.mesh.v1 import mesh_pb2 as pb
 
 LONGEST_WAIT_S = 86_400.0
 STREAMS_END_S = 1.0
+LARGEST_PAGE = 10_000
 
 
 class AdminService:
@@ -28,11 +32,23 @@ class AdminService:
         self._closed = False
 
     def list_nodes(self, request: pb.ListNodesRequest) -> pb.ListNodesResponse:
-        """All nodes, or those of one status, as they are after the event `last_seq`."""
+        """All nodes, or those of one status, as they are after the event `last_seq`; in pages where that is asked for.
+
+        A page goes on after the last name of the one before: nodes that come and go meanwhile shift nobody.
+        """
+        after = name_of(request.page_token)
         nodes = self._hub.registry.nodes.values()
-        wanted = (node for node in nodes if request.status in (pb.STATUS_UNSPECIFIED, wire.STATUS[node.status]))
+        wanted = [node for node in nodes if request.status in (pb.STATUS_UNSPECIFIED, wire.STATUS[node.status])]
+        token = ""
+        if request.page_size or after:
+            size = page_size(request.page_size)
+            page = nsmallest(size + 1, (node for node in wanted if node.node_id > after), key=attrgetter("node_id"))
+            wanted, more = page[:size], page[size:]
+            token = token_of(wanted[-1].node_id) if more else ""
         infos = [wire.node_info(self._hub, node) for node in wanted]
-        return pb.ListNodesResponse(nodes=infos, epoch=self._hub.epoch, last_seq=self._hub.bus.seq)
+        return pb.ListNodesResponse(
+            nodes=infos, epoch=self._hub.epoch, last_seq=self._hub.bus.seq, next_page_token=token
+        )
 
     def get_node(self, request: pb.GetNodeRequest) -> pb.NodeInfo:
         """One node."""
@@ -106,3 +122,23 @@ class AdminService:
                 return
             something.clear()
             await something.wait()
+
+
+def page_size(asked: int) -> int:
+    """Nodes of a page, of what was asked for; 0: not said."""
+    if asked < 0:
+        raise BadMessageError(f"page_size={asked}: allowed is 0 or more")
+    return min(asked, LARGEST_PAGE) or LARGEST_PAGE
+
+
+def token_of(node_id: str) -> str:
+    """What names the page after this node."""
+    return urlsafe_b64encode(node_id.encode()).decode()
+
+
+def name_of(token: str) -> str:
+    """The node after which a page begins; BadMessageError if the token is none that was given out."""
+    try:
+        return urlsafe_b64decode(token.encode()).decode()
+    except ValueError:
+        raise BadMessageError(f"page_token={token[:64]!r}: allowed is a next_page_token, or nothing") from None

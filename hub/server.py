@@ -121,8 +121,9 @@ class HubAdmin(pb_grpc.HubAdminServicer):
         self._admin = admin
 
     async def ListNodes(self, request: pb.ListNodesRequest, context: Context) -> pb.ListNodesResponse:
-        """All nodes, or those of one status."""
-        return self._admin.list_nodes(request)
+        """All nodes, or those of one status; all at once or in pages."""
+        async with told(context):
+            return self._admin.list_nodes(request)
 
     async def GetNode(self, request: pb.GetNodeRequest, context: Context) -> pb.NodeInfo:
         """One node."""
@@ -214,10 +215,14 @@ class HubServer:
         return stats_of(self.hub, len(self._uploads), self._files.executor if self._files else None)
 
     def _assemble(self) -> None:
-        settings, clock = self.settings, SystemClock()
-        store = open_store(settings.store_url, settings.store_durability, settings.store_ttl_s)
-        self.hub = Hub(settings, clock, store)
+        settings = self.settings
         self._files = files_of(settings)
+        store = open_store(settings.store_url, settings.store_durability, settings.store_ttl_s)
+        try:
+            self.hub = Hub(settings, SystemClock(), store)
+        except BaseException:
+            store.close()
+            raise
         self._nodes = NodeService(self.hub)
         self._uploads = UploadService(self.hub, self._files)
         self._admin = AdminService(self.hub, self._nodes, self._uploads, self.stats)

@@ -107,7 +107,7 @@ class Node:
         stream = NodeMeshStub(channel).Upload(metadata=(("node-id", self.name),))
         sending = asyncio.create_task(self._send(stream))
         try:
-            while not self.complete and (ack := await stream.read()) is not grpc.aio.EOF:
+            while not self.complete and isinstance(ack := await stream.read(), pb.ChunkAck):
                 self.held_bytes, self.complete = ack.file.held_bytes, ack.file.complete
         finally:
             sending.cancel()

@@ -66,6 +66,59 @@ def test_a_list_and_the_events_after_it_have_no_gap() -> None:
     run(scene)
 
 
+def test_pages_hold_each_node_once_while_others_come_and_go() -> None:
+    async def scene(office: Office) -> None:
+        for name in ("d", "a", "c", "b", "e"):
+            office.connect(name)
+        first = office.admin.list_nodes(pb.ListNodesRequest(page_size=2))
+        await office.admin.forget("a")
+        office.connect("aa")
+        second = office.admin.list_nodes(pb.ListNodesRequest(page_size=2, page_token=first.next_page_token))
+        third = office.admin.list_nodes(pb.ListNodesRequest(page_size=2, page_token=second.next_page_token))
+        pages = [[node.node_id for node in page.nodes] for page in (first, second, third)]
+        assert pages == [["a", "b"], ["c", "d"], ["e"]]
+        assert third.next_page_token == ""
+
+    run(scene)
+
+
+def test_pages_are_of_the_status_that_is_asked_for() -> None:
+    async def scene(office: Office) -> None:
+        for name in ("a", "b", "c", "d"):
+            session = office.connect(name)
+            if name in "bd":
+                office.hub.goodbye(session)
+        asked = pb.ListNodesRequest(status=pb.STATUS_OFFLINE, page_size=1)
+        first = office.admin.list_nodes(asked)
+        second = office.admin.list_nodes(
+            pb.ListNodesRequest(status=asked.status, page_size=1, page_token=first.next_page_token)
+        )
+        assert [node.node_id for page in (first, second) for node in page.nodes] == ["b", "d"]
+        assert second.next_page_token == ""
+
+    run(scene)
+
+
+def test_who_asks_for_no_pages_gets_all_nodes_at_once() -> None:
+    async def scene(office: Office) -> None:
+        for name in ("b", "a"):
+            office.connect(name)
+        listed = office.admin.list_nodes(pb.ListNodesRequest())
+        assert [node.node_id for node in listed.nodes] == ["b", "a"]
+        assert listed.next_page_token == ""
+
+    run(scene)
+
+
+@pytest.mark.parametrize("asked", [pb.ListNodesRequest(page_size=-1), pb.ListNodesRequest(page_token="no token")])
+def test_a_page_that_cannot_be_is_refused(asked: pb.ListNodesRequest) -> None:
+    async def scene(office: Office) -> None:
+        with pytest.raises(BadMessageError, match="allowed is"):
+            office.admin.list_nodes(asked)
+
+    run(scene)
+
+
 def test_who_comes_back_too_late_is_told_how_many_events_are_gone() -> None:
     async def scene(office: Office) -> None:
         for number in range(10):

@@ -327,6 +327,36 @@ def test_a_port_that_is_busy_leaves_the_store_to_the_hub_that_has_it(tmp_path: P
     run(scene, store_url=f"sqlite:///{tmp_path}/hub.db")
 
 
+def test_workers_for_files_run_before_anybody_is_let_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    let_in = grpc.aio._server.Server.start
+    running: list[str] = []
+
+    async def start(server: grpc.aio.Server) -> None:
+        running.extend(thread.name for thread in threading.enumerate() if thread.name.startswith("hub-worker"))
+        await let_in(server)
+
+    async def scene(server: HubServer) -> None:
+        assert running == ["hub-worker-0", "hub-worker-1"]
+
+    monkeypatch.setattr("grpc.aio._server.Server.start", start)
+    run(scene, files_dir=tmp_path, executor_workers=2)
+
+
+@pytest.mark.parametrize("wrong", ["files_dir", "observe_file"])
+def test_a_hub_that_cannot_begin_leaves_nothing_open(tmp_path: Path, wrong: str) -> None:
+    (tmp_path / "a file").touch()
+    path = f"{tmp_path}/hub.db"
+
+    async def scene() -> None:
+        settings = HubSettings.of(listen="127.0.0.1:0", store_url=f"sqlite:///{path}")
+        with pytest.raises(HubError):
+            async with HubServer(settings.changed(**{wrong: tmp_path / "a file" / "below"})):
+                pass
+
+    asyncio.run(asyncio.wait_for(scene(), 20))
+    assert path not in {os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()}
+
+
 def test_a_file_arrives_and_too_long_a_message_does_not(tmp_path: Path) -> None:
     async def scene(server: HubServer) -> None:
         async with grpc.aio.insecure_channel(server.address) as channel:

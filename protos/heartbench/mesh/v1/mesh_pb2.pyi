@@ -669,16 +669,26 @@ class ListNodesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     STATUS_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     status: Global___Status.ValueType
     """STATUS_UNSPECIFIED: all."""
+    page_size: _builtins.int
+    """Nodes in one response at most, in the order of their names; more than 10,000 is taken for 10,000. 0: all at once,
+    which of some 70,000 nodes is longer than the 4 MiB that a gRPC client accepts unless it is told otherwise.
+    """
+    page_token: _builtins.str
+    """next_page_token of the response before; empty: the first page. `status` is the same for all pages."""
     def __init__(
         self,
         *,
         status: Global___Status.ValueType = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -691,9 +701,12 @@ class ListNodesResponse(_message.Message):
     NODES_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     LAST_SEQ_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     last_seq: _builtins.int
-    """The list is as it was after this event: WatchEvents from here on misses nothing."""
+    """The list is as it was after this event: WatchEvents from here on misses nothing. Of several pages, the first one's."""
+    next_page_token: _builtins.str
+    """For the next page; empty: this was the last one. What is in it is the hub's affair."""
     @_builtins.property
     def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeInfo]: ...
     def __init__(
@@ -702,10 +715,11 @@ class ListNodesResponse(_message.Message):
         nodes: _abc.Iterable[Global___NodeInfo] | None = ...,
         epoch: _builtins.int = ...,
         last_seq: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "last_seq", b"last_seq", "nodes", b"nodes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "last_seq", b"last_seq", "next_page_token", b"next_page_token", "nodes", b"nodes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
