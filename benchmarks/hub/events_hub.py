@@ -1,0 +1,32 @@
+"""A hub with something to tell: `python -m ….events_hub RATE` prints its address and publishes RATE events a second.
+
+They are published at times that were fixed before, whatever the subscribers do, and carry the time at which they were.
+"""
+
+import asyncio
+import sys
+
+from heartbench.hub import logs
+from heartbench.hub.config import HubSettings
+from heartbench.hub.events import StoreChanged
+from heartbench.hub.server import HubServer
+
+TEXT = "what a store may have to say about itself; " * 8
+
+
+async def serve(rate: float) -> None:
+    """Serve and publish until killed."""
+    settings = HubSettings.load()
+    logs.configure(settings.log_level)
+    async with HubServer(settings) as server:
+        print(server.address, flush=True)  # noqa: T201
+        hub = server.hub
+        due_s = hub.clock.monotonic()
+        while True:
+            due_s += 1 / rate
+            await asyncio.sleep(due_s - hub.clock.monotonic())
+            hub.bus.publish(hub.clock.monotonic(), StoreChanged("ok", TEXT))
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(float(sys.argv[1])))
