@@ -34,9 +34,9 @@ class Cost:
 
 
 @contextmanager
-def server(command: list[str]) -> Iterator[tuple[str, int]]:
-    """A server in a process of its own: its address and process id."""
-    environment = {**os.environ, **HUB_SETTINGS}
+def server(command: list[str], **settings: str) -> Iterator[tuple[str, int]]:
+    """A server in a process of its own, with what else it is set to: its address and process id."""
+    environment = {**os.environ, **HUB_SETTINGS, **settings}
     process = subprocess.Popen(  # noqa: S603
         [sys.executable, *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )

@@ -3,8 +3,8 @@
     python -m heartbench.benchmarks.hub.subscribers --subscribers 10 --rate 300 --seconds 5 --pairs 4
 
 The hub is a process of its own. Spells without and with the one that does not read take turns, so that whatever else
-the machine does falls on both. At the end of its spell it reads after all: what it is given, and what it is told that it
-lost must add up.
+the machine does falls on both. At the end of its spell it reads after all: what it is given, and what it is told that
+it lost, must add up.
 """
 
 import argparse
