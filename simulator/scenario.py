@@ -49,6 +49,15 @@ class FaultKind(enum.StrEnum):
     PARTITION = "partition"
 
 
+class HubFaultKind(enum.StrEnum):
+    """What a fault does to the hub."""
+
+    PAUSE = "pause"
+    KILL = "kill"
+    STOP = "stop"
+    SLOW_STORE = "slow_store"
+
+
 class Backoff(Table):
     """How long a node waits before it connects again; the defaults are gRPC's (doc/connection-backoff.md)."""
 
@@ -148,6 +157,18 @@ class Fault(Table):
         return round((1.0 if self.fraction is None else self.fraction) * group_nodes)
 
 
+class HubFault(Table):
+    """Something that happens to the hub; only the live engine has one.
+
+    pause: it is stopped as a suspended machine is (SIGSTOP), and goes on. kill: SIGKILL, and started again. stop:
+    SIGTERM, and started again. slow_store: its store takes no writes.
+    """
+
+    kind: HubFaultKind
+    at_s: Duration = Field(description="when, since the start of the run")
+    duration_s: PositiveDuration = Field(alias="for", description="how long")
+
+
 class Scenario(Table):
     """A fleet on a network, what goes wrong, and how the hub is set."""
 
@@ -157,7 +178,8 @@ class Scenario(Table):
     duration_s: PositiveDuration = Field(description="length of the run")
     hub: dict[str, bool | int | float | str] = Field({}, description="settings of the hub, by the names of HubSettings")
     group: tuple[Group, ...] = Field(description="the fleet")
-    fault: tuple[Fault, ...] = Field((), description="what goes wrong")
+    fault: tuple[Fault, ...] = Field((), description="what goes wrong with nodes and links")
+    hub_fault: tuple[HubFault, ...] = Field((), description="what goes wrong with the hub, in the live engine")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -34,7 +34,7 @@ class Kind(enum.IntEnum):
 
 
 class Happening(enum.IntEnum):
-    """What really happened to a node, as `truth.parquet` records it by lower-case name."""
+    """What really happened to a node, as `truth.parquet` records it by lower-case name; the hub's node is -1."""
 
     OUTAGE = 0
     CRASH = 1
@@ -42,6 +42,10 @@ class Happening(enum.IntEnum):
     RESTART = 3
     CLOSE = 4
     PARTITION = 5
+    HUB_PAUSE = 6
+    HUB_KILL = 7
+    HUB_STOP = 8
+    HUB_SLOW_STORE = 9
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,7 +197,7 @@ def run_live(
         settings = settings.for_stale_after(did.stale_after_s, settings)
     said = said_by_hub(directory, did.duration_s) | {"deadline_moves": did.deadline_moves}
     if hub is None:
-        said |= followed(directory, did.origin_s + did.duration_s)
+        said |= followed(directory, did.origin_s + min(did.duration_s, did.hub_down_s))
     figures = {
         "nodes": did.nodes,
         "duration_s": did.duration_s,
@@ -215,7 +215,7 @@ def run_live(
 
 
 def followed(directory: "RunDirectory", until_s: float) -> dict[str, Any]:
-    """Return whether all that our hub said follows from what it heard, by rules written a second time."""
+    """Return whether all that our hub said until its first end follows from what it heard, by rules written again."""
     from heartbench.benchmarks.thresholds.agreement import agreement
     from heartbench.simulator.observer import read_observer
 

@@ -16,6 +16,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.fleet import Squad, squads
 from heartbench.simulator.kernel import kernel
 from heartbench.simulator.link import LINK_STATE, MAX_PARTITIONS, Record, rewind
@@ -90,6 +91,8 @@ def simulate(
 
     Ctrl-C ends it after the blocks under way; what is finished is written, whole nodes only.
     """
+    if scenario.hub_fault:
+        raise SimulatorError("hub_fault: the engine virtual has no hub; allowed with the engine live")
     began = time.perf_counter()
     _compile()
     compiled = time.perf_counter() - began

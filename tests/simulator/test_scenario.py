@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.profile import Tail, load_profile
-from heartbench.simulator.scenario import SCENARIOS, Scenario, load_scenario, scenario_of
+from heartbench.simulator.scenario import SCENARIOS, HubFaultKind, Scenario, load_scenario, scenario_of
 
 GROUPS = """
 duration = "1m"
@@ -34,8 +34,9 @@ def load(folder: Path, text: str, *overrides: str) -> Scenario:
 
 
 def test_the_shipped_scenarios_are_what_their_names_say() -> None:
-    assert SCENARIOS.names() == ["lan", "wireguard-5g", "wireguard-5g-fast"]
-    lan, day, fast = (load_scenario(name) for name in SCENARIOS.names())
+    assert SCENARIOS.names() == ["hub-faults", "lan", "wireguard-5g", "wireguard-5g-fast"]
+    hub_faults, lan, day, fast = (load_scenario(name) for name in SCENARIOS.names())
+    assert [fault.kind for fault in hub_faults.hub_fault] == list(HubFaultKind)
     assert [s.group[0].heartbeat_interval_s for s in (lan, day, fast)] == [1, 10, 1]
     assert [s.hub_settings().stale_after_s for s in (lan, day, fast)] == [30, 30, 3]
     assert (day.nodes, day.duration_s, day.group[0].heartbeat_jitter) == (300, 86400, 0.1)

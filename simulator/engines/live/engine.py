@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.simulator.engines.live import record
+from heartbench.simulator.engines.live.faults import HubFaults
 from heartbench.simulator.engines.live.hub import Hub, HubProcess, RunningHub
 from heartbench.simulator.engines.live.shard import Start, Task
 from heartbench.simulator.engines.live.shards import Shards
@@ -37,7 +38,7 @@ class LiveResult:
 
     `lag_s` is how late the simulator wrote each message, s. `stale_after_s` is what the hub told its nodes (0:
     nothing). `deadline_moves` are deadlines that the hub moved because it doubted itself. `origin_s` is time 0, on the
-    monotonic clock.
+    monotonic clock; `hub_down_s` is when a fault first ended the hub, s since then (inf: never).
     """
 
     nodes: int
@@ -52,6 +53,7 @@ class LiveResult:
     stale_after_s: float
     deadline_moves: int
     origin_s: float
+    hub_down_s: float
 
 
 def simulate(
@@ -73,8 +75,9 @@ def simulate(
     Ctrl-C ends it at once; what was measured until then is written. Before time 0 it raises KeyboardInterrupt.
     """
     with ExitStack() as stack:
-        driven: Hub = hub or HubProcess(scenario.hub_settings(), directory)
+        driven, faults = _hub_of(scenario, directory, hub)
         stack.callback(driven.stop)
+        stack.callback(faults.close)
         compile_s = _compile(scenario)
         driven.wait_until_ready()
         boot_base = int(time.time() * 1000) << 16
@@ -83,7 +86,9 @@ def simulate(
         interrupted = stack.enter_context(noted())
         start = Start(time.monotonic() + HEAD_START_S, time.time() + HEAD_START_S)
         shards.start(start)
-        end_s = _pass_time(shards, start.origin_s, scenario.duration_s, interrupted, progress)
+        faults.begin(start.origin_s)
+        end_s = _pass_time(shards, start.origin_s, scenario.duration_s, faults, interrupted, progress)
+        faults.close()
         driven.stop()
         results = shards.results()
     ended = time.monotonic()
@@ -91,7 +96,7 @@ def simulate(
     rows = record.rows_of(results, start.origin_s)
     arrived_s = record.arrivals(rows, heard, names, boot_base, start.origin_s, end_s)
     record.write_trace(directory, rows, arrived_s)
-    record.write_truth(directory, scenario, results, end_s)
+    record.write_truth(directory, scenario, results, faults.happened, end_s)
     record.write_transitions(directory, heard.changes, names, start.origin_s, end_s)
     late_s = (rows.begun_s - rows.due_s).to_numpy()
     return LiveResult(
@@ -107,7 +112,19 @@ def simulate(
         stale_after_s=max((result.stale_after_s for result in results), default=0.0),
         deadline_moves=int((heard.deadlines.at_s <= start.origin_s + end_s).sum()),
         origin_s=start.origin_s,
+        hub_down_s=faults.down_s,
     )
+
+
+def _hub_of(scenario: Scenario, directory: RunDirectory, running: RunningHub | None) -> tuple[Hub, HubFaults]:
+    """The hub that is driven, and what is to happen to it; one that may be started again has a store that lasts."""
+    if running is None:
+        store = directory.path / "hub.db" if scenario.hub_fault else None
+        own = HubProcess(scenario.hub_settings(), directory, store)
+        return own, HubFaults(scenario.hub_fault, own, store)
+    if scenario.hub_fault:
+        raise SimulatorError("hub_fault: a hub that runs already is not ours to harm; allowed with an own one")
+    return running, HubFaults()
 
 
 def _compile(scenario: Scenario) -> float:
@@ -126,12 +143,17 @@ def _pass_time(
     shards: Shards,
     origin_s: float,
     duration_s: float,
+    faults: HubFaults,
     interrupted: Callable[[], bool],
     progress: Callable[[float], None] | None,
 ) -> float:
-    """Wait for the end of the run, which an interrupt brings forward; return when it was, s since time 0."""
+    """Wait for the end of the run, which an interrupt brings forward; return when it was, s since time 0.
+
+    Meanwhile happens to the hub what is to happen to it.
+    """
     end_s, told_s = duration_s, 0.0
-    while not shards.finished(LOOK_S):
+    while not shards.finished(min(LOOK_S, max(origin_s + faults.next_s - time.monotonic(), 0.0))):
+        faults.act()
         now = time.monotonic() - origin_s
         if interrupted() and end_s == duration_s:
             end_s = min(max(now, 0.0) + END_AHEAD_S, duration_s)

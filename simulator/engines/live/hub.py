@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import grpc
@@ -71,17 +72,28 @@ class Hub(Protocol):
 class HubProcess:
     """A hub of our own, with these settings but for where it listens, stores and observes."""
 
-    def __init__(self, settings: HubSettings, directory: RunDirectory) -> None:
+    def __init__(self, settings: HubSettings, directory: RunDirectory, store: Path | None = None) -> None:
+        """Start it; with a `store`, an SQLite file, it can be started again and knows what it knew."""
         self._directory = directory
-        used = settings.changed(listen="127.0.0.1:0", store_url="memory:", observe_file=directory.observer)
+        self._settings = settings.changed(store_url=f"sqlite:///{store}" if store else "memory:")
+        self._observers: list[Path] = []
+        self.address = ""
+        self.start()
+
+    def start(self) -> None:
+        """Start it, where it listened before if it did."""
+        number = len(self._observers) + 1
+        observer = self._directory.observer
+        observer = observer if number == 1 else observer.with_stem(f"{observer.stem}-{number}")
+        used = self._settings.changed(listen=self.address or "127.0.0.1:0", observe_file=observer)
         others = {name: value for name, value in os.environ.items() if not name.upper().startswith("HUB_")}
         said = {env_name(name): env_value(getattr(used, name)) for name in HubSettings.model_fields}
-        with (directory.path / "hub.log").open("wb") as log:
+        with (self._directory.path / "hub.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 (our own interpreter and command)
                 COMMAND, env=others | said, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
                 start_new_session=True,  # a Ctrl-C reaches the engine alone
             )  # fmt: skip
-        self.address = ""
+        self._observers.append(observer)
 
     def wait_until_ready(self) -> None:
         """Return when nodes can connect; SimulatorError where it does not start."""
@@ -92,6 +104,19 @@ class HubProcess:
             self.stop()
             log = (self._directory.path / "hub.log").read_text(encoding="utf-8", errors="replace").strip()
             raise SimulatorError(f"the hub did not start: {log.splitlines()[-1] if log else 'it said nothing'}")
+
+    def pause(self) -> None:
+        """Stop it as a suspended machine is stopped."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on after a pause."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it at once, whatever it holds."""
+        self._process.kill()
+        self.stop()
 
     def stop(self) -> None:
         """Let it end, so that its record is whole."""
@@ -105,9 +130,10 @@ class HubProcess:
             self._process.stdout.close()
 
     def heard(self) -> Heard:
-        """Read the observer file."""
-        observed = read_observer(self._directory.observer)
-        return Heard(observed.receipts, observed.deadlines, observed.changes)
+        """Read what it observed: a file for each time that it was started."""
+        observed = [read_observer(path) for path in self._observers if path.exists() and path.stat().st_size]
+        tables = zip(*((each.receipts, each.deadlines, each.changes) for each in observed), strict=True)
+        return Heard(*(pd.concat(table, ignore_index=True) for table in tables))
 
 
 class RunningHub:

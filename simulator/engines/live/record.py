@@ -16,7 +16,7 @@ from heartbench.simulator.engines.live.shard import Result, group_of_each, node_
 from heartbench.simulator.fleet import squads
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario
-from heartbench.simulator.trace import Kind, Messages, TraceWriter, TruthWriter
+from heartbench.simulator.trace import Happening, Kind, Messages, TraceWriter, Truth, TruthWriter
 from heartbench.simulator.truth import truth_of
 
 PART_ROWS = 1_000_000
@@ -111,10 +111,18 @@ def _parts(node: NDArray[np.int32]) -> Iterator[slice]:
             return
 
 
-def write_truth(directory: RunDirectory, scenario: Scenario, results: list[Result], end_s: float) -> None:
-    """Write what really happened until `end_s`."""
+def write_truth(
+    directory: RunDirectory,
+    scenario: Scenario,
+    results: list[Result],
+    to_the_hub: list[tuple[Happening, float, float]],
+    end_s: float,
+) -> None:
+    """Write what really happened until `end_s`; what happened to the hub (what, from, to) is told of node -1."""
     closes = np.concatenate([np.zeros((0, 3)), *(result.closes for result in results)])
     with TruthWriter(directory.truth) as writer:
+        what, from_s, to_s = np.array(to_the_hub).reshape(-1, 3).T
+        writer.write(Truth(np.full(len(what), -1, np.int32), what.astype(np.int8), from_s, to_s))
         for squad in squads(scenario):
             nodes = range(squad.first, squad.first + squad.count)
             mine = closes[(closes[:, 0] >= nodes.start) & (closes[:, 0] < nodes.stop)]

@@ -15,7 +15,7 @@ def test_the_list_names_every_shipped_scenario(capsys: pytest.CaptureFixture[str
 
     assert all(f"  {name} " in table for name in SCENARIOS.names())
     assert [scenario["name"] for scenario in listed] == SCENARIOS.names()
-    assert listed[1]["duration_s"] == 86400
+    assert {s["name"]: s["duration_s"] for s in listed}["wireguard-5g"] == 86400
 
 
 def test_a_scenario_is_shown_with_its_comments(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,105 @@
+"""What goes wrong with the hub in a live run: it is paused, killed or stopped, or its store takes no writes.
+
+Each is real: signals to the hub's process, and a write lock on its database, as a backup or a slow disk would hold it.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterable
+from math import inf
+from pathlib import Path
+
+from heartbench.simulator.engines.live.hub import HubProcess
+from heartbench.simulator.scenario import HubFault, HubFaultKind
+from heartbench.simulator.trace import Happening
+
+LOCKED_WITHIN_S = 5.0
+
+
+class HubFaults:
+    """Carries out the faults of the hub at their times.
+
+    `happened` has (what, from, to) of what has begun, in s since time 0; `to` is NaN while it lasts. `down_s` is when
+    the hub first was down, inf: never.
+    """
+
+    def __init__(
+        self, faults: Iterable[HubFault] = (), hub: HubProcess | None = None, store: Path | None = None
+    ) -> None:
+        self.happened: list[tuple[Happening, float, float]] = []
+        self.down_s = inf
+        self._hub = hub
+        self._store = store
+        self._lock: sqlite3.Connection | None = None
+        self._due: list[tuple[float, Callable[[], None]]] = []
+        if hub is not None:
+            for fault in faults:
+                begin, end = self._ways(hub, fault.kind)
+                self._due.append((fault.at_s, self._beginning(fault.kind, begin)))
+                self._due.append((fault.at_s + fault.duration_s, self._ending(fault.kind, end)))
+            self._due.sort(key=lambda due: due[0])
+
+    @property
+    def next_s(self) -> float:
+        """When something is due next, s since time 0; inf: nothing is."""
+        return self._due[0][0] if self._due else inf
+
+    def begin(self, origin_s: float) -> None:
+        """Time 0 was then, on the monotonic clock."""
+        self._origin_s = origin_s
+
+    def act(self) -> None:
+        """Do what is due."""
+        while self.next_s <= self._now():
+            self._due.pop(0)[1]()
+
+    def close(self) -> None:
+        """Let go of the hub, so that it can be stopped; what was still to come does not."""
+        self._due.clear()
+        if self._hub is not None:
+            self._hub.go_on()
+        self._release()
+
+    def _now(self) -> float:
+        return time.monotonic() - self._origin_s
+
+    def _ways(self, hub: HubProcess, kind: HubFaultKind) -> tuple[Callable[[], None], Callable[[], None]]:
+        """What begins such a fault, and what ends it."""
+        match kind:
+            case HubFaultKind.PAUSE:
+                return hub.pause, hub.go_on
+            case HubFaultKind.KILL:
+                return hub.kill, hub.start
+            case HubFaultKind.STOP:
+                return hub.stop, hub.start
+            case HubFaultKind.SLOW_STORE:
+                return self._hold, self._release
+
+    def _beginning(self, kind: HubFaultKind, begin: Callable[[], None]) -> Callable[[], None]:
+        def act() -> None:
+            now = self._now()
+            if kind in (HubFaultKind.KILL, HubFaultKind.STOP):
+                self.down_s = min(self.down_s, now)
+            self.happened.append((Happening[f"HUB_{kind.name}"], now, float("nan")))
+            begin()
+
+        return act
+
+    def _ending(self, kind: HubFaultKind, end: Callable[[], None]) -> Callable[[], None]:
+        def act() -> None:
+            end()
+            what = Happening[f"HUB_{kind.name}"]
+            last = max(number for number, (happening, _, _) in enumerate(self.happened) if happening is what)
+            self.happened[last] = (what, self.happened[last][1], self._now())
+
+        return act
+
+    def _hold(self) -> None:
+        self._lock = sqlite3.connect(self._store or "", timeout=LOCKED_WITHIN_S, isolation_level=None)
+        self._lock.execute("BEGIN IMMEDIATE")
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.rollback()
+            self._lock.close()
+            self._lock = None
