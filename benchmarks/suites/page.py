@@ -39,7 +39,10 @@ NAMES = {
 def page(results: Results, at: Path) -> str:
     """The page in Markdown, to be written to the file `at`: its links lead from there."""
     environment = Environment(  # noqa: S701  (Markdown, made from our own figures)
-        loader=PackageLoader("heartbench.benchmarks.suites", ""), undefined=StrictUndefined, keep_trailing_newline=True
+        loader=PackageLoader("heartbench.benchmarks.suites", ""),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
     )
     template = environment.get_template("page.md.jinja")
     return template.render(
