@@ -152,7 +152,10 @@ class HubSettings(BaseSettings):
         65_536, ge=16_384, le=16 * MIB, description="Bytes that gRPC takes in for one stream before the hub reads "
         "them. Fixed: left to itself, gRPC lets them grow with the load."
     )  # fmt: skip
-    message_bytes: int = Field(MIB, ge=4096, le=64 * MIB, description="Bytes of the longest message that is accepted.")
+    message_bytes: int = Field(
+        262_144, ge=4096, le=64 * MIB, description="Bytes of the longest message that is accepted. Each open Upload "
+        "may hold one beside its window while it waits: the longer they are, the more memory a wave takes."
+    )  # fmt: skip
     uploads_per_node: int = Field(4, ge=1, le=100, description="Upload streams that one node may hold open.")
     max_nodes: int = Field(200_000, ge=1, description="Nodes that the hub knows at most; a further one is refused.")
     admit_per_s: float = Field(

@@ -164,14 +164,22 @@ class FileReceiver:
         folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
         try:
             for name in names:
-                with suppress(FileExistsError):
-                    os.mkdir(name, 0o750, dir_fd=folder)
-                below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+                try:
+                    below = folder_in(folder, name)
+                except FileNotFoundError:
+                    with suppress(FileExistsError):
+                        os.mkdir(name, 0o750, dir_fd=folder)
+                    below = folder_in(folder, name)
                 os.close(folder)
                 folder = below
             yield folder
         finally:
             os.close(folder)
+
+
+def folder_in(folder: int, name: str) -> int:
+    """Open a folder in a folder; a link is not followed."""
+    return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
 
 
 def names_of(path: str) -> Sequence[str]:

@@ -31,8 +31,10 @@ from heartbench.hub.replay import read_records
 PROGRAM = "python -m heartbench.benchmarks.hub.wave"
 OLD_WAY = ["-m", "heartbench.benchmarks.hub.unbounded"]
 NODES = ["-m", "heartbench.benchmarks.hub.wave_nodes"]
+FILES, OBSERVED = "files", "observer.jsonl"
 LOOK_S = 0.05
 LIMIT_MIB = 512
+LEAST_INFLIGHT_BYTES = 8 << 20
 HEARTBEAT_WITHIN_S = 2.0
 
 
@@ -97,15 +99,14 @@ class Watchdog(threading.Thread):
 
 def run_wave(command: Sequence[str], wave: Wave, folder: Path, limit_mib: float, timeout_s: float) -> Result:
     """One wave into one hub, whose files and records go to `folder`."""
-    observed, files = folder / "observer.jsonl", folder / "files"
-    with hub_process(command, folder, observed, files) as (hub, address):
+    with hub_process(command, folder, limit_mib) as (hub, address):
         watchdog = Watchdog(hub.pid, limit_mib)
         watchdog.start()
         said = send(address, wave, watchdog, timeout_s)
         watchdog.leave()
         hub.terminate()  # it writes the rest of its records
     survived = bool(said) and not watchdog.killed and hub.returncode == 0
-    lateness_s = heartbeats_late(observed)
+    lateness_s = heartbeats_late(folder / OBSERVED)
     return Result(
         survived=survived,
         lasted_s=watchdog.curve[-1][0],
@@ -117,7 +118,7 @@ def run_wave(command: Sequence[str], wave: Wave, folder: Path, limit_mib: float,
         heartbeat_p99_s=quantile(lateness_s, 0.99),
         heartbeat_max_s=quantile(lateness_s, 1.0),
         files_complete=said.get("complete", 0),
-        files_verified=verified(files, wave),
+        files_verified=verified(folder / FILES, wave),
         streams_broken=said.get("broken", 0),
         curve=watchdog.curve,
     )
@@ -125,14 +126,15 @@ def run_wave(command: Sequence[str], wave: Wave, folder: Path, limit_mib: float,
 
 @contextmanager
 def hub_process(
-    command: Sequence[str], folder: Path, observed: Path, files: Path
+    command: Sequence[str], folder: Path, limit_mib: float
 ) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    """A hub that listens: its process and address."""
+    """A hub that listens, told to take in no more than a quarter of its memory: its process and address."""
     settings = {
         "HUB_LISTEN": "127.0.0.1:0",
         "HUB_STORE_URL": f"sqlite:///{folder / 'hub.db'}",
-        "HUB_FILES_DIR": str(files),
-        "HUB_OBSERVE_FILE": str(observed),
+        "HUB_FILES_DIR": str(folder / FILES),
+        "HUB_OBSERVE_FILE": str(folder / OBSERVED),
+        "HUB_MAX_INFLIGHT_BYTES": str(max(LEAST_INFLIGHT_BYTES, round(limit_mib * (1 << 20) / 4))),
     }
     process = subprocess.Popen(  # noqa: S603
         [sys.executable, *command],
