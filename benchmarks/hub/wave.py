@@ -169,7 +169,7 @@ def send(address: str, wave: Wave, watchdog: Watchdog, timeout_s: float) -> dict
 def heartbeats_late(observed: Path) -> list[float]:
     """How long after they were sent the hub had the heartbeats, s, the least first."""
     records = read_records(observed)
-    header = next(records)[1]
+    _, header = next(records, (None, {"unix_s": 0.0, "monotonic_s": 0.0}))  # a hub that was killed early wrote nothing
     behind_s = header["unix_s"] - header["monotonic_s"]
     receipts = (record for record in records if record[0] == "receipt" and record[5] == "heartbeat")
     return sorted(at_s + behind_s - sent_unix_s for _, at_s, *_, sent_unix_s in receipts)

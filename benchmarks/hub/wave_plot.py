@@ -1,6 +1,7 @@
 """The memory of both hubs in the wave, as one plot."""
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -49,7 +50,7 @@ def finding(record: Mapping[str, Any]) -> str:
     """What the two curves say, in a sentence."""
     hub, old = record["results"]["hub"], record["results"]["old way"]
     wave = f"{record['nodes']} nodes sending {record['megabytes']:g} MB each"
-    ours = f"the hub stays under {hub['peak_mib']:.0f} MiB" if hub["survived"] else "the hub does not hold"
+    ours = f"the hub stays under {ceil(hub['peak_mib'])} MiB" if hub["survived"] else "the hub does not hold"
     theirs = (
         f"the same hub without bounds reaches {old['peak_mib']:.0f} MiB"
         if old["survived"]
