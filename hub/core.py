@@ -124,8 +124,10 @@ class Hub:
             now = self._read_clock()
             changes = self.registry.sign_of_life(node_id, boot_id, now)
             self.counters.chunks += 1
-            self._note(now, node_id, boot_id, node.connection, Kind.CHUNK, seq, sent_unix_s)
-            self.chronicle.changed(changes)
+            if self.chronicle.noting:
+                self._note(now, node_id, boot_id, node.connection, Kind.CHUNK, seq, sent_unix_s)
+            if changes:
+                self.chronicle.changed(changes)
         return node
 
     def answered(self, session: Session, command_id: str, answer: Answer) -> None:
