@@ -2,7 +2,7 @@
 
 It says what it is given, at once, and reads what the hub says; the answers of the hub reach the node in the model, so
 here only those count that the model does not know of: an end that the node did not ask for, and for how long the hub
-asks it to stay away.
+asks it to stay away. A command is answered with its own payload.
 """
 
 import asyncio
@@ -16,9 +16,10 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from heartbench.mesh.v1.mesh_pb2 import Chunk, HubMessage, NodeMessage
+from heartbench.mesh.v1.mesh_pb2 import Chunk, CommandResult, HubMessage, NodeMessage
 from heartbench.mesh.v1.mesh_pb2_grpc import NodeMeshStub
 
+NO_ROW = -1  # of what is no part of the trace
 LINGER_S = 1.0  # that the hub gets to end a stream after the node has
 
 # A TCP connection for each channel; nothing that gRPC does by itself: what nodes do is the model's affair.
@@ -123,7 +124,8 @@ class Wire:
             row, message = said
             begun_s = time.monotonic()
             await call.write(message)
-            self._log.written(row, begun_s, time.monotonic())
+            if row != NO_ROW:
+                self._log.written(row, begun_s, time.monotonic())
             queue.task_done()
             said = await queue.get()
         await call.done_writing()
@@ -146,6 +148,9 @@ class Wire:
             self._away_s = message.throttle.retry_after_s
         elif kind == "drain":
             self._away_s = message.drain.reconnect_after_s
+        elif kind == "command":
+            echo = CommandResult(command_id=message.command.command_id, payload=message.command.payload)
+            self.say(NO_ROW, NodeMessage(command_result=echo))  # at once: the model knows nothing of commands
 
 
 @contextmanager

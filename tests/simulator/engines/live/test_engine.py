@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +17,8 @@ import pytest
 from heartbench.benchmarks.thresholds import replay
 from heartbench.hub import read_records, recorded_changes
 from heartbench.hub import replay as replay_by_registry
+from heartbench.mesh.v1 import mesh_pb2 as pb
+from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 from heartbench.simulator.engines import virtual
 from heartbench.simulator.engines.live.engine import LiveResult, simulate
 from heartbench.simulator.engines.live.hub import RunningHub
@@ -246,6 +249,24 @@ def test_a_hub_that_goes_away_ends_streams_and_not_the_run(tmp_path: Path) -> No
     closes = read_truth(run.directory.truth).query("event == 'close'")
     assert set(closes.node) == {0, 1, 2}
     assert run.trace.arrived_s.isna().any()
+
+
+def test_nodes_answer_commands_with_what_they_were_sent(tmp_path: Path) -> None:
+    scenario = load_scenario("lan", ["duration=3s"]).with_nodes(2)
+    passed_s: list[float] = []
+    answers: list[pb.SendCommandResponse] = []
+    with running_hub() as (hub, _), grpc.insecure_channel(hub.address) as channel:
+        admin = HubAdminStub(channel)
+
+        def ask(seconds: float) -> None:
+            passed_s.append(seconds)
+            if sum(passed_s) > 1.5 and not answers:
+                request = pb.SendCommandRequest(node_id="rack-00001", payload=b"uptime", within_s=2.0)
+                answers.append(admin.SendCommand(request))
+
+        run = live(scenario, tmp_path / "run", hub=hub, progress=ask)
+    assert [(answer.outcome, answer.result.payload) for answer in answers] == [(pb.COMMAND_OUTCOME_ANSWERED, b"uptime")]
+    assert run.trace.arrived_s[run.trace.sent_s < 2.5].notna().all()
 
 
 def test_where_there_is_no_hub_it_is_said() -> None:
