@@ -36,6 +36,7 @@ class Purpose(IntEnum):
     TIMER_PHASE = 10
     FAULT = 11
     CHUNK = 12
+    FILE = 13
 
 
 @part

@@ -129,6 +129,8 @@ def behaviour(group: Group) -> NDArray[np.void]:
     record.heartbeat_ack = group.heartbeat_ack
     record.chunk_interval_s = group.chunk_bytes / group.output_rate if group.output_rate > 0 else 0.0
     record.chunk_bytes = group.chunk_bytes
+    record.file_interval_s = group.file_every_s
+    record.file_bytes = group.file_bytes
     record.backoff_initial_s = group.reconnect.initial_s
     record.backoff_multiplier = group.reconnect.multiplier
     record.backoff_jitter = group.reconnect.jitter

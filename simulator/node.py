@@ -4,9 +4,10 @@
                    ▲                               │
                    └── backoff ◀── stream ended ───┘          crash, exit ──▶ off ──▶ start, as another boot
 
-A heartbeat that falls due without a stream is not sent; a chunk waits for the next stream. The wait before connecting
-again grows from attempt to attempt, jittered also at its cap, and is short again only after a connection has outlived
-the cap: a fleet that comes back at once would be refused at once, for ever.
+A heartbeat that falls due without a stream is not sent; a chunk or a file waits for the next stream. A file is written
+at once, in pieces, and what comes behind it waits for it; one that dies with its connection is not sent again before
+the next is due. The wait before connecting again grows from attempt to attempt, jittered also at its cap, and is short
+again only after a connection has outlived the cap: a fleet that comes back at once would be refused at once, for ever.
 
 `run` drives node, connection and link together up to a time and stops at each end of a stream; who calls it decides
 whether what is left of the old connection is followed at once (virtual engine) or as time goes by (live engine).
@@ -48,6 +49,12 @@ from heartbench.simulator.tcp.flow import MESSAGES
 START, CRASH, EXIT = 0, 1, 2
 
 MAX_WAITING_CHUNKS = 150  # of output made without a stream: what a hub would keep
+FILE_PIECE_BYTES = 65_536
+MAX_FILE_PIECES = 128
+MOST_ROWS_AT_ONCE = MAX_WAITING_CHUNKS + MAX_FILE_PIECES  # behind a hello
+
+FILE_PIECE = 13  # travels on the stream as the kinds there do; in the trace a chunk without a number, as to the hub
+FILE_PIECE_OVERHEAD_BYTES = 80
 
 # What all nodes of a group have in common.
 BEHAVIOUR = np.dtype(
@@ -57,6 +64,8 @@ BEHAVIOUR = np.dtype(
         ("heartbeat_ack", "?"),
         ("chunk_interval_s", "f8"),  # 0: no terminal output
         ("chunk_bytes", "i8"),
+        ("file_interval_s", "f8"),  # 0: no files
+        ("file_bytes", "i8"),
         ("backoff_initial_s", "f8"),
         ("backoff_multiplier", "f8"),
         ("backoff_jitter", "f8"),
@@ -77,6 +86,8 @@ NODE = np.dtype(
         ("waiting_chunks", "i8"),
         ("heartbeat_s", "f8"),  # when the next one is due
         ("chunk_s", "f8"),
+        ("file_s", "f8"),
+        ("file_waits", "?"),  # for a stream
         ("connect_s", "f8"),  # when to connect next; inf: not
         ("ready_s", "f8"),
         ("attempts", "i8"),
@@ -134,14 +145,15 @@ def switch_off(node: Record) -> None:
     """Forget all that a node knew: as before its first start."""
     node.is_on = node.has_stream = node.ended = False
     node.boot = node.connection = node.seq = node.chunk_seq = node.waiting_chunks = 0
-    node.heartbeat_s = node.chunk_s = node.connect_s = inf
+    node.heartbeat_s = node.chunk_s = node.file_s = node.connect_s = inf
+    node.file_waits = False
     node.attempts = node.ticks = node.waits = node.event = 0
 
 
 @part
 def next_own(node: Record, events: Events) -> float:
     """Give when the node itself does something next, or something happens to it, s."""
-    at = min(node.heartbeat_s, node.chunk_s)
+    at = min(node.heartbeat_s, node.chunk_s, node.file_s)
     if not node.has_stream:
         at = min(at, node.connect_s)
     if node.event < len(events.at_s):
@@ -168,7 +180,7 @@ def run(node: Record, connection: Record, link: Record, events: Events, rows: Ro
                 if node.ended:
                     return reached
                 continue
-        if at >= until or rows.used[0] + MAX_WAITING_CHUNKS >= len(rows.sent_s):
+        if at >= until or rows.used[0] + MOST_ROWS_AT_ONCE >= len(rows.sent_s):
             return at
         _act(node, connection, link, events, rows, at)
         if node.ended:
@@ -204,6 +216,8 @@ def _changed(node: Record, connection: Record, link: Record, rows: Rows, at: flo
         for _ in range(node.waiting_chunks):
             _send(node, connection, link, rows, CHUNK, node.behaviour.chunk_bytes + CHUNK_OVERHEAD_BYTES, at)
         node.waiting_chunks = 0
+        if node.file_waits:
+            _send_file(node, connection, link, rows, at)
     elif connection.state == CLOSED:
         _stream_ended(node, at)
 
@@ -245,6 +259,11 @@ def _act(node: Record, connection: Record, link: Record, events: Events, rows: R
             _send(node, connection, link, rows, CHUNK, node.behaviour.chunk_bytes + CHUNK_OVERHEAD_BYTES, at)
         else:
             node.waiting_chunks = min(node.waiting_chunks + 1, MAX_WAITING_CHUNKS)
+    elif node.file_s <= at:
+        node.file_s = at + node.behaviour.file_interval_s
+        node.file_waits = True
+        if node.has_stream and connection.state == READY:
+            _send_file(node, connection, link, rows, at)
     else:
         node.connect_s = inf
         node.ready_s = np.nan
@@ -257,17 +276,20 @@ def _start(node: Record, link: Record, at: float) -> None:
     node.is_on = True
     node.boot += 1
     node.connection = node.seq = node.chunk_seq = node.waiting_chunks = node.attempts = 0
+    node.file_waits = False
     node.connect_s = at
     node.backoff_draws = link.draws[Purpose.BACKOFF]
     _schedule_heartbeat(node, link, at)
     if node.behaviour.chunk_interval_s > 0.0:
         node.chunk_s = at + node.behaviour.chunk_interval_s * chance.uniform(link.draws[Purpose.CHUNK], node.boot)
+    if node.behaviour.file_interval_s > 0.0:
+        node.file_s = at + node.behaviour.file_interval_s * chance.uniform(link.draws[Purpose.FILE], node.boot)
 
 
 @kernel
 def _stop(node: Record, connection: Record, link: Record, what: int, at: float) -> None:
     node.is_on = False
-    node.heartbeat_s = node.chunk_s = node.connect_s = inf
+    node.heartbeat_s = node.chunk_s = node.file_s = node.connect_s = inf
     if node.has_stream:
         close(connection, link, at, POWER if what == CRASH else PROCESS)
         node.has_stream = False
@@ -282,6 +304,16 @@ def _schedule_heartbeat(node: Record, link: Record, at: float) -> None:
     node.heartbeat_s = at + b.heartbeat_interval_s * (1.0 + b.heartbeat_jitter * (2.0 * draw - 1.0))
 
 
+@kernel
+def _send_file(node: Record, connection: Record, link: Record, rows: Rows, at: float) -> None:
+    node.file_waits = False
+    left = node.behaviour.file_bytes
+    while left > 0:
+        size = min(left, FILE_PIECE_BYTES)
+        left -= size
+        _send(node, connection, link, rows, FILE_PIECE, size + FILE_PIECE_OVERHEAD_BYTES, at)
+
+
 @part
 def _send(node: Record, connection: Record, link: Record, rows: Rows, kind: int, size: int, at: float) -> None:
     """Send a message and give it a row, unless the stream has no room for it."""
@@ -293,12 +325,12 @@ def _send(node: Record, connection: Record, link: Record, rows: Rows, kind: int,
     if kind == CHUNK:
         node.chunk_seq += 1
         seq = node.chunk_seq
-    elif kind != HELLO:
+    elif kind not in (HELLO, FILE_PIECE):
         node.seq += 1
         seq = node.seq
     rows.boot[row] = node.boot
     rows.connection[row] = node.connection
     rows.seq[row] = seq
-    rows.kind[row] = HEARTBEAT if kind == HEARTBEAT_ASKING else kind
+    rows.kind[row] = HEARTBEAT if kind == HEARTBEAT_ASKING else CHUNK if kind == FILE_PIECE else kind
     rows.sent_s[row] = at
     rows.arrived_s[row] = np.nan

@@ -94,6 +94,8 @@ class Group(Table):
     start_spread_s: Duration = Field(description="nodes start at uniform times within so long; default: one interval")
     output_rate: float = Field(0.0, ge=0, description="terminal output, bytes a second; 0: none")
     chunk_bytes: int = Field(0, ge=0, le=1_048_576, description="terminal output is sent in chunks of so many bytes")
+    file_bytes: int = Field(0, ge=0, le=8_388_608, description="size of the file that a node hands over; 0: none")
+    file_every_s: Duration = Field(0.0, description="it does so anew each so often, 1s at least")
 
     keepalive_time_s: Duration = Field(0.0, description="gRPC pings after so long without a message; 0: never")
     keepalive_timeout_s: PositiveDuration = Field(20.0, description="gRPC closes when a ping is unanswered for so long")
@@ -126,6 +128,14 @@ class Group(Table):
     def _output_in_chunks(self) -> Self:
         if self.output_rate > 0 and self.chunk_bytes == 0:
             raise ValueError("output_rate needs chunk_bytes of at least 1")
+        return self
+
+    @model_validator(mode="after")
+    def _file_now_and_then(self) -> Self:
+        if (self.file_bytes > 0) != (self.file_every_s > 0):
+            raise ValueError("file_bytes and file_every need each other")
+        if 0 < self.file_every_s < 1:
+            raise ValueError("file_every must be at least 1s")
         return self
 
 

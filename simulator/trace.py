@@ -25,7 +25,7 @@ from heartbench.simulator.errors import SimulatorError
 
 
 class Kind(enum.IntEnum):
-    """What a message is."""
+    """What a message is; a piece of a file is a chunk with seq 0."""
 
     HELLO = 0
     HEARTBEAT = 1

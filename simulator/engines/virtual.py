@@ -20,7 +20,7 @@ from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.fleet import Squad, squads
 from heartbench.simulator.kernel import kernel
 from heartbench.simulator.link import LINK_STATE, MAX_PARTITIONS, Record, rewind
-from heartbench.simulator.node import NODE, Events, Rows, follow, make_rows, run, switch_off
+from heartbench.simulator.node import FILE_PIECE_BYTES, NODE, Events, Rows, follow, make_rows, run, switch_off
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.stream import CONNECTION
@@ -148,7 +148,8 @@ def _rows_a_node(squad: Squad, duration_s: float) -> int:
     b = squad.behaviour.view(np.recarray)[0]
     heartbeats = duration_s / (b.heartbeat_interval_s * (1.0 - b.heartbeat_jitter / 2.0))
     chunks = duration_s / b.chunk_interval_s if b.chunk_interval_s > 0.0 else 0.0
-    messages: float = 1.02 * (heartbeats + chunks)
+    pieces = duration_s / b.file_interval_s * ceil(b.file_bytes / FILE_PIECE_BYTES) if b.file_bytes else 0.0
+    messages: float = 1.02 * (heartbeats + chunks + pieces)
     return ceil(messages) + 300
 
 

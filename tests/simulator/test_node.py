@@ -103,3 +103,26 @@ def test_output_made_without_a_stream_waits_for_the_next() -> None:
     chunks = life.column("seq", Kind.CHUNK)
     assert list(chunks) == [*range(1, len(chunks) + 1)]
     assert (life.column("sent_s", Kind.CHUNK) == life.column("sent_s", Kind.HELLO)[0]).sum() >= 7
+
+
+def test_a_file_goes_in_pieces_that_are_chunks_without_a_number() -> None:
+    life = Life(link(), until=20.5, file_interval_s=5.0, file_bytes=150_000, chunk_interval_s=0.7, chunk_bytes=100)
+    is_piece = (life.column("kind") == Kind.CHUNK) & (life.column("seq") == 0)
+    sent, arrived = life.column("sent_s")[is_piece].reshape(-1, 3), life.column("arrived_s")[is_piece]
+    assert len(sent) == 4
+    assert np.all(sent == sent[:, :1])
+    assert np.diff(sent[:, 0]) == pytest.approx(5.0)
+    assert np.all(np.diff(arrived) >= 0)
+    assert arrived[2] > arrived[0]  # a window does not take it at once
+    numbered = life.column("seq", Kind.CHUNK)
+    assert list(numbered[numbered > 0]) == [*range(1, (numbered > 0).sum() + 1)]
+    assert list(life.column("seq", Kind.HEARTBEAT)) == [*range(1, 21)]
+
+
+def test_of_the_files_that_fall_due_without_a_stream_one_waits_for_it() -> None:
+    life = Life(link([(0.0, 8.0)]), 20.0, file_interval_s=2.0, file_bytes=65_536)
+    hello_s, sent_s = life.column("sent_s", Kind.HELLO)[0], life.column("sent_s", Kind.CHUNK)
+    assert hello_s > 8.0
+    assert sent_s[0] == hello_s
+    assert 0.0 < sent_s[1] - sent_s[0] <= 2.0
+    assert np.diff(sent_s[1:]) == pytest.approx(2.0)

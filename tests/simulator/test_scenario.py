@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.profile import Tail, load_profile
-from heartbench.simulator.scenario import SCENARIOS, HubFaultKind, Scenario, load_scenario, scenario_of
+from heartbench.simulator.scenario import SCENARIOS, FaultKind, HubFaultKind, Scenario, load_scenario, scenario_of
 
 GROUPS = """
 duration = "1m"
@@ -34,8 +34,9 @@ def load(folder: Path, text: str, *overrides: str) -> Scenario:
 
 
 def test_the_shipped_scenarios_are_what_their_names_say() -> None:
-    assert SCENARIOS.names() == ["hub-faults", "lan", "wireguard-5g", "wireguard-5g-fast"]
-    hub_faults, lan, day, fast = (load_scenario(name) for name in SCENARIOS.names())
+    assert SCENARIOS.names() == ["hub-cut", "hub-faults", "lan", "wireguard-5g", "wireguard-5g-fast"]
+    hub_cut, hub_faults, lan, day, fast = (load_scenario(name) for name in SCENARIOS.names())
+    assert [(fault.kind, fault.count(100)) for fault in hub_cut.fault] == [(FaultKind.PARTITION, 100)]
     assert [fault.kind for fault in hub_faults.hub_fault] == list(HubFaultKind)
     assert [s.group[0].heartbeat_interval_s for s in (lan, day, fast)] == [1, 10, 1]
     assert [s.hub_settings().stale_after_s for s in (lan, day, fast)] == [30, 30, 3]
@@ -159,6 +160,8 @@ def test_a_fault_hits_a_share_a_number_or_all(tmp_path: Path) -> None:
         ("group.edge.heartbeat_interval=0", "group.edge.heartbeat_interval: must be longer than 0"),
         ("group.edge.heartbeat_jitter=1", "group.edge.heartbeat_jitter: 1: must be less than 1"),
         ("group.edge.output_rate=5", "group.edge: output_rate needs chunk_bytes"),
+        ("group.edge.file_bytes=5", "group.edge: file_bytes and file_every need each other"),
+        ("group.edge.file_every=5s", "group.edge: file_bytes and file_every need each other"),
         ("group.edge.reconnect.max=0.5s", "group.edge.reconnect: max must be at least as long as initial"),
         ("group.edge.link.up.loss.good=-0.1", "group.edge.link.up.loss.good: -0.1: must be greater than or equal to 0"),
         ("group.edge.link.up.los=1", "group.edge.link.up: unknown key los, did you mean loss?"),

@@ -6,10 +6,12 @@ is stopped; what it says after the end of the run, because of that, is no part o
 """
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +39,9 @@ class LiveResult:
     """What a live run did.
 
     `lag_s` is how late the simulator wrote each message, s. `stale_after_s` is what the hub told its nodes (0:
-    nothing). `deadline_moves` are deadlines that the hub moved because it doubted itself. `origin_s` is time 0, on the
-    monotonic clock; `hub_down_s` is when a fault first ended the hub, s since then (inf: never).
+    nothing), `files` how many of their files it has verified. `deadline_moves` are deadlines that the hub moved because
+    it doubted itself. `origin_s` is time 0, on the monotonic clock; `hub_down_s` is when a fault first ended the hub, s
+    since then (inf: never).
     """
 
     nodes: int
@@ -51,6 +54,7 @@ class LiveResult:
     arrived_by: str
     lag_s: NDArray[np.float64]
     stale_after_s: float
+    files: int
     deadline_moves: int
     origin_s: float
     hub_down_s: float
@@ -75,7 +79,9 @@ def simulate(
     Ctrl-C ends it at once; what was measured until then is written. Before time 0 it raises KeyboardInterrupt.
     """
     with ExitStack() as stack:
-        driven, faults = _hub_of(scenario, directory, hub)
+        files = directory.path / "files"
+        stack.callback(shutil.rmtree, files, ignore_errors=True)
+        driven, faults = _hub_of(scenario, directory, hub, files)
         stack.callback(driven.stop)
         stack.callback(faults.close)
         compile_s = _compile(scenario)
@@ -94,7 +100,7 @@ def simulate(
     ended = time.monotonic()
     names, heard = record.numbers_by_name(scenario), driven.heard()
     rows = record.rows_of(results, start.origin_s)
-    arrived_s = record.arrivals(rows, heard, names, boot_base, start.origin_s, end_s)
+    arrived_s = record.arrivals(rows, heard, names, boot_base, start, end_s)
     record.write_trace(directory, rows, arrived_s)
     record.write_truth(directory, scenario, results, faults.happened, end_s)
     record.write_transitions(directory, heard.changes, names, start.origin_s, end_s)
@@ -110,17 +116,26 @@ def simulate(
         arrived_by="node" if heard.receipts is None else "hub",
         lag_s=late_s[~np.isnan(late_s)],
         stale_after_s=max((result.stale_after_s for result in results), default=0.0),
+        files=sum(result.files for result in results),
         deadline_moves=int((heard.deadlines.at_s <= start.origin_s + end_s).sum()),
         origin_s=start.origin_s,
         hub_down_s=faults.down_s,
     )
 
 
-def _hub_of(scenario: Scenario, directory: RunDirectory, running: RunningHub | None) -> tuple[Hub, HubFaults]:
-    """The hub that is driven, and what is to happen to it; one that may be started again has a store that lasts."""
+def _hub_of(
+    scenario: Scenario, directory: RunDirectory, running: RunningHub | None, files: Path
+) -> tuple[Hub, HubFaults]:
+    """The hub that is driven, and what is to happen to it; one that may be started again has a store that lasts.
+
+    Unless the scenario says where files go, they go to `files`.
+    """
     if running is None:
         store = directory.path / "hub.db" if scenario.hub_fault else None
-        own = HubProcess(scenario.hub_settings(), directory, store)
+        settings = scenario.hub_settings()
+        if settings.files_dir is None and any(group.file_bytes for group in scenario.group):
+            settings = settings.changed(files_dir=files)
+        own = HubProcess(settings, directory, store)
         return own, HubFaults(scenario.hub_fault, own, store)
     if scenario.hub_fault:
         raise SimulatorError("hub_fault: a hub that runs already is not ours to harm; allowed with an own one")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from heartbench.simulator import trace
 from heartbench.simulator.engines.live.hub import Heard
-from heartbench.simulator.engines.live.shard import Result, group_of_each, node_name
+from heartbench.simulator.engines.live.shard import Result, Start, group_of_each, node_name
 from heartbench.simulator.fleet import squads
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario
@@ -21,6 +21,7 @@ from heartbench.simulator.truth import truth_of
 
 PART_ROWS = 1_000_000
 KEY = ["node", "boot", "kind", "seq", "connection"]
+PIECE = ["written_unix_s", "piece"]
 _KINDS = {kind.name.lower(): int(kind) for kind in Kind}
 
 
@@ -56,21 +57,29 @@ def rows_of(results: list[Result], origin_s: float) -> pd.DataFrame:
 
 
 def arrivals(
-    rows: pd.DataFrame, heard: Heard, names: dict[str, int], boot_base: int, origin_s: float, end_s: float
+    rows: pd.DataFrame, heard: Heard, names: dict[str, int], boot_base: int, start: Start, end_s: float
 ) -> NDArray[np.float64]:
     """Return when each row was received, s since the start; NaN where it was not before the end."""
     if heard.receipts is None:
         at_s = rows.written_s.to_numpy()
     else:
         received = _receipts(heard.receipts, names, boot_base)
-        at_s = _keyed(rows).merge(received, on=KEY, how="left").at_s.to_numpy() - origin_s
+        key = _keyed(rows, rows.sent_s + start.unix_s)
+        at_s = key.merge(received, on=[*KEY, *PIECE], how="left").at_s.to_numpy() - start.origin_s
     return np.where(at_s <= end_s, at_s, np.nan)
 
 
-def _keyed(rows: pd.DataFrame) -> pd.DataFrame:
-    """What names a message: heartbeats and chunks are counted through a boot, a hello has its connection."""
+def _keyed(rows: pd.DataFrame, sent_unix_s: "pd.Series[float]") -> pd.DataFrame:
+    """What names a message: heartbeats and chunks are counted through a boot, a hello has its connection.
+
+    A piece of a file has when the file was written, and how many pieces came before it.
+    """
     key = rows[KEY].astype(np.int64)
-    return key.assign(connection=key.connection.where(key.kind == Kind.HELLO, 0))
+    is_piece = (key.kind == Kind.CHUNK) & (key.seq == 0)
+    key["connection"] = key.connection.where(key.kind == Kind.HELLO, 0)
+    key["written_unix_s"] = sent_unix_s.where(is_piece, 0.0)
+    key["piece"] = key[is_piece].groupby(["node", "boot", "written_unix_s"]).cumcount()
+    return key.fillna({"piece": 0})
 
 
 def _receipts(receipts: pd.DataFrame, names: dict[str, int], boot_base: int) -> pd.DataFrame:
@@ -85,7 +94,7 @@ def _receipts(receipts: pd.DataFrame, names: dict[str, int], boot_base: int) -> 
             "connection": ours.connection,
         }
     )
-    return _keyed(found).assign(at_s=ours.at_s).drop_duplicates(KEY)
+    return _keyed(found, ours.sent_unix_s).assign(at_s=ours.at_s).drop_duplicates([*KEY, *PIECE])
 
 
 def write_trace(directory: RunDirectory, rows: pd.DataFrame, arrived_s: NDArray[np.float64]) -> None:

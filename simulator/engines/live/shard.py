@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.mesh.v1.mesh_pb2 import Chunk, Heartbeat, Hello, NodeMessage
+from heartbench.simulator.engines.live.files import pieces_of
 from heartbench.simulator.engines.live.wire import Log, Wire
 from heartbench.simulator.engines.live.world import CLOSED, OPENED, advance, grow, make_sent, make_told, make_world
 from heartbench.simulator.fleet import squads
@@ -74,7 +75,8 @@ class Result:
     """What a shard did: its rows in the order of sending, and which node each is of.
 
     `begun_s` is when a row was really given to gRPC, `written_s` when gRPC had written it, s on the monotonic clock
-    (NaN: it was not). `closes` are as for `truth_of`. `stale_after_s` is what the hub told a node (0: nothing).
+    (NaN: it was not). `closes` are as for `truth_of`. `stale_after_s` is what the hub told a node (0: nothing), `files`
+    how many it has whole and verified.
     """
 
     node: NDArray[np.int64]
@@ -83,6 +85,7 @@ class Result:
     written_s: NDArray[np.float64]
     closes: NDArray[np.float64]
     stale_after_s: float
+    files: int
 
 
 def node_name(group: Group, number: int) -> str:
@@ -108,6 +111,8 @@ class Shard:
         self._group = [groups[number] for number in self._world.number]
         self._name = [node_name(groups[number], number) for number in self._world.number]
         self._output = {group.name: bytes(group.chunk_bytes) for group in task.scenario.group}
+        self._files = {group.name: pieces_of(group.name, group.file_bytes) for group in task.scenario.group}
+        self._file_begins: dict[tuple[int, float], int] = {}  # node and time of writing -> row of the first piece
         self._wires: dict[int, Wire] = {}
         self._wire_of: list[int] = list(range(len(self._name)))
         self._log = Log()
@@ -190,7 +195,10 @@ class Shard:
         kind, seq = int(rows.kind[row]), int(rows.seq[row])
         boot = self._task.boot_base + int(rows.boot[row])
         sent_unix_s = self._start.unix_s + float(rows.sent_s[row])
-        if kind == CHUNK:
+        if kind == CHUNK and seq == 0:
+            piece = self._files[group.name][self._piece(node, row)]
+            wire.put_out(row, Chunk(boot_id=boot, sent_unix_s=sent_unix_s, file=piece))
+        elif kind == CHUNK:
             data = self._output[group.name]
             wire.put_out(row, Chunk(boot_id=boot, seq=seq, sent_unix_s=sent_unix_s, data=data))
         elif kind == HEARTBEAT:
@@ -206,6 +214,11 @@ class Shard:
                 labels={"group": group.name},
             )
             wire.say(row, NodeMessage(hello=hello))
+
+    def _piece(self, node: int, row: int) -> int:
+        """Which piece of its file a row is: they stand in a row, and the first comes first."""
+        written = (node, float(self._sent.rows.sent_s[row]))
+        return row - self._file_begins.setdefault(written, row)
 
     def _hear(self) -> None:
         """The engine says something, or is gone."""
@@ -234,6 +247,7 @@ class Shard:
             written_s=self._by_row(self._log.written_s, used),
             closes=self._world.closes[: self._world.counts[1]],
             stale_after_s=self._log.stale_after_s,
+            files=self._log.files,
         )
 
     def _by_row(self, logged: "array[float]", used: int) -> NDArray[np.float64]:

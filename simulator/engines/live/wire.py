@@ -34,12 +34,16 @@ OPTIONS = [
 
 @dataclass(slots=True)
 class Log:
-    """When which row was given to gRPC and when gRPC had written it, s, and what the hub said of its threshold."""
+    """When which row was given to gRPC and when gRPC had written it, s; and what the hub said.
+
+    That is the threshold of which it told a node, and how many files it has whole and verified.
+    """
 
     row: "array[int]" = field(default_factory=lambda: array("q"))
     begun_s: "array[float]" = field(default_factory=lambda: array("d"))
     written_s: "array[float]" = field(default_factory=lambda: array("d"))
     stale_after_s: float = 0.0
+    files: int = 0
 
     def written(self, row: int, begun_s: float, written_s: float) -> None:
         """Note that a row has been written."""
@@ -135,6 +139,8 @@ class Wire:
             while (message := await call.read()) is not grpc.aio.EOF:
                 if isinstance(message, HubMessage):
                     self._hear(message)
+                elif message.file.complete:
+                    self._log.files += 1
         if not self._over:
             self.close()
             self._lost(self, self._away_s)

@@ -24,7 +24,7 @@ from heartbench.simulator.fleet import Squad
 from heartbench.simulator.kernel import kernel
 from heartbench.simulator.link import LINK_STATE, Record, rewind
 from heartbench.simulator.node import (
-    MAX_WAITING_CHUNKS,
+    MOST_ROWS_AT_ONCE,
     NODE,
     Events,
     Rows,
@@ -197,7 +197,7 @@ def advance(world: World, sent: Sent, told: Told, until: float) -> float:
 def _has_room(world: World, sent: Sent, told: Told) -> bool:
     """Whether one step of one node fits: it sends what has waited, ends a stream, and tells of a ring of messages."""
     return (
-        sent.rows.used[0] + 2 * MAX_WAITING_CHUNKS < len(sent.node)
+        sent.rows.used[0] + 2 * MOST_ROWS_AT_ONCE < len(sent.node)
         and told.used[0] + MESSAGES + 2 < len(told.what)
         and world.counts[1] < len(world.closes)
         and _free_slot(world) >= 0
