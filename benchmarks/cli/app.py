@@ -55,7 +55,7 @@ def invoke(arguments: Sequence[str]) -> int:
         frame = build(next((word for word in arguments if not word.startswith("-")), ""))
         status = typer.main.get_command(frame).main(arguments or ["--help"], "heartbench", standalone_mode=False)
     except typer.TyperException as error:
-        return complain(error.format_message())
+        return complain(error.format_message() + what_is_allowed(error))
     except ModuleNotFoundError as error:
         if (error.name or "heartbench").startswith("heartbench"):
             raise
@@ -65,6 +65,13 @@ def invoke(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 130
     return status if isinstance(status, int) else 0
+
+
+def what_is_allowed(error: typer.TyperException) -> str:
+    """The commands of a group, where one of them is missing."""
+    group = getattr(getattr(error, "ctx", None), "command", None)
+    names = getattr(group, "commands", ()) if "Missing command" in error.format_message() else ()
+    return f" Allowed: {', '.join(names)}" if names else ""
 
 
 def build(chosen: str) -> typer.Typer:

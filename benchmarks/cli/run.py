@@ -46,7 +46,8 @@ def run(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the scenario.")
     ] = None,
     hub_env: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Settings of the hub, such as `tune` writes; before [hub].")
+        Path | None,
+        typer.Option(metavar="FILE", help="Settings of the hub, such as `tune` writes; they go before the scenario's."),
     ] = None,
     hub: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Drive this running hub instead of an own one (live).")

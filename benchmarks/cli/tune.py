@@ -87,8 +87,7 @@ def show(found: "Recommendation", evidence: "Evidence", out: Path) -> None:
     console().print(sentence(found))
     if evidence.scenario is None:
         console().print("A bare trace does not say what was run: no other tail of the outages could be simulated.")
-    if found.met:
-        print(f"Written: {out}")
+    print(f"Written: {out}" if found.met else f"Not written, because the goal is not met: {out}")
 
 
 def table_rows(found: "Recommendation", present: str) -> list[tuple[str, ...]]:

@@ -119,3 +119,5 @@ def compile_loops() -> None:
 
 
 compile_loops()
+# gevent's clock stood still meanwhile: without this, -t counts from before all of that was imported and compiled.
+gevent.get_hub().loop.update_now()

@@ -19,6 +19,7 @@ from heartbench.simulator.node import BEHAVIOUR, START, Events, follow, make_nod
 from heartbench.simulator.stream import make_connection
 
 BOOTS = 15
+MAX_RTT_S = 10.0  # it takes two to connect, and gRPC gives an attempt 20 s
 MSS_BYTES = 1368  # on WireGuard's usual MTU of 1420
 BACKOFF_S, BACKOFF_MULTIPLIER, BACKOFF_MAX_S = 1.0, 1.6, 120.0  # gRPC's (doc/connection-backoff.md)
 
@@ -41,6 +42,10 @@ class Ladder:
         for name, value in (("--rtt", self.rtt_s), ("--interval", self.interval_s)):
             if value <= 0:
                 raise BenchmarkError(f"{name}: {value:g} s: must be more than 0 s")
+        if self.rtt_s >= MAX_RTT_S:
+            raise BenchmarkError(
+                f"--rtt: {self.rtt_s:g} s: nobody connects over so slow a link; allowed is less than {MAX_RTT_S:g} s"
+            )
         if self.warmup < 1:
             raise BenchmarkError(f"--warmup: {self.warmup}: must be at least 1")
 

@@ -23,6 +23,12 @@ def test_a_scenario_is_shown_with_its_comments(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out == SCENARIOS.text("lan")
 
 
+@pytest.mark.parametrize("group", ["scenarios", "profiles"])
+def test_a_group_alone_says_what_it_has(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.invoke([group]) == 2
+    assert capsys.readouterr().err == "heartbench: Missing command. Allowed: list, show\n"
+
+
 @pytest.mark.parametrize("options", [["--full"], ["--set", "seed=9", "--set", "hub.stale_after_s=5"], ["--nodes", "7"]])
 def test_what_is_shown_loads_as_what_was_asked_for(
     options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

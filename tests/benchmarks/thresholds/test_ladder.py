@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from heartbench.benchmarks.errors import BenchmarkError
+from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.thresholds.ladder import Ladder
 
 PHASES = (0.2, 0.5, 0.95)
@@ -66,3 +67,9 @@ def test_what_was_sent_in_an_outage_arrives_at_its_end_and_makes_the_gap(ladder:
     assert len(caught) == 6
     assert (caught.arrived_s > 6.0).all()
     assert np.diff(np.sort(heartbeats.arrived_s)).max() == pytest.approx(ladder.gap_s(6.0, 0.5), rel=0.02)
+
+
+@pytest.mark.parametrize(("rtt_s", "interval_s"), [(0.0, 1.0), (85.0, 1.0), (0.085, -1.0)])
+def test_what_no_connection_can_do_is_refused(rtt_s: float, interval_s: float) -> None:
+    with pytest.raises(BenchmarkError, match=r"--(rtt|interval): "):
+        Ladder(rtt_s=rtt_s, interval_s=interval_s)
