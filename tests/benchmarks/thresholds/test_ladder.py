@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from heartbench.benchmarks.errors import BenchmarkError
-from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.thresholds.ladder import Ladder
 
 PHASES = (0.2, 0.5, 0.95)
