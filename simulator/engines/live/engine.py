@@ -88,7 +88,7 @@ def simulate(
         driven.wait_until_ready()
         boot_base = int(time.time() * 1000) << 16
         shards = stack.enter_context(Shards(_tasks(scenario, workers, driven.address, boot_base)))
-        shards.wait_until_ready()
+        shards.wait_until_ready(driven.check)
         interrupted = stack.enter_context(noted())
         start = Start(time.monotonic() + HEAD_START_S, time.time() + HEAD_START_S)
         shards.start(start)

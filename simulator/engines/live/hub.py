@@ -62,6 +62,9 @@ class Hub(Protocol):
     def wait_until_ready(self) -> None:
         """Return when nodes can connect, and `address` is known."""
 
+    def check(self) -> None:
+        """SimulatorError where it has gone by itself."""
+
     def stop(self) -> None:
         """The run has ended."""
 
@@ -102,8 +105,16 @@ class HubProcess:
         self.address = output.readline().decode().strip() if readable else ""
         if not self.address:
             self.stop()
-            log = (self._directory.path / "hub.log").read_text(encoding="utf-8", errors="replace").strip()
-            raise SimulatorError(f"the hub did not start: {log.splitlines()[-1] if log else 'it said nothing'}")
+            raise SimulatorError(f"the hub did not start: {self._last_words()}")
+
+    def check(self) -> None:
+        """SimulatorError where it has ended by itself."""
+        if self._process.poll() is not None:
+            raise SimulatorError(f"the hub ended before the nodes were there: {self._last_words()}")
+
+    def _last_words(self) -> str:
+        log = (self._directory.path / "hub.log").read_text(encoding="utf-8", errors="replace").strip()
+        return log.splitlines()[-1] if log else "it said nothing"
 
     def pause(self) -> None:
         """Stop it as a suspended machine is stopped."""
@@ -158,6 +169,11 @@ class RunningHub:
         self._events.initial_metadata()
         self._listener = threading.Thread(target=self._listen)
         self._listener.start()
+
+    def check(self) -> None:
+        """SimulatorError where it tells no more."""
+        if not self._listener.is_alive():
+            raise SimulatorError(f"--hub: {self.address}: the hub has gone")
 
     def stop(self) -> None:
         """Listen no longer, but until it has told what has happened."""

@@ -6,6 +6,7 @@ They are sessions of their own, so that a Ctrl-C reaches the engine alone, and t
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection, Pipe, wait
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +18,7 @@ from heartbench.simulator.errors import SimulatorError
 # Not `-m`: what is pickled belongs to the module by its own name, and not to `__main__`.
 PROGRAM = f"from {shard.__name__} import main; main()"
 GONE_WITHIN_S = 1.0
+LOOK_S = 0.2
 
 
 class Shards:
@@ -46,9 +48,11 @@ class Shards:
         self._pipes.append(ours)
         ours.send(task)
 
-    def wait_until_ready(self) -> None:
-        """Return when all nodes could start."""
+    def wait_until_ready(self, check: Callable[[], None]) -> None:
+        """Return when all nodes could start; `check` raises where they cannot any more."""
         for pipe in self._pipes:
+            while not pipe.poll(LOOK_S):
+                check()
             if self._receive(pipe) != READY:
                 raise SimulatorError("a process of the nodes spoke out of turn")
 

@@ -21,7 +21,7 @@ from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 from heartbench.simulator.engines import virtual
 from heartbench.simulator.engines.live.engine import LiveResult, simulate
-from heartbench.simulator.engines.live.hub import RunningHub
+from heartbench.simulator.engines.live.hub import HubProcess, RunningHub
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.observer import read_observer
 from heartbench.simulator.run_directory import RunDirectory
@@ -272,6 +272,35 @@ def test_nodes_answer_commands_with_what_they_were_sent(tmp_path: Path) -> None:
 def test_where_there_is_no_hub_it_is_said() -> None:
     with pytest.raises(SimulatorError, match=r"--hub: 127.0.0.1:1: no hub answers there \(unavailable\)"):
         RunningHub("127.0.0.1:1")
+
+
+def test_a_hub_that_ends_before_the_nodes_are_there_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait_until_ready = HubProcess.wait_until_ready
+
+    def and_end(hub: HubProcess) -> None:
+        wait_until_ready(hub)
+        hub.kill()
+
+    monkeypatch.setattr(HubProcess, "wait_until_ready", and_end)
+    with pytest.raises(SimulatorError, match=r"the hub ended before the nodes were there: .*hub is ready"):
+        live(load_scenario("lan", ["duration=2s"]).with_nodes(2), tmp_path / "run")
+
+
+def test_a_running_hub_that_ends_before_the_nodes_are_there_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_hub() as (hub, process):
+        wait_until_ready = hub.wait_until_ready
+
+        def and_end() -> None:
+            wait_until_ready()
+            process.kill()
+
+        monkeypatch.setattr(hub, "wait_until_ready", and_end)
+        with pytest.raises(SimulatorError, match=r"--hub: 127.0.0.1:\d+: the hub has gone"):
+            live(load_scenario("lan", ["duration=2s"]).with_nodes(2), tmp_path / "run", hub=hub)
 
 
 def test_a_hub_that_does_not_start_is_one_line(tmp_path: Path) -> None:
