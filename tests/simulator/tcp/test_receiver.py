@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.simulator.test_link import link
@@ -60,3 +61,27 @@ def test_all_arrives_once_in_order_and_not_before_it_can(
 def test_a_connection_repeats(fields: dict[str, float], node: int, pauses: list[float]) -> None:
     one, other = (talk(link(node=node, **fields), pauses, 34) for _ in range(2))
     assert one[1:] == other[1:]
+
+
+def acknowledged_after(made: Any, on: Any, at: float, kind: int) -> float:
+    stream.advance(made, on, at)
+    stream.send(made, on, at, stream.HEARTBEAT_BYTES, kind, 0)
+    now = at
+    while made.up.head < made.up.tail:
+        now = stream.advance(made, on, stream.next_event(made))
+    return now - at
+
+
+def test_who_has_nothing_to_answer_waits_for_that_once_and_then_acknowledges_at_once() -> None:
+    on = link()
+    made, at = opened(on)
+    first, *rest = (acknowledged_after(made, on, at + 1.0 + number, stream.HEARTBEAT) for number in range(5))
+    assert 0.06 <= first <= 0.07  # the hub has just said its settings; 40 ms on top of the round trip
+    assert rest == pytest.approx([0.02] * 4)
+
+
+def test_an_answer_carries_the_acknowledgement() -> None:
+    on = link()
+    made, at = opened(on)
+    waits = [acknowledged_after(made, on, at + 1.0 + number, stream.HEARTBEAT_ASKING) for number in range(5)]
+    assert waits == pytest.approx([0.02] * 5)
