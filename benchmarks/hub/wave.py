@@ -155,7 +155,7 @@ def hub_process(
 def send(address: str, wave: Wave, watchdog: Watchdog, timeout_s: float) -> dict[str, int]:
     """Have the nodes send; what they saw, nothing if the hub did not outlive it."""
     command = [sys.executable, *NODES, address, str(wave.nodes), str(wave.megabytes)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as nodes:  # noqa: S603
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as nodes:  # noqa: S603
         until_s = time.monotonic() + timeout_s
         while nodes.poll() is None and watchdog.is_alive() and time.monotonic() < until_s:
             time.sleep(LOOK_S)
