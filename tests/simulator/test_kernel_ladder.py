@@ -1,7 +1,9 @@
 """The model of TCP does what this machine's kernel does."""
 
+from math import nan
+
 import pytest
-from tests.simulator.kernel_ladder import ask_kernel, model_outcomes, seen_outcome, tick_phases, why_not
+from tests.simulator.kernel_ladder import Outcome, ask_kernel, model_outcomes, seen_outcome, tick_phases, why_not
 from tests.simulator.kernel_sockets import Case
 
 # Rows of 2 to 25 s of the ladder in docs/tcp-model.md; the RTO is as it is there from the first round trip on.
@@ -39,3 +41,12 @@ def test_the_model_waits_as_long_as_the_kernel_and_gives_up_when_it_does() -> No
     if differ:  # a busy machine may have held up a packet: it is asked once more
         differ = differing([case for case, _ in differ])
     assert not differ, "\n".join(text for _, text in differ)
+
+
+@pytest.mark.parametrize(
+    ("kernel_s", "other_s"),
+    [(10.7, 8.0), (20.3, 16.0), (39.4, 32.0), (10.7, 7.2), (20.3, 13.6), (39.4, 26.4), (20.3, 10.7)],
+)
+def test_a_model_of_the_bare_rfc_or_without_the_probe_would_not_pass(kernel_s: float, other_s: float) -> None:
+    assert not Outcome(kernel_s, nan, nan).agrees(Outcome(other_s, nan, nan))
+    assert not Outcome(nan, kernel_s, nan).agrees(Outcome(nan, nan, nan))
