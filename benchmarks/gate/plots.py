@@ -28,7 +28,10 @@ def power_curve(measured_on: str, series: Mapping[str, Sequence[tuple[float, Sha
     """
     ax = style.axes()
     colors = (style.BLUE, style.GREEN, style.ORANGE)
-    for number, ((label, points), color) in enumerate(zip(series.items(), colors, strict=False)):
+    for number, ((label, all_points), color) in enumerate(zip(series.items(), colors, strict=False)):
+        points = [(slowdown, share) for slowdown, share in all_points if share.total]
+        if not points:
+            continue
         x = [100 * slowdown + APART * (number - 1) for slowdown, _ in points]
         y = np.array([100 * share.value for _, share in points])
         low, high = (np.array([100 * share.interval[side] for _, share in points]) for side in (0, 1))

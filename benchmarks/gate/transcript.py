@@ -104,7 +104,7 @@ def summary(exam: Exam) -> dict[str, Any]:
         "schema": "heartbench.exam/1",
         "revision": exam.revision,
         "suite": list(exam.suite),
-        "settings": exam.settings.model_dump(mode="json"),
+        "settings": exam.settings.model_dump(mode="json", exclude={"python"}),  # a path of this machine
         "python": exam.python,
         "core": exam.core,
         "seed": exam.seed,
