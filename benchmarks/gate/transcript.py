@@ -132,7 +132,8 @@ def summary(exam: Exam) -> dict[str, Any]:
 
 
 def _share(share: Share) -> dict[str, Any]:
-    return {"count": share.count, "total": share.total, "share": share.value, "ci": share.interval}
+    value = share.value if share.total else None  # JSON has no NaN
+    return {"count": share.count, "total": share.total, "share": value, "ci": share.interval}
 
 
 def markdown(exam: Exam) -> str:

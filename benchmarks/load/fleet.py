@@ -65,8 +65,9 @@ class Fleet:
 
 
 def asking(scenario: Scenario) -> Scenario:
-    """Return the scenario with every heartbeat acknowledged: the acknowledgement is what is measured."""
-    groups = tuple(group.model_copy(update={"heartbeat_ack": True}) for group in scenario.group)
+    """Return the scenario with every heartbeat acknowledged, which is what is measured, and without files."""
+    changes = {"heartbeat_ack": True, "file_bytes": 0, "file_every_s": 0.0}
+    groups = tuple(group.model_copy(update=changes) for group in scenario.group)
     return scenario.model_copy(update={"group": groups})
 
 

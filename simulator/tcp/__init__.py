@@ -15,8 +15,8 @@ waits behind it. Times are s. A *segment* is counted, not numbered by bytes; ack
     window   slow start from 10, 0.7 of it after a loss, one segment after an RTO    (RFC 6928; RFC 9438, beta)
     give up  user timeout, counted from the first retransmission; else 924.6 s, or 102.2 s where the process is gone
              (15 and 8 retries)                                                   (tcp_timer.c, retransmits_timed_out)
-    ACK      at once for the first 16 segments, after a pause longer than the RTO, at every second segment, and out of
-             order; else after 40 ms
+    ACK      at once; where the two ends are talking, with the answer or after 40 ms, and having waited in vain, at
+             once again                                     (tcp_input.c, __tcp_ack_snd_check; tcp_delack_timer_handler)
 
 Timers have the grain of the kernel's timer wheel at 250 ticks a second: they round up to 4, 32, 256, 2048 or 16384 ms
 where they are longer than 0, 0.252, 2.016, 16.128 or 129.024 s (kernel/time/timer.c).
