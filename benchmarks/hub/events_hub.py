@@ -11,7 +11,8 @@ from heartbench.hub.config import HubSettings
 from heartbench.hub.events import StoreChanged
 from heartbench.hub.server import HubServer
 
-TEXT = "what a store may have to say about itself; " * 8
+TEXT = "what a store may have to say about itself; " * 48
+"""2 kB: so long that gRPC's own buffers are soon full of what a subscriber does not read."""
 
 
 async def serve(rate: float) -> None:

@@ -25,7 +25,7 @@ from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 
 PROGRAM = "python -m heartbench.benchmarks.hub.subscribers"
 TALKATIVE = ["-m", "heartbench.benchmarks.hub.events_hub"]
-OPTIONS = [("grpc.use_local_subchannel_pool", 1)]
+OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.http2.bdp_probe", 0)]
 ALLOWED_SHARE, ALLOWED_S = 0.2, 0.005
 WARM_UP_S = 1.0
 GIVEN_EVENTS = 4_000
