@@ -10,6 +10,7 @@ What was measured and decides the options (grpcio 1.85):
 """
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -271,6 +272,17 @@ def files_of(settings: HubSettings) -> Files | None:
     executor = BoundedExecutor(settings.executor_workers, settings.executor_queue, settings.executor_policy)
     receiver = FileReceiver(settings.files_dir, settings.file_bytes)
     return Files(receiver, executor, settings.max_inflight_bytes // 4)
+
+
+def collect_less_garbage() -> None:
+    """Have Python look for cycles less often; for a process that is a hub and nothing else.
+
+    What a message leaves behind is freed by its reference counts. At 4,000 chunks/s of 2,000 nodes the search for
+    cycles was a fifth of the hub's CPU time, with Python's own thresholds (700, 10, 10), and found next to nothing.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 async def serve(settings: HubSettings, ready: Callable[[str], None]) -> None:

@@ -35,7 +35,7 @@ def hub(
         show(settings, sources(env), as_json)
         return
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # else gRPC logs a line for each connection that breaks
-    from heartbench.hub.server import serve
+    from heartbench.hub.server import collect_less_garbage, serve
 
     logs.configure(settings.log_level)
 
@@ -43,6 +43,7 @@ def hub(
         report = {"schema": "heartbench.hub/1", "address": address, "pid": os.getpid()}
         print(json.dumps(report) if as_json else address, flush=True)
 
+    collect_less_garbage()
     asyncio.run(serve(settings, ready))
 
 
