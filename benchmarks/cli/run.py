@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 LAG = ("p50", "p99", "max")
 MOST_SEED = 2**63 - 1
+MOST_NODES = 10_000_000
+LONGEST_S = 1e9
 
 
 class Engine(StrEnum):
@@ -36,7 +38,9 @@ def run(
     engine: Annotated[
         Engine, typer.Option(help="virtual: simulated time, no hub. live: real gRPC nodes at a real hub.")
     ] = Engine.VIRTUAL,
-    nodes: Annotated[int | None, typer.Option(min=1, help="Scale the groups to so many nodes in all.")] = None,
+    nodes: Annotated[
+        int | None, typer.Option(min=1, max=MOST_NODES, help="Scale the groups to so many nodes in all.")
+    ] = None,
     duration: Annotated[str | None, typer.Option(metavar="DURATION", help="Length of the run, such as 24h.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=MOST_SEED, help="All that is random follows from it.")] = None,
     workers: Annotated[
@@ -99,6 +103,8 @@ def plan(scenario: str, nodes: int | None, duration: str | None, seed: int | Non
         changes["duration_s"] = parse_duration(duration, "--duration")
         if not changes["duration_s"]:
             raise BenchmarkError(f'--duration: "{duration}": must be longer than 0')
+        if changes["duration_s"] > LONGEST_S:
+            raise BenchmarkError(f'--duration: "{duration}": must be {LONGEST_S:g} s at most')
     planned = planned.model_copy(update=changes)
     planned = planned if nodes is None else planned.with_nodes(nodes)
     list(squads(planned))  # refuses what no engine can run

@@ -77,7 +77,8 @@ class Evidence:
         """What was run, for as long as it ran, under another tail."""
         if self.scenario is None:
             raise BenchmarkError(f"{self.source}: a bare trace does not say what was run; allowed: a run directory")
-        return self.scenario.with_tail(tail).model_copy(update={"duration_s": self.duration_s})
+        changes = {"duration_s": self.duration_s, "hub_fault": ()}  # what befell the hub befell no link
+        return self.scenario.with_tail(tail).model_copy(update=changes)
 
 
 def outage_tails(scenario: Scenario) -> list[Tail]:

@@ -9,16 +9,18 @@ the node was booted: the gap is the median over so many boots.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import ceil
 
 import numpy as np
 import pandas as pd
 
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.simulator.link import LINK, LINK_STATE, make_link
-from heartbench.simulator.node import BEHAVIOUR, START, Events, follow, make_node, make_rows, run
+from heartbench.simulator.node import BEHAVIOUR, MAX_WAITING_CHUNKS, START, Events, follow, make_node, make_rows, run
 from heartbench.simulator.stream import make_connection
 
 BOOTS = 15
+MIN_INTERVAL_S = 0.01
 MAX_RTT_S = 10.0  # it takes two to connect, and gRPC gives an attempt 20 s
 MSS_BYTES = 1368  # on WireGuard's usual MTU of 1420
 BACKOFF_S, BACKOFF_MULTIPLIER, BACKOFF_MAX_S = 1.0, 1.6, 120.0  # gRPC's (doc/connection-backoff.md)
@@ -42,6 +44,8 @@ class Ladder:
         for name, value in (("--rtt", self.rtt_s), ("--interval", self.interval_s)):
             if value <= 0:
                 raise BenchmarkError(f"{name}: {value:g} s: must be more than 0 s")
+        if self.interval_s < MIN_INTERVAL_S:
+            raise BenchmarkError(f"--interval: {self.interval_s:g} s: allowed is {MIN_INTERVAL_S:g} s or more")
         if self.rtt_s >= MAX_RTT_S:
             raise BenchmarkError(
                 f"--rtt: {self.rtt_s:g} s: nobody connects over so slow a link; allowed is less than {MAX_RTT_S:g} s"
@@ -69,12 +73,12 @@ class Ladder:
             raise BenchmarkError(f"--outages: {outage_s:g} s: must not be negative")
         if not 0 <= phase <= 1:
             raise BenchmarkError(f"--phases: {phase:g}: must lie between 0 and 1")
-        return float(np.median([_Node(self, boot).gap_s(outage_s, phase) for boot in range(BOOTS)]))
+        return float(np.median([_Node(self, boot, outage_s).gap_s(phase) for boot in range(BOOTS)]))
 
     def heartbeats(self, outage_s: float, phase: float) -> pd.DataFrame:
         """Return what one node sent around an outage: sent_s and arrived_s, s since the outage began (NaN: never)."""
-        node = _Node(self, boot=0)
-        node.gap_s(outage_s, phase)
+        node = _Node(self, boot=0, outage_s=outage_s)
+        node.gap_s(phase)
         used, begins = slice(node.rows.used[0]), node.outage_from(phase)
         times = {"sent_s": node.rows.sent_s[used] - begins, "arrived_s": node.rows.arrived_s[used] - begins}
         sent = pd.DataFrame(times)
@@ -91,8 +95,9 @@ class Ladder:
 class _Node:
     """One node on a plain link, from its first connect on."""
 
-    def __init__(self, ladder: Ladder, boot: int) -> None:
+    def __init__(self, ladder: Ladder, boot: int, outage_s: float = 0.0) -> None:
         self._ladder = ladder
+        self._outage_s = outage_s
         behaviour = np.zeros(1, BEHAVIOUR).view(np.recarray)
         behaviour[0].heartbeat_interval_s = ladder.interval_s
         behaviour[0].backoff_initial_s = BACKOFF_S
@@ -108,12 +113,15 @@ class _Node:
         self.node = make_node(behaviour)
         self.connection = make_connection(behaviour["rules"])
         self.link = make_link(profile, [], seed=0, node=boot)
-        self.rows = make_rows(4096)
+        self.rows = make_rows(ceil(self._end_s(1.0) / ladder.interval_s) + 2 * MAX_WAITING_CHUNKS)
         self._events = Events(np.zeros(1), np.array([START]))
 
     def outage_from(self, phase: float) -> float:
         """Return when the outage begins, s: so far into the interval after the last heartbeat of the warm-up."""
         return (self._ladder.warmup + phase) * self._ladder.interval_s
+
+    def _end_s(self, phase: float) -> float:
+        return self.outage_from(phase) + 3 * self._outage_s + 4 * BACKOFF_MAX_S
 
     def live_until(self, until: float) -> None:
         while run(self.node, self.connection, self.link, self._events, self.rows, until) < until:
@@ -121,11 +129,11 @@ class _Node:
             old_link[0] = self.link
             follow(self.connection, old_link[0], self.rows, until)
 
-    def gap_s(self, outage_s: float, phase: float) -> float:
+    def gap_s(self, phase: float) -> float:
         begins = self.outage_from(phase)
-        self.link.partitions[0] = begins, begins + outage_s
+        self.link.partitions[0] = begins, begins + self._outage_s
         self.link.partition_count = 1
-        self.live_until(begins + 3 * outage_s + 4 * BACKOFF_MAX_S)
+        self.live_until(self._end_s(phase))
         arrived_s = self.rows.arrived_s[: self.rows.used[0]]
         arrived_s = np.sort(arrived_s[~np.isnan(arrived_s)])
         last_before = np.searchsorted(arrived_s, begins) - 1

@@ -96,12 +96,13 @@ def simulate(
     began = time.perf_counter()
     _compile()
     compiled = time.perf_counter() - began
-    threads = workers or os.cpu_count() or 1
+    todo = list(blocks(scenario))
+    threads = min(workers or os.cpu_count() or 1, len(todo))
     trace, stop = TraceWriter(directory.trace), threading.Event()
     done: list[_Done] = []
     interrupted = False
     with TruthWriter(directory.truth) as truth, ThreadPoolExecutor(threads) as pool:
-        waiting = [pool.submit(_run_block, scenario, block, trace, stop) for block in blocks(scenario)]
+        waiting = [pool.submit(_run_block, scenario, block, trace, stop) for block in todo]
         try:
             for block in waiting:
                 _take(block, truth, done, progress)

@@ -72,3 +72,8 @@ def test_what_was_sent_in_an_outage_arrives_at_its_end_and_makes_the_gap(ladder:
 def test_what_no_connection_can_do_is_refused(rtt_s: float, interval_s: float) -> None:
     with pytest.raises(BenchmarkError, match=r"--(rtt|interval): "):
         Ladder(rtt_s=rtt_s, interval_s=interval_s)
+
+
+def test_short_intervals_and_long_warm_ups_come_to_an_end() -> None:
+    assert Ladder(rtt_s=0.085, interval_s=0.1).gap_s(6.0, 0.5) == pytest.approx(10.7, abs=0.5)
+    assert Ladder(rtt_s=0.085, interval_s=1.0, warmup=4500).gap_s(6.0, 0.5) == pytest.approx(10.7, abs=0.5)
