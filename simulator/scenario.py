@@ -11,6 +11,7 @@ Nothing here draws a random number: which nodes a fault hits and when a node sta
 import enum
 import tomllib
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -201,6 +202,13 @@ class Scenario(Table):
         for number, fault in enumerate(self.fault):
             if fault.group not in names:
                 raise ValueError(f"fault.{number}.group: {fault.group!r} is no group; allowed: {', '.join(names)}")
+        faults = sorted(self.hub_fault, key=lambda fault: fault.at_s)
+        for earlier, later in pairwise(faults):
+            if later.at_s < earlier.at_s + earlier.duration_s:
+                raise ValueError(
+                    f"hub_fault: {later.kind} at {later.at_s:g} s begins before {earlier.kind} at {earlier.at_s:g} s"
+                    " has ended; allowed is one at a time"
+                )
         try:
             HubSettings.of(**self._known_settings())
         except HubError as error:

@@ -169,6 +169,7 @@ def _pass_time(
     end_s, told_s = duration_s, 0.0
     while not shards.finished(min(LOOK_S, max(origin_s + faults.next_s - time.monotonic(), 0.0))):
         faults.act()
+        faults.check()
         now = time.monotonic() - origin_s
         if interrupted() and end_s == duration_s:
             end_s = min(max(now, 0.0) + END_AHEAD_S, duration_s)

@@ -30,6 +30,7 @@ class HubFaults:
         self.down_s = inf
         self._hub = hub
         self._store = store
+        self._is_down = False
         self._lock: sqlite3.Connection | None = None
         self._due: list[tuple[float, Callable[[], None]]] = []
         if hub is not None:
@@ -52,6 +53,11 @@ class HubFaults:
         """Do what is due."""
         while self.next_s <= self._now():
             self._due.pop(0)[1]()
+
+    def check(self) -> None:
+        """SimulatorError where the hub is down, and no fault took it down."""
+        if self._hub is not None and not self._is_down:
+            self._hub.check()
 
     def close(self) -> None:
         """Let go of the hub, so that it can be stopped; what was still to come does not."""
@@ -80,6 +86,7 @@ class HubFaults:
             now = self._now()
             if kind in (HubFaultKind.KILL, HubFaultKind.STOP):
                 self.down_s = min(self.down_s, now)
+                self._is_down = True
             self.happened.append((Happening[f"HUB_{kind.name}"], now, float("nan")))
             begin()
 
@@ -88,6 +95,7 @@ class HubFaults:
     def _ending(self, kind: HubFaultKind, end: Callable[[], None]) -> Callable[[], None]:
         def act() -> None:
             end()
+            self._is_down = False  # faults do not overlap
             what = Happening[f"HUB_{kind.name}"]
             last = max(number for number, (happening, _, _) in enumerate(self.happened) if happening is what)
             self.happened[last] = (what, self.happened[last][1], self._now())

@@ -110,7 +110,7 @@ class HubProcess:
     def check(self) -> None:
         """SimulatorError where it has ended by itself."""
         if self._process.poll() is not None:
-            raise SimulatorError(f"the hub ended before the nodes were there: {self._last_words()}")
+            raise SimulatorError(f"the hub ended by itself: {self._last_words()}")
 
     def _last_words(self) -> str:
         log = (self._directory.path / "hub.log").read_text(encoding="utf-8", errors="replace").strip()

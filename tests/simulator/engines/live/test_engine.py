@@ -284,7 +284,7 @@ def test_a_hub_that_ends_before_the_nodes_are_there_is_one_line(
         hub.kill()
 
     monkeypatch.setattr(HubProcess, "wait_until_ready", and_end)
-    with pytest.raises(SimulatorError, match=r"the hub ended before the nodes were there: .*hub is ready"):
+    with pytest.raises(SimulatorError, match=r"the hub ended by itself: .*hub is ready"):
         live(load_scenario("lan", ["duration=2s"]).with_nodes(2), tmp_path / "run")
 
 

@@ -68,6 +68,30 @@ def test_a_hub_that_is_paused_killed_and_cannot_store_calls_nobody_stale(scenari
     assert "state=ok" in log
 
 
+def test_faults_that_overlap_are_refused(scenario: Scenario, tmp_path: Path) -> None:
+    with pytest.raises(SimulatorError, match="hub_fault: kill at 8 s begins before pause at 2 s has ended"):
+        load_scenario(str(tmp_path / "faults.toml"), ["hub_fault.0.for=7s"])
+
+
+def test_a_hub_that_dies_by_itself_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hubs: list[HubProcess] = []
+    start = HubProcess.start
+
+    def noted(hub: HubProcess) -> None:
+        start(hub)
+        hubs.append(hub)
+
+    monkeypatch.setattr(HubProcess, "start", noted)
+    scenario = load_scenario("lan", ["duration=20s"]).with_nodes(3)
+    with pytest.raises(SimulatorError, match="the hub ended by itself"):
+        simulate(
+            scenario,
+            RunDirectory.create(tmp_path / "run", "lan", "live"),
+            workers=1,
+            progress=lambda _: hubs[0].kill(),
+        )
+
+
 def test_an_engine_without_a_hub_refuses_faults_of_it(scenario: Scenario, tmp_path: Path) -> None:
     with pytest.raises(SimulatorError, match="hub_fault: the engine virtual has no hub"):
         virtual.simulate(scenario, RunDirectory.create(tmp_path / "run", "faults", "virtual"))
