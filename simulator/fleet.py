@@ -2,6 +2,9 @@
 
 Which nodes of a group a fault hits is drawn by the node's own count: those with the least draws, as many as the fault
 says, so that a larger share always includes a smaller one.
+
+A node is off until its own start and while any fault has it down. So a fault that comes before a node's start puts that
+start off, for ever where the fault has no end, and one that is over by then does nothing.
 """
 
 from collections.abc import Iterator
@@ -26,7 +29,8 @@ RESTART_DELAY_S = 1.0  # a process that is restarted without a given pause is ba
 class Squad:
     """The nodes of one group: numbers `first` to `first + count`, and what happens to each of them.
 
-    The events of node `first + i` are `at_s[begin[i]:begin[i + 1]]` and `what[...]`, in order.
+    The events of node `first + i` are `at_s[begin[i]:begin[i + 1]]` and `what[...]`, in order. Each of them changes
+    whether the node is on: the first is its START, every second one a CRASH or EXIT. A node that never starts has none.
     """
 
     name: str
@@ -81,16 +85,18 @@ def _squad(scenario: Scenario, group: Group, first: int) -> Squad:
         raise SimulatorError(f"group {group.name}: {len(partitions)} partitions; at most {MAX_PARTITIONS} are allowed")
     owners, times, happenings = np.concatenate(owner), np.concatenate(at_s), np.concatenate(what)
     order = np.lexsort((times, owners))
+    times, happenings = times[order], happenings[order]
     begin = np.searchsorted(owners[order], np.arange(first, first + group.nodes + 1))
+    turns = _turns(begin, happenings)
     return Squad(
         name=group.name,
         first=first,
         count=group.nodes,
         link=group.link.to_link(),
         behaviour=behaviour(group),
-        begin=begin,
-        at_s=times[order],
-        what=happenings[order],
+        begin=np.append(0, np.cumsum(turns))[begin],
+        at_s=times[turns],
+        what=happenings[turns],
         partitions=tuple(partitions),
     )
 
@@ -99,6 +105,15 @@ def _stops_and_starts(fault: Fault) -> list[tuple[float, int]]:
     down = CRASH if fault.kind is FaultKind.CRASH else EXIT
     back_after = fault.duration_s or (RESTART_DELAY_S if fault.kind is FaultKind.RESTART else 0.0)
     return [(fault.at_s, down), *([(fault.at_s + back_after, START)] if back_after else [])]
+
+
+def _turns(begin: NDArray[np.int64], what: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Say which events turn their node on or off; `begin` as in Squad, a START for each thing that keeps a node off."""
+    step = np.where(what == START, -1, 1)
+    total = np.append(0, np.cumsum(step))
+    keep_off = 1 + total[:-1] - np.repeat(total[begin[:-1]], np.diff(begin))  # before each event
+    turns: NDArray[np.bool_] = (keep_off == 0) != (keep_off + step == 0)
+    return turns
 
 
 def _hit(seed: int, nodes: NDArray[np.int64], fault: int, count: int) -> NDArray[np.bool_]:

@@ -145,7 +145,8 @@ class Fault(Table):
 
     crash: power loss, silence without FIN. exit: the process dies and the kernel closes the connection. restart: exit,
     then a new start. partition: the link passes nothing. A node that crashed or exited is back after `for`; without
-    it, never.
+    it, never. Where several faults have a node down, it is back when the last of them is over; a node that was to start
+    meanwhile starts then.
     """
 
     kind: FaultKind

@@ -42,14 +42,13 @@ def _closes(closes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _ordered(squad: Squad, nodes: range) -> NDArray[np.float64]:
-    """Crashes, exits and restarts; the first start of a node is none."""
+    """Crashes, exits and restarts; the first event of a node is its first start, and no restart."""
     begin = squad.begin[nodes.start - squad.first : nodes.stop - squad.first + 1]
     owner = np.repeat(np.arange(nodes.start, nodes.stop), np.diff(begin))
     what, at_s = squad.what[begin[0] : begin[-1]], squad.at_s[begin[0] : begin[-1]]
-    first = np.zeros(len(what), bool)
-    first[begin[:-1] - begin[0]] = True
+    is_first: NDArray[np.bool_] = np.arange(begin[0], begin[-1]) == np.repeat(begin[:-1], np.diff(begin))
     event = np.array([_NAMES[START], _NAMES[CRASH], _NAMES[EXIT]], float)[what]
-    return _table(owner, event, at_s, np.nan)[~first]
+    return _table(owner, event, at_s, np.nan)[~is_first]
 
 
 def _cuts(squad: Squad, nodes: range) -> NDArray[np.float64]:

@@ -110,7 +110,7 @@ def make_world(squads: Iterable[Squad], seed: int, shard: int, shards: int) -> W
             _place(world, i, squad, seed, int(node))
             at_s.append(squad.at_s[events])
             what.append(squad.what[events])
-            world.next_s[i] = at_s[-1][0]
+            world.next_s[i] = min(at_s[-1], default=inf)  # a node that never starts has no events
             i += 1
     begin = np.concatenate([[0], np.cumsum([len(each) for each in at_s[1:]], dtype=np.int64)])
     return world._replace(begin=begin, at_s=np.concatenate(at_s), what=np.concatenate(what))

@@ -94,6 +94,41 @@ def test_faults_of_the_scenario_happen(tmp_path: Path) -> None:
     assert not trace["arrived_s"].between(200.5, 220.0).any()
 
 
+EARLY = """
+seed = 7
+duration = "2m"
+[[group]]
+name = "edge"
+nodes = 12
+profile = "lan"
+[[fault]]
+kind = "crash"
+group = "edge"
+at = "5s"
+for = "1m"
+[[fault]]
+kind = "exit"
+group = "edge"
+at = "0.1s"
+nodes = 2
+"""
+
+
+def test_a_fault_before_the_start_of_a_node_hits_it_as_well(tmp_path: Path) -> None:
+    file = tmp_path / "early.toml"
+    file.write_text(EARLY)
+    directory, _ = run(load_scenario(str(file)), tmp_path / "run")
+    trace, truth = read_trace(directory.path), read_truth(directory.truth)
+    crashed = set(truth[truth["event"] == "crash"]["node"])
+    assert trace["node"].nunique() == 10
+    assert 0 < len(crashed) < 10
+    assert set(truth[truth["event"] == "restart"]["node"]) == crashed
+    assert not trace["sent_s"].between(5.0, 65.0).any()
+    boots = trace.groupby("node")["boot"].max()
+    assert set(boots[boots == 2].index) == crashed
+    assert set(boots[boots == 1].index) == set(boots.index) - crashed
+
+
 def test_the_same_outages_meet_another_setting_of_the_node(tmp_path: Path) -> None:
     slow, _ = run(load_scenario("wireguard-5g", ["duration=2h"]).with_nodes(5), tmp_path / "slow")
     other = load_scenario("wireguard-5g", ["duration=2h", "group.edge.heartbeat_interval=5s"]).with_nodes(5)

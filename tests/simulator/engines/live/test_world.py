@@ -63,6 +63,16 @@ kind = "partition"
 group = "quiet"
 at = "50s"
 for = "30s"
+[[fault]]
+kind = "crash"
+group = "quiet"
+at = "0.8s"
+for = "2s"
+[[fault]]
+kind = "exit"
+group = "talkative"
+at = "0.1s"
+nodes = 1
 """
 
 
