@@ -114,7 +114,6 @@ class Shard:
         self._files = {group.name: pieces_of(group.name, group.file_bytes) for group in task.scenario.group}
         self._file_begins: dict[tuple[int, float], int] = {}  # node and time of writing -> row of the first piece
         self._wires: dict[int, Wire] = {}
-        self._wire_of: list[int] = list(range(len(self._name)))
         self._log = Log()
         self._started: asyncio.Future[Start] = asyncio.get_running_loop().create_future()
         self._start = Start(0.0, 0.0)
@@ -163,7 +162,6 @@ class Shard:
         columns = (column[:count].tolist() for column in told[1:])
         for what, number, node, row in zip(*columns, strict=True):
             if what == OPENED:
-                self._wire_of[node] = number
                 if number not in self._wires:
                     self._open(number, node)
             elif wire := self._wires.get(number):
@@ -183,7 +181,7 @@ class Shard:
     def _lost(self, number: int) -> Callable[[Wire, float], None]:
         def lost(wire: Wire, away_s: float) -> None:
             self._wires.pop(number, None)
-            if self._wire_of[wire.node] == number:
+            if self._world.ties.wire[wire.node] == number:  # else the node has left that connection already
                 self._world.cut[wire.node] = True
                 self._world.away_s[wire.node] = away_s
                 self._world.next_s[wire.node] = min(self._world.next_s[wire.node], self._now_s)
