@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
 
@@ -28,6 +29,7 @@ from heartbench.simulator.trace import Kind, Messages, TraceWriter, Truth, Truth
 from heartbench.simulator.truth import truth_of
 
 BLOCK_ROWS = 1_000_000  # about so many messages to a part of the trace
+MOST_ROWS_A_NODE = 100_000_000  # a node is whole in memory: 4 GB
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +106,11 @@ def simulate(
     with TruthWriter(directory.truth) as truth, ThreadPoolExecutor(threads) as pool:
         waiting = [pool.submit(_run_block, scenario, block, trace, stop) for block in todo]
         try:
-            for block in waiting:
-                _take(block, truth, done, progress)
+            with _stopping(stop):
+                for block in waiting:
+                    _take(block, truth, done, progress)
         except KeyboardInterrupt:
             interrupted = True
-            stop.set()
             for block in waiting[len(done) :]:
                 _take(block, truth, done, None)
     return VirtualResult(
@@ -120,6 +122,16 @@ def simulate(
         write_s=sum(block.write_s for block in done) / threads,
         interrupted=interrupted,
     )
+
+
+@contextmanager
+def _stopping(stop: threading.Event) -> Iterator[None]:
+    """Let no other block begin where something goes wrong."""
+    try:
+        yield
+    except BaseException:
+        stop.set()
+        raise
 
 
 def _take(
@@ -135,10 +147,20 @@ def _take(
 
 
 def blocks(scenario: Scenario) -> Iterator[Block]:
-    """Cut a scenario's nodes into blocks."""
+    """Cut a scenario's nodes into blocks.
+
+    Raises:
+        SimulatorError: a node would send more than memory holds.
+    """
     index = 0
     for squad in squads(scenario):
-        size = max(1, BLOCK_ROWS // _rows_a_node(squad, scenario.duration_s))
+        rows = _rows_a_node(squad, scenario.duration_s)
+        if rows > MOST_ROWS_A_NODE:
+            raise SimulatorError(
+                f"group {squad.name}: about {rows:,} messages a node; at most {MOST_ROWS_A_NODE:,} are allowed:"
+                " make duration shorter, or heartbeat_interval longer"
+            )
+        size = max(1, BLOCK_ROWS // rows)
         for first in range(squad.first, squad.first + squad.count, size):
             yield Block(index, squad, first, min(size, squad.first + squad.count - first))
             index += 1
@@ -157,19 +179,20 @@ def _rows_a_node(squad: Squad, duration_s: float) -> int:
 def _run_block(scenario: Scenario, block: Block, trace: TraceWriter, stop: threading.Event) -> _Done | None:
     if stop.is_set():
         return None
-    began = time.perf_counter()
-    messages, closes = run_nodes(scenario, block)
-    simulated = time.perf_counter()
-    trace.write_part(block.index, messages)
-    numbers = range(block.first, block.first + block.count)
-    return _Done(
-        truth=truth_of(block.squad, scenario.seed, numbers, closes, scenario.duration_s),
-        nodes=block.count,
-        heartbeats=int((messages.kind == Kind.HEARTBEAT).sum()),
-        messages=len(messages),
-        simulate_s=simulated - began,
-        write_s=time.perf_counter() - simulated,
-    )
+    with _stopping(stop):
+        began = time.perf_counter()
+        messages, closes = run_nodes(scenario, block)
+        simulated = time.perf_counter()
+        trace.write_part(block.index, messages)
+        numbers = range(block.first, block.first + block.count)
+        return _Done(
+            truth=truth_of(block.squad, scenario.seed, numbers, closes, scenario.duration_s),
+            nodes=block.count,
+            heartbeats=int((messages.kind == Kind.HEARTBEAT).sum()),
+            messages=len(messages),
+            simulate_s=simulated - began,
+            write_s=time.perf_counter() - simulated,
+        )
 
 
 def run_nodes(scenario: Scenario, block: Block) -> tuple[Messages, NDArray[np.float64]]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from heartbench.simulator.engines import virtual
+from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario, load_scenario
 from heartbench.simulator.trace import Kind, read_trace, read_truth
@@ -148,3 +149,25 @@ def test_ctrl_c_writes_the_nodes_that_are_done(tmp_path: Path, monkeypatch: pyte
     assert result.interrupted
     assert 0 < result.nodes < 40
     assert read_trace(directory.path)["node"].nunique() == result.nodes
+
+
+def test_a_block_that_fails_keeps_the_others_from_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(virtual, "BLOCK_ROWS", 5_000)
+    begun: list[int] = []
+
+    def fail(scenario: Scenario, block: virtual.Block) -> None:
+        begun.append(block.index)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(virtual, "run_nodes", fail)
+    with pytest.raises(ZeroDivisionError):
+        run(scenario(), tmp_path / "run", workers=1)
+    assert begun == [0]
+
+
+def test_what_no_memory_holds_is_refused_before_it_begins(tmp_path: Path) -> None:
+    endless = load_scenario("lan", ["group.rack.heartbeat_interval=1ms"]).model_copy(update={"duration_s": 1e9})
+    with pytest.raises(
+        SimulatorError, match=r"^group rack: about 1,0\d\d,\d{3},\d{3},\d{3} messages a node; at most 100,"
+    ):
+        run(endless, tmp_path / "run")
