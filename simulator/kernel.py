@@ -7,12 +7,18 @@ What Python calls is compiled whole, once, with all that it calls; see `translat
 they fill is handed to them. So they count no references, which took two fifths of the time.
 
 Numba looks only at a kernel's own file to see whether what it kept is still good, though kernels of other files are
-compiled into it. So what is kept stands under a digest of all of the simulator's sources.
+compiled into it. So what is kept stands under a digest of all of the simulator's sources, in NUMBA_CACHE_DIR,
+XDG_CACHE_HOME or ~/.cache; what older sources left there is deleted in time. Where nothing can be written nothing is
+kept, and each process compiles for itself: Numba would go elsewhere, without the digest.
 """
 
 import hashlib
 import os
+import shutil
+import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -24,19 +30,41 @@ from heartbench.simulator.translation import Translation
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def _cache_folder() -> Path:
+KEPT = 3  # digests that are kept, however old
+KEPT_S = 7 * 86400.0  # a process may live so long on what it found
+
+
+def _cache_folder() -> Path | None:
+    """Give the folder of what was compiled of these sources; None where nothing can be kept."""
     sources = sorted(Path(__file__).parent.rglob("*.py"))
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "heartbench" / digest
+    try:
+        home = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        folder = Path(home) / "heartbench" / digest
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()  # it is writable
+        os.utime(folder)  # it was used now
+    except (OSError, RuntimeError):  # there is no home
+        return None
+    _forget_old(folder.parent)
+    return folder
+
+
+def _forget_old(home: Path) -> None:
+    """Delete the digests that were not used for a week, but for the newest few."""
+    with suppress(OSError):  # another process may be at it as well
+        used_s = {folder: folder.stat().st_mtime for folder in home.glob("[0-9a-f]" * 16)}
+        for folder in sorted(used_s, key=lambda folder: used_s[folder])[:-KEPT]:
+            if time.time() - used_s[folder] > KEPT_S:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 _config: Any = numba.config
 _OPTIONS: Any = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
 _INNER: Any = {"pipeline_class": Translation, "no_cpython_wrapper": True}
-
-if "NUMBA_CACHE_DIR" not in os.environ:
-    _config.CACHE_DIR = str(_cache_folder())
+_FOLDER = _cache_folder()
+if _FOLDER is not None:
+    _config.CACHE_DIR = str(_FOLDER)
 
 
 def kernel(function: Function) -> Function:
@@ -50,7 +78,7 @@ def part(function: Function) -> Function:
 
 
 def _compiled(function: Function, inline: bool) -> Function:
-    from_python = numba.njit(cache=True, **_OPTIONS)(function)
+    from_python = numba.njit(cache=_FOLDER is not None, **_OPTIONS)(function)
     if not _config.DISABLE_JIT:
         from_kernels = numba.njit(forceinline=inline, **_INNER, **_OPTIONS)(function)
         from_python.get_call_template = _without_literals(from_kernels.get_call_template)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -75,14 +76,57 @@ print(before.hex(), sum(chance.key.stats.cache_hits.values()))
 """
 
 
-def test_what_was_compiled_is_kept_for_the_next_process(tmp_path: Path) -> None:
+def run(variable: str, folder: Path) -> tuple[str, str]:
+    """What a process prints that keeps what it compiles in `folder`: a draw, and how much of it was kept before."""
     environment = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
-    environment["XDG_CACHE_HOME"] = str(tmp_path)
-    runs = [
-        subprocess.run([sys.executable, "-c", PROGRAM], env=environment, check=True, capture_output=True, text=True)
-        for _ in range(2)
-    ]
-    (first, missed), (second, hit) = (run.stdout.split() for run in runs)
+    command = [sys.executable, "-c", PROGRAM]
+    ended = subprocess.run(
+        command, env={**environment, variable: str(folder)}, check=True, capture_output=True, text=True
+    )
+    draw, hits = ended.stdout.split()
+    return draw, hits
+
+
+@pytest.mark.parametrize("variable", ["XDG_CACHE_HOME", "NUMBA_CACHE_DIR"])
+def test_what_was_compiled_is_kept_for_the_next_process(variable: str, tmp_path: Path) -> None:
+    (first, missed), (second, hit) = run(variable, tmp_path), run(variable, tmp_path)
     assert first == second
     assert (missed, hit) == ("0", "1")
-    assert list((tmp_path / "heartbench").iterdir())
+    (digest,) = (tmp_path / "heartbench").iterdir()
+    assert list(digest.iterdir())
+
+
+def test_where_nothing_can_be_written_nothing_is_kept(tmp_path: Path) -> None:
+    no_folder = tmp_path / "file"
+    no_folder.touch()
+    (first, missed), (second, missed_again) = run("XDG_CACHE_HOME", no_folder), run("XDG_CACHE_HOME", no_folder)
+    assert first == second
+    assert (missed, missed_again) == ("0", "0")
+
+
+def test_what_older_sources_left_is_deleted_unless_it_may_be_in_use(tmp_path: Path) -> None:
+    day_s = 86400.0
+    ages_s = {"a" * 16: 30 * day_s, "b" * 16: 9 * day_s, "c" * 16: 8 * day_s, "d" * 16: 8 * day_s - 60.0}
+    recent = {f"{number:016x}": number * day_s for number in range(1, 6)}
+    for name, age_s in {**ages_s, **recent, "not-a-digest": 30 * day_s}.items():
+        (tmp_path / "heartbench" / name).mkdir(parents=True)
+        os.utime(tmp_path / "heartbench" / name, (time.time() - age_s,) * 2)
+
+    run("XDG_CACHE_HOME", tmp_path)
+
+    left = {folder.name for folder in (tmp_path / "heartbench").iterdir()}
+    assert left & {*ages_s, *recent, "not-a-digest"} == {*recent, "not-a-digest"}
+    assert len(left) == len(recent) + 2
+
+
+def test_the_newest_few_are_kept_however_old(tmp_path: Path) -> None:
+    for age in range(1, 5):
+        folder = tmp_path / "heartbench" / f"{age:016x}"
+        folder.mkdir(parents=True)
+        os.utime(folder, (time.time() - age * 30 * 86400.0,) * 2)
+
+    run("XDG_CACHE_HOME", tmp_path)
+
+    left = sorted(folder.name for folder in (tmp_path / "heartbench").iterdir())
+    assert len(left) == 3
+    assert {f"{1:016x}", f"{2:016x}"} < set(left)
