@@ -1,13 +1,13 @@
 """A node's link to the hub, packet by packet: delay, loss and outages as functions of time.
 
-Whether a packet that leaves at time t arrives, and when, depends on (seed, node, direction, t) alone and not on the
-packets before it. So every engine sees the same link, whatever it sends, and a connection that outlives its node can
-be followed apart.
+Whether a packet that leaves at time t is lost, and what its delay is, depends on (seed, node, direction, t) alone and
+not on what else is sent. So every engine sees the same link, and a connection that outlives its node can be followed
+apart. One thing does depend on the packets before it: it does not overtake them.
 
     delay     base + jitter(z(t)): a quantile function of a stationary normal process, interpolated between counted
               normals `jitter_correlation_s` apart, weights scaled to keep the variance 1. One process serves both
               directions: what makes a radio slow makes it slow both ways.
-    order     a packet never arrives before one that left earlier in its direction.
+    order     a packet never arrives before one that left earlier in its direction: where it would, it arrives with it.
     loss      Gilbert–Elliott in continuous time (Gilbert 1960, Elliott 1963): good and bad periods of exponential
               length, in each of which packets are lost independently with the period's probability.
     outage    no packet passes in either direction: periods with exponential gaps and tabled durations; partitions,
@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 
 from heartbench.simulator import chance
 from heartbench.simulator.chance import Purpose
-from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.kernel import kernel, part
 
 UP, DOWN = 0, 1  # node to hub, hub to node
@@ -77,9 +76,10 @@ Record = Any  # a record of a structured array, whose fields the checker cannot 
 
 
 def make_link(profile: NDArray[np.void], partitions: Sequence[tuple[float, float]], seed: int, node: int) -> Record:
-    """Stand at time 0 of the link of `node`; `profile` is an array of one LINK, `partitions` are (from, to) in s."""
-    if len(partitions) > MAX_PARTITIONS:
-        raise SimulatorError(f"fault: {len(partitions)} partitions of one group; at most {MAX_PARTITIONS} are allowed")
+    """Stand at time 0 of the link of `node`.
+
+    `profile` is an array of one LINK; `partitions` are (from, to) in s, MAX_PARTITIONS at most.
+    """
     link = np.zeros(1, LINK_STATE).view(np.recarray)[0]
     link.profile = profile[0]
     link.partition_count = len(partitions)

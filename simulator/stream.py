@@ -43,7 +43,6 @@ HELLO, HEARTBEAT, CHUNK, GOODBYE = range(4)
 HEARTBEAT_ASKING = 4  # a heartbeat that wants an acknowledgement
 PREFACE, PING, FIN = 5, 6, 7
 SETTINGS, WELCOME, HEARTBEAT_ACK, PONG = 8, 9, 10, 11
-HUB_MESSAGE = 12  # what the hub says unasked
 
 # How a node leaves. PROCESS: the kernel closes, what was written is still delivered, then FIN. POWER: silence.
 PROCESS, POWER = 0, 1
@@ -51,7 +50,6 @@ PROCESS, POWER = 0, 1
 # HTTP/2 frame headers (9), gRPC prefix (5) and the message itself; hello and welcome come with headers of their own.
 HELLO_BYTES = 260
 HEARTBEAT_BYTES = 34
-GOODBYE_BYTES = 30
 CHUNK_OVERHEAD_BYTES = 48
 PREFACE_BYTES = 100
 PING_BYTES = 17
@@ -74,7 +72,6 @@ CONNECTION = np.dtype(
     [
         ("state", "i8"),
         ("started_s", "f8"),
-        ("syn_sent_s", "f8"),
         ("syns", "i8"),
         ("syn_timer_s", "f8"),
         ("hub_open", "?"),
@@ -135,7 +132,6 @@ def _flush(connection: Record, link: Record, at: float) -> None:
 def _send_syn(connection: Record, at: float) -> None:
     wait = SYN_TIMEOUT_S * 2.0 ** max(connection.syns - SYN_LINEAR, 0)
     connection.syns += 1
-    connection.syn_sent_s = at
     connection.syn_timer_s = fires(at, wait, connection.up.timer_phase_s)
     connection.up.control = SYN
 

@@ -9,12 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.link import (
     DOWN,
     JITTER_Z,
     LINK,
-    MAX_PARTITIONS,
     UP,
     delay,
     is_out,
@@ -104,11 +102,6 @@ def test_outages_are_as_frequent_as_their_gaps_say() -> None:
 def test_a_partition_passes_nothing() -> None:
     cut = link([(10.0, 20.0), (30.0, np.inf)])
     assert [isnan(transmit(cut, UP, t)) for t in (9.9, 10.0, 19.9, 20.0, 30.0, 1e6)] == [0, 1, 1, 0, 1, 1]
-
-
-def test_more_partitions_than_there_is_room_for_are_refused() -> None:
-    with pytest.raises(SimulatorError, match="17 partitions"):
-        link([(float(i), i + 0.5) for i in range(MAX_PARTITIONS + 1)])
 
 
 def test_plain_python_and_compiled_code_agree() -> None:
