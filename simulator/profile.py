@@ -23,9 +23,12 @@ from pydantic import Field, model_validator
 
 from heartbench.simulator.link import DOWN, JITTER_Z, LINK, OUTAGE_E, UP
 from heartbench.simulator.tomlfile import (
+    SHORTEST_S,
     Duration,
     Fraction,
+    Interval,
     PositiveDuration,
+    PositiveInterval,
     Shelf,
     Table,
     parse_toml,
@@ -49,8 +52,8 @@ class Loss(Table):
 
     good: Fraction = Field(0.0, description="probability of losing a packet in a good period")
     bad: Fraction = Field(0.0, description="the same in a bad one")
-    good_mean_s: Duration = Field(0.0, description="mean length of a good period; 0: there are no bad ones")
-    bad_mean_s: Duration = Field(0.0, description="mean length of a bad period")
+    good_mean_s: Interval = Field(0.0, description="mean length of a good period; 0: there are no bad ones")
+    bad_mean_s: Interval = Field(0.0, description="mean length of a bad period")
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> Self:
@@ -99,8 +102,10 @@ class Outages(Table):
     rate_factor: float = Field(1.0, ge=0, description="multiplies all rates; lengths stay as they are")
     tail: Tail = Field(Tail.EXPONENTIAL, description="assumption beyond the last length: exponential or lognormal")
     tail_mean_s: PositiveDuration = Field(3.0, description="mean excess over the last length, of the exponential tail")
-    tail_log_mean: float = Field(0.0, description="mean of ln(length in s), of the lognormal tail")
-    tail_log_sigma: float = Field(1.0, gt=0, description="standard deviation of ln(length in s), of the lognormal tail")
+    tail_log_mean: float = Field(0.0, ge=-20, le=20, description="mean of ln(length in s), of the lognormal tail")
+    tail_log_sigma: float = Field(
+        1.0, gt=0, le=10, description="standard deviation of ln(length in s), of the lognormal tail"
+    )
 
     @model_validator(mode="after")
     def _falling(self) -> Self:
@@ -109,6 +114,8 @@ class Outages(Table):
                 raise ValueError(
                     f"rates: longer outages must be rarer; after ({length} s, {rate}) comes ({longer} s, {fewer})"
                 )
+        if self.per_hour * SHORTEST_S > HOUR_S:
+            raise ValueError("rates and rate_factor make more than an outage a millisecond; make one of them less")
         if self.out_fraction >= 1:
             raise ValueError("rates and rate_factor leave no time in which the link is up; make one of them less")
         return self
@@ -182,7 +189,7 @@ class Profile(Table):
 
     summary: str = Field("", description="the profile in one line")
     mss_bytes: int = Field(1448, ge=88, le=65483, description="TCP payload of a full packet, bytes")
-    jitter_correlation_s: PositiveDuration = Field(
+    jitter_correlation_s: PositiveInterval = Field(
         1.0, description="distance of the moments between which the radio's state is interpolated"
     )
     up: Direction = Field(description="from node to hub")
@@ -201,8 +208,13 @@ class Profile(Table):
         return base + self.up.jitter_s(score) + self.down.jitter_s(score)
 
     def with_tail(self, tail: Tail) -> Self:
-        """Return this profile under another assumption about the longest outages."""
-        return self.model_copy(update={"outage": self.outage.model_copy(update={"tail": tail})})
+        """Return this profile under another assumption about the longest outages.
+
+        Raises:
+            SimulatorError: with it the link would never be up.
+        """
+        outage = validate(Outages, {**self.outage.to_data(), "tail": tail}, f"outage with tail = {tail}")
+        return self.model_copy(update={"outage": outage})
 
     def to_link(self) -> NDArray[np.void]:
         """Return the tables that `simulator.link` works with: one LINK record in an array."""

@@ -23,10 +23,13 @@ from heartbench.hub.errors import HubError
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.profile import Profile, Tail, read_profile
 from heartbench.simulator.tomlfile import (
+    SHORTEST_S,
     Duration,
     Fraction,
+    Interval,
     Name,
     PositiveDuration,
+    PositiveInterval,
     Shelf,
     Table,
     difference,
@@ -62,7 +65,7 @@ class HubFaultKind(enum.StrEnum):
 class Backoff(Table):
     """How long a node waits before it connects again; the defaults are gRPC's (doc/connection-backoff.md)."""
 
-    initial_s: PositiveDuration = Field(1.0, description="before the second attempt")
+    initial_s: PositiveInterval = Field(1.0, description="before the second attempt")
     multiplier: float = Field(1.6, ge=1, description="growth from attempt to attempt")
     jitter: Fraction = Field(0.2, description="each wait is uniform within ± this part of itself")
     max_s: PositiveDuration = Field(120.0, description="longest wait, jitter apart")
@@ -87,7 +90,7 @@ class Group(Table):
 
     name: Name = Field(description="what the group is called in faults and in --set")
     nodes: int = Field(ge=1, le=10_000_000, description="how many there are")
-    heartbeat_interval_s: PositiveDuration = Field(10.0, description="time between two heartbeats that a node sends")
+    heartbeat_interval_s: PositiveInterval = Field(10.0, description="time between two heartbeats that a node sends")
     heartbeat_jitter: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.1, description="each interval is uniform within ± this part of itself"
     )
@@ -98,11 +101,20 @@ class Group(Table):
     file_bytes: int = Field(0, ge=0, le=8_388_608, description="size of the file that a node hands over; 0: none")
     file_every_s: Duration = Field(0.0, description="it does so anew each so often, 1s at least")
 
-    keepalive_time_s: Duration = Field(0.0, description="gRPC pings after so long without a message; 0: never")
-    keepalive_timeout_s: PositiveDuration = Field(20.0, description="gRPC closes when a ping is unanswered for so long")
-    ping_timeout_s: PositiveDuration = Field(60.0, description="grpc.http2.ping_timeout_ms: as above, gRPC 1.85's own")
+    keepalive_time_s: Interval = Field(0.0, description="gRPC pings after so long without a message; 0: never")
+    keepalive_timeout_s: PositiveDuration = Field(
+        20.0,
+        description="how long gRPC waits for a ping's acknowledgement before it closes the connection; gRPC 1.85 leaves"
+        " that to TCP, so here it is the default of user_timeout and nothing else",
+    )
+    ping_timeout_s: PositiveDuration = Field(
+        60.0,
+        description="grpc.http2.ping_timeout_ms: so long after a ping without an answer gRPC 1.85 itself closes, also"
+        " where TCP acknowledges everything because only the hub's process hangs",
+    )
     user_timeout_s: Duration = Field(
-        description="TCP_USER_TIMEOUT at the node; 0: none. Default: keepalive_timeout if keepalive is on, as in gRPC"
+        description="TCP_USER_TIMEOUT at the node: TCP closes where it sends something again for so long; 0: none."
+        " Default: keepalive_timeout if keepalive is on, as in gRPC"
     )
     hub_user_timeout_s: Duration = Field(
         20.0, description="TCP_USER_TIMEOUT at the hub; default: its keepalive_timeout_s"
@@ -129,6 +141,11 @@ class Group(Table):
     def _output_in_chunks(self) -> Self:
         if self.output_rate > 0 and self.chunk_bytes == 0:
             raise ValueError("output_rate needs chunk_bytes of at least 1")
+        if self.output_rate * SHORTEST_S > self.chunk_bytes:
+            raise ValueError(
+                f"output_rate: {self.output_rate:g}: must be at most {self.chunk_bytes / SHORTEST_S:g},"
+                f" a chunk a millisecond, with chunk_bytes of {self.chunk_bytes}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ Profiles and scenarios are such files. Keys are the model's field names without 
 """
 
 import difflib
+import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
@@ -27,14 +28,20 @@ from pydantic import (
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.units import format_duration, parse_duration
 
+LONGEST_S = 1e9
+SHORTEST_S = 0.001  # between things that come again and again
+
 
 def _duration(value: Any) -> float:
     if not isinstance(value, str | int | float):
         raise ValueError("must be a duration such as 85ms, 90s or 24h")
     try:
-        return parse_duration(value)
+        seconds = parse_duration(value)
     except SimulatorError as error:
         raise ValueError(str(error)) from error
+    if seconds > LONGEST_S:
+        raise ValueError(f"{value}: must be at most {LONGEST_S:.0f}s")
+    return seconds
 
 
 def _positive(value: float) -> float:
@@ -43,9 +50,18 @@ def _positive(value: float) -> float:
     return value
 
 
+def _not_too_often(value: float) -> float:
+    if 0 < value < SHORTEST_S:
+        raise ValueError(f"{format_duration(value)}: must be at least {format_duration(SHORTEST_S)}")
+    return value
+
+
 Duration = Annotated[float, BeforeValidator(_duration), PlainSerializer(format_duration, str, when_used="json")]
 """Seconds, written in a file as people do."""
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+Interval = Annotated[Duration, AfterValidator(_not_too_often)]
+"""The same, between things that come again and again: of more than a thousand a second no run comes to an end."""
+PositiveInterval = Annotated[PositiveDuration, AfterValidator(_not_too_often)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 
@@ -198,8 +214,11 @@ class Shelf:
         """
         if name_or_path in self.names():
             return name_or_path, f"{self.kind} {name_or_path}", self.text(name_or_path)
-        path = folder / Path(name_or_path).expanduser()
-        if path.suffix == ".toml" or "/" in name_or_path or path.exists():
+        try:
+            path = folder / Path(name_or_path).expanduser()
+        except RuntimeError as error:  # ~ of a user that is not known
+            raise SimulatorError(f"{name_or_path}: cannot be read: {error}") from error
+        if path.suffix == ".toml" or "/" in name_or_path or os.path.exists(path):
             return path.stem, str(path), read_text(path)
         names = self.names()
         raise SimulatorError(

@@ -32,9 +32,11 @@ def parse_duration(text: str | float, key: str = "") -> float:
         seconds = float(plain)
     elif _DURATION.fullmatch(plain):
         # Dividing keeps 85ms the float 0.085; multiplying by 0.001 would not.
-        seconds = math.fsum(
-            float(n) / 1000 if unit == "ms" else float(n) * SECONDS[unit] for n, unit in _PART.findall(plain)
-        )
+        parts = [float(n) / 1000 if unit == "ms" else float(n) * SECONDS[unit] for n, unit in _PART.findall(plain)]
+        try:
+            seconds = math.fsum(parts)
+        except OverflowError:
+            seconds = math.inf
     else:
         seconds = math.inf
     if math.isfinite(seconds) and not isinstance(text, bool):
@@ -51,7 +53,7 @@ def format_duration(seconds: float) -> str:
         text = f"{count:.10g}{unit}"
         whole = unit in ("s", "ms") or count == int(count)
         least = {"d": 2, "ms": 0}.get(unit, 1)  # 24h and 0.1ms, not 1d and 0.0001s
-        if whole and count >= least and "e" not in text and parse_duration(text) == seconds != 0:
+        if whole and least <= count < math.inf and "e" not in text and parse_duration(text) == seconds != 0:
             return text
     return f"{seconds!r}s" if seconds else "0s"
 

@@ -108,6 +108,31 @@ def test_a_profile_without_outages_has_none() -> None:
     assert profile('[outage]\nrates = [["3s", 7.1]]\nrate_factor = 0.0').to_link()[0]["outage_gap_mean_s"] == 0
 
 
+def test_a_tail_under_which_the_link_would_never_be_up_is_refused() -> None:
+    often = profile(
+        "[outage]\nrates = [['1s', 600], ['10s', 100]]\ntail_mean = '3s'\ntail_log_mean = 3.0\ntail_log_sigma = 3.0"
+    )
+
+    assert often.outage.out_fraction < 1
+    with pytest.raises(SimulatorError, match=r"^outage with tail = lognormal: rates and rate_factor leave no time"):
+        often.with_tail(Tail.LOGNORMAL)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[outage]\nrates = [['1s', 20]]\nrate_factor = 0.0\ntail_mean = '1e9s'",
+        "[outage]\nrates = [['1s', 1e-300]]\ntail = 'lognormal'\ntail_log_sigma = 10\ntail_log_mean = 20",
+        "loss = { good = 1.0 }",
+        "jitter = [[0.5, '1e9s']]",
+        "loss = { good_mean = '1e9s', bad_mean = '1e9s', bad = 1.0 }",
+    ],
+)
+def test_extremes_that_make_sense_make_a_link(text: str) -> None:
+    link = profile(text).to_link()[0]
+    assert all(np.all(np.isfinite(link[name])) and np.all(link[name] >= 0) for name in link.dtype.names)
+
+
 def test_another_tail_changes_nothing_else() -> None:
     shipped = load_profile("wireguard-5g")
     assert shipped.with_tail(Tail.LOGNORMAL).with_tail(shipped.outage.tail) == shipped
@@ -119,6 +144,16 @@ def test_another_tail_changes_nothing_else() -> None:
         ("[outage]\nrates = [['3s', 7.1], ['5s', 8]]", "test: outage: rates: longer outages must be rarer"),
         ("[outage]\nrates = [['3s', 7.1], ['2s', 3]]", "test: outage: rates: longer outages must be rarer"),
         ("[outage]\nrates = [['3s', 7.1]]\nrate_factor = 1e4", "test: outage: rates and rate_factor leave no time"),
+        (
+            "[outage]\nrates = [['0.0001ms', 1e8]]",
+            "test: outage: rates and rate_factor make more than an outage a milli",
+        ),
+        ("[outage]\ntail_mean = '1e15s'", "test: outage.tail_mean: 1e15s: must be at most 1000000000s"),
+        ("[outage]\ntail_log_mean = 1e3", "test: outage.tail_log_mean: 1000.0: must be less than or equal to 20"),
+        ("[outage]\ntail_log_sigma = 1e3", "test: outage.tail_log_sigma: 1000.0: must be less than or equal to 10"),
+        ("loss = { bad = 0.5, good_mean = '1s', bad_mean = '1us' }", 'test: down.loss.bad_mean: "1us" is no duration'),
+        ("loss = { good_mean = '1s', bad_mean = 1e-9 }", "test: down.loss.bad_mean: 1e-09s: must be at least 1ms"),
+        ("loss = { good = 1.1 }", "test: down.loss.good: 1.1: must be less than or equal to 1"),
         ("[outage]\nrates = [['3s', -1]]", "test: outage.rates.0.1: -1: must be greater than 0"),
         ("[outage]\ntail = 'pareto'", "test: outage.tail: 'pareto': must be 'exponential' or 'lognormal'"),
         ("[outage]\ntial = 'lognormal'", "test: outage: unknown key tial, did you mean tail"),
@@ -149,6 +184,9 @@ def test_unknown_names_and_files_that_are_no_text_are_refused(tmp_path: Path) ->
         "half.toml": f"{tmp_path / 'half.toml'}: not TOML: ",
         "empty.toml": f"{tmp_path / 'empty.toml'}: up: is missing (and 1 more)",
         str(tmp_path): f"{tmp_path}: a directory; allowed: a TOML file",
+        "~nouser/x.toml": "~nouser/x.toml: cannot be read: Could not determine home directory",
+        "x" * 300: "is not known; allowed: lan, wireguard-5g",
+        f"{'x' * 300}.toml": ".toml: cannot be read: File name too long",
         "gone.toml": f"{tmp_path / 'gone.toml'}: cannot be read: No such file",
     }
     for name, refusal in refusals.items():

@@ -29,7 +29,23 @@ def test_durations_are_read_as_people_write_them(text: str, seconds: float) -> N
 
 
 @pytest.mark.parametrize(
-    "text", ["10 parsecs", "", "s", "-5s", "-1", "nan", "inf", "1e400s", "5 s 3", "1/s", "0x10s", True]
+    "text",
+    [
+        "10 parsecs",
+        "",
+        "s",
+        "-5s",
+        "-1",
+        "nan",
+        "inf",
+        "1e400s",
+        "1.7e308s1.7e308s",
+        "1e308w",
+        "5 s 3",
+        "1/s",
+        "0x10s",
+        True,
+    ],
 )
 def test_what_is_no_duration_is_refused_in_one_line_with_its_key(text: str) -> None:
     with pytest.raises(SimulatorError) as refusal:
@@ -39,7 +55,7 @@ def test_what_is_no_duration_is_refused_in_one_line_with_its_key(text: str) -> N
     assert "\n" not in message
 
 
-@given(st.floats(min_value=0, max_value=1e12, allow_nan=False))
+@given(st.floats(min_value=0, allow_nan=False, allow_infinity=False))
 def test_a_formatted_duration_reads_back_exactly(seconds: float) -> None:
     assert parse_duration(format_duration(seconds)) == seconds
 
