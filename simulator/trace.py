@@ -109,6 +109,9 @@ TRANSITIONS = schema_of(
     flapping=pa.bool_(),
     reason=pa.string(),
 )
+NODE = pa.schema([MESSAGES.field("node")])
+MAY_BE_EMPTY = ("arrived_s", "end_s")
+DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)  # what reading a damaged file raises
 _EVENT_NAMES = pa.array([event.name.lower() for event in Happening])
 
 
@@ -185,7 +188,7 @@ def trace_parts(path: Path) -> list[Path]:
     if not parts:
         raise SimulatorError(f"{path}: no trace in it; allowed: a run directory, a folder of Parquet files or one")
     for part in parts:
-        _check_columns(part)
+        _check_columns(part, MESSAGES, "trace")
     return parts
 
 
@@ -197,10 +200,10 @@ def read_blocks(path: Path) -> Iterator[Messages]:
     """
     parts = trace_parts(path)
     if _parts_share_a_node(parts):
-        yield _sorted(_concatenate([_read_part(part) for part in parts]))
+        yield _sorted(_concatenate([_read_messages(part) for part in parts]))
     else:
         for part in parts:
-            yield _sorted(_read_part(part))
+            yield _sorted(_read_messages(part))
 
 
 def read_trace(path: Path) -> pd.DataFrame:
@@ -209,13 +212,21 @@ def read_trace(path: Path) -> pd.DataFrame:
 
 
 def read_truth(path: Path) -> pd.DataFrame:
-    """Return `truth.parquet`: node, event (categorical), start_s, end_s (NaN: it has no end)."""
-    return pq.read_table(path, schema=TRUTH).to_pandas()
+    """Return `truth.parquet`: node, event (categorical), start_s, end_s (NaN: it has no end).
+
+    Raises:
+        SimulatorError: there is none, or it is damaged.
+    """
+    return _read(path, TRUTH, "truth").to_pandas()
 
 
 def read_transitions(path: Path) -> pd.DataFrame:
-    """Return `transitions.parquet`: node, at_s, status, connected, flapping, reason."""
-    return pq.read_table(path, schema=TRANSITIONS).to_pandas()
+    """Return `transitions.parquet`: node, at_s, status, connected, flapping, reason.
+
+    Raises:
+        SimulatorError: there is none, or it is damaged.
+    """
+    return _read(path, TRANSITIONS, "list of transitions").to_pandas()
 
 
 def _write(path: Path, table: pa.Table) -> None:
@@ -227,33 +238,56 @@ def _unfinished(path: Path) -> Path:
     return path.with_name(path.name + ".unfinished")
 
 
-def _check_columns(part: Path) -> None:
+def _check_columns(path: Path, schema: pa.Schema, what: str) -> None:
     try:
-        found = pq.read_schema(part).names
-    except (pa.ArrowInvalid, OSError) as error:
-        raise SimulatorError(
-            f"{part}: not a Parquet file; allowed: a trace with {', '.join(MESSAGES.names)}"
-        ) from error
-    missing = [name for name in MESSAGES.names if name not in found]
+        found = pq.read_schema(path).names
+    except DAMAGE as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else "not a Parquet file"
+        raise SimulatorError(f"{path}: {reason}; allowed: a {what} with {', '.join(schema.names)}") from error
+    missing = [name for name in schema.names if name not in found]
     if missing:
-        raise SimulatorError(f"{part}: no trace, it lacks {', '.join(missing)}; its columns are {', '.join(found)}")
+        columns = ", ".join(name if name.isprintable() else repr(name) for name in found)
+        raise SimulatorError(f"{path}: no {what}, it lacks {', '.join(missing)}; its columns are {columns}")
+    twice = [name for name in schema.names if found.count(name) > 1]
+    if twice:
+        raise SimulatorError(f"{path}: no {what}, column {twice[0]} is in it twice")
 
 
-def _read_part(part: Path) -> Messages:
+def _read(path: Path, schema: pa.Schema, what: str) -> pa.Table:
+    """Read the columns of `schema`, in its types; `what` is what the file is to be.
+
+    Raises:
+        SimulatorError: it is damaged, or something else.
+    """
+    _check_columns(path, schema, what)
     try:
-        table = pq.read_table(part, columns=MESSAGES.names, use_threads=False).select(MESSAGES.names).cast(MESSAGES)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        raise SimulatorError(f"{part}: cannot be read as a trace ({str(error).splitlines()[0]})") from error
-    for name in MESSAGES.names[:-1]:
-        if table[name].null_count:
-            raise SimulatorError(f"{part}: column {name} has empty values; only arrived_s may")
-    return Messages(*(column.to_numpy() for column in table.columns))
+        with pq.ParquetFile(path) as file:
+            table = file.read(columns=schema.names, use_threads=False)
+    except DAMAGE as error:
+        raise SimulatorError(f"{path}: cannot be read as a {what}: {str(error).splitlines()[0]}") from error
+    return pa.Table.from_arrays([_cast(path, table[field.name], field, what) for field in schema], schema=schema)
+
+
+def _cast(path: Path, column: "pa.ChunkedArray[Any]", field: "pa.Field[Any]", what: str) -> "pa.ChunkedArray[Any]":
+    try:
+        cast = column.cast(field.type)
+        cast.validate(full=True)
+    except pa.ArrowException as error:
+        reason = str(error).splitlines()[0]
+        raise SimulatorError(f"{path}: cannot be read as a {what}: column {field.name}: {reason}") from error
+    if cast.null_count and field.name not in MAY_BE_EMPTY:
+        raise SimulatorError(f"{path}: column {field.name} has empty values; only {' and '.join(MAY_BE_EMPTY)} may")
+    return cast
+
+
+def _read_messages(part: Path) -> Messages:
+    return Messages(*(column.to_numpy() for column in _read(part, MESSAGES, "trace").columns))
 
 
 def _parts_share_a_node(parts: Sequence[Path]) -> bool:
     if len(parts) == 1:
         return False
-    nodes = [np.unique(pq.read_table(part, columns=["node"], use_threads=False)["node"].to_numpy()) for part in parts]
+    nodes = [np.unique(_read(part, NODE, "trace")["node"].to_numpy()) for part in parts]
     return len(np.unique(np.concatenate(nodes))) < sum(map(len, nodes))
 
 

@@ -1,3 +1,4 @@
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,36 @@ def test_what_is_no_trace_is_refused_in_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("node", "reason"),
+    [
+        (["a", "b"], "cannot be read as a trace: column node: "),
+        ([[1], [2]], "cannot be read as a trace: column node: "),
+        ([1, None], "column node has empty values"),
+    ],
+)
+def test_of_parts_that_differ_in_their_types_the_wrong_one_is_named(
+    node: list[object], reason: str, tmp_path: Path
+) -> None:
+    part = TraceWriter(tmp_path).write_part(0, heartbeats(range(1), count=2))
+    table = pq.read_table(part)
+    wrong = tmp_path / "part-00001.parquet"
+    pq.write_table(table.set_column(0, "node", pa.array(node)), wrong)
+
+    with pytest.raises(SimulatorError) as refusal:
+        read_trace(tmp_path)
+    assert str(refusal.value).startswith(f"{wrong}: {reason}")
+
+
+def test_a_trace_with_a_column_twice_is_refused(tmp_path: Path) -> None:
+    part = TraceWriter(tmp_path).write_part(0, heartbeats(range(1)))
+    table = pq.read_table(part)
+    pq.write_table(table.append_column("seq", table["seq"]), part)
+
+    with pytest.raises(SimulatorError, match="no trace, column seq is in it twice"):
+        read_trace(part)
+
+
 def test_a_trace_with_empty_values_is_refused(tmp_path: Path) -> None:
     frame = pd.DataFrame({name: getattr(heartbeats(range(1)), name) for name in Messages.__slots__})
     frame["sent_s"] = frame["sent_s"].where(frame["seq"] != 2)
@@ -144,6 +175,81 @@ def test_truth_names_what_happened(tmp_path: Path) -> None:
     assert truth["event"].tolist() == ["outage", "crash"] * 2
     assert truth["end_s"].isna().tolist() == [False, True] * 2
     assert truth["node"].tolist() == [0, 0, 1, 1]
+
+
+TRUTH_COLUMNS = {"node": [1], "event": ["crash"], "start_s": [1.0], "end_s": [None]}
+
+
+def test_a_truth_that_was_written_elsewhere_is_read(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"more": [1], **TRUTH_COLUMNS}), tmp_path / "truth.parquet")
+
+    truth = read_truth(tmp_path / "truth.parquet")
+
+    assert truth["event"].tolist() == ["crash"]
+    assert list(truth.dtypes.astype(str)) == ["int32", "category", "float64", "float64"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"start_s": ["soon"]}, "cannot be read as a truth: column start_s: "),
+        ({"node": [0.5]}, "cannot be read as a truth: column node: "),
+        ({"node": [2**40]}, "cannot be read as a truth: column node: "),
+        ({"end_s": [[1.0]]}, "cannot be read as a truth: column end_s: "),
+        ({"start_s": [None]}, "column start_s has empty values; only arrived_s and end_s may"),
+        ({"event": None}, "no truth, it lacks event; its columns are node, start_s, end_s"),
+        ({"event": None, "two\nlines": [1]}, "its columns are node, start_s, end_s, 'two\\nlines'"),
+    ],
+)
+def test_a_truth_with_wrong_columns_is_refused_in_one_line(
+    changes: dict[str, list[object] | None], reason: str, tmp_path: Path
+) -> None:
+    columns = {name: values for name, values in {**TRUTH_COLUMNS, **changes}.items() if values is not None}
+    path = tmp_path / "truth.parquet"
+    pq.write_table(pa.table(columns), path)
+
+    with pytest.raises(SimulatorError) as refusal:
+        read_truth(path)
+    assert str(refusal.value).startswith(f"{path}: ")
+    assert reason in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def damaged(written: bytes) -> Iterator[bytes]:
+    """Cut at many places, and with one byte turned over at each of them."""
+    for place in range(0, len(written), 7):
+        yield written[:place]
+        yield written[:place] + bytes([written[place] ^ 0xFF]) + written[place + 1 :]
+
+
+@pytest.mark.parametrize("read", [read_truth, read_transitions, read_trace])
+def test_a_damaged_file_is_refused_in_one_line_or_read(read: Callable[[Path], pd.DataFrame], tmp_path: Path) -> None:
+    path = tmp_path / "damaged.parquet"
+    if read is read_truth:
+        with TruthWriter(path) as writer:
+            writer.write(Truth(np.zeros(1, np.int32), np.zeros(1, np.int8), np.zeros(1), np.ones(1)))
+    elif read is read_transitions:
+        said = {"node": [3], "at_s": [1.5], "status": ["stale"], "connected": [False], "flapping": [False]}
+        write_transitions(path, pd.DataFrame({**said, "reason": ["silence"]}).astype({"node": "int32"}))
+    else:
+        TraceWriter(tmp_path).write_part(0, heartbeats(range(2))).rename(path)
+    contents, refusals = list(damaged(path.read_bytes())), []
+    for content in contents:
+        path.write_bytes(content)
+        try:
+            read(path)
+        except SimulatorError as refusal:
+            refusals.append(str(refusal))
+    assert len(refusals) > len(contents) / 2  # all that were cut, and more
+    assert all(refusal.startswith(f"{path}: ") and "\n" not in refusal for refusal in refusals)
+
+
+def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
+    for read in (read_truth, read_transitions):
+        with pytest.raises(
+            SimulatorError, match=r"gone.parquet: no such file; allowed: a (truth|list of transitions) with"
+        ):
+            read(tmp_path / "gone.parquet")
 
 
 def test_truth_that_was_not_finished_is_not_there(tmp_path: Path) -> None:
