@@ -23,8 +23,12 @@ PIPE_WIDTH = 120
 
 
 def console() -> Console:
-    """Standard output for people: as wide as the terminal, or PIPE_WIDTH where there is none."""
-    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
+    """Standard output for people: as wide as the terminal, or PIPE_WIDTH where there is none.
+
+    Text stands there as it is: names and notes are a user's, and `[x]` in them is no markup.
+    """
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    return Console(width=width, highlight=False, markup=False, emoji=False)
 
 
 def print_json(result: Mapping[str, Any]) -> None:
@@ -71,7 +75,7 @@ def write_whole(path: Path, text: str) -> None:
 @contextmanager
 def progress(description: str, total: float) -> Iterator[Callable[[float], None]]:
     """A bar with the time left on standard error; yields `advance(amount)`, callable from any thread."""
-    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     terminal = Console(stderr=True)
     with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
         task = bar.add_task(description, total=total)

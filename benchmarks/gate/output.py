@@ -13,8 +13,8 @@ from xml.etree import ElementTree
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from heartbench.benchmarks.gate.report import Outcome, Report
 from heartbench.benchmarks.gate.selftest import ALARM_TARGET, POWER_TARGET
@@ -47,16 +47,16 @@ def terminal(report: Report, console: Console) -> None:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for position, column in enumerate((shared or COLUMNS[0], *COLUMNS[1:], *kinds)):
         justify: Literal["left", "right"] = "left" if position in (0, 4) else "right"
-        table.add_column(column, justify=justify, overflow="fold", no_wrap=position > 0)
+        table.add_column(Text(column), justify=justify, overflow="fold", no_wrap=position > 0)
     for judgement in in_order(report):
         style = STYLES.get(judgement.verdict, "")
         name, *rest = cells(report, judgement)
-        table.add_row(*(escape(cell) for cell in (name.removeprefix(shared), *rest)), style=style)
+        table.add_row(*(Text(cell) for cell in (name.removeprefix(shared), *rest)), style=style)
     console.print(table)
     for line in remarks(report):
-        console.print(escape(line), soft_wrap=True)
+        console.print(Text(line), soft_wrap=True)
     style = "bold red" if report.status else "bold yellow" if withheld(report) else "bold green"
-    console.print(escape(headline(report)), style=style, soft_wrap=True)
+    console.print(Text(headline(report)), style=style, soft_wrap=True)
 
 
 def markdown(report: Report) -> str:

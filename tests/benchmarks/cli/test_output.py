@@ -28,3 +28,11 @@ def test_nobody_watching_sees_no_bar(capsys: pytest.CaptureFixture[str]) -> None
     with output.progress("Simulating", 2) as advance:
         advance(1)
     assert capsys.readouterr() == ("", "")
+
+
+def test_what_looks_like_markup_is_text(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_table("[/x].toml", ["[bold]setting", "a"], [["[red]30 s", ":smile: [/]"]], "by [/nobody]")
+    output.console().print("No goal [/x] for :smile:")
+    printed = capsys.readouterr().out
+    for text in ("[/x].toml", "[bold]setting", "[red]30 s", ":smile: [/]", "by [/nobody]", "No goal [/x] for :smile:"):
+        assert text in printed

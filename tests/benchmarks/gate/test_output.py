@@ -50,6 +50,17 @@ def test_the_worst_comes_first_and_what_all_names_share_is_said_once():
     assert "25 µs" in text
 
 
+@pytest.mark.parametrize("markup", [True, False])
+def test_a_name_in_brackets_stands_as_it_is(markup):
+    console = Console(file=io.StringIO(), width=120, markup=markup)
+    odd = replace(REPORT.judgements[1], name="[/perf]/t.py::test_slow[bold]")
+    output.terminal(replace(REPORT, judgements=(odd,), counts={}), console)
+    printed = console.file.getvalue()
+    assert "[/perf]/t.py::" in printed
+    assert "test_slow[bold]" in printed
+    assert "\\" not in printed
+
+
 def test_the_last_line_says_what_counts():
     assert shown(REPORT).strip().splitlines()[-1].startswith("SLOWER (1 slower, 1 failed, ")
     assert "WITHHELD: TOO MANY FALSE ALARMS" in shown(WOLF).strip().splitlines()[-1]
