@@ -8,11 +8,14 @@ or its exit status:
     1    the measured thing failed its goal
     2    the input was wrong: one line on standard error, nothing on standard output
     130  interrupted
+    141  nobody reads standard output any more (`| head`): nothing is said about it
 """
 
 import importlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import typer
@@ -44,9 +47,32 @@ ERRORS = {
 }
 
 
+UNREAD = 141
+"""Status of a program that a closed pipe ends: 128 and the number of SIGPIPE."""
+
+
 def main() -> None:
     """Entry point of the `heartbench` command."""
-    sys.exit(invoke(sys.argv[1:]))
+    if sys.stdout is None:  # as `>&-` leaves it
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    sys.exit(quietly(lambda: invoke(sys.argv[1:])))
+
+
+def quietly(command: Callable[[], int]) -> int:
+    """Run it and return its status; where its output is not read to the end, say nothing and return UNREAD."""
+    try:
+        status = command()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        pass
+    except SystemExit as error:  # what Typer and Rich make of it
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+    else:
+        return status
+    # Python flushes once more when it ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return UNREAD
 
 
 def invoke(arguments: Sequence[str]) -> int:

@@ -1,5 +1,6 @@
 """The frame of the command line: statuses, one-line errors, and what it imports."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -92,3 +93,38 @@ def test_a_group_passes_on_and_without_a_command_is_a_mistake(
     assert app.invoke(["run", "show", "--nodes", "4"]) == 4
     assert app.invoke(["run"]) == 2
     assert capsys.readouterr().out == ""
+
+
+COMMAND = [sys.executable, "-c", "from heartbench.benchmarks.cli.app import main; main()"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["scenarios", "list"],
+        ["profiles", "show", "lan"],
+        ["hub", "--print-config"],
+        ["ladder", "--outages", "2s", "--phases", "0.5"],
+        ["ladder", "--outages", "2s", "--phases", "0.5", "--json"],
+    ],
+)
+def test_where_nobody_reads_its_output_a_command_ends_without_a_word(arguments: list[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write) as unread:
+        done = subprocess.run([*COMMAND, *arguments], stdout=unread, stderr=subprocess.PIPE, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (app.UNREAD, b"") == (141, b"")
+
+
+def test_without_a_standard_output_a_command_does_its_work() -> None:
+    closed = [sys.executable, "-c", "import os, sys; os.close(1); os.execv(sys.executable, sys.argv[1:])"]
+    command = [*closed, *COMMAND, "scenarios", "list"]
+    done = subprocess.run(command, stderr=subprocess.PIPE, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_who_ends_otherwise_is_not_taken_for_unread() -> None:
+    with pytest.raises(SystemExit, match="7"):
+        app.quietly(lambda: sys.exit(7))
