@@ -1,16 +1,19 @@
 """`heartbench ladder`: what gap does an outage of so many seconds make?"""
 
+from collections.abc import Iterable
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from heartbench.benchmarks.cli.output import print_json, print_table
+from heartbench.benchmarks.cli.output import check_output, print_json, print_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PLOT_POINTS = 121
+FORMATS = (".svg", ".png", ".pdf")
 
 
 def ladder(
@@ -37,8 +40,10 @@ def ladder(
     from heartbench.simulator.units import parse_duration
 
     stale_after_s = parse_duration(stale_after, "--stale-after")
-    outages_s = [parse_duration(part, "--outages") for part in outages.split(",")]
-    at = [_phase(part) for part in phases.split(",")]
+    outages_s = each_once(parse_duration(part, "--outages") for part in outages.split(","))
+    at = each_once(_phase(part) for part in phases.split(","))
+    if plot is not None:
+        _check_plot(plot, stale_after_s)
     asked = Ladder(
         parse_duration(rtt, "--rtt"),
         parse_duration(interval, "--interval"),
@@ -54,10 +59,26 @@ def ladder(
         return
     table = rows.pivot(index="outage_s", columns="phase", values="gap_s")
     columns = ["outage", *(f"begins at {phase:g} of the interval" for phase in table.columns)]
-    cells = [[f"{outage:g} s", *(f"{gap:.1f} s" for gap in gaps)] for outage, *gaps in table.itertuples()]
+    cells = [[f"{outage:g} s", *map(_gap_text, gaps)] for outage, *gaps in table.itertuples()]
     print_table("Longest gap between signs of life at the hub", columns, cells, f"RTO before it: {asked.rto_s():.3f} s")
     if plot is not None:
         print(plot)
+
+
+def each_once(values: Iterable[float]) -> list[float]:
+    """The values in their order, without those that were there before."""
+    return list(dict.fromkeys(values))
+
+
+def _check_plot(path: Path, stale_after_s: float) -> None:
+    """Refuse what cannot be drawn, before the work for it is done."""
+    from heartbench.benchmarks.errors import BenchmarkError
+
+    if path.suffix.lower() not in FORMATS:
+        raise BenchmarkError(f"--plot: {path}: must be a file that ends in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+    check_output(path, "--plot")
+    if not stale_after_s:
+        raise BenchmarkError("--stale-after: 0 s: must be longer than 0 to be drawn")
 
 
 def _phase(text: str) -> float:
@@ -67,6 +88,10 @@ def _phase(text: str) -> float:
         return float(text)
     except ValueError as error:
         raise BenchmarkError(f"--phases: {text!r}: must be a number between 0 and 1") from error
+
+
+def _gap_text(gap_s: float) -> str:
+    return "not heard again" if isnan(gap_s) else f"{gap_s:.1f} s"
 
 
 def _draw(sweep: "pd.DataFrame", stale_after_s: float, path: Path) -> None:

@@ -21,6 +21,8 @@ from heartbench.simulator.stream import make_connection
 
 BOOTS = 15
 MIN_INTERVAL_S = 0.01
+LONGEST_S = 86_400.0
+MOST_HEARTBEATS = 1_000_000
 MAX_RTT_S = 10.0  # it takes two to connect, and gRPC gives an attempt 20 s
 MSS_BYTES = 1368  # on WireGuard's usual MTU of 1420
 BACKOFF_S, BACKOFF_MULTIPLIER, BACKOFF_MAX_S = 1.0, 1.6, 120.0  # gRPC's (doc/connection-backoff.md)
@@ -39,19 +41,21 @@ class Ladder:
         """Refuse what no stream can do.
 
         Raises:
-            BenchmarkError: a time is not positive, or no heartbeat comes before the outage.
+            BenchmarkError: a time is not positive or too long, or no heartbeat comes before the outage.
         """
         for name, value in (("--rtt", self.rtt_s), ("--interval", self.interval_s)):
             if value <= 0:
                 raise BenchmarkError(f"{name}: {value:g} s: must be more than 0 s")
-        if self.interval_s < MIN_INTERVAL_S:
-            raise BenchmarkError(f"--interval: {self.interval_s:g} s: allowed is {MIN_INTERVAL_S:g} s or more")
+        if not MIN_INTERVAL_S <= self.interval_s <= LONGEST_S:
+            raise BenchmarkError(
+                f"--interval: {self.interval_s:g} s: allowed is {MIN_INTERVAL_S:g} s to {LONGEST_S:g} s"
+            )
         if self.rtt_s >= MAX_RTT_S:
             raise BenchmarkError(
                 f"--rtt: {self.rtt_s:g} s: nobody connects over so slow a link; allowed is less than {MAX_RTT_S:g} s"
             )
-        if self.warmup < 1:
-            raise BenchmarkError(f"--warmup: {self.warmup}: must be at least 1")
+        if not 1 <= self.warmup <= MOST_HEARTBEATS:
+            raise BenchmarkError(f"--warmup: {self.warmup}: must be at least 1 and at most {MOST_HEARTBEATS:,}")
 
     def rto_s(self) -> float:
         """Return the retransmission timeout when the outage begins, s."""
@@ -67,10 +71,13 @@ class Ladder:
             phase: where in the interval after a heartbeat the outage begins, 0 to 1.
 
         Raises:
-            BenchmarkError: an argument is out of its range.
+            BenchmarkError: an argument is out of its range, or the outage begins before anything was heard.
         """
-        if outage_s < 0:
-            raise BenchmarkError(f"--outages: {outage_s:g} s: must not be negative")
+        longest_s = min(LONGEST_S, MOST_HEARTBEATS * self.interval_s)
+        if not 0 <= outage_s <= longest_s:
+            raise BenchmarkError(
+                f"--outages: {outage_s:g} s: must not be negative, nor longer than {longest_s:g} s at this --interval"
+            )
         if not 0 <= phase <= 1:
             raise BenchmarkError(f"--phases: {phase:g}: must lie between 0 and 1")
         return float(np.median([_Node(self, boot, outage_s).gap_s(phase) for boot in range(BOOTS)]))
@@ -137,5 +144,10 @@ class _Node:
         arrived_s = self.rows.arrived_s[: self.rows.used[0]]
         arrived_s = np.sort(arrived_s[~np.isnan(arrived_s)])
         last_before = np.searchsorted(arrived_s, begins) - 1
-        gaps = np.diff(arrived_s[max(last_before, 0) :])
+        if last_before < 0:
+            raise BenchmarkError(
+                f"--warmup: {self._ladder.warmup}: nothing arrived before the outage; allowed are more heartbeats, or "
+                "a longer --interval"
+            )
+        gaps = np.diff(arrived_s[last_before:])
         return float(gaps.max()) if len(gaps) else float("nan")
