@@ -1,11 +1,13 @@
 """`heartbench profiles`: which link profiles are shipped, what is in one, and whether its model does what it says."""
 
+import math
 from typing import Annotated
 
 import numpy as np
 import typer
 
 from heartbench.benchmarks.cli.output import print_json, print_table
+from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.simulator.ping import Survey, survey
 from heartbench.simulator.profile import PROFILES, Profile, load_profile
 from heartbench.simulator.units import format_duration, parse_duration
@@ -15,6 +17,7 @@ profiles = typer.Typer(help="Link profiles: what a network does to packets, in f
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 QUANTILES = (0.05, 0.5, 0.9, 0.95, 0.99)
+MOST_PINGS = 20_000_000
 
 
 @profiles.command("list")
@@ -51,7 +54,7 @@ def show(
 ) -> None:
     """Print a link profile as TOML with its sources, or measure the link that is modelled from it."""
     loaded = load_profile(profile)
-    seen = None if measure is None else survey(loaded, parse_duration(measure, "--measure"), nodes, seed)
+    seen = None if measure is None else _survey(loaded, parse_duration(measure, "--measure"), nodes, seed)
     if json:
         result = {"schema": "heartbench.profile/1", "name": PROFILES.find(profile)[0], "profile": loaded.to_data()}
         result |= {"stated": _stated(loaded)} | ({} if seen is None else {"measured": _measured(loaded, seen)})
@@ -68,29 +71,47 @@ def _stated(profile: Profile) -> dict[str, object]:
     return {"rtt_s": {_name(p): value for p, value in zip(QUANTILES, rtt, strict=True)}, "outages_per_hour": rates}
 
 
+def _survey(profile: Profile, duration_s: float, nodes: int, seed: int) -> Survey:
+    if duration_s * nodes > MOST_PINGS:
+        raise BenchmarkError(
+            f"--measure: {duration_s:g} s on {nodes} links are more pings than fit into memory; "
+            f"allowed are {MOST_PINGS / nodes:g} s on so many (a ping a second, {MOST_PINGS:,} in all)"
+        )
+    return survey(profile, duration_s, nodes, seed)
+
+
 def _measured(profile: Profile, seen: Survey) -> dict[str, object]:
     rates = {f"{length:g}": seen.outages_per_hour(length) for length, _ in profile.outage.rates}
-    rtt = np.quantile(seen.rtt_s, QUANTILES)
     return {
-        "rtt_s": {_name(p): value for p, value in zip(QUANTILES, rtt, strict=True)},
+        "rtt_s": {_name(p): value for p, value in zip(QUANTILES, _rtt_s(seen), strict=True)},
         "outages_per_hour": rates,
         "lost": seen.lost,
         "link_hours": seen.hours,
     }
 
 
+def _rtt_s(seen: Survey) -> list[float]:
+    """The QUANTILES of the round-trip time, s; NaN where no ping was answered."""
+    return [float(np.quantile(seen.rtt_s, p)) if len(seen.rtt_s) else math.nan for p in QUANTILES]
+
+
 def _print_comparison(name: str, profile: Profile, seen: Survey, how: str) -> None:
-    stated, measured = profile.rtt_quantile(np.array(QUANTILES)), np.quantile(seen.rtt_s, QUANTILES)
+    stated, measured = profile.rtt_quantile(np.array(QUANTILES)).tolist(), _rtt_s(seen)
     rows = [
-        (f"RTT {_name(p)}, ms", f"{a * 1000:.4g}", f"{b * 1000:.4g}", f"{b / a - 1:+.1%}")
-        for p, a, b in zip(QUANTILES, stated, measured, strict=True)
+        _row(f"RTT {_name(p)}, ms", a * 1000, b * 1000) for p, a, b in zip(QUANTILES, stated, measured, strict=True)
     ]
     for length, rate in profile.outage.rates:
-        wanted, found = rate * profile.outage.rate_factor, seen.outages_per_hour(length)
         label = f"outages of {format_duration(length)} or more, per hour"
-        rows.append((label, f"{wanted:.4g}", f"{found:.4g}", f"{found / wanted - 1:+.1%}"))
+        rows.append(_row(label, rate * profile.outage.rate_factor, seen.outages_per_hour(length)))
     rows.append(("pings lost", "", f"{seen.lost:.2%}", ""))
     print_table(f"{name}: the file and its model", ["", "stated", "measured", "off by"], rows, how)
+
+
+def _row(label: str, stated: float, measured: float) -> tuple[str, str, str, str]:
+    """What the file says, what was measured, and by how much that is off where it can be said."""
+    if math.isnan(measured):
+        return label, f"{stated:.4g}", "–", "–"
+    return label, f"{stated:.4g}", f"{measured:.4g}", f"{measured / stated - 1:+.1%}" if stated else "–"
 
 
 def _name(probability: float) -> str:

@@ -1,10 +1,22 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from heartbench.benchmarks.cli import app
 from heartbench.simulator.profile import PROFILES
+
+SILENT = """
+[up]
+base_delay = "30ms"
+loss = { good = 0.9999999 }
+[down]
+base_delay = "30ms"
+[outage]
+rates = [["1s", 20.0]]
+rate_factor = 0
+"""
 
 
 def test_the_list_names_every_shipped_profile(capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,11 +47,34 @@ def test_a_profile_is_measured_beside_its_figures(capsys: pytest.CaptureFixture[
     assert shown["profile"]["outage"]["tail"] == "exponential"
 
 
+def test_what_was_not_measured_is_a_dash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("[bold].toml").write_text(SILENT)
+    arguments = ["profiles", "show", "[bold].toml", "--measure", "10s", "--nodes", "1"]
+    assert app.invoke(arguments) == 0
+    table = capsys.readouterr().out
+    assert app.invoke([*arguments, "--json"]) == 0
+    measured = json.loads(capsys.readouterr().out)["measured"]
+
+    assert "[bold].toml: the file and its model" in table
+    assert re.search(r"RTT p50, ms +60 +– +–", table)
+    assert re.search(r"outages of 1s or more, per hour +0 +0 +–", table)
+    assert measured["rtt_s"] == dict.fromkeys(("p5", "p50", "p90", "p95", "p99"))
+    assert (measured["lost"], measured["outages_per_hour"]) == (1, {"1": 0})
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
         (["show", "wireguard5g"], "heartbench: profile: 'wireguard5g' is not known, did you mean wireguard-5g?"),
         (["show", "lan", "--measure", "10 parsecs"], 'heartbench: --measure: "10 parsecs" is no duration'),
+        (["show", "lan", "--measure", "1e15s"], "heartbench: --measure: 1e+15 s on 100 links are more pings than fit"),
+        (
+            ["show", "lan", "--measure", "1h", "--nodes", "1000000"],
+            "heartbench: --measure: 3600 s on 1000000 links are",
+        ),
         (["show", "lan", "--measure", "0s"], "heartbench: to measure a profile takes a second"),
         (["show", str(Path(__file__).parent)], f"heartbench: {Path(__file__).parent}: a directory"),
     ],
