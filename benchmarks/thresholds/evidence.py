@@ -1,7 +1,7 @@
 """Where the gaps come from that a threshold is judged by: a run, a bare trace, a run simulated under another tail."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -107,7 +107,8 @@ def evidence_of(path: Path) -> Evidence:
 
 def enough(path: Path, evidence: Evidence) -> Evidence:
     """Refuse evidence in which no node was heard of twice."""
-    if np.any(evidence.gaps.heard & ~evidence.gaps.away):
+    gaps = evidence.gaps
+    if np.any(gaps.heard & ~gaps.away & (gaps.up_s > 0)):
         return evidence
     raise BenchmarkError(f"{path}: no node was heard of twice, so there is no gap to judge by; run for longer")
 
@@ -119,11 +120,18 @@ def read_gaps(run: RunDirectory, duration_s: float) -> Gaps:
 
 
 def bare_trace(path: Path) -> Evidence:
-    """A trace alone, until its last arrival: nobody knows which nodes lost their power, or how the hub was set."""
+    """A trace alone, from its first arrival to its last; its times may count from any moment, 1970 among them.
+
+    Nobody knows which nodes lost their power, or how the hub was set.
+    """
     blocks = list(read_blocks(path))
-    end_s = max(float(np.max(block.arrived_s, initial=0.0, where=~np.isnan(block.arrived_s))) for block in blocks)
+    begin_s, end_s = np.inf, -np.inf
+    for block in blocks:
+        arrived = np.isfinite(block.arrived_s)
+        begin_s = min(begin_s, float(np.min(block.arrived_s, initial=np.inf, where=arrived)))
+        end_s = max(end_s, float(np.max(block.arrived_s, initial=-np.inf, where=arrived)))
     gaps = join_gaps(find_gaps(block, NO_LOSSES, end_s) for block in blocks)
-    return Evidence(path, gaps, end_s, HubSettings.of(), None, {})
+    return Evidence(path, replace(gaps, start_s=gaps.start_s - begin_s), end_s - begin_s, HubSettings.of(), None, {})
 
 
 def simulate_gaps(scenario: Scenario, advance: Callable[[int], None] | None = None) -> Gaps:

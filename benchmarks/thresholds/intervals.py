@@ -22,13 +22,17 @@ def rate_interval(events: NDArray[np.integer], exposure: Floats, seed: int, leve
 
     Args:
         events: count of each node under each setting; shape (n, k).
-        exposure: of each node, in any unit; shape (n,).
+        exposure: of each node, in any unit; shape (n,). A node with none is left out: nobody watched it.
         seed: of the resampling.
         level: share of repetitions whose interval holds the true rate.
 
     Returns:
-        Lower and upper end for each setting; shape (k, 2).
+        Lower and upper end for each setting; shape (k, 2). From 0 to infinity where nothing was watched.
     """
+    watched = exposure > 0
+    events, exposure = events[watched], exposure[watched]
+    if not len(exposure):
+        return np.tile([0.0, np.inf], (events.shape[1], 1))
     exact = poisson_interval(events.sum(0), level) / exposure.sum()
     resampled = bootstrap_interval(events, exposure, seed, level)
     return np.column_stack([np.minimum(exact[:, 0], resampled[:, 0]), np.maximum(exact[:, 1], resampled[:, 1])])

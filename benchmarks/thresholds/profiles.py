@@ -12,14 +12,14 @@ from matplotlib.axes import Axes
 from heartbench.benchmarks.report import style
 from heartbench.benchmarks.report.units import digits
 from heartbench.benchmarks.thresholds.evidence import outage_tails, settings_of, simulate_gaps
-from heartbench.benchmarks.thresholds.qos import judge
+from heartbench.benchmarks.thresholds.qos import DAY_S, judge
 from heartbench.benchmarks.thresholds.tune import frontier
 from heartbench.hub.config import HubSettings
 from heartbench.simulator.profile import PROFILES, Tail
 from heartbench.simulator.scenario import Scenario, load_scenario
 
 THRESHOLDS_S = tuple(range(10, 121, 5))
-NODES, DURATION_S, SEED = 300, 86_400.0, 1
+NODES, DURATION_S, SEED = 300, DAY_S, 1
 INTERVAL_S = 10.0
 NO_TAIL = "none"
 

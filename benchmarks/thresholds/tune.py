@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from heartbench.benchmarks.thresholds.intervals import rate_interval
-from heartbench.benchmarks.thresholds.qos import Qos
+from heartbench.benchmarks.thresholds.qos import DAY_S, Qos
 
 STEP = 1 / 40
 """Distance of two thresholds of the grid, as a share of the threshold: finer than the steps of TCP's ladder."""
@@ -86,7 +86,7 @@ def round_step(step: float) -> float:
 def frontier(qos: Qos, seed: int) -> pd.DataFrame:
     """One row a threshold: `Qos.frame()` with the interval of the false stales (false_stale_low, false_stale_high)."""
     frame = qos.frame()
-    interval = rate_interval(qos.mistakes, qos.up_s / 86400.0, seed)
+    interval = rate_interval(qos.mistakes, qos.up_s / DAY_S, seed)
     frame["false_stale_low"], frame["false_stale_high"] = interval.T
     return frame
 

@@ -45,3 +45,16 @@ def test_the_same_seed_gives_the_same_interval() -> None:
     events = np.random.default_rng(1).poisson(1.0, (50, 3))
     first, second = (intervals.rate_interval(events, np.ones(50), seed=7) for _ in range(2))
     assert np.array_equal(first, second)
+
+
+def test_a_node_that_nobody_watched_changes_nothing() -> None:
+    events, exposure = np.array([[1], [0]]), np.array([2.0, 3.0])
+    unwatched = np.zeros(200)
+    with_them = np.concatenate([unwatched, exposure])
+    found = intervals.rate_interval(np.concatenate([np.zeros((200, 1), int), events]), with_them, seed=1)
+    assert np.array_equal(found, intervals.rate_interval(events, exposure, seed=1))
+    assert np.isfinite(found).all()
+
+
+def test_of_what_nobody_watched_nothing_is_known() -> None:
+    assert intervals.rate_interval(np.zeros((3, 2), int), np.zeros(3), seed=1).tolist() == [[0, np.inf]] * 2

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from heartbench.benchmarks.errors import BenchmarkError
@@ -39,9 +40,39 @@ def test_the_same_run_gives_the_same_recommendation(run_path: Path) -> None:
 def test_a_bare_trace_has_no_other_tail(run_path: Path) -> None:
     evidence = evidence_of(run_path / "trace")
     assert list(study(evidence, EASY).frontiers) == ["as recorded"]
-    assert evidence.duration_s == pytest.approx(read_trace(run_path).arrived_s.max())
+    arrived = read_trace(run_path).arrived_s
+    assert evidence.duration_s == pytest.approx(arrived.max() - arrived.min())
     with pytest.raises(BenchmarkError, match="a bare trace does not say what was run"):
         evidence.scenario_under(next(iter(evidences.Tail)))
+
+
+def test_the_times_of_a_bare_trace_may_count_from_any_moment(run_path: Path) -> None:
+    trace = read_trace(run_path)
+    figures = []
+    for origin_s in (0, 2**30, -(2**20)):  # whole powers, so that no digit is lost
+        moved = trace.assign(sent_s=trace.sent_s + origin_s, arrived_s=trace.arrived_s + origin_s)
+        moved.to_parquet("moved.parquet")
+        evidence = evidence_of(Path("moved.parquet"))
+        assert evidence.gaps.start_s.min() == 0
+        figures.append(study(evidence, EASY).frontiers["as recorded"].iloc[::20].to_numpy(float))
+    assert np.allclose(figures[0], figures[1], rtol=1e-3, equal_nan=True)
+    assert np.allclose(figures[0], figures[2], rtol=1e-3, equal_nan=True)
+
+
+def test_a_node_heard_of_only_at_the_end_leaves_the_interval_finite(run_path: Path) -> None:
+    trace = read_trace(run_path)
+    trace = trace[trace.node < 2]
+    late = trace.nlargest(1, "arrived_s")
+    pd.concat([trace, *(late.assign(node=number) for number in range(7, 40))]).to_parquet("late.parquet")
+    frame = study(evidence_of(Path("late.parquet")), EASY).frontiers["as recorded"]
+    assert np.isfinite(frame[["false_stale_low", "false_stale_high"]]).all(axis=None)
+
+
+def test_messages_that_all_came_at_once_are_too_little(run_path: Path) -> None:
+    trace = read_trace(run_path)
+    trace.assign(arrived_s=5.0).to_parquet("at-once.parquet")
+    with pytest.raises(BenchmarkError, match="no node was heard of twice"):
+        evidence_of(Path("at-once.parquet"))
 
 
 def test_false_stales_are_the_gaps_longer_than_the_threshold(run_path: Path) -> None:
