@@ -34,7 +34,8 @@ def hub(
     if print_config:
         show(settings, sources(env), as_json)
         return
-    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # else gRPC logs a line for each connection that breaks
+    # Else gRPC logs a line for each connection that breaks, and its own before ours where an address is taken.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from heartbench.hub.server import collect_less_garbage, serve
 
     logs.configure(settings.log_level)

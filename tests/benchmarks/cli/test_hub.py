@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ HUB = [sys.executable, "-c", "from heartbench.benchmarks.cli.app import main; ma
 
 
 def environment(**settings: str) -> dict[str, str]:
-    others = {key: value for key, value in os.environ.items() if not key.startswith("HUB_")}
+    others = {key: value for key, value in os.environ.items() if not key.startswith(("HUB_", "GRPC_"))}
     return {**others, "HUB_LISTEN": "127.0.0.1:0", "HUB_STORE_URL": "memory:", **settings}
 
 
@@ -94,3 +95,14 @@ def test_a_mistake_is_one_line_and_status_2(settings: dict[str, str], complaint:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
     assert complaint in done.stderr
+
+
+def test_an_address_that_is_taken_is_one_line_of_ours_alone() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = subprocess.run(
+            HUB, env=environment(HUB_LISTEN=address), capture_output=True, text=True, check=False, timeout=20
+        )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"heartbench: HUB_LISTEN='{address}' cannot be bound: it is in use")
+    assert done.stderr.count("\n") == 1
