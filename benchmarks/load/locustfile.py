@@ -20,8 +20,11 @@ import gevent
 import grpc.experimental.gevent
 from locust import User, events, task
 from locust.exception import StopUser
-from locust.runners import MasterRunner
+from locust.runners import MasterRunner, WorkerRunner
 
+from heartbench.benchmarks.cli.app import quietly
+from heartbench.benchmarks.cli.output import print_json
+from heartbench.benchmarks.load.figures import figures_of
 from heartbench.benchmarks.load.fleet import Fleet, Member
 from heartbench.benchmarks.load.node import Node
 from heartbench.benchmarks.load.wire import Wire
@@ -90,6 +93,20 @@ def check(environment: Any, **_: Any) -> None:
     except SimulatorError as error:
         log.error("%s", error)
         sys.exit(2)
+    if environment.parsed_options.json:
+        environment.parsed_options.json = False  # Locust would print a list, and forget what it counted
+        if not isinstance(environment.runner, WorkerRunner):
+            environment.events.quit.add_listener(partial(print_figures, environment))
+
+
+def print_figures(environment: Any, exit_code: int, **_: Any) -> None:
+    """Print what was counted as one JSON object."""
+
+    def tell() -> int:
+        print_json(figures_of(environment.stats, environment.parsed_options, exit_code))
+        return exit_code
+
+    quietly(tell)
 
 
 @events.test_start.add_listener

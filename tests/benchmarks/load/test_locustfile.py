@@ -59,12 +59,16 @@ def free_port() -> int:
 
 
 def end_of(process):
-    """Its exit status, the statistics by (type, name), and what it logged; no process of its session is left."""
+    """Its exit status, the figures by (type, name), and what it logged; no process of its session is left."""
     out, log = process.communicate(timeout=WITHIN_S)
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
-    table = json.loads(out) if out.strip() else []
-    return process.returncode, {(row["method"], row["name"]): row for row in table}, log
+    if not out:
+        return process.returncode, {}, log
+    result = json.loads(out)
+    assert out.count("\n") == 1
+    assert (result["schema"], result["status"]) == ("heartbench.load/1", process.returncode)
+    return process.returncode, {(row["type"], row["name"]): row for row in result["rows"]} | result, log
 
 
 def nodes_at(address):
@@ -76,10 +80,13 @@ def test_thirty_nodes_load_a_hub_and_say_goodbye(hub, locust):
     status, table, log = end_of(locust("--headless", "--json", "-u", "30", "-r", "30", "-t", "8s", "--host", hub))
     assert status == 0, log
     connect, heartbeat = table["hub", "connect"], table["hub", "heartbeat"]
-    assert (connect["num_requests"], connect["num_failures"]) == (30, 0)
-    assert heartbeat["num_requests"] > 90
-    assert heartbeat["num_failures"] == 0
-    assert heartbeat["min_response_time"] < 50  # ms: nobody waits for a thread
+    assert (connect["requests"], connect["failures"]) == (30, 0)
+    assert heartbeat["requests"] > 90
+    assert heartbeat["failures"] == 0
+    assert heartbeat["latency_s"]["min"] < 0.05  # nobody waits for a thread
+    assert heartbeat["latency_s"]["min"] <= heartbeat["latency_s"]["p50"] <= heartbeat["latency_s"]["max"]
+    assert (table["scenario"], table["hub"], table["failures"]) == ("lan", hub, [])
+    assert "heartbeat" in log  # Locust's own table is for people
     assert {(node.status, node.reason) for node in nodes_at(hub)} == {(pb.STATUS_OFFLINE, pb.REASON_GOODBYE)}
     assert len(nodes_at(hub)) == 30
 
@@ -91,7 +98,7 @@ def test_users_of_two_workers_are_different_nodes(hub, locust):
     run = ("--headless", "--json", "-u", "20", "-r", "20", "-t", "5s", "--host", hub)
     status, table, log = end_of(locust(*master, *run))
     assert status == 0, log
-    assert table["hub", "connect"]["num_requests"] == len(nodes_at(hub)) == 20
+    assert table["hub", "connect"]["requests"] == len(nodes_at(hub)) == 20
     assert [end_of(worker)[0] for worker in workers] == [0, 0]
 
 
@@ -100,7 +107,9 @@ def test_a_hub_that_is_not_there_is_a_failure_of_every_attempt(locust):
     status, table, log = end_of(locust("--headless", "--json", "-u", "3", "-r", "3", "-t", "4s", "--host", nowhere))
     assert status == 1
     connect = table["hub", "connect"]
-    assert connect["num_failures"] == connect["num_requests"] >= 3
+    assert connect["failures"] == connect["requests"] >= 3
+    assert sum(each["count"] for each in table["failures"]) == connect["failures"]
+    assert "UNAVAILABLE" in table["failures"][0]["reason"]
     assert ("hub", "heartbeat") not in table
     assert "Traceback" not in log
 
