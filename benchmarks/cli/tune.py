@@ -53,6 +53,13 @@ def tune(
     a run, the scenario is simulated again with the other assumption about its
     longest outages, and the goal must be met under both. Exit status 1: no
     threshold meets the goal, and the settings are not written.
+
+    TRACE is Parquet, a file or a folder of them, a row a message: node
+    (number of the node); kind (0 hello, 1 heartbeat, 2 chunk of output,
+    3 goodbye: until its next hello nobody waits for the node); sent_s and
+    arrived_s (in s, counted from any moment, so Unix time will do; arrived_s
+    is empty where the message never arrived); boot, connection and seq, which
+    are not judged by and may be 0.
     """
     from heartbench.benchmarks.thresholds.evidence import evidence_of
     from heartbench.benchmarks.thresholds.study import study
@@ -92,7 +99,9 @@ def show(found: "Recommendation", evidence: "Evidence", out: Path) -> None:
 
 def table_rows(found: "Recommendation", present: str) -> list[tuple[str, ...]]:
     """The present and the recommended threshold under each tail."""
-    labels = {found.current_s: present, found.recommended_s: "recommended" if found.met else "nearest"}
+    from heartbench.benchmarks.thresholds.verdict import chosen_label
+
+    labels = {found.current_s: present, found.recommended_s: chosen_label(found)}
     return [cells(row, label, tail) for s, label in labels.items() for tail, row in found.rows(s).items()]
 
 

@@ -18,8 +18,16 @@ from heartbench.benchmarks.report import style
 from heartbench.benchmarks.report.plots import flap_plot, frontier_plot, gap_plot
 from heartbench.benchmarks.thresholds.evidence import Evidence
 from heartbench.benchmarks.thresholds.tune import Recommendation
-from heartbench.benchmarks.thresholds.verdict import UNIT_DAYS, figure, goal_unit, rate_text, sentence, worst_row
-from heartbench.simulator.units import format_duration
+from heartbench.benchmarks.thresholds.verdict import (
+    chosen_label,
+    figure,
+    goal_unit,
+    rate_text,
+    sentence,
+    worst_row,
+    worst_tails,
+)
+from heartbench.simulator.units import NODE_DAYS, format_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,9 @@ def render(evidence: Evidence, found: Recommendation) -> str:
         verdict=sentence(found),
         goal=goal_text(found),
         cards=cards(found),
+        now=f"{found.current_s:g} s",
+        then=f"{found.recommended_s:g} s",
+        worst_tails=worst_tails(found),
         pictures={name: picture(ax) for name, ax in plots(evidence, found).items()},
         rows=table_rows(found),
         unit=goal_unit(found),
@@ -83,18 +94,20 @@ def subject(evidence: Evidence) -> str:
 
 
 def headline(found: Recommendation) -> str:
-    """The finding in one sentence."""
-    unit, days = goal_unit(found), UNIT_DAYS[goal_unit(found)]
+    """The finding in one sentence; under the tail that is worst."""
+    unit, days = goal_unit(found), NODE_DAYS[goal_unit(found)]
     now, then = (worst_row(found, s)[1] for s in (found.current_s, found.recommended_s))
     rates = [figure(row["false_stale_per_node_day"] * days) for row in (now, then)]
     if not found.met:
-        return f"No threshold meets the goal; {found.recommended_s:g} s comes nearest."
+        return f"No threshold meets the goal; {found.recommended_s:g} s misses it by the least."
     if found.recommended_s == found.current_s:
-        return f"{found.current_s:g} s is the right threshold: {rates[0]} false stales per {unit}."
-    return (
-        f"Wait {found.recommended_s:g} s instead of {found.current_s:g} s, and living nodes are called stale "
-        f"{rates[1]} instead of {rates[0]} times per {unit}."
-    )
+        said = f"{found.current_s:g} s is the right threshold: {rates[0]} false stales per {unit}"
+    else:
+        said = (
+            f"Wait {found.recommended_s:g} s instead of {found.current_s:g} s, and living nodes are called stale "
+            f"{rates[1]} instead of {rates[0]} times per {unit}"
+        )
+    return f"{said}{worst_tails(found)}."
 
 
 def goal_text(found: Recommendation) -> str:
@@ -108,29 +121,29 @@ def goal_text(found: Recommendation) -> str:
 def cards(found: Recommendation) -> list[dict[str, str]]:
     """What changes for the operator, under the tail that is worst: before and after."""
     now, then = (worst_row(found, s)[1] for s in (found.current_s, found.recommended_s))
-    days = UNIT_DAYS[goal_unit(found)]
+    days = NODE_DAYS[goal_unit(found)]
     measures = [
         ("false_stale_per_node_day", days, f"false stales per {goal_unit(found)}", ""),
         ("flashes_per_hour", 1.0, "flashes on the dashboard per hour", ""),
         ("detection_p99_s", 1.0, "until a dead node is noticed (p99)", " s"),
     ]
     return [
-        {"label": label, "now": figure(now[key] * scale) + unit, "then": figure(then[key] * scale) + unit}
-        for key, scale, label, unit in measures
+        {"label": name, "now": figure(now[key] * scale) + unit, "then": figure(then[key] * scale) + unit}
+        for key, scale, name, unit in measures
     ]
 
 
 def table_rows(found: Recommendation) -> list[dict[str, str]]:
     """Both settings under each tail."""
-    labels = {found.current_s: "now", found.recommended_s: "recommended" if found.met else "nearest"}
-    return [table_row(row, tail, label) for s, label in labels.items() for tail, row in found.rows(s).items()]
+    labels = {found.current_s: "now", found.recommended_s: chosen_label(found)}
+    return [table_row(row, tail, name) for s, name in labels.items() for tail, row in found.rows(s).items()]
 
 
-def table_row(row: Mapping[str, Any], tail: str, label: str) -> dict[str, str]:
+def table_row(row: Mapping[str, Any], tail: str, name: str) -> dict[str, str]:
     """One setting under one tail."""
     low, high = row["false_stale_ci"]
     return {
-        "label": label,
+        "label": name,
         "stale_after": f"{row['stale_after_s']:g} s",
         "tail": tail,
         "rate": figure(row["false_stale_per_node_day"]),

@@ -13,8 +13,8 @@ from heartbench.benchmarks.report import style
 from heartbench.benchmarks.thresholds.gaps import Gaps
 from heartbench.benchmarks.thresholds.qos import DAY_S
 from heartbench.benchmarks.thresholds.tune import Recommendation
-from heartbench.benchmarks.thresholds.verdict import UNIT_DAYS, figure, goal_unit, worst_row
-from heartbench.simulator.profile import Tail
+from heartbench.benchmarks.thresholds.verdict import chosen_label, figure, goal_unit, named, worst_row, worst_tails
+from heartbench.simulator.units import NODE_DAYS
 
 BINS_PER_DECADE = 30
 
@@ -25,10 +25,10 @@ def frontier_plot(found: Recommendation, ax: Axes | None = None) -> Axes:
     ax = ax or style.axes()
     unit, goal = goal_unit(found), found.goal
     right = 1.2 * max(goal.max_detection_s, found.recommended_s, found.current_s)
-    lowest = min([goal.max_false_stale_per_node_day, *map(least_rate, found.frontiers.values())]) * UNIT_DAYS[unit] / 3
+    lowest = min([goal.max_false_stale_per_node_day, *map(least_rate, found.frontiers.values())]) * NODE_DAYS[unit] / 3
     for (tail, frame), color in zip(found.frontiers.items(), style.SERIES, strict=False):
         low, rate, high = (
-            np.maximum(frame[name] * UNIT_DAYS[unit], lowest / 10)
+            np.maximum(frame[name] * NODE_DAYS[unit], lowest / 10)
             for name in ("false_stale_low", "false_stale_per_node_day", "false_stale_high")
         )
         ax.fill_between(frame.detection_p99_s, low, high, color=color, alpha=0.18, linewidth=0)
@@ -36,10 +36,10 @@ def frontier_plot(found: Recommendation, ax: Axes | None = None) -> Axes:
     ax.set_xlim(0, right)
     ax.set_ylim(bottom=lowest)
     style.log_scale(ax, "y")
-    draw_goal(ax, goal.max_detection_s, goal.max_false_stale_per_node_day * UNIT_DAYS[unit])
+    draw_goal(ax, goal.max_detection_s, goal.max_false_stale_per_node_day * NODE_DAYS[unit])
     for row, color, label in chosen_settings(found):
         style.point(
-            ax, row["detection_p99_s"], max(row["false_stale_per_node_day"] * UNIT_DAYS[unit], lowest), label, color
+            ax, row["detection_p99_s"], max(row["false_stale_per_node_day"] * NODE_DAYS[unit], lowest), label, color
         )
     ax.set_xlabel("a dead node is noticed within, p99 (s)")
     ax.set_ylabel(f"false stales per {unit}")
@@ -48,16 +48,10 @@ def frontier_plot(found: Recommendation, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def named(tail: str) -> str:
-    """A tail as a legend names it."""
-    return f"{tail} tail" if tail in list(Tail) else tail
-
-
 def chosen_settings(found: Recommendation) -> list[tuple[dict[str, float], str, str]]:
     """The present and the recommended setting under the tail that is worst: figures, colour and label."""
-    chosen = "recommended" if found.met else "nearest"
-    marks = {found.current_s: (style.GREY, "now"), found.recommended_s: (style.GREEN, chosen)}
-    return [(worst_row(found, s)[1], color, f"{label}: {s:g} s") for s, (color, label) in marks.items()]
+    marks = {found.current_s: (style.GREY, "now"), found.recommended_s: (style.GREEN, chosen_label(found))}
+    return [(worst_row(found, s)[1], color, f"{name}: {s:g} s") for s, (color, name) in marks.items()]
 
 
 def mark_settings(ax: Axes, found: Recommendation) -> None:
@@ -80,26 +74,24 @@ def draw_goal(ax: Axes, detection_s: float, rate: float) -> None:
     ax.annotate("the goal", (0, bottom), xytext=(6, 6), textcoords="offset points", color=style.GREEN)
 
 
-def under(found: Recommendation) -> str:
+def own_tail(found: Recommendation) -> str:
     """Name the trace's own tail where there are several."""
-    return f" ({next(iter(found.frontiers))} tail)" if len(found.frontiers) > 1 else ""
+    return f" ({named(next(iter(found.frontiers)))})" if len(found.frontiers) > 1 else ""
 
 
 def frontier_finding(found: Recommendation) -> str:
-    """What the frontier shows, in a sentence."""
+    """What the frontier shows, in a sentence; under the tail that is worst."""
     unit = goal_unit(found)
     now, then = (worst_row(found, s)[1] for s in (found.current_s, found.recommended_s))
-    rates = [figure(row["false_stale_per_node_day"] * UNIT_DAYS[unit]) for row in (now, then)]
+    rates = [figure(row["false_stale_per_node_day"] * NODE_DAYS[unit]) for row in (now, then)]
     later = f"from {figure(now['detection_p99_s'])} to {figure(then['detection_p99_s'])} s"
-    if found.met and found.recommended_s == found.current_s:
-        return (
-            f"{found.current_s:g} s is the cheapest threshold that meets the goal: {rates[0]} false stales per {unit}"
-        )
-    if found.met:
-        return (
-            f"{found.recommended_s:g} s takes false stales from {rates[0]} to {rates[1]} per {unit}, detection {later}"
-        )
-    return f"No threshold is both rare and quick enough; {found.recommended_s:g} s comes nearest"
+    if not found.met:
+        return f"No threshold is both rare and quick enough; {found.recommended_s:g} s misses the goal by the least"
+    if found.recommended_s == found.current_s:
+        finding = f"is the cheapest threshold that meets the goal: {rates[0]} false stales per {unit}"
+    else:
+        finding = f"takes false stales from {rates[0]} to {rates[1]} per {unit}, detection {later}"
+    return f"{found.recommended_s:g} s {finding}{worst_tails(found)}"
 
 
 @style.styled
@@ -124,7 +116,7 @@ def gap_plot(gaps: Gaps, found: Recommendation, ax: Axes | None = None) -> Axes:
 
 
 def gap_finding(lengths_s: NDArray[np.float64], found: Recommendation) -> str:
-    """How rare longer gaps are, in a sentence."""
+    """How rare longer gaps are, in a sentence; on the trace itself."""
 
     def rarity(stale_after_s: float) -> str:
         longer = int(np.count_nonzero(lengths_s > stale_after_s))
@@ -132,7 +124,10 @@ def gap_finding(lengths_s: NDArray[np.float64], found: Recommendation) -> str:
         return f"one gap in {share:,.0f} is" if longer else f"none of {len(lengths_s):,} gaps is"
 
     now, then = rarity(found.current_s), rarity(found.recommended_s)
-    return f"{now.capitalize()} longer than {found.current_s:g} s, {then} longer than {found.recommended_s:g} s"
+    return (
+        f"{now.capitalize()} longer than {found.current_s:g} s, {then} longer than {found.recommended_s:g} s"
+        f"{own_tail(found)}"
+    )
 
 
 @style.styled
@@ -154,14 +149,11 @@ def flap_plot(found: Recommendation, nodes: int, ax: Axes | None = None) -> Axes
 
 
 def flap_finding(found: Recommendation, nodes: int) -> str:
-    """How often the dashboard flashes, in a sentence; on the trace itself."""
-    now, then = (
-        frequency(next(iter(found.rows(s).values()))["flashes_per_hour"])
-        for s in (found.current_s, found.recommended_s)
-    )
+    """How often the dashboard flashes, in a sentence; under the tail that is worst."""
+    now, then = (frequency(worst_row(found, s)[1]["flashes_per_hour"]) for s in (found.current_s, found.recommended_s))
     return (
         f"A dashboard of {nodes:,} nodes flashes {now} at {found.current_s:g} s, "
-        f"{then} at {found.recommended_s:g} s{under(found)}"
+        f"{then} at {found.recommended_s:g} s{worst_tails(found)}"
     )
 
 

@@ -1,5 +1,6 @@
 """A recommendation in words, as JSON, and as the env file that a hub starts with."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -7,18 +8,20 @@ import pandas as pd
 
 from heartbench.benchmarks.thresholds.evidence import Evidence, settings_of
 from heartbench.benchmarks.thresholds.tune import Goal, Recommendation, rows_of
+from heartbench.simulator.profile import Tail
+from heartbench.simulator.units import NODE_DAYS
 
-UNIT_DAYS = {"node-day": 1.0, "node-week": 7.0, "node-month": 30.0, "node-year": 365.0}
+TOLD_UNITS = ("node-day", "node-week", "node-month", "node-year")
 
 
 def unit_of(per_node_day: float) -> str:
     """The unit in which a rate is one or more."""
-    return next((unit for unit, days in UNIT_DAYS.items() if per_node_day * days >= 1 - 1e-9), "node-year")
+    return next((unit for unit in TOLD_UNITS if per_node_day * NODE_DAYS[unit] >= 1 - 1e-9), TOLD_UNITS[-1])
 
 
 def rate_text(per_node_day: float, unit: str) -> str:
     """A rate in `unit`: 0.143 per node-day is `1 per node-week`."""
-    return f"{figure(per_node_day * UNIT_DAYS[unit])} per {unit}"
+    return f"{figure(per_node_day * NODE_DAYS[unit])} per {unit}"
 
 
 def figure(value: float) -> str:
@@ -34,15 +37,53 @@ def sentence(found: Recommendation) -> str:
     asked = (
         f"{rate_text(found.goal.max_false_stale_per_node_day, goal_unit(found))} and {found.goal.max_detection_s:g} s"
     )
-    return f"No threshold meets the goal of {asked}. {why(found)} {found.recommended_s:g} s comes nearest: {chosen}."
+    return (
+        f"No threshold meets the goal of {asked}. {why(found)} {found.recommended_s:g} s misses it by the least: "
+        f"{missed(found)}. With it: {chosen}."
+    )
+
+
+def chosen_label(found: Recommendation) -> str:
+    """What the recommended threshold is called in tables and plots."""
+    return "recommended" if found.met else "misses least"
+
+
+def misses(found: Recommendation) -> dict[str, float]:
+    """By what factor the recommended threshold misses each side of the goal; 1 or less: it meets it."""
+    rows, goal = found.rows(found.recommended_s).values(), found.goal
+    often = max(row["false_stale_ci"][1] for row in rows)
+    late = max(row["detection_p99_s"] for row in rows)
+    return {
+        "false_stale": factor(often, goal.max_false_stale_per_node_day),
+        "detection": factor(late, goal.max_detection_s),
+    }
+
+
+def factor(is_so: float, allowed: float) -> float:
+    """How many times as much as is allowed."""
+    return is_so / allowed if allowed else math.inf if is_so else 1.0
+
+
+def missed(found: Recommendation) -> str:
+    """What of the goal the recommended threshold misses, and by how much."""
+
+    def times(value: float, most: str) -> str:
+        return f"{figure(max(value, 1.01))} times {most}" if math.isfinite(value) else f"{most}, which is 0"
+
+    by = misses(found)
+    said = {
+        "false_stale": f"false stales may come {times(by['false_stale'], 'as often as allowed')} (upper end of 95 %)",
+        "detection": f"a dead node is noticed after {times(by['detection'], 'as long as allowed')}",
+    }
+    return ", and ".join(text for side, text in said.items() if by[side] > 1)
 
 
 def effect(found: Recommendation, stale_after_s: float) -> str:
     """What a threshold does under the tail that is worst for it."""
     tail, row = worst_row(found, stale_after_s)
     unit = goal_unit(found)
-    low, high = (figure(end * UNIT_DAYS[unit]) for end in row["false_stale_ci"])
-    under = f", {tail} tail" if len(found.frontiers) > 1 else ""
+    low, high = (figure(end * NODE_DAYS[unit]) for end in row["false_stale_ci"])
+    under = f", {named(tail)}" if len(found.frontiers) > 1 else ""
     rate = rate_text(row["false_stale_per_node_day"], unit)
     return (
         f"{rate} falsely stale (95 %: {low} to {high}{under}), noticed within {figure(row['detection_p99_s'])} s (p99)"
@@ -70,9 +111,28 @@ def why(found: Recommendation) -> str:
 
 
 def worst_row(found: Recommendation, stale_after_s: float) -> tuple[str, dict[str, Any]]:
-    """Return the tail under which a threshold is worst, and its figures there."""
-    rows = found.rows(stale_after_s)
-    return max(rows.items(), key=lambda item: float(item[1]["false_stale_ci"][1]))
+    """Return the tail under which a threshold is worst, and its figures there; of equals the worse on the whole."""
+
+    def badness(item: tuple[str, dict[str, Any]]) -> tuple[float, float]:
+        tail, row = item
+        return float(row["false_stale_ci"][1]), float(found.frontiers[tail].false_stale_per_node_day.sum())
+
+    return max(found.rows(stale_after_s).items(), key=badness)
+
+
+def named(tail: str) -> str:
+    """A tail as it is called in a sentence."""
+    return f"{tail} tail" if tail in list(Tail) else tail
+
+
+def worst_tails(found: Recommendation) -> str:
+    """Under which tail both settings' figures of `worst_row` are, in brackets; nothing where there is but one."""
+    worst = {s: worst_row(found, s)[0] for s in (found.current_s, found.recommended_s)}
+    if len(found.frontiers) == 1:
+        return ""
+    if len(set(worst.values())) == 1:
+        return f" ({named(worst[found.current_s])}, the worst)"
+    return f" (worst tails: {', '.join(f'{tail} at {s:g} s' for s, tail in worst.items())})"
 
 
 def as_json(found: Recommendation, evidence: Evidence) -> dict[str, Any]:
@@ -82,6 +142,7 @@ def as_json(found: Recommendation, evidence: Evidence) -> dict[str, Any]:
         "schema": "heartbench.tune/1",
         "met": found.met,
         "verdict": sentence(found),
+        "misses_by": None if found.met else misses(found),
         "goal": {
             "max_false_stale_per_node_day": found.goal.max_false_stale_per_node_day,
             "max_detection_s": found.goal.max_detection_s,

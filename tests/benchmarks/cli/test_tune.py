@@ -34,7 +34,25 @@ def test_a_goal_that_is_not_met_is_status_1_and_writes_no_settings(
     assert invoke(["tune", "--max-detection", "2s"]) == 1
     out = capsys.readouterr().out
     assert "No threshold meets the goal of 1 per node-week and 2 s." in " ".join(out.split())
+    assert re.search(r"^ +misses least +", out, re.MULTILINE)
+    assert "a dead node is noticed after" in " ".join(out.split())
     assert not Path("hub.env").exists()
+
+
+def test_as_json_it_says_by_how_much_the_goal_is_missed(run_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["tune", "--max-detection", "2s", "--json"]) == 1
+    missed = json.loads(capsys.readouterr().out)
+    assert max(missed["misses_by"].values()) > 1
+    assert missed["misses_by"]["detection"] == pytest.approx(missed["recommended"]["detection_p99_s"] / 2, rel=0.01)
+    assert invoke(["tune", *EASY, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["misses_by"] is None
+
+
+def test_a_name_in_brackets_is_printed_as_it_is(run_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("[bold]").mkdir()
+    named = run_path.rename(Path("[bold]", "x]"))
+    assert invoke(["tune", str(named), *EASY]) == 0
+    assert capsys.readouterr().out.startswith("[bold]/x], seed 1")
 
 
 def test_the_table_shows_both_settings_under_both_tails(run_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

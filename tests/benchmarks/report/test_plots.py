@@ -7,6 +7,7 @@ import pytest
 from matplotlib.axes import Axes
 
 from heartbench.benchmarks.report import plots, style
+from heartbench.benchmarks.report.page import headline
 from heartbench.benchmarks.thresholds.gaps import NO_LOSSES, Gaps, find_gaps
 from heartbench.benchmarks.thresholds.qos import judge
 from heartbench.benchmarks.thresholds.tune import Goal, Recommendation, frontier, recommend
@@ -49,6 +50,22 @@ def test_titles_state_the_finding() -> None:
     assert title(plots.flap_plot(found, nodes=2)) == (
         "A dashboard of 2 nodes flashes 3 times an hour at 30 s, never at 45 s"
     )
+
+
+def test_under_several_tails_each_title_says_which_it_is_of() -> None:
+    worse = gaps_of([*[10.0] * 300, *[20.0] * 3, *[40.0] * 3, 50.0])
+    own, other = judged(TROUBLED, EASY), judged(worse, EASY)
+    found = recommend(
+        {"exponential": own.frontiers["exponential"], "lognormal": other.frontiers["exponential"]},
+        Goal(200.0, 90.0),
+        current_s=30.0,
+    )
+    assert title(plots.frontier_plot(found)).endswith("(lognormal tail, the worst)")
+    assert title(plots.gap_plot(TROUBLED, found)).endswith("(exponential tail)")
+    assert title(plots.flap_plot(found, nodes=1)) == (
+        "A dashboard of 1 nodes flashes 3 times an hour at 30 s, 2 times an hour at 45 s (lognormal tail, the worst)"
+    )
+    assert headline(found).endswith("times per node-day (lognormal tail, the worst).")
 
 
 def test_a_threshold_that_is_right_already_is_said_to_be() -> None:

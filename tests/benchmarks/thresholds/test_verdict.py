@@ -43,12 +43,45 @@ def test_says_what_to_set_and_what_it_costs() -> None:
     )
 
 
-def test_says_which_goal_is_missed_and_what_comes_nearest() -> None:
+def test_says_which_goal_is_missed_what_misses_it_by_the_least_and_by_how_much() -> None:
     assert verdict.sentence(found(Goal(1.0, 20.0), [900, 0.7, 0.02])) == (
         "No threshold meets the goal of 1 per node-day and 20 s. False stales are rare enough only from 60 s on; a "
-        "dead node is noticed in time only up to 10 s. 30 s comes nearest: 0.7 per node-day falsely stale (95 %: 0.35 "
-        "to 1.4), noticed within 30 s (p99)."
+        "dead node is noticed in time only up to 10 s. 30 s misses it by the least: false stales may come 1.4 times as "
+        "often as allowed (upper end of 95 %), and a dead node is noticed after 1.5 times as long as allowed. With it: "
+        "0.7 per node-day falsely stale (95 %: 0.35 to 1.4), noticed within 30 s (p99)."
     )
+
+
+@pytest.mark.parametrize(
+    ("goal", "said"),
+    [
+        (Goal(1.0, 59.99), "a dead node is noticed after 1.01 times as long as allowed"),  # never `1 times`
+        (Goal(0.01, 60.0), "false stales may come 4 times as often as allowed (upper end of 95 %)"),
+        (Goal(0.0, 60.0), "false stales may come as often as allowed, which is 0 (upper end of 95 %)"),
+    ],
+)
+def test_a_side_of_the_goal_that_is_kept_is_not_said_to_be_missed(goal: Goal, said: str) -> None:
+    missing = found(goal, [900, 70, 0.02])
+    assert (missing.met, missing.recommended_s) == (False, 60)
+    assert verdict.missed(missing) == said
+
+
+def test_by_how_much_it_misses_is_the_worst_of_all_tails() -> None:
+    missing = found(Goal(1.0, 20.0), [900, 0.7, 0.02], [900, 0.8, 0.02])
+    assert verdict.misses(missing) == pytest.approx({"false_stale": 1.6, "detection": 1.5})
+
+
+def test_figures_of_several_tails_say_which_one_they_are_of() -> None:
+    goal = Goal(1 / 7, 90.0)
+    assert verdict.worst_tails(found(goal, [900, 2, 0.02])) == ""
+    assert verdict.worst_tails(found(goal, [900, 2, 0.02], [900, 4, 0.05])) == " (lognormal tail, the worst)"
+    assert verdict.worst_tails(found(goal, [900, 4, 0.02], [900, 2, 0.05])) == (
+        " (worst tails: exponential at 30 s, lognormal at 60 s)"
+    )
+
+
+def test_of_equal_tails_the_one_that_is_worse_on_the_whole_is_the_worst() -> None:
+    assert verdict.worst_row(found(Goal(1 / 7, 90.0), [900, 2, 0], [900, 4, 0]), 60.0)[0] == "lognormal"
 
 
 @pytest.mark.parametrize(
