@@ -62,9 +62,9 @@ def said_by_hub(run: RunDirectory, duration_s: float) -> dict[str, Any]:
 
 
 def _returns(status: pd.DataFrame) -> int:
-    """Changes from stale back to online; from offline to online is no flap."""
+    """Changes from stale back to online; that of a node which was stale before the run is none of the run's."""
     before = status.groupby("node").status.shift()
-    return int(((status.reason == "heard") & (before != "offline")).sum())
+    return int(((status.reason == "heard") & (before == "stale")).sum())
 
 
 def _down(run: RunDirectory, stale: pd.DataFrame) -> NDArray[np.bool_]:

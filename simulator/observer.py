@@ -1,7 +1,10 @@
-"""The hub's observer file as three frames: what it heard, where it moved deadlines, what it said.
+"""The hub's observer file as frames: what it heard, which nodes it forgot, where it moved deadlines, what it said.
 
-The file is JSON Lines, each line an array that begins with its kind (`header`, `receipt`, `deadline`, `change`); times
-are seconds on the hub's monotonic clock. A last line cut short by a killed hub is left out.
+The file is JSON Lines, each line an array that begins with its kind; times are seconds on the hub's monotonic clock.
+`hub.observer` says what is in each. A last line cut short by a killed hub is left out.
+
+    read        header, receipt, forgotten, deadline, change, end
+    left out    throttled (the receipt that follows says all that counts here), closed, restored
 """
 
 import json
@@ -29,6 +32,7 @@ _TABLES = {
         seq=pa.int64(),
         sent_unix_s=pa.float64(),
     ),
+    "forgotten": schema_of(at_s=pa.float64(), node_id=_NAME),
     "deadline": schema_of(at_s=pa.float64(), node_id=_NAME, deadline_s=pa.float64(), reason=_NAME),
     "change": schema_of(
         at_s=pa.float64(),
@@ -38,6 +42,7 @@ _TABLES = {
         flapping=pa.bool_(),
         reason=_NAME,
     ),
+    "end": schema_of(at_s=pa.float64()),
 }
 # Parsing one call for many lines is twice as fast as one for each; a whole file at once is slower again, because
 # Python's garbage collector then walks millions of rows.
@@ -51,14 +56,18 @@ class Observed:
     Attributes:
         header: `monotonic_s` and `unix_s` of one moment, `epoch`, and the hub's `settings`.
         receipts: at_s, node_id, boot_id, connection, kind ("hello", …), seq, sent_unix_s; one row a message heard.
+        forgotten: at_s, node_id; one row a node that was removed for good.
         deadlines: at_s, node_id, deadline_s, reason; one row a move that no message caused.
         changes: at_s, node_id, status, connected, flapping, reason.
+        until_s: up to here the record is whole. A hub that was killed takes the last second of it with it.
     """
 
     header: dict[str, Any]
     receipts: pd.DataFrame
+    forgotten: pd.DataFrame
     deadlines: pd.DataFrame
     changes: pd.DataFrame
+    until_s: float
 
 
 def read_observer(path: Path) -> Observed:
@@ -76,11 +85,18 @@ def read_observer(path: Path) -> Observed:
             batches[kind].append(_batch(path, kind, [row for row in rows if row[0] == kind]))
     if not isinstance(header, dict) or header.get("schema") != SCHEMA:
         raise SimulatorError(f"{path}: not an observer file; its first line must be a header of {SCHEMA}")
-    frames = [
-        pa.Table.from_batches(batches[kind], schema).unify_dictionaries().to_pandas()
+    frames: dict[str, pd.DataFrame] = {
+        kind: pa.Table.from_batches(batches[kind], schema).unify_dictionaries().to_pandas()
         for kind, schema in _TABLES.items()
-    ]
-    return Observed(header, *frames)
+    }
+    return Observed(
+        header=header,
+        receipts=frames["receipt"],
+        forgotten=frames["forgotten"],
+        deadlines=frames["deadline"],
+        changes=frames["change"],
+        until_s=max((float(frame.at_s.max()) for frame in frames.values() if len(frame)), default=0.0),
+    )
 
 
 def _rows(path: Path) -> Iterator[list[list[Any]]]:

@@ -1,6 +1,7 @@
 """Did the hub say what follows from what it heard? Its recorded changes against the rules written over arrays."""
 
 from dataclasses import dataclass
+from math import isnan
 
 import pandas as pd
 
@@ -29,7 +30,11 @@ class Agreement:
 
 
 def agreement(observed: Observed, until_s: float) -> Agreement:
-    """Compare, node by node, what the hub said before `until_s` (s on its clock) with what follows from its record."""
+    """Compare, node by node, what the hub said before `until_s` (s on its clock) with what follows from its record.
+
+    Where the record ends before that, as that of a killed hub does, it is compared until there.
+    """
+    until_s = min(until_s, observed.until_s)
     said = observed.changes[["node_id", "at_s", "status", "reason"]].astype({"node_id": str})
     said = said[said.reason.isin([str(reason) for reason in REASONS])]
     computed = replay(observed, until_s)[["node_id", "at_s", "status", "reason"]]
@@ -54,7 +59,10 @@ def _numbered(changes: pd.DataFrame, until_s: float) -> pd.DataFrame:
 
 
 def _in_words(pair: pd.Series) -> str:
-    return (
-        f"{pair.node_id}: the hub said {pair.status_x} ({pair.reason_x}) at {pair.at_s_x} s, "
-        f"its record implies {pair.status_y} ({pair.reason_y}) at {pair.at_s_y} s"
-    )
+    said = _change(pair.status_x, pair.reason_x, pair.at_s_x)
+    implied = _change(pair.status_y, pair.reason_y, pair.at_s_y)
+    return f"{pair.node_id}: the hub said {said}, its record implies {implied}"
+
+
+def _change(status: object, reason: object, at_s: float) -> str:
+    return "nothing" if isnan(at_s) else f"{status} ({reason}) at {at_s} s"

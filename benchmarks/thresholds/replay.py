@@ -1,8 +1,8 @@
 """What a hub must have said, computed from what it heard: the hub's rules again, written over whole arrays.
 
 It shares no line with `heartbench.hub.registry`, so that the one can be held against the other. A receipt at `a` sets
-the deadline a + stale_after; a move sets it as it says, and was made only of nodes that were online. With `d` the
-deadline after a node's row and `b` the time of its next row (or the end):
+the deadline a + stale_after; a move sets it as it says, and was made only of nodes that were online; who is forgotten
+begins anew. With `d` the deadline after a node's row and `b` the time of its next row (or the end):
 
     silence   online → stale at d       if d < b, and the next row is no move
     heard     → online at b             if the node was stale or offline, and b is no Goodbye
@@ -24,6 +24,9 @@ from heartbench.simulator.observer import Observed
 
 REASONS = (Reason.REGISTERED, Reason.HEARD, Reason.SILENCE, Reason.GOODBYE, Reason.FLAPS_ENTRY, Reason.FLAPS_EXIT)
 """The reasons of the changes that are computed."""
+
+FORGOTTEN = "forgotten"
+"""Stands among the changes of a node where nothing of before counts any more; the hub says nothing then."""
 
 STATUS = {
     Reason.REGISTERED: Status.ONLINE,
@@ -64,37 +67,46 @@ def replay(observed: Observed, until_s: float) -> pd.DataFrame:
 
 
 def rows_of(observed: Observed, stale_after_s: float) -> pd.DataFrame:
-    """Receipts and moves in the order of time: node_id, at_s, kind (of the receipt, or `move`), deadline_s."""
-    receipts = observed.receipts[["node_id", "at_s", "kind"]].astype({"node_id": str, "kind": str})
+    """What counts of each node in the order of time: node_id, at_s, kind (of a receipt, `move`, FORGOTTEN), deadline_s.
+
+    A message from which the hub learns that it could not hear moves all deadlines first, at the same time: so do moves
+    come first.
+    """
+    moves = observed.deadlines[["node_id", "at_s", "deadline_s"]].assign(kind="move")
+    receipts = observed.receipts[["node_id", "at_s", "kind"]].astype({"kind": str})
     receipts["deadline_s"] = receipts.at_s + stale_after_s
-    moves = observed.deadlines[["node_id", "at_s", "deadline_s"]].astype({"node_id": str})
-    rows = pd.concat([receipts, moves.assign(kind="move")] if len(moves) else [receipts], ignore_index=True)
+    forgotten = observed.forgotten[["node_id", "at_s"]].assign(kind=FORGOTTEN, deadline_s=np.inf)
+    parts = [part.astype({"node_id": str}) for part in (moves, receipts, forgotten) if len(part)]
+    rows = pd.concat(parts or [receipts], ignore_index=True)
     rows = rows.sort_values(["node_id", "at_s"], kind="stable", ignore_index=True)
-    turns = rows.kind.where(rows.kind.isin(["hello", "goodbye"]))
+    turns = rows.kind.where(rows.kind.isin(["hello", "goodbye", FORGOTTEN]))
     before = turns.groupby(rows.node_id).ffill().groupby(rows.node_id).shift()
-    return rows[(rows.kind == "hello") | (before != "goodbye")].reset_index(drop=True)  # who left is not listened to
+    listened_to = (before != "goodbye") | rows.kind.isin(["hello", FORGOTTEN])  # who left is not
+    return rows[listened_to].reset_index(drop=True)
 
 
 def status_changes(rows: pd.DataFrame, until_s: float) -> pd.DataFrame:
-    """The changes of status, by node and time: node_id, at_s, reason, flap."""
+    """The changes of status, by node and time: node_id, at_s, reason (FORGOTTEN among them), flap."""
+    gone, goodbye = rows.kind == FORGOTTEN, rows.kind == "goodbye"
     last = rows.node_id != rows.node_id.shift(-1)
-    first = rows.node_id != rows.node_id.shift(1)
-    online = rows.kind != "goodbye"
+    first = (rows.node_id != rows.node_id.shift(1)) | gone.shift(1, fill_value=False)
+    online = ~goodbye & ~gone
     until = rows.at_s.shift(-1).where(~last, until_s)
     silent = online & (last | (rows.kind.shift(-1) != "move")) & (rows.deadline_s < until)
     was_stale = silent.shift(1, fill_value=False) & ~first
-    was_offline = ~online.shift(1, fill_value=True) & ~first
+    was_offline = goodbye.shift(1, fill_value=False) & ~first
     parts = [
         change(rows.assign(at_s=rows.deadline_s), silent, Reason.SILENCE, flap=True),
-        change(rows, first, Reason.REGISTERED, flap=False),
+        change(rows, first & ~gone, Reason.REGISTERED, flap=False),
         change(rows, online & was_stale, Reason.HEARD, flap=True),
         change(rows, online & was_offline, Reason.HEARD, flap=False),
-        change(rows, ~online & ~was_offline, Reason.GOODBYE, flap=False),
+        change(rows, goodbye & ~was_offline, Reason.GOODBYE, flap=False),
+        change(rows, gone, FORGOTTEN, flap=False),
     ]
     return pd.concat(parts).sort_values(["node_id", "at_s"], kind="stable")
 
 
-def change(rows: pd.DataFrame, chosen: "pd.Series[bool]", reason: Reason, *, flap: bool) -> pd.DataFrame:
+def change(rows: pd.DataFrame, chosen: "pd.Series[bool]", reason: str, *, flap: bool) -> pd.DataFrame:
     """The chosen rows as changes for one reason."""
     return rows.loc[np.asarray(chosen, bool), ["node_id", "at_s"]].assign(reason=reason, flap=flap)
 
@@ -102,11 +114,15 @@ def change(rows: pd.DataFrame, chosen: "pd.Series[bool]", reason: Reason, *, fla
 def with_flapping(node_id: str, changes: pd.DataFrame, settings: HubSettings, until_s: float) -> Iterator[Said]:
     """One node's changes, and between them when it began and ended to be flapping."""
     window_s, enter, leave = settings.flap_window_s, settings.flap_threshold, settings.flap_exit
-    status, flaps, ends_s = Status.ONLINE, [], np.inf  # ends_s: when the flapping ends if no flap comes
+    status, ends_s = Status.ONLINE, np.inf  # ends_s: when the flapping ends if no flap comes
+    flaps: list[float] = []
     for at_s, reason, flap in zip(changes.at_s, changes.reason, changes.flap, strict=True):
         if ends_s <= at_s:
             yield Said(node_id, ends_s, status, False, Reason.FLAPS_EXIT)
             ends_s = np.inf
+        if reason == FORGOTTEN:
+            flaps, ends_s = [], np.inf
+            continue
         status = STATUS[reason]
         yield Said(node_id, at_s, status, ends_s < np.inf, reason)
         if flap:

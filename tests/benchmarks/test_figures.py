@@ -90,5 +90,11 @@ def test_a_flapping_node_does_not_flash_and_a_return_from_offline_is_no_flap(tmp
     assert (said["flaps"], said["flashes"]) == (2, 2)
 
 
+def test_the_return_of_a_node_that_was_stale_before_the_run_is_no_flap_of_the_run(tmp_path: Path) -> None:
+    run = a_run(tmp_path, [0.0, 9.0], [0.0, 9.0])
+    say(run, (0.0, "online", False, "heard"), (3.0, "stale", False, "silence"), (9.0, "online", False, "heard"))
+    assert said_by_hub(run, 3600.0)["flaps"] == 2
+
+
 def test_quantiles_go_by_their_names() -> None:
     assert quantiles(np.arange(101.0), ("p50", "p99", "max")) == {"p50": 50.0, "p99": 99.0, "max": 100.0}

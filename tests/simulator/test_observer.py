@@ -10,6 +10,7 @@ from heartbench.simulator.observer import read_observer
 HEADER = ["header", {"schema": "heartbench.observer/1", "monotonic_s": 5.0, "unix_s": 1e9, "epoch": 1, "settings": {}}]
 RECEIPT = ["receipt", 5.1, "node-3", 1, 7, "hello", 0, 1e9]
 DEADLINE = ["deadline", 6, "node-3", 40.0, "pause"]
+FORGOTTEN = ["forgotten", 7.0, "node-3"]
 CHANGE = ["change", 5.1, "node-3", "online", True, False, "hello"]
 
 
@@ -19,7 +20,7 @@ def write(path: Path, *rows: list[Any]) -> Path:
 
 
 def test_each_kind_of_line_becomes_a_frame(tmp_path: Path) -> None:
-    file = write(tmp_path / "observer.jsonl", HEADER, RECEIPT, CHANGE, DEADLINE, RECEIPT)
+    file = write(tmp_path / "observer.jsonl", HEADER, RECEIPT, CHANGE, DEADLINE, RECEIPT, FORGOTTEN)
 
     seen = read_observer(file)
 
@@ -27,6 +28,7 @@ def test_each_kind_of_line_becomes_a_frame(tmp_path: Path) -> None:
     assert seen.receipts.iloc[1].tolist() == RECEIPT[1:]
     assert seen.deadlines.iloc[0].tolist() == DEADLINE[1:]
     assert seen.changes.iloc[0].tolist() == CHANGE[1:]
+    assert seen.forgotten.iloc[0].tolist() == FORGOTTEN[1:]
     assert [len(frame) for frame in (seen.receipts, seen.deadlines, seen.changes)] == [2, 1, 1]
 
 
@@ -35,6 +37,18 @@ def test_a_hub_that_heard_nothing_gives_empty_frames(tmp_path: Path) -> None:
 
     assert len(seen.receipts) == len(seen.deadlines) == len(seen.changes) == 0
     assert list(seen.changes.columns) == ["at_s", "node_id", "status", "connected", "flapping", "reason"]
+
+
+@pytest.mark.parametrize(("rows", "until_s"), [([], 0.0), ([RECEIPT, DEADLINE], 6.0), ([RECEIPT, ["end", 9.0]], 9.0)])
+def test_the_record_is_whole_until_its_last_line(rows: list[Any], until_s: float, tmp_path: Path) -> None:
+    assert read_observer(write(tmp_path / "observer.jsonl", HEADER, *rows)).until_s == until_s
+
+
+def test_kinds_that_are_not_read_do_no_harm(tmp_path: Path) -> None:
+    closed = ["closed", 5.2, "node-3", 1, 7]
+    restored = ["restored", 5.0, "node-3", 1, 7, "online", False, [], 4.0, 34.0]
+    throttled = ["throttled", 5.1, "node-3", 1, 7]
+    assert len(read_observer(write(tmp_path / "o", HEADER, restored, throttled, RECEIPT, closed)).receipts) == 1
 
 
 def test_a_last_line_cut_short_is_left_out(tmp_path: Path) -> None:

@@ -13,12 +13,13 @@ CHANGES = [
 ]
 
 
-def observed(changes: list[tuple[float, str, str, str]]) -> Observed:
+def observed(changes: list[tuple[float, str, str, str]], until_s: float = 10.0) -> Observed:
     hub = HubSettings.of(stale_after_s=5.0, flap_window_s=40.0, flap_threshold=4, flap_exit=2)
     receipts = pd.DataFrame([(0.0, "a", "hello"), (7.0, "a", "heartbeat")], columns=["at_s", "node_id", "kind"])
     moves = pd.DataFrame(columns=["at_s", "node_id", "deadline_s"]).astype({"at_s": float, "deadline_s": float})
     said = pd.DataFrame(changes, columns=["at_s", "node_id", "status", "reason"])
-    return Observed({"settings": hub.model_dump()}, receipts, moves, said)
+    forgotten = pd.DataFrame(columns=["at_s", "node_id"])
+    return Observed({"settings": hub.model_dump()}, receipts, forgotten, moves, said, until_s)
 
 
 def test_what_follows_is_agreed_to() -> None:
@@ -35,3 +36,10 @@ def test_a_change_a_little_late_does_not_follow() -> None:
 
 def test_a_change_that_is_missing_is_found() -> None:
     assert agreement(observed(CHANGES[:2]), until_s=10.0).differing == 1
+
+
+def test_what_a_killed_hub_did_not_write_down_any_more_is_not_missed() -> None:
+    assert agreement(observed(CHANGES, until_s=10.0), until_s=20.0).differing == 0
+    assert agreement(observed(CHANGES, until_s=20.0), until_s=20.0).first == (
+        "a: the hub said nothing, its record implies stale (silence) at 12.0 s"
+    )
