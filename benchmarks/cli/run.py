@@ -113,18 +113,21 @@ def plan(scenario: str, nodes: int | None, duration: str | None, seed: int | Non
 
 def settings_in(hub_env: Path | None) -> list[str]:
     """The hub's settings in an env file as overrides of a scenario, so that what follows from them follows."""
+    if hub_env is None:
+        return []
+    import tomlkit
+
     from heartbench.hub.config import HubSettings
     from heartbench.hub.envfile import read_env_file
     from heartbench.hub.errors import HubError
 
-    if hub_env is None:
-        return []
     said = read_env_file(hub_env, HubSettings.model_fields)
     try:
-        HubSettings.of(**said)
+        values = HubSettings.of(**said).model_dump(mode="json")
     except HubError as error:
         raise HubError(f"{hub_env}: {error}") from None
-    return [f"hub.{name}={value}" for name, value in said.items()]
+    # As TOML, which an override is read as: else a folder called 2024 becomes a number.
+    return [f"hub.{name}={tomlkit.item('' if values[name] is None else values[name]).as_string()}" for name in said]
 
 
 def find(address: str | None, engine: Engine) -> "RunningHub | None":

@@ -109,6 +109,16 @@ def test_settings_of_a_hub_env_go_before_the_scenarios_and_set_before_both(
     assert settings["scenario"]["group"][0]["hub_user_timeout"] == "7s"
 
 
+def test_a_value_of_a_hub_env_is_what_the_hub_takes_it_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "hub.env").write_text(
+        "HUB_FILES_DIR=2024\nHUB_STORE_URL='sqlite:///a \"b\".db'\nHUB_INSECURE=yes\nHUB_FORGET_AFTER=1h\n"
+    )
+    result = result_of(capsys, "lan", "--nodes", "2", "--duration", "5s", "--hub-env", "hub.env")
+    hub = RunDirectory.open(Path(result["run_dir"])).read_record()["settings"]["hub"]
+    assert (hub["files_dir"], hub["store_url"]) == ("2024", 'sqlite:///a "b".db')
+    assert (hub["insecure"], hub["forget_after"]) == (True, 3600.0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
