@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -66,22 +66,20 @@ def run(
     What the hub would have said is judged by its settings: those of the scenario, and before them those of --hub-env.
     Ctrl-C ends it; what was measured until then is written.
     """
-    from heartbench.benchmarks.figures import figures_of
     from heartbench.simulator.interrupts import noted, raised
-    from heartbench.simulator.run_directory import RunDirectory
 
     began = time.perf_counter()
+    address = address_of(hub, engine)
     planned = plan(scenario, nodes, duration, seed, [*settings_in(hub_env), *(overrides or [])])
-    running = find(hub, engine)
-    existed = out is not None and out.exists()
-    directory = RunDirectory.create(out, planned.name, engine)
-    with raised(), cleared_on_failure(directory, existed):
-        did, settings = measure(planned, engine, directory, workers, running)
-        with noted():  # what was measured is written
-            judged = figures_of(directory, settings, did["duration_s"])
-            wall_s = time.perf_counter() - began
-            result = {"engine": engine, **did, **judged, "wall_s": wall_s, "run_dir": directory.path}
-            write_record(directory, planned, settings, result)
+    running = find(address)
+    with noted() as interrupted, made(out, planned.name, engine) as directory:
+        with raised():  # nothing is measured yet
+            from heartbench.benchmarks.figures import figures_of
+        did, settings = measure(planned, engine, directory, workers, running, interrupted)
+        judged = figures_of(directory, settings, did["duration_s"])
+        wall_s = time.perf_counter() - began
+        result = {"engine": engine, **did, **judged, "wall_s": wall_s, "run_dir": directory.path}
+        write_record(directory, planned, settings, result)
     if as_json:
         print_json({"schema": "heartbench.run/1", "seed": planned.seed, **result})
     else:
@@ -93,22 +91,28 @@ def run(
 
 def plan(scenario: str, nodes: int | None, duration: str | None, seed: int | None, overrides: list[str]) -> "Scenario":
     """Read the scenario, and change what the command line changes."""
-    from heartbench.simulator.fleet import squads
-    from heartbench.simulator.scenario import load_scenario
-    from heartbench.simulator.units import parse_duration
-
-    planned = load_scenario(scenario, overrides)
     changes: dict[str, Any] = {} if seed is None else {"seed": seed}
     if duration is not None:
-        changes["duration_s"] = parse_duration(duration, "--duration")
-        if not changes["duration_s"]:
-            raise BenchmarkError(f'--duration: "{duration}": must be longer than 0')
-        if changes["duration_s"] > LONGEST_S:
-            raise BenchmarkError(f'--duration: "{duration}": must be {LONGEST_S:g} s at most')
-    planned = planned.model_copy(update=changes)
+        changes["duration_s"] = length(duration)
+    from heartbench.simulator.fleet import squads
+    from heartbench.simulator.scenario import load_scenario
+
+    planned = load_scenario(scenario, overrides).model_copy(update=changes)
     planned = planned if nodes is None else planned.with_nodes(nodes)
     list(squads(planned))  # refuses what no engine can run
     return planned
+
+
+def length(duration: str) -> float:
+    """What --duration says, s."""
+    from heartbench.simulator.units import parse_duration
+
+    duration_s = parse_duration(duration, "--duration")
+    if not duration_s:
+        raise BenchmarkError(f'--duration: "{duration}": must be longer than 0')
+    if duration_s > LONGEST_S:
+        raise BenchmarkError(f'--duration: "{duration}": must be {LONGEST_S:g} s at most')
+    return duration_s
 
 
 def settings_in(hub_env: Path | None) -> list[str]:
@@ -130,26 +134,37 @@ def settings_in(hub_env: Path | None) -> list[str]:
     return [f"hub.{name}={tomlkit.item('' if values[name] is None else values[name]).as_string()}" for name in said]
 
 
-def find(address: str | None, engine: Engine) -> "RunningHub | None":
+def address_of(hub: str | None, engine: Engine) -> str | None:
+    """What --hub says, if anything."""
+    if hub is None:
+        return None
+    if engine is not Engine.LIVE:
+        raise BenchmarkError(f"--hub: {hub}: the engine {engine} has no hub; allowed with --engine live")
+    host, _, port = hub.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise BenchmarkError(f'--hub: "{hub}": must be HOST:PORT')
+    return hub
+
+
+def find(address: str | None) -> "RunningHub | None":
     """The hub that is to be driven, if it is not an own one."""
     if address is None:
         return None
-    if engine is not Engine.LIVE:
-        raise BenchmarkError(f"--hub: {address}: the engine {engine} has no hub; allowed with --engine live")
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
-        raise BenchmarkError(f'--hub: "{address}": must be HOST:PORT')
     from heartbench.simulator.engines.live.hub import RunningHub
 
     return RunningHub(address)
 
 
 @contextmanager
-def cleared_on_failure(directory: "RunDirectory", existed: bool) -> Iterator[None]:
-    """Leave nothing half-written where a run fails."""
+def made(out: Path | None, scenario: str, engine: Engine) -> Iterator["RunDirectory"]:
+    """A run directory, of which nothing is left where the run fails or is ended before it began."""
+    from heartbench.simulator.run_directory import RunDirectory
+
+    existed = out is not None and out.exists()
+    directory = RunDirectory.create(out, scenario, engine)
     try:
-        yield
-    except Exception:
+        yield directory
+    except BaseException:
         shutil.rmtree(directory.path)
         if existed:
             directory.path.mkdir()
@@ -157,29 +172,42 @@ def cleared_on_failure(directory: "RunDirectory", existed: bool) -> Iterator[Non
 
 
 def measure(
-    scenario: "Scenario", engine: Engine, directory: "RunDirectory", workers: int | None, hub: "RunningHub | None"
+    scenario: "Scenario",
+    engine: Engine,
+    directory: "RunDirectory",
+    workers: int | None,
+    hub: "RunningHub | None",
+    interrupted: Callable[[], bool],
 ) -> "tuple[dict[str, Any], HubSettings]":
     """Run it; return what was done and the settings by which the hub judged."""
     settings = scenario.hub_settings()
     try:
         if engine is Engine.LIVE:
-            did, settings = run_live(scenario, directory, workers, hub)
+            did, settings = run_live(scenario, directory, workers, hub, interrupted)
         else:
-            did = run_virtual(scenario, directory, workers)
-    except KeyboardInterrupt:  # before anything was measured
+            did = run_virtual(scenario, directory, workers, interrupted)
+    except KeyboardInterrupt:  # raised while the engine loads, and noted from then on
         did = nothing(directory)
     per_s = did["heartbeats"] / did["simulate_s"] if did["simulate_s"] else None
     return {**did, "heartbeats_per_s": per_s}, settings
 
 
-def run_virtual(scenario: "Scenario", directory: "RunDirectory", workers: int | None) -> dict[str, Any]:
+def run_virtual(
+    scenario: "Scenario", directory: "RunDirectory", workers: int | None, interrupted: Callable[[], bool]
+) -> dict[str, Any]:
     """Run it in virtual time."""
-    from heartbench.simulator.engines.virtual import simulate
+    from heartbench.simulator.interrupts import raised
 
+    with raised():
+        from heartbench.simulator.engines.virtual import simulate
     with progress("Simulating", scenario.nodes) as advance:
-        did = simulate(scenario, directory, workers, advance)
-    if not did.nodes:
-        return nothing(directory)
+
+        def advance_or_end(nodes: int) -> None:
+            advance(nodes)
+            if interrupted():
+                raise KeyboardInterrupt  # the engine ends after the blocks under way
+
+        did = simulate(scenario, directory, workers, advance_or_end)
     return {
         "nodes": did.nodes,
         "duration_s": scenario.duration_s,
@@ -194,14 +222,20 @@ def run_virtual(scenario: "Scenario", directory: "RunDirectory", workers: int | 
 
 
 def run_live(
-    scenario: "Scenario", directory: "RunDirectory", workers: int | None, hub: "RunningHub | None"
+    scenario: "Scenario",
+    directory: "RunDirectory",
+    workers: int | None,
+    hub: "RunningHub | None",
+    interrupted: Callable[[], bool],
 ) -> "tuple[dict[str, Any], HubSettings]":
     """Run it for real. A hub that is not ours says by itself after how long it calls a node stale."""
     from heartbench.benchmarks.figures import quantiles, said_by_hub
-    from heartbench.simulator.engines.live.engine import simulate
+    from heartbench.simulator.interrupts import raised
 
+    with raised():
+        from heartbench.simulator.engines.live.engine import simulate
     with progress("Running", scenario.duration_s) as advance:
-        did = simulate(scenario, directory, workers, hub, advance)
+        did = simulate(scenario, directory, workers, hub, advance, interrupted)
     settings = scenario.hub_settings()
     if hub is not None and did.stale_after_s:
         settings = settings.for_stale_after(did.stale_after_s, settings)

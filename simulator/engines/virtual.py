@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.fleet import Squad, squads
+from heartbench.simulator.interrupts import raised
 from heartbench.simulator.kernel import kernel
 from heartbench.simulator.link import LINK_STATE, MAX_PARTITIONS, Record, rewind
 from heartbench.simulator.node import FILE_PIECE_BYTES, NODE, Events, Rows, follow, make_rows, run, switch_off
@@ -96,7 +97,8 @@ def simulate(
     if scenario.hub_fault:
         raise SimulatorError("hub_fault: the engine virtual has no hub; allowed with the engine live")
     began = time.perf_counter()
-    _compile()
+    with raised():
+        _compile()
     compiled = time.perf_counter() - began
     todo = list(blocks(scenario))
     threads = min(workers or os.cpu_count() or 1, len(todo))

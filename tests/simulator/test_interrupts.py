@@ -25,11 +25,21 @@ def test_a_signal_is_raised(number: signal.Signals) -> None:
         os.kill(os.getpid(), number)
 
 
+def test_what_loads_while_signals_are_noted_is_ended_and_what_comes_then_is_noted() -> None:
+    with noted() as came:
+        with raised(), pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        assert not came()
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert came()
+
+
 def test_outside_the_main_thread_none_ever_comes() -> None:
     came: list[bool] = []
 
     def look() -> None:
-        with noted() as interrupted:
+        with noted() as interrupted, raised():
             came.append(interrupted())
 
     thread = threading.Thread(target=look)

@@ -23,7 +23,7 @@ from heartbench.simulator.engines.live.shard import Start, Task
 from heartbench.simulator.engines.live.shards import Shards
 from heartbench.simulator.engines.live.world import advance, make_sent, make_told, make_world
 from heartbench.simulator.errors import SimulatorError
-from heartbench.simulator.interrupts import noted
+from heartbench.simulator.interrupts import raised
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.trace import Kind
@@ -66,6 +66,7 @@ def simulate(
     workers: int | None = None,
     hub: RunningHub | None = None,
     progress: Callable[[float], None] | None = None,
+    interrupted: Callable[[], bool] = lambda: False,
 ) -> LiveResult:
     """Run a scenario for real, and write trace, truth and transitions into `directory`.
 
@@ -75,21 +76,22 @@ def simulate(
         workers: processes for the nodes; None: one a core.
         hub: one that runs already; None: an own one, with the scenario's settings, is started and stopped.
         progress: called with the seconds that have passed since its last call.
+        interrupted: says whether the run is to end now; what was measured until then is written.
 
-    Ctrl-C ends it at once; what was measured until then is written. Before time 0 it raises KeyboardInterrupt.
+    Until time 0 is agreed on, Ctrl-C raises KeyboardInterrupt. From then on signals are the caller's affair.
     """
     with ExitStack() as stack:
-        files = directory.path / "files"
-        stack.callback(shutil.rmtree, files, ignore_errors=True)
-        driven, faults = _hub_of(scenario, directory, hub, files)
-        stack.callback(driven.stop)
-        stack.callback(faults.close)
-        compile_s = _compile(scenario)
-        driven.wait_until_ready()
-        boot_base = int(time.time() * 1000) << 16
-        shards = stack.enter_context(Shards(_tasks(scenario, workers, driven.address, boot_base)))
-        shards.wait_until_ready(driven.check)
-        interrupted = stack.enter_context(noted())
+        with raised():
+            files = directory.path / "files"
+            stack.callback(shutil.rmtree, files, ignore_errors=True)
+            driven, faults = _hub_of(scenario, directory, hub, files)
+            stack.callback(driven.stop)
+            stack.callback(faults.close)
+            compile_s = _compile(scenario)
+            driven.wait_until_ready()
+            boot_base = int(time.time() * 1000) << 16
+            shards = stack.enter_context(Shards(_tasks(scenario, workers, driven.address, boot_base)))
+            shards.wait_until_ready(driven.check)
         start = Start(time.monotonic() + HEAD_START_S, time.time() + HEAD_START_S)
         shards.start(start)
         faults.begin(start.origin_s)

@@ -14,9 +14,10 @@ import pytest
 from heartbench.benchmarks.cli import app
 from heartbench.benchmarks.figures import figures_of
 from heartbench.hub import HubSettings
+from heartbench.simulator.engines.live import record
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import scenario_of
-from heartbench.simulator.trace import read_trace, read_transitions
+from heartbench.simulator.trace import TruthWriter, read_trace, read_transitions
 
 COMMAND = [sys.executable, "-c", "from heartbench.benchmarks.cli.app import main; main()", "run"]
 CUT = """
@@ -177,6 +178,78 @@ def test_a_run_that_fails_leaves_nothing_half_written(tmp_path: Path, capsys: py
     assert app.invoke(["run", *arguments]) == 2
     assert capsys.readouterr().err.startswith("heartbench: the hub did not start: ")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_what_is_wrong_with_an_option_is_said_before_anything_heavy_is_loaded() -> None:
+    program = (
+        "import sys; from heartbench.benchmarks.cli.app import invoke\n"
+        "for words in (['lan', '--duration', '0s'], ['lan', '--engine', 'live', '--hub', 'here']):\n"
+        "    assert invoke(['run', *words]) == 2\n"
+        "assert not {'numpy', 'numba', 'pandas', 'pyarrow', 'scipy', 'grpc'} & sys.modules.keys(), sys.modules.keys()\n"
+        "for words in (['lam'], ['lan', '--set', 'colour=red'], ['lan', '--nodes', '1', '--out', '/proc']):\n"
+        "    assert invoke(['run', *words]) == 2\n"
+        "assert not {'pandas', 'pyarrow', 'grpc'} & sys.modules.keys(), sys.modules.keys()\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, stderr=subprocess.DEVNULL)
+
+
+def press_ctrl_c(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("options", "writes", "name"),
+    [
+        ([], TruthWriter, "__exit__"),
+        ([], RunDirectory, "write_record"),
+        (["--engine", "live", "--workers", "1"], record, "write_trace"),
+        (["--engine", "live", "--workers", "1"], RunDirectory, "write_record"),
+    ],
+)
+def test_an_interrupt_while_a_finished_run_is_written_takes_nothing_away(
+    options: list[str], writes: Any, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = getattr(writes, name)
+
+    def interrupted(*arguments: Any) -> Any:
+        press_ctrl_c()
+        done = write(*arguments)
+        press_ctrl_c()
+        return done
+
+    monkeypatch.setattr(writes, name, interrupted)
+    result = result_of(capsys, "lan", "--nodes", "2", "--duration", "3s", *options)
+    assert (result["nodes"], result["duration_s"], result["interrupted"]) == (2, 3.0, False)
+    run = RunDirectory.open(Path(result["run_dir"]))
+    assert run.read_record()["heartbeats"] == (read_trace(run.path).kind == 1).sum() > 0
+
+
+def test_a_virtual_run_that_is_interrupted_again_and_again_keeps_what_was_measured(tmp_path: Path) -> None:
+    arguments = ["wireguard-5g", "--nodes", "20000", "--workers", "1", "--out", "run"]
+    with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        wait_for(lambda: list(tmp_path.glob("run/trace/*.parquet")))
+        while run.poll() is None and not (tmp_path / "run/run.json").exists():
+            run.send_signal(signal.SIGINT)
+            time.sleep(0.01)
+    written = RunDirectory.open(tmp_path / "run").read_record()
+    assert written["interrupted"] is True
+    assert 0 < written["nodes"] < 20_000
+    assert read_trace(tmp_path / "run").node.nunique() == written["nodes"]
+
+
+def test_a_live_run_that_is_interrupted_again_and_again_keeps_what_was_measured(tmp_path: Path) -> None:
+    arguments = ["wireguard-5g-fast", "--engine", "live", "--nodes", "10", "--duration", "10m", "--out", "run"]
+    with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        observer = tmp_path / "run/observer.jsonl"
+        wait_for(lambda: observer.exists() and observer.read_text().count("heartbeat") > 30)
+        while run.poll() is None and not (tmp_path / "run/run.json").exists():
+            run.send_signal(signal.SIGINT)
+            time.sleep(0.01)
+    written = RunDirectory.open(tmp_path / "run").read_record()
+    assert written["interrupted"] is True
+    assert written["heartbeats"] > 10
+    assert written["hub_said"]["changes_that_do_not_follow"] == 0
 
 
 def children_of(pid: int) -> list[int]:
