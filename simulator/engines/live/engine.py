@@ -1,8 +1,9 @@
 """Engine `live`: a real hub, real gRPC nodes in as many processes as there are cores, and the model's network between.
 
 Time 0 is agreed when hub and shards are ready. The model runs on its own schedule: what the simulator does late is its
-own lag (`sim_lag`), never fed back and never counted as the hub's. At the end the nodes fall silent first, then the hub
-is stopped; what it says after the end of the run, because of that, is no part of the run.
+own lag (`sim_lag`), never fed back and never counted as the hub's. At the end the nodes fall silent first, then an own
+hub is stopped; at one that runs on, the nodes say Goodbye when it is no longer listened to. What it says after the end
+of the run, because of that, is no part of the run.
 """
 
 import os
@@ -41,7 +42,7 @@ class LiveResult:
     `lag_s` is how late the simulator wrote each message, s. `stale_after_s` is what the hub told its nodes (0:
     nothing), `files` how many of their files it has verified. `deadline_moves` are deadlines that the hub moved because
     it doubted itself. `origin_s` is time 0, on the monotonic clock; `hub_down_s` is when a fault first ended the hub, s
-    since then (inf: never).
+    since then (inf: never). `events_lost` is how many things a running hub said that did not reach us.
     """
 
     nodes: int
@@ -56,6 +57,7 @@ class LiveResult:
     stale_after_s: float
     files: int
     deadline_moves: int
+    events_lost: int
     origin_s: float
     hub_down_s: float
 
@@ -98,6 +100,8 @@ def simulate(
         end_s = _pass_time(shards, start.origin_s, scenario.duration_s, faults, interrupted, progress)
         faults.close()
         driven.stop()
+        if hub is not None:
+            shards.leave()
         results = shards.results()
     ended = time.monotonic()
     names, heard = record.numbers_by_name(scenario), driven.heard()
@@ -120,6 +124,7 @@ def simulate(
         stale_after_s=max((result.stale_after_s for result in results), default=0.0),
         files=sum(result.files for result in results),
         deadline_moves=int((heard.deadlines.at_s <= start.origin_s + end_s).sum()),
+        events_lost=heard.events_lost,
         origin_s=start.origin_s,
         hub_down_s=faults.down_s,
     )

@@ -46,12 +46,14 @@ class Heard:
     """What a hub heard and said, times in s on the monotonic clock.
 
     `receipts` (at_s, node_id, boot_id, connection, kind, seq) is None of a hub that does not record them; `deadlines`
-    (at_s, node_id, deadline_s, reason) are moves that no message caused; `changes` have COLUMNS.
+    (at_s, node_id, deadline_s, reason) are moves that no message caused; `changes` have COLUMNS. `events_lost` is how
+    many things it said that did not reach us.
     """
 
     receipts: pd.DataFrame | None
     deadlines: pd.DataFrame
     changes: pd.DataFrame
+    events_lost: int = 0
 
 
 class Hub(Protocol):
@@ -155,6 +157,7 @@ class RunningHub:
         self.address = address
         self._unix_s = time.time() - time.monotonic()
         self._changes: list[tuple[Any, ...]] = []
+        self._events_lost = 0
         try:
             with _channel_to(address) as channel:
                 HubAdminStub(channel).GetStats(pb.GetStatsRequest(), timeout=ANSWERS_WITHIN_S)
@@ -186,15 +189,18 @@ class RunningHub:
     def _listen(self) -> None:
         try:
             for event in self._events:
-                if event.WhichOneof("body") == "changed":
+                body = event.WhichOneof("body")
+                if body == "changed":
                     self._changes.append(_change_of(event, event.at_unix_s - self._unix_s))
+                elif body == "lost":
+                    self._events_lost += event.lost.count
         except grpc.RpcError:
             return  # we have ended it, or the hub has gone
 
     def heard(self) -> Heard:
         """Only what it said is known."""
         nothing = pd.DataFrame({"at_s": [], "node_id": [], "deadline_s": [], "reason": []})
-        return Heard(None, nothing, pd.DataFrame(self._changes, columns=COLUMNS))
+        return Heard(None, nothing, pd.DataFrame(self._changes, columns=COLUMNS), self._events_lost)
 
 
 def _channel_to(address: str) -> grpc.Channel:

@@ -41,7 +41,9 @@ FLUSH_S = 0.5  # for what is still to be written at the end
 CONNECTING_AT_ONCE = 50
 FIRST_ROWS = 1 << 14
 FIRST_TOLD = 1 << 13
+LEAVE_WITHIN_S = 2.0  # that nodes get to say Goodbye
 READY = "ready"
+LEAVE = "leave"  # said to a shard that has handed over what it did, and by it when its nodes have left
 
 
 @dataclass(frozen=True)
@@ -116,13 +118,14 @@ class Shard:
         self._wires: dict[int, Wire] = {}
         self._log = Log()
         self._started: asyncio.Future[Start] = asyncio.get_running_loop().create_future()
+        self._leaving = asyncio.Event()
         self._start = Start(0.0, 0.0)
         self._now_s = 0.0
         self._end_s = task.scenario.duration_s
         advance(self._world, self._sent, self._told, -1.0)  # compiled before time matters
 
     async def live(self) -> None:
-        """Connect, run from start to end, hand over what was done, and wait for the pipe to close."""
+        """Connect, run from start to end, hand over what was done, leave if told to, and wait for the pipe to close."""
         async with asyncio.TaskGroup() as self._tasks:
             asyncio.get_running_loop().add_reader(self._pipe.fileno(), self._hear)
             await self._connect_all()
@@ -133,6 +136,9 @@ class Shard:
             await self._run()
             await self._flush()
             self._pipe.send(self._result())
+            await self._leaving.wait()
+            await self._leave()
+            self._pipe.send(LEAVE)
             await asyncio.Event().wait()  # the pipe closes
 
     async def _connect_all(self) -> None:
@@ -226,6 +232,8 @@ class Shard:
             os._exit(0)
         if isinstance(said, Start):
             self._started.set_result(said)
+        elif said == LEAVE:
+            self._leaving.set()
         else:
             self._end_s = said.at_s
 
@@ -233,6 +241,15 @@ class Shard:
         with suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_S):
                 await asyncio.gather(*(wire.flushed() for wire in self._wires.values()))
+
+    async def _leave(self) -> None:
+        """Have the nodes say Goodbye on the streams that they have."""
+        wires = list(self._wires.values())
+        for wire in wires:
+            wire.leave()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_WITHIN_S):
+                await asyncio.gather(*(wire.gone() for wire in wires))
 
     def _result(self) -> Result:
         sent: Any = self._sent.rows

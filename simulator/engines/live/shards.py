@@ -7,12 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe, wait
 from types import TracebackType
 from typing import Any, Self
 
 from heartbench.simulator.engines.live import shard
-from heartbench.simulator.engines.live.shard import READY, End, Result, Start, Task
+from heartbench.simulator.engines.live.shard import LEAVE, LEAVE_WITHIN_S, READY, End, Result, Start, Task
 from heartbench.simulator.errors import SimulatorError
 
 # Not `-m`: what is pickled belongs to the module by its own name, and not to `__main__`.
@@ -81,6 +82,16 @@ class Shards:
     def results(self) -> list[Result]:
         """Return what all have done, once they have finished."""
         return [self._results[i] for i in range(len(self._pipes))]
+
+    def leave(self) -> None:
+        """Have all nodes say Goodbye, once they have finished; that takes LEAVE_WITHIN_S and a little more at most."""
+        until = time.monotonic() + LEAVE_WITHIN_S + LOOK_S
+        with suppress(EOFError, OSError):  # a process that has ended says nothing, and what it measured is here
+            for pipe in self._pipes:
+                pipe.send(LEAVE)
+            for pipe in self._pipes:
+                if pipe.poll(max(until - time.monotonic(), 0.0)):
+                    pipe.recv()
 
     def _receive(self, pipe: Connection) -> Any:
         try:

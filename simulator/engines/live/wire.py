@@ -16,11 +16,12 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from heartbench.mesh.v1.mesh_pb2 import Chunk, CommandResult, HubMessage, NodeMessage
+from heartbench.mesh.v1.mesh_pb2 import Chunk, CommandResult, Goodbye, HubMessage, NodeMessage
 from heartbench.mesh.v1.mesh_pb2_grpc import NodeMeshStub
 
 NO_ROW = -1  # of what is no part of the trace
 LINGER_S = 1.0  # that the hub gets to end a stream after the node has
+LEFT = "the run has ended"
 
 # A TCP connection for each channel; nothing that gRPC does by itself: what nodes do is the model's affair.
 OPTIONS = [
@@ -62,6 +63,7 @@ class Wire:
         self._lost = lost
         self._away_s = 0.0
         self._over = False
+        self._gone = asyncio.Event()
         self._control: asyncio.Queue[tuple[int, NodeMessage] | None] = asyncio.Queue()
         self._output: asyncio.Queue[tuple[int, Chunk] | None] = asyncio.Queue()
         self._welcome = asyncio.Event()
@@ -87,6 +89,16 @@ class Wire:
         self._control.put_nowait(None)
         self._output.put_nowait(None)
 
+    def leave(self) -> None:
+        """Say Goodbye, where the hub has welcomed the node, and end the streams."""
+        if self._welcome.is_set():
+            self.say(NO_ROW, NodeMessage(goodbye=Goodbye(reason=LEFT)))
+        self.close()
+
+    async def gone(self) -> None:
+        """Return when it is closed."""
+        await self._gone.wait()
+
     async def flushed(self) -> None:
         """Return when all is written that was to be."""
         await self._control.join()
@@ -100,6 +112,7 @@ class Wire:
                 tasks.create_task(self._speak(self._output, self._upload))
         finally:
             await self._channel.close()
+            self._gone.set()
 
     def _connect(self) -> Any:
         return NodeMeshStub(self._channel).Connect()

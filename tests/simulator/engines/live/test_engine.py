@@ -226,6 +226,17 @@ def test_a_running_hub_is_driven_and_left_running(tmp_path: Path) -> None:
     assert "registered" not in set(again.said.reason)  # the hub knows them, and their boots have grown
 
 
+def test_nodes_leave_a_running_hub_in_order_and_that_is_no_part_of_the_run(tmp_path: Path) -> None:
+    scenario = load_scenario("lan", ["duration=2s"]).with_nodes(6)
+    with running_hub(HUB_STALE_AFTER_S="30") as (hub, _), grpc.insecure_channel(hub.address) as channel:
+        run = live(scenario, tmp_path / "run", workers=2, hub=hub)
+        nodes = HubAdminStub(channel).ListNodes(pb.ListNodesRequest()).nodes
+    assert [(node.status, node.reason) for node in nodes] == 6 * [(pb.STATUS_OFFLINE, pb.REASON_GOODBYE)]
+    assert set(run.said.status) == {"online"}
+    assert isinstance(run.result, LiveResult)
+    assert run.result.events_lost == 0
+
+
 def test_a_throttled_node_comes_back_when_it_was_told_to(tmp_path: Path) -> None:
     scenario = load_scenario("lan", ["duration=4s", "group.rack.start_spread=0s", "hub.admit_per_s=3"]).with_nodes(8)
     run = live(scenario, tmp_path / "run")

@@ -1,0 +1,62 @@
+"""What is known of a hub that runs already."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import NoReturn
+
+import grpc
+import pytest
+
+from heartbench.mesh.v1 import mesh_pb2 as pb
+from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminServicer, add_HubAdminServicer_to_server
+from heartbench.simulator.engines.live.hub import RunningHub
+from heartbench.simulator.errors import SimulatorError
+
+
+class Telling(HubAdminServicer):
+    """A hub that says what it is given to say, and ends."""
+
+    def __init__(self, events: list[pb.Event]) -> None:
+        self.events = events
+
+    def GetStats(self, request: pb.GetStatsRequest, context: grpc.ServicerContext) -> pb.HubStats:  # noqa: N802
+        return pb.HubStats()
+
+    def WatchEvents(self, request: pb.WatchEventsRequest, context: grpc.ServicerContext) -> Iterator[pb.Event]:  # noqa: N802
+        yield from self.events
+
+
+@contextmanager
+def telling(events: list[pb.Event]) -> Iterator[RunningHub]:
+    server = grpc.server(ThreadPoolExecutor(2))
+    add_HubAdminServicer_to_server(Telling(events), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield RunningHub(f"127.0.0.1:{port}")
+    finally:
+        server.stop(None).wait()
+
+
+def watch(hub: RunningHub) -> NoReturn:
+    while True:
+        hub.check()
+
+
+def changed(node_id: str) -> pb.Event:
+    body = pb.NodeChanged(node_id=node_id, status=pb.STATUS_STALE, reason=pb.REASON_SILENCE)
+    return pb.Event(at_unix_s=1.0, changed=body)
+
+
+def test_events_that_were_lost_are_counted_among_those_that_were_heard() -> None:
+    lost = [pb.Event(lost=pb.EventsLost(count=count)) for count in (3, 4)]
+    with telling([changed("a"), lost[0], changed("b"), lost[1]]) as hub:
+        hub.wait_until_ready()
+        with pytest.raises(SimulatorError, match="the hub has gone"):
+            watch(hub)
+        hub.stop()
+    heard = hub.heard()
+    assert heard.events_lost == 7
+    assert heard.changes.node_id.tolist() == ["a", "b"]
+    assert set(heard.changes.reason) == {"silence"}
