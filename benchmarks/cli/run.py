@@ -1,6 +1,7 @@
 """`heartbench run`: simulate a fleet in virtual time, or for real against a hub, and record what was heard."""
 
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from heartbench.simulator.run_directory import RunDirectory
     from heartbench.simulator.scenario import Scenario
 
+FAILED = 1
 INTERRUPTED = 130
 LAG = ("p50", "p99", "max")
 MOST_SEED = 2**63 - 1
@@ -64,7 +66,8 @@ def run(
     """Simulate a fleet of nodes on its network, and record what was sent, what arrived, and what really happened.
 
     What the hub would have said is judged by its settings: those of the scenario, and before them those of --hub-env.
-    Ctrl-C ends it; what was measured until then is written.
+    Ctrl-C ends it; what was measured until then is written. The status is 1 where an own hub said what does not follow
+    from what it heard.
     """
     from heartbench.simulator.interrupts import noted, raised
 
@@ -73,6 +76,7 @@ def run(
     planned = plan(scenario, nodes, duration, seed, [*settings_in(hub_env), *(overrides or [])])
     running = find(address)
     with noted() as interrupted, made(out, planned.name, engine) as directory:
+        warn(*too_short(planned))
         with raised():  # nothing is measured yet
             from heartbench.benchmarks.figures import figures_of
         did, settings = measure(planned, engine, directory, workers, running, interrupted)
@@ -86,7 +90,9 @@ def run(
         title = f"{planned.name}, engine {engine}, seed {planned.seed}"
         print_table(title, ("", "measured"), list(rows(result, settings.stale_after_s)))
         print(directory.path)
-    return INTERRUPTED if result["interrupted"] else 0
+    failures = list(contradictions(result))
+    warn(*missing(result), *failures)
+    return FAILED if failures else INTERRUPTED if result["interrupted"] else 0
 
 
 def plan(scenario: str, nodes: int | None, duration: str | None, seed: int | None, overrides: list[str]) -> "Scenario":
@@ -171,6 +177,16 @@ def made(out: Path | None, scenario: str, engine: Engine) -> Iterator["RunDirect
         raise
 
 
+def too_short(scenario: "Scenario") -> Iterator[str]:
+    """Say so where the run is over before any heartbeat is due."""
+    group = min(scenario.group, key=lambda group: group.heartbeat_interval_s)
+    if scenario.duration_s < group.heartbeat_interval_s:
+        yield (
+            f"no node sends a second heartbeat: duration={scenario.duration_s:g}s is shorter than the shortest "
+            f"interval, group.{group.name}.heartbeat_interval={group.heartbeat_interval_s:g}s"
+        )
+
+
 def measure(
     scenario: "Scenario",
     engine: Engine,
@@ -239,7 +255,8 @@ def run_live(
     settings = scenario.hub_settings()
     if hub is not None and did.stale_after_s:
         settings = settings.for_stale_after(did.stale_after_s, settings)
-    said = said_by_hub(directory, did.duration_s) | {"deadline_moves": did.deadline_moves}
+    said = said_by_hub(directory, did.duration_s)
+    said |= {"deadline_moves": did.deadline_moves, "events_lost": did.events_lost}
     if hub is None:
         said |= followed(directory, did.origin_s + min(did.duration_s, did.hub_down_s))
     figures = {
@@ -253,6 +270,7 @@ def run_live(
         "sim_lag_s": quantiles(did.lag_s, LAG),
         "interrupted": did.interrupted,
         "arrived_by": did.arrived_by,
+        "files": did.files if any(group.file_bytes for group in scenario.group) else None,
         "hub_said": said,
     }
     return figures, settings
@@ -303,15 +321,39 @@ def rows(result: dict[str, Any], stale_after_s: float) -> Iterator[tuple[str, st
     yield "sent to seen by the hub, p50 · p99", f"{text(latency['p50'])} s · {text(latency['p99'])} s"
     if said:
         yield "the simulator's own lag, p99", f"{text(result['sim_lag_s']['p99'])} s"
+    if result.get("files") is not None:
+        yield "files that the hub has whole", f"{result['files']:,}"
     yield f"at {stale_after_s:g} s: false stale per node-day", text(result["false_stale_per_node_day"])
     yield "flaps per node-hour", text(result["flaps_per_node_hour"])
     yield "flashes per hour, all nodes", text(result["flashes_per_hour"])
     if said:
         yield "the hub said stale · falsely", f"{said['stale']:,} · {said['false_stale']:,}"
     if said and "changes" in said:
-        follow = said["changes"] - said["changes_that_do_not_follow"]
+        follow = max(said["changes"] - said["changes_that_do_not_follow"], 0)
         yield "its changes that follow from what it heard", f"{follow:,} of {said['changes']:,}"
     yield "took", f"{result['wall_s']:.1f} s"
+
+
+def missing(result: dict[str, Any]) -> Iterator[str]:
+    """Say so where the figures are too low, because not all that a running hub said has reached us."""
+    if lost := result.get("hub_said", {}).get("events_lost"):
+        yield f"{lost:,} events of the hub did not reach us: it said more than is counted here"
+
+
+def contradictions(result: dict[str, Any]) -> Iterator[str]:
+    """Say so where what the hub said does not follow from what it heard."""
+    said = result.get("hub_said", {})
+    if differing := said.get("changes_that_do_not_follow"):
+        yield (
+            "changes of the hub that do not follow from what it heard, or are missing: "
+            f"{differing:,}; the first: {said['first_of_them']}"
+        )
+
+
+def warn(*lines: str) -> None:
+    """A line each on standard error."""
+    for line in lines:
+        print("heartbench:", line, file=sys.stderr)
 
 
 def text(figure: float | None) -> str:

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from heartbench.benchmarks.cli import app
+from heartbench.benchmarks.cli.run import contradictions, missing, warn
 from heartbench.benchmarks.figures import figures_of
 from heartbench.hub import HubSettings
-from heartbench.simulator.engines.live import record
+from heartbench.simulator.engines.live import engine, record
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import scenario_of
 from heartbench.simulator.trace import TruthWriter, read_trace, read_transitions
@@ -178,6 +179,72 @@ def test_a_run_that_fails_leaves_nothing_half_written(tmp_path: Path, capsys: py
     assert app.invoke(["run", *arguments]) == 2
     assert capsys.readouterr().err.startswith("heartbench: the hub did not start: ")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def tampered(directory: RunDirectory) -> None:
+    """Have the record say that the hub registered a node ten seconds before it heard it."""
+    lines = [json.loads(line) for line in directory.observer.read_text().splitlines()]
+    first = next(line for line in lines if line[0] == "change" and line[-1] == "registered")
+    first[1] -= 10.0
+    directory.observer.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_a_hub_whose_changes_do_not_follow_from_what_it_heard_fails_the_run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulate = engine.simulate
+
+    def and_tamper(scenario: Any, directory: RunDirectory, *others: Any) -> engine.LiveResult:
+        did = simulate(scenario, directory, *others)
+        tampered(directory)
+        return did
+
+    monkeypatch.setattr(engine, "simulate", and_tamper)
+    arguments = ["lan", "--engine", "live", "--nodes", "2", "--duration", "2s", "--workers", "1", "--out", "run"]
+    assert app.invoke(["run", *arguments, "--json"]) == 1
+    output, errors = capsys.readouterr()
+    said = json.loads(output)["hub_said"]
+    assert said["changes_that_do_not_follow"] == 1
+    assert errors == (
+        "heartbench: changes of the hub that do not follow from what it heard, or are missing: 1; the first: "
+        f"{said['first_of_them']}\n"
+    )
+    assert "the hub said online (registered) at" in errors
+    assert RunDirectory.open(Path("run")).read_record()["hub_said"] == said
+
+
+def test_a_live_run_of_a_hub_that_keeps_its_rules_says_so_and_how_many_files_came(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    files = ["group.rack.file_bytes=70000", "group.rack.file_every=1s", "group.rack.start_spread=0.2s"]
+    settings = [word for setting in files for word in ("--set", setting)]
+    arguments = ["lan", "--engine", "live", "--nodes", "2", "--duration", "4s", "--workers", "1", *settings]
+    result = result_of(capsys, *arguments)
+    assert result["hub_said"]["changes"] >= 2
+    assert result["hub_said"]["changes_that_do_not_follow"] == result["hub_said"]["events_lost"] == 0
+    assert result["files"] >= 2
+    assert RunDirectory.open(Path(result["run_dir"])).read_record()["files"] == result["files"]
+
+
+def test_events_of_a_running_hub_that_were_lost_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    did = {"hub_said": {"events_lost": 1234}}
+    warn(*missing(did), *contradictions(did))
+    assert capsys.readouterr().err == (
+        "heartbench: 1,234 events of the hub did not reach us: it said more than is counted here\n"
+    )
+
+
+def test_a_run_in_which_no_node_sends_a_second_heartbeat_is_done_with_a_warning(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["wireguard-5g", "--nodes", "2", "--set", "group.edge.heartbeat_interval=9s", "--duration"]
+    assert app.invoke(["run", *arguments, "8s"]) == 0
+    assert capsys.readouterr().err == (
+        "heartbench: no node sends a second heartbeat: duration=8s is shorter than the shortest interval, "
+        "group.edge.heartbeat_interval=9s\n"
+    )
+    assert app.invoke(["run", *arguments, "9s"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_what_is_wrong_with_an_option_is_said_before_anything_heavy_is_loaded() -> None:
