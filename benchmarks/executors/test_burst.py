@@ -67,6 +67,7 @@ async def burst(make: Callable[[], Executor], watch: Watch) -> None:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.benchmark(group=f"executors: a burst of {MESSAGES} messages")
 def test_burst(benchmark: BenchmarkFixture, way: str) -> None:
+    """How long does a burst take in each kind of executor, and what do the event loop and the threads pay for it?"""
     watch = Watch()
     benchmark.pedantic(lambda: asyncio.run(burst(WAYS[way], watch)), rounds=5, warmup_rounds=1)
     benchmark.extra_info.update(lag_ms=round(watch.lag_ms, 2), threads=watch.threads)

@@ -13,7 +13,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from shutil import rmtree, which
@@ -83,13 +83,12 @@ def count_all(
     """Count base, base again and head, each at every hash seed; and in words what could not be counted."""
     found: dict[str, dict[str, Count]] = {}
     notes: list[str] = []
-    once = replace(measurer, settings=measurer.settings.model_copy(update={"passes": 1}))
     for counter in counters(measurer.python):
         counts: dict[tuple[str, int], dict[str, int]] = {}
         try:
             with progress(f"Counting {counter.what}", len(HASH_SEEDS) * len(arms)) as advance:
                 for seed, arm in product(HASH_SEEDS, arms):
-                    counts[arm.name, seed] = counter.count(once, arm, seed, names)
+                    counts[arm.name, seed] = counter.count(measurer, arm, seed, names)
                     advance(1)
         except BenchmarkError as error:
             notes.append(f"{counter.what} could not be counted: {error}")

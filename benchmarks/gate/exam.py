@@ -1,9 +1,11 @@
 """The exam of the gate on this machine: one revision against itself, and against itself really slowed down.
 
-All arms share their rounds, so that every repetition gives false alarms and power together:
+Every repetition gives false alarms and power together. Its arms are measured in groups, each in lockstep as those of a
+comparison are, one group after the other:
 
-    still-0, again-0, still-1, again-1, …   the same code twice: each pair is a suite of verdicts of base against base
-    slow-2%, slow-3%, slow-5%, slow-10%     the same code with extra turns of an empty loop *inside* each measured call
+    still-0, again-0, slow-2%, slow-10%     the same code twice: a suite of verdicts of base against base; and twice
+    still-1, again-1, slow-3%               more with extra turns of an empty loop *inside* each measured call
+    still-2, again-2, slow-5%
 
 How many turns make 1 % is measured first, for each benchmark: a first guess from the loop's own time, then corrected by
 what the guess did over some rounds of its own. No sample is ever changed. What the slowdowns came to is reported.
@@ -16,7 +18,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +31,7 @@ from heartbench.benchmarks.gate.phases import FIRST_LOOK
 from heartbench.benchmarks.gate.process import Measurer, pinned
 from heartbench.benchmarks.gate.progress import Progress, silent
 from heartbench.benchmarks.gate.rounds import Arm, Phase, Rounds, warm_up
-from heartbench.benchmarks.gate.samples import Round
+from heartbench.benchmarks.gate.samples import Round, Timing
 from heartbench.benchmarks.gate.settings import Settings
 from heartbench.benchmarks.gate.verdict import Verdict, check_reach, is_slower, judge
 
@@ -113,8 +115,8 @@ def examine(
     ):
         measurer = Measurer(subject.python, subject.suite, subject.settings, directory / "work")
         rounds = Rounds(measurer, directory / "rounds", subject.seed)
-        arms, rounds = _calibrated(rounds, trees, length, progress)
-        repetitions = list(_repetitions(subject, rounds, arms, length, start, progress))
+        groups = _calibrated(rounds, trees, length, progress)
+        repetitions = list(_repetitions(subject, rounds, groups, length, start, progress))
         (directory / "report.json").write_text("{}", "utf-8")
     verdicts = [
         each for number, found in enumerate(repetitions) for each in verdicts_of(number, found, subject.settings)
@@ -141,36 +143,34 @@ def _two_trees(subject: Subject, directory: Path) -> Iterator[tuple[worktrees.Tr
 
 def _calibrated(
     rounds: Rounds, trees: tuple[worktrees.Tree, worktrees.Tree], length: Length, progress: Progress
-) -> tuple[list[Arm], Rounds]:
-    """The arms of the exam with the turns that their slowdowns take, and how quick it is here."""
+) -> list[list[Arm]]:
+    """The groups of the exam's arms, with the turns that their slowdowns take."""
     still, other = Arm("still", trees[0], {}), Arm("other", trees[1], {})
     warm = warm_up(rounds, [still, other], progress)
     check_reach(
         rounds.measurer.settings.rounds, max(1, len(warm["still"].times)), FIRST_LOOK * rounds.measurer.settings.level
     )
-    rounds = replace(rounds, quiet_turn_s=samples.quiet_turn_s(warm.values()))
     with progress("Calibrating", 3 * CALIBRATION_ROUNDS) as advance:
-        first = rounds.measure(Phase([still], CALIBRATION, CALIBRATION_ROUNDS), advance)
-        guess = turns_for_all(first, "still")
+        guess = turns_for_all(rounds.measure(Phase([[still]], CALIBRATION, CALIBRATION_ROUNDS), advance), "still")
         probed = Arm("probed", trees[1], {name: PROBED * turns for name, turns in guess.items()})
-        phase = Phase([still, probed], CALIBRATION + CALIBRATION_ROUNDS, CALIBRATION_ROUNDS)
+        phase = Phase([[still, probed]], CALIBRATION + CALIBRATION_ROUNDS, CALIBRATION_ROUNDS)
         turns = corrected(guess, rounds.measure(phase, advance))
-    arms = [
-        Arm(f"{name}-{k}", tree, {})
-        for k in range(length.pairs)
-        for name, tree in zip(("still", "again"), trees, strict=True)
-    ]
-    arms += [Arm(f"slow-{x:.0%}", trees[1], {name: x * all_ for name, all_ in turns.items()}) for x in SLOWDOWNS]
-    return arms, rounds
+    groups = [[Arm(f"still-{k}", trees[0], {}), Arm(f"again-{k}", trees[1], {})] for k in range(length.pairs)]
+    for position, slowdown in enumerate(SLOWDOWNS):
+        more = {name: slowdown * all_ for name, all_ in turns.items()}
+        groups[position % length.pairs].append(Arm(f"slow-{slowdown:.0%}", trees[1], more))
+    return groups
 
 
 def turns_for_all(rounds: Sequence[Round], arm: str) -> dict[str, float]:
-    """For each benchmark the turns of the empty loop that take as long as one call."""
-    turn_s = samples.quiet_turn_s(each[arm] for each in rounds)
-    times = samples.typical_s(rounds, arm)
-    if not times:
+    """For each benchmark the turns of the empty loop that take as long as one call, by the median of the processes."""
+    found: dict[str, list[float]] = {}
+    for each in rounds:
+        for name, timing in each[arm].times.items():
+            found.setdefault(name, []).append(timing.median_s / timing.turn_s)
+    if not found:
         raise BenchmarkError("no benchmark was measured: there is nothing to examine the gate with")
-    return {name: time_s / turn_s for name, time_s in times.items()}
+    return {name: float(np.median(turns)) for name, turns in found.items()}
 
 
 def corrected(turns: Mapping[str, float], rounds: Sequence[Round]) -> dict[str, float]:
@@ -181,42 +181,51 @@ def corrected(turns: Mapping[str, float], rounds: Sequence[Round]) -> dict[str, 
 
 
 def _repetitions(
-    subject: Subject, rounds: Rounds, arms: Sequence[Arm], length: Length, start: float, progress: Progress
+    subject: Subject,
+    rounds: Rounds,
+    groups: Sequence[Sequence[Arm]],
+    length: Length,
+    start: float,
+    progress: Progress,
 ) -> Iterator[list[Round]]:
     each = subject.settings.rounds
     for number in range(length.repetitions):
         if number and time.monotonic() - start > length.limit_s:
             return
-        phase = Phase(arms, number * each, each)
+        phase = Phase(groups, number * each, each)
         with progress(f"Repetition {number + 1} of {length.repetitions}", phase.processes) as advance:
             yield rounds.measure(phase, advance)
 
 
+def bases(rounds: Sequence[Round]) -> dict[str, str]:
+    """Each arm, and which it is compared with: base of the group that it took turns in (`still-…` with itself)."""
+    pairs = sum(name.startswith("still-") for name in rounds[0])
+    found = {f"{kind}-{k}": f"still-{k}" for k in range(pairs) for kind in ("still", "again")}
+    return found | {f"slow-{x:.0%}": f"still-{position % pairs}" for position, x in enumerate(SLOWDOWNS)}
+
+
 def verdicts_of(number: int, rounds: Sequence[Round], settings: Settings) -> list[ExamVerdict]:
     """All verdicts that follow from the rounds of one repetition."""
-    arms = list(rounds[0])
-    count = sum(name.startswith("still-") for name in arms)
-    found = []
-    for pair in range(count):
-        found += _verdicts(number, rounds, settings, 0.0, pair, f"again-{pair}")
-    for position, slowdown in enumerate(SLOWDOWNS):
-        if f"slow-{slowdown:.0%}" in arms:
-            found += _verdicts(number, rounds, settings, slowdown, position % count, f"slow-{slowdown:.0%}")
-    return found
+    slowdowns = {f"slow-{x:.0%}": x for x in SLOWDOWNS}
+    compared = ((head, base) for head, base in bases(rounds).items() if head != base)
+    return [
+        each
+        for head, base in compared
+        for each in _verdicts(number, rounds, settings, slowdowns.get(head, 0.0), base, head)
+    ]
 
 
 def _verdicts(
-    number: int, rounds: Sequence[Round], settings: Settings, slowdown: float, pair: int, head: str
+    number: int, rounds: Sequence[Round], settings: Settings, slowdown: float, base: str, head: str
 ) -> list[ExamVerdict]:
-    base = f"still-{pair}"
-    pairs = samples.pairs(rounds, base, head)
+    pairs, means = (samples.pairs(rounds, base, head, by) for by in (samples.log_ratio, mean_ratio))
     rules, level = settings.rules_for(pairs), FIRST_LOOK * settings.level
     return [
         ExamVerdict(
             repetition=number,
             benchmark=each.name,
             slowdown=slowdown,
-            pair=pair,
+            pair=int(base.removeprefix("still-")),
             slower=is_slower(pairs[each.name], rules[each.name], level / len(pairs))
             if slowdown
             else each.verdict is Verdict.SLOWER,
@@ -226,13 +235,12 @@ def _verdicts(
             high=each.high,
             pair_sd=float(pairs[each.name].std(ddof=1)),
             pairs=each.pairs,
-            mean_over_5_percent=sum(mean_ratio(each_round, base, head, each.name) > 1.05 for each_round in rounds),
+            mean_over_5_percent=int((means[each.name] > 1.05).sum()),
         )
         for each in judge(pairs, rules, level, visible=False)
     ]
 
 
-def mean_ratio(found: Round, base: str, head: str, name: str) -> float:
+def mean_ratio(base: Timing, head: Timing) -> float:
     """Head's mean over base's as pytest-benchmark's `--benchmark-compare-fail=mean:…` compares them."""
-    means = [np.mean([each.mean_s for each in found[arm].times[name]]) for arm in (base, head)]
-    return float(means[1] / means[0])
+    return head.mean_s / base.mean_s

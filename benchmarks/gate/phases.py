@@ -47,12 +47,11 @@ class Comparison:
         if not both:
             raise BenchmarkError(f"{', '.join(self.suite)}: no benchmark was measured{why(warm)}")
         check_reach(self.settings.rounds, len(both), FIRST_LOOK * self.settings.level)
-        quiet = replace(self.rounds, quiet_turn_s=samples.quiet_turn_s(warm.values()))
-        return replace(self, rounds=quiet)._judged()
+        return self._judged()
 
     def _judged(self) -> Report:
         already = sum(file.suffix == ".json" for file in self.rounds.directory.iterdir())
-        measured = self._measure("Comparing", Phase(self.arms, 0, self.settings.rounds))
+        measured = self._measure("Comparing", Phase([self.arms], 0, self.settings.rounds))
         level = FIRST_LOOK * self.settings.level
         again = samples.pairs(measured, BASE, AGAIN)
         tested = self_test(again, self.settings.rules_for(again), level)
@@ -87,7 +86,7 @@ class Comparison:
     def _look_again(self, judgements: list[Judgement], measured: list[Round]) -> tuple[list[Judgement], list[Round]]:
         """More rounds for what is undecided, if they fit the budget; the decision reads clocks, never ratios."""
         undecided = [j.name for j in judgements if j.verdict is Verdict.CANNOT_TELL]
-        phase = Phase(self._sides(), self.settings.rounds, self.settings.rounds, undecided)
+        phase = Phase([self._sides()], self.settings.rounds, self.settings.rounds, undecided)
         walls = [sample.wall_s for each in measured for sample in each.values()]
         expected = sum(walls) + phase.processes * sum(walls) / len(walls)
         if not undecided or expected > self.settings.budget:
@@ -102,7 +101,7 @@ class Comparison:
         red = [j.name for j in judgements if j.verdict is Verdict.SLOWER]
         if not red:
             return judgements, []
-        phase = Phase(self._sides(), 2 * self.settings.rounds, self.settings.rounds, red)
+        phase = Phase([self._sides()], 2 * self.settings.rounds, self.settings.rounds, red)
         rounds = self._measure(f"Confirming {len(red)}", phase)
         second = {j.name: j for j in self._judge(rounds, self.settings.level, red)}
         return [confirmed(j, second.get(j.name)) if j.name in red else j for j in judgements], rounds

@@ -1,4 +1,4 @@
-"""A pytest plugin that the gate puts into each process it measures: says what ran, from where, how undisturbed.
+"""A pytest plugin that the gate puts into each process it measures: says what ran and from where, and takes turns.
 
 It is copied beside the results and loaded by name in the *project's* interpreter, so it may import nothing but the
 standard library and pytest-benchmark. The file named in the environment (HEARTBENCH_GATE) tells it what to do:
@@ -8,21 +8,25 @@ standard library and pytest-benchmark. The file named in the environment (HEARTB
     only     the node ids to keep, with all that is below them; everything where empty
     turns    only in an exam: for each benchmark the turns of an empty loop that are added to each call of the
              measured function; 0 puts the same wrapper around it and adds nothing
+    line     the file descriptor of the socket on which turns are taken with other processes (`lockstep.py`)
 
-Around each measurement it times an empty loop, the slower of before and after: a benchmark cannot tell a change from a
-neighbour on the same core, a loop that never changes can.
+pytest-benchmark asks its timer before and after each of its rounds. Before a round is where a process whose slice is
+used up waits for its next turn; so no round is ever interrupted, and no loop of pytest-benchmark is replaced.
 """
 
 import json
 import os
+import socket
+import struct
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from itertools import repeat
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -32,6 +36,8 @@ with open(os.environ["HEARTBENCH_GATE"], encoding="utf-8") as _file:
     TOLD: dict[str, Any] = json.load(_file)
 
 NOWHERE: deque[None] = deque(maxlen=0)
+SLICE_S = 0.002
+"""How long a process measures at a stretch: long against the change of processes (50 µs), short against the weather."""
 
 benchmarks: list[str] = []
 failures: dict[str, str] = {}
@@ -81,7 +87,7 @@ def pytest_benchmark_generate_commit_info() -> dict[str, str]:
 
 
 def pytest_benchmark_update_json(output_json: dict[str, Any]) -> None:
-    """Leave out the single timings: the gate reads their quartiles."""
+    """Leave out the single timings: the gate reads those of the slices."""
     for entry in output_json["benchmarks"]:
         entry["stats"].pop("data", None)
 
@@ -153,14 +159,69 @@ def seconds_a_turn(turns: int = 10_000, tries: int = 15) -> float:
     return sorted(taken)[tries // 2] / turns
 
 
+class Turns:
+    """The timer of one benchmark, which lets the other processes measure whenever a slice is used up."""
+
+    def __init__(self, line: socket.socket, timer: Callable[[], float]) -> None:
+        self._line, self._timer = line, timer
+        self._turn = 0
+        self._until, self._within = 0.0, False
+        self.rounds: list[int] = []
+        """The turn of each round so far, those that calibrate or warm up too."""
+
+    def __call__(self) -> float:
+        """The time; before a round it may be long in coming."""
+        if self._within:
+            now = self._timer()
+            self._within = False
+            return now
+        if self._timer() >= self._until:
+            self.wait("over")
+        self.rounds.append(self._turn)
+        self._within = True
+        return self._timer()
+
+    def wait(self, why: str) -> None:
+        """Let the others go on, and wait to be let go on."""
+        self._line.sendall(f"{why}\n".encode())
+        (self._turn,) = struct.unpack("!q", self._line.recv(8, socket.MSG_WAITALL))
+        self._until = self._timer() + SLICE_S
+
+
+LINE = socket.socket(fileno=TOLD["line"]) if "line" in TOLD else None
+if LINE:
+    LINE.set_inheritable(False)
+
+
 @contextmanager
 def watched(fixture: BenchmarkFixture, function: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
-    """What to measure in place of `function`, with the empty loop timed before and after."""
-    before = seconds_a_turn()
+    """What to measure in place of `function`, while turns are taken."""
+    if LINE is None:
+        yield function
+        return
+    timer = fixture._timer
+    turns = Turns(LINE, timer)
+    fixture._precisions[turns] = fixture._get_precision(timer)  # type: ignore[index]
+    ahead = benchmarks[benchmarks.index(fixture.fullname) + 1 :] if fixture.fullname in benchmarks else []
+    turns.wait(f"begin {json.dumps({'benchmark': fixture.fullname, 'ahead': ahead})}")
+    fixture._timer = turns
     try:
-        yield slowed(function, TOLD["turns"].get(fixture.fullname, 0.0)) if "turns" in TOLD else function
+        if "turns" in TOLD:
+            fixture.extra_info["heartbench_turn_s"] = seconds_a_turn()
+            function = slowed(function, TOLD["turns"].get(fixture.fullname, 0.0))
+        yield function
+        fixture.extra_info["heartbench_slices"] = slices(turns.rounds, fixture.stats.stats.data)  # type: ignore[union-attr]
     finally:
-        fixture.extra_info["heartbench_turn_s"] = max(before, seconds_a_turn())
+        fixture._timer = timer
+        turns.wait("end")
+
+
+def slices(turns: Sequence[int], times: Sequence[float]) -> list[tuple[int, float]]:
+    """The turns that were measured in, and the median of what each round of it took: the last rounds are those."""
+    found: dict[int, list[float]] = {}
+    for turn, taken in zip(turns[-len(times) :], times, strict=True):
+        found.setdefault(turn, []).append(taken)
+    return [(turn, median(taken)) for turn, taken in found.items()]
 
 
 _measure: Callable[..., Any] = BenchmarkFixture.__call__

@@ -1,4 +1,4 @@
-"""One fresh process of the project's interpreter that runs the suite in one worktree.
+"""Fresh processes of the project's interpreter that run the suite, each in a worktree, in lockstep or alone.
 
 Pinned, because two processes on two cores of a shared machine differ by twenty times what two on one core do. The
 hash seed is given, because dictionaries that collide differently differ by more than what is looked for.
@@ -8,11 +8,12 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile
@@ -20,6 +21,7 @@ from typing import Any
 
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.gate import samples
+from heartbench.benchmarks.gate.lockstep import Line, conduct
 from heartbench.benchmarks.gate.samples import Sample
 from heartbench.benchmarks.gate.settings import Settings
 from heartbench.benchmarks.gate.worktrees import Tree
@@ -33,7 +35,7 @@ RAN = (0, 1, 5)
 """Exit statuses of pytest after which the probe's report can be read: passed, some failed, nothing collected."""
 LAST_LINES = 3
 MIN_ROUNDS = 3
-"""Calls at least that pytest-benchmark takes the median of, in each pass."""
+"""Rounds at least that pytest-benchmark measures."""
 
 
 @contextmanager
@@ -89,8 +91,42 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class Running:
+    """A process that runs the suite, and the files in which it says what it saw (`report`) and printed (`log`)."""
+
+    child: subprocess.Popen[bytes]
+    project: Path
+    report: Path
+    log: Path
+    silence_s: float
+
+    def seen(self) -> dict[str, Any]:
+        """Wait for its end; what the probe saw.
+
+        Raises:
+            BenchmarkError: pytest did not end, or did not get as far as running tests.
+        """
+        try:
+            status = self.child.wait(self.silence_s)
+        except subprocess.TimeoutExpired:
+            raise self.hangs() from None
+        if status not in RAN or not self.report.exists():
+            raise BenchmarkError(
+                f"{self.project}: pytest ended with status {status}: {_tail(self.log)} (see {self.log})"
+            )
+        found: dict[str, Any] = json.loads(self.report.read_text("utf-8"))
+        self.report.unlink()
+        return found
+
+    def hangs(self) -> BenchmarkError:
+        """The error where it takes too long."""
+        limit = f"process_timeout = {self.silence_s:g} s"
+        return BenchmarkError(f"{self.project}: pytest took longer than {limit} (see {self.log})")
+
+
+@dataclass(frozen=True, slots=True)
 class Measurer:
-    """Starts processes, one at a time; keeps what they print in `directory`."""
+    """Starts processes; keeps what they print in `directory`."""
 
     python: Path
     suite: Sequence[str]
@@ -104,39 +140,25 @@ class Measurer:
 
     def collect(self, tree: Tree) -> list[str]:
         """The names of the benchmarks in a worktree, none of them run."""
-        seen = self.run(Order(tree, hash_seed=1, warm_up=True), "collect", ["--collect-only"])[0]
+        seen = self.run(Order(tree, hash_seed=1, warm_up=True), "collect", ["--collect-only"])
         return list(seen["benchmarks"])
 
-    def measure(self, order: Order, name: str) -> Sample:
-        """Measure, and say what came of it.
+    def measure(self, orders: Mapping[str, Order], seed: str) -> dict[str, Sample]:
+        """Measure in lockstep, a process for each order; what came of them, by the orders' names.
 
         Raises:
-            BenchmarkError: the process crashed, hung, or imported the project from elsewhere than its worktree.
+            BenchmarkError: a process crashed, hung, or imported the project from elsewhere than its worktree.
         """
         start = time.monotonic()
-        results = self.directory / f"{name}.json"
-        results.unlink(missing_ok=True)
-        seen, log = self.run(order, name, [f"--benchmark-json={results}", *self._timing(order)])
-        if seen["strangers"]:
-            raise BenchmarkError(
-                f"{order.tree.project}: not measured here: {'; '.join(seen['strangers'][:LAST_LINES])}; "
-                "allowed: modules of the worktree (see pythonpath and prepare in the docs)"
-            )
-        document = json.loads(results.read_text("utf-8")) if results.exists() else {}
-        results.unlink(missing_ok=True)
-        log.unlink()
-        times = samples.from_pytest_benchmark(document, seen["failures"])
-        wall_s = time.monotonic() - start
-        return Sample(times, seen["failures"], seen["benchmarks"], seen["python"], wall_s)
-
-    def _timing(self, order: Order) -> list[str]:
-        if order.warm_up:
-            return ["--benchmark-max-time=0.000001", "--benchmark-min-rounds=1", "--benchmark-min-time=0.000001"]
-        return [
-            f"--benchmark-max-time={self.settings.max_time / self.settings.passes:f}",
-            f"--benchmark-min-time={self.settings.min_time:f}",
-            f"--benchmark-min-rounds={MIN_ROUNDS}",
-        ]
+        with ExitStack() as stack:
+            both = [stack.enter_context(self._taking_turns(order, name)) for name, order in orders.items()]
+            conduct([line for _, line in both], seed)
+            seen = [running.seen() for running, _ in both]
+        wall_s = (time.monotonic() - start) / len(orders)
+        return {
+            name: self._sample(name, order, each, wall_s)
+            for (name, order), each in zip(orders.items(), seen, strict=True)
+        }
 
     def run(
         self,
@@ -145,73 +167,110 @@ class Measurer:
         arguments: Sequence[str],
         prefix: Sequence[str] = (),
         told: Mapping[str, Any] | None = None,
-    ) -> tuple[dict[str, Any], Path]:
-        """Run pytest, under the command `prefix` if there is one; what the probe saw, and where the output is.
+    ) -> dict[str, Any]:
+        """Run pytest alone, under the command `prefix` if there is one; what the probe saw.
 
         Raises:
             BenchmarkError: pytest did not get as far as running tests.
         """
+        with self._started(order, name, arguments, prefix, told or {}) as running:
+            return running.seen()
+
+    @contextmanager
+    def _taking_turns(self, order: Order, name: str) -> Iterator[tuple[Running, Line]]:
+        ours, theirs = socket.socketpair()
+        arguments = [f"--benchmark-json={self.directory / name}.json", *self._timing(order)]
+        with ours, theirs, self._started(order, name, arguments, told={}, line=theirs.fileno()) as running:
+            theirs.close()
+            with closing(Line(ours, running.silence_s, running.hangs)) as line:
+                yield running, line
+
+    def _sample(self, name: str, order: Order, seen: Mapping[str, Any], wall_s: float) -> Sample:
+        if seen["strangers"]:
+            raise BenchmarkError(
+                f"{order.tree.project}: not measured here: {'; '.join(seen['strangers'][:LAST_LINES])}; "
+                "allowed: modules of the worktree (see pythonpath and prepare in the docs)"
+            )
+        results = self.directory / f"{name}.json"
+        document = json.loads(results.read_text("utf-8")) if results.exists() else {}
+        for file in (results, results.with_suffix(".log")):
+            file.unlink(missing_ok=True)
+        times = samples.from_pytest_benchmark(document, seen["failures"])
+        return Sample(times, seen["failures"], seen["benchmarks"], seen["python"], wall_s)
+
+    def _timing(self, order: Order) -> list[str]:
+        if order.warm_up:
+            return ["--benchmark-max-time=0.000001", "--benchmark-min-rounds=1", "--benchmark-min-time=0.000001"]
+        return [
+            f"--benchmark-max-time={self.settings.max_time:f}",
+            f"--benchmark-min-time={self.settings.min_time:f}",
+            f"--benchmark-min-rounds={MIN_ROUNDS}",
+        ]
+
+    @contextmanager
+    def _started(
+        self,
+        order: Order,
+        name: str,
+        arguments: Sequence[str],
+        prefix: Sequence[str] = (),
+        told: Mapping[str, Any] | None = None,
+        line: int | None = None,
+    ) -> Iterator[Running]:
+        """A process that runs; it is ended, with all that it started, when the block is left."""
         message, report, log = (self.directory / f"{name}.{kind}" for kind in ("told", "seen", "log"))
+        (self.directory / f"{name}.json").unlink(missing_ok=True)
+        report.unlink(missing_ok=True)
+        message.write_text(json.dumps(self._what(order, report, line) | dict(told or {})), "utf-8")
+        with log.open("wb") as output:
+            child = subprocess.Popen(
+                [*prefix, *self._command(order, arguments)],
+                cwd=order.tree.project,
+                env=self._environment(order, message),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=() if line is None else (line,),
+            )
+        try:
+            yield Running(child, order.tree.project, report, log, self.settings.process_timeout)
+        finally:
+            _end(child)
+            message.unlink(missing_ok=True)
+
+    def _what(self, order: Order, report: Path, line: int | None) -> dict[str, Any]:
+        """What the probe is told."""
         roots = [str(order.tree.project / folder) for folder in self.settings.pythonpath]
-        what: dict[str, Any] = {"report": str(report), "roots": roots, "only": self._only(order), **(told or {})}
+        what: dict[str, Any] = {"report": str(report), "roots": roots, "only": self._only(order)}
         if order.turns is not None:
             what["turns"] = dict(order.turns)
-        message.write_text(json.dumps(what), "utf-8")
-        report.unlink(missing_ok=True)
-        status = self._start([*prefix, *self._command(order, arguments)], order, message, log)
-        if status in RAN and report.exists():
-            seen = json.loads(report.read_text("utf-8"))
-            message.unlink()
-            report.unlink()
-            return seen, log
-        raise BenchmarkError(f"{order.tree.project}: pytest ended with status {status}: {_tail(log)} (see {log})")
+        if line is not None:
+            what["line"] = line
+        return what
+
+    def _environment(self, order: Order, message: Path) -> dict[str, str]:
+        folders = [order.tree.project / folder for folder in self.settings.pythonpath]
+        path = [str(self.directory), *(str(folder) for folder in folders if folder.is_dir())]
+        return {
+            **os.environ,
+            **{key: os.environ.get(key, value) for key, value in ONE_THREAD.items()},
+            "PYTHONPATH": os.pathsep.join(path),
+            "PYTHONHASHSEED": str(order.hash_seed),
+            "HEARTBENCH_GATE": str(message),
+        }
 
     def _command(self, order: Order, arguments: Sequence[str]) -> list[str]:
         project = order.tree.project
         return [
             str(self.python), "-m", "pytest", "-q", *arguments, f"--rootdir={project}", "-p", PROBE,
             "-p", "no:cacheprovider", "--benchmark-enable", "--benchmark-only", "--continue-on-collection-errors",
-            "--keep-duplicates", *self.settings.pytest_args, *self._paths(order),
+            *self.settings.pytest_args, *paths_of(order.benchmarks or self.suite),
         ]  # fmt: skip
-
-    def _paths(self, order: Order) -> list[str]:
-        """The files and folders of the suite, as often as there are passes over them."""
-        nodes = order.benchmarks or self.suite
-        return paths_of(nodes) * (1 if order.warm_up else self.settings.passes)
 
     def _only(self, order: Order) -> list[str]:
         nodes = order.benchmarks or self.suite
         return list(nodes) if any("::" in node for node in nodes) else []
-
-    def _start(self, command: Sequence[str], order: Order, told: Path, log: Path) -> int:
-        folders = [order.tree.project / folder for folder in self.settings.pythonpath]
-        path = [str(self.directory), *(str(folder) for folder in folders if folder.is_dir())]
-        environment = {
-            **os.environ,
-            **{key: os.environ.get(key, value) for key, value in ONE_THREAD.items()},
-            "PYTHONPATH": os.pathsep.join(path),
-            "PYTHONHASHSEED": str(order.hash_seed),
-            "HEARTBENCH_GATE": str(told),
-        }
-        with log.open("wb") as output:
-            child = subprocess.Popen(
-                command,
-                cwd=order.tree.project,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            try:
-                return child.wait(self.settings.process_timeout)
-            except subprocess.TimeoutExpired:
-                raise BenchmarkError(
-                    f"{order.tree.project}: pytest took longer than process_timeout = "
-                    f"{self.settings.process_timeout:g} s (see {log})"
-                ) from None
-            finally:
-                _end(child)
 
 
 def paths_of(suite: Sequence[str]) -> list[str]:

@@ -1,16 +1,16 @@
-"""From pytest-benchmark's JSON to pairs: one time for each process and benchmark, one log-ratio for each round.
+"""From pytest-benchmark's JSON to pairs: one log-ratio for each benchmark and round.
 
 The replicate is the process. Timings within one process share its memory layout and hash seed; their scatter predicts
-a third of what processes really differ by, so however many there are, they give one number: the median of a pass, and
-of the passes the quickest. What disturbs a pass (a neighbour on the other half of the core: half speed for a tenth of a
-second to some seconds, seen by no counter of the guest) only ever makes it slower.
+a third of what processes really differ by, so however many there are, two processes give one number: the median of the
+ratios of their slices, each with the one that lies beside it in time (`lockstep`).
 """
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -19,29 +19,28 @@ from heartbench.benchmarks.gate.signflip import Ratios
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
-    """What pytest-benchmark measured of one benchmark in one pass over the suite: times of a call, in s.
+class Timing:
+    """What one process measured of one benchmark: times of a call, in s.
 
-    `turn_s` is what a turn of an empty loop took around it (the slower of before and after), in s.
+    Attributes:
+        median_s: of all rounds of pytest-benchmark.
+        mean_s: of all its rounds.
+        slices: the median of the rounds in each slice, by the number of the turn.
+        turn_s: only in an exam: what a turn of an empty loop took just before, in s.
     """
 
     median_s: float
     mean_s: float
-    q1_s: float
-    min_s: float
+    slices: Mapping[int, float]
     turn_s: float = math.nan
 
 
-DISTURBED = 1.3
-"""With a neighbour on the same core the empty loop takes 1.6 times as long; alone it wanders by 1.05."""
-
-Times = Sequence[Pass]
-"""The passes of one process over one benchmark."""
-
-
-def time_s(times: Times) -> float:
-    """The one number that a process gives for a benchmark: the median of its quickest pass, in s."""
-    return min(each.median_s for each in times)
+def log_ratio(base: Timing, head: Timing) -> float:
+    """ln(head / base): the median over the turns in which both measured; of the whole medians where there is none."""
+    shared = base.slices.keys() & head.slices.keys()
+    if not shared:
+        return math.log(head.median_s / base.median_s)
+    return median(math.log(head.slices[turn] / base.slices[turn]) for turn in shared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,47 +52,29 @@ class Sample:
         failures: why a benchmark, or a whole file, failed.
         benchmarks: all that were collected.
         python: the interpreter's version.
-        wall_s: how long the process took, in s.
+        wall_s: how long the process took, in s: of those in lockstep its share.
     """
 
-    times: Mapping[str, Times]
+    times: Mapping[str, Timing]
     failures: Mapping[str, str] = field(default_factory=dict)
     benchmarks: Sequence[str] = ()
     python: str = ""
     wall_s: float = math.nan
 
 
-def from_pytest_benchmark(document: Mapping[str, Any], failed: Mapping[str, str]) -> dict[str, list[Pass]]:
+def from_pytest_benchmark(document: Mapping[str, Any], failed: Mapping[str, str]) -> dict[str, Timing]:
     """The times in a document that pytest-benchmark wrote, without those of benchmarks that failed afterwards.
 
-    A median of 0 s (less than the clock can tell) has no logarithm; such a benchmark is left out too.
+    A time of 0 s (less than the clock can tell) has no logarithm; such a benchmark is left out too.
     """
-    found: dict[str, list[Pass]] = {}
+    found: dict[str, Timing] = {}
     for entry in document.get("benchmarks", ()):
-        stats = entry["stats"]
-        turn_s = entry["extra_info"].get("heartbench_turn_s", math.nan)
-        each = Pass(stats["median"], stats["mean"], stats["q1"], stats["min"], turn_s)
-        found.setdefault(entry["fullname"], []).append(each)
-    return {name: times for name, times in found.items() if name not in failed and time_s(times) > 0}
-
-
-def quiet_turn_s(seen: Iterable[Sample]) -> float:
-    """What a turn of the empty loop takes on this core when nothing disturbs it, in s: the best that was seen."""
-    turns = [each.turn_s for sample in seen for times in sample.times.values() for each in times]
-    return min((turn_s for turn_s in turns if not math.isnan(turn_s)), default=math.nan)
-
-
-def disturbed(sample: Sample, quiet_s: float) -> list[str]:
-    """The benchmarks of which every pass was disturbed, judged by the empty loop alone and never by their own times."""
-    return [name for name, times in sample.times.items() if all(each.turn_s > DISTURBED * quiet_s for each in times)]
-
-
-def joined(sample: Sample, more: Sample) -> Sample:
-    """A sample with the passes of one more process for some of its benchmarks."""
-    times = {name: [*passes, *more.times.get(name, ())] for name, passes in sample.times.items()}
-    failures = {**more.failures, **sample.failures}
-    passed = {name: passes for name, passes in times.items() if name not in failures}
-    return replace(sample, times=passed, failures=failures, wall_s=sample.wall_s + more.wall_s)
+        stats, seen = entry["stats"], entry["extra_info"]
+        slices = dict(seen.get("heartbench_slices", ()))
+        if entry["fullname"] not in failed and min(stats["median"], *slices.values()) > 0:
+            turn_s = seen.get("heartbench_turn_s", math.nan)
+            found[entry["fullname"]] = Timing(stats["median"], stats["mean"], slices, turn_s)
+    return found
 
 
 def write(sample: Sample, path: Path) -> None:
@@ -106,7 +87,10 @@ def write(sample: Sample, path: Path) -> None:
 def read(path: Path) -> Sample:
     """Read what `write` kept."""
     document = json.loads(path.read_text("utf-8"))
-    times = {name: [Pass(**each) for each in passes] for name, passes in document.pop("times").items()}
+    times = {
+        name: Timing(**each | {"slices": {int(turn): time_s for turn, time_s in each["slices"].items()}})
+        for name, each in document.pop("times").items()
+    }
     return Sample(times=times, **document)
 
 
@@ -114,16 +98,17 @@ Round = Mapping[str, Sample]
 """The samples of one round by the name of their arm."""
 
 
-def pairs(rounds: Sequence[Round], base: str, head: str) -> dict[str, Ratios]:
+def pairs(
+    rounds: Sequence[Round], base: str, head: str, compare: Callable[[Timing, Timing], float] = log_ratio
+) -> dict[str, Ratios]:
     """The log-ratios head / base of each benchmark that both arms measured in every round in which either did."""
     measured = [(each[base].times, each[head].times) for each in rounds if base in each and head in each]
     names = dict.fromkeys(name for times, _ in measured for name in times)
     found = {}
     for name in names:
-        both = [(time_s(a[name]), time_s(b[name])) for a, b in measured if name in a and name in b]
+        both = [(a[name], b[name]) for a, b in measured if name in a and name in b]
         if both and len(both) == sum(name in a or name in b for a, b in measured):
-            base_s, head_s = np.array(both, dtype=np.float64).T
-            found[name] = np.log(head_s / base_s)
+            found[name] = np.array([compare(*pair) for pair in both], dtype=np.float64)
     return found
 
 
@@ -131,8 +116,8 @@ def typical_s(rounds: Sequence[Round], arm: str) -> dict[str, float]:
     """The median over an arm's processes of each benchmark's time, in s."""
     found: dict[str, list[float]] = {}
     for each in rounds:
-        for name, times in each[arm].times.items() if arm in each else ():
-            found.setdefault(name, []).append(time_s(times))
+        for name, timing in each[arm].times.items() if arm in each else ():
+            found.setdefault(name, []).append(timing.median_s)
     return {name: float(np.median(times)) for name, times in found.items()}
 
 

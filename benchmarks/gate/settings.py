@@ -69,14 +69,12 @@ class Settings(Table):
     """The project's interpreter; its `.venv` where it has one, else the one that runs the gate."""
     rounds: int = Field(16, ge=2, le=64)
     """Rounds of fresh processes before the first verdict; as many again for what is undecided then."""
-    passes: int = Field(3, ge=1, le=20)
-    """Passes over the suite in one process; the quickest of each benchmark counts."""
     max_time: Seconds = 0.06
-    """Measured time of one benchmark in one process, in s, shared out over the passes (`--benchmark-max-time`)."""
+    """Measured time of one benchmark in one process, in s (`--benchmark-max-time`)."""
     min_time: Seconds = 0.0001
     """Least length of one of pytest-benchmark's rounds, in s: long against the clock's resolution."""
     process_timeout: Seconds = 600.0
-    """A process that takes longer, in s, is a failed measurement."""
+    """A process of which nothing is heard for longer, in s, is a failed measurement."""
     budget: Seconds = 600.0
     """More rounds for undecided benchmarks are begun only if they are expected to end within this time, in s."""
     level: Share = 0.01

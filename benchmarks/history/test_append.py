@@ -28,6 +28,7 @@ DATA = b"x" * 200
 )
 @pytest.mark.benchmark(group=f"history: {APPENDS} appends when full")
 def test_append_to_full_history(benchmark: BenchmarkFixture, make: Callable[[], History | SplicedHistory]) -> None:
+    """What does a chunk cost once the history is full? Every chunk of a busy terminal pays it."""
     history, seqs = make(), count(1)
 
     def append_all() -> None:
@@ -41,6 +42,7 @@ def test_append_to_full_history(benchmark: BenchmarkFixture, make: Callable[[], 
 
 @pytest.mark.benchmark(group="history: reading all of it")
 def test_read_a_full_history(benchmark: BenchmarkFixture) -> None:
+    """What does a terminal's whole history cost to read? It is read each time somebody opens that terminal."""
     history = History(HELD, 1 << 20)
     for seq in range(1, HELD + 1):
         history.append(StoredChunk(1, seq, 0.0, DATA))

@@ -18,6 +18,7 @@ def cost(command: list[str], acked: bool, heartbeats: int) -> Cost:
 
 @pytest.mark.parametrize("acked", [False, True], ids=["not acknowledged", "acknowledged"])
 def test_heartbeats_over_grpc(benchmark: BenchmarkFixture, acked: bool) -> None:
+    """What does our hub cost beside gRPC itself? It decides how many nodes a core can hold."""
     pairs: list[tuple[Cost, Cost]] = []
     heartbeats = 100 if benchmark.enabled else 5
 

@@ -26,6 +26,7 @@ def a_hub() -> Hub:
 
 @pytest.mark.benchmark(group=f"wire: {MESSAGES} messages")
 def test_showing_nodes(benchmark: BenchmarkFixture) -> None:
+    """What does a page of the list of nodes cost? A dashboard asks for it again and again."""
     hub = a_hub()
     nodes = list(hub.registry.nodes.values())
     shown = benchmark(lambda: [wire.node_info(hub, node).SerializeToString() for node in nodes])
@@ -34,6 +35,7 @@ def test_showing_nodes(benchmark: BenchmarkFixture) -> None:
 
 @pytest.mark.benchmark(group=f"wire: {MESSAGES} messages")
 def test_showing_a_history(benchmark: BenchmarkFixture) -> None:
+    """What does it cost to send a terminal's history to who opens it?"""
     chunks = [StoredChunk(1, seq, 0.0, b"x" * 200) for seq in range(MESSAGES)]
     shown = benchmark(lambda: [wire.chunk(chunk).SerializeToString() for chunk in chunks])
     assert len(shown) == MESSAGES
@@ -41,6 +43,7 @@ def test_showing_a_history(benchmark: BenchmarkFixture) -> None:
 
 @pytest.mark.benchmark(group=f"wire: {MESSAGES} messages")
 def test_telling_events(benchmark: BenchmarkFixture) -> None:
+    """What does an event cost for each who watches? A mass outage tells thousands to each of them."""
     hub = a_hub()
     told = Event(1, 1000.0, Change(1000.0, "node-000001", Status.STALE, True, False, Reason.SILENCE))
     shown = benchmark(lambda: [wire.event(hub, told).SerializeToString() for _ in range(MESSAGES)])

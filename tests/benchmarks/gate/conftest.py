@@ -12,7 +12,6 @@ QUICK = """
 addopts = "-p pytest_benchmark.plugin"
 [tool.heartbench.bench]
 rounds = 3
-passes = 1
 max_time = "2ms"
 level = 0.2
 margin = 0.5

@@ -13,7 +13,7 @@ from pytest_benchmark.utils import PercentageRegressionCheck
 from heartbench.benchmarks.gate import exam, plots, transcript
 from heartbench.benchmarks.gate.compare import subject
 from heartbench.benchmarks.gate.exam import Exam, Length, examine, verdicts_of
-from heartbench.benchmarks.gate.samples import Pass, Sample
+from heartbench.benchmarks.gate.samples import Sample, Timing
 from heartbench.benchmarks.gate.selftest import Share
 from heartbench.benchmarks.gate.settings import Settings, load
 
@@ -21,11 +21,15 @@ STEADY, WILD = "t.py::test_steady", "t.py::test_wild"
 SCATTER = {STEADY: 0.01, WILD: 0.2}
 
 
+def once(time_s, turn_s=5e-9):
+    return Timing(time_s, time_s, {0: time_s}, turn_s)
+
+
 def sample(rng, slowdown):
     times = {}
     for name, pair_sd in SCATTER.items():
         time_s = (1 + slowdown) * math.exp(rng.normal(0, pair_sd / math.sqrt(2)))
-        times[name] = [Pass(time_s, time_s, time_s, time_s, 5e-9)]
+        times[name] = once(time_s)
     return Sample(times, {}, list(times), "3.11.7 (main)", 2.0)
 
 
@@ -62,11 +66,7 @@ def test_the_usual_check_is_counted_pair_by_pair_as_pytest_benchmark_counts(held
     check = PercentageRegressionCheck("mean", 5.0)
     each = held.rounds[0]
     expected = sum(
-        bool(
-            check.fails(
-                {"mean": found["again-0"].times[WILD][0].mean_s}, {"mean": found["still-0"].times[WILD][0].mean_s}
-            )
-        )
+        bool(check.fails(*({"mean": found[arm].times[WILD].mean_s} for arm in ("again-0", "still-0"))))
         for found in each
     )
     verdict = next(v for v in held.verdicts if (v.repetition, v.benchmark, v.slowdown, v.pair) == (0, WILD, 0.0, 0))
@@ -74,14 +74,20 @@ def test_the_usual_check_is_counted_pair_by_pair_as_pytest_benchmark_counts(held
     assert transcript.usual_alarms(held).total == 16 * 16
 
 
+def test_the_usual_check_is_counted_for_processes_that_took_no_turns_with_each_other_too(held):
+    apart = transcript.usual_alarms_apart(held)
+    assert (apart.total, apart.count > 0) == (4 * 16 * 2, True)
+    assert transcript.scatter_by_statistic(held)["slice by slice"][1] > 0
+
+
 def test_turns_are_the_time_of_a_call_in_loops():
-    rounds = [{"still": Sample({"a": [Pass(1e-3, 1e-3, 1e-3, 1e-3, 5e-9)]})}]
+    rounds = [{"still": Sample({"a": once(1e-3, turn_s)})} for turn_s in (4e-9, 5e-9, 9e-9)]
     assert exam.turns_for_all(rounds, "still") == pytest.approx({"a": 200_000})
 
 
 def test_turns_are_corrected_by_what_they_did_if_that_makes_sense():
     def round_of(factor):
-        return {"still": Sample({"a": [Pass(*[1.0] * 4)]}), "probed": Sample({"a": [Pass(*[factor] * 4)]})}
+        return {"still": Sample({"a": once(1.0)}), "probed": Sample({"a": once(factor)})}
 
     assert exam.corrected({"a": 100.0}, [round_of(1.08)] * 6)["a"] == pytest.approx(125.0, rel=1e-3)
     assert exam.corrected({"a": 100.0}, [round_of(2.0)] * 6)["a"] == 100.0

@@ -79,7 +79,7 @@ def test_the_gate_catches_what_made_the_hub_slower_and_nothing_else(hub, file, e
         assert old in text, f"{file} has changed: {old}"
         text = text.replace(old, new)
     hub.commit({file: text})
-    settings = load(hub.path, python=sys.executable, rounds=4, passes=2)
+    settings = load(hub.path, python=sys.executable, rounds=4)
     report = compare(subject(hub.path, "HEAD~1", ["suite"], settings))
     assert {each.name for each in report.judgements if each.verdict is Verdict.SLOWER} == slower
     assert {each.name for each in report.judgements} == {

@@ -9,7 +9,7 @@ from heartbench.benchmarks.gate.phases import AGAIN, BASE, HEAD, Comparison
 from heartbench.benchmarks.gate.progress import silent
 from heartbench.benchmarks.gate.report import Outcome
 from heartbench.benchmarks.gate.rounds import Arm, Rounds
-from heartbench.benchmarks.gate.samples import Pass, Sample
+from heartbench.benchmarks.gate.samples import Sample, Timing
 from heartbench.benchmarks.gate.settings import Settings
 from heartbench.benchmarks.gate.verdict import Verdict
 from heartbench.benchmarks.gate.worktrees import Tree
@@ -29,18 +29,25 @@ class World:
         self.rng = np.random.default_rng(5)
         self.processes = 0
 
-    def measure(self, wanted, name):
-        arm = wanted.tree.path.name
+    def measure(self, wanted, seed):
+        return {name: self.sample(order) for name, order in wanted.items()}
+
+    def sample(self, order):
+        arm = order.tree.path.name
         effects = self.effects(self.processes) if callable(self.effects) else self.effects
-        self.processes += not wanted.warm_up
+        self.processes += not order.warm_up
         here = [each for each in effects if (arm, each) not in self.missing]
         times = {
-            each: [Pass(*[math.exp(self.rng.normal(0, self.sd)) * (1 + effects[each] * (arm == HEAD))] * 4)]
+            each: once(math.exp(self.rng.normal(0, self.sd)) * (1 + effects[each] * (arm == HEAD)))
             for each in here
-            if (not wanted.benchmarks or each in wanted.benchmarks) and (arm, each) not in self.failing
+            if (not order.benchmarks or each in order.benchmarks) and (arm, each) not in self.failing
         }
         failures = {each: "AssertionError" for where, each in self.failing if where == arm}
         return Sample(times, failures, here, "3.11", self.wall_s)
+
+
+def once(time_s):
+    return Timing(time_s, time_s, {0: time_s})
 
 
 def report(tmp_path, world, own=(), **settings):
@@ -125,10 +132,10 @@ def test_a_gate_that_would_not_see_a_slowdown_says_so(tmp_path):
 
 def test_a_gate_that_cries_wolf_is_not_believed(tmp_path):
     class Unequal(World):
-        def measure(self, wanted, name):
-            sample = super().measure(wanted, name)
-            factor = 1.2 if wanted.tree.path.name == AGAIN else 1.0
-            times = {each: [Pass(*[passes[0].median_s * factor] * 4)] for each, passes in sample.times.items()}
+        def sample(self, order):
+            sample = super().sample(order)
+            factor = 1.2 if order.tree.path.name == AGAIN else 1.0
+            times = {each: once(timing.median_s * factor) for each, timing in sample.times.items()}
             return Sample(times, {}, sample.benchmarks, sample.python, sample.wall_s)
 
     found = report(tmp_path, Unequal({"a": 0.06, "b": 0.0}))

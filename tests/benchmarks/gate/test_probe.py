@@ -1,5 +1,7 @@
 import importlib.util
 import json
+import socket
+import struct
 import sys
 from itertools import count
 from pathlib import Path
@@ -67,3 +69,22 @@ def test_a_node_keeps_what_is_below_it(probe, node, kept):
 
 def test_the_empty_loop_takes_nanoseconds_a_turn(probe):
     assert 1e-10 < probe.seconds_a_turn() < 1e-6
+
+
+def test_a_slice_is_the_median_of_its_rounds_and_calibration_is_left_out(probe):
+    assert probe.slices([0, 0, 1, 1, 1, 2], [3.0, 1.0, 2.0, 5.0]) == [(1, 2.0), (2, 5.0)]
+
+
+def test_a_timer_waits_for_its_turn_before_a_round_and_never_within_one(probe, monkeypatch):
+    clock = iter(range(100))
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        for turn in (5, 6):
+            theirs.sendall(struct.pack("!q", turn))
+        monkeypatch.setattr(probe, "SLICE_S", 4)
+        turns = probe.Turns(ours, lambda: float(next(clock)))
+        turns.wait("begin x")
+        for _ in range(3):
+            assert turns() < turns()
+        assert turns.rounds == [5, 6, 6]
+        assert theirs.recv(100) == b"begin x\nover\n"

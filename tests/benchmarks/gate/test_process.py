@@ -5,7 +5,6 @@ import pytest
 
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.gate.process import Measurer, Order, hash_seed, interpreter, pinned
-from heartbench.benchmarks.gate.samples import time_s
 from heartbench.benchmarks.gate.settings import Settings, load
 from heartbench.benchmarks.gate.worktrees import Tree
 
@@ -13,30 +12,50 @@ from heartbench.benchmarks.gate.worktrees import Tree
 def measured(project, tmp_path, name="x", suite=("benchmarks",), turns=None, **settings):
     chosen = load(project.path, **settings)
     measurer = Measurer(interpreter(project.path, chosen), suite, chosen, tmp_path / "work")
-    return measurer.measure(Order(Tree(project.path, project.path), hash_seed(0, 0), (), turns), name)
+    tree = Tree(project.path, project.path)
+    return measurer.measure({name: Order(tree, hash_seed(0, 0), (), turns)}, "0")[name]
 
 
-def test_a_process_measures_every_pass_in_a_quiet_or_noisy_world(project, tmp_path):
-    sample = measured(project, tmp_path, passes=3)
-    (times,) = sample.times.values()
-    assert len(times) == 3
-    assert all(0 < each.min_s <= each.q1_s <= each.median_s and each.turn_s > 0 for each in times)
+def test_a_process_measures_slice_by_slice(project, tmp_path):
+    sample = measured(project, tmp_path, max_time="20ms")
+    (timing,) = sample.times.values()
+    assert len(timing.slices) > 2
+    assert min(timing.slices.values()) <= timing.median_s <= max(timing.slices.values())
     assert sample.python == sys.version
     assert [file.suffix for file in (tmp_path / "work").iterdir() if file.is_file()] == [".py", ".py"]
+
+
+PEDANTIC = """
+
+def test_pedantic(benchmark):
+    benchmark.pedantic(sorted, args=([2, 1],), rounds=7, warmup_rounds=2, iterations=3)
+"""
+
+
+def test_processes_take_turns_over_all_kinds_of_benchmarks(project, tmp_path):
+    project.commit({"benchmarks/test_tiny.py": project.suite + PEDANTIC})
+    chosen = load(project.path, max_time="20ms")
+    measurer = Measurer(interpreter(project.path, chosen), ("benchmarks",), chosen, tmp_path / "work")
+    order = Order(Tree(project.path, project.path), hash_seed(0, 0))
+    both = measurer.measure({"one": order, "other": order}, "0")
+    for name in ("total", "pedantic"):
+        one, other = (sample.times[f"benchmarks/test_tiny.py::test_{name}"].slices for sample in both.values())
+        assert one.keys() & other.keys()
+    assert both["one"].failures == both["other"].failures == {}
 
 
 def test_injected_turns_make_the_measured_call_slower(project, tmp_path):
     name = "benchmarks/test_tiny.py::test_total"
     plain = measured(project, tmp_path, turns={}).times[name]
     slowed = measured(project, tmp_path, turns={name: 100_000.0}).times[name]
-    assert time_s(slowed) > 10 * time_s(plain)
-    assert time_s(slowed) > 50_000 * min(each.turn_s for each in slowed)
+    assert slowed.median_s > 10 * plain.median_s
+    assert slowed.median_s > 50_000 * slowed.turn_s
 
 
-def test_a_node_id_is_measured_in_every_pass_too(project, tmp_path):
+def test_a_node_id_is_measured_alone(project, tmp_path):
     project.commit({"benchmarks/test_more.py": "def test_more(benchmark):\n    benchmark(int)\n"})
-    sample = measured(project, tmp_path, suite=("benchmarks/test_tiny.py::test_total",), passes=2)
-    assert {name: len(times) for name, times in sample.times.items()} == {"benchmarks/test_tiny.py::test_total": 2}
+    sample = measured(project, tmp_path, suite=("benchmarks/test_tiny.py::test_total",))
+    assert list(sample.times) == ["benchmarks/test_tiny.py::test_total"]
 
 
 def test_a_file_that_cannot_be_imported_is_a_failure_and_the_rest_is_measured(project, tmp_path):

@@ -3,26 +3,43 @@ import math
 import pytest
 
 from heartbench.benchmarks.gate import samples
-from heartbench.benchmarks.gate.samples import Pass, Sample
+from heartbench.benchmarks.gate.samples import Sample, Timing, log_ratio
 
 
-def once(median_s, turn_s=5e-9):
-    return [Pass(median_s, median_s, median_s, median_s, turn_s)]
+def once(median_s):
+    return Timing(median_s, median_s, {0: median_s})
 
 
-def entry(name, median, turn_s=5e-9):
-    stats = {"median": median, "mean": median * 1.1, "q1": median, "min": median}
-    return {"fullname": name, "stats": stats, "extra_info": {"heartbench_turn_s": turn_s}}
+def entry(name, median, slices=((0, 1.0),), **more):
+    seen = {"heartbench_slices": [list(each) for each in slices], **more}
+    return {"fullname": name, "stats": {"median": median, "mean": median * 1.1}, "extra_info": seen}
 
 
-def test_the_quickest_pass_of_a_process_counts():
-    document = {"benchmarks": [entry("a", 3.0), entry("a", 2.0), entry("b", 1.0), entry("a", 4.0)]}
-    times = samples.from_pytest_benchmark(document, {})
-    assert {name: samples.time_s(passes) for name, passes in times.items()} == {"a": 2.0, "b": 1.0}
+def test_a_benchmark_has_its_slices_by_turn():
+    found = samples.from_pytest_benchmark({"benchmarks": [entry("a", 3.0, [(4, 2.9), (5, 3.1)])]}, {})["a"]
+    assert found.slices == {4: 2.9, 5: 3.1}
+    assert (found.median_s, found.mean_s) == pytest.approx((3.0, 3.3))
+    assert math.isnan(found.turn_s)
+
+
+def test_two_processes_are_compared_where_they_took_the_same_turns():
+    base = Timing(9.0, 9.0, {1: 1.0, 2: 2.0, 3: 4.0, 4: 1.0})
+    head = Timing(9.0, 9.0, {2: 2.2, 3: 4.4, 4: 9.0, 5: 1.0})
+    assert log_ratio(base, head) == pytest.approx(math.log(1.1))
+
+
+def test_a_disturbance_of_both_sides_is_none():
+    weather = [1.0, 1.8, 1.8, 1.0, 1.7, 1.0]
+    base, head = ({turn: x * factor for turn, x in enumerate(weather)} for factor in (1.0, 1.05))
+    assert log_ratio(Timing(1.0, 1.0, base), Timing(1.6, 1.6, head)) == pytest.approx(math.log(1.05))
+
+
+def test_processes_that_never_took_the_same_turn_are_compared_as_wholes():
+    assert log_ratio(Timing(2.0, 2.0, {1: 2.0}), Timing(3.0, 3.0, {2: 3.0})) == pytest.approx(math.log(1.5))
 
 
 def test_a_benchmark_that_failed_after_it_was_measured_has_no_time():
-    document = {"benchmarks": [entry("a", 3.0), entry("b", 1.0), entry("c", 0.0)]}
+    document = {"benchmarks": [entry("a", 3.0), entry("b", 1.0), entry("c", 0.0), entry("d", 1.0, [(0, 0.0)])]}
     assert set(samples.from_pytest_benchmark(document, {"a": "assert 0"})) == {"b"}
 
 
@@ -31,7 +48,7 @@ def test_a_document_without_benchmarks_has_no_times():
 
 
 def test_a_kept_sample_is_read_back(tmp_path):
-    sample = Sample({"a": once(2.0)}, {"b": "boom"}, ["a", "b"], "3.11", 1.5)
+    sample = Sample({"a": Timing(2.0, 2.1, {0: 2.0, 7: 3.0}, 5e-9)}, {"b": "boom"}, ["a", "b"], "3.11", 1.5)
     samples.write(sample, tmp_path / "x.json")
     assert samples.read(tmp_path / "x.json") == sample
     assert [file.name for file in tmp_path.iterdir()] == ["x.json"]
@@ -57,20 +74,3 @@ def test_later_rounds_of_some_benchmarks_take_no_pairs_from_the_others():
 def test_failures_are_counted_with_their_first_reason():
     rounds = [{"head": Sample({}, {"a": "first"})}, {"head": Sample({}, {"a": "second"})}, {"head": Sample({})}]
     assert samples.failures(rounds, "head") == {"a": (2, "first")}
-
-
-def test_disturbed_is_what_had_no_quiet_pass_whatever_its_own_time():
-    quiet, loud = once(9.0, 5e-9), once(1.0, 9e-9)
-    sample = Sample({"a": [*loud, *quiet], "b": [*loud, *loud], "c": once(1.0, math.nan)})
-    assert samples.quiet_turn_s([sample]) == 5e-9
-    assert samples.disturbed(sample, 5e-9) == ["b"]
-    assert samples.disturbed(sample, math.nan) == []
-
-
-def test_a_repeated_measurement_adds_its_passes():
-    joined = samples.joined(
-        Sample({"a": once(3.0), "b": once(1.0)}, wall_s=2.0), Sample({"a": once(2.0)}, {"b": "boom"}, wall_s=1.0)
-    )
-    assert samples.time_s(joined.times["a"]) == 2.0
-    assert set(joined.times) == {"a"}
-    assert joined.wall_s == 3.0

@@ -1,0 +1,108 @@
+"""The processes of a round in lockstep: a slice of a benchmark each, by turns, on one core.
+
+A neighbour on the other half of a core makes everything 1.6 to 1.9 times as slow for a tenth of a second to some
+seconds, and no counter of a virtual machine shows it. Processes that run one after the other differ by that; slices of
+2 ms that lie side by side do not, and only such are compared (`samples.log_ratio`). To measure two programs in the same
+weather is the idea of duet benchmarking (Bulej et al., ICPE 2020), there on two cores at once.
+
+What the processes say (`probe.py`), a line each, and wait to be let go on:
+
+    begin {"benchmark": …, "ahead": […]}    it is about to measure; these are still to come
+    over                                    its slice is used up
+    end                                     it has measured
+
+Whoever is let go on is told the number of the turn, which is the same for all slices that lie side by side.
+"""
+
+import json
+import random
+import socket
+import struct
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NamedTuple, Protocol
+
+TURN = struct.Struct("!q")
+"""How the number of a turn is written."""
+
+
+class Wish(NamedTuple):
+    """What a process is about to measure, and what it will after that."""
+
+    benchmark: str
+    ahead: Sequence[str] = ()
+
+
+class Player(Protocol):
+    """A process that takes turns."""
+
+    def hear(self) -> Wish | bool | None:
+        """What it says next: what it is about to measure, whether it has more of that to do, None if it has ended."""
+
+    def go(self, turn: int) -> None:
+        """Let it go on."""
+
+
+class Line:
+    """A process at the other end of a socket."""
+
+    def __init__(self, own: socket.socket, silence_s: float, hangs: Callable[[], Exception]) -> None:
+        """`hangs`: what to raise where it says nothing for longer than `silence_s`."""
+        own.settimeout(silence_s)
+        self._socket, self._hangs = own, hangs
+        self._lines = own.makefile("rb")
+
+    def hear(self) -> Wish | bool | None:
+        """See Player."""
+        try:
+            word, _, rest = self._lines.readline().decode().strip().partition(" ")
+        except TimeoutError:
+            raise self._hangs() from None
+        return Wish(**json.loads(rest)) if word == "begin" else {"over": True, "end": False}.get(word)
+
+    def go(self, turn: int) -> None:
+        """See Player."""
+        with suppress(BrokenPipeError):  # it has ended
+            self._socket.sendall(TURN.pack(turn))
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._lines.close()
+        self._socket.close()
+
+
+def conduct(players: Sequence[Player], seed: str) -> None:
+    """Have each benchmark measured by all who have it, slice by slice, until all processes have ended."""
+    order, turn = random.Random(seed), 0
+    wishes = _listen(players)
+    while wishes:
+        group = [player for player, wish in wishes.items() if wish.benchmark == due(list(wishes.values()))]
+        turn = _play(group, turn, order)
+        wishes = {player: wish for player, wish in wishes.items() if player not in group} | _listen(group)
+
+
+def due(wishes: Sequence[Wish]) -> str:
+    """The benchmark that nobody has still ahead; where the processes have different orders, the first one's."""
+    free = (wish.benchmark for wish in wishes if not any(wish.benchmark in other.ahead for other in wishes))
+    return next(free, wishes[0].benchmark)
+
+
+def _listen(players: Sequence[Player]) -> dict[Player, Wish]:
+    """What each is about to measure, of those that have not ended."""
+    heard = ((player, player.hear()) for player in players)
+    return {player: wish for player, wish in heard if isinstance(wish, Wish)}
+
+
+def _play(group: Sequence[Player], turn: int, order: random.Random) -> int:
+    """One benchmark; in each turn everybody has one slice, in an order drawn anew. The number of the next turn."""
+    playing = list(group)
+    while playing:
+        order.shuffle(playing)
+        for player in playing.copy():
+            player.go(turn)
+            if not player.hear():
+                playing.remove(player)
+        turn += 1
+    for player in group:
+        player.go(turn)
+    return turn

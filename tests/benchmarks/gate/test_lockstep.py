@@ -1,0 +1,112 @@
+import random
+import socket
+from collections import Counter
+
+import pytest
+
+from heartbench.benchmarks.gate.lockstep import TURN, Line, Wish, conduct, due
+
+
+class Process:
+    """Measures the benchmarks of its `script`, so many slices each; notes in `seen` what it did in which turn."""
+
+    def __init__(self, name, script, seen, dies_in=None):
+        self.name, self.script, self.seen, self.dies_in = name, list(script.items()), seen, dies_in
+        self.left = None
+
+    def hear(self):
+        if self.left is None:
+            if not self.script:
+                return None
+            (self.benchmark, slices), *self.script = self.script
+            self.left = slices
+            return Wish(self.benchmark, [name for name, _ in self.script])
+        if self.benchmark == self.dies_in:
+            self.script, self.left = [], None
+            return None
+        self.left -= 1
+        return self.left > 0
+
+    def go(self, turn):
+        if self.left:
+            self.seen.append((turn, self.benchmark, self.name))
+        else:
+            self.left = None
+
+
+def played(*scripts, seed="0", **options):
+    seen = []
+    conduct([Process(str(number), script, seen, **options) for number, script in enumerate(scripts)], seed)
+    return seen
+
+
+def test_in_each_turn_everybody_has_one_slice_of_the_same_benchmark():
+    seen = played(*[{"a": 3, "b": 2}] * 3)
+    assert [turn for turn, _, _ in seen] == [turn for turn in range(5) for _ in range(3)]
+    assert [each for _, each, _ in seen] == ["a"] * 9 + ["b"] * 6
+    assert all({who for at, _, who in seen if at == turn} == {"0", "1", "2"} for turn in range(5))
+
+
+def test_every_order_of_turns_is_as_likely():
+    orders = Counter()
+    for seed in range(20):
+        seen = played(*[{"a": 30}] * 3, seed=str(seed))
+        orders.update("".join(who for at, _, who in seen if at == turn) for turn in range(30))
+    assert len(orders) == 6
+    assert all(60 <= count <= 140 for count in orders.values())
+
+
+def test_the_order_follows_from_the_seed_alone():
+    assert played(*[{"a": 9}] * 2, seed="x") == played(*[{"a": 9}] * 2, seed="x")
+    assert played(*[{"a": 9}] * 2, seed="x") != played(*[{"a": 9}] * 2, seed="y")
+
+
+def test_who_needs_fewer_slices_waits_for_the_others():
+    seen = played({"a": 1, "b": 1}, {"a": 4, "b": 1})
+    assert [each for _, each, _ in seen] == ["a"] * 5 + ["b"] * 2
+
+
+def test_what_only_some_have_is_measured_by_those_alone():
+    seen = played({"a": 1, "new": 2, "b": 1}, {"a": 1, "b": 1})
+    assert [(each, who) for _, each, who in seen if each == "new"] == [("new", "0")] * 2
+    assert Counter(each for _, each, _ in seen) == {"a": 2, "new": 2, "b": 2}
+
+
+def test_a_process_that_dies_does_not_stop_the_others():
+    seen = []
+    conduct([Process("0", {"a": 2, "b": 2}, seen, dies_in="a"), Process("1", {"a": 2, "b": 2}, seen)], "0")
+    assert [(each, who) for _, each, who in seen if who == "1"] == [("a", "1")] * 2 + [("b", "1")] * 2
+
+
+def test_different_orders_of_benchmarks_end_all_the_same():
+    assert Counter(each for _, each, _ in played({"a": 1, "b": 1}, {"b": 1, "a": 1})) == {"a": 2, "b": 2}
+    assert due([Wish("a", ["b"]), Wish("b", ["a"])]) == "a"
+
+
+def test_random_suites_are_measured_to_the_end():
+    draw = random.Random(3)
+    for _ in range(50):
+        scripts = [{name: draw.randint(1, 4) for name in draw.sample("abcdef", 4)} for _ in range(3)]
+        measured = Counter((who, each) for _, each, who in played(*scripts))
+        assert measured == {(str(n), name): slices for n, own in enumerate(scripts) for name, slices in own.items()}
+
+
+def test_a_line_says_what_it_hears_and_who_is_silent():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        line = Line(ours, 0.01, lambda: RuntimeError("it hangs"))
+        theirs.sendall(b'begin {"benchmark": "a", "ahead": ["b"]}\nover\nend\n')
+        assert [line.hear() for _ in range(3)] == [Wish("a", ["b"]), True, False]
+        line.go(7)
+        assert TURN.unpack(theirs.recv(TURN.size)) == (7,)
+        with pytest.raises(RuntimeError, match="it hangs"):
+            line.hear()
+        theirs.close()
+        line.go(8)
+
+
+def test_a_line_that_was_closed_says_nothing():
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    with ours:
+        assert Line(ours, 1.0, RuntimeError).hear() is None
