@@ -95,7 +95,7 @@ def simulate(
     Ctrl-C ends it after the blocks under way; what is finished is written, whole nodes only.
     """
     if scenario.hub_fault:
-        raise SimulatorError("hub_fault: the engine virtual has no hub; allowed with the engine live")
+        raise SimulatorError("hub_fault: the engine virtual has no hub; allowed with --engine live")
     began = time.perf_counter()
     with raised():
         _compile()

@@ -147,6 +147,7 @@ def test_a_value_of_a_hub_env_is_what_the_hub_takes_it_for(tmp_path: Path, capsy
         (["lan", "--hub", "127.0.0.1:1"], "heartbench: --hub: 127.0.0.1:1: the engine virtual has no hub"),
         (["lan", "--engine", "live", "--hub", "here"], 'heartbench: --hub: "here": must be HOST:PORT'),
         (["lan", "--engine", "live", "--hub", "127.0.0.1:1"], "heartbench: --hub: 127.0.0.1:1: no hub answers there"),
+        (["hub-faults"], "heartbench: hub_fault: the engine virtual has no hub; allowed with --engine live"),
         (["lan", "--out", "full"], "heartbench: full: is not empty"),
         (["lan", "--out", "wrong.env"], "heartbench: wrong.env: cannot be made a run directory"),
         ([], "heartbench: Missing argument"),
