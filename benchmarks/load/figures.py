@@ -5,19 +5,20 @@ from typing import Any
 SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
-def figures_of(stats: Any, options: Any, status: int) -> dict[str, Any]:
+def figures_of(stats: Any, options: Any, hub: str, status: int) -> dict[str, Any]:
     """Return the figures of a test.
 
     Args:
         stats: Locust's `RequestStats`.
         options: Locust's parsed options.
+        hub: its address.
         status: with which the process ends.
     """
     return {
         "schema": "heartbench.load/1",
         "scenario": options.scenario,
         "seed": int(options.seed) if options.seed else None,
-        "hub": options.host,
+        "hub": hub,
         "status": status,
         "rows": [row_of(entry) for entry in stats.entries.values() if entry.num_requests],
         "failures": [

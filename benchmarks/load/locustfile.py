@@ -103,7 +103,8 @@ def print_figures(environment: Any, exit_code: int, **_: Any) -> None:
     """Print what was counted as one JSON object."""
 
     def tell() -> int:
-        print_json(figures_of(environment.stats, environment.parsed_options, exit_code))
+        options = environment.parsed_options
+        print_json(figures_of(environment.stats, options, options.host or NodeUser.host, exit_code))
         return exit_code
 
     quietly(tell)
