@@ -147,7 +147,6 @@ def test_a_value_of_a_hub_env_is_what_the_hub_takes_it_for(tmp_path: Path, capsy
         (["lan", "--hub", "127.0.0.1:1"], "heartbench: --hub: 127.0.0.1:1: the engine virtual has no hub"),
         (["lan", "--engine", "live", "--hub", "here"], 'heartbench: --hub: "here": must be HOST:PORT'),
         (["lan", "--engine", "live", "--hub", "127.0.0.1:1"], "heartbench: --hub: 127.0.0.1:1: no hub answers there"),
-        (["hub-faults"], "heartbench: hub_fault: the engine virtual has no hub; allowed with --engine live"),
         (["lan", "--out", "full"], "heartbench: full: is not empty"),
         (["lan", "--out", "wrong.env"], "heartbench: wrong.env: cannot be made a run directory"),
         ([], "heartbench: Missing argument"),
@@ -171,6 +170,13 @@ def test_a_mistake_is_one_line_and_status_2_and_leaves_nothing(
     assert errors.startswith(line)
     assert errors.count("\n") == 1
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_faults_of_the_hub_are_refused_with_the_option_that_runs_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.invoke(["run", "hub-faults"]) == 2
+    line = "heartbench: hub_fault: the engine virtual has no hub; allowed with --engine live\n"
+    assert capsys.readouterr() == ("", line)
+    assert list(Path("results/runs").iterdir()) == []
 
 
 def test_a_run_that_fails_leaves_nothing_half_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
