@@ -117,6 +117,7 @@ class Node:
         def lost(away_s: float) -> None:
             if number == self._number:
                 self._wire = None
+            if self._world.ties.wire[0] == number:  # else the node has left that connection already
                 self._world.cut[0] = True
                 self._world.away_s[0] = away_s
                 self._world.next_s[0] = min(self._world.next_s[0], self._now_s)

@@ -38,10 +38,23 @@ def clock(monkeypatch):
     return now
 
 
+# Cut off from 5 to 20 s, the node gives its first connection up at 7.5 s, and makes its next one from 8.5 s on.
+CUT = [
+    "group.rack.user_timeout=2s",
+    "group.rack.start_spread=0s",
+    "fault=[{kind='partition', group='rack', at='5s', for='15s', fraction=1.0}]",
+]
+
+
 @pytest.fixture
-def lived(clock):
+def overrides():
+    return []
+
+
+@pytest.fixture
+def lived(clock, overrides):
     """A node, its wires, what it reported, and a way to let it live for so many seconds."""
-    fleet, wires, reports = Fleet(load_scenario("lan")), Wires(), []
+    fleet, wires, reports = Fleet(load_scenario("lan", overrides)), Wires(), []
     node = Node(fleet.take(), fleet.scenario.nodes, clock[0], wires, lambda *report: reports.append(report))
 
     def live(seconds):
@@ -72,6 +85,18 @@ def test_a_node_whose_stream_was_ended_connects_again_after_its_backoff(lived):
     live(10.0)
     assert len(wires) == 2
     assert wires[1].said[:2] == ["hello", "heartbeat"]
+
+
+@pytest.mark.parametrize("overrides", [CUT])
+def test_the_end_of_a_stream_that_the_node_has_left_does_not_touch_the_connection_that_it_makes(lived):
+    _, wires, _, live = lived
+    live(12.0)
+    assert len(wires) == 1
+    wires[0].lost(0.0)
+    live(48.0)
+    assert len(wires) == 2
+    assert wires[1].said[:2] == ["hello", "heartbeat"]
+    assert not wires[1].closed
 
 
 def test_a_node_that_leaves_closes_its_connection(lived):
