@@ -4,10 +4,10 @@ Every repetition gives false alarms and power together. Its arms are measured in
 comparison are, one group after the other:
 
     still-0, again-0, slow-2%, slow-10%     the same code twice: a suite of verdicts of base against base; and twice
-    still-1, again-1, slow-3%               more with extra turns of an empty loop *inside* each measured call
+    still-1, again-1, slow-3%               more with extra spins of an empty loop *inside* each measured call
     still-2, again-2, slow-5%
 
-How many turns make 1 % is measured first, for each benchmark: a first guess from the loop's own time, then corrected by
+How many spins make 1 % is measured first, for each benchmark: a first guess from the loop's own time, then corrected by
 what the guess did over some rounds of its own. No sample is ever changed. What the slowdowns came to is reported.
 
 Each slowed benchmark is judged as if it alone had changed, at the level of Holm's first step; base against base is
@@ -37,7 +37,7 @@ from heartbench.benchmarks.gate.verdict import Verdict, check_reach, is_slower, 
 
 SLOWDOWNS = (0.02, 0.03, 0.05, 0.10)
 PROBED = 0.10
-"""The slowdown that the turns are calibrated with: far above the noise, near enough to be in proportion."""
+"""The slowdown that the spins are calibrated with: far above the noise, near enough to be in proportion."""
 CALIBRATION_ROUNDS = 6
 CALIBRATION = 90_000
 """Number of the first calibrating round; the exam's own begin at 0."""
@@ -101,7 +101,7 @@ class Length:
 def examine(
     subject: Subject, length: Length, *, core: int | None = None, fresh: bool = False, progress: Progress = silent
 ) -> Exam:
-    """Hold the exam; an interrupted one goes on from its finished processes.
+    """Hold the exam; an interrupted one goes on from its finished rounds.
 
     Raises:
         BenchmarkError: it could not be measured.
@@ -144,40 +144,40 @@ def _two_trees(subject: Subject, directory: Path) -> Iterator[tuple[worktrees.Tr
 def _calibrated(
     rounds: Rounds, trees: tuple[worktrees.Tree, worktrees.Tree], length: Length, progress: Progress
 ) -> list[list[Arm]]:
-    """The groups of the exam's arms, with the turns that their slowdowns take."""
+    """The groups of the exam's arms, with the spins that their slowdowns take."""
     still, other = Arm("still", trees[0], {}), Arm("other", trees[1], {})
     warm = warm_up(rounds, [still, other], progress)
     check_reach(
         rounds.measurer.settings.rounds, max(1, len(warm["still"].times)), FIRST_LOOK * rounds.measurer.settings.level
     )
     with progress("Calibrating", 3 * CALIBRATION_ROUNDS) as advance:
-        guess = turns_for_all(rounds.measure(Phase([[still]], CALIBRATION, CALIBRATION_ROUNDS), advance), "still")
-        probed = Arm("probed", trees[1], {name: PROBED * turns for name, turns in guess.items()})
+        guess = spins_for_all(rounds.measure(Phase([[still]], CALIBRATION, CALIBRATION_ROUNDS), advance), "still")
+        probed = Arm("probed", trees[1], {name: PROBED * spins for name, spins in guess.items()})
         phase = Phase([[still, probed]], CALIBRATION + CALIBRATION_ROUNDS, CALIBRATION_ROUNDS)
-        turns = corrected(guess, rounds.measure(phase, advance))
+        spins = corrected(guess, rounds.measure(phase, advance))
     groups = [[Arm(f"still-{k}", trees[0], {}), Arm(f"again-{k}", trees[1], {})] for k in range(length.pairs)]
     for position, slowdown in enumerate(SLOWDOWNS):
-        more = {name: slowdown * all_ for name, all_ in turns.items()}
+        more = {name: slowdown * all_ for name, all_ in spins.items()}
         groups[position % length.pairs].append(Arm(f"slow-{slowdown:.0%}", trees[1], more))
     return groups
 
 
-def turns_for_all(rounds: Sequence[Round], arm: str) -> dict[str, float]:
-    """For each benchmark the turns of the empty loop that take as long as one call, by the median of the processes."""
+def spins_for_all(rounds: Sequence[Round], arm: str) -> dict[str, float]:
+    """For each benchmark the spins of the empty loop that take as long as one call, by the median of the processes."""
     found: dict[str, list[float]] = {}
     for each in rounds:
         for name, timing in each[arm].times.items():
-            found.setdefault(name, []).append(timing.median_s / timing.turn_s)
+            found.setdefault(name, []).append(timing.median_s / timing.spin_s)
     if not found:
         raise BenchmarkError("no benchmark was measured: there is nothing to examine the gate with")
-    return {name: float(np.median(turns)) for name, turns in found.items()}
+    return {name: float(np.median(spins)) for name, spins in found.items()}
 
 
-def corrected(turns: Mapping[str, float], rounds: Sequence[Round]) -> dict[str, float]:
-    """The turns after what PROBED of them really did; a benchmark where that was nothing like it keeps the guess."""
+def corrected(spins: Mapping[str, float], rounds: Sequence[Round]) -> dict[str, float]:
+    """The spins after what PROBED of them really did; a benchmark where that was nothing like it keeps the guess."""
     attained = {name: math.expm1(signflip.estimate(x)) for name, x in samples.pairs(rounds, "still", "probed").items()}
     plausible = {name: PROBED / x for name, x in attained.items() if PROBED / 2 < x < PROBED * 2}
-    return {name: number * plausible.get(name, 1.0) for name, number in turns.items()}
+    return {name: number * plausible.get(name, 1.0) for name, number in spins.items()}
 
 
 def _repetitions(

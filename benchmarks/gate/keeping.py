@@ -1,7 +1,7 @@
 """Where the rounds of a measurement are kept, so that one that was killed goes on from there.
 
     <project>/.benchmarks/heartbench/<name>-<n>/plan.json      what is measured: a run with the same plan goes on
-                                               /rounds/*.json  one file for each finished process
+                                               /rounds/*.json  one file for each process of a finished round
                                                /report.json    written last: the measurement is complete
                                                /trees/         worktrees, only while it runs
 

@@ -5,13 +5,15 @@ seconds, and no counter of a virtual machine shows it. Processes that run one af
 2 ms that lie side by side do not, and only such are compared (`samples.log_ratio`). To measure two programs in the same
 weather is the idea of duet benchmarking (Bulej et al., ICPE 2020), there on two cores at once.
 
-What the processes say (`probe.py`), a line each, and wait to be let go on:
+What the processes say (`probe.py`), a line each:
 
-    begin {"benchmark": …, "ahead": […]}    it is about to measure; these are still to come
-    over                                    its slice is used up
-    end                                     it has measured
+    suite […]       the benchmarks that it will come to, in order
+    begin "…"       it is about to measure that one
+    over            its slice is used up
+    end             it has measured
 
-Whoever is let go on is told the number of the turn, which is the same for all slices that lie side by side.
+After all but the first it waits to be let go on, and is told the number of the turn, which is the same for all slices
+that lie side by side.
 """
 
 import json
@@ -20,6 +22,7 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from enum import Enum
 from typing import NamedTuple, Protocol
 
 TURN = struct.Struct("!q")
@@ -33,11 +36,20 @@ class Wish(NamedTuple):
     ahead: Sequence[str] = ()
 
 
+class Word(Enum):
+    """What else a process may say."""
+
+    OVER = "over"
+    END = "end"
+    GONE = ""
+    """It has ended, or its socket has."""
+
+
 class Player(Protocol):
     """A process that takes turns."""
 
-    def hear(self) -> Wish | bool | None:
-        """What it says next: what it is about to measure, whether it has more of that to do, None if it has ended."""
+    def hear(self) -> Wish | Word:
+        """What it says next."""
 
     def go(self, turn: int) -> None:
         """Let it go on."""
@@ -51,18 +63,33 @@ class Line:
         own.settimeout(silence_s)
         self._socket, self._hangs = own, hangs
         self._lines = own.makefile("rb")
+        self._ahead: list[str] = []
 
-    def hear(self) -> Wish | bool | None:
+    def hear(self) -> Wish | Word:
         """See Player."""
+        word, rest = self._read()
+        if word == "suite":
+            self._ahead = json.loads(rest)
+            return self.hear()
+        if word == "begin":
+            benchmark = json.loads(rest)
+            if benchmark in self._ahead:
+                del self._ahead[: self._ahead.index(benchmark) + 1]
+            return Wish(benchmark, tuple(self._ahead))
+        return Word(word)
+
+    def _read(self) -> tuple[str, str]:
         try:
             word, _, rest = self._lines.readline().decode().strip().partition(" ")
         except TimeoutError:
             raise self._hangs() from None
-        return Wish(**json.loads(rest)) if word == "begin" else {"over": True, "end": False}.get(word)
+        except ConnectionError:  # it was killed while we spoke
+            return "", ""
+        return word, rest
 
     def go(self, turn: int) -> None:
         """See Player."""
-        with suppress(BrokenPipeError):  # it has ended
+        with suppress(ConnectionError):  # it has ended
             self._socket.sendall(TURN.pack(turn))
 
     def close(self) -> None:
@@ -76,7 +103,8 @@ def conduct(players: Sequence[Player], seed: str) -> None:
     order, turn = random.Random(seed), 0
     wishes = _listen(players)
     while wishes:
-        group = [player for player, wish in wishes.items() if wish.benchmark == due(list(wishes.values()))]
+        next_one = due(list(wishes.values()))
+        group = [player for player, wish in wishes.items() if wish.benchmark == next_one]
         turn = _play(group, turn, order)
         wishes = {player: wish for player, wish in wishes.items() if player not in group} | _listen(group)
 
@@ -100,9 +128,9 @@ def _play(group: Sequence[Player], turn: int, order: random.Random) -> int:
         order.shuffle(playing)
         for player in playing.copy():
             player.go(turn)
-            if not player.hear():
+            if player.hear() is not Word.OVER:
                 playing.remove(player)
         turn += 1
-    for player in group:
+    for player in order.sample(group, len(group)):
         player.go(turn)
     return turn

@@ -7,7 +7,7 @@
 Splitting the level over the two looks (Bonferroni) pays for looking twice; confirming can only take reds away.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from heartbench.benchmarks.errors import BenchmarkError
@@ -69,6 +69,7 @@ class Comparison:
             python=measured[0][BASE].python,
             measured_s=sum(sample.wall_s for each in everything for sample in each.values()),
             failed_on_head=bool(samples.failures(measured, HEAD)),
+            notes=list(_notes(measured)),
         )
 
     def _measure(self, description: str, phase: Phase) -> list[Round]:
@@ -115,6 +116,14 @@ class Comparison:
         failed = {arm.name: samples.failures(measured, arm.name) for arm in self.arms}
         names = dict.fromkeys([*seen[HEAD], *seen[BASE], *self.own])
         return [one_sided(name, seen, self.own, failed, len(measured)) for name in names if name not in judged]
+
+
+def _notes(measured: Sequence[Round]) -> Iterator[str]:
+    if apart := samples.apart(measured, BASE, HEAD):
+        yield (
+            f"{len(apart)} of the benchmarks ({apart[0]}…) were not always measured side by side, as where processes "
+            "run their tests in different orders; read them with caution"
+        )
 
 
 def confirmed(first: Judgement, second: Judgement | None) -> Judgement:

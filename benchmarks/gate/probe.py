@@ -6,7 +6,7 @@ standard library and pytest-benchmark. The file named in the environment (HEARTB
     report   where to write what it saw
     roots    the folders of this worktree that modules must come from
     only     the node ids to keep, with all that is below them; everything where empty
-    turns    only in an exam: for each benchmark the turns of an empty loop that are added to each call of the
+    spins    only in an exam: for each benchmark the spins of an empty loop that are added to each call of the
              measured function; 0 puts the same wrapper around it and adds nothing
     line     the file descriptor of the socket on which turns are taken with other processes (`lockstep.py`)
 
@@ -62,6 +62,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     for item in session.items:
         if "benchmark" in getattr(item, "fixturenames", ()) and item.nodeid not in benchmarks:
             benchmarks.append(item.nodeid)
+    if LINE:
+        LINE.sendall(f"suite {json.dumps(benchmarks)}\n".encode())
 
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:
@@ -127,36 +129,36 @@ def _has(root: Path, name: str) -> bool:
     return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
 
 
-def slowed(function: Callable[..., Any], turns: float) -> Callable[..., Any]:
-    """`function` with `turns` turns of an empty loop after each call; fractions are owed to the next call."""
+def slowed(function: Callable[..., Any], spins: float) -> Callable[..., Any]:
+    """`function` with `spins` spins of an empty loop after each call; fractions are owed to the next call."""
     owed = 0.0
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         nonlocal owed
         result = function(*args, **kwargs)
-        owed += turns
+        owed += spins
         now = int(owed)
         owed -= now
-        turn(now)
+        spin(now)
         return result
 
     return call
 
 
-def turn(times: int) -> None:
-    """Turn an empty loop so many times. In C: in Python it is 40 % slower or quicker as the process's memory lies."""
+def spin(times: int) -> None:
+    """Spin an empty loop so many times. In C: in Python it is 40 % slower or quicker as the process's memory lies."""
     NOWHERE.extend(repeat(None, times))
 
 
-def seconds_a_turn(turns: int = 10_000, tries: int = 15) -> float:
-    """What one turn of an empty loop takes now, in s: the median of some tries, under 1 ms in all."""
+def seconds_a_spin(spins: int = 10_000, tries: int = 15) -> float:
+    """What one spin of an empty loop takes now, in s: the median of some tries, under 1 ms in all."""
     taken = []
     for _ in range(tries):
         start = time.perf_counter()
-        turn(turns)
+        spin(spins)
         taken.append(time.perf_counter() - start)
-    return sorted(taken)[tries // 2] / turns
+    return sorted(taken)[tries // 2] / spins
 
 
 class Turns:
@@ -202,17 +204,17 @@ def watched(fixture: BenchmarkFixture, function: Callable[..., Any]) -> Iterator
     timer = fixture._timer
     turns = Turns(LINE, timer)
     fixture._precisions[turns] = fixture._get_precision(timer)  # type: ignore[index]
-    ahead = benchmarks[benchmarks.index(fixture.fullname) + 1 :] if fixture.fullname in benchmarks else []
-    turns.wait(f"begin {json.dumps({'benchmark': fixture.fullname, 'ahead': ahead})}")
+    turns.wait(f"begin {json.dumps(fixture.fullname)}")
     fixture._timer = turns
     try:
-        if "turns" in TOLD:
-            fixture.extra_info["heartbench_turn_s"] = seconds_a_turn()
-            function = slowed(function, TOLD["turns"].get(fixture.fullname, 0.0))
+        if "spins" in TOLD:
+            fixture.extra_info["heartbench_spin_s"] = seconds_a_spin()
+            function = slowed(function, TOLD["spins"].get(fixture.fullname, 0.0))
         yield function
         fixture.extra_info["heartbench_slices"] = slices(turns.rounds, fixture.stats.stats.data)  # type: ignore[union-attr]
     finally:
         fixture._timer = timer
+        fixture._precisions.pop(turns)  # type: ignore[call-overload]
         turns.wait("end")
 
 

@@ -85,7 +85,7 @@ class Order:
     tree: Tree
     hash_seed: int
     benchmarks: Sequence[str] = ()
-    turns: Mapping[str, float] | None = None
+    spins: Mapping[str, float] | None = None
     warm_up: bool = False
     """Run each benchmark as briefly as can be: to compile, and to see what there is."""
 
@@ -119,9 +119,9 @@ class Running:
         return found
 
     def hangs(self) -> BenchmarkError:
-        """The error where it takes too long."""
+        """The error where nothing is heard of it."""
         limit = f"process_timeout = {self.silence_s:g} s"
-        return BenchmarkError(f"{self.project}: pytest took longer than {limit} (see {self.log})")
+        return BenchmarkError(f"{self.project}: pytest was silent for longer than {limit} (see {self.log})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +150,15 @@ class Measurer:
             BenchmarkError: a process crashed, hung, or imported the project from elsewhere than its worktree.
         """
         start = time.monotonic()
+        drawn = random.Random(seed).sample(list(orders), len(orders))
+        # Their files are called by their places: names of different lengths would move the stack of a process.
+        places = {name: f"{place:02d}" for place, name in enumerate(drawn)}
         with ExitStack() as stack:
-            both = [stack.enter_context(self._taking_turns(order, name)) for name, order in orders.items()]
-            conduct([line for _, line in both], seed)
-            seen = [running.seen() for running, _ in both]
+            both = {name: stack.enter_context(self._taking_turns(orders[name], places[name])) for name in drawn}
+            conduct([line for _, line in both.values()], seed)
+            seen = {name: running.seen() for name, (running, _) in both.items()}
         wall_s = (time.monotonic() - start) / len(orders)
-        return {
-            name: self._sample(name, order, each, wall_s)
-            for (name, order), each in zip(orders.items(), seen, strict=True)
-        }
+        return {name: self._sample(places[name], order, seen[name], wall_s) for name, order in orders.items()}
 
     def run(
         self,
@@ -173,14 +173,15 @@ class Measurer:
         Raises:
             BenchmarkError: pytest did not get as far as running tests.
         """
-        with self._started(order, name, arguments, prefix, told or {}) as running:
+        with self._started(order, name, [*prefix, *self._command(order, arguments)], told or {}) as running:
             return running.seen()
 
     @contextmanager
     def _taking_turns(self, order: Order, name: str) -> Iterator[tuple[Running, Line]]:
         ours, theirs = socket.socketpair()
         arguments = [f"--benchmark-json={self.directory / name}.json", *self._timing(order)]
-        with ours, theirs, self._started(order, name, arguments, told={}, line=theirs.fileno()) as running:
+        command, told = self._command(order, arguments), {"line": theirs.fileno()}
+        with ours, theirs, self._started(order, name, command, told) as running:
             theirs.close()
             with closing(Line(ours, running.silence_s, running.hangs)) as line:
                 yield running, line
@@ -208,30 +209,22 @@ class Measurer:
         ]
 
     @contextmanager
-    def _started(
-        self,
-        order: Order,
-        name: str,
-        arguments: Sequence[str],
-        prefix: Sequence[str] = (),
-        told: Mapping[str, Any] | None = None,
-        line: int | None = None,
-    ) -> Iterator[Running]:
+    def _started(self, order: Order, name: str, command: Sequence[str], told: Mapping[str, Any]) -> Iterator[Running]:
         """A process that runs; it is ended, with all that it started, when the block is left."""
         message, report, log = (self.directory / f"{name}.{kind}" for kind in ("told", "seen", "log"))
         (self.directory / f"{name}.json").unlink(missing_ok=True)
         report.unlink(missing_ok=True)
-        message.write_text(json.dumps(self._what(order, report, line) | dict(told or {})), "utf-8")
+        message.write_text(json.dumps({**self._what(order, report), **told}), "utf-8")
         with log.open("wb") as output:
             child = subprocess.Popen(
-                [*prefix, *self._command(order, arguments)],
+                command,
                 cwd=order.tree.project,
                 env=self._environment(order, message),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                pass_fds=() if line is None else (line,),
+                pass_fds=[told["line"]] if "line" in told else [],
             )
         try:
             yield Running(child, order.tree.project, report, log, self.settings.process_timeout)
@@ -239,14 +232,12 @@ class Measurer:
             _end(child)
             message.unlink(missing_ok=True)
 
-    def _what(self, order: Order, report: Path, line: int | None) -> dict[str, Any]:
+    def _what(self, order: Order, report: Path) -> dict[str, Any]:
         """What the probe is told."""
         roots = [str(order.tree.project / folder) for folder in self.settings.pythonpath]
         what: dict[str, Any] = {"report": str(report), "roots": roots, "only": self._only(order)}
-        if order.turns is not None:
-            what["turns"] = dict(order.turns)
-        if line is not None:
-            what["line"] = line
+        if order.spins is not None:
+            what["spins"] = dict(order.spins)
         return what
 
     def _environment(self, order: Order, message: Path) -> dict[str, str]:
@@ -264,8 +255,8 @@ class Measurer:
         project = order.tree.project
         return [
             str(self.python), "-m", "pytest", "-q", *arguments, f"--rootdir={project}", "-p", PROBE,
-            "-p", "no:cacheprovider", "--benchmark-enable", "--benchmark-only", "--continue-on-collection-errors",
-            *self.settings.pytest_args, *paths_of(order.benchmarks or self.suite),
+            "-p", "no:cacheprovider", "-p", "no:randomly", "--benchmark-enable", "--benchmark-only",
+            "--continue-on-collection-errors", *self.settings.pytest_args, *paths_of(order.benchmarks or self.suite),
         ]  # fmt: skip
 
     def _only(self, order: Order) -> list[str]:

@@ -1,7 +1,7 @@
 """Rounds of fresh processes, those of a round in lockstep, every finished round kept.
 
-Hash seed and order of turns of a round follow from the seed and the round's number alone, so that a measurement that
-goes on after a kill is the one that was begun. Drawing the order is what makes the sign-flip test exact: were base
+Hash seed and order (of starting, and of turns) follow from the seed and the round's number alone, so that a measurement
+that goes on after a kill is the one that was begun. Drawing the order is what makes the sign-flip test exact: were base
 always first, whatever favours the second would look like a change.
 """
 
@@ -19,11 +19,11 @@ from heartbench.benchmarks.gate.worktrees import Tree
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One side of a comparison: a worktree, and in an exam by how much its benchmarks are slowed (`Order.turns`)."""
+    """One side of a comparison: a worktree, and in an exam by how much its benchmarks are slowed (`Order.spins`)."""
 
     name: str
     tree: Tree
-    turns: Mapping[str, float] | None = None
+    spins: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Rounds:
         files = {arm.name: self.directory / f"{number:05d}-{arm.name}.json" for arm in group}
         if not all(file.exists() for file in files.values()):
             wanted = {
-                arm.name: Order(arm.tree, hash_seed(self.seed, number), phase.benchmarks, arm.turns) for arm in group
+                arm.name: Order(arm.tree, hash_seed(self.seed, number), phase.benchmarks, arm.spins) for arm in group
             }
             for name, sample in self.measurer.measure(wanted, f"turns {self.seed} {number}").items():
                 samples.write(sample, files[name])

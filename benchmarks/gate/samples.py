@@ -26,13 +26,13 @@ class Timing:
         median_s: of all rounds of pytest-benchmark.
         mean_s: of all its rounds.
         slices: the median of the rounds in each slice, by the number of the turn.
-        turn_s: only in an exam: what a turn of an empty loop took just before, in s.
+        spin_s: only in an exam: what a spin of an empty loop took just before, in s.
     """
 
     median_s: float
     mean_s: float
     slices: Mapping[int, float]
-    turn_s: float = math.nan
+    spin_s: float = math.nan
 
 
 def log_ratio(base: Timing, head: Timing) -> float:
@@ -71,9 +71,9 @@ def from_pytest_benchmark(document: Mapping[str, Any], failed: Mapping[str, str]
     for entry in document.get("benchmarks", ()):
         stats, seen = entry["stats"], entry["extra_info"]
         slices = dict(seen.get("heartbench_slices", ()))
-        if entry["fullname"] not in failed and min(stats["median"], *slices.values()) > 0:
-            turn_s = seen.get("heartbench_turn_s", math.nan)
-            found[entry["fullname"]] = Timing(stats["median"], stats["mean"], slices, turn_s)
+        if entry["fullname"] not in failed and min([stats["median"], *slices.values()]) > 0:
+            spin_s = seen.get("heartbench_spin_s", math.nan)
+            found[entry["fullname"]] = Timing(stats["median"], stats["mean"], slices, spin_s)
     return found
 
 
@@ -96,6 +96,13 @@ def read(path: Path) -> Sample:
 
 Round = Mapping[str, Sample]
 """The samples of one round by the name of their arm."""
+
+
+def apart(rounds: Sequence[Round], base: str, head: str) -> list[str]:
+    """The benchmarks of which two processes of a round took no turn side by side."""
+    both = [(each[base].times, each[head].times) for each in rounds if base in each and head in each]
+    found = (name for a, b in both for name in a.keys() & b.keys() if not a[name].slices.keys() & b[name].slices.keys())
+    return sorted(set(found))
 
 
 def pairs(

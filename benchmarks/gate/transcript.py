@@ -47,7 +47,7 @@ def alarms(exam: Exam) -> Share:
 
 
 def usual_alarms(exam: Exam) -> Share:
-    """False alarms of `mean:5%` on the same samples, one process against one, as it is used."""
+    """False alarms of `mean:5%` on the same samples: of processes in lockstep, which flatters it."""
     still = [each for each in exam.verdicts if not each.slowdown]
     return Share(sum(each.mean_over_5_percent for each in still), sum(each.pairs for each in still))
 
@@ -90,9 +90,9 @@ def attained(exam: Exam, slowdown: float) -> float:
 
 
 def scatter_by_statistic(exam: Exam) -> dict[str, tuple[float, float]]:
-    """The median pair deviation over the benchmarks by how processes are compared: in lockstep, and apart."""
+    """The median pair deviation over the benchmarks by how processes are compared: in lockstep, and apart (or NaN)."""
     return {
-        label: (_median_scatter(exam, LOCKSTEP, by), _median_scatter(exam, APART, by))
+        label: (_median_scatter(exam, LOCKSTEP, by), math.nan if by is log_ratio else _median_scatter(exam, APART, by))
         for label, by in STATISTICS.items()
     }
 
@@ -210,7 +210,7 @@ def power_series(exam: Exam) -> tuple[str, dict[str, list[tuple[float, Share]]]]
     if any(scatter > STEADY for scatter in scatters(exam).values()):
         label = f"the gate, benchmarks that scatter by up to {STEADY:.0%}"
         series[label] = [(x, power(exam, x, STEADY)) for x in SLOWDOWNS if power(exam, x, STEADY).total]
-    series["mean:5% of pytest-benchmark"] = [
+    series["mean:5% of pytest-benchmark, on the same samples"] = [
         (0.0, usual_alarms(exam)),
         *((x, usual_power(exam, x)) for x in SLOWDOWNS),
     ]
@@ -220,11 +220,11 @@ def power_series(exam: Exam) -> tuple[str, dict[str, list[tuple[float, Share]]]]
 
 def processes(exam: Exam) -> Iterator[Sequence[object]]:
     """Every process and benchmark, a row each, with a head; the log-ratio is that with base in the same round."""
-    yield ("repetition", "round", "arm", "benchmark", "median_s", "mean_s", "turn_s", "slices", "base", "log_ratio")
+    yield ("repetition", "round", "arm", "benchmark", "median_s", "mean_s", "spin_s", "slices", "base", "log_ratio")
     for repetition, rounds in enumerate(exam.rounds):
         for (number, each), (arm, base) in product(enumerate(rounds), bases(rounds).items()):
             for name, timing in each[arm].times.items():
                 other = each[base].times.get(name)
-                figures = (f"{value:.6g}" for value in (timing.median_s, timing.mean_s, timing.turn_s))
+                figures = (f"{value:.6g}" for value in (timing.median_s, timing.mean_s, timing.spin_s))
                 ratio = f"{log_ratio(other, timing):.6g}" if other else ""
                 yield (repetition, number, arm, f'"{name}"', *figures, len(timing.slices), base, ratio)

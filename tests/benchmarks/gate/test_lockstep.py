@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from heartbench.benchmarks.gate.lockstep import TURN, Line, Wish, conduct, due
+from heartbench.benchmarks.gate.lockstep import TURN, Line, Wish, Word, conduct, due
 
 
 class Process:
@@ -17,15 +17,15 @@ class Process:
     def hear(self):
         if self.left is None:
             if not self.script:
-                return None
+                return Word.GONE
             (self.benchmark, slices), *self.script = self.script
             self.left = slices
             return Wish(self.benchmark, [name for name, _ in self.script])
         if self.benchmark == self.dies_in:
             self.script, self.left = [], None
-            return None
+            return Word.GONE
         self.left -= 1
-        return self.left > 0
+        return Word.OVER if self.left else Word.END
 
     def go(self, turn):
         if self.left:
@@ -95,8 +95,8 @@ def test_a_line_says_what_it_hears_and_who_is_silent():
     ours, theirs = socket.socketpair()
     with ours, theirs:
         line = Line(ours, 0.01, lambda: RuntimeError("it hangs"))
-        theirs.sendall(b'begin {"benchmark": "a", "ahead": ["b"]}\nover\nend\n')
-        assert [line.hear() for _ in range(3)] == [Wish("a", ["b"]), True, False]
+        theirs.sendall(b'suite ["a", "b", "c"]\nbegin "b"\nover\nend\n')
+        assert [line.hear() for _ in range(3)] == [Wish("b", ("c",)), Word.OVER, Word.END]
         line.go(7)
         assert TURN.unpack(theirs.recv(TURN.size)) == (7,)
         with pytest.raises(RuntimeError, match="it hangs"):
@@ -109,4 +109,13 @@ def test_a_line_that_was_closed_says_nothing():
     ours, theirs = socket.socketpair()
     theirs.close()
     with ours:
-        assert Line(ours, 1.0, RuntimeError).hear() is None
+        assert Line(ours, 1.0, RuntimeError).hear() is Word.GONE
+
+
+def test_a_process_that_was_killed_while_we_spoke_is_gone():
+    ours, theirs = socket.socketpair()
+    with ours:
+        line = Line(ours, 1.0, RuntimeError)
+        line.go(1)
+        theirs.close()  # with what we said unread: the kernel answers with a reset
+        assert line.hear() is Word.GONE

@@ -24,14 +24,14 @@ def probe(tmp_path, monkeypatch):
     return module
 
 
-@pytest.mark.parametrize(("turns", "calls"), [(0.0, 10), (3.0, 10), (0.25, 8), (1e-3, 2000)])
-def test_a_slowed_function_takes_the_turns_it_owes_and_no_others(probe, monkeypatch, turns, calls):
+@pytest.mark.parametrize(("spins", "calls"), [(0.0, 10), (3.0, 10), (0.25, 8), (1e-3, 2000)])
+def test_a_slowed_function_takes_the_spins_it_owes_and_no_others(probe, monkeypatch, spins, calls):
     taken = []
     monkeypatch.setattr(probe, "repeat", lambda _, times: taken.append(times) or ())
     numbers = count()
-    slowed = probe.slowed(lambda step: next(numbers) * step, turns)
+    slowed = probe.slowed(lambda step: next(numbers) * step, spins)
     assert [slowed(2) for _ in range(calls)] == [2 * number for number in range(calls)]
-    assert sum(taken) == pytest.approx(turns * calls, abs=1)
+    assert sum(taken) == pytest.approx(spins * calls, abs=1)
 
 
 def test_a_module_from_elsewhere_is_a_stranger_only_if_the_worktree_has_it(probe, tmp_path, monkeypatch):
@@ -67,8 +67,8 @@ def test_a_node_keeps_what_is_below_it(probe, node, kept):
     assert probe.is_below(node, ["perf/t.py::test_a", "perf/other", "perf/t.py::Group"]) is kept
 
 
-def test_the_empty_loop_takes_nanoseconds_a_turn(probe):
-    assert 1e-10 < probe.seconds_a_turn() < 1e-6
+def test_the_empty_loop_takes_nanoseconds_a_spin(probe):
+    assert 1e-10 < probe.seconds_a_spin() < 1e-6
 
 
 def test_a_slice_is_the_median_of_its_rounds_and_calibration_is_left_out(probe):

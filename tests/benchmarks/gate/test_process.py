@@ -9,11 +9,11 @@ from heartbench.benchmarks.gate.settings import Settings, load
 from heartbench.benchmarks.gate.worktrees import Tree
 
 
-def measured(project, tmp_path, name="x", suite=("benchmarks",), turns=None, **settings):
+def measured(project, tmp_path, name="x", suite=("benchmarks",), spins=None, **settings):
     chosen = load(project.path, **settings)
     measurer = Measurer(interpreter(project.path, chosen), suite, chosen, tmp_path / "work")
     tree = Tree(project.path, project.path)
-    return measurer.measure({name: Order(tree, hash_seed(0, 0), (), turns)}, "0")[name]
+    return measurer.measure({name: Order(tree, hash_seed(0, 0), (), spins)}, "0")[name]
 
 
 def test_a_process_measures_slice_by_slice(project, tmp_path):
@@ -28,7 +28,7 @@ def test_a_process_measures_slice_by_slice(project, tmp_path):
 PEDANTIC = """
 
 def test_pedantic(benchmark):
-    benchmark.pedantic(sorted, args=([2, 1],), rounds=7, warmup_rounds=2, iterations=3)
+    benchmark.pedantic(sum, args=(range(10_000),), rounds=60, warmup_rounds=2, iterations=3)
 """
 
 
@@ -44,12 +44,34 @@ def test_processes_take_turns_over_all_kinds_of_benchmarks(project, tmp_path):
     assert both["one"].failures == both["other"].failures == {}
 
 
-def test_injected_turns_make_the_measured_call_slower(project, tmp_path):
+TELLS = """
+import os
+import sys
+
+
+def test_lengths(benchmark):
+    benchmark(int)
+    raise ValueError(f"{len(' '.join(sys.orig_argv))} {len(os.environ['HEARTBENCH_GATE'])}")
+"""
+
+
+def test_what_a_process_is_told_is_as_long_for_all(project, tmp_path):
+    project.commit({"benchmarks/test_tiny.py": TELLS})
+    chosen = load(project.path)
+    measurer = Measurer(interpreter(project.path, chosen), ("benchmarks",), chosen, tmp_path / "work")
+    order = Order(Tree(project.path, project.path), hash_seed(0, 0))
+    seen = measurer.measure({"base": order, "slow-10%": order}, "0")
+    said = [sample.failures["benchmarks/test_tiny.py::test_lengths"] for sample in seen.values()]
+    assert said[0] == said[1]
+    assert said[0].startswith("ValueError: ")
+
+
+def test_injected_spins_make_the_measured_call_slower(project, tmp_path):
     name = "benchmarks/test_tiny.py::test_total"
-    plain = measured(project, tmp_path, turns={}).times[name]
-    slowed = measured(project, tmp_path, turns={name: 100_000.0}).times[name]
+    plain = measured(project, tmp_path, spins={}).times[name]
+    slowed = measured(project, tmp_path, spins={name: 100_000.0}).times[name]
     assert slowed.median_s > 10 * plain.median_s
-    assert slowed.median_s > 50_000 * slowed.turn_s
+    assert slowed.median_s > 50_000 * slowed.spin_s
 
 
 def test_a_node_id_is_measured_alone(project, tmp_path):
@@ -67,10 +89,10 @@ def test_a_file_that_cannot_be_imported_is_a_failure_and_the_rest_is_measured(pr
 
 def test_a_process_that_crashes_or_hangs_is_an_error_that_names_its_log(project, tmp_path):
     project.commit({"benchmarks/test_tiny.py": "import os\nos._exit(7)\n"})
-    with pytest.raises(BenchmarkError, match=r"pytest ended with status 7: .*x\.log"):
+    with pytest.raises(BenchmarkError, match=r"pytest ended with status 7: .*00\.log"):
         measured(project, tmp_path)
     project.commit({"benchmarks/test_tiny.py": "import signal\nsignal.pause()\n"})
-    with pytest.raises(BenchmarkError, match=r"longer than process_timeout = 2 s"):
+    with pytest.raises(BenchmarkError, match=r"silent for longer than process_timeout = 2 s"):
         measured(project, tmp_path, process_timeout=2)
 
 

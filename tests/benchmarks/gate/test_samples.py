@@ -19,7 +19,7 @@ def test_a_benchmark_has_its_slices_by_turn():
     found = samples.from_pytest_benchmark({"benchmarks": [entry("a", 3.0, [(4, 2.9), (5, 3.1)])]}, {})["a"]
     assert found.slices == {4: 2.9, 5: 3.1}
     assert (found.median_s, found.mean_s) == pytest.approx((3.0, 3.3))
-    assert math.isnan(found.turn_s)
+    assert math.isnan(found.spin_s)
 
 
 def test_two_processes_are_compared_where_they_took_the_same_turns():
@@ -57,6 +57,11 @@ def test_a_kept_sample_is_read_back(tmp_path):
 def test_pairs_are_log_ratios_by_round():
     rounds = [{"base": Sample({"a": once(2.0)}), "head": Sample({"a": once(2.0 * factor)})} for factor in (1.0, 1.5)]
     assert samples.pairs(rounds, "base", "head")["a"] == pytest.approx([0.0, math.log(1.5)])
+
+
+def test_processes_that_never_lay_side_by_side_are_named():
+    one, other = Sample({"a": Timing(1.0, 1.0, {1: 1.0}), "b": once(1.0)}), Sample({"a": once(1.0), "b": once(1.0)})
+    assert samples.apart([{"base": one, "head": other}], "base", "head") == ["a"]
 
 
 def test_a_benchmark_that_is_missing_once_has_no_pairs():
