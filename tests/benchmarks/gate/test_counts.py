@@ -25,9 +25,16 @@ def test_prepared(benchmark):
     benchmark.pedantic(sorted, setup=lambda: (([3, 2, 1],), {}), rounds=3)
 """
 
-instructions = pytest.mark.skipif(
-    "instructions" not in {counter.what for counter in counters(sys.executable)}, reason="valgrind is not here"
-)
+HERE = {counter.what for counter in counters(sys.executable)}
+instructions = pytest.mark.skipif("instructions" not in HERE, reason="valgrind is not here")
+allocations = pytest.mark.skipif("allocations" not in HERE, reason="memray is not here")
+
+
+def counted_of(project, names):
+    """What the last commit changed, as it is counted."""
+    chosen = subject(project.path, "HEAD~1", [], load(project.path, python=sys.executable))
+    with laid_out(chosen, project.path / ".benchmarks" / "counting", silent) as comparison:
+        return count_all(comparison.rounds.measurer, comparison.arms, names, silent)
 
 
 @instructions
@@ -36,16 +43,30 @@ def test_instructions_show_a_change_to_the_percent_and_leave_threads_out(project
     monkeypatch.setattr(counts, "HASH_SEEDS", (1,))
     project.commit({"benchmarks/test_tiny.py": project.suite + THREADS})
     project.commit({"tiny.py": project.source.replace("sum(numbers)", "sum(numbers) + sum(numbers[:50]) * 0")})
-    chosen = subject(project.path, "HEAD~1", [], load(project.path, python=sys.executable))
-    directory = project.path / ".benchmarks" / "counting"
-    with laid_out(chosen, directory, silent) as comparison:
-        names = [TOTAL, TOTAL.replace("total", "threads"), TOTAL.replace("total", "prepared")]
-        found, notes = count_all(comparison.rounds.measurer, comparison.arms, names, silent)
+    names = [TOTAL, TOTAL.replace("total", "threads"), TOTAL.replace("total", "prepared")]
+    found, notes = counted_of(project, names)
     counted = found["instructions"]
     assert set(counted) == {names[0], names[2]}
     assert counted[TOTAL].repeatable
     assert 1.01 < counted[TOTAL].ratio < 1.5
     assert counted[names[2]].ratio == pytest.approx(1.0, abs=0.01)
+    assert not notes
+
+
+@allocations
+@pytest.mark.slow
+def test_allocations_are_counted_one_by_one(project, monkeypatch):
+    monkeypatch.setattr(counts, "HASH_SEEDS", (1,))
+    monkeypatch.setattr(counts, "counters", lambda _: [counts.Counter("allocations")])
+    project.commit({"tiny.py": project.source.replace("sum(numbers)", "sum([bytearray(2000) and x for x in numbers])")})
+    project.commit(
+        {"tiny.py": project.source.replace("sum(numbers)", "sum([bytearray(2000) and x for x in numbers * 2]) // 2")}
+    )
+    found, notes = counted_of(project, [TOTAL])
+    counted = found["allocations"][TOTAL]
+    assert counted.repeatable
+    assert counted.ratio == pytest.approx(2.0, rel=0.05)
+    assert counted.base >= 1000
     assert not notes
 
 
