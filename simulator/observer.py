@@ -17,6 +17,9 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from heartbench.hub.config import HubSettings
+from heartbench.hub.doubt import BEAT_S
+from heartbench.hub.errors import HubError
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.trace import schema_of
 
@@ -59,7 +62,9 @@ class Observed:
         forgotten: at_s, node_id; one row a node that was removed for good.
         deadlines: at_s, node_id, deadline_s, reason; one row a move that no message caused.
         changes: at_s, node_id, status, connected, flapping, reason.
-        until_s: up to here the record is whole. A hub that was killed takes the last second of it with it.
+        until_s: what the hub had to say before this, it has said. Where the file has no end, as that of a killed hub,
+            this is before its last line: a hub looks for passed deadlines a beat after it last did, or later by what it
+            tolerates (`pause_over_s`), and may have written what it heard meanwhile.
     """
 
     header: dict[str, Any]
@@ -95,8 +100,20 @@ def read_observer(path: Path) -> Observed:
         forgotten=frames["forgotten"],
         deadlines=frames["deadline"],
         changes=frames["change"],
-        until_s=max((float(frame.at_s.max()) for frame in frames.values() if len(frame)), default=0.0),
+        until_s=_judged_until(path, header, frames),
     )
+
+
+def _judged_until(path: Path, header: dict[str, Any], frames: dict[str, pd.DataFrame]) -> float:
+    """The end; where there is none, until when the hub surely has looked for passed deadlines."""
+    if len(frames["end"]):
+        return float(frames["end"].at_s.max())
+    try:
+        tolerated_s = HubSettings.of(**header["settings"]).pause_over_s
+    except (KeyError, TypeError, HubError) as error:
+        raise SimulatorError(f"{path}: its header's settings are not those of a hub ({error})") from error
+    last_s = max((float(frame.at_s.max()) for frame in frames.values() if len(frame)), default=0.0)
+    return last_s - BEAT_S - tolerated_s
 
 
 def _rows(path: Path) -> Iterator[list[list[Any]]]:

@@ -7,7 +7,10 @@ import pytest
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.observer import read_observer
 
-HEADER = ["header", {"schema": "heartbench.observer/1", "monotonic_s": 5.0, "unix_s": 1e9, "epoch": 1, "settings": {}}]
+HEADER: list[Any] = [
+    "header",
+    {"schema": "heartbench.observer/1", "monotonic_s": 5.0, "unix_s": 1e9, "epoch": 1, "settings": {}},
+]
 RECEIPT = ["receipt", 5.1, "node-3", 1, 7, "hello", 0, 1e9]
 DEADLINE = ["deadline", 6, "node-3", 40.0, "pause"]
 FORGOTTEN = ["forgotten", 7.0, "node-3"]
@@ -39,9 +42,16 @@ def test_a_hub_that_heard_nothing_gives_empty_frames(tmp_path: Path) -> None:
     assert list(seen.changes.columns) == ["at_s", "node_id", "status", "connected", "flapping", "reason"]
 
 
-@pytest.mark.parametrize(("rows", "until_s"), [([], 0.0), ([RECEIPT, DEADLINE], 6.0), ([RECEIPT, ["end", 9.0]], 9.0)])
-def test_the_record_is_whole_until_its_last_line(rows: list[Any], until_s: float, tmp_path: Path) -> None:
-    assert read_observer(write(tmp_path / "observer.jsonl", HEADER, *rows)).until_s == until_s
+def test_a_record_with_an_end_is_whole_until_there(tmp_path: Path) -> None:
+    assert read_observer(write(tmp_path / "observer.jsonl", HEADER, RECEIPT, ["end", 9.0])).until_s == 9.0
+
+
+def test_a_record_without_an_end_is_whole_until_a_beat_that_is_as_late_as_tolerated_before_its_last_line(
+    tmp_path: Path,
+) -> None:
+    header = ["header", {**HEADER[1], "settings": {"pause_over_s": 2.0}}]
+    seen = read_observer(write(tmp_path / "observer.jsonl", header, RECEIPT, DEADLINE))
+    assert seen.until_s == pytest.approx(6.0 - 0.1 - 2.0)
 
 
 def test_kinds_that_are_not_read_do_no_harm(tmp_path: Path) -> None:
@@ -72,6 +82,7 @@ def test_a_long_file_is_read_whole(tmp_path: Path) -> None:
     [
         ([], "not an observer file; its first line must be a header"),
         ([RECEIPT], "not an observer file; its first line must be a header"),
+        ([[*HEADER[:1], {"schema": HEADER[1]["schema"]}]], "its header's settings are not those of a hub"),
         ([HEADER, RECEIPT[:-1]], "a receipt line has other values than at_s"),
         ([HEADER, [*DEADLINE[:-1], 3]], "a deadline line has a value of the wrong type"),
         ([HEADER, {"receipt": 1}], "line 2 is no JSON array"),
