@@ -67,7 +67,7 @@ def run(
 
     What the hub would have said is judged by its settings: those of the scenario, and before them those of --hub-env.
     Ctrl-C ends it; what was measured until then is written. The status is 1 where an own hub said what does not follow
-    from what it heard.
+    from what it heard, or did not say what does.
     """
     from heartbench.simulator.interrupts import noted, raised
 
@@ -282,7 +282,12 @@ def followed(directory: "RunDirectory", until_s: float) -> dict[str, Any]:
     from heartbench.simulator.observer import read_observer
 
     found = agreement(read_observer(directory.observer), until_s)
-    return {"changes": found.changes, "changes_that_do_not_follow": found.differing, "first_of_them": found.first}
+    return {
+        "changes": found.changes,
+        "changes_that_do_not_follow": found.not_following,
+        "changes_missing": found.missing,
+        "first_of_them": found.first,
+    }
 
 
 def nothing(directory: "RunDirectory") -> dict[str, Any]:
@@ -329,8 +334,9 @@ def rows(result: dict[str, Any], stale_after_s: float) -> Iterator[tuple[str, st
     if said:
         yield "the hub said stale · falsely", f"{said['stale']:,} · {said['false_stale']:,}"
     if said and "changes" in said:
-        follow = max(said["changes"] - said["changes_that_do_not_follow"], 0)
-        yield "its changes that follow from what it heard", f"{follow:,} of {said['changes']:,}"
+        follow = said["changes"] - said["changes_that_do_not_follow"]
+        many = f"{follow:,} of {said['changes']:,} · {said['changes_missing']:,}"
+        yield "its changes that follow from what it heard · missing", many
     yield "took", f"{result['wall_s']:.1f} s"
 
 
@@ -341,12 +347,13 @@ def missing(result: dict[str, Any]) -> Iterator[str]:
 
 
 def contradictions(result: dict[str, Any]) -> Iterator[str]:
-    """Say so where what the hub said does not follow from what it heard."""
+    """Say so where the hub said what does not follow from what it heard, or did not say what does."""
     said = result.get("hub_said", {})
-    if differing := said.get("changes_that_do_not_follow"):
+    differing, absent = said.get("changes_that_do_not_follow", 0), said.get("changes_missing", 0)
+    if differing or absent:
         yield (
-            "changes of the hub that do not follow from what it heard, or are missing: "
-            f"{differing:,}; the first: {said['first_of_them']}"
+            f"changes of the hub that do not follow from what it heard: {differing:,}; that follow and are missing: "
+            f"{absent:,}; the first: {said['first_of_them']}"
         )
 
 

@@ -1,7 +1,9 @@
 """Did the hub say what follows from what it heard? Its recorded changes against the rules written over arrays."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isnan
+from itertools import zip_longest
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -14,19 +16,33 @@ WITHIN_S = 0.001
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The outcome of the comparison.
+    """The outcome of the comparison. A change that is said too late does not follow, and the one in time is missing.
 
     Attributes:
         changes: of status and flapping that the hub recorded.
         stale: of these, for silence.
-        differing: changes that only one side has, or that differ in status, reason or by more than a millisecond.
-        first: the first of them, in words; empty where there is none.
+        not_following: of these, what does not follow from the record.
+        missing: what follows from the record, and the hub did not say.
+        first: where both sides first differ, in words; empty where they agree.
     """
 
     changes: int
     stale: int
-    differing: int
+    not_following: int
+    missing: int
     first: str
+
+
+class Told(NamedTuple):
+    """A change of one node, as either side tells it."""
+
+    at_s: float
+    status: str
+    reason: str
+
+    def is_same(self, other: "Told") -> bool:
+        """Whether status and reason are the same, and the times but for a millisecond."""
+        return self[1:] == other[1:] and abs(self.at_s - other.at_s) <= WITHIN_S
 
 
 def agreement(observed: Observed, until_s: float) -> Agreement:
@@ -35,34 +51,52 @@ def agreement(observed: Observed, until_s: float) -> Agreement:
     Where the record ends before that, as that of a killed hub does, it is compared until there.
     """
     until_s = min(until_s, observed.until_s)
-    said = observed.changes[["node_id", "at_s", "status", "reason"]].astype({"node_id": str})
-    said = said[said.reason.isin([str(reason) for reason in REASONS])]
-    computed = replay(observed, until_s)[["node_id", "at_s", "status", "reason"]]
-    pairs = _numbered(said, until_s).merge(_numbered(computed, until_s), how="outer", on=["node_id", "number"])
-    same = (
-        (pairs.status_x.astype(str) == pairs.status_y.astype(str))
-        & (pairs.reason_x.astype(str) == pairs.reason_y.astype(str))
-        & ((pairs.at_s_x - pairs.at_s_y).abs() <= WITHIN_S)
-    )
+    changes = observed.changes
+    said = _by_node(changes[changes.reason.isin([str(reason) for reason in REASONS])], until_s)
+    implied = _by_node(replay(observed, until_s), until_s)
+    pairs = {node_id: (said.get(node_id, []), implied.get(node_id, [])) for node_id in sorted(said | implied)}
+    agreed = sum(_in_common(ours, theirs) for ours, theirs in pairs.values())
+    count = sum(map(len, said.values()))
     return Agreement(
-        changes=int(pairs.at_s_x.notna().sum()),
-        stale=int((pairs.reason_x.astype(str) == Reason.SILENCE).sum()),
-        differing=int((~same).sum()),
-        first=_in_words(pairs[~same].iloc[0]) if not same.all() else "",
+        changes=count,
+        stale=sum(told.reason == Reason.SILENCE for ours in said.values() for told in ours),
+        not_following=count - agreed,
+        missing=sum(map(len, implied.values())) - agreed,
+        first=next(
+            (words for node_id, (ours, theirs) in pairs.items() if (words := _first(node_id, ours, theirs))), ""
+        ),
     )
 
 
-def _numbered(changes: pd.DataFrame, until_s: float) -> pd.DataFrame:
-    """Number the changes of each node, in their order."""
+def _by_node(changes: pd.DataFrame, until_s: float) -> dict[str, list[Told]]:
+    """The changes of each node, in their order."""
+    by_node: dict[str, list[Told]] = {}
     before = changes[changes.at_s < until_s]
-    return before.assign(number=before.groupby("node_id").cumcount())
+    for node_id, *told in zip(before.node_id, before.at_s, before.status, before.reason, strict=True):
+        by_node.setdefault(str(node_id), []).append(Told(told[0], str(told[1]), str(told[2])))
+    return by_node
 
 
-def _in_words(pair: pd.Series) -> str:
-    said = _change(pair.status_x, pair.reason_x, pair.at_s_x)
-    implied = _change(pair.status_y, pair.reason_y, pair.at_s_y)
-    return f"{pair.node_id}: the hub said {said}, its record implies {implied}"
+def _in_common(said: Sequence[Told], implied: Sequence[Told]) -> int:
+    """How many of a node's changes both sides tell, in the same order."""
+    found = begin = 0
+    for told in said:
+        for number in range(begin, len(implied)):
+            if implied[number].at_s > told.at_s + WITHIN_S:
+                break
+            if told.is_same(implied[number]):
+                found, begin = found + 1, number + 1
+                break
+    return found
 
 
-def _change(status: object, reason: object, at_s: float) -> str:
-    return "nothing" if isnan(at_s) else f"{status} ({reason}) at {at_s} s"
+def _first(node_id: str, said: Sequence[Told], implied: Sequence[Told]) -> str:
+    """Where the two first differ, in words."""
+    for ours, theirs in zip_longest(said, implied):
+        if ours is None or theirs is None or not ours.is_same(theirs):
+            return f"{node_id}: the hub said {_in_words(ours)}, its record implies {_in_words(theirs)}"
+    return ""
+
+
+def _in_words(told: Told | None) -> str:
+    return "nothing" if told is None else f"{told.status} ({told.reason}) at {told.at_s} s"

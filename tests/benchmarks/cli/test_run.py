@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -211,10 +212,10 @@ def test_a_hub_whose_changes_do_not_follow_from_what_it_heard_fails_the_run(
     assert app.invoke(["run", *arguments, "--json"]) == 1
     output, errors = capsys.readouterr()
     said = json.loads(output)["hub_said"]
-    assert said["changes_that_do_not_follow"] == 1
+    assert (said["changes_that_do_not_follow"], said["changes_missing"]) == (1, 1)
     assert errors == (
-        "heartbench: changes of the hub that do not follow from what it heard, or are missing: 1; the first: "
-        f"{said['first_of_them']}\n"
+        "heartbench: changes of the hub that do not follow from what it heard: 1; that follow and are missing: 1; "
+        f"the first: {said['first_of_them']}\n"
     )
     assert "the hub said online (registered) at" in errors
     assert RunDirectory.open(Path("run")).read_record()["hub_said"] == said
@@ -228,9 +229,33 @@ def test_a_live_run_of_a_hub_that_keeps_its_rules_says_so_and_how_many_files_cam
     arguments = ["lan", "--engine", "live", "--nodes", "2", "--duration", "4s", "--workers", "1", *settings]
     result = result_of(capsys, *arguments)
     assert result["hub_said"]["changes"] >= 2
-    assert result["hub_said"]["changes_that_do_not_follow"] == result["hub_said"]["events_lost"] == 0
+    assert result["hub_said"]["changes_that_do_not_follow"] == result["hub_said"]["changes_missing"] == 0
+    assert result["hub_said"]["events_lost"] == 0
     assert result["files"] >= 2
     assert RunDirectory.open(Path(result["run_dir"])).read_record()["files"] == result["files"]
+
+
+@pytest.mark.parametrize(("left_out", "row"), [(2, "0 of 0 · 2"), (1, "1 of 1 · 1")])
+def test_a_hub_that_does_not_say_what_follows_fails_the_run(
+    left_out: int, row: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulate = engine.simulate
+
+    def and_leave_out(scenario: Any, directory: RunDirectory, *others: Any) -> engine.LiveResult:
+        did = simulate(scenario, directory, *others)
+        lines = directory.observer.read_text().splitlines(keepends=True)
+        gone = [line for line in lines if line.startswith('["change"') and "registered" in line][-left_out:]
+        directory.observer.write_text("".join(line for line in lines if line not in gone))
+        return did
+
+    monkeypatch.setattr(engine, "simulate", and_leave_out)
+    arguments = ["--engine", "live", "--nodes", "2", "--duration", "2s", "--workers", "1", "--out", "run"]
+    assert app.invoke(["run", "lan", *arguments, "--set", "group.rack.start_spread=0.1s"]) == 1
+    output, errors = capsys.readouterr()
+    assert re.search(rf"its changes that follow from what it heard · missing +{row} *\n", output)
+    said = RunDirectory.open(Path("run")).read_record()["hub_said"]
+    assert (said["changes_that_do_not_follow"], said["changes_missing"]) == (0, left_out)
+    assert "the hub said nothing, its record implies online (registered) at" in errors
 
 
 def test_events_of_a_running_hub_that_were_lost_are_said(capsys: pytest.CaptureFixture[str]) -> None:
@@ -323,7 +348,7 @@ def test_a_live_run_that_is_interrupted_again_and_again_keeps_what_was_measured(
     written = RunDirectory.open(tmp_path / "run").read_record()
     assert written["interrupted"] is True
     assert written["heartbeats"] > 10
-    assert written["hub_said"]["changes_that_do_not_follow"] == 0
+    assert written["hub_said"]["changes_that_do_not_follow"] == written["hub_said"]["changes_missing"] == 0
 
 
 def children_of(pid: int) -> list[int]:
