@@ -1,9 +1,10 @@
 """A process in which some of the nodes live: one scheduler, and the wires of its nodes.
 
-    engine    Task ─▶         Start ─▶  [End ─▶]            closes the pipe
-    shard            ◀─ READY                     ◀─ Result                 gone, and its connections with it
+    engine    Task ─▶         Start ─▶  [End ─▶]            [LEAVE ─▶          ]  closes the pipe
+    shard            ◀─ READY                     ◀─ Result [         ◀─ LEAVE ]                   gone
 
-So nothing outlives the engine, however that ends.
+What is in brackets need not be. With a shard its connections are gone, so nothing outlives the engine, however that
+ends; at LEAVE the nodes say Goodbye first, which a hub that runs on is told.
 
 The scheduler wakes when the model has something due, advances all nodes to the present time, and hands to the wires
 what has to happen for real. It is woken by time alone: no node has a timer of its own.

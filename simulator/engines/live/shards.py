@@ -20,6 +20,7 @@ from heartbench.simulator.errors import SimulatorError
 PROGRAM = f"from {shard.__name__} import main; main()"
 GONE_WITHIN_S = 1.0
 LOOK_S = 0.2
+GONE = "a process of the nodes has ended unexpectedly"
 
 
 class Shards:
@@ -47,7 +48,7 @@ class Shards:
         )
         theirs.close()
         self._pipes.append(ours)
-        ours.send(task)
+        self._send(ours, task)
 
     def wait_until_ready(self, check: Callable[[], None]) -> None:
         """Return when all nodes could start; `check` raises where they cannot any more."""
@@ -60,12 +61,12 @@ class Shards:
     def start(self, start: Start) -> None:
         """Agree on time 0."""
         for pipe in self._pipes:
-            pipe.send(start)
+            self._send(pipe, start)
 
     def end(self, at_s: float) -> None:
         """Have the run end at this time of its own."""
         for pipe in self._pipes:
-            pipe.send(End(at_s))
+            self._send(pipe, End(at_s))
 
     def finished(self, within_s: float) -> bool:
         """Wait so long for the end of all; say whether it has come."""
@@ -84,20 +85,30 @@ class Shards:
         return [self._results[i] for i in range(len(self._pipes))]
 
     def leave(self) -> None:
-        """Have all nodes say Goodbye, once they have finished; that takes LEAVE_WITHIN_S and a little more at most."""
+        """Have all nodes say Goodbye, once they have finished; that takes LEAVE_WITHIN_S and a little more at most.
+
+        A process that has ended says nothing, and what it measured is here.
+        """
         until = time.monotonic() + LEAVE_WITHIN_S + LOOK_S
-        with suppress(EOFError, OSError):  # a process that has ended says nothing, and what it measured is here
-            for pipe in self._pipes:
+        for pipe in self._pipes:
+            with suppress(OSError):
                 pipe.send(LEAVE)
-            for pipe in self._pipes:
+        for pipe in self._pipes:
+            with suppress(EOFError, OSError):
                 if pipe.poll(max(until - time.monotonic(), 0.0)):
                     pipe.recv()
+
+    def _send(self, pipe: Connection, said: Any) -> None:
+        try:
+            pipe.send(said)
+        except OSError as error:
+            raise SimulatorError(GONE) from error
 
     def _receive(self, pipe: Connection) -> Any:
         try:
             said = pipe.recv()
         except (EOFError, OSError) as error:
-            raise SimulatorError("a process of the nodes has ended unexpectedly") from error
+            raise SimulatorError(GONE) from error
         if isinstance(said, str) and said != READY:
             raise RuntimeError(f"a process of the nodes failed:\n{said}")
         return said
