@@ -13,6 +13,7 @@ or its exit status:
 
 import importlib
 import os
+import select
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -60,19 +61,30 @@ def main() -> None:
 
 def quietly(command: Callable[[], int]) -> int:
     """Run it and return its status; where its output is not read to the end, say nothing and return UNREAD."""
+    output = os.dup(sys.stdout.fileno())  # Rich puts another file in its place
     try:
         status = command()
         sys.stdout.flush()
-    except BrokenPipeError:
-        pass
+    except BrokenPipeError as error:
+        broken = error
     except SystemExit as error:  # what Typer and Rich make of it
         if not isinstance(error.__context__, BrokenPipeError):
             raise
+        broken = error.__context__
     else:
         return status
+    if is_read(output):
+        return complain(str(broken))
     # Python flushes once more when it ends.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return UNREAD
+
+
+def is_read(output: int) -> bool:
+    """Whether somebody can still read what is written to this file: another pipe may be the broken one."""
+    poll = select.poll()
+    poll.register(output, select.POLLOUT)
+    return not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def invoke(arguments: Sequence[str]) -> int:

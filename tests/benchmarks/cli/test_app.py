@@ -118,6 +118,19 @@ def test_where_nobody_reads_its_output_a_command_ends_without_a_word(arguments: 
     assert (done.returncode, done.stderr) == (app.UNREAD, b"") == (141, b"")
 
 
+def test_another_pipe_that_breaks_is_not_taken_for_unread() -> None:
+    script = (
+        "import os, socket; from heartbench.benchmarks.cli import app\n"
+        "def run():\n    ours, theirs = socket.socketpair()\n    theirs.close()\n    ours.send(b'x')\n"
+        "app.load = lambda _: run\n"
+        "app.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "run"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "heartbench: [Errno 32] Broken pipe\n")
+
+
 def test_without_a_standard_output_a_command_does_its_work() -> None:
     closed = [sys.executable, "-c", "import os, sys; os.close(1); os.execv(sys.executable, sys.argv[1:])"]
     command = [*closed, *COMMAND, "scenarios", "list"]
