@@ -10,8 +10,10 @@ What was measured and decides the options (grpcio 1.85):
 """
 
 import asyncio
+import errno
 import gc
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -255,14 +257,37 @@ class HubServer:
 
 def bind(server: grpc.aio.Server, listen: str) -> str:
     """Have the server listen; HOST:PORT with the port that it got."""
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    shown = f"[{host}]" if ":" in host else host
+    # Tried first: where gRPC cannot have an address, it logs a line before it says so.
+    if has_free_address(host, int(port)):
+        with suppress(RuntimeError):
+            return f"{shown}:{server.add_insecure_port(f'{shown}:{port}')}"
+    raise HubError(
+        f"HUB_LISTEN={listen!r} cannot be bound: it is in use or not of this machine; "
+        "allowed is a free port (0: any) of an own address"
+    )
+
+
+def has_free_address(host: str, port: int) -> bool:
+    """Whether any address of `host` can be bound, as gRPC binds it, by this program."""
     try:
-        port = server.add_insecure_port(listen)
-    except RuntimeError:
-        raise HubError(
-            f"HUB_LISTEN={listen!r} cannot be bound: it is in use or not of this machine; "
-            "allowed is a free port (0: any) of an own address"
-        ) from None
-    return f"{listen.rpartition(':')[0]}:{port}"
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError):
+        return False
+    return any(is_free(family, address) for family, _, _, _, address in found)
+
+
+def is_free(family: int, address: Any) -> bool:
+    """Whether a socket can be bound to `address`; said as well where it is IPv6 and gRPC will have to do without."""
+    try:
+        with socket.socket(family) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except OSError as error:
+        return error.errno == errno.EAFNOSUPPORT
+    return True
 
 
 def files_of(settings: HubSettings) -> Files | None:

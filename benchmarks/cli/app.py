@@ -16,6 +16,7 @@ import os
 import select
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,7 +57,17 @@ def main() -> None:
     """Entry point of the `heartbench` command."""
     if sys.stdout is None:  # as `>&-` leaves it
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    allow_many_connections()
     sys.exit(quietly(lambda: invoke(sys.argv[1:])))
+
+
+def allow_many_connections() -> None:
+    """Let this process, and those that it starts, have as many open files as the system allows: one a node."""
+    with suppress(ImportError, ValueError, OSError):  # some systems have no limit, or name one that they do not give
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def quietly(command: Callable[[], int]) -> int:

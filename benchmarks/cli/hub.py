@@ -34,8 +34,6 @@ def hub(
     if print_config:
         show(settings, sources(env), as_json)
         return
-    # Else gRPC logs a line for each connection that breaks, and its own before ours where an address is taken.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from heartbench.hub.server import collect_less_garbage, serve
 
     logs.configure(settings.log_level)

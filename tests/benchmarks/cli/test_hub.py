@@ -2,20 +2,35 @@
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
+import grpc
 import pytest
 
+from heartbench.mesh.v1 import mesh_pb2 as pb
+from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
+
+OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
 HUB = [sys.executable, "-c", "from heartbench.benchmarks.cli.app import main; main()", "hub"]
 
 
 def environment(**settings: str) -> dict[str, str]:
     others = {key: value for key, value in os.environ.items() if not key.startswith(("HUB_", "GRPC_"))}
     return {**others, "HUB_LISTEN": "127.0.0.1:0", "HUB_STORE_URL": "memory:", **settings}
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
 
 
 def loaded_libraries(pid: int) -> str:
@@ -95,6 +110,63 @@ def test_a_mistake_is_one_line_and_status_2(settings: dict[str, str], complaint:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
     assert complaint in done.stderr
+
+
+def test_it_takes_more_connections_than_the_soft_limit_of_open_files() -> None:
+    limited = ["sh", "-c", 'ulimit -Sn 64; exec "$@"', "sh", *HUB]
+    with subprocess.Popen(limited, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as hub:
+        assert hub.stdout is not None
+        address = hub.stdout.readline().strip()
+        channels = [grpc.insecure_channel(address, options=OWN_CONNECTION) for _ in range(100)]
+        answers = [HubAdminStub(channel).GetStats.future(pb.GetStatsRequest(), timeout=20) for channel in channels]
+        assert all(answer.result().epoch for answer in answers)
+        for channel in channels:
+            channel.close()
+        hub.terminate()
+        _, errors = hub.communicate(timeout=5)
+    assert len(errors.splitlines()) == 2  # that it is ready, and has stopped
+
+
+def test_that_no_more_files_can_be_open_is_said() -> None:
+    limited = ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *HUB]
+    with ExitStack() as stack:
+        hub = stack.enter_context(
+            subprocess.Popen(limited, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        )
+        stack.callback(hub.terminate)
+        assert hub.stdout is not None
+        assert hub.stderr is not None
+        host, port = hub.stdout.readline().strip().split(":")
+        assert 'event="hub is ready"' in hub.stderr.readline()
+        for _ in range(100):
+            stack.enter_context(socket.create_connection((host, int(port)), 20))
+        readable, _, _ = select.select([hub.stderr], [], [], 20)
+        assert readable
+        assert "event=" not in hub.stderr.readline()  # gRPC's own word for it
+
+
+@pytest.mark.parametrize("listen", ["nowhere.invalid:0", "192.0.2.1:0", "a..b:1"])
+def test_an_address_that_is_not_ours_is_one_line_of_ours_alone(listen: str) -> None:
+    settings = environment(HUB_LISTEN=listen, HUB_INSECURE="1")
+    done = subprocess.run(HUB, env=settings, capture_output=True, text=True, check=False, timeout=20)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"heartbench: HUB_LISTEN='{listen}' cannot be bound: it is in use or not of this")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("listen", "shown"), [("[::1]", "[::1]"), ("::1", "[::1]"), ("localhost", "localhost")])
+def test_it_listens_where_it_is_told_to(listen: str, shown: str) -> None:
+    if ":" in listen and not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    with subprocess.Popen(
+        HUB, env=environment(HUB_LISTEN=f"{listen}:0"), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as hub:
+        assert hub.stdout is not None
+        address = hub.stdout.readline().strip()
+        with grpc.insecure_channel(address) as channel:
+            assert HubAdminStub(channel).GetStats(pb.GetStatsRequest(), timeout=20).epoch
+        hub.terminate()
+    assert address.rpartition(":")[0] == shown
 
 
 def test_an_address_that_is_taken_is_one_line_of_ours_alone() -> None:
