@@ -67,13 +67,15 @@ def factor(is_so: float, allowed: float) -> float:
 def missed(found: Recommendation) -> str:
     """What of the goal the recommended threshold misses, and by how much."""
 
-    def times(value: float, most: str) -> str:
-        return f"{figure(max(value, 1.01))} times {most}" if math.isfinite(value) else f"{most}, which is 0"
+    def told(value: float, times: str, more: str) -> str:
+        return times.format(figure(max(value, 1.01))) if math.isfinite(value) else f"{more}, which is 0"
 
     by = misses(found)
+    often = told(by["false_stale"], "{} times as often as allowed", "more often than allowed")
+    late = told(by["detection"], "after {} times as long as allowed", "later than allowed")
     said = {
-        "false_stale": f"false stales may come {times(by['false_stale'], 'as often as allowed')} (upper end of 95 %)",
-        "detection": f"a dead node is noticed after {times(by['detection'], 'as long as allowed')}",
+        "false_stale": f"false stales may come {often} (upper end of 95 %)",
+        "detection": f"a dead node is noticed {late}",
     }
     return ", and ".join(text for side, text in said.items() if by[side] > 1)
 

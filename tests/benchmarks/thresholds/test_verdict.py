@@ -57,13 +57,20 @@ def test_says_which_goal_is_missed_what_misses_it_by_the_least_and_by_how_much()
     [
         (Goal(1.0, 59.99), "a dead node is noticed after 1.01 times as long as allowed"),  # never `1 times`
         (Goal(0.01, 60.0), "false stales may come 4 times as often as allowed (upper end of 95 %)"),
-        (Goal(0.0, 60.0), "false stales may come as often as allowed, which is 0 (upper end of 95 %)"),
+        (Goal(0.0, 60.0), "false stales may come more often than allowed, which is 0 (upper end of 95 %)"),
     ],
 )
 def test_a_side_of_the_goal_that_is_kept_is_not_said_to_be_missed(goal: Goal, said: str) -> None:
     missing = found(goal, [900, 70, 0.02])
     assert (missing.met, missing.recommended_s) == (False, 60)
     assert verdict.missed(missing) == said
+
+
+def test_a_dead_node_that_is_to_be_noticed_at_once_is_noticed_later() -> None:
+    assert verdict.missed(found(Goal(1.0, 0.0), [900, 0.7, 0.02])) == (
+        "false stales may come 1,800 times as often as allowed (upper end of 95 %), and a dead node is noticed later "
+        "than allowed, which is 0"
+    )
 
 
 def test_by_how_much_it_misses_is_the_worst_of_all_tails() -> None:
