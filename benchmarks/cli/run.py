@@ -4,8 +4,9 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -163,18 +164,41 @@ def find(address: str | None) -> "RunningHub | None":
 
 @contextmanager
 def made(out: Path | None, scenario: str, engine: Engine) -> Iterator["RunDirectory"]:
-    """A run directory, of which nothing is left where the run fails or is ended before it began."""
-    from heartbench.simulator.run_directory import RunDirectory
+    """A run directory. Where the run fails, what was measured stays and is pointed to; else nothing of it is left."""
+    from heartbench.simulator.run_directory import RUNS, RunDirectory
 
-    existed = out is not None and out.exists()
+    wanted = RUNS if out is None else out
+    was_there = next((folder for folder in (wanted, *wanted.parents) if folder.exists()), wanted)
     directory = RunDirectory.create(out, scenario, engine)
     try:
         yield directory
     except BaseException:
-        shutil.rmtree(directory.path)
-        if existed:
-            directory.path.mkdir()
+        if was_measured(directory):
+            warn(f"{directory.path}: what was measured until it failed lies there, without a run.json")
+        else:
+            clear(directory.path, was_there)
         raise
+
+
+def was_measured(directory: "RunDirectory") -> bool:
+    """Whether anything was: an engine writes the truth once it has measured, an own hub what it hears at once."""
+    if directory.truth.exists() or not directory.observer.exists():
+        return directory.truth.exists()
+    with directory.observer.open("rb") as lines:
+        return sum(1 for _ in islice(lines, 2)) > 1  # the first is a header
+
+
+def clear(folder: Path, was_there: Path) -> None:
+    """Remove what a folder holds, then the folder and those above it, up to one that was there before."""
+    for child in list(folder.iterdir()):
+        if child.is_dir():
+            shutil.rmtree(child)
+        else:
+            child.unlink()
+    with suppress(OSError):  # another run has put its own there
+        while folder != was_there:
+            folder.rmdir()
+            folder = folder.parent
 
 
 def too_short(scenario: "Scenario") -> Iterator[str]:

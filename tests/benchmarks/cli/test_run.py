@@ -1,5 +1,6 @@
 """`heartbench run`: what it prints and writes, what it refuses, and how it ends."""
 
+import errno
 import json
 import os
 import re
@@ -7,14 +8,15 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from heartbench.benchmarks import figures
 from heartbench.benchmarks.cli import app
 from heartbench.benchmarks.cli.run import contradictions, missing, warn
-from heartbench.benchmarks.figures import figures_of
 from heartbench.hub import HubSettings
 from heartbench.simulator.engines.live import engine, record
 from heartbench.simulator.run_directory import RunDirectory
@@ -84,7 +86,7 @@ def test_a_virtual_run_has_the_contracts_figures_and_its_record_holds_them(capsy
     assert record["command"].startswith("heartbench ")
     assert record["seed"] == scenario_of(record["settings"]["scenario"]).seed == 4
     hub = HubSettings.of(**record["settings"]["hub"])
-    assert figures_of(run, hub, 300.0)["flaps_per_node_hour"] == result["flaps_per_node_hour"]
+    assert figures.figures_of(run, hub, 300.0)["flaps_per_node_hour"] == result["flaps_per_node_hour"]
     assert {"machine", "revision", "versions"} <= record.keys()
 
 
@@ -177,7 +179,75 @@ def test_faults_of_the_hub_are_refused_with_the_option_that_runs_them(capsys: py
     assert app.invoke(["run", "hub-faults"]) == 2
     line = "heartbench: hub_fault: the engine virtual has no hub; allowed with --engine live\n"
     assert capsys.readouterr() == ("", line)
-    assert list(Path("results/runs").iterdir()) == []
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("out", [".", "folder", "link", "folder/new/newer"])
+def test_a_folder_that_was_there_is_left_as_it_was(out: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to("folder")
+    cwd = tmp_path / "folder" if out == "." else tmp_path
+    before = (tmp_path / "folder").stat()
+    with chdir(cwd):
+        assert app.invoke(["run", "hub-faults", "--out", out]) == 2
+    after = (tmp_path / "folder").stat()
+    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "folder", tmp_path / "link"]
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_other_runs_stay_where_one_fails(tmp_path: Path) -> None:
+    other = tmp_path / "results/runs/lan-virtual-1"
+    other.mkdir(parents=True)
+    assert app.invoke(["run", "hub-faults"]) == 2
+    assert list((tmp_path / "results/runs").iterdir()) == [other]
+
+
+def test_what_was_measured_stays_where_it_cannot_be_recorded(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(RunDirectory, "write_record", full)
+    assert app.invoke(["run", "lan", "--nodes", "2", "--duration", "5s", "--out", "run"]) == 2
+    assert capsys.readouterr() == (
+        "",
+        "heartbench: run: what was measured until it failed lies there, without a run.json\n"
+        "heartbench: [Errno 28] No space left on device\n",
+    )
+    assert len(read_trace(Path("run"))) > 0
+
+
+def test_what_was_measured_stays_where_it_cannot_be_judged(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_memory(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(figures, "figures_of", without_memory)
+    with pytest.raises(MemoryError):
+        app.invoke(["run", "lan", "--nodes", "2", "--duration", "5s"])
+    assert capsys.readouterr().err.startswith("heartbench: results/runs/lan-virtual-1: what was measured ")
+    assert len(read_trace(Path("results/runs/lan-virtual-1"))) > 0
+
+
+def test_of_a_hub_that_ends_by_itself_what_it_heard_and_its_log_stay(tmp_path: Path) -> None:
+    arguments = ["lan", "--engine", "live", "--nodes", "2", "--workers", "1", "--out", "run"]
+    with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        observer = tmp_path / "run/observer.jsonl"
+        wait_for(lambda: observer.exists() and "heartbeat" in observer.read_text())
+        hub = next(pid for pid in children_of(run.pid) if Path(f"/proc/{pid}/cmdline").read_bytes().endswith(b"hub\0"))
+        os.kill(hub, signal.SIGKILL)
+        output, errors = run.communicate(timeout=60)
+    assert (run.returncode, output) == (2, "")
+    assert errors.startswith(
+        "heartbench: run: what was measured until it failed lies there, without a run.json\n"
+        "heartbench: the hub ended by itself: "
+    )
+    assert errors.count("\n") == 2
+    assert "heartbeat" in observer.read_text()
+    assert (tmp_path / "run/hub.log").exists()
 
 
 def test_a_run_that_fails_leaves_nothing_half_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
