@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from heartbench.hub.config import HubSettings
     from heartbench.simulator.engines.live.hub import RunningHub
     from heartbench.simulator.run_directory import RunDirectory
-    from heartbench.simulator.scenario import Scenario
+    from heartbench.simulator.scenario import Group, Scenario
 
 FAILED = 1
 INTERRUPTED = 130
@@ -202,12 +202,17 @@ def clear(folder: Path, was_there: Path) -> None:
 
 
 def too_short(scenario: "Scenario") -> Iterator[str]:
-    """Say so where the run is over before any heartbeat is due."""
-    group = min(scenario.group, key=lambda group: group.heartbeat_interval_s)
-    if scenario.duration_s < group.heartbeat_interval_s:
+    """Say so where the run is over before any node sends a heartbeat: the first comes an interval after its start."""
+
+    def soonest_s(group: "Group") -> float:
+        return group.heartbeat_interval_s * (1 - group.heartbeat_jitter)
+
+    group = min(scenario.group, key=soonest_s)
+    if scenario.duration_s < soonest_s(group):
         yield (
-            f"no node sends a second heartbeat: duration={scenario.duration_s:g}s is shorter than the shortest "
-            f"interval, group.{group.name}.heartbeat_interval={group.heartbeat_interval_s:g}s"
+            f"no node sends a heartbeat: duration={scenario.duration_s:g}s is shorter than {soonest_s(group):g}s, "
+            f"the least that group.{group.name}.heartbeat_interval={group.heartbeat_interval_s:g}s and "
+            f"group.{group.name}.heartbeat_jitter={group.heartbeat_jitter:g} allow"
         )
 
 

@@ -16,11 +16,11 @@ import pytest
 
 from heartbench.benchmarks import figures
 from heartbench.benchmarks.cli import app
-from heartbench.benchmarks.cli.run import contradictions, missing, warn
+from heartbench.benchmarks.cli.run import contradictions, missing, too_short, warn
 from heartbench.hub import HubSettings
 from heartbench.simulator.engines.live import engine, record
 from heartbench.simulator.run_directory import RunDirectory
-from heartbench.simulator.scenario import scenario_of
+from heartbench.simulator.scenario import load_scenario, scenario_of
 from heartbench.simulator.trace import TruthWriter, read_trace, read_transitions
 
 COMMAND = [sys.executable, "-c", "from heartbench.benchmarks.cli.app import main; main()", "run"]
@@ -336,17 +336,32 @@ def test_events_of_a_running_hub_that_were_lost_are_said(capsys: pytest.CaptureF
     )
 
 
-def test_a_run_in_which_no_node_sends_a_second_heartbeat_is_done_with_a_warning(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    arguments = ["wireguard-5g", "--nodes", "2", "--set", "group.edge.heartbeat_interval=9s", "--duration"]
-    assert app.invoke(["run", *arguments, "8s"]) == 0
-    assert capsys.readouterr().err == (
-        "heartbench: no node sends a second heartbeat: duration=8s is shorter than the shortest interval, "
-        "group.edge.heartbeat_interval=9s\n"
+def test_a_run_in_which_no_node_sends_a_heartbeat_is_done_with_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = ["group.edge.heartbeat_interval=9s", "group.edge.heartbeat_jitter=0.1", "group.edge.start_spread=0s"]
+    arguments = ["wireguard-5g", "--nodes", "20", *(word for setting in settings for word in ("--set", setting))]
+    assert app.invoke(["run", *arguments, "--duration", "8s", "--json"]) == 0
+    output, errors = capsys.readouterr()
+    assert json.loads(output)["heartbeats"] == 0
+    assert errors == (
+        "heartbench: no node sends a heartbeat: duration=8s is shorter than 8.1s, the least that "
+        "group.edge.heartbeat_interval=9s and group.edge.heartbeat_jitter=0.1 allow\n"
     )
-    assert app.invoke(["run", *arguments, "9s"]) == 0
-    assert capsys.readouterr().err == ""
+    assert app.invoke(["run", *arguments, "--duration", "8.5s", "--json"]) == 0
+    output, errors = capsys.readouterr()
+    assert json.loads(output)["heartbeats"] > 0
+    assert errors == ""
+
+
+def test_the_group_that_can_send_first_is_the_one_that_counts(tmp_path: Path) -> None:
+    group = '[[group]]\nname = "{}"\nnodes = 1\nprofile = "lan"\nheartbeat_interval = "{}"\nheartbeat_jitter = {}\n'
+    steady, loose = group.format("steady", "8s", 0.0), group.format("loose", "10s", 0.5)
+    (tmp_path / "two.toml").write_text('duration = "4s"\n' + steady + loose)
+    scenario = load_scenario("two.toml")
+    assert list(too_short(scenario)) == [
+        "no node sends a heartbeat: duration=4s is shorter than 5s, the least that group.loose.heartbeat_interval=10s "
+        "and group.loose.heartbeat_jitter=0.5 allow"
+    ]
+    assert list(too_short(scenario.model_copy(update={"duration_s": 5.0}))) == []
 
 
 def test_what_is_wrong_with_an_option_is_said_before_anything_heavy_is_loaded() -> None:
