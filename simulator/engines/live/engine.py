@@ -42,7 +42,8 @@ class LiveResult:
     `lag_s` is how late the simulator wrote each message, s. `stale_after_s` is what the hub told its nodes (0:
     nothing), `files` how many of their files it has verified. `deadline_moves` are deadlines that the hub moved because
     it doubted itself. `origin_s` is time 0, on the monotonic clock; `hub_down_s` is when a fault first ended the hub, s
-    since then (inf: never). `events_lost` is how many things a running hub said that did not reach us.
+    since then (inf: never). `events_lost` is how many things a running hub said that did not reach us,
+    `events_heard_s` for how long it was heard, s since time 0: less than `duration_s` where its events ended before.
     """
 
     nodes: int
@@ -58,6 +59,7 @@ class LiveResult:
     files: int
     deadline_moves: int
     events_lost: int
+    events_heard_s: float
     origin_s: float
     hub_down_s: float
 
@@ -125,6 +127,7 @@ def simulate(
         files=sum(result.files for result in results),
         deadline_moves=int((heard.deadlines.at_s <= start.origin_s + end_s).sum()),
         events_lost=heard.events_lost,
+        events_heard_s=min(max(heard.until_s - start.origin_s, 0.0), end_s),
         origin_s=start.origin_s,
         hub_down_s=faults.down_s,
     )

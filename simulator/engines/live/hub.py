@@ -10,7 +10,9 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,13 +49,15 @@ class Heard:
 
     `receipts` (at_s, node_id, boot_id, connection, kind, seq) is None of a hub that does not record them; `deadlines`
     (at_s, node_id, deadline_s, reason) are moves that no message caused; `changes` have COLUMNS. `events_lost` is how
-    many things it said that did not reach us.
+    many things it said that did not reach us, `until_s` when it was listened to no longer, whoever ended that (inf: all
+    was recorded).
     """
 
     receipts: pd.DataFrame | None
     deadlines: pd.DataFrame
     changes: pd.DataFrame
     events_lost: int = 0
+    until_s: float = inf
 
 
 class Hub(Protocol):
@@ -158,6 +162,9 @@ class RunningHub:
         self._unix_s = time.time() - time.monotonic()
         self._changes: list[tuple[Any, ...]] = []
         self._events_lost = 0
+        self._until_s = inf
+        self._open = ExitStack()
+        self._listener = threading.Thread(target=self._listen)
         try:
             with _channel_to(address) as channel:
                 HubAdminStub(channel).GetStats(pb.GetStatsRequest(), timeout=ANSWERS_WITHIN_S)
@@ -167,11 +174,12 @@ class RunningHub:
 
     def wait_until_ready(self) -> None:
         """Listen from now on to what it says."""
-        self._channel = _channel_to(self.address)
-        self._events: Any = HubAdminStub(self._channel).WatchEvents(pb.WatchEventsRequest())
+        channel = self._open.enter_context(_channel_to(self.address))
+        self._events: Any = HubAdminStub(channel).WatchEvents(pb.WatchEventsRequest())
         self._events.initial_metadata()
-        self._listener = threading.Thread(target=self._listen)
         self._listener.start()
+        self._open.callback(self._listener.join)
+        self._open.callback(self._events.cancel)
 
     def check(self) -> None:
         """SimulatorError where it tells no more."""
@@ -180,11 +188,9 @@ class RunningHub:
 
     def stop(self) -> None:
         """Listen no longer, but until it has told what has happened."""
-        if hasattr(self, "_listener") and self._listener.is_alive():
+        if self._listener.is_alive():
             time.sleep(TELLS_WITHIN_S)
-            self._events.cancel()
-            self._listener.join()
-            self._channel.close()
+        self._open.close()
 
     def _listen(self) -> None:
         try:
@@ -195,12 +201,15 @@ class RunningHub:
                 elif body == "lost":
                     self._events_lost += event.lost.count
         except grpc.RpcError:
-            return  # we have ended it, or the hub has gone
+            pass  # we have ended it, or the hub has gone: when says which
+        finally:
+            self._until_s = time.monotonic()
 
     def heard(self) -> Heard:
         """Only what it said is known."""
         nothing = pd.DataFrame({"at_s": [], "node_id": [], "deadline_s": [], "reason": []})
-        return Heard(None, nothing, pd.DataFrame(self._changes, columns=COLUMNS), self._events_lost)
+        changes = pd.DataFrame(self._changes, columns=COLUMNS)
+        return Heard(None, nothing, changes, self._events_lost, self._until_s)
 
 
 def _channel_to(address: str) -> grpc.Channel:

@@ -235,6 +235,7 @@ def test_nodes_leave_a_running_hub_in_order_and_that_is_no_part_of_the_run(tmp_p
     assert set(run.said.status) == {"online"}
     assert isinstance(run.result, LiveResult)
     assert run.result.events_lost == 0
+    assert run.result.events_heard_s == run.result.duration_s == 2.0
 
 
 def test_a_throttled_node_comes_back_when_it_was_told_to(tmp_path: Path) -> None:
@@ -260,6 +261,8 @@ def test_a_hub_that_goes_away_ends_streams_and_not_the_run(tmp_path: Path) -> No
     closes = read_truth(run.directory.truth).query("event == 'close'")
     assert set(closes.node) == {0, 1, 2}
     assert run.trace.arrived_s.isna().any()
+    assert isinstance(run.result, LiveResult)
+    assert 1.0 < run.result.events_heard_s < 3.0 == run.result.duration_s
 
 
 def test_nodes_answer_commands_with_what_they_were_sent(tmp_path: Path) -> None:

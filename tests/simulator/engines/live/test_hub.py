@@ -1,5 +1,7 @@
 """What is known of a hub that runs already."""
 
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -9,28 +11,33 @@ import grpc
 import pytest
 
 from heartbench.mesh.v1 import mesh_pb2 as pb
-from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminServicer, add_HubAdminServicer_to_server
+from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminServicer, HubAdminStub, add_HubAdminServicer_to_server
 from heartbench.simulator.engines.live.hub import RunningHub
 from heartbench.simulator.errors import SimulatorError
 
 
 class Telling(HubAdminServicer):
-    """A hub that says what it is given to say, and ends."""
+    """A hub that says what it is given to say, and ends, or stays until it is left."""
 
-    def __init__(self, events: list[pb.Event]) -> None:
+    def __init__(self, events: list[pb.Event], stays: bool) -> None:
         self.events = events
+        self.stays = stays
+        self.left = threading.Event()
 
     def GetStats(self, request: pb.GetStatsRequest, context: grpc.ServicerContext) -> pb.HubStats:  # noqa: N802
         return pb.HubStats()
 
     def WatchEvents(self, request: pb.WatchEventsRequest, context: grpc.ServicerContext) -> Iterator[pb.Event]:  # noqa: N802
         yield from self.events
+        if self.stays:
+            context.add_callback(self.left.set)
+            self.left.wait(20)
 
 
 @contextmanager
-def telling(events: list[pb.Event]) -> Iterator[RunningHub]:
+def telling(events: list[pb.Event], stays: bool = False) -> Iterator[RunningHub]:
     server = grpc.server(ThreadPoolExecutor(2))
-    add_HubAdminServicer_to_server(Telling(events), server)
+    add_HubAdminServicer_to_server(Telling(events, stays), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
@@ -60,3 +67,43 @@ def test_events_that_were_lost_are_counted_among_those_that_were_heard() -> None
     assert heard.events_lost == 7
     assert heard.changes.node_id.tolist() == ["a", "b"]
     assert set(heard.changes.reason) == {"silence"}
+
+
+def test_it_is_known_until_when_a_hub_was_heard_whoever_ended_that() -> None:
+    with telling([changed("a")]) as hub:
+        began_s = time.monotonic()
+        hub.wait_until_ready()
+        with pytest.raises(SimulatorError, match="the hub has gone"):
+            watch(hub)
+        ended_s = time.monotonic()
+        hub.stop()
+    assert began_s < hub.heard().until_s < ended_s
+
+    with telling([changed("a")], stays=True) as hub:
+        hub.wait_until_ready()
+        hub.check()
+        ended_s = time.monotonic()
+        hub.stop()
+    assert hub.heard().until_s > ended_s
+    assert hub.heard().changes.node_id.tolist() == ["a"]
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_a_hub_that_is_listened_to_no_longer_has_no_connection_to_us(
+    stays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channels = []
+
+    def channel_to(address: str) -> grpc.Channel:
+        channels.append(grpc.insecure_channel(address))
+        return channels[-1]
+
+    monkeypatch.setattr("heartbench.simulator.engines.live.hub._channel_to", channel_to)
+    with telling([], stays) as hub:
+        hub.wait_until_ready()
+        hub.stop()
+        hub.stop()
+        assert len(channels) == 2
+        for channel in channels:
+            with pytest.raises(ValueError, match="closed channel"):
+                HubAdminStub(channel).GetStats(pb.GetStatsRequest())
