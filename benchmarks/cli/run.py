@@ -285,7 +285,7 @@ def run_live(
     if hub is not None and did.stale_after_s:
         settings = settings.for_stale_after(did.stale_after_s, settings)
     said = said_by_hub(directory, did.duration_s)
-    said |= {"deadline_moves": did.deadline_moves, "events_lost": did.events_lost}
+    said |= {"deadline_moves": did.deadline_moves, "events_lost": did.events_lost, "events_heard_s": did.events_heard_s}
     if hub is None:
         said |= followed(directory, did.origin_s + min(did.duration_s, did.hub_down_s))
     figures = {
@@ -371,8 +371,14 @@ def rows(result: dict[str, Any], stale_after_s: float) -> Iterator[tuple[str, st
 
 def missing(result: dict[str, Any]) -> Iterator[str]:
     """Say so where the figures are too low, because not all that a running hub said has reached us."""
-    if lost := result.get("hub_said", {}).get("events_lost"):
+    said = result.get("hub_said", {})
+    if lost := said.get("events_lost"):
         yield f"{lost:,} events of the hub did not reach us: it said more than is counted here"
+    if "events_heard_s" in said and said["events_heard_s"] < result["duration_s"]:
+        yield (
+            f"the hub's events were heard only for the first {said['events_heard_s']:.1f} s of "
+            f"{result['duration_s']:g} s, then they ended: what it said later is not counted here"
+        )
 
 
 def contradictions(result: dict[str, Any]) -> Iterator[str]:

@@ -301,6 +301,7 @@ def test_a_live_run_of_a_hub_that_keeps_its_rules_says_so_and_how_many_files_cam
     assert result["hub_said"]["changes"] >= 2
     assert result["hub_said"]["changes_that_do_not_follow"] == result["hub_said"]["changes_missing"] == 0
     assert result["hub_said"]["events_lost"] == 0
+    assert result["hub_said"]["events_heard_s"] == result["duration_s"] == 4.0
     assert result["files"] >= 2
     assert RunDirectory.open(Path(result["run_dir"])).read_record()["files"] == result["files"]
 
@@ -334,6 +335,17 @@ def test_events_of_a_running_hub_that_were_lost_are_said(capsys: pytest.CaptureF
     assert capsys.readouterr().err == (
         "heartbench: 1,234 events of the hub did not reach us: it said more than is counted here\n"
     )
+
+
+def test_events_of_a_running_hub_that_ended_before_the_run_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    did = {"duration_s": 600.0, "hub_said": {"events_lost": 0, "events_heard_s": 10.04}}
+    warn(*missing(did))
+    assert capsys.readouterr().err == (
+        "heartbench: the hub's events were heard only for the first 10.0 s of 600 s, then they ended: "
+        "what it said later is not counted here\n"
+    )
+    warn(*missing({**did, "duration_s": 10.04}))
+    assert capsys.readouterr().err == ""
 
 
 def test_a_run_in_which_no_node_sends_a_heartbeat_is_done_with_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
