@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 ROLLUP = Path("/proc/self/smaps_rollup")
 
@@ -89,7 +91,7 @@ def collector_pauses() -> Iterator[Pauses]:
 def allocations(work: Callable[[], object], scratch: Path) -> float:
     """How many blocks `work` asks Python's and C's allocators for; NaN without memray."""
     try:
-        import memray  # type: ignore[import-not-found,unused-ignore]
+        memray: Any = import_module("memray")
     except ModuleNotFoundError:
         return math.nan
     with memray.Tracker(scratch, trace_python_allocators=True):
