@@ -8,7 +8,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from heartbench.benchmarks.hub.ingest import BARE, HUB, Cost, measure, server
 
-PAIRS = 5
+PAIRS = 7
 
 
 def cost(command: list[str], acked: bool, heartbeats: int) -> Cost:
@@ -26,15 +26,15 @@ def test_heartbeats_over_grpc(benchmark: BenchmarkFixture, acked: bool) -> None:
         pairs.append((cost(BARE, acked, heartbeats), cost(HUB, acked, heartbeats)))
 
     benchmark.pedantic(one_pair, rounds=PAIRS)
-    # Whatever else the machine does only ever adds to a cost: the least of each is what it is.
-    bare_us, hub_us = (min(pair[side].heartbeat_us for pair in pairs) for side in (0, 1))
+    # By pairs: what lies side by side was in the same weather, and the least of all was in the best.
+    ingested = median(bare.heartbeat_us / hub.heartbeat_us for bare, hub in pairs)
     memory = median(hub.node_kib / bare.node_kib for bare, hub in pairs)
     benchmark.extra_info.update(
-        bare_heartbeat_us=round(bare_us, 1),
-        hub_heartbeat_us=round(hub_us, 1),
-        heartbeats_per_cpu_s_against_bare=round(bare_us / hub_us, 2),
+        bare_heartbeat_us=round(median(bare.heartbeat_us for bare, _ in pairs), 1),
+        hub_heartbeat_us=round(median(hub.heartbeat_us for _, hub in pairs), 1),
+        heartbeats_per_cpu_s_against_bare=round(ingested, 2),
         memory_per_idle_node_against_bare=round(memory, 2),
     )
     if benchmark.enabled:  # one pair on a busy machine proves nothing
-        assert bare_us / hub_us >= 0.8
+        assert ingested >= 0.8
         assert memory <= 1.3

@@ -111,6 +111,7 @@ def history_figures(frame: pd.DataFrame, left_out: pd.DataFrame) -> dict[str, An
         "pause": figure_of(small, "collector_longest_s", time_text),
         "resident": figure_of(small, "resident_bytes", memory_text),
         "resident_large": figure_of(large, "resident_bytes", memory_text),
+        "retained_large": figure_of(large, "retained_bytes", memory_text),
         "burst": figure_of(small, "burst_resident_bytes", memory_text),
         "after": figure_of(small, "after_burst_resident_bytes", memory_text),
     }
