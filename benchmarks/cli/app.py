@@ -85,6 +85,8 @@ def quietly(command: Callable[[], int]) -> int:
     else:
         return status
     if is_read(output):
+        if not is_read(sys.stderr.fileno()):  # nobody reads our complaint, nor what Python flushes in the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
         return complain(str(broken))
     # Python flushes once more when it ends.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -66,8 +66,18 @@ def bench(
     chosen = subject(project, against or "HEAD", suite or [], settings, seed)
     if self_test:
         length = Length(repetitions, pairs, 60 * minutes)
-        exam = examine(chosen, length, core=core, fresh=fresh, progress=output.progress)
-        _show_exam(exam, out, as_json)
+        from heartbench.benchmarks.gate import transcript
+
+        folder = out or Path("results", "runs", f"gate-exam-{chosen.head[:7]}")
+        exam = examine(
+            chosen,
+            length,
+            core=core,
+            fresh=fresh,
+            progress=output.progress,
+            keep=lambda exam: transcript.save(exam, folder),
+        )
+        _show_exam(exam, folder, as_json)
         return
     report = compare(chosen, core=core, fresh=fresh, counting=counts, progress=output.progress)
     _show_report(report, markdown, junit, as_json)
@@ -87,15 +97,14 @@ def _show_report(report: "Report", markdown: Path | None, junit: Path | None, as
         reports.terminal(report, output.console())
 
 
-def _show_exam(exam: "Exam", out: Path | None, as_json: bool) -> None:
+def _show_exam(exam: "Exam", folder: Path, as_json: bool) -> None:
     from heartbench.benchmarks.gate import transcript
 
-    files = transcript.save(exam, out or Path("results", "runs", f"gate-exam-{exam.revision[:7]}"))
     if as_json:
         output.print_json(transcript.summary(exam))
     else:
         print(transcript.markdown(exam))
-        print("\n".join(map(str, files)))
+        print(folder)
 
 
 def _show_history(directory: Path, out: Path | None, as_json: bool) -> None:

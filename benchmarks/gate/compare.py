@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from heartbench.benchmarks.errors import BenchmarkError
-from heartbench.benchmarks.gate import worktrees
+from heartbench.benchmarks.gate import samples, worktrees
 from heartbench.benchmarks.gate.counts import LONGEST_S, count_all
 from heartbench.benchmarks.gate.keeping import kept
 from heartbench.benchmarks.gate.phases import AGAIN, BASE, HEAD, Comparison
@@ -36,6 +36,7 @@ class Subject:
     def plan(self) -> dict[str, Any]:
         """The subject as it is kept beside its rounds."""
         return {
+            "samples": samples.FORMAT,
             "base": self.base,
             "head": self.head,
             "suite": self.suite,

@@ -16,7 +16,7 @@ judged as a suite. Nothing is looked at twice and nothing confirmed: these are t
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,9 +99,23 @@ class Length:
 
 
 def examine(
-    subject: Subject, length: Length, *, core: int | None = None, fresh: bool = False, progress: Progress = silent
+    subject: Subject,
+    length: Length,
+    *,
+    core: int | None = None,
+    fresh: bool = False,
+    progress: Progress = silent,
+    keep: Callable[[Exam], object] = lambda _: None,
 ) -> Exam:
-    """Hold the exam; an interrupted one goes on from its finished rounds.
+    """Hold the exam; an interrupted one goes on from its finished rounds, as does one that could not be kept.
+
+    Args:
+        subject: what is slowed.
+        length: how much of it.
+        core: the core to measure on; None takes the last one.
+        fresh: do not go on with an interrupted exam.
+        progress: shows the work.
+        keep: writes the exam down.
 
     Raises:
         BenchmarkError: it could not be measured.
@@ -117,14 +131,16 @@ def examine(
         rounds = Rounds(measurer, directory / "rounds", subject.seed)
         groups = _calibrated(rounds, trees, length, progress)
         repetitions = list(_repetitions(subject, rounds, groups, length, start, progress))
+        verdicts = [
+            each for number, found in enumerate(repetitions) for each in verdicts_of(number, found, subject.settings)
+        ]
+        walls = [sample.wall_s for found in repetitions for each in found for sample in each.values()]
+        python = next(iter(repetitions[0][0].values())).python
+        about = (subject.head, subject.suite, subject.settings, python, chosen, subject.seed)
+        exam = Exam(verdicts, repetitions, *about, float(np.mean(walls)), time.monotonic() - start)
+        keep(exam)
         (directory / "report.json").write_text("{}", "utf-8")
-    verdicts = [
-        each for number, found in enumerate(repetitions) for each in verdicts_of(number, found, subject.settings)
-    ]
-    walls = [sample.wall_s for found in repetitions for each in found for sample in each.values()]
-    python = next(iter(repetitions[0][0].values())).python
-    about = (subject.head, subject.suite, subject.settings, python, chosen, subject.seed)
-    return Exam(verdicts, repetitions, *about, float(np.mean(walls)), time.monotonic() - start)
+    return exam
 
 
 @contextmanager

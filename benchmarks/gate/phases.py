@@ -69,7 +69,7 @@ class Comparison:
             python=measured[0][BASE].python,
             measured_s=sum(sample.wall_s for each in everything for sample in each.values()),
             failed_on_head=bool(samples.failures(measured, HEAD)),
-            notes=list(_notes(measured)),
+            notes=list(_notes(everything)),
         )
 
     def _measure(self, description: str, phase: Phase) -> list[Round]:

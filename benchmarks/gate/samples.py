@@ -94,6 +94,9 @@ def read(path: Path) -> Sample:
     return Sample(times=times, **document)
 
 
+FORMAT = 2
+"""Counts the ways in which samples were measured and kept: rounds of another one are not gone on from."""
+
 Round = Mapping[str, Sample]
 """The samples of one round by the name of their arm."""
 

@@ -97,9 +97,7 @@ def shared(busy: float) -> str:
     """A word of warning where others used the machine."""
     if busy < 0.5:
         return ""
-    return (
-        f"Others used the machine meanwhile (load average {busy:.1f}): compare figures with each other, not elsewhere."
-    )
+    return f"The machine was in use before it began (load average {busy:.1f}): compare figures with each other."
 
 
 def measure(folder: Path, suites: Sequence[str], say: Say) -> list[str]:

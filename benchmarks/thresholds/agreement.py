@@ -81,6 +81,8 @@ def _in_common(said: Sequence[Told], implied: Sequence[Told]) -> int:
     """How many of a node's changes both sides tell, in the same order."""
     found = begin = 0
     for told in said:
+        while begin < len(implied) and implied[begin].at_s < told.at_s - WITHIN_S:
+            begin += 1  # too old for this one, and so for all after it
         for number in range(begin, len(implied)):
             if implied[number].at_s > told.at_s + WITHIN_S:
                 break

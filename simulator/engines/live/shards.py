@@ -30,24 +30,26 @@ class Shards:
         self._pipes: list[Connection] = []
         self._processes: list[subprocess.Popen[bytes]] = []
         self._results: dict[int, Result] = {}
-        for task in tasks:
-            self._begin(task)
+        try:
+            for task in tasks:
+                self._begin(task)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
 
     def _begin(self, task: Task) -> None:
         ours, theirs = Pipe()
-        command = [sys.executable, "-P", "-c", PROGRAM, str(theirs.fileno())]
-        self._processes.append(
-            subprocess.Popen(  # noqa: S603 (our own interpreter and module)
-                command,
+        self._pipes.append(ours)
+        with theirs:
+            process = subprocess.Popen(  # noqa: S603 (our own interpreter and module)
+                [sys.executable, "-P", "-c", PROGRAM, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
-        )
-        theirs.close()
-        self._pipes.append(ours)
+        self._processes.append(process)
         self._send(ours, task)
 
     def wait_until_ready(self, check: Callable[[], None]) -> None:
@@ -102,6 +104,7 @@ class Shards:
         try:
             pipe.send(said)
         except OSError as error:
+            self._receive(pipe)  # raises its last words, if it had any
             raise SimulatorError(GONE) from error
 
     def _receive(self, pipe: Connection) -> Any:

@@ -131,6 +131,16 @@ def test_another_pipe_that_breaks_is_not_taken_for_unread() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "heartbench: [Errno 32] Broken pipe\n")
 
 
+def test_where_nobody_reads_its_complaints_its_status_says_enough() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write) as unread:
+        done = subprocess.run(
+            [*COMMAND, "run", "nosuch"], stdout=subprocess.PIPE, stderr=unread, check=False, timeout=60
+        )
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
 def test_without_a_standard_output_a_command_does_its_work() -> None:
     closed = [sys.executable, "-c", "import os, sys; os.close(1); os.execv(sys.executable, sys.argv[1:])"]
     command = [*closed, *COMMAND, "scenarios", "list"]

@@ -89,6 +89,8 @@ def start(project):
     """The command in a process of its own."""
     script = "from heartbench.benchmarks.cli.app import main; main()"
     arguments = ["bench", "--against", "HEAD~1", "--no-counts", "--python", sys.executable]
+    # A shell in the background has Ctrl-C ignored by all that it starts, these tests among them.
+    script = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {script}"
     return subprocess.Popen([sys.executable, "-c", script, *arguments], cwd=project.path, stderr=subprocess.DEVNULL)
 
 

@@ -28,6 +28,7 @@ class Telling(HubAdminServicer):
         return pb.HubStats()
 
     def WatchEvents(self, request: pb.WatchEventsRequest, context: grpc.ServicerContext) -> Iterator[pb.Event]:  # noqa: N802
+        context.send_initial_metadata(())
         yield from self.events
         if self.stays:
             context.add_callback(self.left.set)
@@ -81,7 +82,8 @@ def test_it_is_known_until_when_a_hub_was_heard_whoever_ended_that() -> None:
 
     with telling([changed("a")], stays=True) as hub:
         hub.wait_until_ready()
-        hub.check()
+        while hub.heard().changes.empty:
+            hub.check()
         ended_s = time.monotonic()
         hub.stop()
     assert hub.heard().until_s > ended_s
