@@ -7,6 +7,8 @@ cannot be used is refused with one line that names where it stands and what is a
 import math
 import os
 import re
+from collections.abc import Iterator
+from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -311,6 +313,20 @@ class HubSettings(BaseSettings):
 def in_environment(name: str) -> bool:
     """Whether the environment says something of a setting."""
     return env_name(name) in {key.upper() for key in os.environ}
+
+
+def ignored() -> Iterator[str]:
+    """In words, what the environment says under our prefix that no setting is called.
+
+    It is no mistake to be refused: a container platform puts variables of its own there for a service named `hub`.
+    """
+    known = {env_name(name) for name in HubSettings.model_fields}
+    for key in sorted(os.environ):
+        if key.upper().startswith(PREFIX) and key.upper() not in known:
+            near = get_close_matches(key.upper(), known, 1, 0.8)
+            yield f"{key} in the environment is no setting, and ignored" + (
+                f"; did you mean {near[0]}?" if near else ""
+            )
 
 
 def is_loopback(host: str) -> bool:

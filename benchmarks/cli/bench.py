@@ -7,6 +7,9 @@ the truth (`--self-test`), or stored results with each other (`--history`).
 import math
 import re
 import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,14 +77,23 @@ def bench(
             length,
             core=core,
             fresh=fresh,
-            progress=output.progress,
+            progress=_progress,
             keep=lambda exam: transcript.save(exam, folder),
         )
         _show_exam(exam, folder, as_json)
         return
-    report = compare(chosen, core=core, fresh=fresh, counting=counts, progress=output.progress)
+    report = compare(chosen, core=core, fresh=fresh, counting=counts, progress=_progress)
     _show_report(report, markdown, junit, as_json)
     raise typer.Exit(report.status)
+
+
+@contextmanager
+def _progress(description: str, total: float) -> Iterator[Callable[[float], None]]:
+    """A bar, or where nobody watches (in a CI log) a line for each part of the work: it takes minutes."""
+    if not sys.stderr.isatty():
+        print(f"{description}: {total:g} processes", file=sys.stderr, flush=True)
+    with output.progress(description, total) as advance:
+        yield advance
 
 
 def _show_report(report: "Report", markdown: Path | None, junit: Path | None, as_json: bool) -> None:

@@ -350,7 +350,7 @@ def rows(result: dict[str, Any], stale_after_s: float) -> Iterator[tuple[str, st
     per_s, said, latency = result["heartbeats_per_s"], result.get("hub_said"), result["latency_s"]
     yield "nodes", f"{result['nodes']:,}"
     yield "time", format_duration(round(result["duration_s"], 3)) + (" (interrupted)" if result["interrupted"] else "")
-    yield "heartbeats", f"{result['heartbeats']:,}" + (f" ({per_s:,.0f} a second)" if per_s else "")
+    yield "heartbeats", f"{result['heartbeats']:,}" + (f" ({per_s:,.0f} a second of simulating)" if per_s else "")
     yield "sent to seen by the hub, p50 · p99", f"{text(latency['p50'])} s · {text(latency['p99'])} s"
     if said:
         yield "the simulator's own lag, p99", f"{text(result['sim_lag_s']['p99'])} s"

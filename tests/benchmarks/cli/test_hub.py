@@ -112,6 +112,17 @@ def test_a_mistake_is_one_line_and_status_2(settings: dict[str, str], complaint:
     assert complaint in done.stderr
 
 
+def test_what_the_environment_says_in_vain_is_told() -> None:
+    settings = environment(HUB_STALE_AFTER="40", HUB_SERVICE_HOST="10.0.0.1")
+    done = subprocess.run(
+        [*HUB, "--print-config"], env=settings, capture_output=True, text=True, check=True, timeout=20
+    )
+    assert done.stderr.splitlines() == [
+        "heartbench: HUB_SERVICE_HOST in the environment is no setting, and ignored",
+        "heartbench: HUB_STALE_AFTER in the environment is no setting, and ignored; did you mean HUB_STALE_AFTER_S?",
+    ]
+
+
 def test_it_takes_more_connections_than_the_soft_limit_of_open_files() -> None:
     limited = ["sh", "-c", 'ulimit -Sn 64; exec "$@"', "sh", *HUB]
     with ExitStack() as stack:
