@@ -26,9 +26,8 @@ from pydantic import (
 )
 
 from heartbench.simulator.errors import SimulatorError
-from heartbench.simulator.units import format_duration, parse_duration
+from heartbench.simulator.units import LONGEST_S, format_duration, parse_duration
 
-LONGEST_S = 1e9
 SHORTEST_S = 0.001  # between things that come again and again
 
 

@@ -11,6 +11,9 @@ from heartbench.simulator.errors import SimulatorError
 SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 NODE_DAYS = {"node-hour": 1 / 24, "node-day": 1.0, "node-week": 7.0, "node-month": 30.0, "node-year": 365.0}
 
+LONGEST_S = 1e9
+"""The longest duration, in s, that a run or a file of one may name: some thirty years."""
+
 _NUMBER = r"\d+(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+"
 _DURATION = re.compile(rf"(?:(?:{_NUMBER})\s*(?:ms|s|m|h|d|w)\s*)+")
 _PART = re.compile(rf"({_NUMBER})\s*(ms|s|m|h|d|w)")

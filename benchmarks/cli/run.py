@@ -25,7 +25,6 @@ INTERRUPTED = 130
 LAG = ("p50", "p99", "max")
 MOST_SEED = 2**63 - 1
 MOST_NODES = 10_000_000
-LONGEST_S = 1e9
 
 
 class Engine(StrEnum):
@@ -111,7 +110,7 @@ def plan(scenario: str, nodes: int | None, duration: str | None, seed: int | Non
 
 def length(duration: str) -> float:
     """What --duration says, s."""
-    from heartbench.simulator.units import parse_duration
+    from heartbench.simulator.units import LONGEST_S, parse_duration
 
     duration_s = parse_duration(duration, "--duration")
     if not duration_s:

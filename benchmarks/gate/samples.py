@@ -17,6 +17,9 @@ import numpy as np
 
 from heartbench.benchmarks.gate.signflip import Ratios
 
+FORMAT = 2
+"""Counts the ways in which samples were measured and kept: rounds of another one are not gone on from."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -93,9 +96,6 @@ def read(path: Path) -> Sample:
     }
     return Sample(times=times, **document)
 
-
-FORMAT = 2
-"""Counts the ways in which samples were measured and kept: rounds of another one are not gone on from."""
 
 Round = Mapping[str, Sample]
 """The samples of one round by the name of their arm."""

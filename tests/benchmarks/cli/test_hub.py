@@ -123,15 +123,22 @@ def test_what_the_environment_says_in_vain_is_told() -> None:
     ]
 
 
+def started(stack: ExitStack, command: list[str], **settings: str) -> "tuple[subprocess.Popen[str], str]":
+    """A hub that is ready, and its address; it is killed when the stack is left, however that is."""
+    hub = stack.enter_context(
+        subprocess.Popen(
+            command, env=environment(**settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+    )
+    stack.callback(hub.kill)
+    assert hub.stdout is not None
+    return hub, hub.stdout.readline().strip()
+
+
 def test_it_takes_more_connections_than_the_soft_limit_of_open_files() -> None:
     limited = ["sh", "-c", 'ulimit -Sn 64; exec "$@"', "sh", *HUB]
     with ExitStack() as stack:
-        hub = stack.enter_context(
-            subprocess.Popen(limited, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        )
-        stack.callback(hub.kill)
-        assert hub.stdout is not None
-        address = hub.stdout.readline().strip()
+        hub, address = started(stack, limited)
         channels = [grpc.insecure_channel(address, options=OWN_CONNECTION) for _ in range(100)]
         answers = [HubAdminStub(channel).GetStats.future(pb.GetStatsRequest(), timeout=20) for channel in channels]
         assert all(answer.result().epoch for answer in answers)
@@ -145,13 +152,9 @@ def test_it_takes_more_connections_than_the_soft_limit_of_open_files() -> None:
 def test_that_no_more_files_can_be_open_is_said() -> None:
     limited = ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *HUB]
     with ExitStack() as stack:
-        hub = stack.enter_context(
-            subprocess.Popen(limited, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        )
-        stack.callback(hub.terminate)
-        assert hub.stdout is not None
+        hub, address = started(stack, limited)
         assert hub.stderr is not None
-        host, port = hub.stdout.readline().strip().split(":")
+        host, port = address.split(":")
         assert 'event="hub is ready"' in hub.stderr.readline()
         for _ in range(100):
             stack.enter_context(socket.create_connection((host, int(port)), 20))
@@ -174,13 +177,7 @@ def test_it_listens_where_it_is_told_to(listen: str, shown: str) -> None:
     if ":" in listen and not has_ipv6():
         pytest.skip("this machine has no IPv6")
     with ExitStack() as stack:
-        settings = environment(HUB_LISTEN=f"{listen}:0")
-        hub = stack.enter_context(
-            subprocess.Popen(HUB, env=settings, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        )
-        stack.callback(hub.kill)
-        assert hub.stdout is not None
-        address = hub.stdout.readline().strip()
+        hub, address = started(stack, HUB, HUB_LISTEN=f"{listen}:0")
         with grpc.insecure_channel(address) as channel:
             assert HubAdminStub(channel).GetStats(pb.GetStatsRequest(), timeout=20).epoch
         hub.terminate()
