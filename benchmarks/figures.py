@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heartbench.benchmarks.thresholds import run_figures
-from heartbench.benchmarks.thresholds.gaps import power_losses
+from heartbench.benchmarks.thresholds.gaps import find_gaps, power_losses
+from heartbench.benchmarks.thresholds.qos import DAY_S, judge
 from heartbench.hub.config import HubSettings
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.trace import Kind, Messages, read_blocks, read_transitions, read_truth
@@ -18,22 +18,34 @@ STATUS_REASONS = ("silence", "heard", "goodbye")
 
 
 def figures_of(run: RunDirectory, hub: HubSettings, duration_s: float) -> dict[str, Any]:
-    """Return the figures of `run.json` that follow from trace and truth; None where there is nothing to tell from."""
-    late_s = latencies(run)
-    judged: dict[str, Any] = run_figures(run, hub, duration_s)
+    """Return the figures of `run.json` that follow from trace and truth; None where there is nothing to tell from.
+
+    What a hub set as `hub` would have said is judged block by block, in little memory.
+    """
+    losses = power_losses(read_truth(run.truth))
+    late_s = [np.zeros(0, np.float32)]
+    up_s = false_stales = flaps = flashes = 0.0
+    for block in read_blocks(run.path):
+        late_s.append(_latency(block))
+        qos = judge(find_gaps(block, losses, duration_s), [hub], duration_s)
+        up_s += qos.up_s.sum()
+        false_stales += qos.mistakes.sum()
+        flaps += qos.flaps[0]
+        flashes += qos.flashes[0]
+    seen_s = np.concatenate(late_s)
+    judged = {
+        "false_stale_per_node_day": false_stales / (up_s / DAY_S) if up_s else 0.0,
+        "flaps_per_node_hour": flaps / (up_s / 3600) if up_s else 0.0,
+        "flashes_per_hour": flashes / (duration_s / 3600) if duration_s else 0.0,
+    }
     return {
-        "latency_s": quantiles(late_s, ("p50", "p99")),
-        **(judged if len(late_s) else dict.fromkeys(judged)),
+        "latency_s": quantiles(seen_s, ("p50", "p99")),
+        **(judged if len(seen_s) else dict.fromkeys(judged)),
     }
 
 
-def latencies(run: RunDirectory) -> NDArray[np.float32]:
-    """Return the time from sent to seen of each heartbeat that was seen, s."""
-    parts = [_latency(block) for block in read_blocks(run.path)]
-    return np.concatenate([np.zeros(0, np.float32), *parts])
-
-
 def _latency(block: Messages) -> NDArray[np.float32]:
+    """Return the time from sent to seen of each heartbeat that was seen, s."""
     seen = (block.kind == Kind.HEARTBEAT) & ~np.isnan(block.arrived_s)
     late_s: NDArray[np.float32] = (block.arrived_s[seen] - block.sent_s[seen]).astype(np.float32)
     return late_s

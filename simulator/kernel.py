@@ -25,7 +25,7 @@ from typing import Any, TypeVar, cast
 import numba
 from numba import types
 
-from heartbench.simulator.translation import Translation
+from heartbench.simulator.translation import ForKernels, ForPython
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -61,7 +61,6 @@ def _forget_old(home: Path) -> None:
 
 _config: Any = numba.config
 _OPTIONS: Any = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
-_INNER: Any = {"pipeline_class": Translation, "no_cpython_wrapper": True}
 _FOLDER = _cache_folder()
 if _FOLDER is not None:
     _config.CACHE_DIR = str(_FOLDER)
@@ -78,9 +77,11 @@ def part(function: Function) -> Function:
 
 
 def _compiled(function: Function, inline: bool) -> Function:
-    from_python = numba.njit(cache=_FOLDER is not None, **_OPTIONS)(function)
+    from_python = numba.njit(cache=_FOLDER is not None, pipeline_class=ForPython, **_OPTIONS)(function)
     if not _config.DISABLE_JIT:
-        from_kernels = numba.njit(forceinline=inline, **_INNER, **_OPTIONS)(function)
+        from_kernels = numba.njit(forceinline=inline, no_cpython_wrapper=True, pipeline_class=ForKernels, **_OPTIONS)(
+            function
+        )
         from_python.get_call_template = _without_literals(from_kernels.get_call_template)
         from_python.get_overload = from_kernels.get_overload
     return cast("Function", from_python)

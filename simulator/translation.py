@@ -1,20 +1,24 @@
-"""How Numba treats a kernel that another kernel calls: translated into LLVM's language, and left at that.
+"""How Numba compiles kernels: the one that Python calls whole, once, with all the kernels that it calls.
 
 Numba would optimise each function on its own and make machine code of it, with all that it calls, and the same again
-for each of its callers: half a minute for a fleet. Here the kernel that Python calls is linked with what it needs,
-optimised, and made machine code of; all others wait for it. And only parts are inlined: where the optimiser chose, it
-would take minutes and gain nothing.
+for each of its callers: half a minute for a fleet. Here a kernel that another kernel calls is translated into LLVM's
+language and left at that; the one that Python calls is linked with what it needs, optimised, and made machine code of.
+And only parts are inlined: where the optimiser chose, it would take minutes and gain nothing.
 
 This leans on Numba's inside, which is no promise of Numba's: the versions that it was tried with stand in
 pyproject.toml, and the simulator's tests are what another one has to pass.
 """
 
+from abc import abstractmethod
+from functools import cache
 from typing import Any
 
+from numba.core import types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase
-from numba.core.compiler_machinery import PassManager, register_pass
+from numba.core.compiler_machinery import CompilerPass, PassManager, register_pass
 from numba.core.lowering import Lower
+from numba.core.targetconfig import ConfigStack
 from numba.core.typed_passes import (
     IRLegalization,
     NativeLowering,
@@ -38,12 +42,63 @@ class _Translated(JITCodeLibrary):
     def finalize(self) -> None:
         self._finalized = True
 
+    def _optimize_functions(self, module: Any) -> None:
+        module.data_layout = self._codegen._data_layout
+
+
+class _Linked(_Translated):
+    """Code with all that it calls, optimised once: Numba's first round is for the counting of references."""
+
+    def finalize(self) -> None:
+        JITCodeLibrary.finalize(self)
+
+    def _optimize_final_module(self) -> None:
+        passes, builder = self._codegen._module_pass_manager()
+        passes.run(self._final_module, builder)
+
 
 class _Lower(Lower):
     def pre_lower(self) -> None:
         super().pre_lower()
         if not self.fndesc.inline:
             self.builder.function.attributes.add("noinline")
+
+
+class _Remembering:
+    """Numba's typing context, which remembers what an operator gives: else it tries dozens of rules for each sum."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+        self._found: dict[Any, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def resolve_function_type(self, function: Any, args: Any, kws: Any) -> Any:
+        if not isinstance(function, types.Function):
+            return self._context.resolve_function_type(function, args, kws)
+        asked = function, tuple(args), tuple(kws.items())
+        if asked not in self._found:
+            self._found[asked] = self._context.resolve_function_type(function, args, kws)
+        return self._found[asked]
+
+
+_remembering = cache(_Remembering)
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _InferTypes(NopythonTypeInference):
+    """Infer types; what Numba itself compiles for that, such as `max`, is the same for parts and for other kernels."""
+
+    _name = "heartbench_infer_types"
+
+    def run_pass(self, state: Any) -> bool:
+        context, flags = state.typingctx, state.flags.copy()
+        state.typingctx, flags.forceinline = _remembering(context), False
+        with ConfigStack().enter(flags):
+            super().run_pass(state)
+        state.typingctx = context
+        return True
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
@@ -67,12 +122,38 @@ class _Translate(NativeLowering):
         return True
 
 
-class Translation(CompilerBase):
-    """Numba's steps without those that look for what no kernel has, such as closures: a tenth less time."""
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _Link(NativeLowering):
+    """Translate a function, and make machine code of it and all that it calls."""
+
+    _name = "heartbench_link"
+
+    def run_pass(self, state: Any) -> bool:
+        state.library = _Linked(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
+        super().run_pass(state)
+        return True
+
+
+class _Steps(PassManager):
+    """Steps one after the other. Numba would look after each whether it left all in order: a tenth of the time."""
+
+    def run(self, state: Any) -> None:
+        for step, _ in self.passes:
+            step().run_pass(state)
+
+
+class _Compiler(CompilerBase):
+    """Numba's steps without those that look for what no kernel has, such as closures."""
+
+    @property
+    @abstractmethod
+    def last(self) -> type[CompilerPass]:
+        """The step that makes code of it."""
 
     def define_pipelines(self) -> list[PassManager]:
-        """Give the one way in which a function is translated."""
-        manager = PassManager("heartbench_translation")
+        """Give the one way in which a function is compiled."""
+        steps = _Steps("heartbench")
         for step in (
             TranslateByteCode,
             FixupArgs,
@@ -80,12 +161,23 @@ class Translation(CompilerBase):
             RewriteSemanticConstants,
             GenericRewrites,
             ReconstructSSA,
-            NopythonTypeInference,
+            _InferTypes,
             PreLowerStripPhis,
             IRLegalization,
-            _Translate,
+            self.last,
             NoPythonBackend,
         ):
-            manager.add_pass(step)
-        manager.finalize()
-        return [manager]
+            steps.add_pass(step)
+        return [steps]
+
+
+class ForKernels(_Compiler):
+    """A kernel as others call it."""
+
+    last = _Translate
+
+
+class ForPython(_Compiler):
+    """A kernel as Python calls it."""
+
+    last = _Link

@@ -4,7 +4,7 @@ from heartbench.benchmarks.thresholds.evidence import Evidence, evidence_of, sim
 from heartbench.benchmarks.thresholds.gaps import Gaps, find_gaps
 from heartbench.benchmarks.thresholds.qos import Qos, judge
 from heartbench.benchmarks.thresholds.replay import replay
-from heartbench.benchmarks.thresholds.study import run_figures, study
+from heartbench.benchmarks.thresholds.study import study
 from heartbench.benchmarks.thresholds.tune import Goal, Recommendation, recommend
 from heartbench.benchmarks.thresholds.verdict import sentence
 
@@ -19,7 +19,6 @@ __all__ = [
     "judge",
     "recommend",
     "replay",
-    "run_figures",
     "sentence",
     "simulate_gaps",
     "study",

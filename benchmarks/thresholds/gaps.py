@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heartbench.simulator.kernel import kernel
 from heartbench.simulator.trace import Kind, Messages
 
 Floats = NDArray[np.float64]
@@ -91,7 +90,7 @@ def find_gaps(messages: Messages, losses: PowerLosses, end_s: float) -> Gaps:
     ends = np.flatnonzero(last)
     first = np.concatenate([[0], ends + 1])
     gaps = Gaps(node[ends], first, at, until - at, up, ~last, away)
-    cut_at_losses(gaps.node, first, at, until, up, *losses)
+    cut_at_losses(gaps.node, first, at, until, up, losses)
     return gaps
 
 
@@ -105,27 +104,25 @@ def until_next_hello(node: NDArray[np.int64], kind: NDArray[np.int8]) -> NDArray
     return listens
 
 
-@kernel
 def cut_at_losses(
     node: NDArray[np.int64],
     first: NDArray[np.int64],
     start_s: Floats,
     until_s: Floats,
     up_s: Floats,
-    loss_node: NDArray[np.int64],
-    loss_from_s: Floats,
-    loss_to_s: Floats,
+    losses: PowerLosses,
 ) -> None:
     """Shorten `up_s` of the gaps that a power loss touches to what came before it."""
-    for loss in range(len(loss_node)):
-        row = np.searchsorted(node, loss_node[loss])
-        if row == len(node) or node[row] != loss_node[loss]:
-            continue
-        begin, end = first[row], first[row + 1]
-        gap = begin + np.searchsorted(until_s[begin:end], loss_from_s[loss], side="right")
-        while gap < end and start_s[gap] < loss_to_s[loss]:
-            up_s[gap] = min(up_s[gap], max(loss_from_s[loss] - start_s[gap], 0.0))
-            gap += 1
+    ours = np.isin(losses.node, node)
+    row = np.searchsorted(node, losses.node[ours])
+    for begin, end, from_s, to_s in zip(
+        first[row], first[row + 1], losses.from_s[ours], losses.to_s[ours], strict=True
+    ):
+        touched = slice(
+            begin + np.searchsorted(until_s[begin:end], from_s, side="right"),
+            begin + np.searchsorted(start_s[begin:end], to_s),
+        )
+        up_s[touched] = np.minimum(up_s[touched], np.maximum(from_s - start_s[touched], 0.0))
 
 
 def join_gaps(blocks: Iterable[Gaps]) -> Gaps:
