@@ -61,6 +61,8 @@ def _forget_old(home: Path) -> None:
 
 _config: Any = numba.config
 _OPTIONS: Any = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
+_FOR_PYTHON: Any = {"pipeline_class": ForPython, **_OPTIONS}
+_FOR_KERNELS: Any = {"pipeline_class": ForKernels, "no_cpython_wrapper": True, **_OPTIONS}
 _FOLDER = _cache_folder()
 if _FOLDER is not None:
     _config.CACHE_DIR = str(_FOLDER)
@@ -77,11 +79,9 @@ def part(function: Function) -> Function:
 
 
 def _compiled(function: Function, inline: bool) -> Function:
-    from_python = numba.njit(cache=_FOLDER is not None, pipeline_class=ForPython, **_OPTIONS)(function)
+    from_python = numba.njit(cache=_FOLDER is not None, **_FOR_PYTHON)(function)
     if not _config.DISABLE_JIT:
-        from_kernels = numba.njit(forceinline=inline, no_cpython_wrapper=True, pipeline_class=ForKernels, **_OPTIONS)(
-            function
-        )
+        from_kernels = numba.njit(forceinline=inline, **_FOR_KERNELS)(function)
         from_python.get_call_template = _without_literals(from_kernels.get_call_template)
         from_python.get_overload = from_kernels.get_overload
     return cast("Function", from_python)

@@ -9,7 +9,7 @@ This leans on Numba's inside, which is no promise of Numba's: the versions that 
 pyproject.toml, and the simulator's tests are what another one has to pass.
 """
 
-from abc import abstractmethod
+import gc
 from functools import cache
 from typing import Any
 
@@ -17,23 +17,11 @@ from numba.core import types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase
 from numba.core.compiler_machinery import CompilerPass, PassManager, register_pass
+from numba.core.ir_utils import build_definitions
 from numba.core.lowering import Lower
 from numba.core.targetconfig import ConfigStack
-from numba.core.typed_passes import (
-    IRLegalization,
-    NativeLowering,
-    NoPythonBackend,
-    NopythonTypeInference,
-    PreLowerStripPhis,
-)
-from numba.core.untyped_passes import (
-    FixupArgs,
-    GenericRewrites,
-    IRProcessing,
-    ReconstructSSA,
-    RewriteSemanticConstants,
-    TranslateByteCode,
-)
+from numba.core.typed_passes import NativeLowering, NoPythonBackend, NopythonTypeInference, PreLowerStripPhis
+from numba.core.untyped_passes import FixupArgs, ReconstructSSA, TranslateByteCode
 
 
 class _Translated(JITCodeLibrary):
@@ -102,6 +90,18 @@ class _InferTypes(NopythonTypeInference):
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
+class _StripPhis(PreLowerStripPhis):
+    """Put assignments in the place of φ, and leave out when a variable lives: nothing is freed."""
+
+    _name = "heartbench_strip_phis"
+
+    def run_pass(self, state: Any) -> bool:
+        state.func_ir = self._strip_phi_nodes(state.func_ir)
+        state.func_ir._definitions = build_definitions(state.func_ir.blocks)
+        return True
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
 class _Translate(NativeLowering):
     """Translate a function, and tell its callers what they have to link."""
 
@@ -144,29 +144,15 @@ class _Steps(PassManager):
 
 
 class _Compiler(CompilerBase):
-    """Numba's steps without those that look for what no kernel has, such as closures."""
+    """Numba's steps without those for what no kernel has, such as closures, tuples of many types, and objects."""
 
-    @property
-    @abstractmethod
-    def last(self) -> type[CompilerPass]:
-        """The step that makes code of it."""
+    last: type[CompilerPass]
+    """The step that makes code of it."""
 
     def define_pipelines(self) -> list[PassManager]:
         """Give the one way in which a function is compiled."""
         steps = _Steps("heartbench")
-        for step in (
-            TranslateByteCode,
-            FixupArgs,
-            IRProcessing,
-            RewriteSemanticConstants,
-            GenericRewrites,
-            ReconstructSSA,
-            _InferTypes,
-            PreLowerStripPhis,
-            IRLegalization,
-            self.last,
-            NoPythonBackend,
-        ):
+        for step in (TranslateByteCode, FixupArgs, ReconstructSSA, _InferTypes, _StripPhis, self.last, NoPythonBackend):
             steps.add_pass(step)
         return [steps]
 
@@ -181,3 +167,13 @@ class ForPython(_Compiler):
     """A kernel as Python calls it."""
 
     last = _Link
+
+    def compile_extra(self, func: Any) -> Any:
+        """Compile a function; looking for garbage all the while would take a fifteenth of the time."""
+        was_enabled = gc.isenabled()
+        gc.disable()
+        try:
+            return super().compile_extra(func)
+        finally:
+            if was_enabled:
+                gc.enable()
