@@ -3,14 +3,13 @@
 import asyncio
 import json
 import os
-import sys
 import textwrap
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from heartbench.benchmarks.cli.output import print_json
+from heartbench.benchmarks.cli.output import print_json, warn
 from heartbench.hub import logs
 from heartbench.hub.config import HubSettings, ignored, sources
 from heartbench.hub.envfile import env_name, env_value
@@ -32,8 +31,7 @@ def hub(
     Each HUB_ setting is taken from the environment, else from the file, else it has its default.
     """
     settings = HubSettings.load(env)
-    for line in ignored():
-        print("heartbench:", line, file=sys.stderr)
+    warn(*ignored())
     if print_config:
         show(settings, sources(env), as_json)
         return

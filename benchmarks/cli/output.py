@@ -46,6 +46,12 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     console().print(table)
 
 
+def warn(*lines: str) -> None:
+    """A line each on standard error."""
+    for line in lines:
+        print("heartbench:", line, file=sys.stderr)
+
+
 def plain(value: Any) -> Any:
     """`value` in JSON's types: mappings and sequences by their items, NumPy scalars as numbers, paths as text."""
     if hasattr(value, "tolist"):

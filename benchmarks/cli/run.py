@@ -1,17 +1,15 @@
 """`heartbench run`: simulate a fleet in virtual time, or for real against a hub, and record what was heard."""
 
-import shutil
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from enum import StrEnum
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from heartbench.benchmarks.cli.output import plain, print_json, print_table, progress
+from heartbench.benchmarks.cli.measure import Engine, measure
+from heartbench.benchmarks.cli.output import plain, print_json, print_table, warn
+from heartbench.benchmarks.cli.run_folder import made
 from heartbench.benchmarks.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -22,16 +20,8 @@ if TYPE_CHECKING:
 
 FAILED = 1
 INTERRUPTED = 130
-LAG = ("p50", "p99", "max")
 MOST_SEED = 2**63 - 1
 MOST_NODES = 10_000_000
-
-
-class Engine(StrEnum):
-    """Where the nodes live."""
-
-    VIRTUAL = "virtual"
-    LIVE = "live"
 
 
 def run(
@@ -160,45 +150,6 @@ def find(address: str | None) -> "RunningHub | None":
     return RunningHub(address)
 
 
-@contextmanager
-def made(out: Path | None, scenario: str, engine: Engine) -> Iterator["RunDirectory"]:
-    """A run directory. Where the run fails, what was measured stays and is pointed to; else nothing of it is left."""
-    from heartbench.simulator.run_directory import RUNS, RunDirectory
-
-    wanted = RUNS if out is None else out
-    was_there = next((folder for folder in (wanted, *wanted.parents) if folder.exists()), wanted)
-    directory = RunDirectory.create(out, scenario, engine)
-    try:
-        yield directory
-    except BaseException:
-        if was_measured(directory):
-            warn(f"{directory.path}: what was measured until it failed lies there, without a run.json")
-        else:
-            clear(directory.path, was_there)
-        raise
-
-
-def was_measured(directory: "RunDirectory") -> bool:
-    """Whether anything was: an engine writes the truth once it has measured, an own hub what it hears at once."""
-    if directory.truth.exists() or not directory.observer.exists():
-        return directory.truth.exists()
-    with directory.observer.open("rb") as lines:
-        return any(line.startswith(b'["receipt"') for line in lines)
-
-
-def clear(folder: Path, was_there: Path) -> None:
-    """Remove what a folder holds, then the folder and those above it, up to one that was there before."""
-    for child in list(folder.iterdir()):
-        if child.is_dir():
-            shutil.rmtree(child)
-        else:
-            child.unlink()
-    with suppress(OSError):  # another run has put its own there
-        while folder != was_there:
-            folder.rmdir()
-            folder = folder.parent
-
-
 def too_short(scenario: "Scenario") -> Iterator[str]:
     """Say so where the run is over before any node sends a heartbeat: the first comes an interval after its start."""
 
@@ -212,124 +163,6 @@ def too_short(scenario: "Scenario") -> Iterator[str]:
             f"the least that group.{group.name}.heartbeat_interval={group.heartbeat_interval_s:g}s and "
             f"group.{group.name}.heartbeat_jitter={group.heartbeat_jitter:g} allow"
         )
-
-
-def measure(
-    scenario: "Scenario",
-    engine: Engine,
-    directory: "RunDirectory",
-    workers: int | None,
-    hub: "RunningHub | None",
-    interrupted: Callable[[], bool],
-) -> "tuple[dict[str, Any], HubSettings]":
-    """Run it; return what was done and the settings by which the hub judged."""
-    settings = scenario.hub_settings()
-    try:
-        if engine is Engine.LIVE:
-            did, settings = run_live(scenario, directory, workers, hub, interrupted)
-        else:
-            did = run_virtual(scenario, directory, workers, interrupted)
-    except KeyboardInterrupt:  # raised while the engine loads, and noted from then on
-        did = nothing(directory)
-    per_s = did["heartbeats"] / did["simulate_s"] if did["simulate_s"] else None
-    return {**did, "heartbeats_per_s": per_s}, settings
-
-
-def run_virtual(
-    scenario: "Scenario", directory: "RunDirectory", workers: int | None, interrupted: Callable[[], bool]
-) -> dict[str, Any]:
-    """Run it in virtual time."""
-    from heartbench.simulator.interrupts import raised
-
-    with raised():
-        from heartbench.simulator.engines.virtual import simulate
-    with progress("Simulating", scenario.nodes) as advance:
-
-        def advance_or_end(nodes: int) -> None:
-            advance(nodes)
-            if interrupted():
-                raise KeyboardInterrupt  # the engine ends after the blocks under way
-
-        did = simulate(scenario, directory, workers, advance_or_end)
-    return {
-        "nodes": did.nodes,
-        "duration_s": scenario.duration_s,
-        "heartbeats": did.heartbeats,
-        "messages": did.messages,
-        "compile_s": did.compile_s,
-        "simulate_s": did.simulate_s,
-        "write_s": did.write_s,
-        "sim_lag_s": dict.fromkeys(LAG),
-        "interrupted": did.interrupted,
-    }
-
-
-def run_live(
-    scenario: "Scenario",
-    directory: "RunDirectory",
-    workers: int | None,
-    hub: "RunningHub | None",
-    interrupted: Callable[[], bool],
-) -> "tuple[dict[str, Any], HubSettings]":
-    """Run it for real. A hub that is not ours says by itself after how long it calls a node stale."""
-    from heartbench.benchmarks.figures import quantiles, said_by_hub
-    from heartbench.simulator.interrupts import raised
-
-    with raised():
-        from heartbench.simulator.engines.live.engine import simulate
-    with progress("Running", scenario.duration_s) as advance:
-        did = simulate(scenario, directory, workers, hub, advance, interrupted)
-    settings = scenario.hub_settings()
-    if hub is not None and did.stale_after_s:
-        settings = settings.for_stale_after(did.stale_after_s, settings)
-    said = said_by_hub(directory, did.duration_s)
-    said |= {"deadline_moves": did.deadline_moves, "events_lost": did.events_lost, "events_heard_s": did.events_heard_s}
-    if hub is None:
-        said |= followed(directory, did.origin_s + min(did.duration_s, did.hub_down_s))
-    figures = {
-        "nodes": did.nodes,
-        "duration_s": did.duration_s,
-        "heartbeats": did.heartbeats,
-        "messages": did.messages,
-        "compile_s": did.compile_s,
-        "simulate_s": did.duration_s,
-        "write_s": did.write_s,
-        "sim_lag_s": quantiles(did.lag_s, LAG),
-        "interrupted": did.interrupted,
-        "arrived_by": did.arrived_by,
-        "files": did.files if any(group.file_bytes for group in scenario.group) else None,
-        "hub_said": said,
-    }
-    return figures, settings
-
-
-def followed(directory: "RunDirectory", until_s: float) -> dict[str, Any]:
-    """Return whether all that our hub said until its first end follows from what it heard, by rules written again."""
-    from heartbench.benchmarks.thresholds.agreement import agreement
-    from heartbench.simulator.observer import read_observer
-
-    found = agreement(read_observer(directory.observer), until_s)
-    return {
-        "changes": found.changes,
-        "changes_that_do_not_follow": found.not_following,
-        "changes_missing": found.missing,
-        "first_of_them": found.first,
-    }
-
-
-def nothing(directory: "RunDirectory") -> dict[str, Any]:
-    """Write down that nothing was measured."""
-    import numpy as np
-
-    from heartbench.simulator.trace import Messages, TraceWriter, TruthWriter
-
-    shutil.rmtree(directory.trace, ignore_errors=True)
-    none: Any = np.zeros(0)
-    TraceWriter(directory.trace).write_part(0, Messages(none, none, none, none, none, none, none))
-    with TruthWriter(directory.truth):
-        pass
-    figures = dict.fromkeys(("nodes", "duration_s", "heartbeats", "messages", "compile_s", "simulate_s", "write_s"), 0)
-    return {**figures, "sim_lag_s": dict.fromkeys(LAG), "interrupted": True}
 
 
 def write_record(
@@ -388,12 +221,6 @@ def contradictions(result: dict[str, Any]) -> Iterator[str]:
             f"changes of the hub that do not follow from what it heard: {differing:,}; that follow and are missing: "
             f"{absent:,}; the first: {said['first_of_them']}"
         )
-
-
-def warn(*lines: str) -> None:
-    """A line each on standard error."""
-    for line in lines:
-        print("heartbench:", line, file=sys.stderr)
 
 
 def text(figure: float | None) -> str:

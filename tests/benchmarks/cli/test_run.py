@@ -16,7 +16,8 @@ import pytest
 
 from heartbench.benchmarks import figures
 from heartbench.benchmarks.cli import app
-from heartbench.benchmarks.cli.run import contradictions, missing, too_short, warn
+from heartbench.benchmarks.cli.output import warn
+from heartbench.benchmarks.cli.run import contradictions, missing, too_short
 from heartbench.hub import HubSettings
 from heartbench.simulator.engines.live import engine, record
 from heartbench.simulator.run_directory import RunDirectory
