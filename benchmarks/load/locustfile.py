@@ -22,7 +22,7 @@ from locust import User, events, task
 from locust.exception import StopUser
 from locust.runners import MasterRunner, WorkerRunner
 
-from heartbench.benchmarks.cli.app import quietly
+from heartbench.benchmarks.cli.app import complain, quietly
 from heartbench.benchmarks.cli.output import print_json
 from heartbench.benchmarks.load.figures import figures_of
 from heartbench.benchmarks.load.fleet import Fleet, Member
@@ -83,18 +83,23 @@ def add_options(parser: Any) -> None:
     """Let the user choose what is run."""
     parser.add_argument("--scenario", default="lan", help="Name or TOML file of a scenario (heartbench scenarios).")
     parser.add_argument("--seed", default="", help="Whose nodes they are; the scenario's own if not given.")
+    parser.error = lambda message: sys.exit(complain(f"load: {message}"))
 
 
 @events.init.add_listener
 def check(environment: Any, **_: Any) -> None:
     """Refuse what cannot be run before anything runs."""
+    options = environment.parsed_options
     try:
         chosen(environment)
     except SimulatorError as error:
         log.error("%s", error)
         sys.exit(2)
-    if environment.parsed_options.json:
-        environment.parsed_options.json = False  # Locust would print a list, and forget what it counted
+    if options.num_users is not None and options.num_users < 1:
+        log.error("--users: %d: must be 1 or more", options.num_users)
+        sys.exit(2)
+    if options.json:
+        options.json = False  # Locust would print a list, and forget what it counted
         if not isinstance(environment.runner, WorkerRunner):
             environment.events.quit.add_listener(partial(print_figures, environment))
 

@@ -145,10 +145,19 @@ def test_as_json_it_names_the_hub_that_it_takes_by_default(locust):
     assert (figures["hub"], figures["seed"]) == ("127.0.0.1:50551", 5)
 
 
-def test_a_scenario_that_is_not_there_is_one_line_and_status_2(locust):
-    status, _, log = end_of(locust("--headless", "-u", "1", "-t", "1s", "--scenario", "moon"))
-    assert status == 2
-    assert "moon" in log
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("-u", "1", "--scenario", "moon"), "scenario: 'moon' is not known"),
+        (("-u", "0"), "--users: 0: must be 1 or more"),
+        (("-u", "many"), "heartbench: load: argument -u/--users: invalid int value: 'many'"),
+        (("--moon",), "heartbench: load: unrecognized arguments: --moon"),
+    ],
+)
+def test_wrong_options_are_told_with_status_2(locust, options, said):
+    status, printed, log = end_of(locust("--headless", "-t", "1s", *options))
+    assert (status, printed) == (2, {})
+    assert said in log
     assert "Traceback" not in log
 
 
