@@ -10,6 +10,7 @@ pyproject.toml, and the simulator's tests are what another one has to pass.
 """
 
 import gc
+import operator
 from functools import cache
 from typing import Any
 
@@ -17,32 +18,32 @@ from numba.core import types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase
 from numba.core.compiler_machinery import CompilerPass, PassManager, register_pass
-from numba.core.ir_utils import build_definitions
+from numba.core.errors import UnsupportedError
 from numba.core.lowering import Lower
 from numba.core.targetconfig import ConfigStack
 from numba.core.typed_passes import NativeLowering, NoPythonBackend, NopythonTypeInference, PreLowerStripPhis
 from numba.core.untyped_passes import FixupArgs, ReconstructSSA, TranslateByteCode
 
+OPERATORS = frozenset(value for value in vars(operator).values() if callable(value))
 
-class _Translated(JITCodeLibrary):
+
+class _Library(JITCodeLibrary):
+    """Code that is optimised with all that is linked into it, and not each function before that as well."""
+
+    def _optimize_functions(self, module: Any) -> None:
+        module.data_layout = self._codegen._data_layout  # as Numba does in this place
+
+    def _optimize_final_module(self) -> None:
+        # Once: Numba's first round is for references, which no kernel has, and for vector loops, which none gains from.
+        passes, builder = self._codegen._module_pass_manager()
+        passes.run(self._final_module, builder)
+
+
+class _Waiting(_Library):
     """Code that waits for the kernel into which it is linked."""
 
     def finalize(self) -> None:
         self._finalized = True
-
-    def _optimize_functions(self, module: Any) -> None:
-        module.data_layout = self._codegen._data_layout
-
-
-class _Linked(_Translated):
-    """Code with all that it calls, optimised once: Numba's first round is for the counting of references."""
-
-    def finalize(self) -> None:
-        JITCodeLibrary.finalize(self)
-
-    def _optimize_final_module(self) -> None:
-        passes, builder = self._codegen._module_pass_manager()
-        passes.run(self._final_module, builder)
 
 
 class _Lower(Lower):
@@ -53,7 +54,10 @@ class _Lower(Lower):
 
 
 class _Remembering:
-    """Numba's typing context, which remembers what an operator gives: else it tries dozens of rules for each sum."""
+    """Numba's typing context, which remembers what an operator gives: else it tries dozens of rules for each sum.
+
+    Of functions nothing is remembered: code of others in this process can give them other code, by other rules.
+    """
 
     def __init__(self, context: Any) -> None:
         self._context = context
@@ -63,9 +67,9 @@ class _Remembering:
         return getattr(self._context, name)
 
     def resolve_function_type(self, function: Any, args: Any, kws: Any) -> Any:
-        if not isinstance(function, types.Function):
+        if not isinstance(function, types.Function) or function.typing_key not in OPERATORS:
             return self._context.resolve_function_type(function, args, kws)
-        asked = function, tuple(args), tuple(kws.items())
+        asked = function, tuple(args)
         if asked not in self._found:
             self._found[asked] = self._context.resolve_function_type(function, args, kws)
         return self._found[asked]
@@ -97,7 +101,6 @@ class _StripPhis(PreLowerStripPhis):
 
     def run_pass(self, state: Any) -> bool:
         state.func_ir = self._strip_phi_nodes(state.func_ir)
-        state.func_ir._definitions = build_definitions(state.func_ir.blocks)
         return True
 
 
@@ -113,7 +116,7 @@ class _Translate(NativeLowering):
 
     def run_pass(self, state: Any) -> bool:
         context = state.targetctx
-        library = state.library = _Translated(context.codegen(), state.func_id.func_qualname)
+        library = state.library = _Waiting(context.codegen(), state.func_id.func_qualname)
         state.flags.no_compile = True
         super().run_pass(state)
         key = object().__sizeof__  # Numba knows a function by its entry for Python, and insists on a built-in one
@@ -129,7 +132,7 @@ class _Link(NativeLowering):
     _name = "heartbench_link"
 
     def run_pass(self, state: Any) -> bool:
-        state.library = _Linked(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library = _Library(state.targetctx.codegen(), state.func_id.func_qualname)
         state.library.enable_object_caching()
         super().run_pass(state)
         return True
@@ -144,13 +147,19 @@ class _Steps(PassManager):
 
 
 class _Compiler(CompilerBase):
-    """Numba's steps without those for what no kernel has, such as closures, tuples of many types, and objects."""
+    """Numba's steps without those for what kernels go without; `kernel` says what that is."""
 
     last: type[CompilerPass]
     """The step that makes code of it."""
 
     def define_pipelines(self) -> list[PassManager]:
-        """Give the one way in which a function is compiled."""
+        """Give the one way in which a function is compiled.
+
+        Raises:
+            UnsupportedError: it is a generator, which would come out wrong.
+        """
+        if self.state.func_id.is_generator:
+            raise UnsupportedError(f"{self.state.func_id.func_qualname}: a kernel cannot yield")
         steps = _Steps("heartbench")
         for step in (TranslateByteCode, FixupArgs, ReconstructSSA, _InferTypes, _StripPhis, self.last, NoPythonBackend):
             steps.add_pass(step)

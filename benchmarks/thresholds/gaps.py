@@ -113,6 +113,7 @@ def cut_at_losses(
     losses: PowerLosses,
 ) -> None:
     """Shorten `up_s` of the gaps that a power loss touches to what came before it."""
+    # 13 µs a loss. A kernel takes 0.15 µs, and 1.4 s to compile: as long as a hundred thousand losses.
     ours = np.isin(losses.node, node)
     row = np.searchsorted(node, losses.node[ours])
     for begin, end, from_s, to_s in zip(

@@ -1,16 +1,20 @@
 """Kernels: the same answer from Python, from another kernel and as plain Python; compiled once for each type."""
 
+import gc
 import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numba.extending import overload
 
 from heartbench.simulator.kernel import kernel, part
 
@@ -59,13 +63,138 @@ def test_what_kernels_call_can_be_called_from_python() -> None:
     assert _halve(here)
 
 
-def test_a_kernel_that_allocates_is_refused() -> None:
-    @kernel
-    def greedy(size: int) -> Any:
-        return np.empty(size)
+def _swapped_in_a_loop(x: float, n: int) -> float:
+    a, b = x, 1.0
+    for i in range(n):
+        if i % 3 == 2:
+            continue
+        a, b = b, a + b
+        if a > 50.0:
+            break
+    else:
+        b = -b
+    return a - b
 
-    with pytest.raises(Exception, match="empty"):
-        greedy(3)
+
+def _of_two_types(x: float, n: int) -> float:
+    found: Any = n + 2**53  # beyond it floats skip the odd numbers
+    odd = (found + 1) % 2
+    if x > 0.5:
+        found = x / 2.0
+    return odd + found / 4.0
+
+
+def _by_tuples(x: float, n: int) -> float:
+    mixed = (n, x, 2.5)
+    last, first = mixed[2], mixed[0]
+    return first + mixed[1] * last if x < n else last
+
+
+def _by_powers(x: float, n: int) -> float:
+    return x**2 - x**3 + 2.0**n + (n << 2) % 7 - (-n) // 3 + abs(-x)
+
+
+def _leaves_early(x: float, n: int) -> float:
+    while n >= 0:
+        if x < n and (n % 2 == 0 or x > 1.0):
+            return min(x, 7.0) + max(n, 3)
+        n -= 1
+    return x
+
+
+@pytest.mark.parametrize(
+    "function", [_swapped_in_a_loop, _of_two_types, _by_tuples, _by_powers, _leaves_early], ids=lambda f: f.__name__
+)
+@pytest.mark.parametrize("compiled", [kernel, part])
+def test_what_kernels_are_written_with_is_as_in_plain_python(function: Any, compiled: Any) -> None:
+    direct, inner = kernel(function), compiled(function)
+
+    @kernel
+    def outer(x: float, n: int) -> float:
+        return inner(x, n) + inner(x, 4)
+
+    for x in (-1.5, 0.0, 0.75, 3.25, 1e9):
+        for n in range(12):
+            assert direct(x, n) == function(x, n)
+            assert outer(x, n) == function(x, n) + function(x, 4)
+
+
+def _quotient(a: float, b: float) -> float:
+    return a / b
+
+
+@overload(_quotient)
+def _compile_quotient(a: float, b: float) -> Any:
+    return _quotient
+
+
+def test_a_kernel_divides_as_numpy_does_whatever_others_compile() -> None:
+    @kernel
+    def before(a: float, b: float) -> float:
+        return _quotient(a, b)
+
+    @numba.njit
+    def foreign(a: float, b: float) -> float:
+        return _quotient(a, b)
+
+    @kernel
+    def after(a: float, b: float) -> float:
+        return _quotient(a, b)
+
+    assert before(1.0, 0.0) == np.inf
+    with pytest.raises(ZeroDivisionError):
+        foreign(1.0, 0.0)
+    assert after(1.0, 0.0) == np.inf
+
+
+def _allocates(size: int) -> Any:
+    return np.empty(size)
+
+
+def _yields(size: int) -> Any:
+    yield size
+
+
+def _raises(size: int) -> int:
+    if size:
+        raise ValueError
+    return size
+
+
+def _with_a_closure(size: int) -> Any:
+    def inner() -> int:
+        return size
+
+    return inner()
+
+
+@pytest.mark.parametrize(
+    ("function", "why"),
+    [(_allocates, "empty"), (_yields, "cannot yield"), (_raises, "raise"), (_with_a_closure, "make_function")],
+)
+def test_what_kernels_cannot_do_is_refused_wherever_they_are_called(function: Any, why: str) -> None:
+    refused = kernel(function)
+
+    @kernel
+    def outer(size: int) -> Any:
+        return refused(size)
+
+    for call in (refused, outer):
+        with pytest.raises(numba.core.errors.NumbaError, match=why):
+            call(3)
+
+
+@pytest.mark.parametrize("collects", [True, False])
+@pytest.mark.parametrize(("function", "args"), [(_by_powers, (1.5, 2)), (_allocates, (3,))])
+def test_garbage_is_collected_after_a_kernel_was_compiled_as_before(function: Any, args: Any, collects: bool) -> None:
+    was_enabled = gc.isenabled()
+    try:
+        gc.enable() if collects else gc.disable()
+        with suppress(numba.core.errors.NumbaError):
+            kernel(function)(*args)
+        assert gc.isenabled() is collects
+    finally:
+        gc.enable() if was_enabled else gc.disable()
 
 
 PROGRAM = """
