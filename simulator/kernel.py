@@ -4,9 +4,9 @@ A kernel is a plain Python function that Numba compiles at its first call and ke
 function: what is read and tested. With NUMBA_DISABLE_JIT=1 everything runs as plain Python.
 
 What Python calls is compiled whole, once, with all that it calls; see `translation`. Kernels allocate nothing: what
-they fill is handed to them. So they count no references, which took two fifths of the time. Nor do they raise, assert,
-try, print or yield, or have `with`, closures and lambdas: what that takes is left out, and a third of the time to
-compile with it.
+they fill is handed to them. So they count no references, which took two fifths of the time. Nor do they raise, assert
+or yield, or have `with`, closures and lambdas, which are refused: the steps that those take are left out, so that
+compiling is quicker.
 
 Numba looks only at a kernel's own file to see whether what it kept is still good, though kernels of other files are
 compiled into it. So what is kept stands under a digest of all of the simulator's sources, in NUMBA_CACHE_DIR,

@@ -139,7 +139,7 @@ class _Link(NativeLowering):
 
 
 class _Steps(PassManager):
-    """Steps one after the other. Numba would look after each whether it left all in order: a tenth of the time."""
+    """Steps one after the other. Numba would take time after each to look whether it left all in order."""
 
     def run(self, state: Any) -> None:
         for step, _ in self.passes:

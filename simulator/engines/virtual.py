@@ -279,7 +279,7 @@ def _compile() -> None:
     cuts, closes, begin = np.zeros((0, MAX_PARTITIONS, 2)), np.zeros((0, 3)), np.zeros(1, np.int64)
     events = Events(none, nothing)
     _simulate_block(node, connection, links, cuts, nothing, events, begin, 0, 0, 0.0, rows, rows.boot, closes)
-    gc.collect()  # a quarter of a second, which a worker would lose in the middle of a block
+    gc.collect()  # after compiling a quarter of a second, which a worker would lose in the middle of a block
 
 
 def _partitions(squad: Squad, block: Block) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

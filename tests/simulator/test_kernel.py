@@ -168,11 +168,29 @@ def _with_a_closure(size: int) -> Any:
     return inner()
 
 
+def _asserts(size: int) -> int:
+    assert size > 0
+    return size
+
+
+def _enters(size: int) -> int:
+    with suppress(ValueError):
+        size += 1
+    return size
+
+
 @pytest.mark.parametrize(
     ("function", "why"),
-    [(_allocates, "empty"), (_yields, "cannot yield"), (_raises, "raise"), (_with_a_closure, "make_function")],
+    [
+        (_allocates, "empty"),
+        (_yields, "cannot yield"),
+        (_raises, "raise"),
+        (_with_a_closure, "make_function"),
+        (_asserts, None),
+        (_enters, None),
+    ],
 )
-def test_what_kernels_cannot_do_is_refused_wherever_they_are_called(function: Any, why: str) -> None:
+def test_what_kernels_cannot_do_is_refused_wherever_they_are_called(function: Any, why: str | None) -> None:
     refused = kernel(function)
 
     @kernel
