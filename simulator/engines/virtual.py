@@ -27,7 +27,7 @@ from heartbench.simulator.node import FILE_PIECE_BYTES, NODE, Events, Rows, foll
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.stream import CONNECTION
-from heartbench.simulator.trace import Kind, Messages, TraceWriter, Truth, TruthWriter
+from heartbench.simulator.trace import Kind, Messages, NodesWriter, TraceWriter, Truth, TruthWriter
 from heartbench.simulator.truth import truth_of
 
 BLOCK_ROWS = 1_000_000  # about so many messages to a part of the trace
@@ -59,6 +59,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class _Done:
+    block: Block
     truth: Truth
     nodes: int
     heartbeats: int
@@ -85,7 +86,7 @@ def simulate(
     workers: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> VirtualResult:
-    """Run a scenario and write trace and truth into `directory`.
+    """Run a scenario and write trace, truth and names into `directory`.
 
     Args:
         scenario: what to run.
@@ -116,6 +117,7 @@ def simulate(
             interrupted = True
             for block in waiting[len(done) :]:
                 _take(block, truth, done, None)
+    _write_nodes(directory, [each.block for each in done])
     return VirtualResult(
         nodes=sum(block.nodes for block in done),
         heartbeats=sum(block.heartbeats for block in done),
@@ -125,6 +127,12 @@ def simulate(
         write_s=sum(block.write_s for block in done) / threads,
         interrupted=interrupted,
     )
+
+
+def _write_nodes(directory: RunDirectory, ran: list[Block]) -> None:
+    with NodesWriter(directory.nodes) as writer:
+        for block in ran:
+            writer.write(block.squad.name, block.squad.names(block.first, block.count))
 
 
 @contextmanager
@@ -189,6 +197,7 @@ def _run_block(scenario: Scenario, block: Block, trace: TraceWriter, stop: threa
         trace.write_part(block.index, messages)
         numbers = range(block.first, block.first + block.count)
         return _Done(
+            block=block,
             truth=truth_of(block.squad, scenario.seed, numbers, closes, scenario.duration_s),
             nodes=block.count,
             heartbeats=int((messages.kind == Kind.HEARTBEAT).sum()),
