@@ -119,7 +119,7 @@ fleets = {
 }
 thresholds = [float(threshold) for threshold in np.arange(20, 92.5, 2.5)]
 frontiers = {
-    interval: frontier(judge(each.gaps, settings_of(thresholds, each.hub), each.duration_s), each.seed)
+    interval: frontier(judge(each.gaps, settings_of(thresholds, each.hub), each.duration_s))
     for interval, each in fleets.items()
 }
 
@@ -165,7 +165,7 @@ checked = []
 for seed in (2, 3, 4):
     day = simulated(scenario.with_tail(Tail.LOGNORMAL).model_copy(update={"seed": seed}))
     hubs = settings_of(sorted({found.current_s, found.recommended_s}), day.hub)
-    figures = frontier(judge(day.gaps, hubs, day.duration_s), seed).set_index("stale_after_s")
+    figures = frontier(judge(day.gaps, hubs, day.duration_s)).set_index("stale_after_s")
     for threshold, row in figures.iterrows():
         checked.append(
             (seed, threshold, 7 * row.false_stale_per_node_day, 7 * row.false_stale_high, row.detection_p99_s)

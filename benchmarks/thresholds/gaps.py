@@ -54,9 +54,14 @@ class Gaps:
     def __len__(self) -> int:
         return len(self.start_s)
 
-    def node_up_s(self) -> Floats:
-        """Time for which each node was up and watched: from its first sign of life to its loss or the end, s."""
-        return np.add.reduceat(self.up_s, self.first[:-1]) if len(self.node) else np.zeros(0)
+    def of(self, nodes: NDArray[np.integer]) -> "Gaps":
+        """Return the gaps of these nodes; one that was never heard of has none. `nodes` are numbers, in any order."""
+        chosen = np.isin(self.node, nodes)
+        if chosen.all():
+            return self
+        counts = np.diff(self.first)
+        columns = [getattr(self, field.name)[np.repeat(chosen, counts)] for field in fields(self)[2:]]
+        return Gaps(self.node[chosen], np.append(0, np.cumsum(counts[chosen])), *columns)
 
 
 def power_losses(truth: pd.DataFrame) -> PowerLosses:

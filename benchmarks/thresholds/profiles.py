@@ -13,6 +13,7 @@ from heartbench.benchmarks.report import style
 from heartbench.benchmarks.report.units import digits
 from heartbench.benchmarks.thresholds.evidence import outage_tails, settings_of, simulate_gaps
 from heartbench.benchmarks.thresholds.qos import DAY_S, judge
+from heartbench.benchmarks.thresholds.sites import cells_of, sites_of
 from heartbench.benchmarks.thresholds.tune import frontier
 from heartbench.hub.config import HubSettings
 from heartbench.simulator.profile import PROFILES, Tail
@@ -43,8 +44,9 @@ def compare_profiles(
     for profile in profiles or PROFILES.names():
         for tail, scenario in fleets(profile, nodes, duration_s, seed):
             progress(f"thresholds: {profile}, tail {tail}")
-            qos = judge(simulate_gaps(scenario), settings, duration_s)
-            frame = frontier(qos, seed)
+            gaps, site = simulate_gaps(scenario), sites_of(scenario)
+            cells = cells_of(gaps.node, duration_s, None if site is None else site[gaps.node])
+            frame = frontier(judge(gaps, settings, duration_s, cells))
             frame.insert(0, "profile", profile)
             frame.insert(1, "tail", tail)
             frames.append(frame)

@@ -21,4 +21,4 @@ def study(evidence: Evidence, goal: Goal, advance: Callable[[int], None] | None 
     current_s = evidence.hub.stale_after_s
     settings = settings_of(grid(evidence.usual_gap_s, longest_s, current_s, goal.max_detection_s), evidence.hub)
     judged = {tail: judge(each, settings, evidence.duration_s) for tail, each in gaps.items()}
-    return recommend({tail: frontier(qos, evidence.seed) for tail, qos in judged.items()}, goal, current_s)
+    return recommend({tail: frontier(qos) for tail, qos in judged.items()}, goal, current_s)

@@ -83,10 +83,10 @@ def round_step(step: float) -> float:
     return max(each * scale for each in ROUND_STEPS if each * scale <= step * (1 + TINY))
 
 
-def frontier(qos: Qos, seed: int) -> pd.DataFrame:
+def frontier(qos: Qos) -> pd.DataFrame:
     """One row a threshold: `Qos.frame()` with the interval of the false stales (false_stale_low, false_stale_high)."""
     frame = qos.frame()
-    interval = rate_interval(qos.mistakes, qos.up_s / DAY_S, seed)
+    interval = rate_interval(qos.mistakes, qos.up_s / DAY_S, independent=qos.independent)
     frame["false_stale_low"], frame["false_stale_high"] = interval.T
     return frame
 
