@@ -81,7 +81,8 @@ def run_live(
     interrupted: Callable[[], bool],
 ) -> "tuple[dict[str, Any], HubSettings]":
     """Run it for real. A hub that is not ours says by itself after how long it calls a node stale."""
-    from heartbench.benchmarks.figures import quantiles, said_by_hub
+    from heartbench.benchmarks.figures import said_by_hub
+    from heartbench.benchmarks.tally import quantiles
     from heartbench.simulator.interrupts import raised
 
     with raised():

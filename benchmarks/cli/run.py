@@ -68,8 +68,11 @@ def run(
         warn(*too_short(planned))
         with raised():  # nothing is measured yet
             from heartbench.benchmarks.figures import figures_of
+            from heartbench.benchmarks.thresholds.sites import sites_of
         did, settings = measure(planned, engine, directory, workers, running, interrupted)
-        judged = figures_of(directory, settings, did["duration_s"])
+        # What one machine does to all its live nodes at once, no site knows of.
+        site = sites_of(planned) if engine is Engine.VIRTUAL else None
+        judged = figures_of(directory, settings, did["duration_s"], site)
         wall_s = time.perf_counter() - began
         result = {"engine": engine, **did, **judged, "wall_s": wall_s, "run_dir": directory.path}
         write_record(directory, planned, settings, result)
@@ -78,6 +81,7 @@ def run(
     else:
         title = f"{planned.name}, engine {engine}, seed {planned.seed}"
         print_table(title, ("", "measured"), list(rows(result, settings.stale_after_s)))
+        show_groups(result["groups"], settings.stale_after_s)
         print(directory.path)
     failures = list(contradictions(result))
     warn(*missing(result), *failures)
@@ -188,7 +192,7 @@ def rows(result: dict[str, Any], stale_after_s: float) -> Iterator[tuple[str, st
         yield "the simulator's own lag, p99", f"{text(result['sim_lag_s']['p99'])} s"
     if result.get("files") is not None:
         yield "files that the hub has whole", f"{result['files']:,}"
-    yield f"at {stale_after_s:g} s: false stale per node-day", text(result["false_stale_per_node_day"])
+    yield f"at {stale_after_s:g} s: false stales", false_stales(result)
     yield "flaps per node-hour", text(result["flaps_per_node_hour"])
     yield "flashes per hour, all nodes", text(result["flashes_per_hour"])
     if said:
@@ -198,6 +202,36 @@ def rows(result: dict[str, Any], stale_after_s: float) -> Iterator[tuple[str, st
         many = f"{follow:,} of {said['changes']:,} · {said['changes_missing']:,}"
         yield "its changes that follow from what it heard · missing", many
     yield "took", f"{result['wall_s']:.1f} s"
+
+
+def show_groups(groups: dict[str, dict[str, Any]], stale_after_s: float) -> None:
+    """Print a row for each group, if there are several."""
+    if len(groups) < 2:
+        return
+    columns = ("group", "nodes", "heartbeats", "sent to seen, p50 · p99", "false stales", "flaps", "flashes")
+    found = [
+        (
+            name,
+            f"{each['nodes']:,}",
+            f"{each['heartbeats']:,}",
+            f"{text(each['latency_s']['p50'])} s · {text(each['latency_s']['p99'])} s",
+            false_stales(each),
+            text(each["flaps_per_node_hour"]),
+            text(each["flashes_per_hour"]),
+        )
+        for name, each in groups.items()
+    ]
+    caption = "flaps per node-hour, flashes per hour of all nodes of the group"
+    print_table(f"each group, at {stale_after_s:g} s", columns, found, caption)
+
+
+def false_stales(figures: dict[str, Any]) -> str:
+    """Return the count of false stales, and what it says of their rate."""
+    if figures["false_stale"] is None:
+        return text(None)
+    low, high = (text(end) for end in figures["false_stale_ci"])
+    rate = text(figures["false_stale_per_node_day"])
+    return f"{figures['false_stale']:,} ({rate} per node-day, 95% {low} to {high})"
 
 
 def missing(result: dict[str, Any]) -> Iterator[str]:
