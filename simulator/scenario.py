@@ -63,12 +63,16 @@ class HubFaultKind(enum.StrEnum):
 
 
 class Backoff(Table):
-    """How long a node waits before it connects again; the defaults are gRPC's (doc/connection-backoff.md)."""
+    """The time between the starts of two attempts to connect, of which the first failed.
 
-    initial_s: PositiveInterval = Field(1.0, description="before the second attempt")
+    Rule and defaults are gRPC's (doc/connection-backoff.md). A success resets it, and a connection that drops after a
+    success is dialled again at once.
+    """
+
+    initial_s: PositiveInterval = Field(1.0, description="from the first attempt after a success to the second")
     multiplier: float = Field(1.6, ge=1, description="growth from attempt to attempt")
-    jitter: Fraction = Field(0.2, description="each wait is uniform within ± this part of itself")
-    max_s: PositiveDuration = Field(120.0, description="longest wait, jitter apart")
+    jitter: Fraction = Field(0.2, description="each backoff is uniform within ± this part of itself")
+    max_s: PositiveDuration = Field(120.0, description="longest backoff, jitter apart")
 
     @model_validator(mode="after")
     def _rising(self) -> Self:

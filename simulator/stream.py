@@ -6,7 +6,7 @@
 
     CONNECTING ──SYN-ACK──▶ SETTLING ──SETTINGS──▶ READY
          └──────────┬──────────┴──────────┬──────────┘
-       connect timeout (20 s)     user timeout · ping timeout · reset ──▶ closed
+        end of the attempt        user timeout · ping timeout · reset ──▶ closed
 
 Each end sees its own close at its own time (`node_closed_s`, `hub_closed_s`; NaN while open): an end that gives up
 tells the other only if a packet of the other finds it gone, or if its process ended and the kernel still delivers what
@@ -33,6 +33,7 @@ from heartbench.simulator.tcp.timers import fires, sample
 CONNECT_TIMEOUT_S = 20.0  # gRPC's least time for an attempt (connection-backoff.md)
 SYN_TIMEOUT_S = 1.0  # RFC 6298, 2.1; four more at the same distance (tcp_syn_linear_timeouts = 4), then doubled
 SYN_LINEAR = 4
+SYN_RETRIES = 10  # tcp_syn_retries = 6 beside the linear ones: the kernel gives up after 131 s
 
 
 # How far a connection has come, as the node sees it.
@@ -71,7 +72,7 @@ RULES = np.dtype(
 CONNECTION = np.dtype(
     [
         ("state", "i8"),
-        ("started_s", "f8"),
+        ("deadline_s", "f8"),  # when an attempt that has not succeeded ends
         ("syns", "i8"),
         ("syn_timer_s", "f8"),
         ("hub_open", "?"),
@@ -100,14 +101,14 @@ def make_connection(rules: NDArray[np.void]) -> Record:
 
 
 @kernel
-def connect(connection: Record, link: Record, at: float) -> None:
-    """Begin to connect at `at`: a new connection, whatever was before."""
+def connect(connection: Record, link: Record, at: float, deadline_s: float) -> None:
+    """Begin to connect at `at`: a new connection, whatever was before. The attempt ends by `deadline_s`."""
     rules = connection.rules
     phase = chance.uniform(link.draws[Purpose.TIMER_PHASE], 0) * 4096 * TICK_S
     reset(connection.up, UP, rules.user_timeout_s, phase)
     reset(connection.down, DOWN, rules.hub_user_timeout_s, 0.0)
     connection.state = CONNECTING
-    connection.started_s = at
+    connection.deadline_s = deadline_s
     connection.syns = 0
     connection.hub_open = connection.pinging = False
     connection.powered = True
@@ -153,7 +154,7 @@ def next_event(connection: Record) -> float:
     if connection.state == READY:
         return min(at, connection.ping_timer_s)
     if connection.state != CLOSED:
-        return min(at, connection.syn_timer_s, connection.started_s + CONNECT_TIMEOUT_S)
+        return min(at, connection.syn_timer_s, connection.deadline_s)
     return at
 
 
@@ -260,7 +261,7 @@ def _step(connection: Record, at: float) -> None:
         return  # what is due is sent after every step
     elif connection.state == READY:
         _ping(connection, at)
-    elif connection.syn_timer_s <= at and connection.state == CONNECTING:
+    elif connection.syn_timer_s <= at < connection.deadline_s and connection.syns <= SYN_RETRIES:
         _send_syn(connection, at)
     else:
         _leave(connection, at, PROCESS)  # the attempt took too long

@@ -65,18 +65,32 @@ def test_intervals_are_uniform_within_their_jitter() -> None:
 def test_after_a_stream_ends_the_node_connects_again_and_misses_the_heartbeats_between() -> None:
     life = Life(link([(10.2, 30.0)]), until=60.0)
     assert list(np.unique(life.column("connection"))) == [0, 1]
-    # Given up at 16.6 s, it tries again from 17.6 s on; the SYN of 11 s later is lost too, that of 19 s is not.
-    assert life.column("sent_s", Kind.HELLO)[1] == pytest.approx(36.6, abs=0.8)
+    # Given up at 16.6 s, it tries again at once; the SYN of 11 s later is lost too, that of 19 s is not.
+    assert life.column("sent_s", Kind.HELLO)[1] == pytest.approx(35.6, abs=0.8)
     assert list(life.column("seq", Kind.HEARTBEAT)) == [*range(1, len(life.column("seq", Kind.HEARTBEAT)) + 1)]
     assert np.isnan(life.column("arrived_s")).sum() > 0  # they died with the first connection
 
 
-def test_backoff_grows_to_its_cap_and_is_jittered_there() -> None:
+def test_a_connection_that_drops_is_dialled_again_at_once() -> None:
+    life = Life(link([(10.2, 17.0)]), until=60.0, backoff_initial_s=30.0)
+    (closed_s,) = life.closes
+    assert closed_s < 17.0 < closed_s + 1.0
+    assert life.column("sent_s", Kind.HELLO)[1] == pytest.approx(closed_s + 1.0, abs=0.1)  # by its second SYN
+
+
+def test_an_attempt_takes_as_long_as_its_backoff_and_at_least_20_s() -> None:
     life = Life(link([(0.0, inf)]), until=3000.0, backoff_jitter=0.2)
-    waits = np.diff([-20.0, *life.closes]) - 20.0
-    assert np.all(np.abs(waits[1:6] / [1, 2, 4, 8, 16] - 1.0) <= 0.21)
-    at_cap = waits[8:]
-    assert 48.0 <= at_cap.min() < at_cap.max() <= 72.1
+    from_start_to_start = np.diff([0.0, *life.closes])  # an attempt that takes so long is followed at once
+    assert from_start_to_start[:5] == pytest.approx(20.0)
+    assert np.all(np.abs(from_start_to_start[5] / 32.0 - 1.0) <= 0.2)
+    at_cap = from_start_to_start[6:]
+    assert 48.0 <= at_cap.min() < at_cap.max() <= 72.0
+
+
+def test_the_kernel_gives_up_an_attempt_after_131_s_and_the_next_waits_for_the_backoff() -> None:
+    life = Life(link([(0.0, inf)]), until=1000.0, backoff_initial_s=200.0, backoff_max_s=200.0)
+    assert np.diff([-200.0 + 131.0, *life.closes])[1:] == pytest.approx(200.0, abs=5.0)
+    assert life.closes[0] == pytest.approx(131.0, abs=5.0)  # by the grain of its timers
 
 
 def test_a_crashed_node_is_another_boot_when_it_starts_again() -> None:

@@ -23,7 +23,7 @@ def rules(**fields: float) -> np.ndarray:
 
 def connection(on: Any, at: float = 0.0, **fields: float) -> Any:
     made = make_connection(rules(**fields))
-    connect(made, on, at)
+    connect(made, on, at, at + stream.CONNECT_TIMEOUT_S)
     return made
 
 
