@@ -22,6 +22,7 @@ from heartbench.hub.executor import Policy
 from heartbench.hub.store.protocol import Durability
 
 JUDGEMENT = ("stale_after_s", "flap_window_s", "flap_threshold", "flap_exit")
+DOUBT = ("pause_over_s", "restart_grace_s")
 UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 MIB = 1 << 20
 

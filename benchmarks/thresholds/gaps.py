@@ -5,7 +5,8 @@ a new one's). A gap ends with the next sign of life, or is open where the run en
 Goodbye is no silence: the node is away, on purpose, and nobody waits for it.
 
 A node is up until its power loss (crash or exit) and from its restart. Of a gap in which the power was lost, only the
-part before the loss was a silence of a node that was up.
+part before the loss was a silence of a node that was up. Gaps include the time in which the hub was away (`absences`);
+no node is watched in it.
 """
 
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from heartbench.benchmarks.thresholds.absences import ALWAYS_THERE, Absences
 from heartbench.simulator.trace import Kind, Messages
 
 Floats = NDArray[np.float64]
@@ -41,6 +43,7 @@ class Gaps:
         up_s: how much of it, from its start, the node was up and expected to speak, s; 0 in a gap that is away.
         heard: whether a sign of life ended it.
         away: whether a Goodbye began it.
+        absences: when the hub was away.
     """
 
     node: NDArray[np.int64]
@@ -50,13 +53,19 @@ class Gaps:
     up_s: Floats
     heard: NDArray[np.bool_]
     away: NDArray[np.bool_]
+    absences: Absences = ALWAYS_THERE
 
     def __len__(self) -> int:
         return len(self.start_s)
 
+    def watched_s(self) -> Floats:
+        """Return how much of `up_s` the hub was there to watch, s."""
+        absences = self.absences
+        return self.up_s - (absences.before(self.start_s + self.up_s) - absences.before(self.start_s))
+
     def node_up_s(self) -> Floats:
         """Time for which each node was up and watched: from its first sign of life to its loss or the end, s."""
-        return np.add.reduceat(self.up_s, self.first[:-1]) if len(self.node) else np.zeros(0)
+        return np.add.reduceat(self.watched_s(), self.first[:-1]) if len(self.node) else np.zeros(0)
 
 
 def power_losses(truth: pd.DataFrame) -> PowerLosses:
@@ -73,7 +82,7 @@ def power_losses(truth: pd.DataFrame) -> PowerLosses:
 NO_LOSSES = PowerLosses(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
 
 
-def find_gaps(messages: Messages, losses: PowerLosses, end_s: float) -> Gaps:
+def find_gaps(messages: Messages, losses: PowerLosses, end_s: float, absences: Absences = ALWAYS_THERE) -> Gaps:
     """Return the gaps of a block of nodes; what arrived after `end_s` was not seen by this run."""
     seen = messages.arrived_s <= end_s  # NaN, never arrived, is not
     node, at, kind = messages.node[seen].astype(np.int64), messages.arrived_s[seen], messages.kind[seen]
@@ -89,7 +98,7 @@ def find_gaps(messages: Messages, losses: PowerLosses, end_s: float) -> Gaps:
     up = np.where(away, 0.0, until - at)
     ends = np.flatnonzero(last)
     first = np.concatenate([[0], ends + 1])
-    gaps = Gaps(node[ends], first, at, until - at, up, ~last, away)
+    gaps = Gaps(node[ends], first, at, until - at, up, ~last, away, absences)
     cut_at_losses(gaps.node, first, at, until, up, losses)
     return gaps
 
@@ -127,8 +136,9 @@ def cut_at_losses(
 
 
 def join_gaps(blocks: Iterable[Gaps]) -> Gaps:
-    """Put blocks of nodes together, in order."""
+    """Put blocks of nodes of one run together, in order."""
     parts = list(blocks)
-    columns = {field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Gaps)}
+    names = {field.name for field in fields(Gaps)} - {"first", "absences"}
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     counts = np.concatenate([np.diff(part.first) for part in parts])
-    return Gaps(**columns | {"first": np.concatenate([[0], np.cumsum(counts)])})
+    return Gaps(**columns, first=np.concatenate([[0], np.cumsum(counts)]), absences=parts[0].absences)

@@ -11,6 +11,9 @@ Detection time T_D: the power fails at time t, when the last sign of life has th
 said so before. So P(T_D > y) = P(a < τ − y), and the age at a uniform time has P(a < x) = Σ min(g, x) / Σ g over the
 gaps of nodes that are up. A message still on its way at t counts as lost, which leaves out one transit time at most.
 
+Time in which the hub was away is no node's silence: `absences` says how it moves deadlines. It counts neither as time
+up nor as time stale, and detection times are those of a hub that is there.
+
 Flaps, flapping and flashes follow the hub's own rules (`HubSettings`). All of it is computed in one pass over the gaps;
 which setting to choose is not decided here.
 """
@@ -24,6 +27,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from heartbench.benchmarks.thresholds.absences import Absences, allowed_s, away_between
 from heartbench.benchmarks.thresholds.gaps import Gaps
 from heartbench.hub.config import HubSettings
 from heartbench.simulator.kernel import kernel
@@ -137,7 +141,19 @@ def judge(gaps: Gaps, settings: Sequence[HubSettings], duration_s: float) -> Qos
     hubs, recent = watchers(settings)
     mistakes = np.zeros((len(gaps.node), len(hubs)), np.int32)
     mistake_s = np.zeros(mistakes.shape)
-    watch(gaps.first, gaps.start_s, gaps.length_s, gaps.up_s, gaps.heard, gaps.away, hubs, recent, mistakes, mistake_s)
+    watch(
+        gaps.first,
+        gaps.start_s,
+        gaps.length_s,
+        gaps.up_s,
+        gaps.heard,
+        gaps.away,
+        gaps.absences,
+        hubs,
+        recent,
+        mistakes,
+        mistake_s,
+    )
     return Qos(
         stale_after_s=hubs.stale_after_s.copy(),
         node=gaps.node,
@@ -148,7 +164,7 @@ def judge(gaps: Gaps, settings: Sequence[HubSettings], duration_s: float) -> Qos
         flashes=hubs.flashes.copy(),
         entries=hubs.entries.copy(),
         flapping_nodes=hubs.flapping_nodes.copy(),
-        up_gaps_s=gaps.up_s,
+        up_gaps_s=gaps.up_s[gaps.watched_s() == gaps.up_s] if len(gaps.absences.to_s) else gaps.up_s,
         duration_s=duration_s,
     )
 
@@ -159,6 +175,8 @@ WATCHER = np.dtype(
         ("window_s", np.float64),
         ("enter", np.int64),
         ("leave", np.int64),
+        ("pause_over_s", np.float64),
+        ("restart_grace_s", np.float64),
         # of the node that is watched
         ("told", np.int64),
         ("flapping", np.bool_),
@@ -181,6 +199,8 @@ def watchers(settings: Sequence[HubSettings]) -> tuple[Any, Floats]:
     hubs.window_s = [each.flap_window_s for each in settings]
     hubs.enter = [each.flap_threshold for each in settings]
     hubs.leave = [each.flap_exit for each in settings]
+    hubs.pause_over_s = [each.pause_over_s for each in settings]
+    hubs.restart_grace_s = [each.restart_grace_s for each in settings]
     longest = max(each.flap_threshold for each in settings)
     return hubs, np.zeros((len(hubs), 1 << (longest - 1).bit_length()))
 
@@ -193,6 +213,7 @@ def watch(
     up_s: Floats,
     heard: NDArray[np.bool_],
     away: NDArray[np.bool_],
+    absences: Absences,
     hubs: Any,
     recent: Floats,
     mistakes: NDArray[np.int32],
@@ -202,21 +223,29 @@ def watch(
     for node in range(len(first) - 1):
         for k in range(len(hubs)):
             begin_node(hubs[k])
+        absence = 0
         for gap in range(first[node], first[node + 1]):
             end = start_s[gap] + length_s[gap]
             if away[gap]:
                 for k in range(len(hubs)):
                     leave_and_return(hubs[k], recent[k], start_s[gap], end, heard[gap])
                 continue
+            while absence < len(absences.to_s) and absences.to_s[absence] <= start_s[gap]:
+                absence += 1
+            is_excused = absence < len(absences.to_s) and absences.from_s[absence] < end
             k = 0
-            while k < len(hubs) and hubs[k].stale_after_s < length_s[gap]:
+            while k < len(hubs) and (is_excused or hubs[k].stale_after_s < length_s[gap]):
                 stale = hubs[k].stale_after_s
-                if stale < up_s[gap]:
-                    mistakes[node, k] += 1
-                    mistake_s[node, k] += up_s[gap] - stale
-                flap(hubs[k], recent[k], start_s[gap] + stale)
-                if heard[gap] and not away[gap + 1]:  # a Goodbye takes a stale node offline: no flap
-                    flap(hubs[k], recent[k], end)
+                if is_excused:
+                    stale = allowed_s(hubs[k], start_s[gap], end, absences, absence)
+                if stale < length_s[gap]:
+                    if stale < up_s[gap]:
+                        away_s = away_between(absences, absence, start_s[gap] + stale, start_s[gap] + up_s[gap])
+                        mistakes[node, k] += 1
+                        mistake_s[node, k] += up_s[gap] - stale - away_s
+                    flap(hubs[k], recent[k], start_s[gap] + stale)
+                    if heard[gap] and not away[gap + 1]:  # a Goodbye takes a stale node offline: no flap
+                        flap(hubs[k], recent[k], end)
                 k += 1
 
 

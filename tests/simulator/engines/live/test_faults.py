@@ -57,7 +57,9 @@ def test_a_hub_that_is_paused_killed_and_cannot_store_calls_nobody_stale(scenari
     heard = read_trace(directory.path).query("kind == 1").arrived_s
 
     assert list(happened.event) == ["hub_pause", "hub_kill", "hub_slow_store"]
-    assert list(happened.end_s - happened.start_s) == pytest.approx([4.0, 0.5, 2.0], abs=1.0)
+    paused_s, down_s, slow_s = happened.end_s - happened.start_s
+    assert [paused_s, slow_s] == pytest.approx([4.0, 2.0], abs=1.0)
+    assert down_s > 0.5  # until the new hub judges
     assert result.hub_down_s == pytest.approx(8.0, abs=1.0)
     assert set(said.status) == {"online"}
     assert (said.reason == "connected").sum() == scenario.nodes  # all came back after the kill
