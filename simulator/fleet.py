@@ -19,9 +19,10 @@ from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.kernel import kernel
 from heartbench.simulator.link import MAX_PARTITIONS
 from heartbench.simulator.node import BEHAVIOUR, CRASH, EXIT, START
-from heartbench.simulator.scenario import Fault, FaultKind, Group, Scenario
-from heartbench.simulator.stream import RULES
+from heartbench.simulator.scenario import Fault, FaultKind, Group, HubFaultKind, Scenario
+from heartbench.simulator.stream import HUB, HUB_DOWN, HUB_PAUSED, HUB_RUNS, MAX_HUB_FAULTS, RULES
 
+HUB_STATES = {HubFaultKind.PAUSE: HUB_PAUSED, HubFaultKind.KILL: HUB_DOWN, HubFaultKind.STOP: HUB_DOWN}
 RESTART_DELAY_S = 1.0  # a process that is restarted without a given pause is back after so long
 
 
@@ -59,13 +60,13 @@ class Partition:
 
 def squads(scenario: Scenario) -> Iterator[Squad]:
     """Yield the groups of a scenario, numbering nodes through."""
-    first = 0
+    first, hub = 0, hub_states(scenario)
     for group in scenario.group:
-        yield _squad(scenario, group, first)
+        yield _squad(scenario, group, first, hub)
         first += group.nodes
 
 
-def _squad(scenario: Scenario, group: Group, first: int) -> Squad:
+def _squad(scenario: Scenario, group: Group, first: int, hub: NDArray[np.void]) -> Squad:
     nodes = np.arange(first, first + group.nodes)
     start_s = _draws(scenario.seed, nodes, Purpose.START, 0) * group.start_spread_s
     owner, at_s, what = [nodes], [start_s], [np.full(group.nodes, START)]
@@ -93,7 +94,7 @@ def _squad(scenario: Scenario, group: Group, first: int) -> Squad:
         first=first,
         count=group.nodes,
         link=group.link.to_link(),
-        behaviour=behaviour(group),
+        behaviour=behaviour(group, hub),
         begin=np.append(0, np.cumsum(turns))[begin],
         at_s=times[turns],
         what=happenings[turns],
@@ -136,7 +137,24 @@ def _draw_each(seed: int, nodes: NDArray[np.int64], purpose: int, index: int, dr
         draws[i] = chance.uniform(chance.key(seed, nodes[i], purpose), index)
 
 
-def behaviour(group: Group) -> NDArray[np.void]:
+def hub_states(scenario: Scenario) -> NDArray[np.void]:
+    """Return what the hub's process does and when, as an array of one HUB. A slow store changes nothing for nodes.
+
+    Raises:
+        SimulatorError: more happens to it than a connection can follow.
+    """
+    faults = [fault for fault in scenario.hub_fault if fault.kind in HUB_STATES]
+    if len(faults) > MAX_HUB_FAULTS:
+        raise SimulatorError(f"hub_fault: {len(faults)} that take the hub away; at most {MAX_HUB_FAULTS} are allowed")
+    hub = np.zeros(1, HUB)
+    hub["count"] = 2 * len(faults)
+    for n, fault in enumerate(sorted(faults, key=lambda fault: fault.at_s)):
+        hub["at_s"][0, 2 * n : 2 * n + 2] = fault.at_s, fault.at_s + fault.duration_s
+        hub["state"][0, 2 * n : 2 * n + 2] = HUB_STATES[fault.kind], HUB_RUNS
+    return hub
+
+
+def behaviour(group: Group, hub: NDArray[np.void]) -> NDArray[np.void]:
     """Return what the nodes of `group` have in common, as an array of one BEHAVIOUR."""
     record = np.zeros(1, BEHAVIOUR).view(np.recarray)[0]
     record.heartbeat_interval_s = group.heartbeat_interval_s
@@ -155,5 +173,6 @@ def behaviour(group: Group) -> NDArray[np.void]:
     rules.ping_timeout_s = group.ping_timeout_s
     rules.user_timeout_s = group.user_timeout_s
     rules.hub_user_timeout_s = group.hub_user_timeout_s
+    rules.hub = hub[0]
     record.rules = rules
     return np.array([record], BEHAVIOUR)

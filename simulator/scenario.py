@@ -191,10 +191,10 @@ class Fault(Table):
 
 
 class HubFault(Table):
-    """Something that happens to the hub; only the live engine has one.
+    """Something that happens to the hub: for real in the live engine, to what nodes see of it in the virtual one.
 
     pause: it is stopped as a suspended machine is (SIGSTOP), and goes on. kill: SIGKILL, and started again. stop:
-    SIGTERM, and started again. slow_store: its store takes no writes.
+    SIGTERM, and started again. slow_store: its store takes no writes; no node notices.
     """
 
     kind: HubFaultKind
@@ -212,7 +212,7 @@ class Scenario(Table):
     hub: dict[str, bool | int | float | str] = Field({}, description="settings of the hub, by the names of HubSettings")
     group: tuple[Group, ...] = Field(description="the fleet")
     fault: tuple[Fault, ...] = Field((), description="what goes wrong with nodes and links")
-    hub_fault: tuple[HubFault, ...] = Field((), description="what goes wrong with the hub, in the live engine")
+    hub_fault: tuple[HubFault, ...] = Field((), description="what goes wrong with the hub")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -14,6 +14,11 @@ was written, and FIN behind it.
 
 What the hub answers is part of the stream, because it takes the same way: SETTINGS at once, Welcome to Hello, an
 acknowledgement to a heartbeat that asks, PING to PING. Times are s; sizes are bytes of TCP payload.
+
+The hub's process may be away for a time (HUB):
+
+    HUB_PAUSED   its kernel accepts and acknowledges; nothing is read or answered before it runs again
+    HUB_DOWN     its kernel has closed every connection (FIN; RST to data that still comes) and refuses SYNs (RST)
 """
 
 from math import inf, isnan, nan
@@ -25,7 +30,7 @@ from heartbench.simulator import chance
 from heartbench.simulator.chance import Purpose
 from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.link import DOWN, UP, Record
-from heartbench.simulator.tcp.flow import DATA, FLOW, MESSAGES, PACKETS, RESET, SYN, SYN_ACK, TICK_S, reset, write
+from heartbench.simulator.tcp.flow import FLOW, MESSAGES, PACKETS, RESET, SYN, SYN_ACK, TICK_S, reset, write
 from heartbench.simulator.tcp.receiver import receive
 from heartbench.simulator.tcp.sender import acknowledge, emit, expire, has_due, kill
 from heartbench.simulator.tcp.timers import fires, sample
@@ -58,6 +63,18 @@ SETTINGS_BYTES = 60
 WELCOME_BYTES = 120
 HEARTBEAT_ACK_BYTES = 32
 
+MAX_HUB_FAULTS = 16
+HUB_RUNS, HUB_PAUSED, HUB_DOWN = range(3)
+
+# What the hub's process does, and since when: it runs at first.
+HUB = np.dtype(
+    [
+        ("count", "i8"),
+        ("at_s", "f8", (2 * MAX_HUB_FAULTS,)),  # ascending
+        ("state", "i8", (2 * MAX_HUB_FAULTS,)),
+    ]
+)
+
 # gRPC and TCP settings of a node and of the hub it talks to.
 RULES = np.dtype(
     [
@@ -65,6 +82,7 @@ RULES = np.dtype(
         ("ping_timeout_s", "f8"),  # close where a ping is not answered by then
         ("user_timeout_s", "f8"),  # TCP_USER_TIMEOUT of the node; 0: none
         ("hub_user_timeout_s", "f8"),  # and of the hub
+        ("hub", HUB),
     ]
 )
 
@@ -75,6 +93,10 @@ CONNECTION = np.dtype(
         ("deadline_s", "f8"),  # when an attempt that has not succeeded ends
         ("syns", "i8"),
         ("syn_timer_s", "f8"),
+        ("hub_state", "i8"),
+        ("hub_changes", "i8"),  # of the hub's state so far
+        ("hub_changes_s", "f8"),  # when it changes next
+        ("hub_has_syn", "?"),
         ("hub_open", "?"),
         ("heard_s", "f8"),  # when the node last received data
         ("ping_timer_s", "f8"),
@@ -110,7 +132,8 @@ def connect(connection: Record, link: Record, at: float, deadline_s: float) -> N
     connection.state = CONNECTING
     connection.deadline_s = deadline_s
     connection.syns = 0
-    connection.hub_open = connection.pinging = False
+    connection.hub_open = connection.hub_has_syn = connection.pinging = False
+    _find_hub(connection, at)
     connection.powered = True
     connection.heard_s = at
     connection.ping_timer_s = inf
@@ -118,6 +141,18 @@ def connect(connection: Record, link: Record, at: float, deadline_s: float) -> N
     connection.answered = connection.read = connection.collected = 0
     _send_syn(connection, at)
     _flush(connection, link, at)
+
+
+@kernel
+def _find_hub(connection: Record, at: float) -> None:
+    """Set what state the hub is in at `at`, and when that changes."""
+    hub = connection.rules.hub
+    n = 0
+    while n < hub.count and hub.at_s[n] <= at:
+        n += 1
+    connection.hub_changes = n
+    connection.hub_state = hub.state[n - 1] if n > 0 else HUB_RUNS
+    connection.hub_changes_s = hub.at_s[n] if n < hub.count else inf
 
 
 @part
@@ -151,6 +186,7 @@ def next_event(connection: Record) -> float:
     at = min(_first_arrival(connection.up), _first_arrival(connection.down))
     at = min(at, up.timer_s, down.ack_due_s)
     at = min(at, down.timer_s, up.ack_due_s)
+    at = min(at, connection.hub_changes_s)
     if connection.state == READY:
         return min(at, connection.ping_timer_s)
     if connection.state != CLOSED:
@@ -161,6 +197,8 @@ def next_event(connection: Record) -> float:
 @part
 def send(connection: Record, link: Record, at: float, size: int, kind: int, tag: int) -> bool:
     """Write a message of `size` bytes at `at`; `tag` is the caller's own. False where the stream has no room for it."""
+    if connection.up.messages - connection.answered == MESSAGES:
+        return False  # the hub does not read
     taken = write(connection.up, size, kind, tag)
     _flush(connection, link, at)
     return taken
@@ -220,8 +258,9 @@ def is_over(connection: Record) -> bool:
         return False
     nothing_out = up.wire_head == up.wire_tail
     node_done = nothing_out and (up.dead or (up.head == up.tail and up.packed == up.written))
-    hub_done = not connection.hub_open or not isnan(connection.hub_closed_s) or down.head == down.tail
-    return node_done and hub_done
+    hub_closed = not isnan(connection.hub_closed_s)
+    hub_done = not connection.hub_open or hub_closed or down.head == down.tail
+    return node_done and hub_done and (hub_closed or connection.answered == up.delivered)
 
 
 @kernel
@@ -245,7 +284,9 @@ def advance(connection: Record, link: Record, until: float) -> float:
 def _step(connection: Record, at: float) -> None:
     """Do the one thing that happens at `at`. Order among equals is fixed, so that runs repeat."""
     up, down = connection.up, connection.down
-    if _first_arrival(up) <= at:
+    if connection.hub_changes_s <= at:
+        _hub_turns(connection, at)
+    elif _first_arrival(up) <= at:
         _arrives_at_hub(connection, at)
     elif _first_arrival(down) <= at:
         _arrives_at_node(connection, at)
@@ -268,6 +309,21 @@ def _step(connection: Record, at: float) -> None:
 
 
 @kernel
+def _hub_turns(connection: Record, at: float) -> None:
+    """Let the hub's process end, stop or run again."""
+    _find_hub(connection, at)
+    if connection.hub_state == HUB_RUNS:
+        _answer(connection, at)
+    elif connection.hub_state == HUB_DOWN:
+        connection.hub_has_syn = False
+        if connection.hub_open and isnan(connection.hub_closed_s):
+            connection.hub_closed_s = at
+            connection.up.ack_due_s = inf
+            connection.down.orphan = True
+            write(connection.down, 1, FIN, -1)
+
+
+@kernel
 def _ping(connection: Record, at: float) -> None:
     """Act on the keepalive timer: a ping, or the end of waiting for its answer."""
     rules = connection.rules
@@ -286,35 +342,46 @@ def _arrives_at_hub(connection: Record, at: float) -> None:
     up, down = connection.up, connection.down
     packet = up.packets[up.wire_head % PACKETS]
     up.wire_head += 1
-    if not isnan(connection.hub_closed_s):
-        if packet.kind == DATA:
-            down.control = RESET
-    elif packet.kind == SYN:
-        up.echo_s = packet.left_s
-        down.control = SYN_ACK
-    elif packet.kind == RESET:
+    if packet.kind == RESET:
         if connection.hub_open:
             _hub_closes(connection, at)
+    elif packet.kind == SYN:
+        connection.hub_has_syn = connection.hub_state != HUB_DOWN
+        up.echo_s = packet.left_s
+        down.control = SYN_ACK if connection.hub_has_syn else RESET
+    elif _refuses(connection, packet.segment):
+        kill(down)
+        down.control = RESET
     else:
         if not connection.hub_open:
             connection.hub_open = True
             sample(down, at - packet.echo_s)
-            write(connection.down, SETTINGS_BYTES, SETTINGS, -1)
         acknowledge(down, packet.acks, packet.sacks, packet.again, packet.left_s, packet.echo_s, at)
         if packet.segment >= 0:
             receive(up, down, packet.segment, packet.segment_to, packet.left_s, at)
-            _answer(connection, at)
+            if connection.hub_state == HUB_RUNS:
+                _answer(connection, at)
 
 
 @part
+def _refuses(connection: Record, segment: int) -> bool:
+    """Whether the hub's kernel knows nothing of the connection, or only that its process is gone."""
+    if not isnan(connection.hub_closed_s):
+        return connection.down.dead or segment >= 0
+    return not connection.hub_has_syn
+
+
+@kernel
 def _answer(connection: Record, at: float) -> None:
-    """Let the hub answer what has just been delivered to it."""
+    """Let the hub answer what was delivered to it since it last did."""
     up = connection.up
     while connection.answered < up.delivered:
         message = up.log[connection.answered % MESSAGES]
         kind, tag = message.kind, message.tag
         connection.answered += 1
-        if kind == HELLO:
+        if kind == PREFACE:
+            write(connection.down, SETTINGS_BYTES, SETTINGS, -1)
+        elif kind == HELLO:
             write(connection.down, WELCOME_BYTES, WELCOME, tag)
         elif kind == HEARTBEAT_ASKING:
             write(connection.down, HEARTBEAT_ACK_BYTES, HEARTBEAT_ACK, tag)

@@ -1,5 +1,7 @@
 """What really happened to the nodes of a run: what was ordered, what was drawn, which streams ended. In all engines."""
 
+from collections.abc import Sequence
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ from heartbench.simulator.fleet import Squad
 from heartbench.simulator.kernel import kernel
 from heartbench.simulator.link import LINK_STATE, Record, next_outage, rewind
 from heartbench.simulator.node import CRASH, EXIT, START
+from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.trace import Happening, Truth
 
 _NAMES = {START: Happening.RESTART, CRASH: Happening.CRASH, EXIT: Happening.EXIT}
@@ -30,6 +33,20 @@ def truth_of(squad: Squad, seed: int, nodes: range, closes: NDArray[np.float64],
     order = np.lexsort((event[before], start_s[before], node[before]))
     columns = [column[before][order] for column in (node, event, start_s, end_s)]
     return Truth(columns[0].astype(np.int32), columns[1].astype(np.int8), columns[2], columns[3])
+
+
+def truth_of_hub(spans: Sequence[tuple[Happening, float, float]]) -> Truth:
+    """Tell what happened to the hub, as (what, from, to) in s, of node -1; `to` is NaN for what was not over."""
+    what, from_s, to_s = np.array(spans, float).reshape(-1, 3).T
+    return Truth(np.full(len(what), -1, np.int32), what.astype(np.int8), from_s, to_s)
+
+
+def hub_spans(scenario: Scenario) -> list[tuple[Happening, float, float]]:
+    """Return what a scenario does to the hub before its end, as (what, from, to) in s."""
+    faults = sorted(scenario.hub_fault, key=lambda fault: fault.at_s)
+    spans = [(Happening[f"HUB_{fault.kind.name}"], fault.at_s, fault.at_s + fault.duration_s) for fault in faults]
+    until = scenario.duration_s
+    return [(what, from_s, to_s if to_s <= until else nan) for what, from_s, to_s in spans if from_s < until]
 
 
 def _table(*columns: NDArray[Any] | float) -> NDArray[np.float64]:

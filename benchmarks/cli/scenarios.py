@@ -10,8 +10,6 @@ from heartbench.simulator.units import format_duration
 
 scenarios = typer.Typer(help="Scenarios: a fleet on a network, what goes wrong and when, and how the hub is set.")
 
-LIVE_ALONE = "; needs --engine live"
-
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -30,7 +28,7 @@ def list_scenarios(json: Json = False) -> None:
             format_duration(scenario.duration_s),
             ", ".join(dict.fromkeys(f"every {format_duration(g.heartbeat_interval_s)}" for g in scenario.group)),
             format_duration(scenario.hub_settings().stale_after_s),
-            scenario.summary + LIVE_ALONE * bool(scenario.hub_fault),
+            scenario.summary,
         )
         for scenario in loaded
     ]
@@ -65,6 +63,6 @@ def _brief(scenario: Scenario) -> dict[str, object]:
         "nodes": scenario.nodes,
         "duration_s": scenario.duration_s,
         "stale_after_s": scenario.hub_settings().stale_after_s,
-        "engines": ["live"] if scenario.hub_fault else ["virtual", "live"],
+        "engines": ["virtual", "live"],
         "profiles": sorted({group.profile for group in scenario.group}),
     }

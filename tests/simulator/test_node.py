@@ -1,5 +1,6 @@
 """What a node does: it says hello, keeps its schedule, comes back after an end, and is another boot after a stop."""
 
+from collections.abc import Sequence
 from math import inf
 from typing import Any
 
@@ -9,7 +10,7 @@ from tests.simulator.test_link import link
 
 from heartbench.simulator.link import LINK_STATE
 from heartbench.simulator.node import BEHAVIOUR, CRASH, EXIT, START, Events, follow, make_node, make_rows, run
-from heartbench.simulator.stream import make_connection
+from heartbench.simulator.stream import HUB_DOWN, HUB_RUNS, make_connection
 from heartbench.simulator.trace import Kind
 
 
@@ -22,6 +23,7 @@ class Life:
         until: float,
         events: list[tuple[float, int]] | None = None,
         user_timeout_s: float = 5.0,
+        hub: Sequence[tuple[float, int]] = (),
         **behaviour: float,
     ) -> None:
         record = np.zeros(1, BEHAVIOUR).view(np.recarray)
@@ -30,6 +32,9 @@ class Life:
             record[name] = value
         record[0].rules.ping_timeout_s = 60.0
         record[0].rules.user_timeout_s = user_timeout_s
+        record[0].rules.hub.count = len(hub)
+        for n, (at_s, state) in enumerate(hub):
+            record[0].rules.hub.at_s[n], record[0].rules.hub.state[n] = at_s, state
         self.node, self.rows, self.closes = make_node(record), make_rows(2000), []
         connection = make_connection(record["rules"])
         at_s, what = np.array(events or [(0.0, START)]).T
@@ -85,6 +90,17 @@ def test_an_attempt_takes_as_long_as_its_backoff_and_at_least_20_s() -> None:
     assert np.all(np.abs(from_start_to_start[5] / 32.0 - 1.0) <= 0.2)
     at_cap = from_start_to_start[6:]
     assert 48.0 <= at_cap.min() < at_cap.max() <= 72.0
+
+
+def test_the_backoff_runs_from_the_start_of_an_attempt_and_a_success_resets_it() -> None:
+    down = [(10.0, HUB_DOWN), (45.0, HUB_RUNS), (100.0, HUB_DOWN), (102.5, HUB_RUNS)]
+    life = Life(link(), until=120.0, hub=down)
+    starts = np.array(life.closes) - 0.02  # each attempt is refused a round trip after its start
+    assert life.closes[0] == pytest.approx(10.01)
+    assert starts[1:7] == pytest.approx(10.01 + np.array([0, 1, 3, 7, 15, 31]))
+    assert life.closes[7] == pytest.approx(100.01)
+    assert starts[8:] == pytest.approx(100.01 + np.array([0, 1]))
+    assert life.column("sent_s", Kind.HELLO) == pytest.approx([0.04, 73.05, 103.05], abs=0.01)
 
 
 def test_the_kernel_gives_up_an_attempt_after_131_s_and_the_next_waits_for_the_backoff() -> None:

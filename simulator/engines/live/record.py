@@ -17,8 +17,8 @@ from heartbench.simulator.engines.live.shard import Result, Start, group_of_each
 from heartbench.simulator.fleet import squads
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario
-from heartbench.simulator.trace import Happening, Kind, Messages, TraceWriter, Truth, TruthWriter
-from heartbench.simulator.truth import truth_of
+from heartbench.simulator.trace import Happening, Kind, Messages, TraceWriter, TruthWriter
+from heartbench.simulator.truth import truth_of, truth_of_hub
 
 PART_ROWS = 1_000_000
 KEY = ["node", "boot", "kind", "seq", "connection"]
@@ -136,8 +136,7 @@ def write_truth(
     closes = np.concatenate([np.zeros((0, 3)), *(result.closes for result in results)])
     with TruthWriter(directory.truth) as writer:
         spans = [(what, from_s, _back_s(what, to_s, started_s)) for what, from_s, to_s in to_the_hub]
-        what, from_s, to_s = np.array(spans).reshape(-1, 3).T
-        writer.write(Truth(np.full(len(what), -1, np.int32), what.astype(np.int8), from_s, to_s))
+        writer.write(truth_of_hub(spans))
         for squad in squads(scenario):
             nodes = range(squad.first, squad.first + squad.count)
             mine = closes[(closes[:, 0] >= nodes.start) & (closes[:, 0] < nodes.stop)]

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from heartbench.simulator.engines import virtual
 from heartbench.simulator.engines.live.engine import simulate
 from heartbench.simulator.engines.live.hub import HubProcess, RunningHub
 from heartbench.simulator.errors import SimulatorError
@@ -92,11 +91,6 @@ def test_a_hub_that_dies_by_itself_ends_the_run(tmp_path: Path, monkeypatch: pyt
             workers=1,
             progress=lambda _: hubs[0].kill(),
         )
-
-
-def test_an_engine_without_a_hub_refuses_faults_of_it(scenario: Scenario, tmp_path: Path) -> None:
-    with pytest.raises(SimulatorError, match="hub_fault: the engine virtual has no hub"):
-        virtual.simulate(scenario, RunDirectory.create(tmp_path / "run", "faults", "virtual"))
 
 
 def test_a_hub_that_is_not_ours_is_not_harmed(scenario: Scenario, tmp_path: Path) -> None:
