@@ -22,6 +22,8 @@ from heartbench.simulator.trace import Kind, Messages
 
 Floats = NDArray[np.float64]
 
+TIMED = 15
+
 
 class PowerLosses(NamedTuple):
     """Times in which nodes were down, sorted by (node, from_s); `to_s` is infinite where there was no restart."""
@@ -43,6 +45,7 @@ class Gaps:
         up_s: how much of it, from its start, the node was up and expected to speak, s; 0 in a gap that is away.
         heard: whether a sign of life ended it.
         away: whether a Goodbye began it.
+        transit_s: time that messages of each node usually take to the hub, s; n entries.
         absences: when the hub was away.
     """
 
@@ -53,6 +56,7 @@ class Gaps:
     up_s: Floats
     heard: NDArray[np.bool_]
     away: NDArray[np.bool_]
+    transit_s: Floats
     absences: Absences = ALWAYS_THERE
 
     def __len__(self) -> int:
@@ -86,6 +90,7 @@ def find_gaps(messages: Messages, losses: PowerLosses, end_s: float, absences: A
     """Return the gaps of a block of nodes; what arrived after `end_s` was not seen by this run."""
     seen = messages.arrived_s <= end_s  # NaN, never arrived, is not
     node, at, kind = messages.node[seen].astype(np.int64), messages.arrived_s[seen], messages.kind[seen]
+    transit_s = usual_transit_s(node, at - messages.sent_s[seen])
     if np.any((np.diff(node) == 0) & (np.diff(at) < 0)):
         order = np.lexsort((at, node))
         node, at, kind = node[order], at[order], kind[order]
@@ -98,9 +103,21 @@ def find_gaps(messages: Messages, losses: PowerLosses, end_s: float, absences: A
     up = np.where(away, 0.0, until - at)
     ends = np.flatnonzero(last)
     first = np.concatenate([[0], ends + 1])
-    gaps = Gaps(node[ends], first, at, until - at, up, ~last, away, absences)
+    gaps = Gaps(node[ends], first, at, until - at, up, ~last, away, transit_s, absences)
     cut_at_losses(gaps.node, first, at, until, up, losses)
     return gaps
+
+
+def usual_transit_s(node: NDArray[np.int64], took_s: Floats) -> Floats:
+    """Return about the median of `took_s` of each node, s: of TIMED messages spread over its time; at least 0.
+
+    A sender's clock may be behind the hub's.
+    """
+    first = np.flatnonzero(np.append(True, node[1:] != node[:-1])[: len(node)])
+    counts = np.diff(np.append(first, len(node)))
+    timed = first[:, None] + (counts[:, None] * (np.arange(TIMED) + 0.5) / TIMED).astype(int)
+    usual: Floats = np.maximum(np.median(took_s[timed], axis=1), 0.0)
+    return usual
 
 
 def until_next_hello(node: NDArray[np.int64], kind: NDArray[np.int8]) -> NDArray[np.bool_]:
