@@ -6,9 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heartbench.hub.config import HubSettings
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.profile import Tail, load_profile
-from heartbench.simulator.scenario import SCENARIOS, FaultKind, HubFaultKind, Scenario, load_scenario, scenario_of
+from heartbench.simulator.scenario import (
+    SCENARIOS,
+    Backoff,
+    FaultKind,
+    HubFaultKind,
+    Scenario,
+    load_scenario,
+    scenario_of,
+)
+from heartbench.simulator.stream import CONNECT_TIMEOUT_S
 
 GROUPS = """
 duration = "1m"
@@ -240,3 +250,8 @@ def test_the_comments_of_shipped_scenarios_name_keys_that_exist(tmp_path: Path) 
     text = SCENARIOS.text("wireguard-5g").replace("# keepalive_t", "keepalive_t")
     assert "keepalive_time" in tomllib.loads(text)["group"][0]
     assert load(tmp_path, text).group[0].user_timeout_s == 10
+
+
+def test_the_hub_waits_after_a_restart_for_the_longest_backoff_of_a_node_and_an_attempt() -> None:
+    backoff = Backoff()
+    assert HubSettings.of().restart_grace_s >= backoff.max_s * (1 + backoff.jitter) + CONNECT_TIMEOUT_S
