@@ -228,9 +228,7 @@ def test_many_messages_make_no_room_for_old_connections() -> None:
 
 
 @settings(max_examples=25)
-@given(
-    rows=st.integers(0, 3000), told=st.integers(0, 3 * MESSAGES), old=st.integers(0, 16), closes=st.integers(0, 16)
-)
+@given(rows=st.integers(0, 3000), told=st.integers(0, 3 * MESSAGES), old=st.integers(0, 16), closes=st.integers(0, 16))
 def test_what_happens_does_not_depend_on_the_room_to_begin_with(
     scenario: Scenario, rows: int, told: int, old: int, closes: int
 ) -> None:
