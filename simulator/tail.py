@@ -33,10 +33,6 @@ class Tail:
     shape: float
     scale_s: float
 
-    def survival(self, length_s: Floats) -> Floats:
-        """Return the share of these outages that are longer; 1 up to `from_s`."""
-        return np.exp(log_survival(np.maximum(np.asarray(length_s) - self.from_s, 0.0), self.shape, self.scale_s))
-
 
 def log_survival(excess_s: Floats, shape: Floats | float, scale_s: Floats | float) -> Floats:
     """Return ln P(length > u + excess); all three broadcast. −inf beyond the end of a distribution that has one."""
