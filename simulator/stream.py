@@ -14,11 +14,7 @@ was written, and FIN behind it.
 
 What the hub answers is part of the stream, because it takes the same way: SETTINGS at once, Welcome to Hello, an
 acknowledgement to a heartbeat that asks, PING to PING. Times are s; sizes are bytes of TCP payload.
-
-The hub's process may be away for a time (HUB):
-
-    HUB_PAUSED   its kernel accepts and acknowledges; nothing is read or answered before it runs again
-    HUB_DOWN     its kernel has closed every connection (FIN; RST to data that still comes) and refuses SYNs (RST)
+The hub's process may be away for a time (`hub_state`).
 """
 
 from math import inf, isnan, nan
@@ -28,6 +24,7 @@ from numpy.typing import NDArray
 
 from heartbench.simulator import chance
 from heartbench.simulator.chance import Purpose
+from heartbench.simulator.hub_state import HUB, HUB_DOWN, HUB_RUNS, find_hub, refuses
 from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.link import DOWN, UP, Record
 from heartbench.simulator.tcp.flow import FLOW, MESSAGES, PACKETS, RESET, SYN, SYN_ACK, TICK_S, reset, write
@@ -63,18 +60,6 @@ SETTINGS_BYTES = 60
 WELCOME_BYTES = 120
 HEARTBEAT_ACK_BYTES = 32
 
-MAX_HUB_FAULTS = 16
-HUB_RUNS, HUB_PAUSED, HUB_DOWN = range(3)
-
-# What the hub's process does, and since when: it runs at first.
-HUB = np.dtype(
-    [
-        ("count", "i8"),
-        ("at_s", "f8", (2 * MAX_HUB_FAULTS,)),  # ascending
-        ("state", "i8", (2 * MAX_HUB_FAULTS,)),
-    ]
-)
-
 # gRPC and TCP settings of a node and of the hub it talks to.
 RULES = np.dtype(
     [
@@ -94,8 +79,7 @@ CONNECTION = np.dtype(
         ("syns", "i8"),
         ("syn_timer_s", "f8"),
         ("hub_state", "i8"),
-        ("hub_changes", "i8"),  # of the hub's state so far
-        ("hub_changes_s", "f8"),  # when it changes next
+        ("hub_changes_s", "f8"),  # when that changes next
         ("hub_has_syn", "?"),
         ("hub_open", "?"),
         ("heard_s", "f8"),  # when the node last received data
@@ -133,7 +117,7 @@ def connect(connection: Record, link: Record, at: float, deadline_s: float) -> N
     connection.deadline_s = deadline_s
     connection.syns = 0
     connection.hub_open = connection.hub_has_syn = connection.pinging = False
-    _find_hub(connection, at)
+    find_hub(connection, at)
     connection.powered = True
     connection.heard_s = at
     connection.ping_timer_s = inf
@@ -141,18 +125,6 @@ def connect(connection: Record, link: Record, at: float, deadline_s: float) -> N
     connection.answered = connection.read = connection.collected = 0
     _send_syn(connection, at)
     _flush(connection, link, at)
-
-
-@kernel
-def _find_hub(connection: Record, at: float) -> None:
-    """Set what state the hub is in at `at`, and when that changes."""
-    hub = connection.rules.hub
-    n = 0
-    while n < hub.count and hub.at_s[n] <= at:
-        n += 1
-    connection.hub_changes = n
-    connection.hub_state = hub.state[n - 1] if n > 0 else HUB_RUNS
-    connection.hub_changes_s = hub.at_s[n] if n < hub.count else inf
 
 
 @part
@@ -311,7 +283,7 @@ def _step(connection: Record, at: float) -> None:
 @kernel
 def _hub_turns(connection: Record, at: float) -> None:
     """Let the hub's process end, stop or run again."""
-    _find_hub(connection, at)
+    find_hub(connection, at)
     if connection.hub_state == HUB_RUNS:
         _answer(connection, at)
     elif connection.hub_state == HUB_DOWN:
@@ -349,7 +321,7 @@ def _arrives_at_hub(connection: Record, at: float) -> None:
         connection.hub_has_syn = connection.hub_state != HUB_DOWN
         up.echo_s = packet.left_s
         down.control = SYN_ACK if connection.hub_has_syn else RESET
-    elif _refuses(connection, packet.segment):
+    elif refuses(connection, packet.segment):
         kill(down)
         down.control = RESET
     else:
@@ -361,14 +333,6 @@ def _arrives_at_hub(connection: Record, at: float) -> None:
             receive(up, down, packet.segment, packet.segment_to, packet.left_s, at)
             if connection.hub_state == HUB_RUNS:
                 _answer(connection, at)
-
-
-@part
-def _refuses(connection: Record, segment: int) -> bool:
-    """Whether the hub's kernel knows nothing of the connection, or only that its process is gone."""
-    if not isnan(connection.hub_closed_s):
-        return connection.down.dead or segment >= 0
-    return not connection.hub_has_syn
 
 
 @kernel

@@ -8,6 +8,7 @@ import pytest
 from tests.simulator.test_link import link
 
 from heartbench.simulator import stream
+from heartbench.simulator.hub_state import HUB_DOWN, HUB_PAUSED, HUB_RUNS
 from heartbench.simulator.stream import RULES, advance, close, connect, make_connection, send
 
 RTT_S = 0.02
@@ -168,14 +169,14 @@ def driven(on: Any, of: np.ndarray, until: float, at: float = 0.0) -> Any:
 
 
 def test_a_hub_that_dies_closes_its_connections_and_the_node_sees_it_after_the_way_down() -> None:
-    made = driven(link(), hub_that((5.0, stream.HUB_DOWN), (6.0, stream.HUB_RUNS)), 10.0)
+    made = driven(link(), hub_that((5.0, HUB_DOWN), (6.0, HUB_RUNS)), 10.0)
     assert made.hub_closed_s == 5.0
     assert made.node_closed_s == pytest.approx(5.0 + RTT_S / 2)
 
 
 def test_a_node_that_cannot_hear_the_end_of_the_hub_learns_it_from_the_reset_of_what_it_sends() -> None:
     on = link([(4.9, 150.0)])
-    made = driven(on, hub_that((5.0, stream.HUB_DOWN), (6.0, stream.HUB_RUNS)), 140.0)
+    made = driven(on, hub_that((5.0, HUB_DOWN), (6.0, HUB_RUNS)), 140.0)
     assert made.state == stream.READY
     assert made.down.dead  # the kernel of the hub has given up
     send(made, on, 151.0, stream.HEARTBEAT_BYTES, stream.HEARTBEAT, 0)
@@ -185,20 +186,20 @@ def test_a_node_that_cannot_hear_the_end_of_the_hub_learns_it_from_the_reset_of_
 
 
 def test_a_hub_that_is_down_refuses_connections_at_once() -> None:
-    of = hub_that((5.0, stream.HUB_DOWN), (60.0, stream.HUB_RUNS))
+    of = hub_that((5.0, HUB_DOWN), (60.0, HUB_RUNS))
     assert driven(link(), of, 100.0, at=10.0).node_closed_s == pytest.approx(10.0 + RTT_S)
     assert driven(link(), of, 100.0, at=60.0).state == stream.READY
 
 
 def test_a_handshake_that_a_restart_of_the_hub_cuts_in_two_is_refused() -> None:
-    made = driven(link(), hub_that((0.012, stream.HUB_DOWN), (0.015, stream.HUB_RUNS)), 10.0)  # SYN-ACK is on its way
+    made = driven(link(), hub_that((0.012, HUB_DOWN), (0.015, HUB_RUNS)), 10.0)  # SYN-ACK is on its way
     assert made.node_closed_s == pytest.approx(2 * RTT_S)
     assert not made.hub_open
 
 
 def test_the_kernel_of_a_paused_hub_acknowledges_and_its_process_answers_when_it_runs_again() -> None:
     on = link()
-    made = driven(on, hub_that((5.0, stream.HUB_PAUSED), (65.0, stream.HUB_RUNS)), 6.0)
+    made = driven(on, hub_that((5.0, HUB_PAUSED), (65.0, HUB_RUNS)), 6.0)
     send(made, on, 6.0, stream.HEARTBEAT_BYTES, stream.HEARTBEAT_ASKING, 0)
     advance(made, on, 64.0)
     assert made.up.head == made.up.tail
@@ -209,7 +210,7 @@ def test_the_kernel_of_a_paused_hub_acknowledges_and_its_process_answers_when_it
 
 
 def test_a_connection_to_a_paused_hub_is_ready_when_it_runs_again_unless_the_attempt_is_over() -> None:
-    of = hub_that((5.0, stream.HUB_PAUSED), (30.0, stream.HUB_RUNS))
+    of = hub_that((5.0, HUB_PAUSED), (30.0, HUB_RUNS))
     on = link()
     made = make_connection(of)
     connect(made, on, 15.0, 35.0)
@@ -221,7 +222,7 @@ def test_a_connection_to_a_paused_hub_is_ready_when_it_runs_again_unless_the_att
 
 def test_a_paused_hub_sees_the_end_of_a_node_when_it_runs_again() -> None:
     on = link()
-    made = driven(on, hub_that((5.0, stream.HUB_PAUSED), (30.0, stream.HUB_RUNS)), 6.0)
+    made = driven(on, hub_that((5.0, HUB_PAUSED), (30.0, HUB_RUNS)), 6.0)
     close(made, on, 6.0, stream.PROCESS)
     while not stream.is_over(made):
         advance(made, on, stream.next_event(made))
