@@ -113,7 +113,9 @@ def invoke(arguments: Sequence[str]) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "heartbench").startswith("heartbench"):
             raise
-        return complain(f"this command needs {error.name}: pip install 'heartbench[all]'")
+        from heartbench.hub.extras import how_to_install
+
+        return complain(f"this command needs {error.name}: {how_to_install('all')}")
     except mistakes() as error:
         return complain(str(error))
     except KeyboardInterrupt:
