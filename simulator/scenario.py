@@ -270,10 +270,10 @@ class Scenario(Table):
         groups = [group.model_copy(update={"link": group.link.with_tail(tail)}) for group in self.group]
         return self.model_copy(update={"group": tuple(groups)})
 
-    def to_toml(self) -> str:
-        """Return TOML that loads to an equal scenario; of links it holds what differs from their profile."""
+    def to_toml(self, whole_links: bool = False) -> str:
+        """Return TOML that loads to an equal scenario; of links it holds all, or what differs from their profile."""
         data = self.to_data()
-        for group in data["group"]:
+        for group in () if whole_links else data["group"]:
             shipped = validate(Profile, read_profile(group["profile"]), group["profile"])
             group["link"] = difference(group["link"], shipped.to_data())
             if not group["link"]:
