@@ -12,7 +12,7 @@ import pytest
 import setuptools
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FORM = re.compile(r"pip install '(heartbench\[\w+\] @ [^']*/path/to/heartbench)'")
 EXTRA = re.compile(r"\[\w+\]")
 
