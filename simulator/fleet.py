@@ -92,7 +92,7 @@ def _squad(scenario: Scenario, group: Group, first: int) -> Squad:
         name=group.name,
         first=first,
         count=group.nodes,
-        link=group.link.to_link(),
+        link=link_of(group, first),
         behaviour=behaviour(group),
         begin=np.append(0, np.cumsum(turns))[begin],
         at_s=times[turns],
@@ -134,6 +134,16 @@ def _draws(seed: int, nodes: NDArray[np.int64], purpose: int, index: int) -> NDA
 def _draw_each(seed: int, nodes: NDArray[np.int64], purpose: int, index: int, draws: NDArray[np.float64]) -> None:
     for i in range(len(nodes)):
         draws[i] = chance.uniform(chance.key(seed, nodes[i], purpose), index)
+
+
+def link_of(group: Group, first: int) -> NDArray[np.void]:
+    """Return the link of a group whose first node has the number `first`, as an array of one LINK."""
+    record = group.link.to_link().view(np.recarray)
+    if group.site is not None:
+        link, outage, shared = record[0], group.link.outage, group.site.share
+        link.outage_gap_mean_s, link.site_gap_mean_s = outage.gap_mean_of(1.0 - shared), outage.gap_mean_of(shared)
+        link.site_nodes, link.first_node = group.site.nodes, first
+    return record
 
 
 def behaviour(group: Group) -> NDArray[np.void]:
