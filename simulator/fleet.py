@@ -94,7 +94,7 @@ def _squad(scenario: Scenario, group: Group, first: int, hub: NDArray[np.void]) 
         name=group.name,
         first=first,
         count=group.nodes,
-        link=group.link.to_link(),
+        link=link_of(group, first),
         behaviour=behaviour(group, hub),
         begin=np.append(0, np.cumsum(turns))[begin],
         at_s=times[turns],
@@ -153,6 +153,16 @@ def hub_states(scenario: Scenario) -> NDArray[np.void]:
         hub["at_s"][0, 2 * n : 2 * n + 2] = fault.at_s, fault.at_s + fault.duration_s
         hub["state"][0, 2 * n : 2 * n + 2] = HUB_STATES[fault.kind], HUB_RUNS
     return hub
+
+
+def link_of(group: Group, first: int) -> NDArray[np.void]:
+    """Return the link of a group whose first node has the number `first`, as an array of one LINK."""
+    record = group.link.to_link().view(np.recarray)
+    if group.site is not None:
+        link, outage, shared = record[0], group.link.outage, group.site.share
+        link.outage_gap_mean_s, link.site_gap_mean_s = outage.gap_mean_of(1.0 - shared), outage.gap_mean_of(shared)
+        link.site_nodes, link.first_node = group.site.nodes, first
+    return record
 
 
 def behaviour(group: Group, hub: NDArray[np.void]) -> NDArray[np.void]:

@@ -3,6 +3,7 @@
     [hub]        settings of the hub that differ from its defaults, by the names of HubSettings
     [[group]]    nodes that are alike: what they send, how they connect, on which link profile
       [group.link]   what differs from the profile, key by key
+      [group.site]   nodes that share outages
     [[fault]]    crash, exit, restart or partition of some nodes of a group at a time
 
 Nothing here draws a random number: which nodes a fault hits and when a node starts is the engines' affair.
@@ -81,6 +82,15 @@ class Backoff(Table):
         return self
 
 
+class Site(Table):
+    """Nodes that stand in one place: consecutive numbers of a group. They share some of their outages."""
+
+    nodes: int = Field(ge=2, description="nodes to a site; the last site has what is left")
+    share: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="share of a node's outages that strike its whole site at once; how many a node has is the profile's"
+    )
+
+
 def _is_more_than_nothing(duration: Any) -> bool:
     """Whether a duration is one and not 0; what is none is refused where its key is checked."""
     try:
@@ -127,6 +137,7 @@ class Group(Table):
 
     profile: str = Field(description="link profile: a shipped name or the path of a TOML file")
     link: Profile = Field(description="the link: that profile, and what the scenario changes in it")
+    site: Site | None = Field(None, description="outages that nodes share; default: each node has its own alone")
 
     @model_validator(mode="before")
     @classmethod

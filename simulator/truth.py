@@ -9,10 +9,15 @@ from numpy.typing import NDArray
 
 from heartbench.simulator.fleet import Squad
 from heartbench.simulator.kernel import kernel
-from heartbench.simulator.link import LINK_STATE, Record, next_outage, rewind
+from heartbench.simulator.link import BOTH, DOWN, LINK_STATE, UP, Record, next_outage, rewind
 from heartbench.simulator.node import CRASH, EXIT, START
 from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.trace import Happening, Truth
+
+# Events by what an outage cuts (UP, DOWN, BOTH), and whether it drops or holds.
+_OUTAGE = np.zeros((2, 3))
+_OUTAGE[0, [UP, DOWN, BOTH]] = Happening.OUTAGE_UP, Happening.OUTAGE_DOWN, Happening.OUTAGE
+_OUTAGE[1, [UP, DOWN, BOTH]] = Happening.HOLD_UP, Happening.HOLD_DOWN, Happening.HOLD
 
 _NAMES = {START: Happening.RESTART, CRASH: Happening.CRASH, EXIT: Happening.EXIT}
 
@@ -81,23 +86,29 @@ def _outages(squad: Squad, seed: int, nodes: range, until: float) -> NDArray[np.
     link.profile = squad.link[0]
     room = 1024
     while True:
-        found = np.empty((room, 3))
+        found = np.empty((room, 5))
         count = _walk_outages(link, seed, nodes.start, nodes.stop, until, found)
         if count <= room:
-            return _table(found[:count, 0], float(Happening.OUTAGE), found[:count, 1], found[:count, 2])
+            node, begins, ends, cut, holds = found[:count].T
+            return _table(node, _OUTAGE[holds.astype(int), cut.astype(int)], begins, ends)
         room = count
 
 
 @kernel
 def _walk_outages(link: Record, seed: int, first: int, stop: int, until: float, found: NDArray[np.float64]) -> int:
-    """Write (node, from, to) of all outages before `until` into `found`; return how many there are, written or not."""
+    """Write (node, from, to, what it cuts, whether it holds) of all outages before `until` into `found`.
+
+    Returns how many there are, written or not. An outage of a site is one of each of its nodes.
+    """
     count = 0
     for node in range(first, stop):
         rewind(link, seed, node)
-        begins, ends = next_outage(link, 0.0)
-        while begins < until:
-            if count < len(found):
-                found[count, 0], found[count, 1], found[count, 2] = node, begins, ends
-            count += 1
-            begins, ends = next_outage(link, ends)
+        for whose in range(2):
+            begins, ends, cut, holds = next_outage(link, whose, 0.0)
+            while begins < until:
+                if count < len(found):
+                    found[count, 0], found[count, 1], found[count, 2] = node, begins, ends
+                    found[count, 3], found[count, 4] = cut, holds
+                count += 1
+                begins, ends, cut, holds = next_outage(link, whose, ends)
     return count

@@ -9,7 +9,9 @@ from tests.simulator.test_link import link
 
 from heartbench.simulator import stream
 from heartbench.simulator.hub_state import HUB_DOWN, HUB_PAUSED, HUB_RUNS
+from heartbench.simulator.link import OWN, next_outage
 from heartbench.simulator.stream import RULES, advance, close, connect, make_connection, send
+from heartbench.simulator.tcp.flow import LOSS, OPEN, PACKETS
 
 RTT_S = 0.02
 
@@ -227,3 +229,44 @@ def test_a_paused_hub_sees_the_end_of_a_node_when_it_runs_again() -> None:
     while not stream.is_over(made):
         advance(made, on, stream.next_event(made))
     assert made.hub_closed_s == 30.0
+
+
+HOLD_S = 20.0
+
+
+@pytest.mark.parametrize("alone", [[0.0, 0.0], [1.0, 0.0]])
+def test_a_held_outage_makes_a_gap_of_about_its_own_length(alone: list[float]) -> None:
+    holding = {"outage_gap_mean_s": 60.0, "outage_s": HOLD_S, "alone": alone, "hold": 1.0}
+    begins, ends, *_ = next_outage(link(**holding), OWN, 0.0)
+    on = link(**holding)
+    made, _ = ready(on)
+    most = 0
+    times = np.arange(1.0, next_outage(link(**holding), OWN, ends)[0], 1.0)
+    for number, at in enumerate(times):
+        while stream.next_event(made) <= at:
+            advance(made, on, stream.next_event(made))
+            most = max(most, made.up.wire_tail - made.up.wire_head)
+        send(made, on, at, stream.HEARTBEAT_BYTES, stream.HEARTBEAT_ASKING, number)
+    advance(made, on, times[-1] + 0.5)
+
+    arrived = deliveries(made, stream.HEARTBEAT_ASKING)
+    assert len(arrived) == len(times)
+    assert arrived == sorted(arrived)
+    assert HOLD_S - 0.1 <= np.diff(arrived).max() <= HOLD_S + 1.1
+    assert not [at for at in arrived if begins + RTT_S < at < ends]
+    assert made.state == stream.READY
+    assert 5 < most < PACKETS / 10  # what was sent again waited as well
+
+
+def test_a_timeout_in_a_held_outage_is_found_to_be_spurious() -> None:
+    on = link(outage_gap_mean_s=60.0, outage_s=HOLD_S, hold=1.0)
+    begins, ends, *_ = next_outage(link(outage_gap_mean_s=60.0, outage_s=HOLD_S), OWN, 0.0)
+    made, _ = ready(on)
+    window = float(made.up.window)
+    advance(made, on, begins + 1.0)
+    send(made, on, begins + 1.0, stream.HEARTBEAT_BYTES, stream.HEARTBEAT, 0)
+    advance(made, on, ends - 0.001)
+    assert made.up.state == LOSS
+    advance(made, on, ends + 1.0)
+    assert (made.up.state, made.up.retries, made.up.head) == (OPEN, 0, made.up.tail)
+    assert made.up.window >= window

@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,6 +137,40 @@ def test_the_same_outages_meet_another_setting_of_the_node(tmp_path: Path) -> No
     fast, _ = run(other, tmp_path / "fast")
     outages = [read_truth(d.truth).query("event == 'outage'") for d in (slow, fast)]
     assert np.array_equal(outages[0]["start_s"], outages[1]["start_s"])
+
+
+MIXED = """
+seed = 4
+duration = "1h"
+[[group]]
+name = "edge"
+nodes = 30
+profile = "wireguard-5g"
+heartbeat_interval = "1s"
+site = { nodes = 10, share = 0.5 }
+[group.link.outage]
+rate_factor = 5.0
+directions = { up = 0.3, down = 0.3 }
+hold = 0.5
+"""
+
+
+def test_nothing_arrives_in_an_outage_of_the_way_up_and_all_else_in_one_of_the_way_down(tmp_path: Path) -> None:
+    file = tmp_path / "mixed.toml"
+    file.write_text(MIXED)
+    directory, _ = run(load_scenario(str(file)), tmp_path / "run")
+    trace, truth = read_trace(directory.path), read_truth(directory.truth)
+    arrivals = [np.sort(of_node["arrived_s"].dropna().to_numpy()) for _, of_node in trace.groupby("node")]
+    under_way_s = 0.3  # the longest one-way delay of this profile
+
+    def heard(row: Any) -> int:
+        return int(np.diff(np.searchsorted(arrivals[row.node], [row.start_s + under_way_s, row.end_s]))[0])
+
+    lasting = truth[(truth["end_s"] - truth["start_s"] > 3.0) & (truth["end_s"] < 3600.0)]
+    counts = {event: [heard(row) for row in rows.itertuples()] for event, rows in lasting.groupby("event")}
+    cutting_up = ("outage", "outage_up", "hold", "hold_up")
+    assert all(len(counts[event]) > 50 and not any(counts[event]) for event in cutting_up)
+    assert all(np.mean(np.array(counts[event]) > 0) > 0.5 for event in ("outage_down", "hold_down"))
 
 
 def test_ctrl_c_writes_the_nodes_that_are_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,11 @@ keepalive_time = "10s"
 keepalive_timeout = "4s"
 [group.link.outage]
 rate_factor = 20.0
+directions = { up = 0.3, down = 0.2 }
+hold = 0.5
+[group.site]
+nodes = 3
+share = 0.4
 [[group]]
 name = "quiet"
 nodes = 6
