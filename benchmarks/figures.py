@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.tally import JUDGED, Tally, figures_of_all
+from heartbench.benchmarks.thresholds.absences import hub_absences
 from heartbench.benchmarks.thresholds.gaps import find_gaps, power_losses
 from heartbench.benchmarks.thresholds.sites import cells_of
 from heartbench.hub.config import HubSettings
@@ -40,9 +41,10 @@ def figures_of(
         str(name): Tally(cells_of(own.to_numpy(), duration_s, None if site is None else site[own]), hub, duration_s)
         for name, own in nodes.groupby("group", sort=False).node
     }
-    losses = power_losses(read_truth(run.truth))
+    truth = read_truth(run.truth)
+    losses, absences = power_losses(truth), hub_absences(truth)
     for block in read_blocks(run.path):
-        gaps = find_gaps(block, losses, duration_s)
+        gaps = find_gaps(block, losses, duration_s, absences)
         for name, own in _by_group(block, nodes, run):
             tallies[name].add(block.select(np.isin(block.node, own)), gaps.of(own))
     whole = figures_of_all(list(tallies.values()))

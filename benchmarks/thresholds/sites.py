@@ -77,8 +77,7 @@ def sites_of(scenario: Scenario) -> NDArray[np.int64] | None:
         return None
     found, sites = [], 0
     for group in scenario.group:
-        site = getattr(group, "site", None)  # the one place that knows how a group says it
-        own = sites + np.arange(group.nodes) // (site.nodes if site else 1)
+        own = sites + np.arange(group.nodes) // (group.site.nodes if group.site else 1)
         found.append(own)
         sites = int(own[-1]) + 1
     return np.concatenate(found)

@@ -122,7 +122,7 @@ def _model(case: Case, seen: Seen, phase: float, shake_s: float) -> Outcome:
     profile[0].mss_bytes = 1368
     link = make_link(profile, [(seen.out_from_s, seen.out_to_s + shake_s)], 0, 0)
     made = stream.make_connection(rules)
-    stream.connect(made, link, seen.start_s)
+    stream.connect(made, link, seen.start_s, seen.start_s + stream.CONNECT_TIMEOUT_S)
     made.up.timer_phase_s = made.down.timer_phase_s = phase
     made.syn_timer_s = fires(seen.start_s, stream.SYN_TIMEOUT_S, phase)
     arrived: list[float] = []

@@ -1,7 +1,5 @@
 """Where mistakes are counted: sites by blocks of time."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 
@@ -10,7 +8,7 @@ from heartbench.benchmarks.thresholds.gaps import NO_LOSSES, find_gaps
 from heartbench.benchmarks.thresholds.qos import judge
 from heartbench.benchmarks.thresholds.sites import blocks_of, cells_of, sites_of
 from heartbench.hub.config import HubSettings
-from heartbench.simulator.scenario import load_scenario
+from heartbench.simulator.scenario import Site, load_scenario
 from heartbench.simulator.trace import Kind, Messages
 
 DAY_S = 86_400.0
@@ -52,19 +50,17 @@ def test_many_sites_are_counted_in_few_groups_of_nearly_equal_size(monkeypatch: 
     assert np.array_equal(cells.row[::2], cells.row[1::2])  # a site stays whole
 
 
-@dataclass
-class Site:
-    nodes: int
-
-
 def test_nodes_of_a_group_follow_each_other_in_its_sites() -> None:
     scenario = load_scenario("lan").with_nodes(3)
     (group,) = scenario.group
-    assert sites_of(scenario) is not None
-    assert list(sites_of(scenario)) == [0, 1, 2]  # type: ignore[arg-type]
-    shared = group.model_copy(update={"site": Site(2), "nodes": 5})
+    found = sites_of(scenario)
+    assert found is not None
+    assert found.tolist() == [0, 1, 2]
+    shared = group.model_copy(update={"site": Site(nodes=2, share=0.5), "nodes": 5})
     two = scenario.model_copy(update={"group": (shared, group)})
-    assert list(sites_of(two)) == [0, 0, 1, 1, 2, 3, 4, 5]  # type: ignore[arg-type]
+    found = sites_of(two)
+    assert found is not None
+    assert found.tolist() == [0, 0, 1, 1, 2, 3, 4, 5]
 
 
 def test_where_a_fault_strikes_many_at_once_nothing_is_known_of_sites() -> None:
