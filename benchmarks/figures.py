@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from heartbench.benchmarks.errors import BenchmarkError
-from heartbench.benchmarks.tally import JUDGED, Tally, figures_of_all
+from heartbench.benchmarks.tally import Tally, figures_of_all
 from heartbench.benchmarks.thresholds.absences import hub_absences
 from heartbench.benchmarks.thresholds.gaps import find_gaps, power_losses
 from heartbench.benchmarks.thresholds.sites import cells_of
@@ -48,10 +48,8 @@ def figures_of(
         for name, own in _by_group(block, nodes, run):
             tallies[name].add(block.select(np.isin(block.node, own)), gaps.of(own))
     whole = figures_of_all(list(tallies.values()))
-    groups = (
-        {name: each.figures() for name, each in tallies.items()} if len(tallies) > 1 else dict.fromkeys(tallies, whole)
-    )
-    return {key: whole[key] for key in ("latency_s", *JUDGED)} | {"groups": groups}
+    groups = {name: figures_of_all([each]) if len(tallies) > 1 else whole for name, each in tallies.items()}
+    return {**whole.of_run(), "groups": {name: each.as_json() for name, each in groups.items()}}
 
 
 def _by_group(block: Messages, nodes: pd.DataFrame, run: RunDirectory) -> Iterator[tuple[str, NDArray[np.int32]]]:

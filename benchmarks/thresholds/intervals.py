@@ -11,9 +11,11 @@ the residuals of the ratio estimator (Cochran, "Sampling Techniques", 3rd editio
     sites and blocks    an outage strikes all nodes of a site, in one block of time
     blocks              an outage strikes the fleet; unless sites are known to share nothing
 
-and used as Fay and Feuer do for weighted counts ("Confidence intervals for directly standardized rates", Statistics in
-Medicine 16, 1997). On synthetic fleets it covers the true rate as often as it says from four shared outages on, where
-percentiles of a bootstrap over the same cells cover less.
+With few blocks nothing shows that the events of one are more than a single outage of the fleet, and d is up to N.
+
+The dispersion is used as Fay and Feuer do for weighted counts ("Confidence intervals for directly standardized rates",
+Statistics in Medicine 16, 1997). On synthetic fleets it covers the true rate as often as it says from four shared
+outages on, where percentiles of a bootstrap over the same cells cover less.
 """
 
 import numpy as np
@@ -24,7 +26,7 @@ Floats = NDArray[np.float64]
 
 LEVEL = 0.95
 SMALLEST_SAMPLE = 10
-"""Fewer sites or blocks than this say too little about how counts spread."""
+"""Fewer sites than this say too little about how counts spread."""
 
 
 def rate_interval(
@@ -48,13 +50,32 @@ def rate_interval(
         dispersion(events.sum(1), exposure.sum(1), level),
     ]
     if not independent:
-        seen.append(dispersion(events.sum(0), exposure.sum(0), level))
+        seen.append(dispersion_of_blocks(events.sum(0), exposure.sum(0), level))
     largest = np.max(seen, axis=0)
     ends: Floats = largest[:, None] * poisson_interval(events.sum((0, 1)) / largest, level) / exposure.sum()
     return ends
 
 
-def dispersion(events: NDArray[np.integer], exposure: Floats, level: float = LEVEL) -> Floats:
+def dispersion_of_blocks(events: NDArray[np.integer], exposure: Floats, level: float = LEVEL) -> Floats:
+    """Return the dispersion of the fleet's counts over blocks of time, shape (k,): with few blocks, as far as N.
+
+    Args:
+        events: count of each block under each setting; shape (B, k).
+        exposure: of each block; shape (B,).
+        level: of the interval that it is for.
+    """
+    blocks, total = int((exposure > 0).sum()), np.maximum(events.sum(0), 1).astype(float)
+    if blocks < 2:
+        return total
+    found = dispersion(events, exposure, level, fewest=2)
+    most = total if blocks < SMALLEST_SAMPLE else np.inf
+    capped: Floats = np.minimum(found, most)
+    return capped
+
+
+def dispersion(
+    events: NDArray[np.integer], exposure: Floats, level: float = LEVEL, fewest: int = SMALLEST_SAMPLE
+) -> Floats:
     """Return by what factor the total count varies more than a Poisson count would, at least 1; shape (k,).
 
     Enlarged by Student's t, because the factor is itself estimated.
@@ -63,11 +84,12 @@ def dispersion(events: NDArray[np.integer], exposure: Floats, level: float = LEV
         events: count of each part under each setting; shape (m, k).
         exposure: of each part; shape (m,).
         level: of the interval that it is for.
+        fewest: with fewer parts that were watched, 1 is returned.
     """
     watched = exposure > 0
     events, exposure, parts = events[watched], exposure[watched], int(watched.sum())
     total = events.sum(0)
-    if parts < SMALLEST_SAMPLE:
+    if parts < fewest:
         return np.ones(len(total))
     rate = total / exposure.sum()
     squares = np.einsum("ck,ck->k", events, events, dtype=np.float64)

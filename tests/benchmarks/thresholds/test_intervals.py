@@ -39,7 +39,8 @@ def test_nothing_seen_is_not_nothing_proved() -> None:
 def test_unequal_nodes_widen_the_interval() -> None:
     equal, unequal = np.full((100, 1, 1), 2), np.zeros((100, 1, 1), int)
     unequal[:2] = 100
-    (low, high), (lower, higher) = (rate_interval(each, np.ones((100, 1)))[0] for each in (equal, unequal))
+    ends = (rate_interval(each, np.ones((100, 1)), independent=True)[0] for each in (equal, unequal))
+    (low, high), (lower, higher) = ends
     assert lower < low
     assert high < higher
 
@@ -80,6 +81,30 @@ def test_outages_that_are_shared_without_anybody_knowing_are_covered(hit: float)
 
     assert coverage(world, 8 * hit) >= 0.9
     assert coverage(world, 8 * hit, independent=True) < 0.5  # what nodes as sites of their own would make of it
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 3, 5, 9])
+def test_a_fleet_that_was_watched_through_few_blocks_may_have_seen_a_single_outage(blocks: int) -> None:
+    events = np.zeros((100, blocks, 1), int)
+    events[:, 0] = 1
+    exposure = np.full((100, blocks), 1 / blocks)
+    one = intervals.poisson_interval(np.array([1]))[0]
+    assert rate_interval(events, exposure)[0] == pytest.approx(one)
+    assert rate_interval(events, exposure, independent=True)[0, 0] > 0.8
+
+
+@pytest.mark.parametrize("blocks", [1, 3, 5])
+def test_outages_of_a_fleet_are_covered_by_few_blocks_too(blocks: int) -> None:
+    def world(generator: np.random.Generator) -> Counts:
+        return np.tile(generator.poisson(3 / blocks, blocks), (100, 1))
+
+    def held(generator: np.random.Generator) -> bool:
+        counts = world(generator)
+        ((low, high),) = rate_interval(counts[..., None], np.full(counts.shape, 1 / blocks))
+        return bool(low <= 3 <= high)
+
+    generator = np.random.default_rng(1)
+    assert np.mean([held(generator) for _ in range(WORLDS)]) >= 0.9
 
 
 def test_a_part_of_several_settings_has_the_interval_that_it_has_alone() -> None:
