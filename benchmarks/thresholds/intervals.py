@@ -64,7 +64,8 @@ def dispersion_of_blocks(events: NDArray[np.integer], exposure: Floats, level: f
         exposure: of each block; shape (B,).
         level: of the interval that it is for.
     """
-    blocks, total = int((exposure > 0).sum()), np.maximum(events.sum(0), 1).astype(float)
+    blocks = int((exposure > 0).sum())
+    total: Floats = np.maximum(events.sum(0), 1).astype(float)
     if blocks < 2:
         return total
     found = dispersion(events, exposure, level, fewest=2)
