@@ -9,8 +9,8 @@ keeps how often a node is silent, for how long, and how its own gaps cluster; it
 
 is exact for any statistic (Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 4.2), so that
 independent nodes are reported in about LEVEL of all traces: 8 of 1,000 synthetic ones. An hour that is bad for all
-nodes is reported like a shared outage. A gap that is shifted over the end is cut there, as an open gap is. Gaps in which
-the hub was away are left out: that silence is the hub's.
+nodes is reported like a shared outage. A gap that is shifted over the end is cut there, as an open gap is. Gaps in
+which the hub was away are left out: that silence is the hub's.
 """
 
 from dataclasses import dataclass
