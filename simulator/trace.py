@@ -57,6 +57,10 @@ class Happening(enum.IntEnum):
     HOLD_DOWN = 14
 
 
+OUTAGES = tuple(event for event in Happening if event.name.startswith(("OUTAGE", "HOLD")))
+"""The events in which a link passes nothing, in one direction or in both."""
+
+
 @dataclass(frozen=True, slots=True)
 class Messages:
     """Columns of a trace, one entry a message; `arrived_s` is NaN for a message that nobody received."""
@@ -88,6 +92,12 @@ class Truth:
 
     def __len__(self) -> int:
         return len(self.node)
+
+    def frame(self) -> pd.DataFrame:
+        """Return it as `read_truth` does: events by their names."""
+        names = np.array([event.name.lower() for event in Happening])
+        columns = {"node": self.node, "event": names[self.event], "start_s": self.start_s, "end_s": self.end_s}
+        return pd.DataFrame(columns)
 
 
 def schema_of(**columns: pa.DataType) -> pa.Schema:

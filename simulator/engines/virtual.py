@@ -12,7 +12,7 @@ import gc
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -160,14 +160,14 @@ def _take(
         progress(block.nodes)
 
 
-def blocks(scenario: Scenario) -> Iterator[Block]:
-    """Cut a scenario's nodes into blocks.
+def blocks(scenario: Scenario, fleet: Iterable[Squad] | None = None) -> Iterator[Block]:
+    """Cut a scenario's nodes, or a `fleet` that was made of them, into blocks.
 
     Raises:
         SimulatorError: a node would send more than memory holds.
     """
     index = 0
-    for squad in squads(scenario):
+    for squad in squads(scenario) if fleet is None else fleet:
         rows = _rows_a_node(squad, scenario.duration_s)
         if rows > MOST_ROWS_A_NODE:
             raise SimulatorError(

@@ -160,8 +160,7 @@ def test_the_simulators_lag_is_measured_apart(faults: Run) -> None:
 
 def test_what_the_hub_said_follows_from_what_it_heard(faults: Run) -> None:
     observed = read_observer(faults.directory.observer)
-    end_s = float(observed.changes.at_s.max()) + 1
-    expected = replay(observed, end_s)
+    expected = replay(observed, observed.until_s)
     said = observed.changes[observed.changes.reason.isin(expected.reason.unique())]
     columns = ["node_id", "status", "flapping", "reason"]
     order = {"by": ["node_id", "at_s"], "kind": "stable", "ignore_index": True}
