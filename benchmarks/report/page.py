@@ -29,6 +29,20 @@ from heartbench.benchmarks.thresholds.verdict import (
 )
 from heartbench.simulator.units import NODE_DAYS, format_duration
 
+COLUMNS = {
+    "label": "setting",
+    "stale_after": "stale_after",
+    "tail": "outage tail",
+    "rate": "false stales per node-day",
+    "interval": "95% interval",
+    "p99": "noticed within (p99)",
+    "duration": "mean length of a false stale",
+    "accuracy": "query accuracy",
+    "flaps": "flaps per node-hour",
+    "flashes": "flashes per hour",
+}
+"""Headings of the table by the keys of its rows; on a narrow screen each heading stands before its figure."""
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -54,6 +68,7 @@ def render(evidence: Evidence, found: Recommendation) -> str:
         then=f"{found.recommended_s:g} s",
         worst_tails=worst_tails(found),
         pictures={name: picture(ax) for name, ax in plots(evidence, found).items()},
+        columns=COLUMNS,
         rows=table_rows(found),
         unit=goal_unit(found),
         caption=provenance(evidence),
