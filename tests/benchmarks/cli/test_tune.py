@@ -89,6 +89,8 @@ def test_of_a_bare_trace_it_says_that_there_is_no_other_tail(
         ["tune", "--out", "results"],
         ["report", "nowhere"],
         ["report", "--out", "nowhere/report.html"],
+        ["report", "--plots", "binary"],
+        ["report", "--plots", "binary/plots"],
     ],
 )
 def test_wrong_input_is_one_line_and_leaves_nothing_behind(
