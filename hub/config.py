@@ -236,7 +236,8 @@ class HubSettings(BaseSettings):
 
     def _bad_address(self) -> str:
         host, _, port = self.listen.rpartition(":")
-        if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        name = host[1:-1] if host.startswith("[") and host.endswith("]") else host  # of an IPv6 address
+        if not name or "[" in name or "]" in name or not port.isascii() or not port.isdigit() or int(port) > 65_535:
             return f"HUB_LISTEN={self.listen!r}: allowed is HOST:PORT with a port from 0 to 65535"
         if not self.insecure and not is_loopback(self.address[0]):
             return (

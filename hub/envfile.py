@@ -76,6 +76,7 @@ def explain(
     """One line for the first thing that is wrong: where it stands, key, value, and what is allowed."""
     first = error.errors(include_url=False)[0]
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    message = "a path" if first["type"] == "path_type" else message.partition(", unable to ")[0]
     if not first["loc"]:
         return f"{path}: {message}" if path else message
     name = str(first["loc"][0])

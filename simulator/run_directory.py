@@ -114,7 +114,7 @@ class RunDirectory:
         """
         try:
             record = json.loads(self.record_file.read_text(encoding="utf-8"))
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RecursionError) as error:
             raise SimulatorError(f"{self.record_file}: cannot be read ({error})") from error
         found = record.get("schema") if isinstance(record, dict) else None
         if found != SCHEMA:

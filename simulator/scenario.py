@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import tomlkit
-from pydantic import Field, model_validator
+from pydantic import Field, PlainValidator, model_validator
 
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import HubError
@@ -43,6 +43,7 @@ from heartbench.simulator.tomlfile import (
 from heartbench.simulator.units import parse_duration
 
 SCENARIOS = Shelf("scenario")
+MOST_NODES = 10_000_000
 
 
 class FaultKind(enum.StrEnum):
@@ -99,11 +100,21 @@ def _is_more_than_nothing(duration: Any) -> bool:
         return False
 
 
+def _setting(value: Any) -> Any:
+    if not isinstance(value, bool | int | float | str):
+        raise ValueError(f"{value!r}: must be a number, a text, true or false")
+    return value
+
+
+Setting = Annotated[bool | int | float | str, PlainValidator(_setting)]
+"""A value of a hub's setting; HubSettings says which values are allowed."""
+
+
 class Group(Table):
     """Nodes that are alike."""
 
     name: Name = Field(description="what the group is called in faults and in --set")
-    nodes: int = Field(ge=1, le=10_000_000, description="how many there are")
+    nodes: int = Field(ge=1, le=MOST_NODES, description="how many there are")
     heartbeat_interval_s: PositiveInterval = Field(10.0, description="time between two heartbeats that a node sends")
     heartbeat_jitter: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.1, description="each interval is uniform within ± this part of itself"
@@ -220,7 +231,7 @@ class Scenario(Table):
     summary: str = Field("", description="the scenario in one line")
     seed: int = Field(1, ge=0, le=2**63 - 1, description="all that is random follows from it")
     duration_s: PositiveDuration = Field(description="length of the run")
-    hub: dict[str, bool | int | float | str] = Field({}, description="settings of the hub, by the names of HubSettings")
+    hub: dict[str, Setting] = Field({}, description="settings of the hub, by the names of HubSettings")
     group: tuple[Group, ...] = Field(description="the fleet")
     fault: tuple[Fault, ...] = Field((), description="what goes wrong with nodes and links")
     hub_fault: tuple[HubFault, ...] = Field((), description="what goes wrong with the hub")
@@ -268,10 +279,12 @@ class Scenario(Table):
         """Return this scenario with `nodes` nodes, shared among the groups in proportion (largest remainder).
 
         Raises:
-            SimulatorError: there would be a group without nodes.
+            SimulatorError: there would be a group without nodes, or more than MOST_NODES.
         """
         if nodes < len(self.group):
             raise SimulatorError(f"--nodes: {nodes}: must be at least 1 for each of the {len(self.group)} groups")
+        if nodes > MOST_NODES:
+            raise SimulatorError(f"--nodes: {nodes}: must be at most {MOST_NODES}")
         shares = _largest_remainder([group.nodes for group in self.group], nodes)
         groups = [g.model_copy(update={"nodes": share}) for g, share in zip(self.group, shares, strict=True)]
         return self.model_copy(update={"group": tuple(groups)})
@@ -314,7 +327,7 @@ def load_scenario(name_or_path: str, overrides: Iterable[str] = ()) -> Scenario:
         _override(data, override)
     folder = Path(source).parent if Path(source).exists() else Path()
     for group in _groups(data):
-        _resolve_link(group, folder)
+        _resolve_link(group, folder, source)
         _follow_hub(group, data.get("hub"))
     return validate(Scenario, data, source)
 
@@ -333,14 +346,22 @@ def _groups(data: dict[str, Any]) -> list[dict[str, Any]]:
     return [group for group in groups if isinstance(group, dict)] if isinstance(groups, list) else []
 
 
-def _resolve_link(group: dict[str, Any], folder: Path) -> None:
+def _resolve_link(group: dict[str, Any], folder: Path, source: str) -> None:
     """Lay the group's own link figures over those of its profile; a profile's path becomes absolute."""
     changes = group.get("link", {})
     if isinstance(group.get("profile"), str) and isinstance(changes, dict):
-        below = read_profile(group["profile"], folder)
+        below = _profile_of(group, folder, source)
         if (folder / group["profile"]).is_file():
             group["profile"] = str((folder / group["profile"]).resolve())
         group["link"] = merged(below, changes)
+
+
+def _profile_of(group: dict[str, Any], folder: Path, source: str) -> dict[str, Any]:
+    try:
+        return read_profile(group["profile"], folder)
+    except SimulatorError as error:
+        key = f"group.{group.get('name', '?')}.profile"
+        raise SimulatorError(f"{source}: {key}: {str(error).removeprefix('profile: ')}") from error
 
 
 def _follow_hub(group: dict[str, Any], hub: Any) -> None:

@@ -96,6 +96,8 @@ def parse_toml(text: str, source: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SimulatorError(f"{source}: not TOML: {error}") from error
+    except RecursionError:
+        raise SimulatorError(f"{source}: not TOML: nested too deeply") from None
 
 
 def read_text(path: Path) -> str:
@@ -105,7 +107,7 @@ def read_text(path: Path) -> str:
         SimulatorError: there is none, it is a directory, or it is no text.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
     except UnicodeDecodeError as error:
         raise SimulatorError(f"{path}: not a text file (UTF-8); allowed: a TOML file") from error
     except IsADirectoryError as error:
@@ -139,7 +141,7 @@ def _explain(kind: str, message: str, value: Any) -> str:
         return message.removeprefix("Value error, ")
     if kind == "missing":
         return _PLAIN_WORDS[kind]
-    plain = _PLAIN_WORDS.get(kind, f"{message[0].lower()}{message[1:]}")
+    plain = _PLAIN_WORDS.get(kind, f"{message[0].lower()}{message[1:]}".partition(", unable to parse")[0])
     return f"{value!r}: {plain}".replace("input should be a valid tuple", "must be a list").replace(
         "input should", "must"
     )

@@ -133,6 +133,16 @@ NODE = pa.schema([MESSAGES.field("node")])
 NODES_FILE = "nodes.parquet"
 ENCODINGS = {"seq": "DELTA_BINARY_PACKED", "name": "DELTA_BYTE_ARRAY"}
 MAY_BE_EMPTY = ("arrived_s", "end_s")
+LATEST_S = 1e11
+"""Times lie within ± this, s: Unix time in s does so for three thousand years, in ms it does not."""
+_TIMES = (-LATEST_S, LATEST_S, f"in s, within {LATEST_S:g} of 0")
+POSSIBLE = {
+    "node": (0, np.inf, "0 or more"),
+    "kind": (min(Kind), max(Kind), f"{min(Kind):d} to {max(Kind):d}"),
+    "sent_s": _TIMES,
+    "arrived_s": _TIMES,
+}
+"""Least, most and in words what a column of a trace may hold."""
 DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)  # what reading a damaged file raises
 _EVENT_NAMES = pa.array([event.name.lower() for event in Happening])
 
@@ -365,7 +375,15 @@ def _cast(path: Path, column: "pa.ChunkedArray[Any]", field: "pa.Field[Any]", wh
 
 
 def _read_messages(part: Path) -> Messages:
-    return Messages(*(column.to_numpy() for column in _read(part, MESSAGES, "trace").columns))
+    messages = Messages(*(column.to_numpy() for column in _read(part, MESSAGES, "trace").columns))
+    for name, (least, most, allowed) in POSSIBLE.items():
+        column = getattr(messages, name)
+        odd = ~((column >= least) & (column <= most))
+        if name in MAY_BE_EMPTY:
+            odd &= ~np.isnan(column)
+        if np.any(odd):
+            raise SimulatorError(f"{part}: column {name}: {column[np.argmax(odd)]:g}: must be {allowed}")
+    return messages
 
 
 def _parts_share_a_node(parts: Sequence[Path]) -> bool:

@@ -109,7 +109,7 @@ def invoke(arguments: Sequence[str]) -> int:
         program = typer.main.get_command(frame)
         status = program.main(arguments or ["--help"], "heartbench", standalone_mode=False, obj=typed)
     except typer.TyperException as error:
-        return complain(error.format_message() + what_is_allowed(error))
+        return complain(in_plain_words(error) + what_is_allowed(error))
     except ModuleNotFoundError as error:
         if (error.name or "heartbench").startswith("heartbench"):
             raise
@@ -117,10 +117,28 @@ def invoke(arguments: Sequence[str]) -> int:
 
         return complain(f"this command needs {error.name}: {how_to_install('all')}")
     except mistakes() as error:
-        return complain(str(error))
+        return complain(without_number(error) if isinstance(error, OSError) else str(error))
     except KeyboardInterrupt:
         return 130
     return status if isinstance(status, int) else 0
+
+
+def in_plain_words(error: typer.TyperException) -> str:
+    """What the parser refuses: the option, the value and what is allowed; the checking library's words are left out."""
+    from pydantic import ValidationError
+
+    said = error.format_message()
+    if not isinstance(error.__cause__, ValidationError):
+        return said
+    first = error.__cause__.errors(include_url=False)[0]
+    problem = first["msg"].partition(", unable to parse")[0].removeprefix("Value error, ")
+    return said.replace(first["msg"], problem).replace("Input should", f"{first['input']!r}: must")
+
+
+def without_number(error: OSError) -> str:
+    """What the system refuses: the file, if it is one's, and why."""
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}" if error.filename is not None else reason
 
 
 def what_is_allowed(error: typer.TyperException) -> str:

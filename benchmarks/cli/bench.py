@@ -58,6 +58,10 @@ def bench(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if sum((against is not None, self_test, history is not None)) != 1:
         raise BenchmarkError("bench: give exactly one of --against REV, --self-test and --history DIR")
+    if against == "":
+        raise BenchmarkError("--against: '': must be a revision, such as HEAD~1")
+    if not minutes > 0:  # NaN is neither
+        raise BenchmarkError(f"--minutes: {minutes:g}: must be more than 0")
     for option, path in (("--markdown", markdown), ("--junit", junit)):
         if path is not None:
             output.check_output(path, option)

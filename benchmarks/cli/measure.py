@@ -23,6 +23,12 @@ class Engine(StrEnum):
     LIVE = "live"
 
 
+def is_address(text: str) -> bool:
+    """Whether it is HOST:PORT, the address of a hub."""
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isdecimal() and 0 < int(port) < 65_536
+
+
 def measure(
     scenario: "Scenario",
     engine: Engine,

@@ -71,11 +71,30 @@ def check_output(path: Path, option: str = "--out") -> None:
         raise BenchmarkError(f"{option}: {path}: must be a file in a folder that exists")
 
 
+def check_folder(path: Path, option: str = "--out") -> None:
+    """Refuse a folder that cannot be made, before the work for it is done."""
+    nearest = next(folder for folder in (path, *path.parents, Path()) if folder.exists())
+    if not nearest.is_dir():
+        raise BenchmarkError(f"{option}: {path}: must be a folder, and {nearest} is none")
+
+
 def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write a file whole or not at all; a pipe or a device is written to.
+
+    Raises:
+        BenchmarkError: it cannot be written.
+    """
     unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+            return
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise BenchmarkError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 @contextmanager

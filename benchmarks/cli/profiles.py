@@ -60,7 +60,7 @@ def show(
         typer.Option(metavar="DURATION", help="Ping over the modelled link for so long, and compare with the file."),
     ] = None,
     nodes: Annotated[int, typer.Option(min=1, help="Links to measure.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the links.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the links.")] = 1,
     full: Annotated[bool, typer.Option("--full", help="Print resolved values, as of a file.")] = False,
     json: Json = False,
 ) -> None:

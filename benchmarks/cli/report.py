@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from heartbench.benchmarks.cli.output import check_output, print_json, progress, write_whole
+from heartbench.benchmarks.cli.output import check_folder, check_output, print_json, progress, write_whole
 from heartbench.benchmarks.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def report(
     )
     page = out or (evidence.source if evidence.scenario else Path()) / "report.html"
     check_output(page)
+    if plots is not None:
+        check_folder(plots, "--plots")
     found = recommendation(evidence, max_false_stale, max_detection, per)
     write_whole(page, render(evidence, found))
     if plots is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from heartbench.benchmarks.cli.measure import Engine, measure
+from heartbench.benchmarks.cli.measure import Engine, is_address, measure
 from heartbench.benchmarks.cli.output import plain, print_json, print_table, warn
 from heartbench.benchmarks.cli.run_folder import made
 from heartbench.benchmarks.errors import BenchmarkError
@@ -146,8 +146,7 @@ def address_of(hub: str | None, engine: Engine) -> str | None:
         return None
     if engine is not Engine.LIVE:
         raise BenchmarkError(f"--hub: {hub}: the engine {engine} has no hub; allowed with --engine live")
-    host, _, port = hub.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+    if not is_address(hub):
         raise BenchmarkError(f'--hub: "{hub}": must be HOST:PORT')
     return hub
 

@@ -83,10 +83,17 @@ def _results(file: Path) -> Iterable[tuple[str, str, Result]]:
     """The results in one file; a JSON file of another kind has none."""
     try:
         document = json.loads(file.read_text("utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except (json.JSONDecodeError, UnicodeDecodeError, IsADirectoryError, RecursionError):
         return
     if not isinstance(document, dict) or not isinstance(document.get("benchmarks"), list):
         return
+    try:
+        yield from _results_of(document, file)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise BenchmarkError(f"{file}: no result of pytest-benchmark, or a damaged one ({error})") from error
+
+
+def _results_of(document: Mapping[str, Any], file: Path) -> Iterable[tuple[str, str, Result]]:
     commit: Mapping[str, Any] = document.get("commit_info") or {}
     machine = _machine(document.get("machine_info") or {})
     time = str(commit.get("time") or document.get("datetime") or file.name)

@@ -138,7 +138,8 @@ def _explain(file: Path, error: ValidationError, given: dict[str, Any]) -> str:
     where = f"--{key.replace('_', '-')}" if first["loc"][0] in given else f"{file}: {TABLE}.{key}"
     if first["type"] == "extra_forbidden":
         return f"{where}: unknown key; allowed: {', '.join(Settings.model_fields)}"
-    return f"{where} = {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+    said = first["msg"].removeprefix("Value error, ").replace("Input should", "must").partition(", unable to parse")[0]
+    return f"{where} = {first['input']!r}: {said}"
 
 
 def chosen_suite(project: Path, asked: Iterable[str], settings: Settings) -> tuple[str, ...]:

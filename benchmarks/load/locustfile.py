@@ -23,6 +23,7 @@ from locust.exception import StopUser
 from locust.runners import MasterRunner, WorkerRunner
 
 from heartbench.benchmarks.cli.app import complain, quietly
+from heartbench.benchmarks.cli.measure import is_address
 from heartbench.benchmarks.cli.output import print_json
 from heartbench.benchmarks.load.figures import figures_of
 from heartbench.benchmarks.load.fleet import Fleet, Member
@@ -53,7 +54,7 @@ class NodeUser(User):
             raise StopUser
         self._wait_s = 0.0
         self._member: Member = self.fleet.take()
-        address = str(self.host).removeprefix("http://").rstrip("/")
+        address = address_of(str(self.host))
         nodes = self.fleet.scenario.nodes
         self._node = Node(self._member, nodes, self.origin_s, partial(Wire, address), self._report)
 
@@ -98,6 +99,9 @@ def check(environment: Any, **_: Any) -> None:
     if options.num_users is not None and options.num_users < 1:
         log.error("--users: %d: must be 1 or more", options.num_users)
         sys.exit(2)
+    if options.host is not None and not is_address(address_of(options.host)):
+        log.error("--host: %s: must be HOST:PORT", options.host)
+        sys.exit(2)
     if options.json:
         options.json = False  # Locust would print a list, and forget what it counted
         if not isinstance(environment.runner, WorkerRunner):
@@ -126,6 +130,11 @@ def begin(environment: Any, **_: Any) -> None:
     except SimulatorError as error:  # the web page can ask for a scenario that is not there
         log.error("%s", error)
     NodeUser.origin_s = time.monotonic()
+
+
+def address_of(host: str) -> str:
+    """Return the address in --host, which Locust's users write as that of a web page."""
+    return host.removeprefix("http://").rstrip("/")
 
 
 def chosen(environment: Any) -> Scenario:

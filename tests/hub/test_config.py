@@ -72,6 +72,7 @@ def test_a_name_that_the_environment_uses_otherwise_is_none_of_ours(monkeypatch:
     [
         ("HUB_STALE_AFTER=30", ["HUB_STALE_AFTER='30'", "no such setting", "HUB_STALE_AFTER_S"]),
         ("HUB_STALE_AFTER_S=soon", ["HUB_STALE_AFTER_S='soon'", "allowed is a valid number"]),
+        ("HUB_LISTEN=[::1:5", ["HUB_LISTEN='[::1:5'", "allowed is HOST:PORT"]),
         ("HUB_STALE_AFTER_S=-1", ["HUB_STALE_AFTER_S='-1'", "allowed is greater than or equal to 0.1"]),
         ("HUB_STALE_AFTER_S=nan", ["HUB_STALE_AFTER_S='nan'", "allowed is a finite number"]),
         ("HUB_STALE_AFTER_S", ["HUB_STALE_AFTER_S", "a value is missing"]),
@@ -118,6 +119,17 @@ def test_what_is_no_env_file_is_refused(tmp_path: Path, content: bytes | None) -
         HubSettings.from_env_file(path)
     with pytest.raises(HubError, match="cannot be read as an env file"):
         HubSettings.from_env_file(tmp_path)
+
+
+def test_a_path_of_another_type_is_refused_in_plain_words() -> None:
+    with pytest.raises(HubError, match=r"^HUB_FILES_DIR=3: allowed is a path$"):
+        HubSettings.of(files_dir=3)
+
+
+def test_what_is_allowed_is_all_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB_STALE_AFTER_S", "soon")
+    with pytest.raises(HubError, match=r"^HUB_STALE_AFTER_S='soon': allowed is a valid number$"):
+        HubSettings.load()
 
 
 def test_a_mistake_in_the_environment_names_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,3 +73,6 @@ def test_what_is_no_run_is_refused_in_one_line(tmp_path: Path) -> None:
         RunDirectory.open(tmp_path / "old").read_record()
     with pytest.raises(SimulatorError, match="cannot be read"):
         RunDirectory.open(tmp_path / "cut").read_record()
+    (tmp_path / "cut/run.json").write_text("[" * 100_000)
+    with pytest.raises(SimulatorError, match="cannot be read"):
+        RunDirectory.open(tmp_path / "cut").read_record()

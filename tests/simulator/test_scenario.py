@@ -187,6 +187,8 @@ def test_a_fault_hits_a_share_a_number_or_all(tmp_path: Path) -> None:
         ("group=5", "group: 5: must be a list"),
         ("hub.stale_after=3", "hub: unknown key stale_after, did you mean stale_after_s"),
         ("hub.stale_after_s=-3", "hub: HUB_STALE_AFTER_S=-3: allowed is greater than"),
+        ("hub.stale_after_s=nan", "hub: HUB_STALE_AFTER_S=nan: allowed is a finite number"),
+        ("hub.stale_after_s=[1]", "hub.stale_after_s: [1]: must be a number, a text, true or false"),
         ("hub.flap_threshold=1000", "hub: HUB_FLAP_THRESHOLD=1000 cannot be reached"),
         ("fault=[{kind = 'melt', group = 'edge', at = 1}]", "fault.0.kind: 'melt': must be 'crash', 'exit'"),
         ("fault=[{kind = 'exit', group = 'egde', at = 1}]", "fault.0.group: 'egde' is no group; allowed: edge, core"),
@@ -225,8 +227,17 @@ def test_an_override_that_leads_nowhere_is_refused(override: str, refusal: str, 
 def test_names_that_are_not_known_are_refused_with_the_near_ones(tmp_path: Path) -> None:
     with pytest.raises(SimulatorError, match=r"scenario: 'wiregaurd-5g' is not known, did you mean wireguard-5g or"):
         load_scenario("wiregaurd-5g")
-    with pytest.raises(SimulatorError, match=r"profile: 'lann' is not known, did you mean lan\?; allowed: lan, wireg"):
+    near = r"group\.edge\.profile: 'lann' is not known, did you mean lan\?; allowed: lan, wireg"
+    with pytest.raises(SimulatorError, match=near):
         load(tmp_path, GROUPS, "group.edge.profile=lann")
+
+
+def test_a_mistake_in_the_profile_of_a_group_names_scenario_group_and_profile(tmp_path: Path) -> None:
+    (tmp_path / "noise.toml").write_bytes(b"\xff")
+    path = write(tmp_path, GROUPS.replace('"lan"', '"noise.toml"'), "fleet.toml")
+    with pytest.raises(SimulatorError) as refused:
+        load_scenario(path)
+    assert str(refused.value).startswith(f"{path}: group.edge.profile: {tmp_path / 'noise.toml'}: not a text file")
 
 
 def test_what_is_no_scenario_file_is_refused(tmp_path: Path) -> None:
@@ -237,11 +248,16 @@ def test_what_is_no_scenario_file_is_refused(tmp_path: Path) -> None:
         str(tmp_path / "gone.toml"): "cannot be read: No such file or directory",
         write(tmp_path, "seed = ", "half.toml"): "not TOML: ",
         write(tmp_path, "", "empty.toml"): "duration: is missing",
+        write(tmp_path, "x = " + "[" * 3000, "deep.toml"): "not TOML: nested too deeply",
     }
     for path, refusal in refusals.items():
         with pytest.raises(SimulatorError) as refused:
             load_scenario(path)
         assert str(refused.value).startswith(f"{path}: {refusal}")
+
+
+def test_a_file_that_an_editor_marked_as_utf_8_is_read(tmp_path: Path) -> None:
+    assert load(tmp_path, "\ufeff" + GROUPS) == load(tmp_path, GROUPS)
 
 
 def test_the_comments_of_shipped_scenarios_name_keys_that_exist(tmp_path: Path) -> None:

@@ -166,6 +166,37 @@ def test_a_trace_with_empty_values_is_refused(tmp_path: Path) -> None:
         read_trace(tmp_path / "holes.parquet")
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "refusal"),
+    [
+        ("node", -1, "column node: -1: must be 0 or more"),
+        ("kind", 4, "column kind: 4: must be 0 to 3"),
+        ("sent_s", np.inf, "column sent_s: inf: must be in s, within 1e+11"),
+        ("sent_s", 1e300, "column sent_s: 1e+300: must be in s, within 1e+11"),
+        ("arrived_s", -np.inf, "column arrived_s: -inf: must be in s, within 1e+11"),
+        ("arrived_s", 1.76e12, "column arrived_s: 1.76e+12: must be in s, within 1e+11"),
+    ],
+)
+def test_a_trace_with_impossible_values_is_refused(tmp_path: Path, column: str, value: float, refusal: str) -> None:
+    frame = pd.DataFrame({name: getattr(heartbeats(range(1)), name) for name in Messages.__slots__})
+    frame.loc[1, column] = value
+    frame.to_parquet(tmp_path / "odd.parquet")
+
+    with pytest.raises(SimulatorError) as refused:
+        read_trace(tmp_path / "odd.parquet")
+    assert str(refused.value).startswith(f"{tmp_path / 'odd.parquet'}: {refusal}")
+
+
+def test_a_time_that_is_not_a_number_is_refused_where_a_message_was_sent(tmp_path: Path) -> None:
+    part = TraceWriter(tmp_path).write_part(0, heartbeats(range(1)))
+    table = pq.read_table(part)
+    index = table.column_names.index("sent_s")
+    pq.write_table(table.set_column(index, "sent_s", pa.array([0.0, np.nan, 1.0, 2.0, 3.0])), part)
+
+    with pytest.raises(SimulatorError, match="column sent_s: nan: must be in s"):
+        read_trace(part)
+
+
 def test_truth_names_what_happened(tmp_path: Path) -> None:
     with TruthWriter(tmp_path / "truth.parquet") as writer:
         for node in range(2):

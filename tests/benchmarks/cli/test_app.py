@@ -51,10 +51,25 @@ def test_what_the_parser_refuses_is_one_line_and_status_2(
 
 
 @pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("--nodes many", "heartbench: Invalid value for '--nodes': 'many': must be a valid integer\n"),
+        ("--nodes 0", "heartbench: Invalid value for '--nodes': '0': must be greater than or equal to 1\n"),
+        ("--engine real", "heartbench: Invalid value for '--engine': 'real' is not one of 'virtual', 'live'.\n"),
+    ],
+)
+def test_a_wrong_value_is_named_in_words_of_ours(words: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.invoke(["run", "lan", *words.split()]) == 2
+    assert capsys.readouterr().err == line
+
+
+@pytest.mark.parametrize(
     ("error", "status", "line"),
     [
         (BenchmarkError("x.toml: nodes = 0:\n  at least 1"), 2, "heartbench: x.toml: nodes = 0: at least 1\n"),
-        (FileNotFoundError(2, "No such file", "x"), 2, "heartbench: [Errno 2] No such file: 'x'\n"),
+        (FileNotFoundError(2, "No such file", "x"), 2, "heartbench: x: No such file\n"),
+        (OSError(28, "No space left on device"), 2, "heartbench: No space left on device\n"),
+        (ConnectionError("lost"), 2, "heartbench: lost\n"),
         (ModuleNotFoundError("No numba", name="numba"), 2, "heartbench: this command needs numba: pip install"),
         (KeyboardInterrupt(), 130, ""),
         (typer.Exit(1), 1, ""),

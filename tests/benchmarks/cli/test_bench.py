@@ -29,6 +29,9 @@ def store(folder, count, change):
         (["--against", "HEAD"], "not a git repository"),
         (["--against", "HEAD", "--markdown", "nowhere/a.md"], "--markdown: nowhere/a.md: must be a file in a folder"),
         (["--against", "HEAD", "--junit", "."], "--junit: .: must be a file in a folder"),
+        (["--against", ""], "--against: '': must be a revision"),
+        (["--self-test", "--minutes", "nan"], "--minutes: nan: must be more than 0"),
+        (["--self-test", "--minutes", "-1"], "--minutes: -1: must be more than 0"),
         (["--history", "nowhere"], "--history nowhere: no such folder"),
     ],
 )

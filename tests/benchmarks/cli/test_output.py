@@ -2,12 +2,14 @@
 
 import json
 import math
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from heartbench.benchmarks.cli import output
+from heartbench.benchmarks.errors import BenchmarkError
 
 
 def test_json_is_one_line_of_plain_numbers(capsys: pytest.CaptureFixture[str]) -> None:
@@ -22,6 +24,36 @@ def test_json_is_one_line_of_plain_numbers(capsys: pytest.CaptureFixture[str]) -
 def test_a_table_in_a_pipe_keeps_its_figures(capsys: pytest.CaptureFixture[str]) -> None:
     output.print_table("Costs", ["setting", "false stale"], [["30 s", 0.14], ["41 s", 0.02]])
     assert "30 s" in capsys.readouterr().out
+
+
+def test_a_file_is_written_whole_and_leaves_no_other(tmp_path: Path) -> None:
+    output.write_whole(tmp_path / "a", "text")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a", "text")]
+
+
+def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    output.write_whole(pipe, "text")
+    assert os.read(reader, 100) == b"text"
+    assert pipe.is_fifo()
+    os.close(reader)
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    with pytest.raises(BenchmarkError, match=rf"^{folder / 'a'}: cannot be written: No such file or directory$"):
+        output.write_whole(folder / "a", "text")
+
+
+@pytest.mark.parametrize("name", ["file", "file/inside"])
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BenchmarkError, match=rf"^--plots: {tmp_path / name}: must be a folder"):
+        output.check_folder(tmp_path / name, "--plots")
+    output.check_folder(tmp_path, "--plots")
+    output.check_folder(tmp_path / "new/one", "--plots")
 
 
 def test_nobody_watching_sees_no_bar(capsys: pytest.CaptureFixture[str]) -> None:

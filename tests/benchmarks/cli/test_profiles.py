@@ -112,6 +112,7 @@ def test_what_was_not_measured_is_a_dash(
             "heartbench: --measure: 3600 s on 1000000 links are",
         ),
         (["show", "lan", "--measure", "0s"], "heartbench: to measure a profile takes a second"),
+        (["show", "lan", "--measure", "1h", "--seed", str(2**63)], "heartbench: Invalid value for '--seed': "),
         (["show", str(Path(__file__).parent)], f"heartbench: {Path(__file__).parent}: a directory"),
     ],
 )

@@ -77,6 +77,7 @@ def test_what_is_shown_loads_as_what_was_asked_for(
         (["show", "."], "heartbench: .: a directory; allowed: a TOML file"),
         (["show", "lan", "--set", "seeds=1"], "heartbench: scenario lan: unknown key seeds, did you mean seed?"),
         (["show", "lan", "--nodes", "0"], "heartbench: --nodes: 0: must be at least 1"),
+        (["show", "lan", "--nodes", "10000001"], "heartbench: --nodes: 10000001: must be at most 10000000"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(

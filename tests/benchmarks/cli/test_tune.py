@@ -125,6 +125,8 @@ def test_each_group_has_a_row_and_the_worse_decides_unless_the_fleet_is_asked_fo
         ["report", "--max-detection", "soon"],
         ["report", "nowhere"],
         ["report", "--out", "nowhere/report.html"],
+        ["report", "--plots", "binary"],
+        ["report", "--plots", "binary/plots"],
     ],
 )
 def test_wrong_input_is_one_line_and_leaves_nothing_behind(

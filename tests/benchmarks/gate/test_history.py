@@ -45,6 +45,30 @@ def test_other_files_are_passed_over(tmp_path):
     assert len(history.read(tmp_path)) == 1
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"benchmarks": [3]}',
+        '{"benchmarks": [{"fullname": "a"}]}',
+        '{"benchmarks": [{"fullname": "a", "stats": {"median": "soon"}}]}',
+        '{"benchmarks": [], "commit_info": 3}',
+        '{"benchmarks": [], "machine_info": "x"}',
+        '{"benchmarks": [], "machine_info": {"cpu": "x"}}',
+    ],
+)
+def test_a_result_that_is_damaged_is_named(tmp_path, text):
+    (tmp_path / "bad.json").write_text(text, "utf-8")
+    with pytest.raises(BenchmarkError, match=r"bad\.json: no result of pytest-benchmark"):
+        history.read(tmp_path)
+
+
+def test_folders_and_nested_lists_are_passed_over(tmp_path):
+    store(tmp_path, 0, 1.0)
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "deep.json").write_text("[" * 100_000, "utf-8")
+    assert len(history.read(tmp_path)) == 1
+
+
 def test_a_folder_without_results_is_a_mistake(tmp_path):
     with pytest.raises(BenchmarkError, match="no result of pytest-benchmark"):
         history.read(tmp_path)

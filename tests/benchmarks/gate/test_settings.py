@@ -31,6 +31,13 @@ def test_margins_can_be_set_for_each_benchmark(tmp_path):
     assert settings.rules("benchmarks/test_x.py::test_stop") == Rules()
 
 
+def test_a_value_out_of_range_is_refused_in_plain_words(tmp_path):
+    with pytest.raises(BenchmarkError, match=r"^--rounds = 0: must be greater than or equal to 2$"):
+        load(tmp_path, rounds=0)
+    with pytest.raises(BenchmarkError, match=r"rounds = 'x': must be a valid integer$"):
+        load(project(tmp_path, "rounds = 'x'"))
+
+
 def test_brackets_of_a_parameter_mean_themselves(tmp_path):
     table = '[tool.heartbench.bench.benchmark."t.py::test_a[150-*]"]\nleast_effect = 0.05'
     settings = load(project(tmp_path, table))

@@ -151,6 +151,8 @@ def test_as_json_it_names_the_hub_that_it_takes_by_default(locust):
     [
         (("-u", "1", "--scenario", "moon"), "scenario: 'moon' is not known"),
         (("-u", "0"), "--users: 0: must be 1 or more"),
+        (("-u", "1", "--host", "here"), "--host: here: must be HOST:PORT"),
+        (("-u", "1", "--host", "127.0.0.1:99999"), "--host: 127.0.0.1:99999: must be HOST:PORT"),
         (("-u", "many"), "heartbench: load: argument -u/--users: invalid int value: 'many'"),
         (("--moon",), "heartbench: load: unrecognized arguments: --moon"),
     ],
