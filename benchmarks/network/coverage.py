@@ -19,7 +19,7 @@ from scipy.special import ndtr, ndtri
 
 from heartbench.benchmarks.network.posterior import draw_networks
 from heartbench.benchmarks.thresholds.intervals import poisson_interval
-from heartbench.benchmarks.thresholds.networks import NetworkRates, alone, best_estimate, nodes_for, response_of
+from heartbench.benchmarks.thresholds.networks import NODE_DAYS, NetworkRates, alone, best_estimate, response_of
 from heartbench.benchmarks.thresholds.qos import DAY_S
 from heartbench.benchmarks.thresholds.response import with_lengths
 from heartbench.benchmarks.thresholds.simulated import simulate_gaps
@@ -115,8 +115,8 @@ def a_day(outage: Outages) -> Scenario:
     return scenario.model_copy(update={"group": (group.model_copy(update={"link": link}),), "duration_s": DAY_S})
 
 
-def estimate(seed: int, lengths_s: list[float]) -> NetworkRates:
-    """Return what `tune` would say after watching so."""
+def estimate(seed: int, lengths_s: list[float], node_days: int) -> NetworkRates:
+    """Return what `tune` would say after watching so, if it simulates so many node-days."""
     observed = {"hours": WATCHED_H, "from": FROM_S, "lengths": lengths_s}
     outage = validate(Outages, {"rates": SHORT, "observed": observed}, "what was watched")
     scenario = a_day(outage).model_copy(update={"seed": seed})
@@ -125,7 +125,7 @@ def estimate(seed: int, lengths_s: list[float]) -> NetworkRates:
     if seen is None:
         raise ValueError("nothing was watched")
     thresholds = np.array([*THRESHOLDS_S, 135.0])  # up to where `tune` looks by default
-    response = response_of(alone(scenario, group, DAY_S), seen, thresholds)
+    response = response_of(alone(scenario, group, DAY_S, node_days), seen, thresholds)
     best = response.false_stale_per_node_day(best_estimate(outage, seen))[0]
     drawn = response.false_stale_per_node_day(draw_networks(seen, seed))
     return NetworkRates(best[:-1], drawn[:, :-1])
@@ -133,11 +133,10 @@ def estimate(seed: int, lengths_s: list[float]) -> NetworkRates:
 
 def try_world(world: World, worlds: int, node_days: int) -> Iterator[dict[str, object]]:
     """Watch a world so many times; yield a row a time and threshold."""
-    true = world.true_rates(node_days)
-    simulated_days = nodes_for(DAY_S)
+    true = world.true_rates(TRUTH_NODE_DAYS)
     for seed in range(worlds):
-        rates = estimate(seed, world.watch(np.random.default_rng([seed, 1])))
-        alone_ci = poisson_interval(rates.best * simulated_days) / simulated_days
+        rates = estimate(seed, world.watch(np.random.default_rng([seed, 1])), node_days)
+        alone_ci = poisson_interval(rates.best * node_days) / node_days
         for k, (low, high) in enumerate(rates.interval().T):
             yield {
                 "world": world.name,
@@ -164,10 +163,10 @@ def lines(rows: pd.DataFrame) -> Iterator[str]:
         )
 
 
-def main(worlds: int = 100, node_days: int = TRUTH_NODE_DAYS) -> None:
-    """Print how often the intervals cover, in so many times of watching each world."""
+def main(worlds: int = 100, node_days: int = int(NODE_DAYS), first: int = 0) -> None:
+    """Print how often the intervals cover, in so many times of watching each of WORLDS, from the `first` on."""
     print(HEAD, flush=True)
-    for world in WORLDS:
+    for world in WORLDS[first:]:
         print(*lines(pd.DataFrame(try_world(world, worlds, node_days))), sep="\n", flush=True)
 
 

@@ -61,9 +61,9 @@ def nodes_to_simulate(evidence: Evidence) -> int:
     return len(observed_groups(evidence)) * nodes_for(evidence.duration_s)
 
 
-def nodes_for(duration_s: float) -> int:
-    """Return how many nodes make NODE_DAYS in runs of this length, but at most MOST_NODES."""
-    return min(max(ceil(NODE_DAYS * DAY_S / max(duration_s, 1.0)), 1), MOST_NODES)
+def nodes_for(duration_s: float, node_days: float | None = None) -> int:
+    """Return how many nodes make so many node-days (NODE_DAYS) in runs of this length, but at most MOST_NODES."""
+    return min(max(ceil((NODE_DAYS if node_days is None else node_days) * DAY_S / max(duration_s, 1.0)), 1), MOST_NODES)
 
 
 def network_rates(
@@ -83,17 +83,17 @@ def network_rates(
         if outage not in known:
             known.append(outage)
         networks = draw_networks(observed, evidence.seed + known.index(outage))
-        fleet = alone(scenario, group, evidence.duration_s)
+        fleet = alone(scenario, group, evidence.duration_s, nodes_for(evidence.duration_s))
         response = response_of(fleet, observed, thresholds_s, advance)
         best = response.false_stale_per_node_day(best_estimate(outage, observed))[0]
         found[name] = NetworkRates(best, response.false_stale_per_node_day(networks))
     return found
 
 
-def alone(scenario: Scenario, group: Group, duration_s: float) -> Scenario:
-    """Return what was run, with this group alone, as many nodes as are to be simulated, and a hub that never fails."""
+def alone(scenario: Scenario, group: Group, duration_s: float, nodes: int) -> Scenario:
+    """Return what was run, with so many nodes of this group alone, and a hub that never fails."""
     changes = {
-        "group": (group.model_copy(update={"nodes": nodes_for(duration_s)}),),
+        "group": (group.model_copy(update={"nodes": nodes}),),
         "fault": tuple(fault for fault in scenario.fault if fault.group == group.name),
         "hub_fault": (),
         "duration_s": duration_s,
