@@ -24,16 +24,17 @@ from math import inf, isnan, nan
 from pathlib import Path
 
 import numpy as np
-from tests.simulator.kernel_sockets import Case, Seen
+from tests.simulator.kernel_case import Case, Seen, make_case_link
 
 from heartbench.simulator import stream
-from heartbench.simulator.link import LINK, make_link
 from heartbench.simulator.tcp.flow import MESSAGES, TICK_S
 from heartbench.simulator.tcp.timers import fires
 
 SHAKE, SHAKE_S = 0.02, 0.03  # of the outage, and beyond it
+LATE_S = 0.0005  # what a busy machine may be late by, which decides at the edges of losses
 TOLERANCE, TOLERANCE_S = 0.05, 0.03  # of a gap, and beyond it; see docs/tcp-model.md
 WHEEL_TICKS = 4096
+ROOT = Path(__file__).parents[2]
 CLOCK_MONOTONIC_COARSE = 6  # linux/time.h; its resolution is the tick
 
 
@@ -71,9 +72,9 @@ def why_not() -> str:
 
 
 def _program(cases: Sequence[Case]) -> "subprocess.CompletedProcess[str]":
-    program = Path(__file__).with_name("kernel_sockets.py")
+    command = [sys.executable, "-m", "tests.simulator.kernel_sockets"]
     text = json.dumps([asdict(case) for case in cases])
-    return subprocess.run([sys.executable, str(program)], input=text, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=ROOT, input=text, capture_output=True, text=True, check=False)
 
 
 def ask_kernel(cases: Sequence[Case]) -> list[Seen]:
@@ -101,39 +102,50 @@ def seen_outcome(case: Case, seen: Seen) -> Outcome:
 
 
 def model_outcomes(case: Case, seen: Seen, phases: Sequence[float]) -> list[Outcome]:
-    """Give what the model does with the outage as it was, and with its end moved."""
-    most_s = SHAKE * case.outage_s + SHAKE_S
-    return [_model(case, seen, phase, shake_s) for phase in phases for shake_s in (0.0, -most_s, most_s)]
+    """Return what the model does with the link as it was, and with the outage's end or the losses moved."""
+    most_s = SHAKE * case.outage_s + SHAKE_S if case.outage_s else 0.0
+    moves = [(end_s, 0.0) for end_s in (0.0, -most_s, most_s)]
+    if case.loss:
+        moves += [(0.0, -LATE_S), (0.0, LATE_S)]
+    return [_model(case, seen, phase, *move) for phase in phases for move in dict.fromkeys(moves)]
 
 
 def _longest_gap(case: Case, seen: Seen, arrived_s: Sequence[float]) -> float:
-    before = sum(at < seen.out_from_s + case.rtt_s / 2.0 + 0.001 for at in arrived_s)
+    """Return the longest time between two arrivals from the outage on; without one, since the first heartbeat."""
+    if case.outage_s:
+        before = sum(at < seen.out_from_s + case.rtt_s / 2.0 + 0.001 for at in arrived_s)
+    else:
+        before = 3
     gaps = np.diff(arrived_s[max(before - 1, 0) :])
     return float(gaps.max()) if len(gaps) else nan
 
 
-def _model(case: Case, seen: Seen, phase: float, shake_s: float) -> Outcome:
+def _model(case: Case, seen: Seen, phase: float, end_s: float, late_s: float) -> Outcome:
+    """Run the model with the outage's end `end_s` later, and everything `late_s` later on the link."""
     rules = np.zeros(1, stream.RULES).view(np.recarray)
     rules[0].ping_timeout_s = inf
     rules[0].user_timeout_s, rules[0].hub_user_timeout_s = case.user_timeout_s, case.hub_user_timeout_s
-    profile = np.zeros(1, LINK).view(np.recarray)
-    profile[0].base_s[:] = (seen.min_rtt_s or case.rtt_s) / 2.0
-    profile[0].jitter_correlation_s = 1.0
-    profile[0].mss_bytes = 1368
-    link = make_link(profile, [(seen.out_from_s, seen.out_to_s + shake_s)], 0, 0)
+    outage = (seen.out_from_s + late_s, seen.out_to_s + late_s + end_s)
+    link = make_case_link(case, seen.min_rtt_s or case.rtt_s, outage)
     made = stream.make_connection(rules)
-    stream.connect(made, link, seen.start_s)
-    made.up.timer_phase_s = made.down.timer_phase_s = phase
-    made.syn_timer_s = fires(seen.start_s, stream.SYN_TIMEOUT_S, phase)
+    start_s = seen.start_s + late_s
+    stream.connect(made, link, start_s)
+    made.up.timer_phase_s = made.down.timer_phase_s = phase = phase + seen.origin_s - late_s
+    made.syn_timer_s = fires(start_s, stream.SYN_TIMEOUT_S, phase)
     arrived: list[float] = []
-    for number, at in enumerate(seen.sent_s[2:], 2):
-        _advance(made, link, at, arrived)
+    for number, (at, size) in enumerate(zip(seen.sent_s[2:], seen.sizes[2:], strict=True), 2):
+        _advance(made, link, at + late_s, arrived)
         if made.state == stream.READY:
-            kind = stream.HEARTBEAT_ASKING if case.asks else stream.HEARTBEAT
-            stream.send(made, link, at, stream.HEARTBEAT_BYTES, kind, number)
+            stream.send(made, link, at + late_s, size, _kind(case, size), number)
     _advance(made, link, max(seen.sent_s[-1], seen.out_to_s) + 2.0 * case.outage_s + 5.0, arrived)
-    closed = [float(at) - seen.out_from_s for at in (made.node_closed_s, made.hub_closed_s)]
-    return Outcome(_longest_gap(case, seen, arrived[: len(seen.arrived_s)]), *closed)
+    closed = [float(at) - seen.out_from_s - late_s for at in (made.node_closed_s, made.hub_closed_s)]
+    return Outcome(_longest_gap(case, seen, [at - late_s for at in arrived[: len(seen.arrived_s)]]), *closed)
+
+
+def _kind(case: Case, size: int) -> int:
+    if size != stream.HEARTBEAT_BYTES:
+        return stream.CHUNK
+    return stream.HEARTBEAT_ASKING if case.asks else stream.HEARTBEAT
 
 
 def _advance(made: stream.Record, link: stream.Record, until: float, arrived: list[float]) -> None:

@@ -4,7 +4,7 @@ from math import nan
 
 import pytest
 from tests.simulator.kernel_ladder import Outcome, ask_kernel, model_outcomes, seen_outcome, tick_phases, why_not
-from tests.simulator.kernel_sockets import Case
+from tests.simulator.kernel_case import Case
 
 # Rows of 2 to 25 s of the ladder in docs/tcp-model.md; the RTO is as it is there from the first round trip on.
 TABLE = [Case(0.085, 1.0, 5, outage_s, phase) for outage_s in (2, 6, 10, 15, 20, 25) for phase in (0.2, 0.5, 0.95)]
