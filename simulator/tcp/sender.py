@@ -1,6 +1,6 @@
 """The sender: what it sends and when, what it does with acknowledgements, and what its timers make it do."""
 
-from math import inf, isnan, nan
+from math import floor, inf, isnan, nan
 
 from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.link import Record, transmit
@@ -146,7 +146,7 @@ def _send_new(flow: Record, back: Record, link: Record, now: float) -> None:
     is_probe = flow.probe_due
     flow.probe_due = False
     if flow.head == flow.tail and now - flow.last_sent_s > flow.rto_s:
-        flow.window = min(flow.window, float(INITIAL_WINDOW))  # congestion window validation after an idle time
+        _narrow_after_idle(flow, now - flow.last_sent_s)
     sent = restarts = False
     while flow.packed < flow.written and flow.tail - flow.head < SEGMENTS - 1:
         if not is_probe and in_flight(flow) + 1.0 > flow.window:
@@ -172,6 +172,17 @@ def _send_new(flow: Record, back: Record, link: Record, now: float) -> None:
         flow.segments[last % SEGMENTS].is_resent = True
         _put(flow, back, link, DATA, last, now)
     flow.probed = flow.tail
+
+
+@kernel
+def _narrow_after_idle(flow: Record, idle_s: float) -> None:
+    """Halve the window for each RTO without sending, down to the initial one (tcp_cwnd_restart; RFC 2861, 3.2)."""
+    flow.threshold = max(flow.threshold, floor(0.75 * flow.window))
+    least = min(float(INITIAL_WINDOW), flow.window)
+    left_s = idle_s - flow.rto_s
+    while left_s > 0.0 and flow.window > least:
+        flow.window = max(floor(flow.window / 2.0), least)
+        left_s -= flow.rto_s
 
 
 @part

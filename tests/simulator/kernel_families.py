@@ -95,6 +95,9 @@ FAMILIES: dict[str, Callable[[random.Random, int], Case]] = {
 }
 
 
+CONNECTIONS = {"random": 300, "jitter": 100, "fast": 60, "loss": 200, "chunks": 100}  # in the tables of the docs
+
+
 def draw_cases(family: str, count: int, seed: int) -> list[Case]:
     """Draw `count` connections of a family. Their links' draws go by number, whatever the seed."""
     draw = random.Random(seed)

@@ -1,31 +1,37 @@
-"""The model of TCP against this machine's kernel: the same connections, sends and outages for both.
+"""The model of TCP against this machine's kernel: the same connections, sends and links for both.
 
-    python -m tests.simulator.kernel_ladder [--connections 300] [--seed 1]
+    python -m tests.simulator.kernel_ladder [--family loss] [--connections 60] [--seed 1] [--out FOLDER]
 
-prints how many gaps agree, over random connections and outages. The model gets what the kernel was given: the times at
-which messages were written, the round trip that the kernel measured, and the phase of the kernel's ticks.
+prints how many connections agree, and with --out writes one row per connection. The model gets the inputs that the
+kernel had: the times at which messages were written, the round trip that the kernel measured, the phase of the kernel's
+ticks, and a link whose delay and losses are the same function of time.
 
-Where little decides whether a retransmission still meets the outage, the gap is one rung of the ladder or the next: a
-timer that a late process sets one tick later may fire one notch of the wheel later, 256 ms at 2 to 16 s. So the model
-says for each case all gaps that it finds with the end of the outage moved by as much either way.
+Near a step of the ladder, small delays decide whether a retransmission meets the outage, and the gap is one rung or the
+next: a timer that a late process sets one tick later may fire one notch of the wheel later, 256 ms at 2 to 16 s. So the
+model is also run with the end of the outage moved by as much either way, and with the losses moved by 0.5 ms.
 """
 
 import argparse
+import csv
 import json
 import os
-import random
+import platform
+import shlex
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from math import inf, isnan, nan
 from pathlib import Path
 
 import numpy as np
 from tests.simulator.kernel_case import Case, Seen, make_case_link
+from tests.simulator.kernel_families import CONNECTIONS, draw_cases
 
+from heartbench.benchmarks.provenance import cpu
 from heartbench.simulator import stream
 from heartbench.simulator.tcp.flow import MESSAGES, TICK_S
 from heartbench.simulator.tcp.timers import fires
@@ -50,6 +56,25 @@ class Outcome:
         """Whether `other` is the same within the tolerance. Where the node gave up there is no gap to compare."""
         closes = _agree(self.node_closed_s, other.node_closed_s) and _agree(self.hub_closed_s, other.hub_closed_s)
         return closes and (not isnan(self.node_closed_s) or _agree(self.gap_s, other.gap_s))
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A connection on both; `agrees` is yes, moved (with the outage's end or the losses moved) or no."""
+
+    case: Case
+    kernel: Outcome
+    model: Outcome  # with the link as it was
+    agrees: str
+
+    def row(self) -> dict[str, str | float]:
+        """Return the parameters and what was compared."""
+        outcomes = {
+            f"{who}_{name}": "" if isnan(value) else round(value, 6)
+            for name in ("gap_s", "node_closed_s", "hub_closed_s")
+            for who, value in (("kernel", getattr(self.kernel, name)), ("model", getattr(self.model, name)))
+        }
+        return {**asdict(self.case), **outcomes, "agrees": self.agrees}
 
 
 def _agree(one: float, other: float) -> bool:
@@ -101,21 +126,36 @@ def seen_outcome(case: Case, seen: Seen) -> Outcome:
     return Outcome(_longest_gap(case, seen, seen.arrived_s), *closed)
 
 
-def model_outcomes(case: Case, seen: Seen, phases: Sequence[float]) -> list[Outcome]:
-    """Return what the model does with the link as it was, and with the outage's end or the losses moved."""
-    most_s = SHAKE * case.outage_s + SHAKE_S if case.outage_s else 0.0
-    moves = [(end_s, 0.0) for end_s in (0.0, -most_s, most_s)]
+def model_outcomes(case: Case, seen: Seen, phases: Sequence[float]) -> Iterator[Outcome]:
+    """Yield what the model does with the link as it was, and then with the outage's end or the losses moved."""
+    moves = [(0.0, 0.0)]
+    if case.outage_s:
+        most_s = SHAKE * case.outage_s + SHAKE_S
+        moves += [(-most_s, 0.0), (most_s, 0.0)]
     if case.loss:
         moves += [(0.0, -LATE_S), (0.0, LATE_S)]
-    return [_model(case, seen, phase, *move) for phase in phases for move in dict.fromkeys(moves)]
+    return (_model(case, seen, phase, *move) for move in moves for phase in phases)
+
+
+def compare(cases: Sequence[Case]) -> list[Comparison]:
+    """Run all cases on the kernel at once, and then on the model."""
+    phases = tick_phases()
+    return [_judge(case, seen, phases) for case, seen in zip(cases, ask_kernel(cases), strict=True)]
+
+
+def _judge(case: Case, seen: Seen, phases: Sequence[float]) -> Comparison:
+    kernel, models = seen_outcome(case, seen), model_outcomes(case, seen, phases)
+    unmoved = list(islice(models, len(phases)))
+    if found := next(filter(kernel.agrees, unmoved), None):
+        return Comparison(case, kernel, found, "yes")
+    return Comparison(case, kernel, unmoved[0], "moved" if any(map(kernel.agrees, models)) else "no")
 
 
 def _longest_gap(case: Case, seen: Seen, arrived_s: Sequence[float]) -> float:
     """Return the longest time between two arrivals from the outage on; without one, since the first heartbeat."""
+    before = 3  # preface, hello, the first heartbeat
     if case.outage_s:
         before = sum(at < seen.out_from_s + case.rtt_s / 2.0 + 0.001 for at in arrived_s)
-    else:
-        before = 3
     gaps = np.diff(arrived_s[max(before - 1, 0) :])
     return float(gaps.max()) if len(gaps) else nan
 
@@ -160,48 +200,64 @@ def _advance(made: stream.Record, link: stream.Record, until: float, arrived: li
             stream.send(made, link, reached, stream.HELLO_BYTES, stream.HELLO, 1)
 
 
-def random_cases(count: int, seed: int) -> list[Case]:
-    """Draw connections over all that a node may meet."""
-    draw = random.Random(seed)
-    cases = []
-    for _ in range(count):
-        interval_s = draw.choice((0.2, 1.0, 3.0, 10.0))
-        cases.append(
-            Case(
-                rtt_s=draw.choice((0.005, 0.02, 0.047, 0.085, 0.15, 0.3, 0.6)) * draw.uniform(0.9, 1.1),
-                interval_s=interval_s,
-                warmup=draw.choice((2, 3, 5) if interval_s > 2.0 else (7, 14, 40)),
-                outage_s=draw.choice((1.0, 2.0, 4.0, 6.0, 10.0, 15.0, 20.0, 25.0, 40.0)) * draw.uniform(0.9, 1.1),
-                phase=draw.uniform(0.1, 0.95),
-                user_timeout_s=draw.choice((0.0, 0.0, 0.0, 5.0, 20.0)),
-                asks=draw.random() < 0.3,
-            )
-        )
-    return cases
+def _print(family: str, found: Sequence[Comparison]) -> None:
+    for each in found:
+        if each.agrees == "no":
+            print(f"differs: {each.case}\n  kernel {each.kernel}\n  model  {each.model}")
+    gaps = [each for each in found if isnan(each.kernel.node_closed_s) and isnan(each.model.node_closed_s)]
+    off = np.array([abs(each.model.gap_s / each.kernel.gap_s - 1.0) for each in gaps])
+    unmoved, told = (sum(each.agrees in kinds for each in found) for kinds in (("yes",), ("yes", "moved")))
+    print(f"{family}: {told} of {len(found)} connections agree, {unmoved} of them with the link as it was")
+    print(
+        f"  of {len(off)} gaps: {np.mean(off < 0.02):.1%} within 2%, {np.mean(off < 0.07):.1%} within 7%; "
+        f"median difference {np.median(off):.2%}"
+    )
+
+
+def _write(folder: Path, family: str, found: Sequence[Comparison]) -> None:
+    """Write one row per connection; times in s, empty: it did not close."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{family}.csv").open("w", encoding="utf-8", newline="") as file:
+        rows = csv.DictWriter(file, list(found[0].row()), lineterminator="\n")
+        rows.writeheader()
+        rows.writerows(each.row() for each in found)
+
+
+def _write_conditions(folder: Path, connections: Mapping[str, int], seed: int) -> None:
+    conditions = {
+        "command": shlex.join(["python", "-m", "tests.simulator.kernel_ladder", *sys.argv[1:]]),
+        "seed": seed,
+        "connections": dict(connections),
+        "kernel": platform.release(),
+        "cpu": cpu(),
+        "cpus": os.cpu_count(),
+        "python": platform.python_version(),
+        "when": time.strftime("%Y-%m-%d"),
+        "load_average": round(os.getloadavg()[1], 1),
+    }
+    (folder / "conditions.json").write_text(json.dumps(conditions, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:
     """Compare and print."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--connections", type=int, default=300)
+    parser.add_argument(
+        "--family", choices=list(CONNECTIONS), action="append", help="one kind of connection; default all"
+    )
+    parser.add_argument("--connections", type=int, help="connections of each family")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write FAMILY.csv and conditions.json")
     chosen = parser.parse_args()
     if reason := why_not():
         sys.exit(reason)
-    cases, phases = random_cases(chosen.connections, chosen.seed), tick_phases()
-    off, told = [], 0
-    for case, seen in zip(cases, ask_kernel(cases), strict=True):
-        kernel, models = seen_outcome(case, seen), model_outcomes(case, seen, phases)
-        if not any(kernel.agrees(model) for model in models):
-            print(f"differs: {case}\n  kernel {kernel}\n  model  {models[0]}")
-        if isnan(kernel.node_closed_s) and isnan(models[0].node_closed_s):
-            off.append(abs(models[0].gap_s / kernel.gap_s - 1.0))
-        told += any(kernel.agrees(model) for model in models)
-    print(f"{told} of {len(cases)} connections agree within {TOLERANCE:.0%} + {TOLERANCE_S * 1e3:.0f} ms of a rung")
-    print(
-        f"of {len(off)} gaps, at the very rung: {np.mean(np.array(off) < 0.02):.1%} within 2 %, "
-        f"{np.mean(np.array(off) < 0.07):.1%} within 7 %; median difference {np.median(off):.2%}"
-    )
+    counts = {family: chosen.connections or CONNECTIONS[family] for family in chosen.family or CONNECTIONS}
+    for family, count in counts.items():
+        found = compare(draw_cases(family, count, chosen.seed))
+        _print(family, found)
+        if chosen.out:
+            _write(chosen.out, family, found)
+    if chosen.out:
+        _write_conditions(chosen.out, counts, chosen.seed)
 
 
 if __name__ == "__main__":
