@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from heartbench.benchmarks.thresholds.absences import hub_absences
 from heartbench.benchmarks.thresholds.gaps import find_gaps, power_losses
 from heartbench.benchmarks.thresholds.qos import DAY_S, judge
 from heartbench.hub.config import HubSettings
@@ -23,12 +24,13 @@ def figures_of(run: RunDirectory, hub: HubSettings, duration_s: float) -> dict[s
     What a hub set as `hub` would have said is judged block by block; of all blocks only how late each heartbeat came
     is kept, 4 bytes each.
     """
-    losses = power_losses(read_truth(run.truth))
+    truth = read_truth(run.truth)
+    losses, absences = power_losses(truth), hub_absences(truth)
     parts = [np.zeros(0, np.float32)]
     up_s = false_stales = flaps = flashes = 0.0
     for block in read_blocks(run.path):
         parts.append(_latency(block))
-        qos = judge(find_gaps(block, losses, duration_s), [hub], duration_s)
+        qos = judge(find_gaps(block, losses, duration_s, absences), [hub], duration_s)
         up_s += qos.up_s.sum()
         false_stales += qos.mistakes.sum()
         flaps += qos.flaps[0]

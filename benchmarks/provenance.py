@@ -2,9 +2,7 @@
 
 import os
 import platform
-import shlex
 import subprocess
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,13 @@ PACKAGES = ("heartbench", "grpcio", "numba", "numpy", "pandas", "protobuf", "pya
 CHANGED = "+changes"
 
 
-def provenance() -> dict[str, Any]:
-    """Return `command`, `revision` (None: not known), `machine` and `versions` as `run.json` holds them."""
+def provenance(command: str) -> dict[str, Any]:
+    """Return `command`, `revision` (None: not known), `machine` and `versions` as `run.json` holds them.
+
+    The caller names the command: how this process was started need not be what made the result.
+    """
     return {
-        "command": shlex.join(["heartbench", *sys.argv[1:]]),
+        "command": command,
         "revision": revision(Path(__file__).resolve()),
         "machine": {"platform": platform.platform(), "cpu": cpu(), "cpus": os.cpu_count()},
         "versions": {"python": platform.python_version()} | {name: version_of(name) for name in PACKAGES},

@@ -22,6 +22,7 @@ from heartbench.hub.executor import Policy
 from heartbench.hub.store.protocol import Durability
 
 JUDGEMENT = ("stale_after_s", "flap_window_s", "flap_threshold", "flap_exit")
+DOUBT = ("pause_over_s", "restart_grace_s")
 UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 MIB = 1 << 20
 
@@ -80,9 +81,13 @@ class HubSettings(BaseSettings):
         0.5, ge=0.2, le=3600, description="s by which the hub's own pulse may be late; where it is later, the hub "
         "could not hear, and every node gets so much longer. Longer: a slow hub calls more nodes stale."
     )  # fmt: skip
+    # A node that dialled just before the hub was up again waits for gRPC's longest backoff, 120 s and 20% of jitter
+    # (doc/connection-backoff.md); the attempt after that may fall into an outage and take its 20 s; 16 s are margin.
     restart_grace_s: float = Field(
-        60.0, ge=0, le=86_400, description="s that every known node gets to come back after the hub has started."
-    )
+        180.0, ge=0, le=86_400, description="Seconds that every known node gets to come back after the hub has "
+        "started. Longer than the nodes' longest reconnect backoff (by default gRPC's 120 s, ±20%) and one attempt. "
+        "Lower: live nodes are marked stale after a restart; higher: nodes that died meanwhile are noticed later."
+    )  # fmt: skip
     mass_silence_fraction: float = Field(
         0.55, ge=0, le=1, description="Share of the online nodes that must be silent together, for more than half of "
         "their threshold, for the hub to suspect its own network and call nobody stale; 0: never."

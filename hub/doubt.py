@@ -9,7 +9,7 @@ message or the pulse itself, learns how long it was; each moment of it is told o
 from heartbench.hub.recent import Recent
 
 BEAT_S = 0.1
-"""Time between two beats of the pulse: what a change to stale is told late by, and the grain of a lapse."""
+"""Time between two beats of the pulse, s: a change to stale is found up to this much late, and a lapse is as coarse."""
 
 CATCH_UP_S = 5.0
 """What a node is left with after a lapse at least (its whole threshold where that is less): what waits in the sockets

@@ -37,6 +37,11 @@ class Purpose(IntEnum):
     FAULT = 11
     CHUNK = 12
     FILE = 13
+    OUTAGE_DIRECTION = 14
+    SITE_OUTAGE_DIRECTION = 15
+    OUTAGE_HOLD = 16
+    SITE_OUTAGE_HOLD = 17
+    SITE_OUTAGE = 18
 
 
 @part

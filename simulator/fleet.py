@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from heartbench.simulator import chance
 from heartbench.simulator.chance import Purpose
 from heartbench.simulator.errors import SimulatorError
+from heartbench.simulator.hub_state import HUB, HUB_DOWN, HUB_PAUSED, HUB_RUNS, MAX_HUB_FAULTS
 from heartbench.simulator.kernel import kernel
 from heartbench.simulator.link import MAX_PARTITIONS
 from heartbench.simulator.node import BEHAVIOUR, CRASH, EXIT, START
-from heartbench.simulator.scenario import Fault, FaultKind, Group, Scenario
+from heartbench.simulator.scenario import Fault, FaultKind, Group, HubFaultKind, Scenario
 from heartbench.simulator.stream import RULES
 
+HUB_STATES = {HubFaultKind.PAUSE: HUB_PAUSED, HubFaultKind.KILL: HUB_DOWN, HubFaultKind.STOP: HUB_DOWN}
 RESTART_DELAY_S = 1.0  # a process that is restarted without a given pause is back after so long
 
 
@@ -59,13 +61,13 @@ class Partition:
 
 def squads(scenario: Scenario) -> Iterator[Squad]:
     """Yield the groups of a scenario, numbering nodes through."""
-    first = 0
+    first, hub = 0, hub_states(scenario)
     for group in scenario.group:
-        yield _squad(scenario, group, first)
+        yield _squad(scenario, group, first, hub)
         first += group.nodes
 
 
-def _squad(scenario: Scenario, group: Group, first: int) -> Squad:
+def _squad(scenario: Scenario, group: Group, first: int, hub: NDArray[np.void]) -> Squad:
     nodes = np.arange(first, first + group.nodes)
     start_s = _draws(scenario.seed, nodes, Purpose.START, 0) * group.start_spread_s
     owner, at_s, what = [nodes], [start_s], [np.full(group.nodes, START)]
@@ -92,8 +94,8 @@ def _squad(scenario: Scenario, group: Group, first: int) -> Squad:
         name=group.name,
         first=first,
         count=group.nodes,
-        link=group.link.to_link(),
-        behaviour=behaviour(group),
+        link=link_of(group, first),
+        behaviour=behaviour(group, hub),
         begin=np.append(0, np.cumsum(turns))[begin],
         at_s=times[turns],
         what=happenings[turns],
@@ -136,7 +138,34 @@ def _draw_each(seed: int, nodes: NDArray[np.int64], purpose: int, index: int, dr
         draws[i] = chance.uniform(chance.key(seed, nodes[i], purpose), index)
 
 
-def behaviour(group: Group) -> NDArray[np.void]:
+def hub_states(scenario: Scenario) -> NDArray[np.void]:
+    """Return what the hub's process does and when, as an array of one HUB. A slow store changes nothing for nodes.
+
+    Raises:
+        SimulatorError: more happens to it than a connection can follow.
+    """
+    faults = [fault for fault in scenario.hub_fault if fault.kind in HUB_STATES]
+    if len(faults) > MAX_HUB_FAULTS:
+        raise SimulatorError(f"hub_fault: {len(faults)} that take the hub away; at most {MAX_HUB_FAULTS} are allowed")
+    hub = np.zeros(1, HUB)
+    hub["count"] = 2 * len(faults)
+    for n, fault in enumerate(sorted(faults, key=lambda fault: fault.at_s)):
+        hub["at_s"][0, 2 * n : 2 * n + 2] = fault.at_s, fault.at_s + fault.duration_s
+        hub["state"][0, 2 * n : 2 * n + 2] = HUB_STATES[fault.kind], HUB_RUNS
+    return hub
+
+
+def link_of(group: Group, first: int) -> NDArray[np.void]:
+    """Return the link of a group whose first node has the number `first`, as an array of one LINK."""
+    record = group.link.to_link().view(np.recarray)
+    if group.site is not None:
+        link, outage, shared = record[0], group.link.outage, group.site.share
+        link.outage_gap_mean_s, link.site_gap_mean_s = outage.gap_mean_of(1.0 - shared), outage.gap_mean_of(shared)
+        link.site_nodes, link.first_node = group.site.nodes, first
+    return record
+
+
+def behaviour(group: Group, hub: NDArray[np.void]) -> NDArray[np.void]:
     """Return what the nodes of `group` have in common, as an array of one BEHAVIOUR."""
     record = np.zeros(1, BEHAVIOUR).view(np.recarray)[0]
     record.heartbeat_interval_s = group.heartbeat_interval_s
@@ -155,5 +184,6 @@ def behaviour(group: Group) -> NDArray[np.void]:
     rules.ping_timeout_s = group.ping_timeout_s
     rules.user_timeout_s = group.user_timeout_s
     rules.hub_user_timeout_s = group.hub_user_timeout_s
+    rules.hub = hub[0]
     record.rules = rules
     return np.array([record], BEHAVIOUR)

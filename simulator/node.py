@@ -6,14 +6,18 @@
 
 A heartbeat that falls due without a stream is not sent; a chunk or a file waits for the next stream. A file is written
 at once, in pieces, and what comes behind it waits for it; one that dies with its connection is not sent again before
-the next is due. The wait before connecting again grows from attempt to attempt, jittered also at its cap, and is short
-again only after a connection has outlived the cap: a fleet that comes back at once would be refused at once, for ever.
+the next is due.
+
+Connecting follows gRPC (doc/connection-backoff.md, subchannel.cc): the backoff runs from the start of an attempt, and
+the attempt itself may take as long, but at least 20 s. After a failure the next attempt starts when the backoff is
+over, or at once if it already is. An attempt succeeds when the hub's SETTINGS arrive; that resets the backoff, and a
+connection that drops later is dialled again at once.
 
 `run` drives node, connection and link together up to a time and stops at each end of a stream; who calls it decides
 whether what is left of the old connection is followed at once (virtual engine) or as time goes by (live engine).
 """
 
-from math import inf, isnan
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +31,7 @@ from heartbench.simulator.stream import (
     CHUNK,
     CHUNK_OVERHEAD_BYTES,
     CLOSED,
+    CONNECT_TIMEOUT_S,
     HEARTBEAT,
     HEARTBEAT_ASKING,
     HEARTBEAT_BYTES,
@@ -89,8 +94,10 @@ NODE = np.dtype(
         ("file_s", "f8"),
         ("file_waits", "?"),  # for a stream
         ("connect_s", "f8"),  # when to connect next; inf: not
-        ("ready_s", "f8"),
-        ("attempts", "i8"),
+        ("retry_s", "f8"),  # when the backoff of the present attempt is over
+        ("is_ready", "?"),  # the present connection has succeeded
+        ("is_refused", "?"),  # by a real hub that could not be reached or turned the node away: no success after all
+        ("attempts", "i8"),  # since the last success
         ("ticks", "i8"),  # heartbeats scheduled since the first start: counts their draws
         ("waits", "i8"),  # backoffs drawn since the first start
         ("backoff_draws", "u8"),
@@ -211,7 +218,7 @@ def follow(connection: Record, link: Record, rows: Rows, until: float) -> bool:
 def _changed(node: Record, connection: Record, link: Record, rows: Rows, at: float) -> None:
     """The connection has become ready, or is closed."""
     if connection.state == READY:
-        node.ready_s = at
+        node.is_ready = True
         _send(node, connection, link, rows, HELLO, HELLO_BYTES, at)
         for _ in range(node.waiting_chunks):
             _send(node, connection, link, rows, CHUNK, node.behaviour.chunk_bytes + CHUNK_OVERHEAD_BYTES, at)
@@ -224,15 +231,12 @@ def _changed(node: Record, connection: Record, link: Record, rows: Rows, at: flo
 
 @kernel
 def _stream_ended(node: Record, at: float) -> None:
-    """Go on after a stream: connect again after a backoff."""
-    b = node.behaviour
-    if not isnan(node.ready_s) and at - node.ready_s >= b.backoff_max_s:
+    """Plan the next attempt: at once after a connection that had succeeded, else when the backoff is over."""
+    if node.is_ready and not node.is_refused:
         node.attempts = 0
-    wait = min(b.backoff_initial_s * b.backoff_multiplier**node.attempts, b.backoff_max_s)
-    draw = chance.uniform(node.backoff_draws, node.waits)
-    node.connect_s = at + wait * (1.0 + b.backoff_jitter * (2.0 * draw - 1.0))
-    node.waits += 1
-    node.attempts += 1
+        node.connect_s = at
+    else:
+        node.connect_s = max(at, node.retry_s)
     node.connection += 1
     node.has_stream = False
     node.ended = True
@@ -265,10 +269,22 @@ def _act(node: Record, connection: Record, link: Record, events: Events, rows: R
         if node.has_stream and connection.state == READY:
             _send_file(node, connection, link, rows, at)
     else:
-        node.connect_s = inf
-        node.ready_s = np.nan
-        node.has_stream = True
-        connect(connection, link, at)
+        _dial(node, connection, link, at)
+
+
+@kernel
+def _dial(node: Record, connection: Record, link: Record, at: float) -> None:
+    """Begin an attempt, and with it its backoff."""
+    b = node.behaviour
+    wait = min(b.backoff_initial_s * b.backoff_multiplier**node.attempts, b.backoff_max_s)
+    draw = chance.uniform(node.backoff_draws, node.waits)
+    node.retry_s = at + wait * (1.0 + b.backoff_jitter * (2.0 * draw - 1.0))
+    node.waits += 1
+    node.attempts += 1
+    node.connect_s = inf
+    node.is_ready = node.is_refused = False
+    node.has_stream = True
+    connect(connection, link, at, max(node.retry_s, at + CONNECT_TIMEOUT_S))
 
 
 @kernel

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.kernel import kernel
-from heartbench.simulator.link import DOWN, UP, Record, make_link, next_outage, rewind, transmit
+from heartbench.simulator.link import DOWN, OWN, UP, Record, make_link, next_outage, rewind, transmit
 from heartbench.simulator.profile import HOUR_S, Profile
 
 
@@ -46,34 +46,35 @@ def survey(profile: Profile, duration_s: float, nodes: int = 100, seed: int = 1)
     """
     if duration_s < 1 or nodes < 1:
         raise SimulatorError(f"to measure a profile takes a second and a node at least, not {duration_s} s and {nodes}")
-    link = make_link(profile.to_link(), (), seed, 0)
+    up, down = (make_link(profile.to_link(), (), seed, 0) for _ in (UP, DOWN))
     rtt = np.full((nodes, int(duration_s)), np.nan)
     outages: list[float] = []
     for node in range(nodes):
-        rewind(link, seed, node)
-        _ping(link, rtt[node])
-        rewind(link, seed, node)
-        outages.extend(_outages(link, duration_s))
+        rewind(up, seed, node)
+        rewind(down, seed, node)
+        _ping(up, down, rtt[node])
+        rewind(up, seed, node)
+        outages.extend(_outages(up, duration_s))
     answered = np.sort(rtt[~np.isnan(rtt)])
     return Survey(answered, rtt.size, np.sort(outages), nodes * duration_s / HOUR_S)
 
 
 @kernel
-def _ping(link: Record, rtt: NDArray[np.float64]) -> None:
-    """Note the round-trip time of a ping in each second; what is lost on its way or back leaves none."""
-    now = 0.0
+def _ping(up: Record, down: Record, rtt: NDArray[np.float64]) -> None:
+    """Note the round-trip time of a ping in each second; what is lost on its way or back leaves none.
+
+    `up` and `down` are the same link, once for each direction: a ping that an outage holds is answered after later ones
+    were sent, and a link is asked in the order of time.
+    """
     for second in range(len(rtt)):
-        now = max(now, float(second))  # the link is asked in the order of time
-        there = transmit(link, UP, now)
+        there = transmit(up, UP, float(second))
         if not np.isnan(there):
-            back = transmit(link, DOWN, there)
-            rtt[second] = back - now
-            now = there
+            rtt[second] = transmit(down, DOWN, there) - second
 
 
 def _outages(link: Record, duration_s: float) -> Iterator[float]:
-    """Give the length of each outage that begins within `duration_s`."""
-    start, end = next_outage(link, 0.0)
+    """Yield the length of each outage that begins within `duration_s`."""
+    start, end, _, _ = next_outage(link, OWN, 0.0)
     while start < duration_s:
         yield end - start
-        start, end = next_outage(link, end)
+        start, end, _, _ = next_outage(link, OWN, end)

@@ -2,7 +2,8 @@
 
 A profile is a TOML file. Of both directions it gives the base delay, the jitter as a quantile function (pairs of
 probability and extra one-way delay) and Gilbert–Elliott loss; of the link as a whole the outages, as rates by least
-length, and how long the radio's state lasts. What such a link then does to a packet is `simulator.link`'s affair.
+length and shares by direction and kind, and how long the radio's state lasts. What such a link then does to a packet is
+`simulator.link`'s affair.
 
     jitter       linear in the normal score between the pairs, constant outside them
     outages      S(d) = rate of outages of at least d s: log-linear between the knots given. Beyond the last knot no
@@ -93,8 +94,32 @@ class Direction(Table):
         return np.array(scores), np.array([extra for _, extra in self.jitter])
 
 
+class OutageDirections(Table):
+    """Shares of the outages that cut one direction alone, or both."""
+
+    up: Fraction = Field(0.0, description="share that cuts the way from node to hub alone")
+    down: Fraction = Field(0.0, description="share that cuts the way from hub to node alone")
+    both: Fraction = Field(description="share that cuts both; default: the rest")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, data: Any) -> Any:
+        """Fill in the rest; what is no number is refused where its key is checked."""
+        if not isinstance(data, dict) or "both" in data:
+            return data
+        alone = [data.get(key, 0.0) for key in ("up", "down")]
+        rest = 1.0 - sum(share for share in alone if isinstance(share, int | float))
+        return {**data, "both": min(max(round(rest, 12), 0.0), 1.0)}
+
+    @model_validator(mode="after")
+    def _add_up(self) -> Self:
+        if abs(self.up + self.down + self.both - 1.0) > 1e-9:
+            raise ValueError(f"up {self.up:g}, down {self.down:g} and both {self.both:g} must add up to 1")
+        return self
+
+
 class Outages(Table):
-    """When the link passes no packet in either direction."""
+    """When the link passes no packet, in one direction or in both."""
 
     rates: tuple[tuple[PositiveDuration, Annotated[float, Field(gt=0)]], ...] = Field(
         (), description="pairs (length, outages per hour of at least this length), lengths rising; none: no outages"
@@ -106,6 +131,10 @@ class Outages(Table):
     tail_log_sigma: float = Field(
         1.0, gt=0, le=10, description="standard deviation of ln(length in s), of the lognormal tail"
     )
+    directions: OutageDirections = Field(
+        OutageDirections(both=1.0), description="shares of the outages that cut the way up, the way down, both"
+    )
+    hold: Fraction = Field(0.0, description="share that holds packets until it ends, instead of dropping them")
 
     @model_validator(mode="after")
     def _falling(self) -> Self:
@@ -134,6 +163,11 @@ class Outages(Table):
     def gap_mean_s(self) -> float:
         """Return the mean time from the end of an outage to the next, s; 0 where there are none."""
         return HOUR_S / self.per_hour - self.mean_s if self.per_hour else 0.0
+
+    def gap_mean_of(self, share: float) -> float:
+        """Return what `gap_mean_s` would be if only this share of the outages happened, s; 0: there are none."""
+        per_hour = self.per_hour * share
+        return HOUR_S / per_hour - self.mean_s if per_hour else 0.0
 
     @property
     def mean_s(self) -> float:
@@ -227,6 +261,8 @@ class Profile(Table):
             link.good_mean_s[index], link.bad_mean_s[index] = way.loss.good_mean_s, way.loss.bad_mean_s
         link.jitter_correlation_s = self.jitter_correlation_s
         link.outage_gap_mean_s, link.outage_s = self.outage.gap_mean_s, self.outage.lengths_s()
+        link.alone[UP], link.alone[DOWN] = self.outage.directions.up, self.outage.directions.down
+        link.hold = self.outage.hold
         link.mss_bytes = self.mss_bytes
         return record
 

@@ -3,6 +3,7 @@
     [hub]        settings of the hub that differ from its defaults, by the names of HubSettings
     [[group]]    nodes that are alike: what they send, how they connect, on which link profile
       [group.link]   what differs from the profile, key by key
+      [group.site]   nodes that share outages
     [[fault]]    crash, exit, restart or partition of some nodes of a group at a time
 
 Nothing here draws a random number: which nodes a fault hits and when a node starts is the engines' affair.
@@ -63,18 +64,31 @@ class HubFaultKind(enum.StrEnum):
 
 
 class Backoff(Table):
-    """How long a node waits before it connects again; the defaults are gRPC's (doc/connection-backoff.md)."""
+    """The time between the starts of two attempts to connect, of which the first failed.
 
-    initial_s: PositiveInterval = Field(1.0, description="before the second attempt")
+    Rule and defaults are gRPC's (doc/connection-backoff.md). A success resets it, and a connection that drops after a
+    success is dialled again at once.
+    """
+
+    initial_s: PositiveInterval = Field(1.0, description="from the first attempt after a success to the second")
     multiplier: float = Field(1.6, ge=1, description="growth from attempt to attempt")
-    jitter: Fraction = Field(0.2, description="each wait is uniform within ± this part of itself")
-    max_s: PositiveDuration = Field(120.0, description="longest wait, jitter apart")
+    jitter: Fraction = Field(0.2, description="each backoff is uniform within ± this part of itself")
+    max_s: PositiveDuration = Field(120.0, description="longest backoff, jitter apart")
 
     @model_validator(mode="after")
     def _rising(self) -> Self:
         if self.max_s < self.initial_s:
             raise ValueError("max must be at least as long as initial")
         return self
+
+
+class Site(Table):
+    """Nodes that stand in one place: consecutive numbers of a group. They share some of their outages."""
+
+    nodes: int = Field(ge=2, description="nodes to a site; the last site has what is left")
+    share: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="share of a node's outages that strike its whole site at once; how many a node has is the profile's"
+    )
 
 
 def _is_more_than_nothing(duration: Any) -> bool:
@@ -123,6 +137,7 @@ class Group(Table):
 
     profile: str = Field(description="link profile: a shipped name or the path of a TOML file")
     link: Profile = Field(description="the link: that profile, and what the scenario changes in it")
+    site: Site | None = Field(None, description="outages that nodes share; default: each node has its own alone")
 
     @model_validator(mode="before")
     @classmethod
@@ -187,10 +202,10 @@ class Fault(Table):
 
 
 class HubFault(Table):
-    """Something that happens to the hub; only the live engine has one.
+    """Something that happens to the hub: for real in the live engine, to what nodes see of it in the virtual one.
 
     pause: it is stopped as a suspended machine is (SIGSTOP), and goes on. kill: SIGKILL, and started again. stop:
-    SIGTERM, and started again. slow_store: its store takes no writes.
+    SIGTERM, and started again. slow_store: its store takes no writes; no node notices.
     """
 
     kind: HubFaultKind
@@ -208,7 +223,7 @@ class Scenario(Table):
     hub: dict[str, bool | int | float | str] = Field({}, description="settings of the hub, by the names of HubSettings")
     group: tuple[Group, ...] = Field(description="the fleet")
     fault: tuple[Fault, ...] = Field((), description="what goes wrong with nodes and links")
-    hub_fault: tuple[HubFault, ...] = Field((), description="what goes wrong with the hub, in the live engine")
+    hub_fault: tuple[HubFault, ...] = Field((), description="what goes wrong with the hub")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -266,10 +281,10 @@ class Scenario(Table):
         groups = [group.model_copy(update={"link": group.link.with_tail(tail)}) for group in self.group]
         return self.model_copy(update={"group": tuple(groups)})
 
-    def to_toml(self) -> str:
-        """Return TOML that loads to an equal scenario; of links it holds what differs from their profile."""
+    def to_toml(self, whole_links: bool = False) -> str:
+        """Return TOML that loads to an equal scenario; of links it holds all, or what differs from their profile."""
         data = self.to_data()
-        for group in data["group"]:
+        for group in () if whole_links else data["group"]:
             shipped = validate(Profile, read_profile(group["profile"]), group["profile"])
             group["link"] = difference(group["link"], shipped.to_data())
             if not group["link"]:

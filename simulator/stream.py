@@ -6,7 +6,7 @@
 
     CONNECTING ──SYN-ACK──▶ SETTLING ──SETTINGS──▶ READY
          └──────────┬──────────┴──────────┬──────────┘
-       connect timeout (20 s)     user timeout · ping timeout · reset ──▶ closed
+        end of the attempt        user timeout · ping timeout · reset ──▶ closed
 
 Each end sees its own close at its own time (`node_closed_s`, `hub_closed_s`; NaN while open): an end that gives up
 tells the other only if a packet of the other finds it gone, or if its process ended and the kernel still delivers what
@@ -14,6 +14,7 @@ was written, and FIN behind it.
 
 What the hub answers is part of the stream, because it takes the same way: SETTINGS at once, Welcome to Hello, an
 acknowledgement to a heartbeat that asks, PING to PING. Times are s; sizes are bytes of TCP payload.
+The hub's process may be away for a time (`hub_state`).
 """
 
 from math import inf, isnan, nan
@@ -23,9 +24,10 @@ from numpy.typing import NDArray
 
 from heartbench.simulator import chance
 from heartbench.simulator.chance import Purpose
+from heartbench.simulator.hub_state import HUB, HUB_DOWN, HUB_RUNS, find_hub, refuses
 from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.link import DOWN, UP, Record
-from heartbench.simulator.tcp.flow import DATA, FLOW, MESSAGES, PACKETS, RESET, SYN, SYN_ACK, TICK_S, reset, write
+from heartbench.simulator.tcp.flow import FLOW, MESSAGES, PACKETS, RESET, SYN, SYN_ACK, TICK_S, reset, write
 from heartbench.simulator.tcp.receiver import receive
 from heartbench.simulator.tcp.sender import acknowledge, emit, expire, has_due, kill
 from heartbench.simulator.tcp.timers import fires, sample
@@ -33,6 +35,7 @@ from heartbench.simulator.tcp.timers import fires, sample
 CONNECT_TIMEOUT_S = 20.0  # gRPC's least time for an attempt (connection-backoff.md)
 SYN_TIMEOUT_S = 1.0  # RFC 6298, 2.1; four more at the same distance (tcp_syn_linear_timeouts = 4), then doubled
 SYN_LINEAR = 4
+SYN_RETRIES = 10  # tcp_syn_retries = 6 beside the linear ones: the kernel gives up after 131 s
 
 
 # How far a connection has come, as the node sees it.
@@ -64,6 +67,7 @@ RULES = np.dtype(
         ("ping_timeout_s", "f8"),  # close where a ping is not answered by then
         ("user_timeout_s", "f8"),  # TCP_USER_TIMEOUT of the node; 0: none
         ("hub_user_timeout_s", "f8"),  # and of the hub
+        ("hub", HUB),
     ]
 )
 
@@ -71,9 +75,12 @@ RULES = np.dtype(
 CONNECTION = np.dtype(
     [
         ("state", "i8"),
-        ("started_s", "f8"),
+        ("deadline_s", "f8"),  # when an attempt that has not succeeded ends
         ("syns", "i8"),
         ("syn_timer_s", "f8"),
+        ("hub_state", "i8"),
+        ("hub_changes_s", "f8"),  # when that changes next
+        ("hub_has_syn", "?"),
         ("hub_open", "?"),
         ("heard_s", "f8"),  # when the node last received data
         ("ping_timer_s", "f8"),
@@ -100,16 +107,17 @@ def make_connection(rules: NDArray[np.void]) -> Record:
 
 
 @kernel
-def connect(connection: Record, link: Record, at: float) -> None:
-    """Begin to connect at `at`: a new connection, whatever was before."""
+def connect(connection: Record, link: Record, at: float, deadline_s: float) -> None:
+    """Begin to connect at `at`: a new connection, whatever was before. The attempt ends by `deadline_s`."""
     rules = connection.rules
     phase = chance.uniform(link.draws[Purpose.TIMER_PHASE], 0) * 4096 * TICK_S
     reset(connection.up, UP, rules.user_timeout_s, phase)
     reset(connection.down, DOWN, rules.hub_user_timeout_s, 0.0)
     connection.state = CONNECTING
-    connection.started_s = at
+    connection.deadline_s = deadline_s
     connection.syns = 0
-    connection.hub_open = connection.pinging = False
+    connection.hub_open = connection.hub_has_syn = connection.pinging = False
+    find_hub(connection, at)
     connection.powered = True
     connection.heard_s = at
     connection.ping_timer_s = inf
@@ -150,16 +158,19 @@ def next_event(connection: Record) -> float:
     at = min(_first_arrival(connection.up), _first_arrival(connection.down))
     at = min(at, up.timer_s, down.ack_due_s)
     at = min(at, down.timer_s, up.ack_due_s)
+    at = min(at, connection.hub_changes_s)
     if connection.state == READY:
         return min(at, connection.ping_timer_s)
     if connection.state != CLOSED:
-        return min(at, connection.syn_timer_s, connection.started_s + CONNECT_TIMEOUT_S)
+        return min(at, connection.syn_timer_s, connection.deadline_s)
     return at
 
 
 @part
 def send(connection: Record, link: Record, at: float, size: int, kind: int, tag: int) -> bool:
     """Write a message of `size` bytes at `at`; `tag` is the caller's own. False where the stream has no room for it."""
+    if connection.up.messages - connection.answered == MESSAGES:
+        return False  # the hub does not read
     taken = write(connection.up, size, kind, tag)
     _flush(connection, link, at)
     return taken
@@ -219,8 +230,9 @@ def is_over(connection: Record) -> bool:
         return False
     nothing_out = up.wire_head == up.wire_tail
     node_done = nothing_out and (up.dead or (up.head == up.tail and up.packed == up.written))
-    hub_done = not connection.hub_open or not isnan(connection.hub_closed_s) or down.head == down.tail
-    return node_done and hub_done
+    hub_closed = not isnan(connection.hub_closed_s)
+    hub_done = not connection.hub_open or hub_closed or down.head == down.tail
+    return node_done and hub_done and (hub_closed or connection.answered == up.delivered)
 
 
 @kernel
@@ -244,7 +256,9 @@ def advance(connection: Record, link: Record, until: float) -> float:
 def _step(connection: Record, at: float) -> None:
     """Do the one thing that happens at `at`. Order among equals is fixed, so that runs repeat."""
     up, down = connection.up, connection.down
-    if _first_arrival(up) <= at:
+    if connection.hub_changes_s <= at:
+        _hub_turns(connection, at)
+    elif _first_arrival(up) <= at:
         _arrives_at_hub(connection, at)
     elif _first_arrival(down) <= at:
         _arrives_at_node(connection, at)
@@ -260,10 +274,25 @@ def _step(connection: Record, at: float) -> None:
         return  # what is due is sent after every step
     elif connection.state == READY:
         _ping(connection, at)
-    elif connection.syn_timer_s <= at and connection.state == CONNECTING:
+    elif connection.syn_timer_s <= at < connection.deadline_s and connection.syns <= SYN_RETRIES:
         _send_syn(connection, at)
     else:
         _leave(connection, at, PROCESS)  # the attempt took too long
+
+
+@kernel
+def _hub_turns(connection: Record, at: float) -> None:
+    """Let the hub's process end, stop or run again."""
+    find_hub(connection, at)
+    if connection.hub_state == HUB_RUNS:
+        _answer(connection, at)
+    elif connection.hub_state == HUB_DOWN:
+        connection.hub_has_syn = False
+        if connection.hub_open and isnan(connection.hub_closed_s):
+            connection.hub_closed_s = at
+            connection.up.ack_due_s = inf
+            connection.down.orphan = True
+            write(connection.down, 1, FIN, -1)
 
 
 @kernel
@@ -285,35 +314,38 @@ def _arrives_at_hub(connection: Record, at: float) -> None:
     up, down = connection.up, connection.down
     packet = up.packets[up.wire_head % PACKETS]
     up.wire_head += 1
-    if not isnan(connection.hub_closed_s):
-        if packet.kind == DATA:
-            down.control = RESET
-    elif packet.kind == SYN:
-        up.echo_s = packet.left_s
-        down.control = SYN_ACK
-    elif packet.kind == RESET:
+    if packet.kind == RESET:
         if connection.hub_open:
             _hub_closes(connection, at)
+    elif packet.kind == SYN:
+        connection.hub_has_syn = connection.hub_state != HUB_DOWN
+        up.echo_s = packet.left_s
+        down.control = SYN_ACK if connection.hub_has_syn else RESET
+    elif refuses(connection, packet.segment):
+        kill(down)
+        down.control = RESET
     else:
         if not connection.hub_open:
             connection.hub_open = True
             sample(down, at - packet.echo_s)
-            write(connection.down, SETTINGS_BYTES, SETTINGS, -1)
         acknowledge(down, packet.acks, packet.sacks, packet.again, packet.left_s, packet.echo_s, at)
         if packet.segment >= 0:
             receive(up, down, packet.segment, packet.segment_to, packet.left_s, at)
-            _answer(connection, at)
+            if connection.hub_state == HUB_RUNS:
+                _answer(connection, at)
 
 
-@part
+@kernel
 def _answer(connection: Record, at: float) -> None:
-    """Let the hub answer what has just been delivered to it."""
+    """Let the hub answer what was delivered to it since it last did."""
     up = connection.up
     while connection.answered < up.delivered:
         message = up.log[connection.answered % MESSAGES]
         kind, tag = message.kind, message.tag
         connection.answered += 1
-        if kind == HELLO:
+        if kind == PREFACE:
+            write(connection.down, SETTINGS_BYTES, SETTINGS, -1)
+        elif kind == HELLO:
             write(connection.down, WELCOME_BYTES, WELCOME, tag)
         elif kind == HEARTBEAT_ASKING:
             write(connection.down, HEARTBEAT_ACK_BYTES, HEARTBEAT_ACK, tag)

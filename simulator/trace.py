@@ -34,7 +34,11 @@ class Kind(enum.IntEnum):
 
 
 class Happening(enum.IntEnum):
-    """What really happened to a node, as `truth.parquet` records it by lower-case name; the hub's node is -1."""
+    """What really happened to a node, as `truth.parquet` records it by lower-case name; the hub's node is -1.
+
+    OUTAGE and HOLD cut both directions, the others of their kind one; a hold keeps packets, an outage drops them. Each
+    node of a site has a row for an outage of the site.
+    """
 
     OUTAGE = 0
     CRASH = 1
@@ -46,6 +50,11 @@ class Happening(enum.IntEnum):
     HUB_KILL = 7
     HUB_STOP = 8
     HUB_SLOW_STORE = 9
+    OUTAGE_UP = 10
+    OUTAGE_DOWN = 11
+    HOLD = 12
+    HOLD_UP = 13
+    HOLD_DOWN = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +160,7 @@ class TruthWriter:
 
     def write(self, truth: Truth) -> None:
         """Add a block of nodes, sorted by (node, start_s)."""
-        events = pa.DictionaryArray.from_arrays(pa.array(truth.event, pa.int8()), _EVENT_NAMES)
+        events = pa.DictionaryArray.from_arrays(pa.array(truth.event, pa.int8()), _names_for(truth.event))
         node, start = pa.array(truth.node, pa.int32()), pa.array(truth.start_s, pa.float64())
         end = pa.array(truth.end_s, pa.float64(), from_pandas=True)
         self._writer.write_table(pa.Table.from_arrays([node, events, start, end], schema=TRUTH))
@@ -165,6 +174,12 @@ class TruthWriter:
             _unfinished(self._path).replace(self._path)
         else:
             _unfinished(self._path).unlink()
+
+
+def _names_for(event: NDArray[np.int8]) -> "pa.StringArray":
+    """Return the names up to the last that occurs, so that a new event changes no byte of a run without it."""
+    last = int(event.max(initial=Happening.HUB_SLOW_STORE))
+    return _EVENT_NAMES[: last + 1]
 
 
 def write_transitions(path: Path, transitions: pd.DataFrame) -> None:

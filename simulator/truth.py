@@ -1,5 +1,7 @@
 """What really happened to the nodes of a run: what was ordered, what was drawn, which streams ended. In all engines."""
 
+from collections.abc import Sequence
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -7,9 +9,15 @@ from numpy.typing import NDArray
 
 from heartbench.simulator.fleet import Squad
 from heartbench.simulator.kernel import kernel
-from heartbench.simulator.link import LINK_STATE, Record, next_outage, rewind
+from heartbench.simulator.link import BOTH, DOWN, LINK_STATE, UP, Record, next_outage, rewind
 from heartbench.simulator.node import CRASH, EXIT, START
+from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.trace import Happening, Truth
+
+# Events by what an outage cuts (UP, DOWN, BOTH), and whether it drops or holds.
+_OUTAGE = np.zeros((2, 3))
+_OUTAGE[0, [UP, DOWN, BOTH]] = Happening.OUTAGE_UP, Happening.OUTAGE_DOWN, Happening.OUTAGE
+_OUTAGE[1, [UP, DOWN, BOTH]] = Happening.HOLD_UP, Happening.HOLD_DOWN, Happening.HOLD
 
 _NAMES = {START: Happening.RESTART, CRASH: Happening.CRASH, EXIT: Happening.EXIT}
 
@@ -30,6 +38,20 @@ def truth_of(squad: Squad, seed: int, nodes: range, closes: NDArray[np.float64],
     order = np.lexsort((event[before], start_s[before], node[before]))
     columns = [column[before][order] for column in (node, event, start_s, end_s)]
     return Truth(columns[0].astype(np.int32), columns[1].astype(np.int8), columns[2], columns[3])
+
+
+def truth_of_hub(spans: Sequence[tuple[Happening, float, float]]) -> Truth:
+    """Tell what happened to the hub, as (what, from, to) in s, of node -1; `to` is NaN for what was not over."""
+    what, from_s, to_s = np.array(spans, float).reshape(-1, 3).T
+    return Truth(np.full(len(what), -1, np.int32), what.astype(np.int8), from_s, to_s)
+
+
+def hub_spans(scenario: Scenario) -> list[tuple[Happening, float, float]]:
+    """Return what a scenario does to the hub before its end, as (what, from, to) in s."""
+    faults = sorted(scenario.hub_fault, key=lambda fault: fault.at_s)
+    spans = [(Happening[f"HUB_{fault.kind.name}"], fault.at_s, fault.at_s + fault.duration_s) for fault in faults]
+    until = scenario.duration_s
+    return [(what, from_s, to_s if to_s <= until else nan) for what, from_s, to_s in spans if from_s < until]
 
 
 def _table(*columns: NDArray[Any] | float) -> NDArray[np.float64]:
@@ -64,23 +86,29 @@ def _outages(squad: Squad, seed: int, nodes: range, until: float) -> NDArray[np.
     link.profile = squad.link[0]
     room = 1024
     while True:
-        found = np.empty((room, 3))
+        found = np.empty((room, 5))
         count = _walk_outages(link, seed, nodes.start, nodes.stop, until, found)
         if count <= room:
-            return _table(found[:count, 0], float(Happening.OUTAGE), found[:count, 1], found[:count, 2])
+            node, begins, ends, cut, holds = found[:count].T
+            return _table(node, _OUTAGE[holds.astype(int), cut.astype(int)], begins, ends)
         room = count
 
 
 @kernel
 def _walk_outages(link: Record, seed: int, first: int, stop: int, until: float, found: NDArray[np.float64]) -> int:
-    """Write (node, from, to) of all outages before `until` into `found`; return how many there are, written or not."""
+    """Write (node, from, to, what it cuts, whether it holds) of all outages before `until` into `found`.
+
+    Returns how many there are, written or not. An outage of a site is one of each of its nodes.
+    """
     count = 0
     for node in range(first, stop):
         rewind(link, seed, node)
-        begins, ends = next_outage(link, 0.0)
-        while begins < until:
-            if count < len(found):
-                found[count, 0], found[count, 1], found[count, 2] = node, begins, ends
-            count += 1
-            begins, ends = next_outage(link, ends)
+        for whose in range(2):
+            begins, ends, cut, holds = next_outage(link, whose, 0.0)
+            while begins < until:
+                if count < len(found):
+                    found[count, 0], found[count, 1], found[count, 2] = node, begins, ends
+                    found[count, 3], found[count, 4] = cut, holds
+                count += 1
+                begins, ends, cut, holds = next_outage(link, whose, ends)
     return count

@@ -14,6 +14,7 @@ or its exit status:
 import importlib
 import os
 import select
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -104,13 +105,17 @@ def invoke(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit status."""
     try:
         frame = build(next((word for word in arguments if not word.startswith("-")), ""))
-        status = typer.main.get_command(frame).main(arguments or ["--help"], "heartbench", standalone_mode=False)
+        typed = shlex.join(["heartbench", *arguments])  # a command finds it in its context
+        program = typer.main.get_command(frame)
+        status = program.main(arguments or ["--help"], "heartbench", standalone_mode=False, obj=typed)
     except typer.TyperException as error:
         return complain(error.format_message() + what_is_allowed(error))
     except ModuleNotFoundError as error:
         if (error.name or "heartbench").startswith("heartbench"):
             raise
-        return complain(f"this command needs {error.name}: pip install 'heartbench[all]'")
+        from heartbench.hub.extras import how_to_install
+
+        return complain(f"this command needs {error.name}: {how_to_install('all')}")
     except mistakes() as error:
         return complain(str(error))
     except KeyboardInterrupt:

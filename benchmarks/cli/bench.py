@@ -58,6 +58,11 @@ def bench(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if sum((against is not None, self_test, history is not None)) != 1:
         raise BenchmarkError("bench: give exactly one of --against REV, --self-test and --history DIR")
+    for option, path in (("--markdown", markdown), ("--junit", junit)):
+        if path is not None:
+            output.check_output(path, option)
+    if out is not None and out.exists() and not out.is_dir():
+        raise BenchmarkError(f"--out: {out}: is a file; must be a folder")
     if history is not None:
         _show_history(history, out, as_json)
         return

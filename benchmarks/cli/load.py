@@ -10,6 +10,7 @@ import typer
 
 import heartbench.benchmarks.load
 from heartbench.benchmarks.errors import BenchmarkError
+from heartbench.hub.extras import how_to_install
 
 QUIET = {
     "GRPC_VERBOSITY": "ERROR",  # else gRPC logs a line for each connection that breaks
@@ -32,7 +33,7 @@ def load(
     it; --master and --worker spread the nodes over processes.
     """
     if find_spec("locust") is None:
-        raise BenchmarkError("load: Locust is not installed: pip install 'heartbench[load]'")
+        raise BenchmarkError(f"load: Locust is not installed: {how_to_install('load')}")
     command = [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), *(options or [])]
     sys.stdout.flush()
     # In our place, so that signals and exit status are Locust's own.

@@ -7,17 +7,28 @@ import numpy as np
 import typer
 
 from heartbench.benchmarks.cli.output import print_json, print_table
+from heartbench.benchmarks.cli.resolved import QUANTILES, link_figures, profile_text, quantile_name
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.simulator.ping import Survey, survey
 from heartbench.simulator.profile import PROFILES, Profile, load_profile
 from heartbench.simulator.units import format_duration, parse_duration
 
-profiles = typer.Typer(help="Link profiles: what a network does to packets, in figures that were measured.")
+profiles = typer.Typer(
+    invoke_without_command=True, help="Link profiles: what a network does to packets, in figures that were measured."
+)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
-QUANTILES = (0.05, 0.5, 0.9, 0.95, 0.99)
 MOST_PINGS = 20_000_000
+
+
+@profiles.callback()
+def list_unless_told_otherwise(context: typer.Context, json: Json = False) -> None:
+    """List the shipped link profiles, unless a command says what else to do."""
+    if context.invoked_subcommand is None:
+        list_profiles(json)
+    elif json:
+        raise BenchmarkError(f"--json: must come behind {context.invoked_subcommand}")
 
 
 @profiles.command("list")
@@ -50,15 +61,25 @@ def show(
     ] = None,
     nodes: Annotated[int, typer.Option(min=1, help="Links to measure.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the links.")] = 1,
+    full: Annotated[bool, typer.Option("--full", help="Print resolved values, as of a file.")] = False,
     json: Json = False,
 ) -> None:
-    """Print a link profile as TOML with its sources, or measure the link that is modelled from it."""
+    """Print a link profile as TOML, or measure the link that is modelled from it.
+
+    Of a shipped profile: its file with its sources. Of a file, and with --full:
+    resolved values, that is every key with its default filled in, and as comments
+    what the link makes of it (RTT, outages by length).
+    """
     loaded = load_profile(profile)
     seen = None if measure is None else _survey(loaded, parse_duration(measure, "--measure"), nodes, seed)
     if json:
         result = {"schema": "heartbench.profile/1", "name": PROFILES.find(profile)[0], "profile": loaded.to_data()}
-        result |= {"stated": _stated(loaded)} | ({} if seen is None else {"measured": _measured(loaded, seen)})
+        result |= {"stated": _stated(loaded), "link": link_figures(loaded)} | (
+            {} if seen is None else {"measured": _measured(loaded, seen)}
+        )
         print_json(result)
+    elif seen is None and (full or profile not in PROFILES.names()):
+        print(profile_text(loaded), end="")
     elif seen is None:
         print(PROFILES.find(profile)[2], end="")
     else:
@@ -68,7 +89,10 @@ def show(
 def _stated(profile: Profile) -> dict[str, object]:
     rates = {f"{length:g}": rate * profile.outage.rate_factor for length, rate in profile.outage.rates}
     rtt = profile.rtt_quantile(np.array(QUANTILES))
-    return {"rtt_s": {_name(p): value for p, value in zip(QUANTILES, rtt, strict=True)}, "outages_per_hour": rates}
+    return {
+        "rtt_s": {quantile_name(p): value for p, value in zip(QUANTILES, rtt, strict=True)},
+        "outages_per_hour": rates,
+    }
 
 
 def _survey(profile: Profile, duration_s: float, nodes: int, seed: int) -> Survey:
@@ -83,7 +107,7 @@ def _survey(profile: Profile, duration_s: float, nodes: int, seed: int) -> Surve
 def _measured(profile: Profile, seen: Survey) -> dict[str, object]:
     rates = {f"{length:g}": seen.outages_per_hour(length) for length, _ in profile.outage.rates}
     return {
-        "rtt_s": {_name(p): value for p, value in zip(QUANTILES, _rtt_s(seen), strict=True)},
+        "rtt_s": {quantile_name(p): value for p, value in zip(QUANTILES, _rtt_s(seen), strict=True)},
         "outages_per_hour": rates,
         "lost": seen.lost,
         "link_hours": seen.hours,
@@ -98,7 +122,8 @@ def _rtt_s(seen: Survey) -> list[float]:
 def _print_comparison(name: str, profile: Profile, seen: Survey, how: str) -> None:
     stated, measured = profile.rtt_quantile(np.array(QUANTILES)).tolist(), _rtt_s(seen)
     rows = [
-        _row(f"RTT {_name(p)}, ms", a * 1000, b * 1000) for p, a, b in zip(QUANTILES, stated, measured, strict=True)
+        _row(f"RTT {quantile_name(p)}, ms", a * 1000, b * 1000)
+        for p, a, b in zip(QUANTILES, stated, measured, strict=True)
     ]
     for length, rate in profile.outage.rates:
         label = f"outages of {format_duration(length)} or more, per hour"
@@ -112,7 +137,3 @@ def _row(label: str, stated: float, measured: float) -> tuple[str, str, str, str
     if math.isnan(measured):
         return label, f"{stated:.4g}", "–", "–"
     return label, f"{stated:.4g}", f"{measured:.4g}", f"{measured / stated - 1:+.1%}" if stated else "–"
-
-
-def _name(probability: float) -> str:
-    return f"p{probability * 100:g}"

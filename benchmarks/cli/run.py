@@ -25,6 +25,7 @@ MOST_NODES = 10_000_000
 
 
 def run(
+    context: typer.Context,
     scenario: Annotated[str, typer.Argument(metavar="SCENARIO|FILE", help="A shipped scenario, or a TOML file.")],
     engine: Annotated[
         Engine, typer.Option(help="virtual: simulated time, no hub. live: real gRPC nodes at a real hub.")
@@ -72,7 +73,7 @@ def run(
         judged = figures_of(directory, settings, did["duration_s"])
         wall_s = time.perf_counter() - began
         result = {"engine": engine, **did, **judged, "wall_s": wall_s, "run_dir": directory.path}
-        write_record(directory, planned, settings, result)
+        write_record(directory, planned, settings, result, context.obj)
     if as_json:
         print_json({"schema": "heartbench.run/1", "seed": planned.seed, **result})
     else:
@@ -166,13 +167,13 @@ def too_short(scenario: "Scenario") -> Iterator[str]:
 
 
 def write_record(
-    directory: "RunDirectory", scenario: "Scenario", settings: "HubSettings", result: dict[str, Any]
+    directory: "RunDirectory", scenario: "Scenario", settings: "HubSettings", result: dict[str, Any], command: str
 ) -> None:
     """Write `run.json`: the figures, and all that is needed to run it again."""
     from heartbench.benchmarks.provenance import provenance
 
     used = {"scenario": scenario.to_data(), "hub": settings.model_dump(mode="json")}
-    directory.write_record(plain({**provenance(), "seed": scenario.seed, "settings": used, **result}))
+    directory.write_record(plain({**provenance(command), "seed": scenario.seed, "settings": used, **result}))
 
 
 def rows(result: dict[str, Any], stale_after_s: float) -> Iterator[tuple[str, str]]:

@@ -65,10 +65,13 @@ class Fleet:
 
 
 def asking(scenario: Scenario) -> Scenario:
-    """Return the scenario with every heartbeat acknowledged, which is what is measured, and without files."""
+    """Return the scenario with every heartbeat acknowledged, which is what is measured, and without files.
+
+    What it does to the hub is left out: the hub is somebody else's.
+    """
     changes = {"heartbeat_ack": True, "file_bytes": 0, "file_every_s": 0.0}
     groups = tuple(group.model_copy(update=changes) for group in scenario.group)
-    return scenario.model_copy(update={"group": groups})
+    return scenario.model_copy(update={"group": groups, "hub_fault": ()})
 
 
 def _coprime(count: int) -> int:

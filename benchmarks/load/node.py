@@ -113,12 +113,13 @@ class Node:
         self._number = number
         self._wire = self._connect(self._member.name, self._lost(number), self._report)
 
-    def _lost(self, number: int) -> Callable[[float], None]:
-        def lost(away_s: float) -> None:
+    def _lost(self, number: int) -> Callable[[float, bool], None]:
+        def lost(away_s: float, refused: bool) -> None:
             if number == self._number:
                 self._wire = None
             if self._world.ties.wire[0] == number:  # else the node has left that connection already
                 self._world.cut[0] = True
+                self._world.nodes.is_refused[0] = refused
                 self._world.away_s[0] = away_s
                 self._world.next_s[0] = min(self._world.next_s[0], self._now_s)
                 self._due_s = -inf

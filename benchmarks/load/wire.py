@@ -39,9 +39,13 @@ class StreamEndedError(Exception):
 
 
 class Wire:
-    """A real connection of a node. `lost(away_s)` is called where the hub ends it."""
+    """A real connection of a node.
 
-    def __init__(self, address: str, node_id: str, lost: Callable[[float], None], report: Report) -> None:
+    `lost(away_s, refused)` is called when the hub ends it: how long it asked the node to stay away (0: it did not ask),
+    and whether it ended without a Welcome and without such a wish, as the connection to a dead hub does.
+    """
+
+    def __init__(self, address: str, node_id: str, lost: Callable[[float, bool], None], report: Report) -> None:
         self._node_id = node_id
         self._lost = lost
         self._report = report
@@ -115,11 +119,12 @@ class Wire:
 
     def _end(self, reason: str) -> None:
         """Note an end that the node did not ask for."""
-        name = "stream" if self._welcome.is_set() and not self._refused else "connect"
+        welcomed = self._welcome.is_set()
+        name = "stream" if welcomed and not self._refused else "connect"
         error = StreamEndedError(self._refused or reason)
         self.close()
         self._report("hub", name, time.perf_counter() - self._begun_s, error)
-        self._lost(self._away_s)
+        self._lost(self._away_s, not welcomed and self._away_s == 0.0)
 
     def _hear(self, message: HubMessage) -> None:
         kind = message.WhichOneof("body")

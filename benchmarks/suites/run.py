@@ -84,8 +84,7 @@ def provenance_of(remark: str = "") -> dict[str, Any]:
     """What made the results, when, from which seed, and how busy the machine was before."""
     busy = os.getloadavg()[0]
     return {
-        **provenance(),
-        "command": "make bench",
+        **provenance("make bench"),
         "seed": SEED,
         "when": f"{datetime.now(UTC):%Y-%m-%d}",
         "load_average": round(busy, 2),

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from heartbench.benchmarks.errors import BenchmarkError
+from heartbench.benchmarks.thresholds.absences import hub_absences
 from heartbench.benchmarks.thresholds.gaps import NO_LOSSES, Gaps, find_gaps, join_gaps, power_losses
-from heartbench.hub.config import JUDGEMENT, HubSettings
+from heartbench.hub.config import DOUBT, JUDGEMENT, HubSettings
 from heartbench.simulator.profile import Tail
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario, scenario_of
@@ -99,7 +100,7 @@ def evidence_of(path: Path) -> Evidence:
     record = run.read_record()
     try:
         scenario, duration_s = scenario_of(record["settings"]["scenario"]), float(record["duration_s"])
-        hub = HubSettings.of(**{key: record["settings"]["hub"][key] for key in JUDGEMENT})
+        hub = HubSettings.of(**{key: record["settings"]["hub"][key] for key in (*JUDGEMENT, *DOUBT)})
     except (KeyError, TypeError, ValueError) as error:
         raise BenchmarkError(f"{run.record_file}: {error}: missing or damaged; `heartbench run` writes it") from error
     return enough(path, Evidence(path, read_gaps(run, duration_s), duration_s, hub, scenario, record))
@@ -115,8 +116,9 @@ def enough(path: Path, evidence: Evidence) -> Evidence:
 
 def read_gaps(run: RunDirectory, duration_s: float) -> Gaps:
     """Return the gaps of a run's trace, power losses taken out."""
-    losses = power_losses(read_truth(run.truth))
-    return join_gaps(find_gaps(block, losses, duration_s) for block in read_blocks(run.path))
+    truth = read_truth(run.truth)
+    losses, absences = power_losses(truth), hub_absences(truth)
+    return join_gaps(find_gaps(block, losses, duration_s, absences) for block in read_blocks(run.path))
 
 
 def bare_trace(path: Path) -> Evidence:

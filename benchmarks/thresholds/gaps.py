@@ -5,7 +5,8 @@ a new one's). A gap ends with the next sign of life, or is open where the run en
 Goodbye is no silence: the node is away, on purpose, and nobody waits for it.
 
 A node is up until its power loss (crash or exit) and from its restart. Of a gap in which the power was lost, only the
-part before the loss was a silence of a node that was up.
+part before the loss was a silence of a node that was up. Gaps include the time in which the hub was away (`absences`);
+no node is watched in it.
 """
 
 from collections.abc import Iterable
@@ -16,9 +17,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from heartbench.benchmarks.thresholds.absences import ALWAYS_THERE, Absences
 from heartbench.simulator.trace import Kind, Messages
 
 Floats = NDArray[np.float64]
+
+TIMED = 15
 
 
 class PowerLosses(NamedTuple):
@@ -41,6 +45,8 @@ class Gaps:
         up_s: how much of it, from its start, the node was up and expected to speak, s; 0 in a gap that is away.
         heard: whether a sign of life ended it.
         away: whether a Goodbye began it.
+        transit_s: time that messages of each node usually take to the hub, s; n entries.
+        absences: when the hub was away.
     """
 
     node: NDArray[np.int64]
@@ -50,13 +56,20 @@ class Gaps:
     up_s: Floats
     heard: NDArray[np.bool_]
     away: NDArray[np.bool_]
+    transit_s: Floats
+    absences: Absences = ALWAYS_THERE
 
     def __len__(self) -> int:
         return len(self.start_s)
 
+    def watched_s(self) -> Floats:
+        """Return how much of `up_s` the hub was there to watch, s."""
+        absences = self.absences
+        return self.up_s - (absences.before(self.start_s + self.up_s) - absences.before(self.start_s))
+
     def node_up_s(self) -> Floats:
         """Time for which each node was up and watched: from its first sign of life to its loss or the end, s."""
-        return np.add.reduceat(self.up_s, self.first[:-1]) if len(self.node) else np.zeros(0)
+        return np.add.reduceat(self.watched_s(), self.first[:-1]) if len(self.node) else np.zeros(0)
 
 
 def power_losses(truth: pd.DataFrame) -> PowerLosses:
@@ -73,10 +86,11 @@ def power_losses(truth: pd.DataFrame) -> PowerLosses:
 NO_LOSSES = PowerLosses(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
 
 
-def find_gaps(messages: Messages, losses: PowerLosses, end_s: float) -> Gaps:
+def find_gaps(messages: Messages, losses: PowerLosses, end_s: float, absences: Absences = ALWAYS_THERE) -> Gaps:
     """Return the gaps of a block of nodes; what arrived after `end_s` was not seen by this run."""
     seen = messages.arrived_s <= end_s  # NaN, never arrived, is not
     node, at, kind = messages.node[seen].astype(np.int64), messages.arrived_s[seen], messages.kind[seen]
+    transit_s = usual_transit_s(node, at - messages.sent_s[seen])
     if np.any((np.diff(node) == 0) & (np.diff(at) < 0)):
         order = np.lexsort((at, node))
         node, at, kind = node[order], at[order], kind[order]
@@ -89,9 +103,21 @@ def find_gaps(messages: Messages, losses: PowerLosses, end_s: float) -> Gaps:
     up = np.where(away, 0.0, until - at)
     ends = np.flatnonzero(last)
     first = np.concatenate([[0], ends + 1])
-    gaps = Gaps(node[ends], first, at, until - at, up, ~last, away)
+    gaps = Gaps(node[ends], first, at, until - at, up, ~last, away, transit_s, absences)
     cut_at_losses(gaps.node, first, at, until, up, losses)
     return gaps
+
+
+def usual_transit_s(node: NDArray[np.int64], took_s: Floats) -> Floats:
+    """Return about the median of `took_s` of each node, s: of TIMED messages spread over its time; at least 0.
+
+    A sender's clock may be behind the hub's.
+    """
+    first = np.flatnonzero(np.append(True, node[1:] != node[:-1])[: len(node)])
+    counts = np.diff(np.append(first, len(node)))
+    timed = first[:, None] + (counts[:, None] * (np.arange(TIMED) + 0.5) / TIMED).astype(int)
+    usual: Floats = np.maximum(np.median(took_s[timed], axis=1), 0.0)
+    return usual
 
 
 def until_next_hello(node: NDArray[np.int64], kind: NDArray[np.int8]) -> NDArray[np.bool_]:
@@ -127,8 +153,9 @@ def cut_at_losses(
 
 
 def join_gaps(blocks: Iterable[Gaps]) -> Gaps:
-    """Put blocks of nodes together, in order."""
+    """Put blocks of nodes of one run together, in order."""
     parts = list(blocks)
-    columns = {field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Gaps)}
+    names = {field.name for field in fields(Gaps)} - {"first", "absences"}
+    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     counts = np.concatenate([np.diff(part.first) for part in parts])
-    return Gaps(**columns | {"first": np.concatenate([[0], np.cumsum(counts)])})
+    return Gaps(**columns, first=np.concatenate([[0], np.cumsum(counts)]), absences=parts[0].absences)

@@ -7,9 +7,13 @@ stale τ after the gap's start, for g − τ. That is a *mistake* if the node wa
     T_M   their mean duration              λ_M = mistakes / time up = 1 / E(T_MR)        (Theorem 1)
     T_MR  mean time from one to the next   P_A = E(T_G) / E(T_MR) = 1 − E(T_M) / E(T_MR) (Theorem 1)
 
-Detection time T_D: the power fails at time t, when the last sign of life has the age a; the hub says so τ − a later, or
-said so before. So P(T_D > y) = P(a < τ − y), and the age at a uniform time has P(a < x) = Σ min(g, x) / Σ g over the
-gaps of nodes that are up. A message still on its way at t counts as lost, which leaves out one transit time at most.
+Detection time T_D: the power fails at time t. What was sent by then still arrives, one transit later (δ); let the last
+sign of life have the age a at t + δ. The deadline passes at t + δ + τ − a, and the next sweep of the hub, at a uniform
+time u within a beat, finds it, unless the node was stale before: T_D = max(τ + δ + u − a, 0). The age at a uniform time
+has P(a < x) = Σ min(g, x) / Σ g over the gaps of nodes that are up.
+
+Time in which the hub was away is no node's silence: `absences` says how it moves deadlines. It counts neither as time
+up nor as time stale, and detection times are those of a hub that is there.
 
 Flaps, flapping and flashes follow the hub's own rules (`HubSettings`). All of it is computed in one pass over the gaps;
 which setting to choose is not decided here.
@@ -24,14 +28,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from heartbench.benchmarks.thresholds.absences import Absences, allowed_s, away_between
 from heartbench.benchmarks.thresholds.gaps import Gaps
 from heartbench.hub.config import HubSettings
+from heartbench.hub.doubt import BEAT_S
 from heartbench.simulator.kernel import kernel
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 DAY_S = 86400.0
+SWEEPS = 16  # moments of a beat at which a detection time is looked at
+PRECISION_S = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +55,26 @@ class Ages:
         lengths = np.sort(up_s)
         return cls(lengths, np.concatenate([[0.0], np.cumsum(lengths)]))
 
-    def quantile(self, share: float) -> float:
-        """Age that is not exceeded for `share` of the time up, s."""
+    def share_below(self, age_s: Floats) -> Floats:
+        """Return the share of the time up in which the age is less than each of `age_s`."""
+        x = np.maximum(age_s, 0.0)
+        row = np.searchsorted(self.lengths_s, x)
+        below: Floats = (self.sums_s[row] + (len(self.lengths_s) - row) * x) / self.sums_s[-1]  # Σ min(g, x) / Σ g
+        return below
+
+    def quantile(self, share: float, beat_s: float) -> float:
+        """Return the quantile of the age less a uniform time within `beat_s`, s; NaN if no node was ever up."""
         if not self.sums_s[-1]:
             return np.nan
-        count = len(self.lengths_s) - np.arange(len(self.lengths_s))
-        reached = self.sums_s[:-1] + count * self.lengths_s  # Σ min(g, x) at x = each length
-        target = share * self.sums_s[-1]
-        row = min(int(np.searchsorted(reached, target)), len(count) - 1)
-        return float((target - self.sums_s[row]) / count[row])
+        sweeps_s = beat_s * (np.arange(SWEEPS) + 0.5) / SWEEPS
+        low, high = -beat_s, float(self.lengths_s[-1])
+        while high - low > PRECISION_S:
+            middle = (low + high) / 2
+            if self.share_below(middle + sweeps_s).mean() < share:
+                low = middle
+            else:
+                high = middle
+        return high
 
 
 @dataclass(frozen=True)
@@ -73,6 +92,7 @@ class Qos:
         entries: times that a node began to be flapping.
         flapping_nodes: nodes that were flapping at least once.
         up_gaps_s: how long a node was up in each gap, s.
+        transit_s: time that a message usually takes to the hub, s: the median node's.
         duration_s: of the run, s.
     """
 
@@ -86,6 +106,7 @@ class Qos:
     entries: Counts
     flapping_nodes: Counts
     up_gaps_s: Floats
+    transit_s: float
     duration_s: float
 
     @cached_property
@@ -100,7 +121,7 @@ class Qos:
 
     def detection_s(self, share: float) -> Floats:
         """Quantile of the detection time over power losses at uniform times, s; shape (k,)."""
-        return np.maximum(self.stale_after_s - self.ages.quantile(1 - share), 0.0)
+        return np.maximum(self.stale_after_s + self.transit_s - self.ages.quantile(1 - share, BEAT_S), 0.0)
 
     def frame(self) -> pd.DataFrame:
         """One row a threshold; what needs a mistake to be known is NaN where none was seen."""
@@ -137,7 +158,19 @@ def judge(gaps: Gaps, settings: Sequence[HubSettings], duration_s: float) -> Qos
     hubs, recent = watchers(settings)
     mistakes = np.zeros((len(gaps.node), len(hubs)), np.int32)
     mistake_s = np.zeros(mistakes.shape)
-    watch(gaps.first, gaps.start_s, gaps.length_s, gaps.up_s, gaps.heard, gaps.away, hubs, recent, mistakes, mistake_s)
+    watch(
+        gaps.first,
+        gaps.start_s,
+        gaps.length_s,
+        gaps.up_s,
+        gaps.heard,
+        gaps.away,
+        gaps.absences,
+        hubs,
+        recent,
+        mistakes,
+        mistake_s,
+    )
     return Qos(
         stale_after_s=hubs.stale_after_s.copy(),
         node=gaps.node,
@@ -148,7 +181,8 @@ def judge(gaps: Gaps, settings: Sequence[HubSettings], duration_s: float) -> Qos
         flashes=hubs.flashes.copy(),
         entries=hubs.entries.copy(),
         flapping_nodes=hubs.flapping_nodes.copy(),
-        up_gaps_s=gaps.up_s,
+        up_gaps_s=gaps.up_s[gaps.watched_s() == gaps.up_s] if len(gaps.absences.to_s) else gaps.up_s,
+        transit_s=float(np.median(gaps.transit_s)) if len(gaps.transit_s) else 0.0,
         duration_s=duration_s,
     )
 
@@ -159,6 +193,8 @@ WATCHER = np.dtype(
         ("window_s", np.float64),
         ("enter", np.int64),
         ("leave", np.int64),
+        ("pause_over_s", np.float64),
+        ("restart_grace_s", np.float64),
         # of the node that is watched
         ("told", np.int64),
         ("flapping", np.bool_),
@@ -181,6 +217,8 @@ def watchers(settings: Sequence[HubSettings]) -> tuple[Any, Floats]:
     hubs.window_s = [each.flap_window_s for each in settings]
     hubs.enter = [each.flap_threshold for each in settings]
     hubs.leave = [each.flap_exit for each in settings]
+    hubs.pause_over_s = [each.pause_over_s for each in settings]
+    hubs.restart_grace_s = [each.restart_grace_s for each in settings]
     longest = max(each.flap_threshold for each in settings)
     return hubs, np.zeros((len(hubs), 1 << (longest - 1).bit_length()))
 
@@ -193,6 +231,7 @@ def watch(
     up_s: Floats,
     heard: NDArray[np.bool_],
     away: NDArray[np.bool_],
+    absences: Absences,
     hubs: Any,
     recent: Floats,
     mistakes: NDArray[np.int32],
@@ -202,21 +241,29 @@ def watch(
     for node in range(len(first) - 1):
         for k in range(len(hubs)):
             begin_node(hubs[k])
+        absence = 0
         for gap in range(first[node], first[node + 1]):
             end = start_s[gap] + length_s[gap]
             if away[gap]:
                 for k in range(len(hubs)):
                     leave_and_return(hubs[k], recent[k], start_s[gap], end, heard[gap])
                 continue
+            while absence < len(absences.to_s) and absences.to_s[absence] <= start_s[gap]:
+                absence += 1
+            is_excused = absence < len(absences.to_s) and absences.from_s[absence] < end
             k = 0
-            while k < len(hubs) and hubs[k].stale_after_s < length_s[gap]:
+            while k < len(hubs) and (is_excused or hubs[k].stale_after_s < length_s[gap]):
                 stale = hubs[k].stale_after_s
-                if stale < up_s[gap]:
-                    mistakes[node, k] += 1
-                    mistake_s[node, k] += up_s[gap] - stale
-                flap(hubs[k], recent[k], start_s[gap] + stale)
-                if heard[gap] and not away[gap + 1]:  # a Goodbye takes a stale node offline: no flap
-                    flap(hubs[k], recent[k], end)
+                if is_excused:
+                    stale = allowed_s(hubs[k], start_s[gap], end, absences, absence)
+                if stale < length_s[gap]:
+                    if stale < up_s[gap]:
+                        away_s = away_between(absences, absence, start_s[gap] + stale, start_s[gap] + up_s[gap])
+                        mistakes[node, k] += 1
+                        mistake_s[node, k] += up_s[gap] - stale - away_s
+                    flap(hubs[k], recent[k], start_s[gap] + stale)
+                    if heard[gap] and not away[gap + 1]:  # a Goodbye takes a stale node offline: no flap
+                        flap(hubs[k], recent[k], end)
                 k += 1
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from heartbench.hub.errors import HubError
+from heartbench.hub.extras import how_to_install
 from heartbench.hub.store.memory import MemoryStore
 from heartbench.hub.store.protocol import Durability, Store
 
@@ -49,7 +50,7 @@ def _open_redis(url: str, _durability: Durability, ttl_s: float) -> Store:
     except ModuleNotFoundError as error:
         if error.name != "redis":
             raise
-        raise HubError("HUB_STORE_URL: redis:// needs redis-py: pip install 'heartbench[redis]'") from error
+        raise HubError(f"HUB_STORE_URL: redis:// needs redis-py: {how_to_install('redis')}") from error
     return RedisStore(url, ttl_s)
 
 

@@ -3,6 +3,9 @@
 Nodes do not know of each other, so each is run from its start to the end of the scenario before the next begins, in
 one compiled loop; a block of nodes fills one part of the trace. Blocks are cut by the scenario alone and every draw is
 counted, so that any number of workers writes the same bytes. Workers are threads: the loops hold no interpreter lock.
+
+There is no hub, only what its kernel does with connections and messages, and when its process reads them: a message
+that comes while the hub is paused has arrived when it runs again.
 """
 
 import gc
@@ -25,10 +28,10 @@ from heartbench.simulator.kernel import kernel
 from heartbench.simulator.link import LINK_STATE, MAX_PARTITIONS, Record, rewind
 from heartbench.simulator.node import FILE_PIECE_BYTES, NODE, Events, Rows, follow, make_rows, run, switch_off
 from heartbench.simulator.run_directory import RunDirectory
-from heartbench.simulator.scenario import Scenario
+from heartbench.simulator.scenario import HubFaultKind, Scenario
 from heartbench.simulator.stream import CONNECTION
 from heartbench.simulator.trace import Kind, Messages, TraceWriter, Truth, TruthWriter
-from heartbench.simulator.truth import truth_of
+from heartbench.simulator.truth import hub_spans, truth_of, truth_of_hub
 
 BLOCK_ROWS = 1_000_000  # about so many messages to a part of the trace
 MOST_ROWS_A_NODE = 100_000_000  # a node is whole in memory: 4 GB
@@ -95,8 +98,6 @@ def simulate(
 
     Ctrl-C ends it after the blocks under way; what is finished is written, whole nodes only.
     """
-    if scenario.hub_fault:
-        raise SimulatorError("hub_fault: the engine virtual has no hub; allowed with --engine live")
     began = time.perf_counter()
     with raised():
         _compile()
@@ -108,6 +109,8 @@ def simulate(
     interrupted = False
     with TruthWriter(directory.truth) as truth, ThreadPoolExecutor(threads) as pool:
         waiting = [pool.submit(_run_block, scenario, block, trace, stop) for block in todo]
+        if scenario.hub_fault:  # an empty table has bytes too
+            truth.write(truth_of_hub(hub_spans(scenario)))
         try:
             with _stopping(stop):
                 for block in waiting:
@@ -222,6 +225,7 @@ def run_nodes(scenario: Scenario, block: Block) -> tuple[Messages, NDArray[np.fl
             closes,
         )
         if finished == block.count:
+            _read_after_pauses(rows, scenario)
             return _messages(rows, nodes), closes[:ended]
         capacity *= 2  # more reconnects than was guessed
 
@@ -289,6 +293,16 @@ def _partitions(squad: Squad, block: Block) -> tuple[NDArray[np.float64], NDArra
         own = squad.partitions_of(block.first + i)
         spans[i, : len(own)], counts[i] = np.reshape(own, (-1, 2)), len(own)
     return spans, counts
+
+
+def _read_after_pauses(rows: Rows, scenario: Scenario) -> None:
+    """Let what came while the hub was paused arrive when it reads again, or not at all if the run has ended by then."""
+    arrived_s = rows.arrived_s[: rows.used[0]]
+    for fault in scenario.hub_fault:
+        if fault.kind is HubFaultKind.PAUSE:
+            until = fault.at_s + fault.duration_s
+            waits = (fault.at_s <= arrived_s) & (arrived_s < until)
+            arrived_s[waits] = until if until <= scenario.duration_s else np.nan
 
 
 def _messages(rows: Rows, nodes: NDArray[np.int32]) -> Messages:

@@ -56,6 +56,16 @@ def test_what_a_hub_would_have_said_is_told_per_node_and_time(tmp_path: Path) ->
     assert figures["flaps_per_node_hour"] == pytest.approx(2 * 3600 / 6.0)
 
 
+@pytest.mark.parametrize("what", [Happening.HUB_STOP, Happening.HUB_PAUSE])
+def test_time_in_which_the_hub_was_away_is_no_false_stale(tmp_path: Path, what: Happening) -> None:
+    run = a_run(tmp_path, [0.0, 1.0, 9.0, 10.0], [0.0, 1.0, 9.0, 10.0])
+    assert figures_of(run, HUB, 11.0)["false_stale_per_node_day"] == pytest.approx(DAY_S / 11.0)
+    with TruthWriter(run.truth) as writer:
+        writer.write(Truth(np.array([-1], np.int32), np.array([what], np.int8), np.array([2.0]), np.array([8.0])))
+    figures = figures_of(run, HUB, 11.0)
+    assert (figures["false_stale_per_node_day"], figures["flashes_per_hour"]) == (0.0, 0.0)
+
+
 def test_where_nothing_was_heard_there_is_no_figure(tmp_path: Path) -> None:
     figures = figures_of(a_run(tmp_path, [], []), HUB, 0.0)
     assert set(figures) == {"latency_s", "false_stale_per_node_day", "flaps_per_node_hour", "flashes_per_hour"}

@@ -169,7 +169,7 @@ def _model(case: Case, seen: Seen, phase: float, end_s: float, late_s: float) ->
     link = make_case_link(case, seen.min_rtt_s or case.rtt_s, outage)
     made = stream.make_connection(rules)
     start_s = seen.start_s + late_s
-    stream.connect(made, link, start_s)
+    stream.connect(made, link, start_s, start_s + stream.CONNECT_TIMEOUT_S)
     made.up.timer_phase_s = made.down.timer_phase_s = phase = phase + seen.origin_s - late_s
     made.syn_timer_s = fires(start_s, stream.SYN_TIMEOUT_S, phase)
     arrived: list[float] = []

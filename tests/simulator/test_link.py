@@ -1,18 +1,22 @@
 """The link: a function of time that keeps order, loses what it should, and passes nothing in an outage."""
 
-from collections.abc import Sequence
-from math import isnan
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from math import isnan, nan
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heartbench.simulator.link import (
+    BOTH,
     DOWN,
     JITTER_Z,
     LINK,
+    OWN,
+    SITE,
     UP,
     delay,
     is_out,
@@ -86,7 +90,7 @@ def test_loss_is_what_the_periods_say() -> None:
 
 def test_nothing_passes_in_an_outage_in_either_direction() -> None:
     out = link(**OUT_OFTEN)
-    begins, ends = next_outage(out, 0.0)
+    begins, ends, *_ = next_outage(out, OWN, 0.0)
     assert ends - begins == pytest.approx(5.0)
     inside = np.linspace(begins, ends, 7)[:-1]
     assert all(isnan(transmit(link(**OUT_OFTEN), way, t)) for way in (UP, DOWN) for t in inside)
@@ -95,7 +99,7 @@ def test_nothing_passes_in_an_outage_in_either_direction() -> None:
 
 def test_outages_are_as_frequent_as_their_gaps_say() -> None:
     out = link(**OUT_OFTEN)
-    share = np.mean([is_out(out, 0.5 * i) for i in range(100_000)])
+    share = np.mean([is_out(out, UP, 0.5 * i) for i in range(100_000)])
     assert share == pytest.approx(5.0 / 25.0, rel=0.1)
 
 
@@ -104,7 +108,100 @@ def test_a_partition_passes_nothing() -> None:
     assert [isnan(transmit(cut, UP, t)) for t in (9.9, 10.0, 19.9, 20.0, 30.0, 1e6)] == [0, 1, 1, 0, 1, 1]
 
 
+Outage = tuple[float, float, int, bool]
+
+
+def outages(on: Any, whose: int, until: float) -> Iterator[Outage]:
+    """Yield what begins before `until`, as `next_outage` returns it."""
+    outage = next_outage(on, whose, 0.0)
+    while outage[0] < until:
+        yield outage
+        outage = next_outage(on, whose, outage[1])
+
+
+def arrival_by_definition(outages: list[Outage], partition: tuple[float, float], direction: int, t: float) -> float:
+    """Return when a packet arrives over a link of 10 ms, NaN: never, by looking at all outages."""
+    on = [outage for outage in outages if outage[0] <= t < outage[1] and outage[2] in (BOTH, direction)]
+    if partition[0] <= t < partition[1] or not all(holds for *_, holds in on):
+        return nan
+    return arrival_by_definition(outages, partition, direction, max(end for _, end, *_ in on)) if on else t + 0.01
+
+
+# Own outages and a site's, of each direction and kind, so often that they overlap.
+CROWDED = {
+    "outage_gap_mean_s": 4.0,
+    "site_gap_mean_s": 3.0,
+    "outage_s": np.linspace(1.0, 30.0, 97),
+    "alone": [0.3, 0.3],
+    "hold": 0.7,
+    "site_nodes": 5,
+}
+
+
+@given(st.integers(0, 2**32), st.integers(0, 20), st.sampled_from([UP, DOWN]))
+@settings(max_examples=50)
+def test_a_packet_is_dropped_or_held_by_all_outages_that_it_meets(seed: int, node: int, direction: int) -> None:
+    every = [one for whose in (OWN, SITE) for one in outages(link(seed=seed, node=node, **CROWDED), whose, 200.0)]
+    crowded = link([(40.0, 60.0)], seed=seed, node=node, **CROWDED)
+    times = np.arange(0.0, 100.0, 0.37)
+    expected = [arrival_by_definition(every, (40.0, 60.0), direction, t) for t in times]
+    assert [transmit(crowded, direction, t) for t in times] == pytest.approx(expected, nan_ok=True)
+
+
+@given(st.integers(0, 2**32), st.integers(0, 20))
+@settings(max_examples=50)
+def test_held_packets_come_out_together_in_order_and_none_is_lost(seed: int, node: int) -> None:
+    holding = link(seed=seed, node=node, **JITTERY, **OUT_OFTEN, hold=1.0)
+    ends = {end for _, end, *_ in outages(link(seed=seed, node=node, **OUT_OFTEN), OWN, 200.0)}
+    arrivals = [transmit(holding, UP, t) for t in np.arange(0.0, 200.0, 0.1)]
+    assert not np.isnan(arrivals).any()
+    assert arrivals == sorted(arrivals)
+    together = [arrival for arrival, group in groupby(arrivals) if len(list(group)) > 40]
+    assert len(together) >= len([end for end in ends if end < 200.0])
+    assert all(any(0.01 <= arrival - end <= 0.41 for end in ends) for arrival in together)
+
+
+@pytest.mark.parametrize(("direction", "other"), [(UP, DOWN), (DOWN, UP)])
+def test_an_outage_of_one_direction_leaves_the_other_alone(direction: int, other: int) -> None:
+    alone = np.zeros(2)
+    alone[direction] = 1.0
+    way, back = link(**OUT_OFTEN, alone=alone), link(**OUT_OFTEN, alone=alone)
+    begins, ends, cut, _ = next_outage(link(**OUT_OFTEN, alone=alone), OWN, 0.0)
+    assert cut == direction
+    inside = np.linspace(begins, ends, 7)[:-1]
+    assert all(isnan(transmit(way, direction, t)) for t in inside)
+    assert [transmit(back, other, t) for t in inside] == pytest.approx(inside + 0.01)
+
+
+def test_directions_and_holds_are_as_frequent_as_their_shares_say() -> None:
+    mixed = link(**{**OUT_OFTEN, "site_gap_mean_s": 20.0}, alone=[0.25, 0.1], hold=0.3)
+    for whose in (OWN, SITE):
+        seen = list(outages(mixed, whose, 500_000.0))
+        cut, holds = np.array([one[2] for one in seen]), np.array([one[3] for one in seen])
+        assert len(seen) == pytest.approx(20_000, rel=0.05)
+        shares = [(cut == direction).mean() for direction in (UP, DOWN, BOTH)]
+        assert shares == pytest.approx([0.25, 0.1, 0.65], abs=0.015)
+        assert [holds[cut == direction].mean() for direction in (UP, DOWN, BOTH)] == pytest.approx([0.3] * 3, abs=0.04)
+
+
+def test_other_shares_of_directions_and_holds_move_no_outage() -> None:
+    plain, other = link(**OUT_OFTEN), link(**OUT_OFTEN, alone=[0.5, 0.5], hold=0.5)
+    assert [one[:2] for one in outages(plain, OWN, 1e4)] == [one[:2] for one in outages(other, OWN, 1e4)]
+
+
+@given(st.integers(0, 2**32), st.integers(0, 1000), st.integers(2, 30))
+@settings(max_examples=50)
+def test_all_nodes_of_a_site_share_its_outages_and_nothing_else(seed: int, first: int, size: int) -> None:
+    fields = {**CROWDED, "first_node": first, "site_nodes": size}
+    nodes = {node: link(seed=seed, node=node, **fields) for node in (first, first + size - 1, first + size)}
+    shared, own = ([tuple(outages(on, whose, 100.0)) for on in nodes.values()] for whose in (SITE, OWN))
+    assert shared[0] == shared[1] != shared[2]
+    assert len(set(own)) == 3
+
+
 def test_plain_python_and_compiled_code_agree() -> None:
-    compiled, plain = link(**JITTERY, **OUT_OFTEN), link(**JITTERY, **OUT_OFTEN)
-    for t in np.arange(0.0, 60.0, 0.9):
-        assert np.array_equal(transmit(compiled, UP, t), transmit.py_func(plain, UP, t), equal_nan=True)
+    for fields in ({**JITTERY, **OUT_OFTEN}, {**JITTERY, **CROWDED}):
+        compiled, plain = link(**fields), link(**fields)
+        for t in np.arange(0.0, 60.0, 0.9):
+            assert np.array_equal(transmit(compiled, UP, t), transmit.py_func(plain, UP, t), equal_nan=True)
+    assert next_outage(link(**CROWDED), SITE, 9.0) == next_outage.py_func(link(**CROWDED), SITE, 9.0)

@@ -1,5 +1,6 @@
 """What a node does: it says hello, keeps its schedule, comes back after an end, and is another boot after a stop."""
 
+from collections.abc import Sequence
 from math import inf
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from tests.simulator.test_link import link
 
+from heartbench.simulator.hub_state import HUB_DOWN, HUB_RUNS
 from heartbench.simulator.link import LINK_STATE
 from heartbench.simulator.node import BEHAVIOUR, CRASH, EXIT, START, Events, follow, make_node, make_rows, run
 from heartbench.simulator.stream import make_connection
@@ -22,6 +24,7 @@ class Life:
         until: float,
         events: list[tuple[float, int]] | None = None,
         user_timeout_s: float = 5.0,
+        hub: Sequence[tuple[float, int]] = (),
         **behaviour: float,
     ) -> None:
         record = np.zeros(1, BEHAVIOUR).view(np.recarray)
@@ -30,6 +33,9 @@ class Life:
             record[name] = value
         record[0].rules.ping_timeout_s = 60.0
         record[0].rules.user_timeout_s = user_timeout_s
+        record[0].rules.hub.count = len(hub)
+        for n, (at_s, state) in enumerate(hub):
+            record[0].rules.hub.at_s[n], record[0].rules.hub.state[n] = at_s, state
         self.node, self.rows, self.closes = make_node(record), make_rows(2000), []
         connection = make_connection(record["rules"])
         at_s, what = np.array(events or [(0.0, START)]).T
@@ -65,18 +71,43 @@ def test_intervals_are_uniform_within_their_jitter() -> None:
 def test_after_a_stream_ends_the_node_connects_again_and_misses_the_heartbeats_between() -> None:
     life = Life(link([(10.2, 30.0)]), until=60.0)
     assert list(np.unique(life.column("connection"))) == [0, 1]
-    # Given up at 16.6 s, it tries again from 17.6 s on; the SYN of 11 s later is lost too, that of 19 s is not.
-    assert life.column("sent_s", Kind.HELLO)[1] == pytest.approx(36.6, abs=0.8)
+    # Given up at 16.6 s, it tries again at once; the SYN of 11 s later is lost too, that of 19 s is not.
+    assert life.column("sent_s", Kind.HELLO)[1] == pytest.approx(35.6, abs=0.8)
     assert list(life.column("seq", Kind.HEARTBEAT)) == [*range(1, len(life.column("seq", Kind.HEARTBEAT)) + 1)]
     assert np.isnan(life.column("arrived_s")).sum() > 0  # they died with the first connection
 
 
-def test_backoff_grows_to_its_cap_and_is_jittered_there() -> None:
+def test_a_connection_that_drops_is_dialled_again_at_once() -> None:
+    life = Life(link([(10.2, 17.0)]), until=60.0, backoff_initial_s=30.0)
+    (closed_s,) = life.closes
+    assert closed_s < 17.0 < closed_s + 1.0
+    assert life.column("sent_s", Kind.HELLO)[1] == pytest.approx(closed_s + 1.0, abs=0.1)  # by its second SYN
+
+
+def test_an_attempt_takes_as_long_as_its_backoff_and_at_least_20_s() -> None:
     life = Life(link([(0.0, inf)]), until=3000.0, backoff_jitter=0.2)
-    waits = np.diff([-20.0, *life.closes]) - 20.0
-    assert np.all(np.abs(waits[1:6] / [1, 2, 4, 8, 16] - 1.0) <= 0.21)
-    at_cap = waits[8:]
-    assert 48.0 <= at_cap.min() < at_cap.max() <= 72.1
+    from_start_to_start = np.diff([0.0, *life.closes])  # an attempt that takes so long is followed at once
+    assert from_start_to_start[:5] == pytest.approx(20.0)
+    assert np.all(np.abs(from_start_to_start[5] / 32.0 - 1.0) <= 0.2)
+    at_cap = from_start_to_start[6:]
+    assert 48.0 <= at_cap.min() < at_cap.max() <= 72.0
+
+
+def test_the_backoff_runs_from_the_start_of_an_attempt_and_a_success_resets_it() -> None:
+    down = [(10.0, HUB_DOWN), (45.0, HUB_RUNS), (100.0, HUB_DOWN), (102.5, HUB_RUNS)]
+    life = Life(link(), until=120.0, hub=down)
+    starts = np.array(life.closes) - 0.02  # each attempt is refused a round trip after its start
+    assert life.closes[0] == pytest.approx(10.01)
+    assert starts[1:7] == pytest.approx(10.01 + np.array([0, 1, 3, 7, 15, 31]))
+    assert life.closes[7] == pytest.approx(100.01)
+    assert starts[8:] == pytest.approx(100.01 + np.array([0, 1]))
+    assert life.column("sent_s", Kind.HELLO) == pytest.approx([0.04, 73.05, 103.05], abs=0.01)
+
+
+def test_the_kernel_gives_up_an_attempt_after_131_s_and_the_next_waits_for_the_backoff() -> None:
+    life = Life(link([(0.0, inf)]), until=1000.0, backoff_initial_s=200.0, backoff_max_s=200.0)
+    assert np.diff([-200.0 + 131.0, *life.closes])[1:] == pytest.approx(200.0, abs=5.0)
+    assert life.closes[0] == pytest.approx(131.0, abs=5.0)  # by the grain of its timers
 
 
 def test_a_crashed_node_is_another_boot_when_it_starts_again() -> None:

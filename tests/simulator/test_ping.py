@@ -51,6 +51,19 @@ def test_what_is_lost_one_way_is_not_answered() -> None:
     np.testing.assert_allclose(seen.rtt_s, 3)
 
 
+def test_a_ping_that_is_held_is_answered_late_and_delays_no_other() -> None:
+    way, outage = {"base_delay": "10ms"}, {"rates": [["5s", 60.0]], "tail_mean": "1ms", "hold": 1.0}
+    holding = validate(Profile, {"up": way, "down": way, "outage": outage}, "test")
+
+    seen = survey(holding, 36_000, nodes=1)
+
+    assert seen.lost == 0
+    assert seen.rtt_s[0] == pytest.approx(0.02)
+    assert 4.5 < seen.rtt_s[-1] < 5.1
+    assert (seen.rtt_s > 0.021).mean() == pytest.approx(5 / 60, rel=0.15)
+    assert seen.outages_per_hour(5.0) == pytest.approx(60.0, rel=0.15)
+
+
 def test_too_little_to_measure_is_refused() -> None:
     with pytest.raises(SimulatorError, match="a second and a node at least"):
         survey(load_profile("lan"), 0.5)

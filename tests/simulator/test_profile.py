@@ -199,3 +199,44 @@ def test_unknown_names_and_files_that_are_no_text_are_refused(tmp_path: Path) ->
 def test_a_profile_by_its_path_is_relative_to_the_folder(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(MINIMAL)
     assert load_profile("mine.toml", tmp_path) == profile()
+
+
+def test_outages_cut_both_directions_and_drop_unless_something_else_is_said() -> None:
+    plain = outages()
+    assert (plain.directions.up, plain.directions.down, plain.directions.both, plain.hold) == (0, 0, 1, 0)
+    link = profile("[outage]\ndirections = { up = 0.25, down = 0.1 }\nhold = 0.5").to_link()[0]
+    assert (link["alone"].tolist(), link["hold"]) == ([0.25, 0.1], 0.5)
+
+
+def test_what_is_left_of_the_directions_is_both() -> None:
+    some = outages(directions={"up": 0.1, "down": 0.2})
+    assert some.directions.both == 0.7
+    assert validate(Outages, some.to_data(), "test") == some
+    assert outages(directions={"up": 0.25, "down": 0.0, "both": 0.75}) == outages(directions={"up": 0.25})
+
+
+@pytest.mark.parametrize(
+    ("directions", "refusal"),
+    [
+        ("{ up = 0.25, both = 0.5 }", ": up 0.25, down 0 and both 0.5 must add up to 1"),
+        ("{ up = 0.75, down = 0.5 }", ": up 0.75, down 0.5 and both 0 must add up to 1"),
+        ("{ up = 1.5 }", ".up: 1.5: must be less than or equal to 1"),
+        ("{ up = 'all' }", ".up: 'all': must be a valid number"),
+        ("{ boht = 1 }", ": unknown key boht, did you mean both?; allowed: up, down, both"),
+        ("0.5", ": 0.5: must be a table"),
+    ],
+)
+def test_directions_that_cannot_be_are_refused(directions: str, refusal: str) -> None:
+    with pytest.raises(SimulatorError) as refused:
+        profile(f"[outage]\ndirections = {directions}")
+    assert str(refused.value).startswith(f"test: outage.directions{refusal}")
+    assert "\n" not in str(refused.value)
+
+
+@given(st.floats(0.0, 1.0), st.floats(0.01, 1.0))
+def test_parts_of_the_outages_leave_time_between_them_and_add_up(share: float, factor: float) -> None:
+    outage = outages(rate_factor=20.0 * factor)
+    gaps = [outage.gap_mean_of(part) for part in (share, 1.0 - share)]
+    rates = [3600.0 / (gap + outage.mean_s) for gap in gaps if gap]
+    assert all(gap > 0.0 for gap, part in zip(gaps, (share, 1.0 - share), strict=True) if part > 1e-300)
+    assert sum(rates) == pytest.approx(outage.per_hour)

@@ -6,9 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heartbench.hub.config import HubSettings
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.profile import Tail, load_profile
-from heartbench.simulator.scenario import SCENARIOS, FaultKind, HubFaultKind, Scenario, load_scenario, scenario_of
+from heartbench.simulator.scenario import (
+    SCENARIOS,
+    Backoff,
+    FaultKind,
+    HubFaultKind,
+    Scenario,
+    load_scenario,
+    scenario_of,
+)
+from heartbench.simulator.stream import CONNECT_TIMEOUT_S
 
 GROUPS = """
 duration = "1m"
@@ -240,3 +250,44 @@ def test_the_comments_of_shipped_scenarios_name_keys_that_exist(tmp_path: Path) 
     text = SCENARIOS.text("wireguard-5g").replace("# keepalive_t", "keepalive_t")
     assert "keepalive_time" in tomllib.loads(text)["group"][0]
     assert load(tmp_path, text).group[0].user_timeout_s == 10
+
+
+def test_the_hub_waits_after_a_restart_for_the_longest_backoff_of_a_node_and_an_attempt() -> None:
+    backoff = Backoff()
+    assert HubSettings.of().restart_grace_s >= backoff.max_s * (1 + backoff.jitter) + CONNECT_TIMEOUT_S
+
+
+SITED = GROUPS + "[group.site]\nnodes = 20\nshare = 0.3\n"
+
+
+def test_a_group_has_sites_if_it_says_so(tmp_path: Path) -> None:
+    edge, core = load(tmp_path, SITED).group
+    assert edge.site is None
+    assert core.site is not None
+    assert (core.site.nodes, core.site.share) == (20, 0.3)
+
+
+def test_sites_are_set_scaled_and_printed_as_all_else(tmp_path: Path) -> None:
+    changed = load(tmp_path, SITED, "group.edge.site.nodes=5", "group.edge.site.share=1", "group.core.site.nodes=4")
+    assert [group.site and (group.site.nodes, group.site.share) for group in changed.group] == [(5, 1), (4, 0.3)]
+    assert [group.site for group in changed.with_nodes(4).group] == [group.site for group in changed.group]
+    assert load(tmp_path, changed.to_toml()) == changed
+    assert scenario_of(json.loads(json.dumps(changed.to_data()))) == changed
+
+
+@pytest.mark.parametrize(
+    ("override", "refusal"),
+    [
+        ("group.core.site.nodes=1", "group.core.site.nodes: 1: must be greater than or equal to 2"),
+        ("group.core.site.share=0", "group.core.site.share: 0: must be greater than 0"),
+        ("group.core.site.share=1.5", "group.core.site.share: 1.5: must be less than or equal to 1"),
+        ("group.core.site.size=3", "group.core.site: unknown key size"),
+        ("group.edge.site.nodes=5", "group.edge.site.share: is missing"),
+        ("group.edge.site=5", "group.edge.site: 5: must be a table"),
+    ],
+)
+def test_a_site_that_cannot_be_is_refused(override: str, refusal: str, tmp_path: Path) -> None:
+    with pytest.raises(SimulatorError) as refused:
+        load(tmp_path, SITED, override)
+    assert str(refused.value).startswith(f"{tmp_path / 'mine.toml'}: {refusal}")
+    assert "\n" not in str(refused.value)

@@ -8,7 +8,10 @@ import pytest
 from tests.simulator.test_link import link
 
 from heartbench.simulator import stream
+from heartbench.simulator.hub_state import HUB_DOWN, HUB_PAUSED, HUB_RUNS
+from heartbench.simulator.link import OWN, next_outage
 from heartbench.simulator.stream import RULES, advance, close, connect, make_connection, send
+from heartbench.simulator.tcp.flow import LOSS, OPEN, PACKETS
 
 RTT_S = 0.02
 
@@ -23,7 +26,7 @@ def rules(**fields: float) -> np.ndarray:
 
 def connection(on: Any, at: float = 0.0, **fields: float) -> Any:
     made = make_connection(rules(**fields))
-    connect(made, on, at)
+    connect(made, on, at, at + stream.CONNECT_TIMEOUT_S)
     return made
 
 
@@ -148,3 +151,122 @@ def test_a_stream_without_room_takes_no_message() -> None:
     taken = [send(made, on, 2.0, 100, stream.CHUNK, i) for i in range(1100)]
     assert not all(taken)
     assert taken == sorted(taken, reverse=True)
+
+
+def hub_that(*states: tuple[float, int]) -> np.ndarray:
+    """Rules of a hub that takes each state at a time."""
+    record = rules()
+    record[0].hub.count = len(states)
+    for n, (at_s, state) in enumerate(states):
+        record[0].hub.at_s[n], record[0].hub.state[n] = at_s, state
+    return record
+
+
+def driven(on: Any, of: np.ndarray, until: float, at: float = 0.0) -> Any:
+    made = make_connection(of)
+    connect(made, on, at, at + stream.CONNECT_TIMEOUT_S)
+    while made.state != stream.CLOSED and advance(made, on, until) < until:
+        pass
+    return made
+
+
+def test_a_hub_that_dies_closes_its_connections_and_the_node_sees_it_after_the_way_down() -> None:
+    made = driven(link(), hub_that((5.0, HUB_DOWN), (6.0, HUB_RUNS)), 10.0)
+    assert made.hub_closed_s == 5.0
+    assert made.node_closed_s == pytest.approx(5.0 + RTT_S / 2)
+
+
+def test_a_node_that_cannot_hear_the_end_of_the_hub_learns_it_from_the_reset_of_what_it_sends() -> None:
+    on = link([(4.9, 150.0)])
+    made = driven(on, hub_that((5.0, HUB_DOWN), (6.0, HUB_RUNS)), 140.0)
+    assert made.state == stream.READY
+    assert made.down.dead  # the kernel of the hub has given up
+    send(made, on, 151.0, stream.HEARTBEAT_BYTES, stream.HEARTBEAT, 0)
+    assert advance(made, on, 200.0) == pytest.approx(151.0 + RTT_S)
+    assert made.state == stream.CLOSED
+    assert deliveries(made) == []
+
+
+def test_a_hub_that_is_down_refuses_connections_at_once() -> None:
+    of = hub_that((5.0, HUB_DOWN), (60.0, HUB_RUNS))
+    assert driven(link(), of, 100.0, at=10.0).node_closed_s == pytest.approx(10.0 + RTT_S)
+    assert driven(link(), of, 100.0, at=60.0).state == stream.READY
+
+
+def test_a_handshake_that_a_restart_of_the_hub_cuts_in_two_is_refused() -> None:
+    made = driven(link(), hub_that((0.012, HUB_DOWN), (0.015, HUB_RUNS)), 10.0)  # SYN-ACK is on its way
+    assert made.node_closed_s == pytest.approx(2 * RTT_S)
+    assert not made.hub_open
+
+
+def test_the_kernel_of_a_paused_hub_acknowledges_and_its_process_answers_when_it_runs_again() -> None:
+    on = link()
+    made = driven(on, hub_that((5.0, HUB_PAUSED), (65.0, HUB_RUNS)), 6.0)
+    send(made, on, 6.0, stream.HEARTBEAT_BYTES, stream.HEARTBEAT_ASKING, 0)
+    advance(made, on, 64.0)
+    assert made.up.head == made.up.tail
+    assert made.down.delivered == 1  # SETTINGS
+    advance(made, on, 66.0)
+    assert made.down.log[1].kind == stream.HEARTBEAT_ACK
+    assert made.down.log[1].delivered_s == pytest.approx(65.0 + RTT_S / 2)
+
+
+def test_a_connection_to_a_paused_hub_is_ready_when_it_runs_again_unless_the_attempt_is_over() -> None:
+    of = hub_that((5.0, HUB_PAUSED), (30.0, HUB_RUNS))
+    on = link()
+    made = make_connection(of)
+    connect(made, on, 15.0, 35.0)
+    advance(made, on, 60.0)
+    assert advance(made, on, 60.0) == pytest.approx(30.0 + RTT_S / 2)
+    assert made.state == stream.READY
+    assert driven(link(), of, 60.0, at=6.0).node_closed_s == 26.0
+
+
+def test_a_paused_hub_sees_the_end_of_a_node_when_it_runs_again() -> None:
+    on = link()
+    made = driven(on, hub_that((5.0, HUB_PAUSED), (30.0, HUB_RUNS)), 6.0)
+    close(made, on, 6.0, stream.PROCESS)
+    while not stream.is_over(made):
+        advance(made, on, stream.next_event(made))
+    assert made.hub_closed_s == 30.0
+
+
+HOLD_S = 20.0
+
+
+@pytest.mark.parametrize("alone", [[0.0, 0.0], [1.0, 0.0]])
+def test_a_held_outage_makes_a_gap_of_about_its_own_length(alone: list[float]) -> None:
+    holding = {"outage_gap_mean_s": 60.0, "outage_s": HOLD_S, "alone": alone, "hold": 1.0}
+    begins, ends, *_ = next_outage(link(**holding), OWN, 0.0)
+    on = link(**holding)
+    made, _ = ready(on)
+    most = 0
+    times = np.arange(1.0, next_outage(link(**holding), OWN, ends)[0], 1.0)
+    for number, at in enumerate(times):
+        while stream.next_event(made) <= at:
+            advance(made, on, stream.next_event(made))
+            most = max(most, made.up.wire_tail - made.up.wire_head)
+        send(made, on, at, stream.HEARTBEAT_BYTES, stream.HEARTBEAT_ASKING, number)
+    advance(made, on, times[-1] + 0.5)
+
+    arrived = deliveries(made, stream.HEARTBEAT_ASKING)
+    assert len(arrived) == len(times)
+    assert arrived == sorted(arrived)
+    assert HOLD_S - 0.1 <= np.diff(arrived).max() <= HOLD_S + 1.1
+    assert not [at for at in arrived if begins + RTT_S < at < ends]
+    assert made.state == stream.READY
+    assert 5 < most < PACKETS / 10  # what was sent again waited as well
+
+
+def test_a_timeout_in_a_held_outage_is_found_to_be_spurious() -> None:
+    on = link(outage_gap_mean_s=60.0, outage_s=HOLD_S, hold=1.0)
+    begins, ends, *_ = next_outage(link(outage_gap_mean_s=60.0, outage_s=HOLD_S), OWN, 0.0)
+    made, _ = ready(on)
+    window = float(made.up.window)
+    advance(made, on, begins + 1.0)
+    send(made, on, begins + 1.0, stream.HEARTBEAT_BYTES, stream.HEARTBEAT, 0)
+    advance(made, on, ends - 0.001)
+    assert made.up.state == LOSS
+    advance(made, on, ends + 1.0)
+    assert (made.up.state, made.up.retries, made.up.head) == (OPEN, 0, made.up.tail)
+    assert made.up.window >= window

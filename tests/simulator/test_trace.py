@@ -177,6 +177,25 @@ def test_truth_names_what_happened(tmp_path: Path) -> None:
     assert truth["node"].tolist() == [0, 0, 1, 1]
 
 
+def test_a_truth_holds_no_name_of_an_event_that_was_added_later_and_did_not_happen(tmp_path: Path) -> None:
+    one = np.array([1.0])
+    with TruthWriter(tmp_path / "truth.parquet") as writer:
+        writer.write(Truth(np.zeros(1, np.int32), np.array([Happening.OUTAGE], np.int8), one, one))
+
+    names = pq.read_table(tmp_path / "truth.parquet")["event"].chunk(0).dictionary.to_pylist()
+
+    assert names == [event.name.lower() for event in Happening if event <= Happening.HUB_SLOW_STORE]
+
+
+def test_blocks_of_a_truth_may_hold_different_events(tmp_path: Path) -> None:
+    with TruthWriter(tmp_path / "truth.parquet") as writer:
+        for node, event in enumerate([Happening.OUTAGE, Happening.HOLD_DOWN, Happening.OUTAGE_UP, Happening.EXIT]):
+            one = np.array([1.0])
+            writer.write(Truth(np.array([node], np.int32), np.array([event], np.int8), one, one))
+
+    assert read_truth(tmp_path / "truth.parquet")["event"].tolist() == ["outage", "hold_down", "outage_up", "exit"]
+
+
 TRUTH_COLUMNS = {"node": [1], "event": ["crash"], "start_s": [1.0], "end_s": [None]}
 
 

@@ -1,8 +1,10 @@
 """The truth: what was ordered and drawn, sorted, and nothing that the run did not live to see."""
 
 import numpy as np
+import pytest
 
 from heartbench.simulator.fleet import squads
+from heartbench.simulator.profile import load_profile
 from heartbench.simulator.scenario import load_scenario
 from heartbench.simulator.trace import Happening
 from heartbench.simulator.truth import truth_of
@@ -67,3 +69,65 @@ def test_a_node_that_never_starts_has_no_history_of_its_own(tmp_path) -> None:
     truth = truth_of(next(squads(load_scenario(str(path)))), 5, range(20), np.zeros((0, 3)), 3600.0)
 
     assert set(truth.event) == {Happening.OUTAGE, Happening.PARTITION}
+
+
+SITES = """
+seed = 5
+duration = "100h"
+[[group]]
+name = "wired"
+nodes = 3
+profile = "lan"
+[[group]]
+name = "edge"
+nodes = 25
+profile = "wireguard-5g"
+site = { nodes = 10, share = SHARE }
+[group.link.outage]
+directions = { up = 0.25, down = 0.1 }
+hold = 0.4
+"""
+DAY_S = 86_400.0
+
+
+def outages_of_each(tmp_path, share: float, until: float) -> list[set[tuple[int, float, float]]]:
+    """What happens to each of the 25 nodes behind sites of ten: (event, from, to)."""
+    path = tmp_path / "sites.toml"
+    path.write_text(SITES.replace("SHARE", str(share)))
+    _, squad = squads(load_scenario(str(path)))
+    truth = truth_of(squad, 5, range(3, 28), np.zeros((0, 3)), until)
+    rows = list(zip(truth.event.tolist(), truth.start_s.tolist(), truth.end_s.tolist(), strict=True))
+    return [{row for row, node in zip(rows, truth.node, strict=True) if node == number} for number in range(3, 28)]
+
+
+def test_nodes_of_a_site_share_its_outages_and_no_other(tmp_path) -> None:
+    each = outages_of_each(tmp_path, 0.3, DAY_S)
+    sites = [each[:10], each[10:20], each[20:]]
+    shared = [set.intersection(*site) for site in sites]
+    assert all(len(outages) > 100 for outages in shared)
+    assert not set.intersection(*shared)
+    own = [outages - shared[i] for i, site in enumerate(sites) for outages in site]
+    assert len(set.union(*own)) == sum(map(len, own))
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 1.0])
+def test_a_node_has_as_many_outages_as_its_profile_says_whatever_its_site_shares(tmp_path, share: float) -> None:
+    each = outages_of_each(tmp_path, share, 15 * DAY_S)
+    counts = np.array([len(outages) for outages in each])
+    by_site = np.array([counts[:10].mean(), counts[10:20].mean(), counts[20:].mean()])
+    per_hour = load_profile("wireguard-5g").outage.per_hour
+    assert by_site / (15 * 24) == pytest.approx([per_hour] * 3, rel=0.06)
+
+
+def test_truth_tells_direction_and_kind_of_each_outage(tmp_path) -> None:
+    each = outages_of_each(tmp_path, 0.01, 5 * DAY_S)
+    events = np.array([event for outages in each for event, _, _ in outages])
+    expected = {
+        Happening.OUTAGE: 0.65 * 0.6,
+        Happening.OUTAGE_UP: 0.25 * 0.6,
+        Happening.OUTAGE_DOWN: 0.1 * 0.6,
+        Happening.HOLD: 0.65 * 0.4,
+        Happening.HOLD_UP: 0.25 * 0.4,
+        Happening.HOLD_DOWN: 0.1 * 0.4,
+    }
+    assert {event: (events == event).mean() for event in expected} == pytest.approx(expected, abs=0.01)

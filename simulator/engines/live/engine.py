@@ -110,7 +110,8 @@ def simulate(
     rows = record.rows_of(results, start.origin_s)
     arrived_s = record.arrivals(rows, heard, names, boot_base, start, end_s)
     record.write_trace(directory, rows, arrived_s)
-    record.write_truth(directory, scenario, results, faults.happened, end_s)
+    started_s = [at_s - start.origin_s for at_s in heard.started_s]
+    record.write_truth(directory, scenario, results, faults.happened, started_s, end_s)
     record.write_transitions(directory, heard.changes, names, start.origin_s, end_s)
     late_s = (rows.begun_s - rows.due_s).to_numpy()
     return LiveResult(

@@ -50,7 +50,7 @@ class Heard:
     `receipts` (at_s, node_id, boot_id, connection, kind, seq) is None of a hub that does not record them; `deadlines`
     (at_s, node_id, deadline_s, reason) are moves that no message caused; `changes` have COLUMNS. `events_lost` is how
     many things it said that did not reach us, `until_s` when it was listened to no longer, whoever ended that (inf: all
-    was recorded).
+    was recorded). `started_s` are the times at which a hub of our own began to judge.
     """
 
     receipts: pd.DataFrame | None
@@ -58,6 +58,7 @@ class Heard:
     changes: pd.DataFrame
     events_lost: int = 0
     until_s: float = inf
+    started_s: tuple[float, ...] = ()
 
 
 class Hub(Protocol):
@@ -150,7 +151,9 @@ class HubProcess:
         """Read what it observed: a file for each time that it was started."""
         observed = [read_observer(path) for path in self._observers if path.exists() and path.stat().st_size]
         tables = zip(*((each.receipts, each.deadlines, each.changes) for each in observed), strict=True)
-        return Heard(*(pd.concat(table, ignore_index=True) for table in tables))
+        receipts, deadlines, changes = (pd.concat(table, ignore_index=True) for table in tables)
+        started_s = tuple(float(each.header["monotonic_s"]) for each in observed)
+        return Heard(receipts, deadlines, changes, started_s=started_s)
 
 
 class RunningHub:

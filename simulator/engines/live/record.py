@@ -4,7 +4,8 @@
 of a hub that keeps none, when the node had written it. Nothing is recorded that came after the end of the run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from math import nan
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,8 @@ from heartbench.simulator.engines.live.shard import Result, Start, group_of_each
 from heartbench.simulator.fleet import squads
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario
-from heartbench.simulator.trace import Happening, Kind, Messages, TraceWriter, Truth, TruthWriter
-from heartbench.simulator.truth import truth_of
+from heartbench.simulator.trace import Happening, Kind, Messages, TraceWriter, TruthWriter
+from heartbench.simulator.truth import truth_of, truth_of_hub
 
 PART_ROWS = 1_000_000
 KEY = ["node", "boot", "kind", "seq", "connection"]
@@ -125,17 +126,28 @@ def write_truth(
     scenario: Scenario,
     results: list[Result],
     to_the_hub: list[tuple[Happening, float, float]],
+    started_s: Sequence[float],
     end_s: float,
 ) -> None:
-    """Write what really happened until `end_s`; what happened to the hub (what, from, to) is told of node -1."""
+    """Write what really happened until `end_s`; what happened to the hub (what, from, to) is told of node -1.
+
+    A hub that was down is back when it judges again (`started_s`, s since the start), not when its process was started.
+    """
     closes = np.concatenate([np.zeros((0, 3)), *(result.closes for result in results)])
     with TruthWriter(directory.truth) as writer:
-        what, from_s, to_s = np.array(to_the_hub).reshape(-1, 3).T
-        writer.write(Truth(np.full(len(what), -1, np.int32), what.astype(np.int8), from_s, to_s))
+        spans = [(what, from_s, _back_s(what, to_s, started_s)) for what, from_s, to_s in to_the_hub]
+        writer.write(truth_of_hub(spans))
         for squad in squads(scenario):
             nodes = range(squad.first, squad.first + squad.count)
             mine = closes[(closes[:, 0] >= nodes.start) & (closes[:, 0] < nodes.stop)]
             writer.write(truth_of(squad, scenario.seed, nodes, mine, end_s))
+
+
+def _back_s(what: Happening, to_s: float, started_s: Sequence[float]) -> float:
+    """Return when a fault of the hub was over: NaN if it was not."""
+    if what not in (Happening.HUB_KILL, Happening.HUB_STOP):
+        return to_s
+    return min((at_s for at_s in started_s if at_s >= to_s), default=nan)
 
 
 def write_transitions(

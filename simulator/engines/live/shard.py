@@ -185,11 +185,12 @@ class Shard:
         self._tasks.create_task(wire.live())
         return wire
 
-    def _lost(self, number: int) -> Callable[[Wire, float], None]:
-        def lost(wire: Wire, away_s: float) -> None:
+    def _lost(self, number: int) -> Callable[[Wire, float, bool], None]:
+        def lost(wire: Wire, away_s: float, refused: bool) -> None:
             self._wires.pop(number, None)
             if self._world.ties.wire[wire.node] == number:  # else the node has left that connection already
                 self._world.cut[wire.node] = True
+                self._world.nodes.is_refused[wire.node] = refused
                 self._world.away_s[wire.node] = away_s
                 self._world.next_s[wire.node] = min(self._world.next_s[wire.node], self._now_s)
 

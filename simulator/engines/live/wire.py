@@ -54,9 +54,15 @@ class Log:
 
 
 class Wire:
-    """A real connection of a node. `lost(wire, away_s)` is called where the hub ends it."""
+    """A real connection of a node.
 
-    def __init__(self, node: int, node_id: str, address: str, log: Log, lost: "Callable[[Wire, float], None]") -> None:
+    `lost(wire, away_s, refused)` is called when the hub ends it: how long it asked the node to stay away (0: it did not
+    ask), and whether it ended without a Welcome and without such a wish, as the connection to a dead hub does.
+    """
+
+    def __init__(
+        self, node: int, node_id: str, address: str, log: Log, lost: "Callable[[Wire, float, bool], None]"
+    ) -> None:
         self.node = node
         self._node_id = node_id
         self._log = log
@@ -155,8 +161,9 @@ class Wire:
                 elif message.file.complete:
                     self._log.files += 1
         if not self._over:
+            refused = not self._welcome.is_set() and self._away_s == 0.0
             self.close()
-            self._lost(self, self._away_s)
+            self._lost(self, self._away_s, refused)
 
     def _hear(self, message: HubMessage) -> None:
         kind = message.WhichOneof("body")

@@ -42,6 +42,11 @@ OPENED, DELIVERED, CLOSED = 0, 1, 2
 # A node is never advanced further at once: no more messages can be delivered than the connection's ring remembers.
 STRIDE_S = 0.25
 
+# The buffers that may run out of room.
+ROWS, TOLD, CLOSES, OLD = range(4)
+LEAST_MORE = 16
+"""Places that a buffer grows by at least; an old connection takes 200 KiB, so there is room for few to begin with."""
+
 # What is known of the real counterpart of a modelled connection.
 TIE = np.dtype(
     [
@@ -75,6 +80,7 @@ class World(NamedTuple):
     old_next_s: NDArray[np.float64]
     closes: NDArray[np.float64]  # (node, when the node saw it, when the hub did)
     counts: NDArray[np.int64]  # wires, closes
+    full: NDArray[np.int64]  # the one buffer that ran out of room last
 
 
 class Told(NamedTuple):
@@ -118,7 +124,6 @@ def make_world(squads: Iterable[Squad], seed: int, shard: int, shards: int) -> W
 
 def _empty_world(number: NDArray[np.int64]) -> World:
     n = len(number)
-    room = n + 16
     world = World(
         number=number,
         nodes=_records(n, NODE),
@@ -131,12 +136,13 @@ def _empty_world(number: NDArray[np.int64]) -> World:
         next_s=np.full(n, inf),
         cut=np.zeros(n, bool),
         away_s=np.zeros(n),
-        old_connections=_records(room, CONNECTION),
-        old_links=_records(room, LINK_STATE),
-        old_ties=_records(room, TIE),
-        old_next_s=np.full(room, inf),
-        closes=np.zeros((room, 3)),
+        old_connections=_records(LEAST_MORE, CONNECTION),
+        old_links=_records(LEAST_MORE, LINK_STATE),
+        old_ties=_records(LEAST_MORE, TIE),
+        old_next_s=np.full(LEAST_MORE, inf),
+        closes=np.zeros((LEAST_MORE, 3)),
         counts=np.array([n, 0]),
+        full=np.zeros(1, np.int64),
     )
     world.ties.wire, world.ties.node = np.arange(n), np.arange(n)
     world.old_ties.wire = -1
@@ -195,13 +201,21 @@ def advance(world: World, sent: Sent, told: Told, until: float) -> float:
 
 @kernel
 def _has_room(world: World, sent: Sent, told: Told) -> bool:
-    """Whether one step of one node fits: it sends what has waited, ends a stream, and tells of a ring of messages."""
-    return (
-        sent.rows.used[0] + 2 * MOST_ROWS_AT_ONCE < len(sent.node)
-        and told.used[0] + MESSAGES + 2 < len(told.what)
-        and world.counts[1] < len(world.closes)
-        and _free_slot(world) >= 0
-    )
+    """Whether one step of one node fits: it sends what has waited, ends a stream, and tells of a ring of messages.
+
+    If it does not, `world.full` is the first buffer without room for it.
+    """
+    if sent.rows.used[0] + 2 * MOST_ROWS_AT_ONCE >= len(sent.node):
+        world.full[0] = ROWS
+    elif told.used[0] + MESSAGES + 2 >= len(told.what):
+        world.full[0] = TOLD
+    elif world.counts[1] >= len(world.closes):
+        world.full[0] = CLOSES
+    elif _free_slot(world) < 0:
+        world.full[0] = OLD
+    else:
+        return True
+    return False
 
 
 @kernel
@@ -298,18 +312,24 @@ def _leave_behind(world: World, i: int, at: float) -> None:
 
 
 def grow(world: World, sent: Sent, told: Told) -> tuple[World, Sent, Told]:
-    """Return them with twice the room for all that may run out."""
-    rows = Rows(sent.rows.used, *(_doubled(column) for column in sent.rows[1:]))
-    more = {
-        name: _doubled(getattr(world, name)) for name in world._fields if name.startswith("old_") or name == "closes"
-    }
+    """Return them with half as much room again in the buffer that ran out of it, `world.full`; the others stay."""
+    full = world.full[0]
+    if full == ROWS:
+        rows = Rows(sent.rows.used, *(_longer(column) for column in sent.rows[1:]))
+        return world, Sent(rows, _longer(sent.node)), told
+    if full == TOLD:
+        return world, sent, Told(told.used, *(_longer(column) for column in told[1:]))
+    if full == CLOSES:
+        return world._replace(closes=_longer(world.closes)), sent, told
+    more = {name: _longer(getattr(world, name)) for name in world._fields if name.startswith("old_")}
     free = len(world.old_next_s)
     more["old_next_s"][free:] = inf
     more["old_ties"].wire[free:] = -1
-    return world._replace(**more), Sent(rows, _doubled(sent.node)), Told(told.used, *(_doubled(c) for c in told[1:]))
+    return world._replace(**more), sent, told
 
 
-def _doubled(column: Any) -> Any:
-    more = np.zeros((2 * len(column), *column.shape[1:]), column.dtype)
+def _longer(column: Any) -> Any:
+    length = len(column) + max(len(column) // 2, LEAST_MORE)
+    more = np.zeros((length, *column.shape[1:]), column.dtype)
     more[: len(column)] = column
     return more.view(np.recarray) if column.dtype.names else more

@@ -27,6 +27,8 @@ def store(folder, count, change):
         (["--against", "HEAD", "--rounds", "1"], "--rounds = 1"),
         (["--against", "HEAD", "--budget", "10 parsecs"], "is no duration"),
         (["--against", "HEAD"], "not a git repository"),
+        (["--against", "HEAD", "--markdown", "nowhere/a.md"], "--markdown: nowhere/a.md: must be a file in a folder"),
+        (["--against", "HEAD", "--junit", "."], "--junit: .: must be a file in a folder"),
         (["--history", "nowhere"], "--history nowhere: no such folder"),
     ],
 )

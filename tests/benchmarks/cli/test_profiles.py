@@ -1,11 +1,15 @@
 import json
 import re
+import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from heartbench.benchmarks.cli import app
-from heartbench.simulator.profile import PROFILES
+from heartbench.benchmarks.cli.resolved import share_of_at_least
+from heartbench.simulator.link import OUTAGE_E
+from heartbench.simulator.profile import PROFILES, Profile, load_profile
 
 SILENT = """
 [up]
@@ -33,6 +37,36 @@ def test_the_list_names_every_shipped_profile(capsys: pytest.CaptureFixture[str]
 def test_a_profile_is_shown_with_its_sources(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.invoke(["profiles", "show", "wireguard-5g"]) == 0
     assert capsys.readouterr().out == PROFILES.text("wireguard-5g")
+
+
+def test_a_file_is_shown_resolved_and_loads_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text(SILENT)
+    assert app.invoke(["profiles", "show", str(mine)]) == 0
+    shown = capsys.readouterr().out
+    keys = {(field.alias or name) for name, field in Profile.model_fields.items()}
+    assert keys <= tomllib.loads(shown).keys()
+    assert re.search(r"# +RTT +p5 60 ms · p50 60 ms", shown)
+    mine.write_text(shown)
+    assert load_profile(str(mine)).to_data() == tomllib.loads(shown)
+
+
+def test_the_resolved_rates_are_the_stated_ones_and_fall_beyond_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.invoke(["profiles", "show", "wireguard-5g", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    link = shown["link"]["outages_per_hour"]
+    for length, rate in shown["stated"]["outages_per_hour"].items():
+        assert link[length] == pytest.approx(rate, rel=0.02)
+    rates = list(link.values())
+    assert rates == sorted(rates, reverse=True)
+    assert 0 < link["30"] < link["10"]
+    assert app.invoke(["profiles", "show", "wireguard-5g", "--full"]) == 0
+    assert "# What the link makes of it:" in capsys.readouterr().out
+
+
+def test_outages_of_one_length_are_all_at_least_that_long() -> None:
+    table = np.full(len(OUTAGE_E), 20.0)
+    assert [share_of_at_least(length, table) for length in (10.0, 20.0, 20.1)] == [1.0, 1.0, 0.0]
 
 
 def test_a_profile_is_measured_beside_its_figures(capsys: pytest.CaptureFixture[str]) -> None:

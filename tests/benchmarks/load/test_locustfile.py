@@ -15,6 +15,7 @@ import grpc
 import pytest
 
 from heartbench.hub import HubSettings
+from heartbench.hub.extras import how_to_install
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 from heartbench.simulator.engines.live.hub import HubProcess
@@ -172,4 +173,4 @@ def test_without_locust_one_line_says_what_to_install():
     hidden = "import sys; sys.modules['locust'] = None; sys.argv = ['heartbench', 'load']; " + MAIN
     done = subprocess.run([sys.executable, "-P", "-c", hidden], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr == "heartbench: load: Locust is not installed: pip install 'heartbench[load]'\n"
+    assert done.stderr == f"heartbench: load: Locust is not installed: {how_to_install('load')}\n"

@@ -38,7 +38,7 @@ def clock(monkeypatch):
     return now
 
 
-# Cut off from 5 to 20 s, the node gives its first connection up at 7.5 s, and makes its next one from 8.5 s on.
+# Cut off from 5 to 20 s, the node gives its first connection up at 7.5 s, and makes its next one from then on.
 CUT = [
     "group.rack.user_timeout=2s",
     "group.rack.start_spread=0s",
@@ -79,7 +79,7 @@ def test_a_node_says_hello_and_then_heartbeats_on_its_schedule(lived):
 def test_a_node_whose_stream_was_ended_connects_again_after_its_backoff(lived):
     _, wires, _, live = lived
     live(5.0)
-    wires[0].lost(3.0)
+    wires[0].lost(3.0, False)
     live(2.5)
     assert len(wires) == 1
     live(10.0)
@@ -92,7 +92,7 @@ def test_the_end_of_a_stream_that_the_node_has_left_does_not_touch_the_connectio
     _, wires, _, live = lived
     live(12.0)
     assert len(wires) == 1
-    wires[0].lost(0.0)
+    wires[0].lost(0.0, False)
     live(48.0)
     assert len(wires) == 2
     assert wires[1].said[:2] == ["hello", "heartbeat"]

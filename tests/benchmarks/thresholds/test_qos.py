@@ -1,6 +1,6 @@
 """What hubs of many thresholds would have said, against the hub itself and by hand."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from heartbench.benchmarks.thresholds import qos
 from heartbench.benchmarks.thresholds.gaps import NO_LOSSES, Gaps, PowerLosses, find_gaps, join_gaps, power_losses
 from heartbench.hub.config import HubSettings
+from heartbench.hub.doubt import BEAT_S
 from heartbench.hub.liveness import Reason, Status
 from heartbench.hub.registry import Hello, Registry
 from heartbench.simulator.trace import Kind, Messages
@@ -23,12 +24,11 @@ HUBS = [
 
 
 def trace(*nodes: list[tuple[float, Kind]]) -> Messages:
-    """Messages by node: (arrival, kind); sent in that order."""
+    """Messages by node: (arrival, kind), which take no time."""
     rows = [(node, at, kind, order) for node, each in enumerate(nodes) for order, (at, kind) in enumerate(each)]
     node, at, kind, order = (np.array(column) for column in zip(*rows, strict=True))
     ones = np.ones(len(rows), np.int32)
-    sent = order.astype(float)
-    return Messages(node.astype(np.int32), ones, ones, ones.astype(np.int64), kind.astype(np.int8), sent, at)
+    return Messages(node.astype(np.int32), ones, ones, order, kind.astype(np.int8), at.astype(float), at)
 
 
 def beats(*times: float) -> list[tuple[float, Kind]]:
@@ -175,10 +175,42 @@ def test_detection_time_is_that_of_power_losses_at_uniform_times() -> None:
     gaps = find_gaps(trace(beats(*times)), NO_LOSSES, END_S)
     losses = np.linspace(times[0], END_S, 400_001)[:-1]
     last = times[np.searchsorted(times, losses, side="right") - 1]
+    sweep = generator.uniform(0, BEAT_S, len(losses))
     for threshold in (8.0, 20.0):
-        simulated = np.quantile(np.maximum(last + threshold - losses, 0), [0.5, 0.9, 0.99])
+        simulated = np.quantile(np.maximum(last + threshold + sweep - losses, 0), [0.5, 0.9, 0.99])
         row = judged(gaps, threshold).iloc[0]
         assert [row.detection_p50_s, row.detection_p90_s, row.detection_p99_s] == pytest.approx(simulated, abs=0.01)
+
+
+def test_detection_time_is_that_of_a_hub_that_hears_late_and_looks_ten_times_a_second() -> None:
+    generator, transit_s, threshold = np.random.default_rng(2), 0.3, 5.0
+    sent = np.cumsum(generator.uniform(1.5, 2.5, 150))
+    arrived = sent + transit_s
+    messages = replace(trace(beats(*arrived)), sent_s=sent)
+    row = judged(find_gaps(messages, NO_LOSSES, arrived[-1]), threshold).iloc[0]
+
+    def detected_after_s(lost_s: float) -> float:
+        registry = Registry.from_settings(HubSettings.for_stale_after(threshold))
+        heard = arrived[(sent <= lost_s) & (sent > lost_s - 10)]
+        session, _ = registry.hello(Hello("n", 1, 0), heard[0])
+        for at in heard[1:]:
+            registry.heartbeat(session, at)
+        beat = max(heard[-1], lost_s) + generator.uniform(0, BEAT_S)
+        while not registry.sweep(beat):
+            beat += BEAT_S
+        return beat - lost_s
+
+    simulated = [detected_after_s(lost_s) for lost_s in generator.uniform(sent[10], sent[-2], 5000)]
+    found = [row.detection_p50_s, row.detection_p90_s, row.detection_p99_s]
+    assert found == pytest.approx(np.quantile(simulated, [0.5, 0.9, 0.99]), abs=0.04)
+
+
+def test_a_message_takes_as_long_as_usual_whatever_a_few_outages_did() -> None:
+    took = np.full(200, 0.04)
+    took[50:80] = 20.0
+    messages = replace(trace(beats(*range(100, 300)), beats(0)), sent_s=np.append(np.arange(100, 300) - took, 1.0))
+    gaps = find_gaps(messages, NO_LOSSES, END_S)
+    assert gaps.transit_s == pytest.approx([0.04, 0.0])  # the clock of the second is ahead
 
 
 def test_blocks_put_together_are_the_whole() -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,6 +139,40 @@ def test_the_same_outages_meet_another_setting_of_the_node(tmp_path: Path) -> No
     assert np.array_equal(outages[0]["start_s"], outages[1]["start_s"])
 
 
+MIXED = """
+seed = 4
+duration = "1h"
+[[group]]
+name = "edge"
+nodes = 30
+profile = "wireguard-5g"
+heartbeat_interval = "1s"
+site = { nodes = 10, share = 0.5 }
+[group.link.outage]
+rate_factor = 5.0
+directions = { up = 0.3, down = 0.3 }
+hold = 0.5
+"""
+
+
+def test_nothing_arrives_in_an_outage_of_the_way_up_and_all_else_in_one_of_the_way_down(tmp_path: Path) -> None:
+    file = tmp_path / "mixed.toml"
+    file.write_text(MIXED)
+    directory, _ = run(load_scenario(str(file)), tmp_path / "run")
+    trace, truth = read_trace(directory.path), read_truth(directory.truth)
+    arrivals = [np.sort(of_node["arrived_s"].dropna().to_numpy()) for _, of_node in trace.groupby("node")]
+    under_way_s = 0.3  # the longest one-way delay of this profile
+
+    def heard(row: Any) -> int:
+        return int(np.diff(np.searchsorted(arrivals[row.node], [row.start_s + under_way_s, row.end_s]))[0])
+
+    lasting = truth[(truth["end_s"] - truth["start_s"] > 3.0) & (truth["end_s"] < 3600.0)]
+    counts = {event: [heard(row) for row in rows.itertuples()] for event, rows in lasting.groupby("event")}
+    cutting_up = ("outage", "outage_up", "hold", "hold_up")
+    assert all(len(counts[event]) > 50 and not any(counts[event]) for event in cutting_up)
+    assert all(np.mean(np.array(counts[event]) > 0) > 0.5 for event in ("outage_down", "hold_down"))
+
+
 def test_ctrl_c_writes_the_nodes_that_are_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(virtual, "BLOCK_ROWS", 5_000)
     directory = RunDirectory.create(tmp_path / "run", "test", "virtual")
@@ -171,3 +206,34 @@ def test_what_no_memory_holds_is_refused_before_it_begins(tmp_path: Path) -> Non
         SimulatorError, match=r"^group rack: about 1,0\d\d,\d{3},\d{3},\d{3} messages a node; at most 100,"
     ):
         run(endless, tmp_path / "run")
+
+
+def test_a_hub_that_is_away_hears_nothing_meanwhile(tmp_path: Path) -> None:
+    directory, _ = run(load_scenario("hub-faults"), tmp_path / "run")
+    trace, truth = read_trace(directory.path), read_truth(directory.truth)
+    hub = truth[truth["node"] == -1]
+    assert list(zip(hub.event, hub.start_s, hub.end_s, strict=True)) == [
+        ("hub_pause", 8.0, 14.0),
+        ("hub_kill", 20.0, 21.0),
+        ("hub_stop", 34.0, 35.0),
+        ("hub_slow_store", 48.0, 52.0),
+    ]
+    for from_s, to_s in [(8.0, 14.0), (20.001, 21.0), (34.001, 35.0)]:
+        assert not ((trace["arrived_s"] >= from_s) & (trace["arrived_s"] < to_s)).any()
+    assert set(trace.loc[trace["sent_s"].between(8.1, 13.9), "arrived_s"]) == {14.0}
+    assert (trace[trace["kind"] == Kind.HELLO].groupby("node").size() == 3).all()
+
+
+def test_what_waits_for_a_paused_hub_at_the_end_has_not_arrived(tmp_path: Path) -> None:
+    short = load_scenario("hub-faults", ["duration=12s"])
+    directory, _ = run(short, tmp_path / "run")
+    trace, truth = read_trace(directory.path), read_truth(directory.truth)
+    assert trace.loc[trace["sent_s"] > 8.0, "arrived_s"].isna().all()
+    assert np.isnan(truth.loc[truth["node"] == -1, "end_s"]).tolist() == [True]
+
+
+def test_more_faults_of_the_hub_than_a_connection_follows_are_refused(tmp_path: Path) -> None:
+    faults = ",".join(f"{{kind='kill', at='{2 * n + 1}s', for='1s'}}" for n in range(17))
+    many = load_scenario("lan", [f"hub_fault=[{faults}]"])
+    with pytest.raises(SimulatorError, match="hub_fault: 17 that take the hub away; at most 16 are allowed"):
+        run(many, tmp_path / "run")

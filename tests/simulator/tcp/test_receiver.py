@@ -23,7 +23,7 @@ PAUSES = st.lists(st.floats(0.0, 3.0), min_size=1, max_size=40)
 
 def opened(on: Any) -> tuple[Any, float]:
     made = stream.make_connection(rules())
-    stream.connect(made, on, 0.0)
+    stream.connect(made, on, 0.0, stream.CONNECT_TIMEOUT_S)
     at = 0.0
     while made.state in (stream.CONNECTING, stream.SETTLING):
         at = stream.advance(made, on, 120.0)

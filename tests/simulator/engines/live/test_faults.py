@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from heartbench.simulator.engines import virtual
 from heartbench.simulator.engines.live.engine import simulate
 from heartbench.simulator.engines.live.hub import HubProcess, RunningHub
 from heartbench.simulator.errors import SimulatorError
@@ -57,7 +56,9 @@ def test_a_hub_that_is_paused_killed_and_cannot_store_calls_nobody_stale(scenari
     heard = read_trace(directory.path).query("kind == 1").arrived_s
 
     assert list(happened.event) == ["hub_pause", "hub_kill", "hub_slow_store"]
-    assert list(happened.end_s - happened.start_s) == pytest.approx([4.0, 0.5, 2.0], abs=1.0)
+    paused_s, down_s, slow_s = happened.end_s - happened.start_s
+    assert [paused_s, slow_s] == pytest.approx([4.0, 2.0], abs=1.0)
+    assert down_s > 0.5  # until the new hub judges
     assert result.hub_down_s == pytest.approx(8.0, abs=1.0)
     assert set(said.status) == {"online"}
     assert (said.reason == "connected").sum() == scenario.nodes  # all came back after the kill
@@ -90,11 +91,6 @@ def test_a_hub_that_dies_by_itself_ends_the_run(tmp_path: Path, monkeypatch: pyt
             workers=1,
             progress=lambda _: hubs[0].kill(),
         )
-
-
-def test_an_engine_without_a_hub_refuses_faults_of_it(scenario: Scenario, tmp_path: Path) -> None:
-    with pytest.raises(SimulatorError, match="hub_fault: the engine virtual has no hub"):
-        virtual.simulate(scenario, RunDirectory.create(tmp_path / "run", "faults", "virtual"))
 
 
 def test_a_hub_that_is_not_ours_is_not_harmed(scenario: Scenario, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def closes(scenario: Scenario, ends_s: float, wire: int | None) -> np.ndarray:
         shard._advance(ends_s)
         if wire is not None:
             of_node: Any = SimpleNamespace(node=0)
-            shard._lost(wire)(of_node, 0.0)
+            shard._lost(wire)(of_node, 0.0, False)
         shard._advance(60.0)
         return shard._world.closes[: shard._world.counts[1], 1].copy()
 

@@ -6,12 +6,18 @@ from math import inf, isnan
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from heartbench.simulator.engines import virtual
 from heartbench.simulator.engines.live.world import (
     CLOSED,
+    CLOSES,
     DELIVERED,
+    OLD,
     OPENED,
+    ROWS,
+    TOLD,
     Sent,
     Told,
     World,
@@ -42,6 +48,11 @@ keepalive_time = "10s"
 keepalive_timeout = "4s"
 [group.link.outage]
 rate_factor = 20.0
+directions = { up = 0.3, down = 0.2 }
+hold = 0.5
+[group.site]
+nodes = 3
+share = 0.4
 [[group]]
 name = "quiet"
 nodes = 6
@@ -189,3 +200,50 @@ def test_a_node_whose_stream_the_hub_ends_comes_back_after_the_time_it_was_told(
 def test_a_shard_without_anything_to_do_waits_for_ever() -> None:
     life = Life(load_scenario("lan").with_nodes(1), shard=1, shards=2)
     assert life.advance(10.0) == inf
+
+
+def rooms(world: World, sent: Sent, told: Told) -> dict[int, set[int]]:
+    """The lengths of the columns of each buffer."""
+    old = (world.old_connections, world.old_links, world.old_ties, world.old_next_s)
+    return {
+        ROWS: {len(column) for column in (*sent.rows[1:], sent.node)},
+        TOLD: {len(column) for column in told[1:]},
+        CLOSES: {len(world.closes)},
+        OLD: {len(column) for column in old},
+    }
+
+
+@pytest.mark.parametrize("full", [ROWS, TOLD, CLOSES, OLD])
+def test_only_the_buffer_that_is_full_grows_and_by_half(full: int) -> None:
+    made = make_world(squads(load_scenario("lan")), 1, 0, 1), make_sent(1024), make_told(1024)
+    for _ in range(3):
+        made[0].full[0] = full
+        before, made = rooms(*made), grow(*made)
+        after = rooms(*made)
+        (old_length,), (new_length,) = before.pop(full), after.pop(full)
+        assert old_length * 1.5 <= new_length <= max(old_length * 1.5, old_length + 16)
+        assert after == before
+
+
+def test_many_messages_make_no_room_for_old_connections() -> None:
+    life = Life(load_scenario("lan").with_nodes(20))
+    life.advance(60.0)
+    assert len(life.sent.node) > 1024
+    assert len(life.world.old_ties) == 16
+
+
+@settings(max_examples=25)
+@given(rows=st.integers(0, 3000), told=st.integers(0, 3 * MESSAGES), old=st.integers(0, 16), closes=st.integers(0, 16))
+def test_what_happens_does_not_depend_on_the_room_to_begin_with(
+    scenario: Scenario, rows: int, told: int, old: int, closes: int
+) -> None:
+    usual, other = Life(scenario), Life(scenario)
+    small = {name: getattr(other.world, name)[:old] for name in World._fields if name.startswith("old_")}
+    other.world = other.world._replace(closes=other.world.closes[:closes], **small)
+    other.sent, other._told = make_sent(rows), make_told(told)
+    for life in (usual, other):
+        life.advance(45.0)
+        life.advance(90.0)
+    pd.testing.assert_frame_equal(usual.rows(), other.rows())
+    np.testing.assert_array_equal(usual.closes(), other.closes())
+    assert usual.told == other.told

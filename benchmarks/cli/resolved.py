@@ -1,0 +1,94 @@
+"""What a profile or a scenario comes to: keys at their defaults, and figures that follow from what the file states.
+
+The figures are printed as TOML comments, so that what is printed still loads.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import tomlkit
+from numpy.typing import NDArray
+
+from heartbench.simulator.link import OUTAGE_E
+from heartbench.simulator.profile import Profile
+from heartbench.simulator.scenario import Scenario
+from heartbench.simulator.units import format_duration
+
+QUANTILES = (0.05, 0.5, 0.9, 0.95, 0.99)
+LENGTHS_S = (1.0, 2.0, 3.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0)
+
+
+def link_figures(profile: Profile) -> dict[str, object]:
+    """Return the figures of the link that is modelled from a profile.
+
+    `rtt_s` by quantile, `outages_per_hour` by least length in s, `out_of_service` as a share of time.
+    """
+    rtt = profile.rtt_quantile(np.array(QUANTILES))
+    rates = outages_per_hour(profile)
+    return {
+        "rtt_s": {quantile_name(p): float(value) for p, value in zip(QUANTILES, rtt, strict=True)},
+        "outages_per_hour": {f"{length:g}": rate for length, rate in rates.items()},
+        "out_of_service": profile.outage.out_fraction,
+    }
+
+
+def outages_per_hour(profile: Profile) -> dict[float, float]:
+    """Return how many outages of at least each of LENGTHS_S begin in an hour, by the table that the link draws from."""
+    outage = profile.outage
+    if not outage.per_hour:
+        return dict.fromkeys(LENGTHS_S, 0.0)
+    table = outage.lengths_s()
+    return {length: outage.per_hour * share_of_at_least(length, table) for length in LENGTHS_S}
+
+
+def share_of_at_least(length_s: float, table: NDArray[np.float64]) -> float:
+    """Return the share of outages of `length_s` or more; a share exp(−OUTAGE_E) exceeds the lengths of `table`."""
+    after = int(np.searchsorted(table, length_s))
+    if after == 0:
+        return 1.0
+    if after == len(table):
+        return 0.0  # the link draws none
+    score = np.interp(length_s, table[after - 1 : after + 1], OUTAGE_E[after - 1 : after + 1])
+    return math.exp(-score)
+
+
+def quantile_name(probability: float) -> str:
+    """Return a quantile's name, such as p99."""
+    return f"p{probability * 100:g}"
+
+
+def profile_text(profile: Profile) -> str:
+    """Return a profile as TOML with every key, and the figures of its link."""
+    return tomlkit.dumps(profile.to_data()) + comments(["", "What the link makes of it:", *link_lines(profile)])
+
+
+def scenario_text(scenario: Scenario) -> str:
+    """Return a scenario as TOML with every key, the figures of its links, and all settings of its hub."""
+    lines = []
+    for group in scenario.group:
+        lines += ["", f"What the link of group {group.name} does:", *link_lines(group.link)]
+    lines += ["", "All settings of the hub:", *setting_lines(scenario.hub_settings().model_dump(mode="json"))]
+    return scenario.to_toml(whole_links=True) + comments(lines)
+
+
+def link_lines(profile: Profile) -> Iterator[str]:
+    """Yield the figures of a link in words."""
+    rtt = profile.rtt_quantile(np.array(QUANTILES))
+    shown = (f"{quantile_name(p)} {value * 1000:.3g} ms" for p, value in zip(QUANTILES, rtt, strict=True))
+    yield f"  RTT                        {' · '.join(shown)}"
+    for length, rate in outages_per_hour(profile).items():
+        label = f"outages ≥ {format_duration(length)} per hour"
+        yield f"  {label:27}{rate:.3g}" + (f"    (one in {1 / rate:,.3g} h)" if 0 < rate < 1 else "")
+    yield f"  out of service             {profile.outage.out_fraction:.3%} of the time"
+
+
+def setting_lines(settings: Mapping[str, object]) -> Iterator[str]:
+    """Yield settings, one per line."""
+    for name, value in settings.items():
+        yield f"  {name} = {'' if value is None else value}".rstrip()
+
+
+def comments(lines: list[str]) -> str:
+    """Return lines as comments of TOML."""
+    return "".join(f"# {line}".rstrip() + "\n" if line else "\n" for line in lines)

@@ -1,0 +1,1 @@
+"""What is known of a network: how its outages were counted."""

@@ -1,0 +1,83 @@
+"""The longest outages: a generalised Pareto distribution over the length from which on outages were counted.
+
+    P(length > u + x | length > u) = (1 + ξ x / σ)^(−1/ξ)        exp(−x / σ) for ξ = 0
+
+with shape ξ, scale σ and threshold u: what remains above a high threshold of almost any distribution (Balkema and
+de Haan 1974; Pickands 1975). ξ = 0 is the exponential, ξ > 0 a power law, ξ < 0 ends at u − σ/ξ. Shapes are kept
+between −0.5, below which maximum likelihood breaks down (Smith 1985), and 1, from which on the mean is infinite.
+
+Nothing here knows where lengths come from, or how sure a fit is.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heartbench.simulator.errors import SimulatorError
+
+Floats = NDArray[np.float64]
+
+LEAST_SHAPE, MOST_SHAPE = -0.5, 1.0
+FEWEST_LENGTHS = 10
+"""Fewer lengths are not fitted: they say next to nothing about the shape."""
+EXPONENTIAL_BELOW = 1e-6
+"""Shapes nearer to 0 than this are taken for 0, where the general formula loses its digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """Outages of at least `from_s`: shape, and scale in s."""
+
+    from_s: float
+    shape: float
+    scale_s: float
+
+
+def log_survival(excess_s: Floats, shape: Floats | float, scale_s: Floats | float) -> Floats:
+    """Return ln P(length > u + excess); all three broadcast. −inf beyond the end of a distribution that has one."""
+    shape, ratio = np.asarray(shape, float), np.asarray(excess_s / scale_s, float)
+    general = np.abs(shape) >= EXPONENTIAL_BELOW
+    safe = np.where(general, shape, 1.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        power = -np.log1p(np.maximum(safe * ratio, -1.0)) / safe
+    return np.where(general, power, -ratio)
+
+
+def log_density(excess_s: Floats, shape: Floats | float, scale_s: Floats | float) -> Floats:
+    """Return ln of the density at u + excess, 1/s; all three broadcast."""
+    return (1.0 + np.asarray(shape, float)) * log_survival(excess_s, shape, scale_s) - np.log(scale_s)
+
+
+def fit(lengths_s: Floats, from_s: float, resolution_s: float = 0.0) -> Tail:
+    """Return the tail of greatest likelihood, rounded to three digits.
+
+    Args:
+        lengths_s: observed lengths of at least `from_s`, s.
+        from_s: threshold over which they were counted, s.
+        resolution_s: step in which they were measured, s; each is taken at the middle of its step.
+
+    Raises:
+        SimulatorError: there are fewer than FEWEST_LENGTHS.
+    """
+    from scipy.optimize import minimize
+
+    if len(lengths_s) < FEWEST_LENGTHS:
+        raise SimulatorError(
+            f"{len(lengths_s)} outages are too few to fit a tail to; at least {FEWEST_LENGTHS} are needed"
+        )
+    excess = excesses(lengths_s, from_s, resolution_s)
+    mean = max(float(excess.mean()), 1e-9)
+    found = minimize(
+        lambda p: -float(np.maximum(log_density(excess, p[0], mean * np.exp(p[1])), -1e9).sum()),
+        x0=[0.1, 0.0],
+        method="Nelder-Mead",
+        bounds=[(LEAST_SHAPE, MOST_SHAPE - 0.01), (-10.0, 10.0)],
+        options={"xatol": 1e-5, "fatol": 1e-8, "maxiter": 2000},
+    )
+    return Tail(from_s, round(float(found.x[0]), 3), float(f"{mean * np.exp(found.x[1]):.3g}"))
+
+
+def excesses(lengths_s: Floats, from_s: float, resolution_s: float) -> Floats:
+    """Return by how much each length exceeds the threshold, s, taken at the middle of its step."""
+    return np.asarray(lengths_s, float) - from_s + resolution_s / 2
