@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.optimize import minimize, minimize_scalar
 from scipy.stats import norm
 
 from heartbench.simulator.errors import SimulatorError
@@ -34,31 +33,6 @@ def rate_of(outage: Outages, at_least_s: float) -> float:
 def test_every_shipped_profile_loads_and_says_what_it_is() -> None:
     assert PROFILES.names() == ["lan", "wireguard-5g"]
     assert all(load_profile(name).summary for name in PROFILES.names())
-
-
-def test_wireguard_5g_says_what_its_source_measured() -> None:
-    shipped = load_profile("wireguard-5g")
-    rtt_ms = shipped.rtt_quantile(np.array([0.05, 0.5, 0.9, 0.95, 0.99])) * 1000
-
-    np.testing.assert_allclose(rtt_ms, [67, 80, 120, 168, 347])
-    assert [rate_of(shipped.outage, length) for length in (3, 5, 10)] == pytest.approx([7.1, 3.0, 0.9])
-
-
-def test_the_tails_of_wireguard_5g_are_the_likeliest_for_the_outages_counted() -> None:
-    edges, counts = np.array([3, 5, 10, 15]), np.array([27, 14, 5, 1])
-
-    def unlikeliness(survival: np.ndarray) -> float:
-        inside = -np.diff(np.append(survival / survival[0], 0))
-        return float(-(counts * np.log(np.maximum(inside, 1e-300))).sum())
-
-    mean = minimize_scalar(lambda m: unlikeliness(np.exp(-edges / m)), bounds=(0.5, 20), method="bounded").x
-    log_mean, log_sigma = minimize(
-        lambda q: unlikeliness(norm.sf((np.log(edges) - q[0]) / max(q[1], 0.01))), [1, 1], method="Nelder-Mead"
-    ).x
-
-    outage = load_profile("wireguard-5g").outage
-    assert outage.tail_mean_s == pytest.approx(mean, rel=0.01)
-    assert (outage.tail_log_mean, outage.tail_log_sigma) == pytest.approx((log_mean, log_sigma), rel=0.01)
 
 
 def test_looking_up_the_tables_gives_the_pairs() -> None:
