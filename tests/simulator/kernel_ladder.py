@@ -1,37 +1,29 @@
 """The model of TCP against this machine's kernel: the same connections, sends and links for both.
 
-    python -m tests.simulator.kernel_ladder [--family loss] [--connections 60] [--seed 1] [--out FOLDER]
-
-prints how many connections agree, and with --out writes one row per connection. The model gets the inputs that the
-kernel had: the times at which messages were written, the round trip that the kernel measured, the phase of the kernel's
-ticks, and a link whose delay and losses are the same function of time.
+The model gets the inputs that the kernel had: the times at which messages were written, the round trip that the kernel
+measured, the phase of the kernel's ticks, and a link whose delay and losses are the same function of time.
 
 Near a step of the ladder, small delays decide whether a retransmission meets the outage, and the gap is one rung or the
 next: a timer that a late process sets one tick later may fire one notch of the wheel later, 256 ms at 2 to 16 s. So the
 model is also run with the end of the outage moved by as much either way, and with the losses moved by 0.5 ms.
 """
 
-import argparse
-import csv
 import json
 import os
-import platform
-import shlex
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from math import inf, isnan, nan
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from tests.simulator.kernel_case import Case, Seen, make_case_link
-from tests.simulator.kernel_families import CONNECTIONS, draw_cases
 
-from heartbench.benchmarks.provenance import cpu
 from heartbench.simulator import stream
 from heartbench.simulator.tcp.flow import MESSAGES, TICK_S
 from heartbench.simulator.tcp.timers import fires
@@ -65,16 +57,7 @@ class Comparison:
     case: Case
     kernel: Outcome
     model: Outcome  # with the link as it was
-    agrees: str
-
-    def row(self) -> dict[str, str | float]:
-        """Return the parameters and what was compared."""
-        outcomes = {
-            f"{who}_{name}": "" if isnan(value) else round(value, 6)
-            for name in ("gap_s", "node_closed_s", "hub_closed_s")
-            for who, value in (("kernel", getattr(self.kernel, name)), ("model", getattr(self.model, name)))
-        }
-        return {**asdict(self.case), **outcomes, "agrees": self.agrees}
+    agrees: Literal["yes", "moved", "no"]
 
 
 def _agree(one: float, other: float) -> bool:
@@ -121,7 +104,7 @@ def tick_phases() -> list[float]:
 
 
 def seen_outcome(case: Case, seen: Seen) -> Outcome:
-    """Give what the kernel did."""
+    """Return what the kernel did."""
     closed = [nan if at is None else at - seen.out_from_s for at in (seen.node_closed_s, seen.hub_closed_s)]
     return Outcome(_longest_gap(case, seen, seen.arrived_s), *closed)
 
@@ -140,10 +123,11 @@ def model_outcomes(case: Case, seen: Seen, phases: Sequence[float]) -> Iterator[
 def compare(cases: Sequence[Case]) -> list[Comparison]:
     """Run all cases on the kernel at once, and then on the model."""
     phases = tick_phases()
-    return [_judge(case, seen, phases) for case, seen in zip(cases, ask_kernel(cases), strict=True)]
+    return [judge(case, seen, phases) for case, seen in zip(cases, ask_kernel(cases), strict=True)]
 
 
-def _judge(case: Case, seen: Seen, phases: Sequence[float]) -> Comparison:
+def judge(case: Case, seen: Seen, phases: Sequence[float]) -> Comparison:
+    """Run the model on what the kernel was seen to be given, until it agrees."""
     kernel, models = seen_outcome(case, seen), model_outcomes(case, seen, phases)
     unmoved = list(islice(models, len(phases)))
     if found := next(filter(kernel.agrees, unmoved), None):
@@ -198,67 +182,3 @@ def _advance(made: stream.Record, link: stream.Record, until: float, arrived: li
             arrived.append(float(made.up.log[len(arrived) % MESSAGES].delivered_s))
         if made.state != state and made.state == stream.READY:
             stream.send(made, link, reached, stream.HELLO_BYTES, stream.HELLO, 1)
-
-
-def _print(family: str, found: Sequence[Comparison]) -> None:
-    for each in found:
-        if each.agrees == "no":
-            print(f"differs: {each.case}\n  kernel {each.kernel}\n  model  {each.model}")
-    gaps = [each for each in found if isnan(each.kernel.node_closed_s) and isnan(each.model.node_closed_s)]
-    off = np.array([abs(each.model.gap_s / each.kernel.gap_s - 1.0) for each in gaps])
-    unmoved, told = (sum(each.agrees in kinds for each in found) for kinds in (("yes",), ("yes", "moved")))
-    print(f"{family}: {told} of {len(found)} connections agree, {unmoved} of them with the link as it was")
-    print(
-        f"  of {len(off)} gaps: {np.mean(off < 0.02):.1%} within 2%, {np.mean(off < 0.07):.1%} within 7%; "
-        f"median difference {np.median(off):.2%}"
-    )
-
-
-def _write(folder: Path, family: str, found: Sequence[Comparison]) -> None:
-    """Write one row per connection; times in s, empty: it did not close."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{family}.csv").open("w", encoding="utf-8", newline="") as file:
-        rows = csv.DictWriter(file, list(found[0].row()), lineterminator="\n")
-        rows.writeheader()
-        rows.writerows(each.row() for each in found)
-
-
-def _write_conditions(folder: Path, connections: Mapping[str, int], seed: int) -> None:
-    conditions = {
-        "command": shlex.join(["python", "-m", "tests.simulator.kernel_ladder", *sys.argv[1:]]),
-        "seed": seed,
-        "connections": dict(connections),
-        "kernel": platform.release(),
-        "cpu": cpu(),
-        "cpus": os.cpu_count(),
-        "python": platform.python_version(),
-        "when": time.strftime("%Y-%m-%d"),
-        "load_average": round(os.getloadavg()[1], 1),
-    }
-    (folder / "conditions.json").write_text(json.dumps(conditions, indent=1) + "\n", encoding="utf-8")
-
-
-def main() -> None:
-    """Compare and print."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument(
-        "--family", choices=list(CONNECTIONS), action="append", help="one kind of connection; default all"
-    )
-    parser.add_argument("--connections", type=int, help="connections of each family")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="write FAMILY.csv and conditions.json")
-    chosen = parser.parse_args()
-    if reason := why_not():
-        sys.exit(reason)
-    counts = {family: chosen.connections or CONNECTIONS[family] for family in chosen.family or CONNECTIONS}
-    for family, count in counts.items():
-        found = compare(draw_cases(family, count, chosen.seed))
-        _print(family, found)
-        if chosen.out:
-            _write(chosen.out, family, found)
-    if chosen.out:
-        _write_conditions(chosen.out, counts, chosen.seed)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,14 +1,18 @@
 """The model of TCP does what this machine's kernel does."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from math import nan
 
+import numpy as np
 import pytest
 from tests.simulator.kernel_case import Case
-from tests.simulator.kernel_families import draw_cases
+from tests.simulator.kernel_families import TABLE
 from tests.simulator.kernel_ladder import Comparison, Outcome, compare, why_not
+from tests.simulator.kernel_spread import TRIED, Trial, most_differences, recorded, try_all
 
-# Rows of 2 to 25 s of the ladder in docs/tcp-model.md; the RTO is as it is there from the first round trip on.
-TABLE = [Case(0.085, 1.0, 5, outage_s, phase) for outage_s in (2, 6, 10, 15, 20, 25) for phase in (0.2, 0.5, 0.95)]
+from heartbench.simulator.stream import HELLO_BYTES
+
 OTHERS = [
     *(Case(rtt_s, 1.0, 5, outage_s, 0.5) for rtt_s in (0.005, 0.02, 0.15, 0.3, 0.6) for outage_s in (1, 4, 12, 20)),
     *(Case(0.047, interval_s, 6, outage_s, 0.3) for interval_s in (0.2, 0.5, 3.0) for outage_s in (2, 8, 15)),
@@ -24,25 +28,15 @@ CLOSING = [
 ]
 
 
-# How many connections of each family to try, and how many must agree; docs/tcp-model.md has the rates in full runs.
-NEW_LINKS = {"jitter": (40, 37), "fast": (20, 17), "loss": (40, 33), "chunks": (30, 19)}
-
-
 def differing(cases: list[Case]) -> list[Comparison]:
     return [each for each in compare(cases) if each.agrees == "no"]
 
 
 @pytest.fixture(scope="module")
-def on_new_links() -> dict[str, list[Comparison]]:
-    """Run the connections of all families at once: they mostly wait."""
+def on_new_links() -> dict[str, list[Trial]]:
     if reason := why_not():
         pytest.skip(reason)
-    drawn = [(family, case) for family, (count, _) in NEW_LINKS.items() for case in draw_cases(family, count, 2)]
-    compared = compare([case for _, case in drawn])
-    found: dict[str, list[Comparison]] = {family: [] for family in NEW_LINKS}
-    for (family, _), each in zip(drawn, compared, strict=True):
-        found[family].append(each)
-    return found
+    return try_all()
 
 
 @pytest.mark.slow
@@ -56,13 +50,50 @@ def test_the_model_waits_as_long_as_the_kernel_and_gives_up_when_it_does() -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", list(NEW_LINKS))
-def test_the_model_agrees_on_links_that_jitter_lose_or_carry_more(
-    family: str, on_new_links: dict[str, list[Comparison]]
+@pytest.mark.parametrize("family", list(TRIED))
+def test_on_links_that_jitter_lose_or_carry_more_no_more_connections_differ_than_in_recorded_runs(
+    family: str, on_new_links: dict[str, list[Trial]]
 ) -> None:
-    differ = [each for each in on_new_links[family] if each.agrees == "no"]
-    count, least = NEW_LINKS[family]
-    assert count - len(differ) >= least, "\n".join(map(str, differ))
+    differ = [each for trial in on_new_links[family] if (each := trial.compare()).agrees == "no"]
+    assert len(differ) <= most_differences(recorded(family)), "\n".join(map(str, differ))
+
+
+def without_jitter(trial: Trial) -> Trial:
+    return replace(trial, case=replace(trial.case, profile=""))
+
+
+def without_loss(trial: Trial) -> Trial:
+    return replace(trial, case=replace(trial.case, loss=0.0))
+
+
+def with_small_chunks(trial: Trial) -> Trial:
+    return replace(trial, seen=replace(trial.seen, sizes=[min(size, HELLO_BYTES) for size in trial.seen.sizes]))
+
+
+def median_difference(trials: list[Trial]) -> float:
+    """Return the median of how far the model's gap is from the kernel's, as a part of it."""
+    found = [trial.compare() for trial in trials]
+    return float(np.nanmedian([abs(each.model.gap_s / each.kernel.gap_s - 1.0) for each in found]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("family", "blind"),
+    [("jitter", without_jitter), ("loss", without_loss), ("chunks", with_small_chunks), ("bulk", with_small_chunks)],
+)
+def test_a_model_that_is_not_told_of_them_is_farther_from_the_kernel(
+    family: str, blind: Callable[[Trial], Trial], on_new_links: dict[str, list[Trial]]
+) -> None:
+    trials = on_new_links[family]
+    assert median_difference([blind(trial) for trial in trials]) > 2.0 * median_difference(trials)
+
+
+@pytest.mark.parametrize(
+    ("differed", "most"),
+    [([set()] * 10, 2), ([{1, 5}] * 10, 4), ([{1}, {2}, {3}], 7), ([set(range(20))] * 3, 24)],
+)
+def test_the_bound_is_what_always_differs_and_what_chance_may_add(differed: list[set[int]], most: int) -> None:
+    assert most_differences(differed) == most
 
 
 @pytest.mark.parametrize(
