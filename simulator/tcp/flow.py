@@ -25,7 +25,8 @@ FIRING = -inf  # the time of a timer that has just fired
 NO_TIMER, RTO, PROBE, REORDER = 0, 1, 2, 3
 OPEN, DISORDER, RECOVERY, LOSS = 0, 1, 2, 3
 DATA, SYN, SYN_ACK, RESET = 0, 1, 2, 3
-NOTHING, LOST, NEW = 0, 1, 2  # what an acknowledgement or a timer makes the sender send first
+# What an acknowledgement or a timer makes the sender send first. TIMED_OUT: what is lost, but the RTO is set already.
+NOTHING, LOST, NEW, TIMED_OUT = 0, 1, 2, 3
 
 # Rings: positions are counted for ever and taken modulo the size.
 SEGMENTS = 256  # one less are out at most: the receiver's window

@@ -1,6 +1,6 @@
 """The sender: what it sends and when, what it does with acknowledgements, and what its timers make it do."""
 
-from math import inf, isnan, nan
+from math import floor, inf, isnan, nan
 
 from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.link import Record, transmit
@@ -24,6 +24,7 @@ from heartbench.simulator.tcp.flow import (
     RTO_MAX_S,
     SEGMENTS,
     TICK_S,
+    TIMED_OUT,
     in_flight,
     packet_end,
 )
@@ -59,7 +60,7 @@ def emit(flow: Record, back: Record, link: Record, now: float) -> None:
         _put(flow, back, link, flow.control, -1, now)
         flow.control = DATA
     if not flow.dead:
-        if flow.to_send == LOST:
+        if flow.to_send in (LOST, TIMED_OUT):
             _resend_lost(flow, back, link, now)
         if flow.probe_due or flow.packed < flow.written:
             _send_new(flow, back, link, now)
@@ -134,7 +135,7 @@ def _resend_lost(flow: Record, back: Record, link: Record, now: float) -> None:
             flow.sent_in_recovery += 1
             if isnan(flow.first_retry_s):
                 flow.first_retry_s = now
-            if i == flow.head and flow.state == RECOVERY and flow.timer != REORDER:
+            if i == flow.head and flow.to_send != TIMED_OUT and flow.timer != REORDER:
                 set_timer(flow, RTO, now, flow.rto_s)
             _resend(flow, back, link, i, now)
         i += 1
@@ -146,7 +147,7 @@ def _send_new(flow: Record, back: Record, link: Record, now: float) -> None:
     is_probe = flow.probe_due
     flow.probe_due = False
     if flow.head == flow.tail and now - flow.last_sent_s > flow.rto_s:
-        flow.window = min(flow.window, float(INITIAL_WINDOW))  # congestion window validation after an idle time
+        _narrow_after_idle(flow, now - flow.last_sent_s)
     sent = restarts = False
     while flow.packed < flow.written and flow.tail - flow.head < SEGMENTS - 1:
         if not is_probe and in_flight(flow) + 1.0 > flow.window:
@@ -172,6 +173,17 @@ def _send_new(flow: Record, back: Record, link: Record, now: float) -> None:
         flow.segments[last % SEGMENTS].is_resent = True
         _put(flow, back, link, DATA, last, now)
     flow.probed = flow.tail
+
+
+@kernel
+def _narrow_after_idle(flow: Record, idle_s: float) -> None:
+    """Halve the window for each RTO without sending, down to the initial one (tcp_cwnd_restart; RFC 2861, 3.2)."""
+    flow.threshold = max(flow.threshold, floor(0.75 * flow.window))
+    least = min(float(INITIAL_WINDOW), flow.window)
+    left_s = idle_s - flow.rto_s
+    while left_s > 0.0 and flow.window > least:
+        flow.window = max(floor(flow.window / 2.0), least)
+        left_s -= flow.rto_s
 
 
 @part
@@ -209,7 +221,7 @@ def acknowledge(flow: Record, acks: int, sacks: int, again: int, acked_s: float,
     before, losses = flow.head, flow.losses
     sacked, sack_once, sack_sent_s = 0, False, nan
     if sacks > 0:
-        sacked, sack_once, sack_sent_s = _take_sacks(flow, acks, acked_s, now)
+        sacked, sack_once, sack_sent_s = _take_sacks(flow, acks, sacks, acked_s, now)
     acked, once, sent_s = _take_acked(flow, acks, echo_s, now)
     if flow.head > before:
         flow.retries = 0
@@ -234,20 +246,23 @@ def acknowledge(flow: Record, acks: int, sacks: int, again: int, acked_s: float,
 
 
 @kernel
-def _take_sacks(flow: Record, acks: int, acked_s: float, now: float) -> tuple[int, bool, float]:
-    """Mark what had arrived beyond a gap by `acked_s`.
+def _take_sacks(flow: Record, acks: int, sacks: int, acked_s: float, now: float) -> tuple[int, bool, float]:
+    """Mark what had arrived beyond a gap by `acked_s`: `sacks` segments in all.
 
+    Of segments that arrived at the same moment the count says which had arrived before the acknowledgement left.
     Returns how many packets are new among them, whether one was sent once only and before recovery began, and when the
     first such was sent.
     """
     count, once, first_s = 0, False, nan
+    news = sacks - _sacked_beyond(flow, acks)
     for i in range(acks + 1, flow.tail):
         out = flow.segments[i % SEGMENTS]
         if out.is_joined or out.is_sacked or not out.received_s <= acked_s:
             continue
         end = packet_end(flow, i)
-        if not flow.segments[(end - 1) % SEGMENTS].received_s <= acked_s:
+        if end - i > news or not flow.segments[(end - 1) % SEGMENTS].received_s <= acked_s:
             continue
+        news -= end - i
         note_arrival(flow, i, now)
         if not out.is_resent:
             once = once or i < flow.high
@@ -258,6 +273,16 @@ def _take_sacks(flow: Record, acks: int, acked_s: float, now: float) -> tuple[in
         flow.sacked += 1
         count += 1
     return count, once, first_s
+
+
+@part
+def _sacked_beyond(flow: Record, acks: int) -> int:
+    """Return how many segments beyond a gap at `acks` are marked already."""
+    count = 0
+    for i in range(acks + 1, flow.tail):
+        if flow.segments[i % SEGMENTS].is_sacked:
+            count += packet_end(flow, i) - i
+    return count
 
 
 @part
@@ -338,7 +363,7 @@ def _time_out(flow: Record, now: float) -> None:
         kill(flow)
         return
     enter_loss(flow, now)
-    flow.to_send = LOST
+    flow.to_send = TIMED_OUT
     flow.retries += 1
     if isnan(flow.first_retry_s):
         flow.first_retry_s = now

@@ -1,11 +1,11 @@
-"""Real TCP sockets of this kernel on a link with a delay and an outage: what the model of TCP is held against.
+"""Real TCP sockets of this kernel on a simulated link, to compare the model of TCP with.
 
-    node's namespace ── hb0 (TUN) ── Wire: half a round trip each way, outages ── hb0 (TUN) ── hub's namespace
+    node's namespace ── hb0 (TUN) ── Wire: delay, losses, outages ── hb0 (TUN) ── hub's namespace
 
 All of it is one process with one thread, which does what is due in the order in which it is due. The namespaces have
 no name, and the devices are not kept: both end with the process, however it ends. Packets go nowhere else, because the
 two namespaces have no other device. Run as a program it reads cases from standard input and writes what it saw to
-standard output, both as JSON. Times are s on the monotonic clock.
+standard output, both as JSON.
 
 It takes root, /dev/net/tun and `ip`.
 """
@@ -25,45 +25,24 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
+from math import isnan
+
+from tests.simulator.kernel_case import Case, Seen, make_case_link
+
+from heartbench.simulator.link import DOWN, UP, Record, transmit
 
 NODE, HUB = "10.99.0.1", "10.99.0.2"
 HUB_PORT, FIRST_PORT = 7777, 10000
 CLONE_NEWNET, PR_SET_PDEATHSIG = 0x40000000, 1
+SO_SNDBUFFORCE = 32  # linux/socket.h
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 _libc = ctypes.CDLL(None, use_errno=True)
 TCP_INFO_MIN_RTT = 148  # offset of tcpi_min_rtt, µs (linux/tcp.h)
 SPREAD_S = 0.02  # between the beginnings of two connections
+SEND_BUFFER_BYTES = 16 << 20  # a chunk is written whole, whatever is still unsent
 PREFACE, SETTINGS, HELLO, WELCOME, HEARTBEAT, ANSWER = 100, 60, 260, 120, 34, 32  # bytes, as in stream.py
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A connection: `warmup` intervals, then an outage that begins at `phase` of the next one."""
-
-    rtt_s: float
-    interval_s: float
-    warmup: int
-    outage_s: float
-    phase: float
-    user_timeout_s: float = 0.0
-    hub_user_timeout_s: float = 0.0
-    asks: bool = False  # the hub answers each heartbeat
-
-
-@dataclass(slots=True)
-class Seen:
-    """What became of a connection; `sent_s` and `arrived_s` are of all messages of the node, preface and hello too."""
-
-    start_s: float
-    out_from_s: float
-    out_to_s: float
-    min_rtt_s: float | None = None
-    sent_s: list[float] = field(default_factory=list)
-    arrived_s: list[float] = field(default_factory=list)
-    node_closed_s: float | None = None
-    hub_closed_s: float | None = None
 
 
 class Loop:
@@ -97,23 +76,26 @@ class Loop:
 
 
 class Wire:
-    """Carries each TCP packet to the other side's device after half a round trip of its connection, or not at all."""
+    """Carries each TCP packet to the other side's device when its connection's link says, or not at all."""
 
-    def __init__(self, loop: Loop, tuns: tuple[int, int], cases: list[Case], seen: list[Seen]) -> None:
-        self._loop, self._cases, self._seen = loop, cases, seen
+    def __init__(self, loop: Loop, tuns: tuple[int, int], links: list[Record], seen: list[Seen]) -> None:
+        self._loop, self._links, self._seen = loop, links, seen
         node_tun, hub_tun = tuns
-        loop.watch(node_tun, lambda: self._carry(node_tun, hub_tun, 20))
-        loop.watch(hub_tun, lambda: self._carry(hub_tun, node_tun, 22))
+        loop.watch(node_tun, lambda: self._carry(node_tun, hub_tun, UP))
+        loop.watch(hub_tun, lambda: self._carry(hub_tun, node_tun, DOWN))
 
-    def _carry(self, tun: int, other: int, port_at: int) -> None:
+    def _carry(self, tun: int, other: int, direction: int) -> None:
+        port_at = 20 if direction == UP else 22
         with suppress(BlockingIOError):
             while packet := os.read(tun, 2048):
                 now = time.monotonic()
                 if packet[0] != 0x45 or packet[9] != socket.IPPROTO_TCP:
                     continue  # the kernel's own, such as IPv6 router solicitations
                 number = struct.unpack_from("!H", packet, port_at)[0] - FIRST_PORT
-                if not self._seen[number].out_from_s <= now < self._seen[number].out_to_s:
-                    self._loop.at(now + self._cases[number].rtt_s / 2.0, partial(os.write, other, packet))
+                origin_s = self._seen[number].origin_s
+                arrives_s = transmit(self._links[number], direction, now - origin_s)
+                if not isnan(arrives_s):
+                    self._loop.at(origin_s + arrives_s, partial(os.write, other, packet))
 
 
 class Connection:
@@ -121,28 +103,35 @@ class Connection:
 
     def __init__(self, loop: Loop, case: Case, seen: Seen, number: int) -> None:
         self._loop, self._case, self.seen, self._number = loop, case, seen, number
-        self._sizes: list[int] = []
+        self._written = 0  # bytes up to the last message of `seen.sizes` that has arrived
         self._told = self._heard = 0  # bytes that have arrived at the hub, at the node
         self._end_s = seen.out_to_s + 1.1 * case.outage_s + 5.0 + 2.0 * case.interval_s
         self._node = socket.socket()
         self._hub: socket.socket | None = None
-        loop.at(seen.start_s, self._connect)
-        loop.at(seen.out_from_s - 0.001, self._note_rtt)
+        self._at(0.0, self._connect)
+        self._at(seen.out_from_s - 0.001, self._note_rtt)
 
     def is_over(self) -> bool:
         """Whether what was sent behind the outage has arrived, or an end gave up, or it took too long."""
-        seen, now = self.seen, time.monotonic()
+        seen = self.seen
         told = len(seen.arrived_s)
         if seen.node_closed_s is not None and (seen.hub_closed_s is not None or self._case.hub_user_timeout_s == 0.0):
             return True
-        return now > self._end_s or (told > 0 and seen.sent_s[told - 1] > seen.out_to_s)
+        return self._now() > self._end_s or (told > 0 and seen.sent_s[told - 1] > seen.out_to_s)
+
+    def _now(self) -> float:
+        return time.monotonic() - self.seen.origin_s
+
+    def _at(self, when_s: float, action: Callable[[], object]) -> None:
+        self._loop.at(self.seen.origin_s + when_s, action)
 
     def _connect(self) -> None:
-        self._node.setblocking(False)
         _set_options(self._node, self._case.user_timeout_s)
+        if self._case.chunk_bytes:
+            self._node.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER_BYTES)
         self._node.bind((NODE, FIRST_PORT + self._number))
         self._loop.watch(self._node.fileno(), self._connected, select.EPOLLOUT)
-        self.seen.start_s = time.monotonic()
+        self.seen.start_s = self._now()
         with suppress(BlockingIOError):
             self._node.connect((HUB, HUB_PORT))
 
@@ -153,23 +142,29 @@ class Connection:
     def _send(self, size: int) -> None:
         if self.seen.node_closed_s is None:
             with suppress(OSError):
-                self._node.send(bytes(size))
-                self.seen.sent_s.append(time.monotonic())
-                self._sizes.append(size)
+                assert self._node.send(bytes(size)) == size
+                self.seen.sent_s.append(self._now())
+                self.seen.sizes.append(size)
 
-    def _beat(self, number: int) -> None:
-        self._send(HEARTBEAT)
-        self._loop.at(self.seen.start_s + (number + 1) * self._case.interval_s, lambda: self._beat(number + 1))
+    def _repeat(self, size: int, interval_s: float, number: int) -> None:
+        """Send `size` bytes now, `number` intervals from the origin, and at each interval from now on."""
+        self._send(size)
+        self._at((number + 1) * interval_s, lambda: self._repeat(size, interval_s, number + 1))
+
+    def _begin(self, size: int, interval_s: float) -> None:
+        number = int(self._now() / interval_s) + 1
+        self._at(number * interval_s, lambda: self._repeat(size, interval_s, number))
 
     def _node_reads(self) -> None:
         data = self._read(self._node)
         if not data:
-            self.seen.node_closed_s = time.monotonic()
+            self.seen.node_closed_s = self._now()
             return
         if self._heard < SETTINGS <= self._heard + len(data):
             self._send(HELLO)
-            number = int((time.monotonic() - self.seen.start_s) / self._case.interval_s) + 1
-            self._loop.at(self.seen.start_s + number * self._case.interval_s, lambda: self._beat(number))
+            self._begin(HEARTBEAT, self._case.interval_s)
+            if self._case.chunk_bytes:
+                self._begin(self._case.chunk_bytes, self._case.chunk_interval_s)
         self._heard += len(data)
 
     def accepted(self, hub: socket.socket) -> None:
@@ -183,11 +178,12 @@ class Connection:
         assert self._hub
         data = self._read(self._hub)
         if not data:
-            self.seen.hub_closed_s = time.monotonic()
+            self.seen.hub_closed_s = self._now()
             return
         self._told += len(data)
-        arrived, now = self.seen.arrived_s, time.monotonic()
-        while sum(self._sizes[: len(arrived) + 1]) <= self._told and len(arrived) < len(self._sizes):
+        arrived, sizes, now = self.seen.arrived_s, self.seen.sizes, self._now()
+        while len(arrived) < len(sizes) and self._written + sizes[len(arrived)] <= self._told:
+            self._written += sizes[len(arrived)]
             arrived.append(now)
             if len(arrived) == 2:
                 self._hub.send(bytes(WELCOME))
@@ -234,6 +230,11 @@ def _make_side(address: str, peer: str) -> int:
     return tun
 
 
+def _outage(case: Case) -> tuple[float, float]:
+    from_s = (case.warmup + case.phase) * case.interval_s
+    return from_s, from_s + case.outage_s
+
+
 def run(cases: list[Case]) -> list[Seen]:
     """Enter new namespaces and run all cases at once. The hub's lives on with its listening socket."""
     hub_tun = _make_side(HUB, NODE)
@@ -242,14 +243,13 @@ def run(cases: list[Case]) -> list[Seen]:
     node_tun = _make_side(NODE, HUB)
     with suppress(PermissionError):  # so that a busy machine makes packets late less often
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
+    outages = [_outage(case) for case in cases]
+    links = [make_case_link(case, case.rtt_s, out_s) for case, out_s in zip(cases, outages, strict=True)]
+    transmit(make_case_link(Case(0.0, 1.0, 0, 0.0, 0.0), 0.0, (0.0, 0.0)), UP, 0.0)  # it compiles at its first call
     start_s = time.monotonic() + 0.5
-    seen = []
-    for number, case in enumerate(cases):
-        at = start_s + SPREAD_S * number
-        out_s = at + (case.warmup + case.phase) * case.interval_s
-        seen.append(Seen(at, out_s, out_s + case.outage_s))
+    seen = [Seen(start_s + SPREAD_S * number, *out_s) for number, out_s in enumerate(outages)]
     loop = Loop()
-    Wire(loop, (node_tun, hub_tun), cases, seen)
+    Wire(loop, (node_tun, hub_tun), links, seen)
     connections = [Connection(loop, *each, number) for number, each in enumerate(zip(cases, seen, strict=True))]
 
     def accept() -> None:

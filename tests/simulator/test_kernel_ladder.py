@@ -1,13 +1,18 @@
 """The model of TCP does what this machine's kernel does."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from math import nan
 
+import numpy as np
 import pytest
-from tests.simulator.kernel_ladder import Outcome, ask_kernel, model_outcomes, seen_outcome, tick_phases, why_not
-from tests.simulator.kernel_sockets import Case
+from tests.simulator.kernel_case import Case
+from tests.simulator.kernel_families import TABLE
+from tests.simulator.kernel_ladder import Comparison, Outcome, compare, why_not
+from tests.simulator.kernel_spread import TRIED, Trial, most_differences, recorded, try_all
 
-# Rows of 2 to 25 s of the ladder in docs/tcp-model.md; the RTO is as it is there from the first round trip on.
-TABLE = [Case(0.085, 1.0, 5, outage_s, phase) for outage_s in (2, 6, 10, 15, 20, 25) for phase in (0.2, 0.5, 0.95)]
+from heartbench.simulator.stream import HELLO_BYTES
+
 OTHERS = [
     *(Case(rtt_s, 1.0, 5, outage_s, 0.5) for rtt_s in (0.005, 0.02, 0.15, 0.3, 0.6) for outage_s in (1, 4, 12, 20)),
     *(Case(0.047, interval_s, 6, outage_s, 0.3) for interval_s in (0.2, 0.5, 3.0) for outage_s in (2, 8, 15)),
@@ -23,14 +28,15 @@ CLOSING = [
 ]
 
 
-def differing(cases: list[Case]) -> list[tuple[Case, str]]:
-    phases = tick_phases()
-    differ = []
-    for case, seen in zip(cases, ask_kernel(cases), strict=True):
-        kernel, models = seen_outcome(case, seen), model_outcomes(case, seen, phases)
-        if not any(kernel.agrees(model) for model in models):
-            differ.append((case, f"{case}\n  kernel {kernel}\n  model  {models[0]}"))
-    return differ
+def differing(cases: list[Case]) -> list[Comparison]:
+    return [each for each in compare(cases) if each.agrees == "no"]
+
+
+@pytest.fixture(scope="module")
+def on_new_links() -> dict[str, list[Trial]]:
+    if reason := why_not():
+        pytest.skip(reason)
+    return try_all()
 
 
 @pytest.mark.slow
@@ -39,8 +45,55 @@ def test_the_model_waits_as_long_as_the_kernel_and_gives_up_when_it_does() -> No
         pytest.skip(reason)
     differ = differing(TABLE + OTHERS + CLOSING)
     if differ:  # a busy machine may have held up a packet: it is asked once more
-        differ = differing([case for case, _ in differ])
-    assert not differ, "\n".join(text for _, text in differ)
+        differ = differing([each.case for each in differ])
+    assert not differ, "\n".join(map(str, differ))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", list(TRIED))
+def test_on_links_that_jitter_lose_or_carry_more_no_more_connections_differ_than_in_recorded_runs(
+    family: str, on_new_links: dict[str, list[Trial]]
+) -> None:
+    differ = [each for trial in on_new_links[family] if (each := trial.compare()).agrees == "no"]
+    assert len(differ) <= most_differences(recorded(family)), "\n".join(map(str, differ))
+
+
+def without_jitter(trial: Trial) -> Trial:
+    return replace(trial, case=replace(trial.case, profile=""))
+
+
+def without_loss(trial: Trial) -> Trial:
+    return replace(trial, case=replace(trial.case, loss=0.0))
+
+
+def with_small_chunks(trial: Trial) -> Trial:
+    return replace(trial, seen=replace(trial.seen, sizes=[min(size, HELLO_BYTES) for size in trial.seen.sizes]))
+
+
+def median_difference(trials: list[Trial]) -> float:
+    """Return the median of how far the model's gap is from the kernel's, as a part of it."""
+    found = [trial.compare() for trial in trials]
+    return float(np.nanmedian([abs(each.model.gap_s / each.kernel.gap_s - 1.0) for each in found]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("family", "blind"),
+    [("jitter", without_jitter), ("loss", without_loss), ("chunks", with_small_chunks), ("bulk", with_small_chunks)],
+)
+def test_a_model_that_is_not_told_of_them_is_farther_from_the_kernel(
+    family: str, blind: Callable[[Trial], Trial], on_new_links: dict[str, list[Trial]]
+) -> None:
+    trials = on_new_links[family]
+    assert median_difference([blind(trial) for trial in trials]) > 2.0 * median_difference(trials)
+
+
+@pytest.mark.parametrize(
+    ("differed", "most"),
+    [([set()] * 10, 2), ([{1, 5}] * 10, 4), ([{1}, {2}, {3}], 7), ([set(range(20))] * 3, 24)],
+)
+def test_the_bound_is_what_always_differs_and_what_chance_may_add(differed: list[set[int]], most: int) -> None:
+    assert most_differences(differed) == most
 
 
 @pytest.mark.parametrize(

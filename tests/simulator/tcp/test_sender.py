@@ -110,3 +110,32 @@ def test_slow_start_doubles_each_round_trip() -> None:
         sum(at + 0.01 + 0.02 * k - 0.001 < one < at + 0.03 + 0.02 * k - 0.001 for one in arrived) for k in range(4)
     ]
     assert by_round == [10, 20, 40, 80]
+
+
+@pytest.mark.parametrize(
+    ("idle_rtos", "window", "left"),
+    [(0.5, 80.0, 80.0), (1.5, 80.0, 40.0), (2.5, 80.0, 20.0), (9.5, 80.0, INITIAL_WINDOW), (9.5, 4.0, 4.0)],
+)
+def test_the_window_is_halved_for_each_timeout_without_sending(idle_rtos: float, window: float, left: float) -> None:
+    on = link()
+    made, _ = ready(on)
+    stream.advance(made, on, 1.0)
+    made.up.window = window
+    at = made.up.last_sent_s + idle_rtos * made.up.rto_s
+    stream.advance(made, on, at)
+    stream.send(made, on, at, stream.HEARTBEAT_BYTES, stream.HEARTBEAT, 0)
+    assert made.up.window == left
+
+
+@pytest.mark.parametrize("outage_s", [1.0, 1.9, 4.0, 8.0])
+def test_a_chunk_that_an_outage_cuts_is_repaired_without_another_loss(outage_s: float) -> None:
+    """Each loss narrows the threshold: from the first window of 10 it falls to 7, and there is one."""
+    on = link([(OUT_S, OUT_S + outage_s)], base_s=0.15)
+    made, _ = ready(on)
+    stream.advance(made, on, OUT_S)
+    for at in (OUT_S, OUT_S + 0.5):
+        stream.advance(made, on, at)
+        stream.send(made, on, at, 64 << 10, stream.CHUNK, 0)
+    stream.advance(made, on, 60.0)
+    assert len(deliveries(made, stream.CHUNK)) == 2
+    assert made.up.threshold == 7.0
