@@ -22,7 +22,7 @@ $(STAMP): requirements.lock pyproject.toml
 run: setup
 	$(BIN)/heartbench run wireguard-5g-fast --engine live --duration 30s
 	$(BIN)/heartbench run wireguard-5g --engine virtual --duration 24h
-	$(BIN)/heartbench tune --max-false-stale 1/node-week --max-detection 2m
+	$(BIN)/heartbench tune --max-false-stale 4/node-day --max-detection 2m
 	$(BIN)/heartbench report
 
 test: setup

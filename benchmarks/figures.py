@@ -1,64 +1,65 @@
 """The figures of a run, from its directory: how late heartbeats came, what a hub would have said, what one did say."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from heartbench.benchmarks.errors import BenchmarkError
+from heartbench.benchmarks.tally import Tally, figures_of_all
 from heartbench.benchmarks.thresholds.absences import hub_absences
 from heartbench.benchmarks.thresholds.gaps import find_gaps, power_losses
-from heartbench.benchmarks.thresholds.qos import DAY_S, judge
+from heartbench.benchmarks.thresholds.sites import cells_of
 from heartbench.hub.config import HubSettings
 from heartbench.simulator.run_directory import RunDirectory
-from heartbench.simulator.trace import Kind, Messages, read_blocks, read_transitions, read_truth
+from heartbench.simulator.trace import Messages, read_blocks, read_nodes, read_transitions, read_truth
 
 STATUS_REASONS = ("silence", "heard", "goodbye")
 """Reasons of changes of status; the others are of connection and flapping."""
 
 
-def figures_of(run: RunDirectory, hub: HubSettings, duration_s: float) -> dict[str, Any]:
-    """Return the figures of `run.json` that follow from trace and truth; None where there is nothing to tell from.
+def figures_of(
+    run: RunDirectory, hub: HubSettings, duration_s: float, site: NDArray[np.integer] | None = None
+) -> dict[str, Any]:
+    """Return the figures of `run.json` that follow from trace and truth, of all nodes and (`groups`) of each group.
 
-    What a hub set as `hub` would have said is judged block by block; of all blocks only how late each heartbeat came
-    is kept, 4 bytes each.
+    Args:
+        run: a run directory.
+        hub: the hub that is judged.
+        duration_s: of the run, s.
+        site: site of each node by its number, see `sites.sites_of`; None: nothing is known of what nodes share.
+
+    Raises:
+        BenchmarkError: the run does not say who its nodes are.
     """
+    nodes = read_nodes(run.path)
+    if nodes is None:
+        raise BenchmarkError(f"{run.nodes}: no such file; `heartbench run` writes it")
+    tallies = {
+        str(name): Tally(cells_of(own.to_numpy(), duration_s, None if site is None else site[own]), hub, duration_s)
+        for name, own in nodes.groupby("group", sort=False).node
+    }
     truth = read_truth(run.truth)
     losses, absences = power_losses(truth), hub_absences(truth)
-    parts = [np.zeros(0, np.float32)]
-    up_s = false_stales = flaps = flashes = 0.0
     for block in read_blocks(run.path):
-        parts.append(_latency(block))
-        qos = judge(find_gaps(block, losses, duration_s, absences), [hub], duration_s)
-        up_s += qos.up_s.sum()
-        false_stales += qos.mistakes.sum()
-        flaps += qos.flaps[0]
-        flashes += qos.flashes[0]
-    late_s = np.concatenate(parts)
-    judged = {
-        "false_stale_per_node_day": false_stales / (up_s / DAY_S) if up_s else 0.0,
-        "flaps_per_node_hour": flaps / (up_s / 3600) if up_s else 0.0,
-        "flashes_per_hour": flashes / (duration_s / 3600) if duration_s else 0.0,
-    }
-    return {
-        "latency_s": quantiles(late_s, ("p50", "p99")),
-        **(judged if len(late_s) else dict.fromkeys(judged)),
-    }
+        gaps = find_gaps(block, losses, duration_s, absences)
+        for name, own in _by_group(block, nodes, run):
+            tallies[name].add(block.select(np.isin(block.node, own)), gaps.of(own))
+    whole = figures_of_all(list(tallies.values()))
+    groups = {name: figures_of_all([each]) if len(tallies) > 1 else whole for name, each in tallies.items()}
+    return {**whole.of_run(), "groups": {name: each.as_json() for name, each in groups.items()}}
 
 
-def _latency(block: Messages) -> NDArray[np.float32]:
-    """Return the time from sent to seen of each heartbeat that was seen, s."""
-    seen = (block.kind == Kind.HEARTBEAT) & ~np.isnan(block.arrived_s)
-    late_s: NDArray[np.float32] = (block.arrived_s[seen] - block.sent_s[seen]).astype(np.float32)
-    return late_s
-
-
-def quantiles(values: NDArray[Any], names: Sequence[str]) -> dict[str, float | None]:
-    """Return quantiles by their names, such as p99 and max; None where there is no value."""
-    shares = [1.0 if name == "max" else float(name[1:]) / 100 for name in names]
-    found = np.quantile(values, shares).tolist() if len(values) else [None] * len(names)
-    return dict(zip(names, found, strict=True))
+def _by_group(block: Messages, nodes: pd.DataFrame, run: RunDirectory) -> Iterator[tuple[str, NDArray[np.int32]]]:
+    """Yield each group that has nodes in a block, and their numbers."""
+    here = np.unique(block.node)
+    own = nodes[nodes.node.isin(here)]
+    if len(own) < len(here):
+        raise BenchmarkError(f"{run.nodes}: node {np.setdiff1d(here, own.node)[0]} of the trace is not in it")
+    for name, members in own.groupby("group", sort=False).node:
+        yield str(name), members.to_numpy()
 
 
 def said_by_hub(run: RunDirectory, duration_s: float) -> dict[str, Any]:

@@ -31,7 +31,6 @@ from heartbench.benchmarks.thresholds.qos import judge
 from heartbench.benchmarks.thresholds.study import study
 from heartbench.benchmarks.thresholds.tune import Goal, frontier, recommend
 from heartbench.benchmarks.thresholds.verdict import sentence
-from heartbench.simulator.profile import Tail
 from heartbench.simulator.scenario import load_scenario
 
 # %matplotlib inline
@@ -46,19 +45,20 @@ from heartbench.simulator.scenario import load_scenario
 
 # %%
 scenario = load_scenario("wireguard-5g")
-goal = Goal(max_false_stale_per_node_day=1 / 7, max_detection_s=120.0)
+goal = Goal(max_false_stale_per_node_day=4.0, max_detection_s=120.0)
 Markdown(
     f"{scenario.nodes} nodes, a heartbeat every {scenario.group[0].heartbeat_interval_s:g} s, "
     f"{scenario.duration_s / 3600:g} h; stale after {scenario.hub_settings().stale_after_s:g} s as it is. The goal: at "
-    f"most {7 * goal.max_false_stale_per_node_day:g} false stale a node and week, 99 of 100 dead nodes noticed within "
+    f"most {goal.max_false_stale_per_node_day:g} false stales a node and day, 99 of 100 dead nodes noticed within "
     f"{goal.max_detection_s:g} s."
 )
 
 # %% [markdown]
 # ## The answer
 #
-# The day is simulated once under each assumption about the longest outages, and every threshold is judged on the same
-# silences.
+# Every threshold is judged on the silences of one simulated day. How sure is that? A day of 300 nodes says a lot about
+# this network, but the network itself was watched for a few hours only. So a thousand networks that fit what was seen
+# in these hours are looked at as well, and the goal must be met on 95 % of them.
 
 # %%
 evidence = simulated(scenario)
@@ -70,8 +70,9 @@ frontier_plot(found).figure
 
 # %% [markdown]
 # Each point of a line is a threshold. To the right a death is noticed later, downwards fewer living nodes are called
-# stale. The lines do not fall evenly: their cliffs are the steps of TCP's retransmission timer (notebook 1), and the
-# bands are what so short a day leaves uncertain. The recommended threshold has its *whole* band within the goal.
+# stale. The line does not fall evenly: its cliffs are the steps of TCP's retransmission timer (notebook 1). The narrow
+# band is what one simulated day leaves uncertain; the wide one is what is not known of the network. The recommended
+# threshold has its *whole* wide band within the goal.
 #
 # The silences themselves, and both thresholds among them:
 
@@ -91,12 +92,10 @@ flap_plot(found, scenario.nodes).figure
 # there is none, the nearest is shown.
 
 # %%
-per_week = {"10 a node-week": 10 / 7, "1 a node-week": 1 / 7, "1 a node-month": 1 / 30}
+asked = {"15 a node-day": 15.0, "8 a node-day": 8.0, "4 a node-day": 4.0, "1 a node-week": 1 / 7}
 within = [45.0, 60.0, 90.0, 120.0]
-answers = {
-    name: {limit: recommend(found.frontiers, Goal(rate, limit), found.current_s) for limit in within}
-    for name, rate in per_week.items()
-}
+known = found.per, found.current_s, found.fleet, found.groups, found.hours
+answers = {name: {limit: recommend(Goal(rate, limit), *known) for limit in within} for name, rate in asked.items()}
 lines = [
     f"| {name} | "
     + " | ".join(f"**{a.recommended_s:g} s**" if a.met else f"{a.recommended_s:g} s" for a in row.values())
@@ -119,7 +118,7 @@ fleets = {
 }
 thresholds = [float(threshold) for threshold in np.arange(20, 92.5, 2.5)]
 frontiers = {
-    interval: frontier(judge(each.gaps, settings_of(thresholds, each.hub), each.duration_s), each.seed)
+    interval: frontier(judge(each.gaps, settings_of(thresholds, each.hub), each.duration_s))
     for interval, each in fleets.items()
 }
 
@@ -158,27 +157,22 @@ pd.DataFrame({f"every {i} s": f.set_index("stale_after_s").false_stale_per_node_
 # ## Days that it has not seen
 #
 # The threshold was chosen on one simulated day. Does it hold on others? Same fleet, other seeds: other outages at
-# other times, under the tail that is worst for it.
+# other times, on the network of best estimate.
 
 # %%
 checked = []
 for seed in (2, 3, 4):
-    day = simulated(scenario.with_tail(Tail.LOGNORMAL).model_copy(update={"seed": seed}))
-    hubs = settings_of(sorted({found.current_s, found.recommended_s}), day.hub)
-    figures = frontier(judge(day.gaps, hubs, day.duration_s), seed).set_index("stale_after_s")
+    day = simulated(scenario.model_copy(update={"seed": seed}))
+    hubs = settings_of(sorted(found.settings_s), day.hub)
+    figures = frontier(judge(day.gaps, hubs, day.duration_s)).set_index("stale_after_s")
     for threshold, row in figures.iterrows():
-        checked.append(
-            (seed, threshold, 7 * row.false_stale_per_node_day, 7 * row.false_stale_high, row.detection_p99_s)
-        )
-columns = ["seed", "stale_after_s", "false_stale_per_node_week", "at_most_95", "detection_p99_s"]
+        checked.append((seed, threshold, row.false_stale_per_node_day, row.false_stale_high, row.detection_p99_s))
+columns = ["seed", "stale_after_s", "false_stale_per_node_day", "at_most_95", "detection_p99_s"]
 unseen = pd.DataFrame(checked, columns=columns)
 unseen.round(2)
 
 # %%
-held = (
-    unseen[unseen.stale_after_s == found.recommended_s].false_stale_per_node_week
-    <= 7 * goal.max_false_stale_per_node_day
-)
+held = unseen[unseen.stale_after_s == found.recommended_s].false_stale_per_node_day <= goal.max_false_stale_per_node_day
 Markdown(
     f"On {held.sum()} of {len(held)} unseen days the recommended {found.recommended_s:g} s kept the goal. These days "
     "share the profile with the first; whether *your* network does is what a recording of it can tell "

@@ -45,6 +45,10 @@ class Squad:
     what: NDArray[np.int64]
     partitions: tuple["Partition", ...]
 
+    def names(self, first: int, count: int) -> dict[int, str]:
+        """Return the names of `count` nodes of the squad from number `first` on, by number."""
+        return {number: node_name(self.name, number) for number in range(first, first + count)}
+
     def partitions_of(self, node: int) -> list[tuple[float, float]]:
         """Return (from, to) in s of what cuts this node off."""
         return [(cut.from_s, cut.to_s) for cut in self.partitions if cut.hit[node - self.first]]
@@ -57,6 +61,11 @@ class Partition:
     from_s: float
     to_s: float
     hit: NDArray[np.bool_]
+
+
+def node_name(group: str, number: int) -> str:
+    """Return the name under which the hub knows a node of `group`."""
+    return f"{group}-{number:05d}"
 
 
 def squads(scenario: Scenario) -> Iterator[Squad]:

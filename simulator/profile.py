@@ -6,14 +6,13 @@ length and shares by direction and kind, and how long the radio's state lasts. W
 `simulator.link`'s affair.
 
     jitter       linear in the normal score between the pairs, constant outside them
-    outages      S(d) = rate of outages of at least d s: log-linear between the knots given. Beyond the last knot no
-                 measurement says anything; there the tail is an assumption, and it has a name:
-      exponential  S(d) = S(last) · exp(−(d − last) / tail_mean)
-      lognormal    S(d) = S(last) · Q(d) / Q(last),  Q(d) = 1 − Φ((ln d − tail_log_mean) / tail_log_sigma)
+    outages      S(d) = rate of outages of at least d s: log-linear between the knots given, and beyond the last a
+                 generalised Pareto tail (`simulator.tail`), whose shape and scale are stated or fitted to the
+                 observed lengths. What is neither stated nor can be fitted is refused.
 """
 
 import enum
-import math
+from functools import lru_cache
 from pathlib import Path
 from statistics import NormalDist
 from typing import Annotated, Any, Self
@@ -22,7 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.link import DOWN, JITTER_Z, LINK, OUTAGE_E, UP
+from heartbench.simulator.tail import FEWEST_LENGTHS, LEAST_SHAPE, MOST_SHAPE, Tail, fit
 from heartbench.simulator.tomlfile import (
     SHORTEST_S,
     Duration,
@@ -39,13 +40,6 @@ from heartbench.simulator.tomlfile import (
 PROFILES = Shelf("profile")
 _NORMAL = NormalDist()
 HOUR_S = 3600.0
-
-
-class Tail(enum.StrEnum):
-    """What is assumed of outages longer than the longest that were counted."""
-
-    EXPONENTIAL = "exponential"
-    LOGNORMAL = "lognormal"
 
 
 class Loss(Table):
@@ -87,7 +81,7 @@ class Direction(Table):
 
     def table_s(self) -> NDArray[np.float64]:
         """Return the extra delay, s, at the normal scores JITTER_Z, such that looking up a pair gives that pair."""
-        return _through(JITTER_Z, self.jitter_s(JITTER_Z), *self._pairs())
+        return through(JITTER_Z, self.jitter_s(JITTER_Z), *self._pairs())
 
     def _pairs(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         scores = [_NORMAL.inv_cdf(probability) for probability, _ in self.jitter]
@@ -118,6 +112,35 @@ class OutageDirections(Table):
         return self
 
 
+class Lengths(enum.StrEnum):
+    """How outages come by their lengths."""
+
+    DRAWN = "drawn"
+    FIXED = "fixed"
+
+
+class Observed(Table):
+    """The outages that were seen, one by one: what the tail is fitted to, and what tells how sure it is."""
+
+    hours: float = Field(
+        gt=0, description="time for which the network was watched, h; of one link, or of several added up"
+    )
+    from_s: PositiveDuration = Field(alias="from", description="least length that was counted")
+    resolution_s: Duration = Field(0.0, description="step in which lengths were measured; each is taken at its middle")
+    lengths_s: tuple[PositiveDuration, ...] = Field(description="length of each outage of at least `from`")
+
+    @model_validator(mode="after")
+    def _none_shorter(self) -> Self:
+        if self.lengths_s and min(self.lengths_s) < self.from_s:
+            raise ValueError(f"lengths: {min(self.lengths_s):g} s: must be at least {self.from_s:g} s, which is `from`")
+        return self
+
+    @property
+    def per_hour(self) -> float:
+        """Return how many outages of at least `from` were seen in an hour."""
+        return len(self.lengths_s) / self.hours
+
+
 class Outages(Table):
     """When the link passes no packet, in one direction or in both."""
 
@@ -125,12 +148,12 @@ class Outages(Table):
         (), description="pairs (length, outages per hour of at least this length), lengths rising; none: no outages"
     )
     rate_factor: float = Field(1.0, ge=0, description="multiplies all rates; lengths stay as they are")
-    tail: Tail = Field(Tail.EXPONENTIAL, description="assumption beyond the last length: exponential or lognormal")
-    tail_mean_s: PositiveDuration = Field(3.0, description="mean excess over the last length, of the exponential tail")
-    tail_log_mean: float = Field(0.0, ge=-20, le=20, description="mean of ln(length in s), of the lognormal tail")
-    tail_log_sigma: float = Field(
-        1.0, gt=0, le=10, description="standard deviation of ln(length in s), of the lognormal tail"
+    observed: Observed | None = Field(None, description="the outages that were seen; they continue `rates`")
+    shape: Annotated[float, Field(ge=LEAST_SHAPE, lt=MOST_SHAPE)] | None = Field(
+        None, description="shape of the tail beyond the last length; with `observed`, fitted to it if not given"
     )
+    scale_s: PositiveDuration | None = Field(None, description="scale of the tail; given or fitted with the shape")
+    lengths: Lengths = Field(Lengths.DRAWN, description="fixed: all outages have the one length in `rates`")
     directions: OutageDirections = Field(
         OutageDirections(both=1.0), description="shares of the outages that cut the way up, the way down, both"
     )
@@ -138,30 +161,74 @@ class Outages(Table):
 
     @model_validator(mode="after")
     def _falling(self) -> Self:
-        for (length, rate), (longer, fewer) in zip(self.rates, self.rates[1:], strict=False):
+        for (length, rate), (longer, fewer) in zip(self.knots, self.knots[1:], strict=False):
             if longer <= length or fewer >= rate:
                 raise ValueError(
-                    f"rates: longer outages must be rarer; after ({length} s, {rate}) comes ({longer} s, {fewer})"
+                    f"rates: longer outages must be rarer; after ({length} s, {rate:g}) comes ({longer} s, {fewer:g})"
                 )
-        if self.per_hour * SHORTEST_S > HOUR_S:
-            raise ValueError("rates and rate_factor make more than an outage a millisecond; make one of them less")
-        if self.out_fraction >= 1:
-            raise ValueError("rates and rate_factor leave no time in which the link is up; make one of them less")
         return self
+
+    @model_validator(mode="after")
+    def _lengths_are_known(self) -> Self:
+        if self.lengths is Lengths.FIXED:
+            if len(self.rates) != 1 or self.observed or self.shape is not None or self.scale_s is not None:
+                raise ValueError('lengths: "fixed" needs one pair in rates, and no observed, shape or scale')
+        elif (self.shape is None) != (self.scale_s is None):
+            raise ValueError("shape and scale need each other")
+        elif self.knots and self.shape is None and len(self.observed_s) < FEWEST_LENGTHS:
+            raise ValueError(
+                "the longest outages are not known: give shape and scale, or observed hours and at least"
+                f' {FEWEST_LENGTHS} lengths to fit them to, or lengths = "fixed"'
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _leave_time(self) -> Self:
+        if self.per_hour * SHORTEST_S > HOUR_S:
+            raise ValueError("rates and rate_factor make more than an outage a millisecond; lower one of them")
+        if self.out_fraction >= 1:
+            raise ValueError("rates and rate_factor leave no time in which the link is up; lower one of them")
+        return self
+
+    @property
+    def observed_s(self) -> tuple[float, ...]:
+        """Return the lengths that were seen, s."""
+        return self.observed.lengths_s if self.observed else ()
+
+    @property
+    def knots(self) -> tuple[tuple[float, float], ...]:
+        """Return pairs (length in s, outages per hour of at least this length); the tail begins at the last."""
+        seen = ((self.observed.from_s, self.observed.per_hour),) if self.observed and self.observed_s else ()
+        return (*self.rates, *seen)
+
+    @property
+    def tail(self) -> Tail:
+        """Return the distribution of the outages beyond the last knot, as stated or as fitted."""
+        from_s = self.knots[-1][0]
+        if self.shape is not None and self.scale_s is not None:
+            return Tail(from_s, self.shape, self.scale_s)
+        if self.observed is None:
+            raise SimulatorError("outages of one length have no tail")
+        return _fitted(self.observed_s, from_s, self.observed.resolution_s)
 
     @property
     def per_hour(self) -> float:
         """Return how many outages of any length begin in an hour."""
-        return self.rates[0][1] * self.rate_factor if self.rates else 0.0
+        return self.knots[0][1] * self.rate_factor if self.knots else 0.0
+
+    @property
+    def tail_per_hour(self) -> float:
+        """Return how many outages begin in an hour that are at least as long as the last knot."""
+        return self.knots[-1][1] * self.rate_factor if self.knots else 0.0
 
     @property
     def out_fraction(self) -> float:
         """Return the share of time in which the link is out."""
-        return self.per_hour / HOUR_S * self.mean_s if self.rates else 0.0
+        return self.per_hour / HOUR_S * self.mean_s if self.knots else 0.0
 
     @property
     def gap_mean_s(self) -> float:
-        """Return the mean time from the end of an outage to the next, s; 0 where there are none."""
+        """Return the mean time from the end of an outage to the next, s; 0 if there are none."""
         return HOUR_S / self.per_hour - self.mean_s if self.per_hour else 0.0
 
     def gap_mean_of(self, share: float) -> float:
@@ -172,35 +239,37 @@ class Outages(Table):
     @property
     def mean_s(self) -> float:
         """Return the mean length, s: as the link draws it, linear between the entries of `lengths_s()`."""
-        lengths, weights = self.lengths_s(), np.exp(-OUTAGE_E)
-        step = OUTAGE_E[1] - OUTAGE_E[0]
-        # ∫ (linear in e) exp(−e) de over each step, and what lies beyond the last.
-        rise = np.diff(lengths) * (1 - (1 + step) * np.exp(-step)) / step
-        inner = weights[:-1] * (lengths[:-1] * (1 - np.exp(-step)) + rise)
-        return float(inner.sum() + weights[-1] * lengths[-1])
+        return table_mean_s(self.lengths_s())
 
     def lengths_s(self) -> NDArray[np.float64]:
         """Return the length, s, that is exceeded by a share exp(−OUTAGE_E) of all outages."""
-        if not self.rates:
+        if not self.knots:
             return np.zeros_like(OUTAGE_E)
-        lengths = np.array([length for length, _ in self.rates])
-        scores = -np.log(np.array([rate for _, rate in self.rates]) / self.rates[0][1])
+        if self.lengths is Lengths.FIXED:
+            return np.full_like(OUTAGE_E, self.rates[0][0])
+        lengths = np.array([length for length, _ in self.knots])
+        scores = -np.log(np.array([rate for _, rate in self.knots]) / self.knots[0][1])
         inside = np.interp(OUTAGE_E, scores, lengths)
-        table = np.where(scores[-1] < OUTAGE_E, self._tail_s(lengths[-1], OUTAGE_E - scores[-1]), inside)
-        return _through(OUTAGE_E, table, scores, lengths)
-
-    def _tail_s(self, last: float, score: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the length that a share exp(−score) of the outages of at least `last` s exceeds."""
-        score = np.maximum(score, 0)
-        if self.tail is Tail.EXPONENTIAL:
-            return last + self.tail_mean_s * score
-        place = (math.log(last) - self.tail_log_mean) / self.tail_log_sigma
-        survival = _NORMAL.cdf(-place) * np.exp(-score)
-        scores = np.array([-_NORMAL.inv_cdf(max(share, 1e-300)) for share in survival])
-        return np.exp(self.tail_log_mean + self.tail_log_sigma * scores)
+        beyond = self.tail.quantile_s(np.maximum(OUTAGE_E - scores[-1], 0))
+        return through(OUTAGE_E, np.where(scores[-1] < OUTAGE_E, beyond, inside), scores, lengths)
 
 
-def _through(
+@lru_cache(maxsize=64)
+def _fitted(lengths_s: tuple[float, ...], from_s: float, resolution_s: float) -> Tail:
+    return fit(np.array(lengths_s), from_s, resolution_s)
+
+
+def table_mean_s(lengths_s: NDArray[np.float64]) -> float:
+    """Return the mean of lengths drawn from a table over OUTAGE_E, linear between its entries, s."""
+    weights = np.exp(-OUTAGE_E)
+    step = OUTAGE_E[1] - OUTAGE_E[0]
+    # ∫ (linear in e) exp(−e) de over each step, and what lies beyond the last.
+    rise = np.diff(lengths_s) * (1 - (1 + step) * np.exp(-step)) / step
+    inner = weights[:-1] * (lengths_s[:-1] * (1 - np.exp(-step)) + rise)
+    return float(inner.sum() + weights[-1] * lengths_s[-1])
+
+
+def through(
     grid: NDArray[np.float64], table: NDArray[np.float64], at: NDArray[np.float64], values: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Shift a table over `grid` as little as possible so that looking up `at` gives `values`.
@@ -240,15 +309,6 @@ class Profile(Table):
         score = np.array([_NORMAL.inv_cdf(p) for p in probability])
         base = self.up.base_delay_s + self.down.base_delay_s
         return base + self.up.jitter_s(score) + self.down.jitter_s(score)
-
-    def with_tail(self, tail: Tail) -> Self:
-        """Return this profile under another assumption about the longest outages.
-
-        Raises:
-            SimulatorError: with it the link would never be up.
-        """
-        outage = validate(Outages, {**self.outage.to_data(), "tail": tail}, f"outage with tail = {tail}")
-        return self.model_copy(update={"outage": outage})
 
     def to_link(self) -> NDArray[np.void]:
         """Return the tables that `simulator.link` works with: one LINK record in an array."""

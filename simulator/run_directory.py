@@ -1,4 +1,4 @@
-"""One run's results in one folder: `run.json`, `trace/`, `truth.parquet`, `transitions.parquet`.
+"""One run's results in one folder: `run.json`, `trace/`, `nodes.parquet`, `truth.parquet`, `transitions.parquet`.
 
 A run directory is made once, empty, and is complete when it holds `run.json`, which is written last and whole.
 """
@@ -75,6 +75,11 @@ class RunDirectory:
     def trace(self) -> Path:
         """The folder of the trace's parts."""
         return self.path / "trace"
+
+    @property
+    def nodes(self) -> Path:
+        """The group and the name of each node."""
+        return self.path / "nodes.parquet"
 
     @property
     def truth(self) -> Path:

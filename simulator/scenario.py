@@ -22,7 +22,7 @@ from pydantic import Field, PlainValidator, model_validator
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import HubError
 from heartbench.simulator.errors import SimulatorError
-from heartbench.simulator.profile import Profile, Tail, read_profile
+from heartbench.simulator.profile import Profile, read_profile
 from heartbench.simulator.tomlfile import (
     SHORTEST_S,
     Duration,
@@ -289,11 +289,6 @@ class Scenario(Table):
         groups = [g.model_copy(update={"nodes": share}) for g, share in zip(self.group, shares, strict=True)]
         return self.model_copy(update={"group": tuple(groups)})
 
-    def with_tail(self, tail: Tail) -> Self:
-        """Return this scenario with another assumption about the longest outages, in all groups."""
-        groups = [group.model_copy(update={"link": group.link.with_tail(tail)}) for group in self.group]
-        return self.model_copy(update={"group": tuple(groups)})
-
     def to_toml(self, whole_links: bool = False) -> str:
         """Return TOML that loads to an equal scenario; of links it holds all, or what differs from their profile."""
         data = self.to_data()
@@ -383,5 +378,5 @@ def _override(data: dict[str, Any], override: str) -> None:
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except (tomllib.TOMLDecodeError, KeyError):
-        value = text  # 5s and lognormal need no quotes
+        value = text  # 5s and fixed need no quotes
     set_key(data, key, value, f"--set {override}")

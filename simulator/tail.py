@@ -33,6 +33,12 @@ class Tail:
     shape: float
     scale_s: float
 
+    def quantile_s(self, score: Floats) -> Floats:
+        """Return the length, s, that a share exp(−score) of these outages exceeds."""
+        if abs(self.shape) < EXPONENTIAL_BELOW:
+            return self.from_s + self.scale_s * score
+        return self.from_s + self.scale_s / self.shape * np.expm1(self.shape * score)
+
 
 def log_survival(excess_s: Floats, shape: Floats | float, scale_s: Floats | float) -> Floats:
     """Return ln P(length > u + excess); all three broadcast. −inf beyond the end of a distribution that has one."""

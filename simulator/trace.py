@@ -1,4 +1,4 @@
-"""What nodes sent and what arrived, what really happened, and what the hub said: three Parquet tables.
+"""What nodes sent and what arrived, who they are, what really happened, and what the hub said: four Parquet tables.
 
 The rule of a trace: rows are sorted by (node, sent_s), and all rows of one node are in one part, so that whoever reads
 part by part sees each node whole. Times are seconds since the start of the run. The bytes of a part depend on its rows
@@ -9,7 +9,7 @@ Floats are byte-stream-split, counters delta-encoded, all of it LZ4: 8.6 million
 """
 
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -57,6 +57,10 @@ class Happening(enum.IntEnum):
     HOLD_DOWN = 14
 
 
+OUTAGES = tuple(event for event in Happening if event.name.startswith(("OUTAGE", "HOLD")))
+"""The events in which a link passes nothing, in one direction or in both."""
+
+
 @dataclass(frozen=True, slots=True)
 class Messages:
     """Columns of a trace, one entry a message; `arrived_s` is NaN for a message that nobody received."""
@@ -89,6 +93,12 @@ class Truth:
     def __len__(self) -> int:
         return len(self.node)
 
+    def frame(self) -> pd.DataFrame:
+        """Return it as `read_truth` does: events by their names."""
+        names = np.array([event.name.lower() for event in Happening])
+        columns = {"node": self.node, "event": names[self.event], "start_s": self.start_s, "end_s": self.end_s}
+        return pd.DataFrame(columns)
+
 
 def schema_of(**columns: pa.DataType) -> pa.Schema:
     """Return the schema of a table with these columns."""
@@ -118,7 +128,10 @@ TRANSITIONS = schema_of(
     flapping=pa.bool_(),
     reason=pa.string(),
 )
+NODES = schema_of(node=pa.int32(), group=pa.string(), name=pa.string())
 NODE = pa.schema([MESSAGES.field("node")])
+NODES_FILE = "nodes.parquet"
+ENCODINGS = {"seq": "DELTA_BINARY_PACKED", "name": "DELTA_BYTE_ARRAY"}
 MAY_BE_EMPTY = ("arrived_s", "end_s")
 LATEST_S = 1e11
 """Times lie within ± this, s: Unix time in s does so for three thousand years, in ms it does not."""
@@ -137,11 +150,11 @@ _EVENT_NAMES = pa.array([event.name.lower() for event in Happening])
 def _encoding(schema: pa.Schema) -> dict[str, Any]:
     """How the columns of `schema` are written: measured, see the head of this file."""
     floats = [field.name for field in schema if pa.types.is_floating(field.type)]
-    counters = [name for name in ("seq",) if name in schema.names]
+    others = {name: encoding for name, encoding in ENCODINGS.items() if name in schema.names}
     return {
         "compression": "lz4",
-        "use_dictionary": [name for name in schema.names if name not in (*floats, *counters)],
-        "column_encoding": dict.fromkeys(floats, "BYTE_STREAM_SPLIT") | dict.fromkeys(counters, "DELTA_BINARY_PACKED"),
+        "use_dictionary": [name for name in schema.names if name not in (*floats, *others)],
+        "column_encoding": dict.fromkeys(floats, "BYTE_STREAM_SPLIT") | others,
         "write_statistics": ["node"],
     }
 
@@ -161,19 +174,14 @@ class TraceWriter:
         return path
 
 
-class TruthWriter:
-    """Writes `truth.parquet` block by block, in the order of nodes; use it as a context manager."""
+class _TableWriter:
+    """Writes one table block by block, in the order of nodes; a context manager that leaves it complete or absent."""
+
+    schema: pa.Schema
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._writer = pq.ParquetWriter(_unfinished(path), TRUTH, **_encoding(TRUTH))
-
-    def write(self, truth: Truth) -> None:
-        """Add a block of nodes, sorted by (node, start_s)."""
-        events = pa.DictionaryArray.from_arrays(pa.array(truth.event, pa.int8()), _names_for(truth.event))
-        node, start = pa.array(truth.node, pa.int32()), pa.array(truth.start_s, pa.float64())
-        end = pa.array(truth.end_s, pa.float64(), from_pandas=True)
-        self._writer.write_table(pa.Table.from_arrays([node, events, start, end], schema=TRUTH))
+        self._writer = pq.ParquetWriter(_unfinished(path), self.schema, **_encoding(self.schema))
 
     def __enter__(self) -> Self:
         return self
@@ -184,6 +192,31 @@ class TruthWriter:
             _unfinished(self._path).replace(self._path)
         else:
             _unfinished(self._path).unlink()
+
+
+class NodesWriter(_TableWriter):
+    """Writes `nodes.parquet`: the group and the name of each node."""
+
+    schema = NODES
+
+    def write(self, group: str, names: Mapping[int, str]) -> None:
+        """Add nodes of one group: their names by number, ascending."""
+        node, name = pa.array(list(names), pa.int32()), pa.array(list(names.values()), pa.string())
+        groups = pa.array([group] * len(names), pa.string())
+        self._writer.write_table(pa.Table.from_arrays([node, groups, name], schema=NODES))
+
+
+class TruthWriter(_TableWriter):
+    """Writes `truth.parquet`."""
+
+    schema = TRUTH
+
+    def write(self, truth: Truth) -> None:
+        """Add a block of nodes, sorted by (node, start_s)."""
+        events = pa.DictionaryArray.from_arrays(pa.array(truth.event, pa.int8()), _names_for(truth.event))
+        node, start = pa.array(truth.node, pa.int32()), pa.array(truth.start_s, pa.float64())
+        end = pa.array(truth.end_s, pa.float64(), from_pandas=True)
+        self._writer.write_table(pa.Table.from_arrays([node, events, start, end], schema=TRUTH))
 
 
 def _names_for(event: NDArray[np.int8]) -> "pa.StringArray":
@@ -205,7 +238,7 @@ def trace_parts(path: Path) -> list[Path]:
     """
     if (path / "trace").is_dir():
         path = path / "trace"
-    parts = sorted(path.glob("*.parquet")) if path.is_dir() else [path] if path.exists() else None
+    parts = _parts_in(path) if path.is_dir() else [path] if path.exists() else None
     if parts is None:
         raise SimulatorError(
             f"{path}: no such file or folder; allowed: a run directory, a folder of Parquet files or one"
@@ -215,6 +248,42 @@ def trace_parts(path: Path) -> list[Path]:
     for part in parts:
         _check_columns(part, MESSAGES, "trace")
     return parts
+
+
+def _parts_in(folder: Path) -> list[Path]:
+    return [part for part in sorted(folder.glob("*.parquet")) if part.name != NODES_FILE]
+
+
+def read_nodes(path: Path) -> pd.DataFrame | None:
+    """Return who the nodes of a trace are, by ascending number: node (int32), group, name; None if nothing says so.
+
+    Args:
+        path: a run directory, or a trace: a folder or a file. `nodes.parquet` is looked for in the run directory, or in
+            the trace's folder and then in the folder above.
+
+    Raises:
+        SimulatorError: it is damaged, or lists a node twice.
+    """
+    found = next((file for file in _nodes_files(path) if file.is_file()), None)
+    if found is None:
+        return None
+    nodes = _read(found, NODES, "list of nodes").to_pandas()
+    for column in ("node", "name"):
+        twice = nodes[column][nodes[column].duplicated()]
+        if len(twice):
+            raise SimulatorError(f"{found}: {column} {twice.tolist()[0]!r} is in it twice; must be there once")
+    if (nodes.node < 0).any():
+        raise SimulatorError(f"{found}: node {nodes.node.min()}: must be at least 0")
+    return nodes.sort_values("node", ignore_index=True)
+
+
+def _nodes_files(path: Path) -> list[Path]:
+    """Return where `nodes.parquet` may be, best first; a trace that is itself called so is no list of nodes."""
+    if (path / "trace").is_dir():
+        return [path / NODES_FILE]
+    folder = path if path.is_dir() else path.parent
+    places = [folder / NODES_FILE, folder.resolve().parent / NODES_FILE]
+    return [place for place in places if place != path]
 
 
 def read_blocks(path: Path) -> Iterator[Messages]:

@@ -52,8 +52,8 @@ def bench(
 ) -> None:
     """Compare the benchmarks of two revisions, and say how often such a comparison is wrong.
 
-    Exit status 1 where something is slower, 0 where nothing is or the gate cannot
-    tell, 2 where it could not measure. What was interrupted goes on where it was.
+    Exit status: 1 if a benchmark is slower; 0 if none of those compared is, or the
+    gate cannot tell; 2 if none could be compared. An interrupted measurement resumes.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if sum((against is not None, self_test, history is not None)) != 1:
@@ -107,6 +107,7 @@ def _progress(description: str, total: float) -> Iterator[Callable[[float], None
 
 def _show_report(report: "Report", markdown: Path | None, junit: Path | None, as_json: bool) -> None:
     from heartbench.benchmarks.gate import output as reports
+    from heartbench.benchmarks.gate.report import Outcome
 
     if markdown:
         markdown.write_text(reports.markdown(report), "utf-8")
@@ -114,6 +115,8 @@ def _show_report(report: "Report", markdown: Path | None, junit: Path | None, as
         junit.write_text(reports.junit(report), "utf-8")
     if as_json:
         output.print_json(report.as_json())
+        if report.outcome is Outcome.NOTHING_COMPARED:
+            output.warn(reports.headline(report))
     else:
         reports.terminal(report, output.console())
 

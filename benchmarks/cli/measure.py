@@ -87,7 +87,8 @@ def run_live(
     interrupted: Callable[[], bool],
 ) -> "tuple[dict[str, Any], HubSettings]":
     """Run it for real. A hub that is not ours says by itself after how long it calls a node stale."""
-    from heartbench.benchmarks.figures import quantiles, said_by_hub
+    from heartbench.benchmarks.figures import said_by_hub
+    from heartbench.benchmarks.tally import quantiles
     from heartbench.simulator.interrupts import raised
 
     with raised():
@@ -136,12 +137,12 @@ def nothing(directory: "RunDirectory") -> dict[str, Any]:
     """Write down that nothing was measured."""
     import numpy as np
 
-    from heartbench.simulator.trace import Messages, TraceWriter, TruthWriter
+    from heartbench.simulator.trace import Messages, NodesWriter, TraceWriter, TruthWriter
 
     shutil.rmtree(directory.trace, ignore_errors=True)
     none: Any = np.zeros(0)
     TraceWriter(directory.trace).write_part(0, Messages(none, none, none, none, none, none, none))
-    with TruthWriter(directory.truth):
+    with NodesWriter(directory.nodes), TruthWriter(directory.truth):
         pass
     figures = dict.fromkeys(("nodes", "duration_s", "heartbeats", "messages", "compile_s", "simulate_s", "write_s"), 0)
     return {**figures, "sim_lag_s": dict.fromkeys(LAG), "interrupted": True}

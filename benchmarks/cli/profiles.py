@@ -87,7 +87,7 @@ def show(
 
 
 def _stated(profile: Profile) -> dict[str, object]:
-    rates = {f"{length:g}": rate * profile.outage.rate_factor for length, rate in profile.outage.rates}
+    rates = {f"{length:g}": rate * profile.outage.rate_factor for length, rate in profile.outage.knots}
     rtt = profile.rtt_quantile(np.array(QUANTILES))
     return {
         "rtt_s": {quantile_name(p): value for p, value in zip(QUANTILES, rtt, strict=True)},
@@ -105,7 +105,7 @@ def _survey(profile: Profile, duration_s: float, nodes: int, seed: int) -> Surve
 
 
 def _measured(profile: Profile, seen: Survey) -> dict[str, object]:
-    rates = {f"{length:g}": seen.outages_per_hour(length) for length, _ in profile.outage.rates}
+    rates = {f"{length:g}": seen.outages_per_hour(length) for length, _ in profile.outage.knots}
     return {
         "rtt_s": {quantile_name(p): value for p, value in zip(QUANTILES, _rtt_s(seen), strict=True)},
         "outages_per_hour": rates,
@@ -125,7 +125,7 @@ def _print_comparison(name: str, profile: Profile, seen: Survey, how: str) -> No
         _row(f"RTT {quantile_name(p)}, ms", a * 1000, b * 1000)
         for p, a, b in zip(QUANTILES, stated, measured, strict=True)
     ]
-    for length, rate in profile.outage.rates:
+    for length, rate in profile.outage.knots:
         label = f"outages of {format_duration(length)} or more, per hour"
         rows.append(_row(label, rate * profile.outage.rate_factor, seen.outages_per_hour(length)))
     rows.append(("pings lost", "", f"{seen.lost:.2%}", ""))

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from heartbench.simulator.run_directory import RunDirectory
     from heartbench.simulator.scenario import Group, Scenario
 
+WIDE = 3
+"""By more than this factor from end to end, an interval of a rate is shown without the rate itself."""
+ENDS = {
+    Engine.VIRTUAL: "95%: interval of the simulation; `heartbench tune` adds what is not known of the network",
+    Engine.LIVE: "95%: interval of the rate, from what was counted in this run",
+}
 FAILED = 1
 INTERRUPTED = 130
 MOST_SEED = 2**63 - 1
@@ -69,8 +75,11 @@ def run(
         warn(*too_short(planned))
         with raised():  # nothing is measured yet
             from heartbench.benchmarks.figures import figures_of
+            from heartbench.benchmarks.thresholds.sites import sites_of
         did, settings = measure(planned, engine, directory, workers, running, interrupted)
-        judged = figures_of(directory, settings, did["duration_s"])
+        # What one machine does to all its live nodes at once, no site knows of.
+        site = sites_of(planned) if engine is Engine.VIRTUAL else None
+        judged = figures_of(directory, settings, did["duration_s"], site)
         wall_s = time.perf_counter() - began
         result = {"engine": engine, **did, **judged, "wall_s": wall_s, "run_dir": directory.path}
         write_record(directory, planned, settings, result, context.obj)
@@ -78,7 +87,8 @@ def run(
         print_json({"schema": "heartbench.run/1", "seed": planned.seed, **result})
     else:
         title = f"{planned.name}, engine {engine}, seed {planned.seed}"
-        print_table(title, ("", "measured"), list(rows(result, settings.stale_after_s)))
+        print_table(title, ("", "measured"), list(rows(result, settings.stale_after_s)), ENDS[engine])
+        show_groups(result["groups"], settings.stale_after_s)
         print(directory.path)
     failures = list(contradictions(result))
     warn(*missing(result), *failures)
@@ -188,9 +198,11 @@ def rows(result: dict[str, Any], stale_after_s: float) -> Iterator[tuple[str, st
         yield "the simulator's own lag, p99", f"{text(result['sim_lag_s']['p99'])} s"
     if result.get("files") is not None:
         yield "files that the hub has whole", f"{result['files']:,}"
-    yield f"at {stale_after_s:g} s: false stale per node-day", text(result["false_stale_per_node_day"])
-    yield "flaps per node-hour", text(result["flaps_per_node_hour"])
-    yield "flashes per hour, all nodes", text(result["flashes_per_hour"])
+    seen, rate = false_stales(result)
+    yield f"at {stale_after_s:g} s: false stales", seen
+    yield "false stales per node-day", rate
+    yield "flaps", count(result, result["flaps"], result["flaps_per_node_hour"], "per node-hour")
+    yield "flashes", count(result, result["flashes"], result["flashes_per_hour"], "per hour")
     if said:
         yield "the hub said stale · falsely", f"{said['stale']:,} · {said['false_stale']:,}"
     if said and "changes" in said:
@@ -198,6 +210,49 @@ def rows(result: dict[str, Any], stale_after_s: float) -> Iterator[tuple[str, st
         many = f"{follow:,} of {said['changes']:,} · {said['changes_missing']:,}"
         yield "its changes that follow from what it heard · missing", many
     yield "took", f"{result['wall_s']:.1f} s"
+
+
+def show_groups(groups: dict[str, dict[str, Any]], stale_after_s: float) -> None:
+    """Print a row for each group, if there are several."""
+    if len(groups) < 2:
+        return
+    latency, counts = "sent to seen, p50 · p99", ("false stales", "per node-day", "flaps", "flashes")
+    columns = ("group", "nodes", "heartbeats", latency, *counts)
+    found = [
+        (
+            name,
+            f"{each['nodes']:,}",
+            f"{each['heartbeats']:,}",
+            f"{text(each['latency_s']['p50'])} s · {text(each['latency_s']['p99'])} s",
+            *false_stales(each),
+            text(each["flaps"]),
+            text(each["flashes"]),
+        )
+        for name, each in groups.items()
+    ]
+    print_table(f"each group, at {stale_after_s:g} s", columns, found)
+
+
+def false_stales(figures: dict[str, Any]) -> tuple[str, str]:
+    """Return how many false stales there were in what time, and the interval of their rate; the rate if it is sure."""
+    if figures["false_stale"] is None:
+        return text(None), text(None)
+    low, high = (text(end) for end in figures["false_stale_ci"])
+    rate = f"{text(figures['false_stale_per_node_day'])}, " if is_sure(figures) else ""
+    return f"{figures['false_stale']:,} in {text(figures['node_days'])} node-days", f"{rate}95% {low} to {high}"
+
+
+def is_sure(figures: dict[str, Any]) -> bool:
+    """Whether the run was long enough to show rates: the interval of false stales is not WIDE."""
+    low, high = figures["false_stale_ci"]
+    return bool(high <= WIDE * low)
+
+
+def count(figures: dict[str, Any], events: int | None, rate: float | None, unit: str) -> str:
+    """Return how many flaps or flashes there were, and their rate if it is sure."""
+    if events is None:
+        return text(None)
+    return f"{events:,}" + (f" ({text(rate)} {unit})" if is_sure(figures) else "")
 
 
 def missing(result: dict[str, Any]) -> Iterator[str]:

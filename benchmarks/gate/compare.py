@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from heartbench.benchmarks.errors import BenchmarkError
-from heartbench.benchmarks.gate import samples, worktrees
+from heartbench.benchmarks.gate import overlay, samples, worktrees
 from heartbench.benchmarks.gate.counts import LONGEST_S, count_all
 from heartbench.benchmarks.gate.keeping import kept
+from heartbench.benchmarks.gate.overlay import Changes
 from heartbench.benchmarks.gate.phases import AGAIN, BASE, HEAD, Comparison
 from heartbench.benchmarks.gate.process import Measurer, interpreter, paths_of, pinned
 from heartbench.benchmarks.gate.progress import Progress, silent
 from heartbench.benchmarks.gate.report import Report
 from heartbench.benchmarks.gate.rounds import Arm, Rounds
+from heartbench.benchmarks.gate.selftest import SelfTest, Share
 from heartbench.benchmarks.gate.settings import Settings, chosen_suite
+from heartbench.benchmarks.gate.verdict import Judgement, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,11 @@ class Subject:
             "settings": self.settings.model_dump(mode="json"),
         }
 
+    def changes(self) -> Changes:
+        """Return what differs between the revisions, and what of it both sides take from the head."""
+        suite = paths_of(self.suite)
+        return overlay.changes(self.project, self.base, self.head, suite, self.settings.overlay)
+
 
 def subject(project: Path, against: str, suite: Sequence[str], settings: Settings, seed: int = 0) -> Subject:
     """Settle what is to be compared; nothing is measured yet.
@@ -68,7 +76,7 @@ def compare(
     counting: bool = False,
     progress: Progress = silent,
 ) -> Report:
-    """Measure both revisions and judge.
+    """Measure both revisions and judge; measure nothing if only what both sides take from the head differs.
 
     Args:
         subject: what is compared.
@@ -81,11 +89,14 @@ def compare(
         BenchmarkError: it could not be measured, or nothing was.
     """
     start = time.monotonic()
+    changes = subject.changes()
+    if not changes.compared:
+        return nothing_compared(subject, changes)
     name = f"{subject.base[:7]}-{subject.head[:7]}"
     with (
         kept(subject.project, name, subject.plan, fresh=fresh) as directory,
         pinned(core) as chosen,
-        laid_out(subject, directory, progress) as comparison,
+        laid_out(subject, changes, directory, progress) as comparison,
     ):
         found = comparison.report()
         if counting:
@@ -98,14 +109,38 @@ def compare(
             head=subject.head,
             seed=subject.seed,
             core=chosen,
+            not_compared=changes.overlaid,
             wall_s=time.monotonic() - start,
         )
         (directory / "report.json").write_text(json.dumps(report.as_json(), indent=2), "utf-8")
     return report
 
 
+def nothing_compared(subject: Subject, changes: Changes) -> Report:
+    """Return the report on revisions between which there is nothing to measure: a row for each test file."""
+    files = overlay.test_files(subject.project, subject.head, paths_of(subject.suite))
+    differs = "only files that both sides take from the head differ" if changes.overlaid else "no tracked file differs"
+    reason = f"{differs}; nothing was measured"
+    return Report(
+        judgements=[Judgement(file, Verdict.NOT_COMPARED, note=reason) for file in files],
+        self_test=SelfTest(Share(0, 0), Share(0, 0)),
+        suite=subject.suite,
+        base_s={},
+        measured={},
+        kept=0,
+        python="",
+        measured_s=0.0,
+        failed_on_head=False,
+        base=subject.base,
+        head=subject.head,
+        seed=subject.seed,
+        not_compared=changes.overlaid,
+        notes=[reason],
+    )
+
+
 @contextmanager
-def laid_out(subject: Subject, directory: Path, progress: Progress) -> Iterator[Comparison]:
+def laid_out(subject: Subject, changes: Changes, directory: Path, progress: Progress) -> Iterator[Comparison]:
     """The comparison with its three worktrees, which are taken away in the end."""
     paths = {arm: directory / "trees" / str(number) for number, arm in enumerate((BASE, AGAIN, HEAD))}
     measurer = Measurer(subject.python, subject.suite, subject.settings, directory / "work")
@@ -117,11 +152,12 @@ def laid_out(subject: Subject, directory: Path, progress: Progress) -> Iterator[
         for tree in trees.values():
             worktrees.prepare(tree, subject.settings.prepare)
         own = _own_benchmarks(measurer, trees[BASE])
+        unseen = overlay.overlaid(trees[BASE], trees[HEAD], changes.overlaid, paths_of(subject.suite))
         for arm in (BASE, AGAIN):
-            worktrees.overlay(trees[arm], subject.head, subject.settings.overlay or paths_of(subject.suite))
+            worktrees.overlay(trees[arm], subject.head, changes.overlaid)
         arms = tuple(Arm(arm, tree) for arm, tree in trees.items())
         rounds = Rounds(measurer, directory / "rounds", subject.seed)
-        yield Comparison(subject.suite, subject.settings, arms, rounds, own, progress)
+        yield Comparison(subject.suite, subject.settings, arms, rounds, own, progress, unseen.reason)
     finally:
         for path in paths.values():
             worktrees.remove(subject.project, path)

@@ -31,7 +31,7 @@ from heartbench.benchmarks.gate.phases import FIRST_LOOK
 from heartbench.benchmarks.gate.process import Measurer, pinned
 from heartbench.benchmarks.gate.progress import Progress, silent
 from heartbench.benchmarks.gate.rounds import Arm, Phase, Rounds, warm_up
-from heartbench.benchmarks.gate.samples import Round, Timing
+from heartbench.benchmarks.gate.samples import Round
 from heartbench.benchmarks.gate.settings import Settings
 from heartbench.benchmarks.gate.verdict import Verdict, check_reach, is_slower, judge
 
@@ -51,7 +51,6 @@ class ExamVerdict:
         slowdown: what was injected, as a fraction; 0 for base against base.
         pair: which of the pairs of base and base again, or whose base the slowed arm was compared with.
         pair_sd: standard deviation of the log-ratios of this verdict's own pairs.
-        mean_over_5_percent: in how many of its pairs `--benchmark-compare-fail=mean:5%` would have failed.
     """
 
     repetition: int
@@ -65,7 +64,6 @@ class ExamVerdict:
     high: float
     pair_sd: float
     pairs: int
-    mean_over_5_percent: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +232,7 @@ def verdicts_of(number: int, rounds: Sequence[Round], settings: Settings) -> lis
 def _verdicts(
     number: int, rounds: Sequence[Round], settings: Settings, slowdown: float, base: str, head: str
 ) -> list[ExamVerdict]:
-    pairs, means = (samples.pairs(rounds, base, head, by) for by in (samples.log_ratio, mean_ratio))
+    pairs = samples.pairs(rounds, base, head)
     rules, level = settings.rules_for(pairs), FIRST_LOOK * settings.level
     return [
         ExamVerdict(
@@ -251,12 +249,6 @@ def _verdicts(
             high=each.high,
             pair_sd=float(pairs[each.name].std(ddof=1)),
             pairs=each.pairs,
-            mean_over_5_percent=int((means[each.name] > 1.05).sum()),
         )
         for each in judge(pairs, rules, level, visible=False)
     ]
-
-
-def mean_ratio(base: Timing, head: Timing) -> float:
-    """Head's mean over base's as pytest-benchmark's `--benchmark-compare-fail=mean:…` compares them."""
-    return head.mean_s / base.mean_s

@@ -4,16 +4,20 @@
     more        as many rounds of base and head for what is undecided, within the time budget; the last 1/5
     confirming  as many fresh rounds of base and head for what is red: both must say so
 
+What may use changed files that both sides have from the head is *not compared*. It is measured all the same, as it may
+be slower by what was compared; only then has it a verdict.
+
 Splitting the level over the two looks (Bonferroni) pays for looking twice; confirming can only take reds away.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.gate import samples
 from heartbench.benchmarks.gate.progress import Progress
-from heartbench.benchmarks.gate.report import Report
+from heartbench.benchmarks.gate.report import Estimate, Report
 from heartbench.benchmarks.gate.rounds import Arm, Phase, Rounds, check_python, warm_up
 from heartbench.benchmarks.gate.samples import Round
 from heartbench.benchmarks.gate.selftest import self_test
@@ -25,9 +29,19 @@ FIRST_LOOK = 0.8
 BASE, AGAIN, HEAD = "base", "again", "head"
 
 
+def all_compared(_benchmark: str) -> str:
+    """Return why a benchmark is not compared, if nothing that it may use was overlaid: no reason."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A comparison that is ready to be measured: `own` are the benchmarks that base has without the head's."""
+    """A comparison that is ready to be measured.
+
+    Attributes:
+        own: the benchmarks that base has without the head's test files.
+        why_not: returns why a benchmark is not compared; empty if it is.
+    """
 
     suite: Sequence[str]
     settings: Settings
@@ -35,6 +49,7 @@ class Comparison:
     rounds: Rounds
     own: Sequence[str]
     progress: Progress
+    why_not: Callable[[str], str] = all_compared
 
     def report(self) -> Report:
         """Measure, judge, and count what this comparison's verdicts are worth.
@@ -55,15 +70,17 @@ class Comparison:
         level = FIRST_LOOK * self.settings.level
         again = samples.pairs(measured, BASE, AGAIN)
         tested = self_test(again, self.settings.rules_for(again), level)
-        judgements, more = self._look_again(self._judge(measured, level), measured)
+        judgements, more = self._look_again(self._compared(self._judge(measured, level)), measured)
         judgements, confirming = self._confirm(judgements)
+        judgements = self._compared(judgements)
         everything = [*measured, *more, *confirming]
         check_python(everything)
         return Report(
             judgements=[*judgements, *self._unpaired(measured, {j.name for j in judgements})],
             self_test=tested,
             suite=self.suite,
-            base_s=samples.typical_s(measured, BASE),
+            base_s=_of_compared(samples.typical_s(measured, BASE), judgements),
+            means=_of_compared(mean_ratios([*measured, *more]), judgements),
             measured={"first": len(measured), "more": len(more), "confirming": len(confirming)},
             kept=already,
             python=measured[0][BASE].python,
@@ -83,6 +100,9 @@ class Comparison:
         if not found and not only:
             raise BenchmarkError(f"{', '.join(self.suite)}: no benchmark was measured in every round")
         return judge(found, self.settings.rules_for(found), level, suite)
+
+    def _compared(self, judgements: Sequence[Judgement]) -> list[Judgement]:
+        return [not_compared(judgement, self.why_not(judgement.name)) for judgement in judgements]
 
     def _look_again(self, judgements: list[Judgement], measured: list[Round]) -> tuple[list[Judgement], list[Round]]:
         """More rounds for what is undecided, if they fit the budget; the decision reads clocks, never ratios."""
@@ -124,6 +144,27 @@ def _notes(measured: Sequence[Round]) -> Iterator[str]:
             f"{len(apart)} of the benchmarks ({apart[0]}…) were not always measured side by side, as where processes "
             "run their tests in different orders; read them with caution"
         )
+
+
+def mean_ratios(measured: Sequence[Round]) -> dict[str, Estimate]:
+    """Return head's mean time over base's by benchmark: what their processes come to."""
+    pairs = samples.pairs(measured, BASE, HEAD, samples.mean_log_ratio)
+    return {name: Estimate.of(x) for name, x in pairs.items()}
+
+
+Figure = TypeVar("Figure")
+
+
+def _of_compared(figures: Mapping[str, Figure], judgements: Sequence[Judgement]) -> dict[str, Figure]:
+    hidden = {judgement.name for judgement in judgements if judgement.verdict is Verdict.NOT_COMPARED}
+    return {name: figure for name, figure in figures.items() if name not in hidden}
+
+
+def not_compared(judgement: Judgement, reason: str) -> Judgement:
+    """Return a judgement without its figures if there is a reason; a red stands, as the compared code explains it."""
+    if not reason or judgement.verdict is Verdict.SLOWER:
+        return judgement
+    return Judgement(judgement.name, Verdict.NOT_COMPARED, note=reason)
 
 
 def confirmed(first: Judgement, second: Judgement | None) -> Judgement:

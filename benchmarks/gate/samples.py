@@ -17,7 +17,7 @@ import numpy as np
 
 from heartbench.benchmarks.gate.signflip import Ratios
 
-FORMAT = 2
+FORMAT = 3
 """Counts the ways in which samples were measured and kept: rounds of another one are not gone on from."""
 
 
@@ -44,6 +44,11 @@ def log_ratio(base: Timing, head: Timing) -> float:
     if not shared:
         return math.log(head.median_s / base.median_s)
     return median(math.log(head.slices[turn] / base.slices[turn]) for turn in shared)
+
+
+def mean_log_ratio(base: Timing, head: Timing) -> float:
+    """Return ln(head / base) of the means of all rounds: rare slow calls move it, and so does every disturbance."""
+    return math.log(head.mean_s / base.mean_s)
 
 
 @dataclass(frozen=True, slots=True)

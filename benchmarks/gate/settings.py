@@ -2,7 +2,7 @@
 
     [tool.heartbench.bench]
     suite = ["benchmarks"]          # what pytest is given; default: benchmarks/ or tests/benchmarks/
-    overlay = ["benchmarks"]        # what both sides take from the head; default: the suite
+    overlay = ["benchmarks/data"]   # what both sides take from the head besides test files: it is not compared
     rounds = 16
     [tool.heartbench.bench.benchmark."*::test_startup*"]
     margin = 0.02
@@ -58,7 +58,10 @@ class Settings(Table):
     suite: tuple[str, ...] = ()
     """Files, folders or node ids that pytest is given, relative to the project."""
     overlay: tuple[str, ...] = ()
-    """Git pathspecs that both sides take from the head; the suite's paths where empty."""
+    """Git pathspecs of what both sides take from the head besides the suite's test files and `conftest.py`.
+
+    More files make fewer comparisons: what differs in them is not compared.
+    """
     pytest_args: tuple[str, ...] = ()
     """More arguments for pytest, such as `-m quick`."""
     pythonpath: tuple[str, ...] = (".", "src")

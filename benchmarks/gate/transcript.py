@@ -1,4 +1,4 @@
-"""What an exam showed: error rates with their intervals, beside those of the usual check on the same samples.
+"""What an exam showed: error rates with their intervals.
 
 gate-exam.md            the tables, to be read
 gate-exam.json          the same figures, and what they were measured on
@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from heartbench.benchmarks.gate import plots
-from heartbench.benchmarks.gate.exam import SLOWDOWNS, Exam, ExamVerdict, bases, mean_ratio
-from heartbench.benchmarks.gate.samples import Timing, log_ratio, pairs
+from heartbench.benchmarks.gate.exam import SLOWDOWNS, Exam, ExamVerdict, bases
+from heartbench.benchmarks.gate.samples import Timing, log_ratio, mean_log_ratio, pairs
 from heartbench.benchmarks.gate.selftest import Share
 from heartbench.benchmarks.report import style
 
@@ -30,7 +30,7 @@ CLASSES = (0.01, 0.02, 0.04, math.inf)
 STATISTICS: Mapping[str, Callable[[Timing, Timing], float]] = {
     "slice by slice": log_ratio,
     "by their medians": lambda base, head: math.log(head.median_s / base.median_s),
-    "by their means": lambda base, head: math.log(mean_ratio(base, head)),
+    "by their means": mean_log_ratio,
 }
 """How two processes could be compared."""
 LOCKSTEP, APART = ("still-0", "again-0"), ("still-0", "still-1")
@@ -46,28 +46,10 @@ def alarms(exam: Exam) -> Share:
     return Share(sum(each.slower for each in still), len(still))
 
 
-def usual_alarms(exam: Exam) -> Share:
-    """False alarms of `mean:5%` on the same samples: of processes in lockstep, which flatters it."""
-    still = [each for each in exam.verdicts if not each.slowdown]
-    return Share(sum(each.mean_over_5_percent for each in still), sum(each.pairs for each in still))
-
-
-def usual_alarms_apart(exam: Exam) -> Share:
-    """Its false alarms where the two processes ran one after the other, as they do where it is used."""
-    ratios = [x for each in exam.rounds for x in pairs(each, *APART, mean_ratio).values()]
-    return Share(sum(int((x > 1.05).sum()) for x in ratios), sum(x.size for x in ratios))
-
-
 def power(exam: Exam, slowdown: float, pair_sd: float = math.inf) -> Share:
     """Slowdowns found on benchmarks that scatter by at most `pair_sd`."""
     chosen = _slowed(exam, slowdown, pair_sd)
     return Share(sum(each.slower for each in chosen), len(chosen))
-
-
-def usual_power(exam: Exam, slowdown: float, pair_sd: float = math.inf) -> Share:
-    """The same slowdowns found by `mean:5%`."""
-    chosen = _slowed(exam, slowdown, pair_sd)
-    return Share(sum(each.mean_over_5_percent for each in chosen), sum(each.pairs for each in chosen))
 
 
 def _slowed(exam: Exam, slowdown: float, pair_sd: float) -> list[ExamVerdict]:
@@ -122,15 +104,12 @@ def summary(exam: Exam) -> dict[str, Any]:
         "wall_s": exam.wall_s,
         "comparison_s": exam.process_s * ARMS_OF_A_COMPARISON * exam.settings.rounds,
         "alarms": _share(alarms(exam)),
-        "alarms_of_mean_5_percent": _share(usual_alarms(exam)),
-        "alarms_of_mean_5_percent_apart": _share(usual_alarms_apart(exam)),
         "power": [
             {
                 "slowdown": slowdown,
                 "attained": attained(exam, slowdown),
                 "pair_sd_at_most": None if math.isinf(limit) else limit,
                 **_share(power(exam, slowdown, limit)),
-                "mean_5_percent": _share(usual_power(exam, slowdown, limit)),
             }
             for slowdown in SLOWDOWNS
             for limit in CLASSES
@@ -161,18 +140,15 @@ def markdown(exam: Exam) -> str:
         "| base against base | called slower | 95 % interval |",
         "| --- | --- | --- |",
         f"| the gate, before confirmation | {_row(alarms(exam))} |",
-        f"| `--benchmark-compare-fail=mean:5%` on the same samples, in lockstep | {_row(usual_alarms(exam))} |",
-        f"| the same of processes one after the other, as it is used | {_row(usual_alarms_apart(exam))} |",
         "",
-        "| injected | attained | pair deviation | the gate finds | 95 % interval | `mean:5%` finds | 95 % interval |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| injected | attained | pair deviation | the gate finds | 95 % interval |",
+        "| --- | --- | --- | --- | --- |",
     ]
     for slowdown in SLOWDOWNS:
         for limit in CLASSES:
             scatter = "any" if math.isinf(limit) else f"up to {limit:.0%}"
-            ours, usual = power(exam, slowdown, limit), usual_power(exam, slowdown, limit)
             shown = f"{slowdown:.0%} | {attained(exam, slowdown):.1%} | {scatter}"
-            lines.append(f"| {shown} | {_row(ours)} | {_row(usual)} |")
+            lines.append(f"| {shown} | {_row(power(exam, slowdown, limit))} |")
     lines += ["", "| two processes compared | median pair deviation, in lockstep | one after the other |"]
     lines += ["| --- | --- | --- |"]
     for label, (together, apart) in scatter_by_statistic(exam).items():
@@ -210,10 +186,6 @@ def power_series(exam: Exam) -> tuple[str, dict[str, list[tuple[float, Share]]]]
     if any(scatter > STEADY for scatter in scatters(exam).values()):
         label = f"the gate, benchmarks that scatter by up to {STEADY:.0%}"
         series[label] = [(x, power(exam, x, STEADY)) for x in SLOWDOWNS if power(exam, x, STEADY).total]
-    series["mean:5% of pytest-benchmark, on the same samples"] = [
-        (0.0, usual_alarms(exam)),
-        *((x, usual_power(exam, x)) for x in SLOWDOWNS),
-    ]
     size = f"{len(exam.rounds)} repetitions, {len(scatters(exam))} benchmarks"
     return f"heartbench bench --self-test --seed {exam.seed}: {size}, {exam.revision[:10]}. Measured.", series
 

@@ -6,6 +6,9 @@
     same         neither, and the whole 95 % interval lies within ±3 %
     cannot tell  none of these; says the smallest slowdown that would have been seen nine times in ten
 
+A benchmark that may use changed code which both sides had from the head is *not compared* unless it is slower for
+another reason (`overlay.py`).
+
 The margin keeps what a second copy of the same code may differ by (memory layout, file system) from becoming a
 finding. Nothing here knows where the pairs come from.
 """
@@ -35,6 +38,7 @@ class Verdict(StrEnum):
     NEW = "new"
     GONE = "gone"
     FAILED = "failed"
+    NOT_COMPARED = "not compared"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The two revisions, each in a git worktree of its own, at paths of equal length.
 
 The length of a path ends up in the environment and the arguments of a process and moves its stack: equal lengths keep
-that out of the comparison. Both sides get the head's benchmarks, so that what differs is the measured code.
+that out of the comparison. Both sides get the head's test files (`overlay.py`).
 
 Nothing here touches the project's own work tree or index. Submodules and large-file pointers are not filled in.
 """
@@ -10,7 +10,7 @@ import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from shutil import rmtree
 
 from heartbench.benchmarks.errors import BenchmarkError
@@ -25,14 +25,17 @@ INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 """Set in git's hooks; they would point every command at the wrong tree."""
 
 
-def git(folder: Path, *arguments: str) -> str:
-    """What a git command says.
+def git(folder: Path, *arguments: str, given: str = "") -> str:
+    """Return what a git command prints; it reads `given`.
 
     Raises:
         BenchmarkError: it failed; the message is git's.
     """
     environment = {key: value for key, value in os.environ.items() if key not in INHERITED} | SAME_NAME
-    done = subprocess.run(["git", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    command = ["git", *arguments]
+    done = subprocess.run(
+        command, cwd=folder, env=environment, input=given, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
         raise BenchmarkError(f"{folder}: git {arguments[0]}: {said[-1] if said else f'status {done.returncode}'}")
@@ -81,19 +84,29 @@ def remove(project: Path, path: Path) -> None:
     git(project, "worktree", "prune")
 
 
-def overlay(tree: Tree, revision: str, pathspecs: Sequence[str]) -> None:
-    """Make the named paths of a worktree as they are in another revision, deletions too.
+def differing(project: Path, base: str, head: str, pathspecs: Sequence[str] = ()) -> list[str]:
+    """Return the files that differ between two revisions (or trees), as paths relative to the project.
 
-    Raises:
-        BenchmarkError: a path is not in that revision.
+    Without pathspecs these are the files of the whole repository; a rename counts as two files.
     """
-    for pathspec in pathspecs:
-        try:
-            git(tree.project, "restore", f"--source={revision}", "--staged", "--worktree", "--", pathspec)
-        except BenchmarkError as error:
-            raise BenchmarkError(
-                f"{pathspec}: not in git at the head ({error}); allowed: paths of committed or added files"
-            ) from None
+    options = ("-r", "--name-only", "--no-renames", "-z")
+    found = git(project, "diff-tree", *options, base, head, "--", *pathspecs).split("\0")
+    prefix = git(project, "rev-parse", "--show-prefix") or "."
+    return [PurePath(os.path.relpath(path, prefix)).as_posix() for path in found if path]
+
+
+def files_at(project: Path, revision: str, pathspecs: Sequence[str]) -> list[str]:
+    """Return the files of a revision that the pathspecs match, as paths relative to the project."""
+    empty = git(project, "hash-object", "-t", "tree", os.devnull)
+    return differing(project, empty, revision, pathspecs)
+
+
+def overlay(tree: Tree, revision: str, files: Sequence[str]) -> None:
+    """Make files of a worktree as they are in another revision: deleted if that has none."""
+    if files:
+        source = (f"--source={revision}", "--staged", "--worktree")
+        named = ("--pathspec-from-file=-", "--pathspec-file-nul")
+        git(tree.project, "--literal-pathspecs", "restore", *source, *named, given="\0".join(files))
 
 
 def prepare(tree: Tree, command: Sequence[str]) -> None:

@@ -11,8 +11,8 @@ from heapq import heappop, heappush
 from math import gcd
 from typing import NamedTuple
 
-from heartbench.simulator.engines.live.shard import group_of_each, node_name
-from heartbench.simulator.fleet import Squad, squads
+from heartbench.simulator.engines.live.shard import group_of_each
+from heartbench.simulator.fleet import Squad, node_name, squads
 from heartbench.simulator.scenario import Group, Scenario
 
 WORKERS = 1000  # at most
@@ -49,7 +49,7 @@ class Fleet:
         lap, turn = divmod(place, len(self._groups))
         number = turn * self._step % len(self._groups)
         seed = self.scenario.seed + WORKERS * lap + self._worker
-        name = node_name(self._groups[number], number)
+        name = node_name(self._groups[number].name, number)
         if seed != self.scenario.seed:
             name += f"-{WORKERS * lap + self._worker}"
         return Member(place, name, self._groups[number], number, seed, self._squads_of(seed))

@@ -4,7 +4,7 @@ The finding comes first, then what changes for the operator, then the pictures w
 measured, so that anybody can do it again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -16,25 +16,28 @@ from matplotlib.axes import Axes
 
 from heartbench.benchmarks.report import style
 from heartbench.benchmarks.report.plots import flap_plot, frontier_plot, gap_plot
+from heartbench.benchmarks.thresholds.assumptions import assumptions_of
 from heartbench.benchmarks.thresholds.evidence import Evidence
 from heartbench.benchmarks.thresholds.tune import Recommendation
 from heartbench.benchmarks.thresholds.verdict import (
     chosen_label,
+    decided_by,
     figure,
+    goal_text,
     goal_unit,
-    rate_text,
+    how_sure,
+    interval_text,
     sentence,
-    worst_row,
-    worst_tails,
 )
 from heartbench.simulator.units import NODE_DAYS, format_duration
 
 COLUMNS = {
     "label": "setting",
     "stale_after": "stale_after",
-    "tail": "outage tail",
+    "group": "group",
     "rate": "false stales per node-day",
-    "interval": "95% interval",
+    "simulation": "95% of the simulation",
+    "network": "95% of the network",
     "p99": "noticed within (p99)",
     "duration": "mean length of a false stale",
     "accuracy": "query accuracy",
@@ -64,16 +67,18 @@ def render(evidence: Evidence, found: Recommendation) -> str:
         verdict=sentence(found),
         goal=goal_text(found),
         cards=cards(found),
-        now=f"{found.current_s:g} s",
-        then=f"{found.recommended_s:g} s",
-        worst_tails=worst_tails(found),
+        settings=" to ".join(f"{s:g} s" for s in found.settings_s),
+        decided_by=decided_by(found),
+        sure=how_sure(found),
         pictures={name: picture(ax) for name, ax in plots(evidence, found).items()},
         columns=COLUMNS,
         rows=table_rows(found),
         unit=goal_unit(found),
         caption=provenance(evidence),
         facts=facts(evidence),
-        tails=len(found.frontiers),
+        assumptions=assumptions_of(evidence),
+        groups=len(found.groups),
+        network_known=any(frame.false_stale_network_high.notna().any() for frame in found.judged.values()),
     )
 
 
@@ -109,60 +114,61 @@ def subject(evidence: Evidence) -> str:
 
 
 def headline(found: Recommendation) -> str:
-    """The finding in one sentence; under the tail that is worst."""
+    """The finding in one sentence, as the intervals have it; for the group that decides."""
     unit, days = goal_unit(found), NODE_DAYS[goal_unit(found)]
-    now, then = (worst_row(found, s)[1] for s in (found.current_s, found.recommended_s))
-    rates = [figure(row["false_stale_per_node_day"] * days) for row in (now, then)]
+    rates = [interval_text(upper_interval(found.decides(s)[1]), days) for s in found.settings_s]
     if not found.met:
-        return f"No threshold meets the goal; {found.recommended_s:g} s misses it by the least."
-    if found.recommended_s == found.current_s:
+        return f"No threshold can be said to meet the goal; {found.recommended_s:g} s comes nearest."
+    if found.current_s is None:
+        said = f"Wait {found.recommended_s:g} s, and a living node is called stale {rates[0]} times per {unit}"
+    elif found.recommended_s == found.current_s:
         said = f"{found.current_s:g} s is the right threshold: {rates[0]} false stales per {unit}"
     else:
         said = (
-            f"Wait {found.recommended_s:g} s instead of {found.current_s:g} s, and living nodes are called stale "
+            f"Wait {found.recommended_s:g} s instead of {found.current_s:g} s, and a living node is called stale "
             f"{rates[1]} instead of {rates[0]} times per {unit}"
         )
-    return f"{said}{worst_tails(found)}."
-
-
-def goal_text(found: Recommendation) -> str:
-    """What was asked."""
-    rate = rate_text(found.goal.max_false_stale_per_node_day, goal_unit(found))
-    return (
-        f"at most {rate} called stale while alive, and dead nodes noticed within {found.goal.max_detection_s:g} s (p99)"
-    )
+    return f"{said}{decided_by(found)}."
 
 
 def cards(found: Recommendation) -> list[dict[str, str]]:
-    """What changes for the operator, under the tail that is worst: before and after."""
-    now, then = (worst_row(found, s)[1] for s in (found.current_s, found.recommended_s))
-    days = NODE_DAYS[goal_unit(found)]
+    """What changes for the operator, for the group that decides: before, if it is known, and after."""
+    rows, unit = [found.decides(s)[1] for s in found.settings_s], goal_unit(found)
+    days = NODE_DAYS[unit]
     measures = [
-        ("false_stale_per_node_day", days, f"false stales per {goal_unit(found)}", ""),
+        ("false_stale_per_node_day", days, f"false stales per {unit}", ""),
         ("flashes_per_hour", 1.0, "flashes on the dashboard per hour", ""),
         ("detection_p99_s", 1.0, "until a dead node is noticed (p99)", " s"),
     ]
-    return [
-        {"label": name, "now": figure(now[key] * scale) + unit, "then": figure(then[key] * scale) + unit}
-        for key, scale, name, unit in measures
+    found_cards = [
+        {"label": name, "now": figure(rows[0][key] * scale) + of, "then": figure(rows[-1][key] * scale) + of}
+        for key, scale, name, of in measures
     ]
+    found_cards[0]["label"] += f"; 95 %: {interval_text(upper_interval(rows[-1]), days)}"
+    return [card if len(rows) > 1 else {**card, "now": ""} for card in found_cards]
+
+
+def upper_interval(row: Mapping[str, Any]) -> Sequence[float]:
+    """The interval by which a threshold is chosen."""
+    interval: Sequence[float] = row["false_stale_network_ci"] or row["false_stale_ci"]
+    return interval
 
 
 def table_rows(found: Recommendation) -> list[dict[str, str]]:
-    """Both settings under each tail."""
+    """Both settings for each group, and for the fleet."""
     labels = {found.current_s: "now", found.recommended_s: chosen_label(found)}
-    return [table_row(row, tail, name) for s, name in labels.items() for tail, row in found.rows(s).items()]
+    return [table_row(row, name, labels[s]) for s in found.settings_s for name, row in found.rows(s).items()]
 
 
-def table_row(row: Mapping[str, Any], tail: str, name: str) -> dict[str, str]:
-    """One setting under one tail."""
-    low, high = row["false_stale_ci"]
+def table_row(row: Mapping[str, Any], group: str, label: str) -> dict[str, str]:
+    """One setting for some nodes."""
     return {
-        "label": name,
+        "label": label,
         "stale_after": f"{row['stale_after_s']:g} s",
-        "tail": tail,
+        "group": group,
         "rate": figure(row["false_stale_per_node_day"]),
-        "interval": f"{figure(low)} – {figure(high)}",
+        "simulation": interval_text(row["false_stale_ci"]),
+        "network": interval_text(row["false_stale_network_ci"]),
         "p99": f"{figure(row['detection_p99_s'])} s",
         "duration": f"{figure(row['mistake_duration_s'])} s" if row["false_stale"] else "–",
         "accuracy": f"{100 * row['query_accuracy']:.4f} %",
@@ -188,7 +194,6 @@ def facts(evidence: Evidence) -> dict[str, str]:
         "nodes": f"{len(evidence.gaps.node):,}",
         "time simulated": format_duration(round(evidence.duration_s)),
         "signs of life": f"{len(evidence.gaps):,}",
-        "outage tail": evidence.own_tail,
         "machine": described(record.get("machine")),
         "versions": described(record.get("versions")),
     }

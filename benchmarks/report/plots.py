@@ -3,6 +3,8 @@
 Each takes axes to draw on, or makes its own, and returns them.
 """
 
+from itertools import cycle
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,8 +14,8 @@ from numpy.typing import NDArray
 from heartbench.benchmarks.report import style
 from heartbench.benchmarks.thresholds.gaps import Gaps
 from heartbench.benchmarks.thresholds.qos import DAY_S
-from heartbench.benchmarks.thresholds.tune import Recommendation
-from heartbench.benchmarks.thresholds.verdict import chosen_label, figure, goal_unit, named, worst_row, worst_tails
+from heartbench.benchmarks.thresholds.tune import Recommendation, row_number
+from heartbench.benchmarks.thresholds.verdict import chosen_label, decided_by, figure, goal_unit
 from heartbench.simulator.units import NODE_DAYS
 
 BINS_PER_DECADE = 30
@@ -21,26 +23,27 @@ BINS_PER_DECADE = 30
 
 @style.styled
 def frontier_plot(found: Recommendation, ax: Axes | None = None) -> Axes:
-    """Detection time against false stales: one point a threshold, the goal as an area, both settings marked."""
+    """Detection time against false stales: one point a threshold, the goal as an area, both settings marked.
+
+    A curve for each group, the wide band for the networks that fit what was observed, the narrow for the simulation.
+    """
     ax = ax or style.axes()
     unit, goal = goal_unit(found), found.goal
-    right = 1.2 * max(goal.max_detection_s, found.recommended_s, found.current_s)
-    lowest = min([goal.max_false_stale_per_node_day, *map(least_rate, found.frontiers.values())]) * NODE_DAYS[unit] / 3
-    for (tail, frame), color in zip(found.frontiers.items(), style.SERIES, strict=False):
-        low, rate, high = (
-            np.maximum(frame[name] * NODE_DAYS[unit], lowest / 10)
-            for name in ("false_stale_low", "false_stale_per_node_day", "false_stale_high")
-        )
-        ax.fill_between(frame.detection_p99_s, low, high, color=color, alpha=0.18, linewidth=0)
-        ax.plot(frame.detection_p99_s, rate, color=color, label=named(tail))
+    days = NODE_DAYS[unit]
+    right = 1.2 * max(goal.max_detection_s, *found.settings_s)
+    lowest = min([goal.max_false_stale_per_node_day, *map(least_rate, found.judged.values())]) * days / 3
+    for (name, frame), color in zip(found.judged.items(), cycle(style.SERIES)):
+        for band, alpha in (("false_stale_network", 0.12), ("false_stale", 0.3)):
+            low, high = (np.maximum(frame[f"{band}_{end}"] * days, lowest / 10) for end in ("low", "high"))
+            ax.fill_between(frame.detection_p99_s, low, high, color=color, alpha=alpha, linewidth=0)
+        rate = np.maximum(frame.false_stale_per_node_day * days, lowest / 10)
+        ax.plot(frame.detection_p99_s, rate, color=color, label=name)
     ax.set_xlim(0, right)
     ax.set_ylim(bottom=lowest)
     style.log_scale(ax, "y")
-    draw_goal(ax, goal.max_detection_s, goal.max_false_stale_per_node_day * NODE_DAYS[unit])
+    draw_goal(ax, goal.max_detection_s, goal.max_false_stale_per_node_day * days)
     for row, color, label in chosen_settings(found):
-        style.point(
-            ax, row["detection_p99_s"], max(row["false_stale_per_node_day"] * NODE_DAYS[unit], lowest), label, color
-        )
+        style.point(ax, row["detection_p99_s"], max(row["false_stale_per_node_day"] * days, lowest), label, color)
     ax.set_xlabel("a dead node is noticed within, p99 (s)")
     ax.set_ylabel(f"false stales per {unit}")
     ax.legend(loc="upper right")
@@ -49,9 +52,9 @@ def frontier_plot(found: Recommendation, ax: Axes | None = None) -> Axes:
 
 
 def chosen_settings(found: Recommendation) -> list[tuple[dict[str, float], str, str]]:
-    """The present and the recommended setting under the tail that is worst: figures, colour and label."""
+    """The present and the recommended setting for the group that decides: figures, colour and label."""
     marks = {found.current_s: (style.GREY, "now"), found.recommended_s: (style.GREEN, chosen_label(found))}
-    return [(worst_row(found, s)[1], color, f"{name}: {s:g} s") for s, (color, name) in marks.items()]
+    return [(found.decides(s)[1], marks[s][0], f"{marks[s][1]}: {s:g} s") for s in found.settings_s]
 
 
 def mark_settings(ax: Axes, found: Recommendation) -> None:
@@ -74,24 +77,19 @@ def draw_goal(ax: Axes, detection_s: float, rate: float) -> None:
     ax.annotate("the goal", (0, bottom), xytext=(6, 6), textcoords="offset points", color=style.GREEN)
 
 
-def own_tail(found: Recommendation) -> str:
-    """Name the trace's own tail where there are several."""
-    return f" ({named(next(iter(found.frontiers)))})" if len(found.frontiers) > 1 else ""
-
-
 def frontier_finding(found: Recommendation) -> str:
-    """What the frontier shows, in a sentence; under the tail that is worst."""
+    """What the frontier shows, in a sentence; for the group that decides."""
     unit = goal_unit(found)
-    now, then = (worst_row(found, s)[1] for s in (found.current_s, found.recommended_s))
-    rates = [figure(row["false_stale_per_node_day"] * NODE_DAYS[unit]) for row in (now, then)]
-    later = f"from {figure(now['detection_p99_s'])} to {figure(then['detection_p99_s'])} s"
     if not found.met:
-        return f"No threshold is both rare and quick enough; {found.recommended_s:g} s misses the goal by the least"
-    if found.recommended_s == found.current_s:
+        return f"No threshold is both quick enough and sure to be rare enough; {found.recommended_s:g} s comes nearest"
+    rows = [found.decides(s)[1] for s in found.settings_s]
+    rates = [figure(row["false_stale_per_node_day"] * NODE_DAYS[unit]) for row in rows]
+    if len(rows) == 1:
         finding = f"is the cheapest threshold that meets the goal: {rates[0]} false stales per {unit}"
     else:
-        finding = f"takes false stales from {rates[0]} to {rates[1]} per {unit}, detection {later}"
-    return f"{found.recommended_s:g} s {finding}{worst_tails(found)}"
+        later = " to ".join(figure(row["detection_p99_s"]) for row in rows)
+        finding = f"takes false stales from {rates[0]} to {rates[1]} per {unit}, detection from {later} s"
+    return f"{found.recommended_s:g} s {finding}{decided_by(found)}"
 
 
 @style.styled
@@ -123,21 +121,18 @@ def gap_finding(lengths_s: NDArray[np.float64], found: Recommendation) -> str:
         share = float(f"{len(lengths_s) / max(longer, 1):.2g}")
         return f"one gap in {share:,.0f} is" if longer else f"none of {len(lengths_s):,} gaps is"
 
-    now, then = rarity(found.current_s), rarity(found.recommended_s)
-    return (
-        f"{now.capitalize()} longer than {found.current_s:g} s, {then} longer than {found.recommended_s:g} s"
-        f"{own_tail(found)}"
-    )
+    said = ", ".join(f"{rarity(s)} longer than {s:g} s" for s in found.settings_s)
+    return said[0].upper() + said[1:]
 
 
 @style.styled
 def flap_plot(found: Recommendation, nodes: int, ax: Axes | None = None) -> Axes:
     """What a person sees on the dashboard: the fleet's status changes, and those that flap suppression lets through."""
     ax = ax or style.axes()
-    for (tail, frame), color in zip(found.frontiers.items(), style.SERIES, strict=False):
-        flaps, flashes = (frame[name].where(frame[name] > 0) for name in ("flaps_per_hour", "flashes_per_hour"))
-        ax.plot(frame.stale_after_s, flashes, color=color, label=f"flashes, {named(tail)}")
-        ax.plot(frame.stale_after_s, flaps, color=color, linewidth=1.2, linestyle=":", label=f"flaps, {named(tail)}")
+    frame = found.fleet
+    flaps, flashes = (frame[name].where(frame[name] > 0) for name in ("flaps_per_hour", "flashes_per_hour"))
+    ax.plot(frame.stale_after_s, flashes, color=style.BLUE, label="flashes")
+    ax.plot(frame.stale_after_s, flaps, color=style.BLUE, linewidth=1.2, linestyle=":", label="flaps")
     style.log_scale(ax, "y")
     style.log_scale(ax, "x")
     mark_settings(ax, found)
@@ -149,12 +144,10 @@ def flap_plot(found: Recommendation, nodes: int, ax: Axes | None = None) -> Axes
 
 
 def flap_finding(found: Recommendation, nodes: int) -> str:
-    """How often the dashboard flashes, in a sentence; under the tail that is worst."""
-    now, then = (frequency(worst_row(found, s)[1]["flashes_per_hour"]) for s in (found.current_s, found.recommended_s))
-    return (
-        f"A dashboard of {nodes:,} nodes flashes {now} at {found.current_s:g} s, "
-        f"{then} at {found.recommended_s:g} s{worst_tails(found)}"
-    )
+    """How often the dashboard flashes, in a sentence."""
+    flashes = found.fleet.flashes_per_hour
+    said = (f"{frequency(flashes[row_number(found.fleet, s)])} at {s:g} s" for s in found.settings_s)
+    return f"A dashboard of {nodes:,} nodes flashes {', '.join(said)}"
 
 
 def frequency(per_hour: float) -> str:

@@ -63,7 +63,7 @@ def missing(folder: Path) -> list[str]:
 
 
 def read_frame(path: Path) -> pd.DataFrame:
-    """A table of TABLES; a load such as 0.5 is a name, and so is the tail "none"."""
+    """A table of TABLES; a load such as 0.5 is a name."""
     return pd.read_csv(path, dtype={"load": str}, keep_default_na=False, na_values=[""])
 
 

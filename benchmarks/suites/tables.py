@@ -89,13 +89,13 @@ def executors(frame: pd.DataFrame, load: str) -> str:
 
 
 def thresholds(frame: pd.DataFrame, shown_s: Sequence[float] | None = None) -> str:
-    """False stales per node-day with their interval, and the detection time, a row a threshold."""
-    kinds = list(frame[["profile", "tail"]].drop_duplicates().itertuples(index=False, name=None))
+    """False stales per node-day with their intervals, and the detection time, a row a threshold."""
+    names = list(frame.profile.drop_duplicates())
     rows = []
     for threshold, each in frame.groupby("stale_after_s"):
         if shown_s is None or threshold in shown_s:
-            by_kind = each.set_index(["profile", "tail"])
-            found = [by_kind.loc[kind] for kind in kinds]
+            by_name = each.set_index("profile")
+            found = [by_name.loc[name] for name in names]
             rows.append(
                 [
                     f"{threshold:g} s",
@@ -103,14 +103,14 @@ def thresholds(frame: pd.DataFrame, shown_s: Sequence[float] | None = None) -> s
                     *(f"{row.detection_p99_s:.0f} s" for row in found[:1]),
                 ]
             )
-    heads = [profile if tail == "none" else f"{profile}, {tail}" for profile, tail in kinds]
-    return table(["stale after", *heads, "a dead node is noticed within (p99)"], rows)
+    return table(["stale after", *names, "a dead node is noticed within (p99)"], rows)
 
 
 def interval_text(row: "pd.Series[float]") -> str:
-    """A rate with its interval."""
-    ends = f"{digits(row.false_stale_low)} … {digits(row.false_stale_high)}"
-    return f"{digits(row.false_stale_per_node_day)} ({ends})"
+    """A rate with its interval: that of the network, or of the simulation if the network was not observed."""
+    network = pd.notna(row.false_stale_network_high)
+    low, high = (row[f"false_stale_network_{end}" if network else f"false_stale_{end}"] for end in ("low", "high"))
+    return f"{digits(row.false_stale_per_node_day)} ({digits(low)} … {digits(high)})"
 
 
 def slopes(frame: pd.DataFrame) -> str:

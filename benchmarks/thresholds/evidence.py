@@ -1,21 +1,24 @@
-"""Where the gaps come from that a threshold is judged by: a run, a bare trace, a run simulated under another tail."""
+"""Where the gaps come from that a threshold is judged by: a run, a bare trace, or a scenario simulated for it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.thresholds.absences import hub_absences
 from heartbench.benchmarks.thresholds.gaps import NO_LOSSES, Gaps, find_gaps, join_gaps, power_losses
+from heartbench.benchmarks.thresholds.sites import sites_of
 from heartbench.hub.config import DOUBT, JUDGEMENT, HubSettings
-from heartbench.simulator.profile import Tail
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario, scenario_of
-from heartbench.simulator.trace import read_blocks, read_truth
+from heartbench.simulator.trace import read_blocks, read_nodes, read_truth
+
+ALL_NODES = "all nodes"
+"""What the nodes of a trace are called that says nothing of groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class Evidence:
         gaps: of all nodes that were heard of.
         duration_s: of the run, s.
         hub: how the hub judged, or would by default.
+        current_s: the stale threshold as it is, s; None of a bare trace of which nobody said.
+        groups: numbers of the nodes of each group; a bare trace without `nodes.parquet` is one, ALL_NODES.
         scenario: what was run; None of a bare trace.
         record: `run.json`; empty of a bare trace.
     """
@@ -35,6 +40,8 @@ class Evidence:
     gaps: Gaps
     duration_s: float
     hub: HubSettings
+    current_s: float | None
+    groups: Mapping[str, NDArray[np.int64]]
     scenario: Scenario | None
     record: dict[str, Any]
 
@@ -56,46 +63,26 @@ class Evidence:
         return float(np.median(self.gaps.length_s[self.gaps.heard & ~self.gaps.away]))
 
     @property
-    def own_tail(self) -> str:
-        """What the trace was made with, or what it is."""
-        if self.scenario is None:
-            return "as recorded"
-        tails = outage_tails(self.scenario)
-        return str(tails[0]) if len(tails) == 1 else "mixed" if tails else "no outages"
-
-    @property
-    def other_tails(self) -> list[Tail]:
-        """Assumptions about the longest outages that this trace was not made with."""
-        tails = outage_tails(self.scenario) if self.scenario else []
-        return [tail for tail in Tail if tails and tails != [tail]]
-
-    @property
-    def nodes_to_simulate(self) -> int:
-        """How many nodes it takes to see the other tails."""
-        return self.scenario.nodes * len(self.other_tails) if self.scenario else 0
-
-    def scenario_under(self, tail: Tail) -> Scenario:
-        """What was run, for as long as it ran, under another tail."""
-        if self.scenario is None:
-            raise BenchmarkError(f"{self.source}: a bare trace does not say what was run; allowed: a run directory")
-        changes = {"duration_s": self.duration_s, "hub_fault": ()}  # what befell the hub befell no link
-        return self.scenario.with_tail(tail).model_copy(update=changes)
+    def sites(self) -> NDArray[np.int64] | None:
+        """Return the site of each node by its number; None if what nodes share is not known."""
+        return sites_of(self.scenario) if self.scenario else None
 
 
-def outage_tails(scenario: Scenario) -> list[Tail]:
-    """Return the tails that the links with outages assume, each once."""
-    return sorted({group.link.outage.tail for group in scenario.group if group.link.outage.per_hour})
-
-
-def evidence_of(path: Path) -> Evidence:
+def evidence_of(path: Path, now_s: float | None = None) -> Evidence:
     """Read a run directory or a trace.
+
+    Args:
+        path: of either.
+        now_s: the stale threshold as it is, s, of a bare trace; a run says it itself.
 
     Raises:
         SimulatorError: it is neither.
-        BenchmarkError: it holds too little to judge by.
+        BenchmarkError: it holds too little to judge by, or `now_s` is given for a run.
     """
     if not (path / "run.json").is_file():
-        return enough(path, bare_trace(path))
+        return enough(path, bare_trace(path, now_s))
+    if now_s is not None:
+        raise BenchmarkError(f"--now {now_s:g}s: {path} says itself how its hub was set; allowed for a bare trace")
     run = RunDirectory.open(path)
     record = run.read_record()
     try:
@@ -103,7 +90,8 @@ def evidence_of(path: Path) -> Evidence:
         hub = HubSettings.of(**{key: record["settings"]["hub"][key] for key in (*JUDGEMENT, *DOUBT)})
     except (KeyError, TypeError, ValueError) as error:
         raise BenchmarkError(f"{run.record_file}: {error}: missing or damaged; `heartbench run` writes it") from error
-    return enough(path, Evidence(path, read_gaps(run, duration_s), duration_s, hub, scenario, record))
+    gaps = read_gaps(run, duration_s)
+    return enough(path, Evidence(path, gaps, duration_s, hub, hub.stale_after_s, groups_of(scenario), scenario, record))
 
 
 def enough(path: Path, evidence: Evidence) -> Evidence:
@@ -121,7 +109,7 @@ def read_gaps(run: RunDirectory, duration_s: float) -> Gaps:
     return join_gaps(find_gaps(block, losses, duration_s, absences) for block in read_blocks(run.path))
 
 
-def bare_trace(path: Path) -> Evidence:
+def bare_trace(path: Path, now_s: float | None) -> Evidence:
     """A trace alone, from its first arrival to its last; its times may count from any moment, 1970 among them.
 
     Nobody knows which nodes lost their power, or how the hub was set.
@@ -133,25 +121,39 @@ def bare_trace(path: Path) -> Evidence:
         begin_s = min(begin_s, float(np.min(block.arrived_s, initial=np.inf, where=arrived)))
         end_s = max(end_s, float(np.max(block.arrived_s, initial=-np.inf, where=arrived)))
     gaps = join_gaps(find_gaps(block, NO_LOSSES, end_s) for block in blocks)
-    return Evidence(path, replace(gaps, start_s=gaps.start_s - begin_s), end_s - begin_s, HubSettings.of(), None, {})
+    gaps = replace(gaps, start_s=gaps.start_s - begin_s)
+    hub = HubSettings.of() if now_s is None else HubSettings.for_stale_after(now_s)
+    return Evidence(path, gaps, end_s - begin_s, hub, now_s, listed_groups(path, gaps), None, {})
 
 
-def simulate_gaps(scenario: Scenario, advance: Callable[[int], None] | None = None) -> Gaps:
-    """Run a scenario in the virtual engine and return the gaps; `advance` is told of nodes that are done."""
-    from heartbench.simulator.engines.virtual import simulate
+def listed_groups(path: Path, gaps: Gaps) -> dict[str, NDArray[np.int64]]:
+    """Return the groups that `nodes.parquet` beside a trace lists, those alone of which a node was heard."""
+    nodes = read_nodes(path)
+    if nodes is None:
+        return {ALL_NODES: gaps.node}
+    unknown = np.setdiff1d(gaps.node, nodes.node)
+    if len(unknown):
+        raise BenchmarkError(f"{path}: node {unknown[0]} is not in the nodes.parquet beside it, which must list all")
+    heard = nodes[nodes.node.isin(gaps.node)]
+    return {str(name): own.to_numpy(np.int64) for name, own in heard.groupby("group", sort=False).node}
 
-    with TemporaryDirectory(prefix="heartbench-") as folder:
-        run = RunDirectory.create(Path(folder), scenario.name, "virtual")
-        if simulate(scenario, run, progress=advance).interrupted:
-            raise KeyboardInterrupt  # half of a fleet is no evidence
-        return read_gaps(run, scenario.duration_s)
+
+def groups_of(scenario: Scenario) -> dict[str, NDArray[np.int64]]:
+    """Return the numbers of the nodes of each group."""
+    ends = np.cumsum([group.nodes for group in scenario.group])
+    return {group.name: np.arange(end - group.nodes, end) for group, end in zip(scenario.group, ends, strict=True)}
 
 
 def simulated(scenario: Scenario, advance: Callable[[int], None] | None = None) -> Evidence:
     """Simulate a scenario and keep its gaps alone; `advance` is told of nodes that are done."""
-    gaps = simulate_gaps(scenario, advance)
-    source, record = Path(scenario.name), {"seed": scenario.seed}
-    return enough(source, Evidence(source, gaps, scenario.duration_s, scenario.hub_settings(), scenario, record))
+    from heartbench.benchmarks.thresholds.simulated import simulate_gaps
+
+    gaps, _ = simulate_gaps(scenario, advance=advance)
+    source, record, hub = Path(scenario.name), {"seed": scenario.seed}, scenario.hub_settings()
+    return enough(
+        source,
+        Evidence(source, gaps, scenario.duration_s, hub, hub.stale_after_s, groups_of(scenario), scenario, record),
+    )
 
 
 def settings_of(thresholds: Sequence[float], hub: HubSettings) -> list[HubSettings]:

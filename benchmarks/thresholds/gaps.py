@@ -62,6 +62,25 @@ class Gaps:
     def __len__(self) -> int:
         return len(self.start_s)
 
+    def of(self, nodes: NDArray[np.integer]) -> "Gaps":
+        """Return the gaps of these nodes, in any order; a node without a sign of life has none."""
+        chosen = np.isin(self.node, nodes)
+        if chosen.all():
+            return self
+        counts = np.diff(self.first)
+        each = np.repeat(chosen, counts)
+        return Gaps(
+            node=self.node[chosen],
+            first=np.append(0, np.cumsum(counts[chosen])),
+            start_s=self.start_s[each],
+            length_s=self.length_s[each],
+            up_s=self.up_s[each],
+            heard=self.heard[each],
+            away=self.away[each],
+            transit_s=self.transit_s[chosen],
+            absences=self.absences,
+        )
+
     def watched_s(self) -> Floats:
         """Return how much of `up_s` the hub was there to watch, s."""
         absences = self.absences

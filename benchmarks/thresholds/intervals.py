@@ -1,69 +1,110 @@
-"""How sure a rate of false stales is: the wider of two intervals, at each end.
+"""How sure a rate of false stales is: Garwood's interval of a Poisson count, as wide as the counts really spread.
 
-The bootstrap over nodes (Efron and Tibshirani 1993, chapter 13) knows that some nodes have more trouble than others,
-but says [0, 0] where nothing was seen. Garwood's exact interval of a Poisson count ("Fiducial limits for the Poisson
-distribution", Biometrika 28, 1936) knows what so few events can prove, but takes all nodes for equal.
+    interval = d · Garwood(N / d) / exposure        d = the largest dispersion that is seen, at least 1
+
+Garwood's exact interval ("Fiducial limits for the Poisson distribution", Biometrika 28, 1936) knows what few events can
+prove, but takes every event for independent. They are not where some nodes have more trouble than others, or where one
+outage strikes many at once. The dispersion d, by which the variance exceeds that of a Poisson count, is estimated by
+the residuals of the ratio estimator (Cochran, "Sampling Techniques", 3rd edition 1977, chapter 6) over
+
+    sites               some have more trouble than others
+    sites and blocks    an outage strikes all nodes of a site, in one block of time
+    blocks              an outage strikes the fleet; unless sites are known to share nothing
+
+With few blocks nothing shows that the events of one are more than a single outage of the fleet, and d is up to N.
+
+The dispersion is used as Fay and Feuer do for weighted counts ("Confidence intervals for directly standardized rates",
+Statistics in Medicine 16, 1997). On synthetic fleets it covers the true rate as often as it says from four shared
+outages on, where percentiles of a bootstrap over the same cells cover less.
 """
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincinv
+from scipy.special import gammaincinv, ndtri, stdtrit
 
 Floats = NDArray[np.float64]
 
 LEVEL = 0.95
-RESAMPLES = 2000
-LARGEST_SAMPLE = 2048
-"""More nodes than this are resampled in so many random groups: the interval is the same, the cost is bounded."""
+SMALLEST_SAMPLE = 10
+"""Fewer sites than this say too little about how counts spread."""
 
 
-def rate_interval(events: NDArray[np.integer], exposure: Floats, seed: int, level: float = LEVEL) -> Floats:
+def rate_interval(
+    events: NDArray[np.integer], exposure: Floats, *, independent: bool = False, level: float = LEVEL
+) -> Floats:
     """Return the interval of events per exposure.
 
     Args:
-        events: count of each node under each setting; shape (n, k).
-        exposure: of each node, in any unit; shape (n,). A node with none is left out: nobody watched it.
-        seed: of the resampling.
+        events: count of each site in each block of time under each setting; shape (S, B, k).
+        exposure: of each site in each block, in any unit; shape (S, B). One without any is left out.
+        independent: whether sites are known to share nothing; if not, the blocks of the whole fleet count as well.
         level: share of repetitions whose interval holds the true rate.
 
     Returns:
-        Lower and upper end for each setting; shape (k, 2). From 0 to infinity where nothing was watched.
+        Lower and upper end for each setting; shape (k, 2). From 0 to infinity if nothing was watched.
+    """
+    if not exposure.sum():
+        return np.tile([0.0, np.inf], (events.shape[2], 1))
+    seen = [
+        dispersion(events.reshape(-1, events.shape[2]), exposure.ravel(), level),
+        dispersion(events.sum(1), exposure.sum(1), level),
+    ]
+    if not independent:
+        seen.append(dispersion_of_blocks(events.sum(0), exposure.sum(0), level))
+    largest = np.max(seen, axis=0)
+    ends: Floats = largest[:, None] * poisson_interval(events.sum((0, 1)) / largest, level) / exposure.sum()
+    return ends
+
+
+def dispersion_of_blocks(events: NDArray[np.integer], exposure: Floats, level: float = LEVEL) -> Floats:
+    """Return the dispersion of the fleet's counts over blocks of time, shape (k,): with few blocks, as far as N.
+
+    Args:
+        events: count of each block under each setting; shape (B, k).
+        exposure: of each block; shape (B,).
+        level: of the interval that it is for.
+    """
+    blocks = int((exposure > 0).sum())
+    total: Floats = np.maximum(events.sum(0), 1).astype(float)
+    if blocks < 2:
+        return total
+    found = dispersion(events, exposure, level, fewest=2)
+    most = total if blocks < SMALLEST_SAMPLE else np.inf
+    capped: Floats = np.minimum(found, most)
+    return capped
+
+
+def dispersion(
+    events: NDArray[np.integer], exposure: Floats, level: float = LEVEL, fewest: int = SMALLEST_SAMPLE
+) -> Floats:
+    """Return by what factor the total count varies more than a Poisson count would, at least 1; shape (k,).
+
+    Enlarged by Student's t, because the factor is itself estimated.
+
+    Args:
+        events: count of each part under each setting; shape (m, k).
+        exposure: of each part; shape (m,).
+        level: of the interval that it is for.
+        fewest: with fewer parts that were watched, 1 is returned.
     """
     watched = exposure > 0
-    events, exposure = events[watched], exposure[watched]
-    if not len(exposure):
-        return np.tile([0.0, np.inf], (events.shape[1], 1))
-    exact = poisson_interval(events.sum(0), level) / exposure.sum()
-    resampled = bootstrap_interval(events, exposure, seed, level)
-    return np.column_stack([np.minimum(exact[:, 0], resampled[:, 0]), np.maximum(exact[:, 1], resampled[:, 1])])
+    events, exposure, parts = events[watched], exposure[watched], int(watched.sum())
+    total = events.sum(0)
+    if parts < fewest:
+        return np.ones(len(total))
+    rate = total / exposure.sum()
+    squares = np.einsum("ck,ck->k", events, events, dtype=np.float64)
+    squares += rate * (rate * (exposure @ exposure) - 2 * (exposure @ events))
+    unsure = (stdtrit(parts - 1, (1 + level) / 2) / ndtri((1 + level) / 2)) ** 2
+    factor: Floats = unsure * squares * parts / (parts - 1) / np.maximum(total, 1)
+    return np.maximum(factor, 1.0)
 
 
-def poisson_interval(counts: NDArray[np.integer], level: float = LEVEL) -> Floats:
+def poisson_interval(counts: NDArray[np.integer] | Floats, level: float = LEVEL) -> Floats:
     """Return Garwood's interval of the mean of each Poisson count; shape (k, 2).
 
     The means at which as many events or more, or as few or fewer, would be seen with half the remaining probability.
     """
     tail = (1 - level) / 2
-    lower = np.where(counts > 0, gammaincinv(np.maximum(counts, 1), tail), 0.0)
+    lower = np.where(counts > 0, gammaincinv(np.where(counts > 0, counts, 1), tail), 0.0)
     return np.column_stack([lower, gammaincinv(counts + 1, 1 - tail)])
-
-
-def bootstrap_interval(events: NDArray[np.integer], exposure: Floats, seed: int, level: float = LEVEL) -> Floats:
-    """Return the percentile interval of the rate over resampled nodes; shape (k, 2)."""
-    generator = np.random.default_rng(seed)
-    events, exposure = grouped(events, exposure, generator)
-    weights = generator.multinomial(len(exposure), np.full(len(exposure), 1 / len(exposure)), RESAMPLES).astype(float)
-    rates = (weights @ events) / (weights @ exposure)[:, None]
-    ends: Floats = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2], axis=0).T
-    return ends
-
-
-def grouped(
-    events: NDArray[np.integer], exposure: Floats, generator: np.random.Generator
-) -> tuple[NDArray[np.integer], Floats]:
-    """Return sums over at most LARGEST_SAMPLE random groups of nodes of nearly equal size."""
-    if len(exposure) <= LARGEST_SAMPLE:
-        return events, exposure
-    order = generator.permutation(len(exposure))
-    begins = np.linspace(0, len(order), LARGEST_SAMPLE, endpoint=False).astype(int)
-    return np.add.reduceat(events[order], begins), np.add.reduceat(exposure[order], begins)

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from heartbench.benchmarks.thresholds.absences import Absences, allowed_s, away_between
 from heartbench.benchmarks.thresholds.gaps import Gaps
+from heartbench.benchmarks.thresholds.sites import Cells, cells_of
 from heartbench.hub.config import HubSettings
 from heartbench.hub.doubt import BEAT_S
 from heartbench.simulator.kernel import kernel
@@ -79,15 +80,15 @@ class Ages:
 
 @dataclass(frozen=True)
 class Qos:
-    """How good each of k hub settings would have been, over n nodes.
+    """How good each of k hub settings would have been, over S groups of sites and B blocks of time (see `sites`).
 
     Attributes:
         stale_after_s: the thresholds, ascending; shape (k,).
-        node: number of each node; shape (n,).
-        up_s: time for which each node was up and watched, s; shape (n,).
-        mistakes: times that each node was called stale while up; shape (n, k).
-        mistake_s: how long it was, while up, s; shape (n, k).
-        flaps: changes between online and stale, true ones among them; shape (k,), as the next three.
+        up_s: time for which nodes were up and watched, s; shape (S, B).
+        mistakes: times that a node was marked stale while up; shape (S, B, k).
+        independent: whether sites are known to share nothing.
+        mistake_s: how long nodes were stale while up, s; shape (k,), as the next four.
+        flaps: changes between online and stale, true ones among them.
         flashes: changes of status of nodes that were not flapping at that moment.
         entries: times that a node began to be flapping.
         flapping_nodes: nodes that were flapping at least once.
@@ -97,9 +98,9 @@ class Qos:
     """
 
     stale_after_s: Floats
-    node: Counts
     up_s: Floats
     mistakes: NDArray[np.int32]
+    independent: bool
     mistake_s: Floats
     flaps: Counts
     flashes: Counts
@@ -125,7 +126,7 @@ class Qos:
 
     def frame(self) -> pd.DataFrame:
         """One row a threshold; what needs a mistake to be known is NaN where none was seen."""
-        mistakes, mistake_s, up_s = self.mistakes.sum(0), self.mistake_s.sum(0), self.up_s.sum()
+        mistakes, mistake_s, up_s = self.mistakes.sum((0, 1)), self.mistake_s, self.up_s.sum()
         with np.errstate(divide="ignore", invalid="ignore"):
             return pd.DataFrame(
                 {
@@ -147,35 +148,26 @@ class Qos:
             )
 
 
-def judge(gaps: Gaps, settings: Sequence[HubSettings], duration_s: float) -> Qos:
+def judge(gaps: Gaps, settings: Sequence[HubSettings], duration_s: float, cells: Cells | None = None) -> Qos:
     """Judge hubs of fixed thresholds on the same gaps.
 
     Args:
-        gaps: all gaps of the trace.
+        gaps: all gaps of the trace, or those of some nodes (`Gaps.of`).
         settings: the hubs, by ascending `stale_after_s`.
         duration_s: of the run, s.
+        cells: where mistakes are counted; None: each node is a site of its own, and what they share is not known.
     """
+    cells = cells or cells_of(gaps.node, duration_s)
     hubs, recent = watchers(settings)
-    mistakes = np.zeros((len(gaps.node), len(hubs)), np.int32)
-    mistake_s = np.zeros(mistakes.shape)
-    watch(
-        gaps.first,
-        gaps.start_s,
-        gaps.length_s,
-        gaps.up_s,
-        gaps.heard,
-        gaps.away,
-        gaps.absences,
-        hubs,
-        recent,
-        mistakes,
-        mistake_s,
-    )
+    up_s, mistake_s = np.zeros((cells.rows, cells.blocks)), np.zeros(len(hubs))
+    mistakes = np.zeros((*up_s.shape, len(hubs)), np.int32)
+    silences = gaps.start_s, gaps.length_s, gaps.up_s, gaps.heard, gaps.away, gaps.absences
+    watch(gaps.first, *silences, cells.rows_of(gaps.node), cells.block_s, hubs, recent, up_s, mistakes, mistake_s)
     return Qos(
         stale_after_s=hubs.stale_after_s.copy(),
-        node=gaps.node,
-        up_s=gaps.node_up_s(),
+        up_s=up_s,
         mistakes=mistakes,
+        independent=cells.independent,
         mistake_s=mistake_s,
         flaps=hubs.flaps.copy(),
         flashes=hubs.flashes.copy(),
@@ -232,25 +224,35 @@ def watch(
     heard: NDArray[np.bool_],
     away: NDArray[np.bool_],
     absences: Absences,
+    row: Counts,
+    block_s: float,
     hubs: Any,
     recent: Floats,
+    watched_s: Floats,
     mistakes: NDArray[np.int32],
     mistake_s: Floats,
 ) -> None:
-    """Walk through the gaps as each of the hubs would; adds to `hubs`, `mistakes` and `mistake_s`."""
+    """Walk through the gaps as each of the hubs would; adds to `hubs`, `watched_s`, `mistakes` and `mistake_s`.
+
+    A gap counts in the block of time in which it begins.
+    """
     for node in range(len(first) - 1):
         for k in range(len(hubs)):
             begin_node(hubs[k])
         absence = 0
         for gap in range(first[node], first[node + 1]):
             end = start_s[gap] + length_s[gap]
+            while absence < len(absences.to_s) and absences.to_s[absence] <= start_s[gap]:
+                absence += 1
+            is_excused = absence < len(absences.to_s) and absences.from_s[absence] < end
+            block = min(max(int(start_s[gap] / block_s), 0), watched_s.shape[1] - 1)
+            watched_s[row[node], block] += up_s[gap]
+            if is_excused:
+                watched_s[row[node], block] -= away_between(absences, absence, start_s[gap], start_s[gap] + up_s[gap])
             if away[gap]:
                 for k in range(len(hubs)):
                     leave_and_return(hubs[k], recent[k], start_s[gap], end, heard[gap])
                 continue
-            while absence < len(absences.to_s) and absences.to_s[absence] <= start_s[gap]:
-                absence += 1
-            is_excused = absence < len(absences.to_s) and absences.from_s[absence] < end
             k = 0
             while k < len(hubs) and (is_excused or hubs[k].stale_after_s < length_s[gap]):
                 stale = hubs[k].stale_after_s
@@ -259,8 +261,8 @@ def watch(
                 if stale < length_s[gap]:
                     if stale < up_s[gap]:
                         away_s = away_between(absences, absence, start_s[gap] + stale, start_s[gap] + up_s[gap])
-                        mistakes[node, k] += 1
-                        mistake_s[node, k] += up_s[gap] - stale - away_s
+                        mistakes[row[node], block, k] += 1
+                        mistake_s[k] += up_s[gap] - stale - away_s
                     flap(hubs[k], recent[k], start_s[gap] + stale)
                     if heard[gap] and not away[gap + 1]:  # a Goodbye takes a stale node offline: no flap
                         flap(hubs[k], recent[k], end)

@@ -1,24 +1,62 @@
-"""What was run, judged: every threshold of the grid under every tail."""
+"""What was run, judged: every threshold of the grid, for each group and for the fleet, and on each likely network."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from heartbench.benchmarks.thresholds.evidence import Evidence, settings_of, simulate_gaps
-from heartbench.benchmarks.thresholds.qos import judge
-from heartbench.benchmarks.thresholds.tune import Goal, Recommendation, frontier, grid, recommend
+import numpy as np
+from numpy.typing import NDArray
+
+from heartbench.benchmarks.thresholds.coincidence import coincidence
+from heartbench.benchmarks.thresholds.evidence import Evidence, settings_of
+from heartbench.benchmarks.thresholds.networks import network_rates, observed_groups, of_fleet
+from heartbench.benchmarks.thresholds.qos import Qos, judge
+from heartbench.benchmarks.thresholds.sites import cells_of
+from heartbench.benchmarks.thresholds.tune import Goal, Per, Recommendation, frontier, grid, recommend
+from heartbench.hub.config import HubSettings
 
 
-def study(evidence: Evidence, goal: Goal, advance: Callable[[int], None] | None = None) -> Recommendation:
-    """Judge the trace, and the same scenario simulated under each other tail (same seed and length), and recommend.
+def study(
+    evidence: Evidence, goal: Goal, per: Per = Per.GROUP, advance: Callable[[int], None] | None = None
+) -> Recommendation:
+    """Judge the trace, simulate the networks that fit what was observed, and recommend.
 
     Args:
-        evidence: of a run, or of a bare trace, for which there is no other tail.
+        evidence: of a run, or of a bare trace, of which nothing but itself is known.
         goal: what is asked of the hub.
+        per: for whom the goal must hold.
         advance: told how many nodes were simulated since its last call.
     """
-    others = {str(tail): simulate_gaps(evidence.scenario_under(tail), advance) for tail in evidence.other_tails}
-    gaps = {evidence.own_tail: evidence.gaps, **others}
-    longest_s = max(float(each.up_s.max()) for each in gaps.values())
-    current_s = evidence.hub.stale_after_s
-    settings = settings_of(grid(evidence.usual_gap_s, longest_s, current_s, goal.max_detection_s), evidence.hub)
-    judged = {tail: judge(each, settings, evidence.duration_s) for tail, each in gaps.items()}
-    return recommend({tail: frontier(qos, evidence.seed) for tail, qos in judged.items()}, goal, current_s)
+    settings = settings_of(grid(evidence.usual_gap_s, evidence.current_s, goal.max_detection_s), evidence.hub)
+    heard = {name: nodes for name, nodes in evidence.groups.items() if np.isin(nodes, evidence.gaps.node).any()}
+    judged = {name: judge_nodes(evidence, nodes, settings) for name, nodes in heard.items()}
+    rates = network_rates(evidence, np.array([each.stale_after_s for each in settings]), advance)
+    groups = {name: frontier(qos, rates.get(name)) for name, qos in judged.items()}
+    if len(groups) == 1:
+        (fleet,) = groups.values()
+    else:
+        watched = {name: float(qos.up_s.sum()) for name, qos in judged.items()}
+        shares = {name: up_s / sum(watched.values()) for name, up_s in watched.items()}
+        trace = {name: frame.false_stale_per_node_day.fillna(0.0).to_numpy() for name, frame in groups.items()}
+        whole = judge_nodes(evidence, evidence.gaps.node, settings)
+        fleet = frontier(whole, of_fleet(rates, shares, trace) if rates else None)
+    hours = {name: observed.hours for name, (_, observed) in observed_groups(evidence).items()}
+    if evidence.scenario is None:
+        hours = {name: float(qos.up_s.sum()) / 3600 for name, qos in judged.items()}
+    found = recommend(goal, per, evidence.current_s, fleet, groups, hours)
+    return replace(found, coincidence=shared_outages(evidence))
+
+
+def shared_outages(evidence: Evidence) -> str | None:
+    """Say that gaps of different nodes coincide, if they do; None of simulated nodes, of which that is known."""
+    if evidence.sites is not None and evidence.record.get("engine") != "live":
+        return None
+    found = coincidence(evidence.gaps)
+    return None if found is None else found.sentence
+
+
+def judge_nodes(evidence: Evidence, nodes: NDArray[np.int64], settings: list[HubSettings]) -> Qos:
+    """Judge some nodes of the trace."""
+    gaps = evidence.gaps.of(nodes)
+    sites = evidence.sites
+    cells = cells_of(gaps.node, evidence.duration_s, None if sites is None else sites[gaps.node])
+    return judge(gaps, settings, evidence.duration_s, cells)

@@ -1,16 +1,30 @@
 """A recommendation in words, as JSON, and as the env file that a hub starts with."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from heartbench.benchmarks.thresholds.assumptions import assumptions_of
 from heartbench.benchmarks.thresholds.evidence import Evidence, settings_of
-from heartbench.benchmarks.thresholds.tune import Goal, Recommendation, rows_of
-from heartbench.simulator.profile import Tail
+from heartbench.benchmarks.thresholds.tune import (
+    FLEET,
+    INTERVALS,
+    Goal,
+    Per,
+    Recommendation,
+    best_estimate,
+    row_number,
+    row_of,
+    rows_of,
+    upper_end,
+)
 from heartbench.simulator.units import NODE_DAYS
 
+DAY_H = 24.0
 TOLD_UNITS = ("node-day", "node-week", "node-month", "node-year")
 
 
@@ -30,29 +44,66 @@ def figure(value: float) -> str:
 
 
 def sentence(found: Recommendation) -> str:
-    """Say whether the goal can be met, by what, and what it costs."""
-    chosen, present = effect(found, found.recommended_s), effect(found, found.current_s)
+    """Say whether the goal can be met, by what, what it costs, and how sure that is."""
+    chosen = effect(found, found.recommended_s)
     if found.met:
-        return f"Set stale_after to {found.recommended_s:g} s: {chosen}. As it is, {found.current_s:g} s: {present}."
-    asked = (
-        f"{rate_text(found.goal.max_false_stale_per_node_day, goal_unit(found))} and {found.goal.max_detection_s:g} s"
-    )
+        now = "" if found.current_s is None else f" As it is, {found.current_s:g} s: {effect(found, found.current_s)}."
+        return f"Set stale_after to {found.recommended_s:g} s: {chosen}.{now} {how_sure(found)}"
+    asked = f"{goal_rate(found)} and {found.goal.max_detection_s:g} s"
     return (
-        f"No threshold meets the goal of {asked}. {why(found)} {found.recommended_s:g} s misses it by the least: "
-        f"{missed(found)}. With it: {chosen}."
+        f"No threshold meets the goal of {asked}. {why(found)} {found.recommended_s:g} s comes nearest: "
+        f"{missed(found)}. With it: {chosen}. {how_sure(found)} {what_to_measure(found)}"
     )
+
+
+def how_sure(found: Recommendation) -> str:
+    """Say what the intervals hold, and what they leave out."""
+    shared = f" But {found.coincidence}." if found.coincidence else ""
+    return f"{interval_meaning(found)}{shared}"
+
+
+def interval_meaning(found: Recommendation) -> str:
+    """Say what the intervals are of."""
+    _, row = found.decides(found.recommended_s)
+    hours = found.hours_watched()
+    if row["false_stale_network_ci"] is not None and hours is not None:
+        return (
+            f"The first interval holds 95 % of the networks that fit what was seen in {figure(hours)} h of watching, "
+            "the second counts only the chance of the simulation."
+        )
+    if hours is not None:
+        return f"The interval holds for the network as it was in this trace, {figure(hours)} node-hours of it."
+    return (
+        "The profile has no observed outages, so nothing says how sure its figures are: the interval counts only the "
+        "chance of the simulation."
+    )
+
+
+def what_to_measure(found: Recommendation) -> str:
+    """Say how long to watch the network until the goal can be shown to be met, where that can help."""
+    _, row = found.decides(found.recommended_s)
+    if row["detection_p99_s"] > found.goal.max_detection_s:
+        return "No threshold is quick enough, however well the network is known."
+    unit, needed_h = goal_unit(found), found.hours_needed()
+    best = f"The best estimate at {found.recommended_s:g} s is {rate_text(best_estimate(row), unit)}"
+    if needed_h is None:
+        return f"{best}, which misses the goal too: if it is so, no time of watching will show that the goal is met."
+    nodes = math.ceil(needed_h / DAY_H)
+    time = f"{figure(needed_h)} node-hours, {nodes:,} {'node' if nodes == 1 else 'nodes'} for a day"
+    what = "after watching the network for" if found.hours_watched() else "by a run of"
+    return f"{best}: if it is so, the goal can be shown to be met {what} {time}."
 
 
 def chosen_label(found: Recommendation) -> str:
     """What the recommended threshold is called in tables and plots."""
-    return "recommended" if found.met else "misses least"
+    return "recommended" if found.met else "nearest"
 
 
-def misses(found: Recommendation) -> dict[str, float]:
+def missed_by(found: Recommendation) -> dict[str, float]:
     """By what factor the recommended threshold misses each side of the goal; 1 or less: it meets it."""
-    rows, goal = found.rows(found.recommended_s).values(), found.goal
-    often = max(row["false_stale_ci"][1] for row in rows)
-    late = max(row["detection_p99_s"] for row in rows)
+    place, frames, goal = row_number(found.fleet, found.recommended_s), found.judged.values(), found.goal
+    often = max(float(upper_end(frame)[place]) for frame in frames)
+    late = max(float(frame.detection_p99_s.iloc[place]) for frame in frames)
     return {
         "false_stale": factor(often, goal.max_false_stale_per_node_day),
         "detection": factor(late, goal.max_detection_s),
@@ -70,7 +121,7 @@ def missed(found: Recommendation) -> str:
     def told(value: float, times: str, more: str) -> str:
         return times.format(figure(max(value, 1.01))) if math.isfinite(value) else f"{more}, which is 0"
 
-    by = misses(found)
+    by = missed_by(found)
     often = told(by["false_stale"], "{} times as often as allowed", "more often than allowed")
     late = told(by["detection"], "after {} times as long as allowed", "later than allowed")
     said = {
@@ -81,15 +132,27 @@ def missed(found: Recommendation) -> str:
 
 
 def effect(found: Recommendation, stale_after_s: float) -> str:
-    """What a threshold does under the tail that is worst for it."""
-    tail, row = worst_row(found, stale_after_s)
+    """What a threshold does to the group that decides."""
+    name, row = found.decides(stale_after_s)
     unit = goal_unit(found)
-    low, high = (figure(end * NODE_DAYS[unit]) for end in row["false_stale_ci"])
-    under = f", {named(tail)}" if len(found.frontiers) > 1 else ""
-    rate = rate_text(row["false_stale_per_node_day"], unit)
+    rate, decides = figure(row["false_stale_per_node_day"] * NODE_DAYS[unit]), ""
+    if len(found.groups) > 1:
+        decides = " over the fleet" if name == FLEET else f" in group {name}, which decides"
     return (
-        f"{rate} falsely stale (95 %: {low} to {high}{under}), noticed within {figure(row['detection_p99_s'])} s (p99)"
+        f"{rate} false stales per {unit}{decides} (95 %: {intervals_text(row, NODE_DAYS[unit])}), "
+        f"noticed within {figure(row['detection_p99_s'])} s (p99)"
     )
+
+
+def intervals_text(row: Mapping[str, Any], scale: float = 1.0) -> str:
+    """Both intervals of the false stales, each with its name; the network's first, if it is known."""
+    named = {"the network": row["false_stale_network_ci"], "the simulation": row["false_stale_ci"]}
+    return ", ".join(f"{interval_text(ends, scale)} of {name}" for name, ends in named.items() if ends is not None)
+
+
+def interval_text(ends: Sequence[float] | None, scale: float = 1.0) -> str:
+    """An interval as people read it; a dash if it is not known."""
+    return "–" if ends is None else f"{figure(ends[0] * scale)} to {figure(ends[1] * scale)}"
 
 
 def goal_unit(found: Recommendation) -> str:
@@ -97,107 +160,123 @@ def goal_unit(found: Recommendation) -> str:
     return unit_of(found.goal.max_false_stale_per_node_day)
 
 
+def goal_rate(found: Recommendation) -> str:
+    """The false stales that are allowed."""
+    return rate_text(found.goal.max_false_stale_per_node_day, goal_unit(found))
+
+
+def goal_text(found: Recommendation) -> str:
+    """What was asked."""
+    by = "by each group of nodes, " if found.per is Per.GROUP and len(found.groups) > 1 else ""
+    rate, seconds = goal_rate(found), f"{found.goal.max_detection_s:g} s"
+    return f"{by}at most {rate} called stale while alive, and dead nodes noticed within {seconds} (p99)"
+
+
 def why(found: Recommendation) -> str:
     """Say from which threshold on false stales are rare enough, and up to which a death is noticed in time."""
-    frames = list(found.frontiers.values())
-    thresholds = frames[0].stale_after_s
-    often = pd.concat([each.false_stale_high for each in frames], axis=1).max(axis=1)
-    late = pd.concat([each.detection_p99_s for each in frames], axis=1).max(axis=1)
+    frames = list(found.judged.values())
+    thresholds = found.fleet.stale_after_s
+    often = np.max([upper_end(each) for each in frames], axis=0)
+    late = np.max([each.detection_p99_s for each in frames], axis=0)
     rare = thresholds[often <= found.goal.max_false_stale_per_node_day]
     quick = thresholds[late <= found.goal.max_detection_s]
-    seen = max(each.false_stale.iloc[-1] for each in frames)
-    never = "are never so rare" if seen else "cannot be shown to be so rare by so short a run"
-    first = f"are rare enough only from {rare.min():g} s on" if len(rare) else never
+    first = f"only from {rare.min():g} s on" if len(rare) else f"at no threshold up to {thresholds.max():g} s"
     last = f"only up to {quick.max():g} s" if len(quick) else f"not even at {thresholds.min():g} s"
-    return f"False stales {first}; a dead node is noticed in time {last}."
+    return f"False stales can be said to be rare enough {first}; a dead node is noticed in time {last}."
 
 
-def worst_row(found: Recommendation, stale_after_s: float) -> tuple[str, dict[str, Any]]:
-    """Return the tail under which a threshold is worst, and its figures there; of equals the worse on the whole."""
-
-    def badness(item: tuple[str, dict[str, Any]]) -> tuple[float, float]:
-        tail, row = item
-        return float(row["false_stale_ci"][1]), float(found.frontiers[tail].false_stale_per_node_day.sum())
-
-    return max(found.rows(stale_after_s).items(), key=badness)
-
-
-def named(tail: str) -> str:
-    """A tail as it is called in a sentence."""
-    return f"{tail} tail" if tail in list(Tail) else tail
-
-
-def worst_tails(found: Recommendation) -> str:
-    """Under which tail both settings' figures of `worst_row` are, in brackets; nothing where there is but one."""
-    worst = {s: worst_row(found, s)[0] for s in (found.current_s, found.recommended_s)}
-    if len(found.frontiers) == 1:
+def decided_by(found: Recommendation) -> str:
+    """Say of which nodes the figures of both settings are, in brackets; nothing if there is but one group."""
+    if len(found.groups) == 1:
         return ""
-    if len(set(worst.values())) == 1:
-        return f" ({named(worst[found.current_s])}, the worst)"
-    return f" (worst tails: {', '.join(f'{tail} at {s:g} s' for s, tail in worst.items())})"
+    names = {s: found.decides(s)[0] for s in found.settings_s}
+    if set(names.values()) == {FLEET}:
+        return " (over the fleet)"
+    if len(set(names.values())) == 1:
+        return f" (group {names[found.recommended_s]}, which decides)"
+    return f" ({', '.join(f'group {name} at {s:g} s' for s, name in names.items())})"
 
 
 def as_json(found: Recommendation, evidence: Evidence) -> dict[str, Any]:
-    """Everything in plain types; figures at the top of a row are the trace's own, `tails` holds those under each."""
-    by_tail = [rows_of(frame) for frame in found.frontiers.values()]
+    """Everything in plain types; `current` and `recommended` hold the figures of the group that decides."""
     return {
-        "schema": "heartbench.tune/1",
+        "schema": "heartbench.tune/2",
         "met": found.met,
         "verdict": sentence(found),
-        "misses_by": None if found.met else misses(found),
+        "misses_by": None if found.met else missed_by(found),
         "goal": {
             "max_false_stale_per_node_day": found.goal.max_false_stale_per_node_day,
             "max_detection_s": found.goal.max_detection_s,
         },
+        "per": str(found.per),
         "source": str(evidence.source),
-        "tail": evidence.own_tail,
-        "tails": list(found.frontiers),
         "seed": evidence.seed,
-        "current": setting_json(found.rows(found.current_s)),
-        "recommended": setting_json(found.rows(found.recommended_s)),
-        "frontier": [
-            setting_json(dict(zip(found.frontiers, rows, strict=True))) for rows in zip(*by_tail, strict=True)
-        ],
+        "hours_watched": found.hours_watched(),
+        "hours_needed": found.hours_needed(),
+        "current": None if found.current_s is None else deciding_json(found, found.current_s),
+        "recommended": deciding_json(found, found.recommended_s),
+        "groups": {
+            name: {**both_settings(found, frame), "hours_watched": found.hours.get(name), "frontier": rows_of(frame)}
+            for name, frame in found.groups.items()
+        },
+        "fleet": both_settings(found, found.fleet),
+        "frontier": rows_of(found.fleet),
+        "coincidence": found.coincidence,
+        "assumptions": [asdict(each) for each in assumptions_of(evidence)],
     }
 
 
-def setting_json(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """One threshold: its figures on the trace itself, and by tail."""
-    return {**next(iter(rows.values())), "tails": {tail: dict(row) for tail, row in rows.items()}}
+def deciding_json(found: Recommendation, stale_after_s: float) -> dict[str, Any]:
+    """The figures of a threshold for the group that decides, and its name; None if the whole fleet does."""
+    name, row = found.decides(stale_after_s)
+    return {**row, "group": None if name == FLEET else name}
+
+
+def both_settings(found: Recommendation, frame: pd.DataFrame) -> dict[str, Any]:
+    """The figures of the threshold as it is and of the recommended one."""
+    current = None if found.current_s is None else row_of(frame, found.current_s)
+    return {"current": current, "recommended": row_of(frame, found.recommended_s)}
 
 
 def from_json(stored: Mapping[str, Any]) -> Recommendation:
     """The recommendation that `as_json` wrote down."""
-    goal = Goal(stored["goal"]["max_false_stale_per_node_day"], stored["goal"]["max_detection_s"])
-    frontiers = {tail: frame_of(row["tails"][tail] for row in stored["frontier"]) for tail in stored["tails"]}
-    current, recommended = stored["current"]["stale_after_s"], stored["recommended"]["stale_after_s"]
-    return Recommendation(goal, stored["met"], current, recommended, frontiers)
+    current = stored["current"]
+    return Recommendation(
+        goal=Goal(stored["goal"]["max_false_stale_per_node_day"], stored["goal"]["max_detection_s"]),
+        per=Per(stored["per"]),
+        met=stored["met"],
+        current_s=None if current is None else current["stale_after_s"],
+        recommended_s=stored["recommended"]["stale_after_s"],
+        fleet=frame_of(stored["frontier"]),
+        groups={name: frame_of(group["frontier"]) for name, group in stored["groups"].items()},
+        hours={name: group["hours_watched"] for name, group in stored["groups"].items() if group["hours_watched"]},
+        coincidence=stored["coincidence"],
+    )
 
 
 def frame_of(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """A frontier from its rows; null is NaN again."""
     frame = pd.DataFrame([dict(row) for row in rows])
-    frame[["false_stale_low", "false_stale_high"]] = frame.pop("false_stale_ci").to_list()
+    for name in INTERVALS:
+        ends = [(math.nan, math.nan) if interval is None else interval for interval in frame.pop(f"{name}_ci")]
+        frame[[f"{name}_low", f"{name}_high"]] = ends
     return frame.astype(float)
 
 
 def env_file(found: Recommendation, evidence: Evidence) -> str:
-    """The hub's settings, and above them where they come from."""
+    """The hub's settings, and above them where they come from and what they rest on."""
     (settings,) = settings_of([found.recommended_s], evidence.hub)
-    goal = found.goal
     head = [
         f"Tuned by Heartbench from {evidence.origin}.",
-        f"Goal: at most {rate_text(goal.max_false_stale_per_node_day, goal_unit(found))} falsely stale, noticed within "
-        f"{goal.max_detection_s:g} s (p99).",
-        *(evidence_line(tail, row) for tail, row in found.rows(found.recommended_s).items()),
+        f"Goal: {goal_text(found)}.",
+        *(evidence_line(name, row) for name, row in found.rows(found.recommended_s).items()),
+        how_sure(found),
+        *(f"Assumed: {each.line()}." for each in assumptions_of(evidence)),
     ]
     return "".join(f"# {line}\n" for line in head) + "\n" + settings.to_env()
 
 
-def evidence_line(tail: str, row: Mapping[str, Any]) -> str:
-    """What a threshold does under one tail, in a line."""
-    low, high = row["false_stale_ci"]
+def evidence_line(name: str, row: Mapping[str, Any]) -> str:
+    """What a threshold does to some nodes, in a line."""
     rate, seconds = figure(row["false_stale_per_node_day"]), figure(row["detection_p99_s"])
-    return (
-        f"{tail}: {rate} false stales per node-day (95 %: {figure(low)} to {figure(high)}), noticed within {seconds} s."
-    )
+    return f"{name}: {rate} false stales per node-day (95 %: {intervals_text(row)}), noticed within {seconds} s."

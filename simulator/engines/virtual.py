@@ -12,7 +12,7 @@ import gc
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from heartbench.simulator.node import FILE_PIECE_BYTES, NODE, Events, Rows, foll
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import HubFaultKind, Scenario
 from heartbench.simulator.stream import CONNECTION
-from heartbench.simulator.trace import Kind, Messages, TraceWriter, Truth, TruthWriter
+from heartbench.simulator.trace import Kind, Messages, NodesWriter, TraceWriter, Truth, TruthWriter
 from heartbench.simulator.truth import hub_spans, truth_of, truth_of_hub
 
 BLOCK_ROWS = 1_000_000  # about so many messages to a part of the trace
@@ -62,6 +62,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class _Done:
+    block: Block
     truth: Truth
     nodes: int
     heartbeats: int
@@ -88,7 +89,7 @@ def simulate(
     workers: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> VirtualResult:
-    """Run a scenario and write trace and truth into `directory`.
+    """Run a scenario and write trace, truth and names into `directory`.
 
     Args:
         scenario: what to run.
@@ -119,6 +120,7 @@ def simulate(
             interrupted = True
             for block in waiting[len(done) :]:
                 _take(block, truth, done, None)
+    _write_nodes(directory, [each.block for each in done])
     return VirtualResult(
         nodes=sum(block.nodes for block in done),
         heartbeats=sum(block.heartbeats for block in done),
@@ -128,6 +130,12 @@ def simulate(
         write_s=sum(block.write_s for block in done) / threads,
         interrupted=interrupted,
     )
+
+
+def _write_nodes(directory: RunDirectory, ran: list[Block]) -> None:
+    with NodesWriter(directory.nodes) as writer:
+        for block in ran:
+            writer.write(block.squad.name, block.squad.names(block.first, block.count))
 
 
 @contextmanager
@@ -152,14 +160,14 @@ def _take(
         progress(block.nodes)
 
 
-def blocks(scenario: Scenario) -> Iterator[Block]:
-    """Cut a scenario's nodes into blocks.
+def blocks(scenario: Scenario, fleet: Iterable[Squad] | None = None) -> Iterator[Block]:
+    """Cut a scenario's nodes, or a `fleet` that was made of them, into blocks.
 
     Raises:
         SimulatorError: a node would send more than memory holds.
     """
     index = 0
-    for squad in squads(scenario):
+    for squad in squads(scenario) if fleet is None else fleet:
         rows = _rows_a_node(squad, scenario.duration_s)
         if rows > MOST_ROWS_A_NODE:
             raise SimulatorError(
@@ -192,6 +200,7 @@ def _run_block(scenario: Scenario, block: Block, trace: TraceWriter, stop: threa
         trace.write_part(block.index, messages)
         numbers = range(block.first, block.first + block.count)
         return _Done(
+            block=block,
             truth=truth_of(block.squad, scenario.seed, numbers, closes, scenario.duration_s),
             nodes=block.count,
             heartbeats=int((messages.kind == Kind.HEARTBEAT).sum()),

@@ -6,16 +6,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from heartbench.benchmarks.figures import figures_of, quantiles, said_by_hub
+from heartbench.benchmarks.errors import BenchmarkError
+from heartbench.benchmarks.figures import figures_of, said_by_hub
+from heartbench.benchmarks.tally import quantiles
 from heartbench.hub import HubSettings
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.trace import (
     Happening,
     Kind,
     Messages,
+    NodesWriter,
     TraceWriter,
     Truth,
     TruthWriter,
+    read_blocks,
     write_transitions,
 )
 
@@ -37,6 +41,22 @@ def a_run(path: Path, sent_s: list[float], arrived_s: list[float], crash_s: floa
     truth = Truth(np.zeros(len(losses), np.int32), np.full(len(losses), Happening.CRASH, np.int8), losses, none)
     with TruthWriter(run.truth) as writer:
         writer.write(truth)
+    with NodesWriter(run.nodes) as names:
+        names.write("edge", {0: "edge-00000"})
+    return run
+
+
+def a_fleet(path: Path) -> RunDirectory:
+    """Two groups in one part: `lte` is silent for 4 s twice, `wired` speaks every second, one of it never."""
+    run = a_run(path, [], [])
+    node = np.repeat(np.array([0, 1], np.int32), [3, 11])
+    at = np.array([0.0, 4.0, 8.0, *range(11)])
+    ones, seq = np.ones(len(at), np.int32), np.arange(len(at))
+    kind = np.full(len(at), Kind.HEARTBEAT, np.int8)
+    TraceWriter(run.trace).write_part(0, Messages(node, ones, ones, seq, kind, at, at + np.where(node == 0, 0.5, 0.0)))
+    with NodesWriter(run.nodes) as names:
+        names.write("lte", {0: "lte-00000"})
+        names.write("wired", {1: "wired-00001", 2: "wired-00002"})
     return run
 
 
@@ -68,9 +88,50 @@ def test_time_in_which_the_hub_was_away_is_no_false_stale(tmp_path: Path, what: 
 
 def test_where_nothing_was_heard_there_is_no_figure(tmp_path: Path) -> None:
     figures = figures_of(a_run(tmp_path, [], []), HUB, 0.0)
-    assert set(figures) == {"latency_s", "false_stale_per_node_day", "flaps_per_node_hour", "flashes_per_hour"}
+    groups = figures.pop("groups")
+    assert groups == {"edge": {"nodes": 1, "heartbeats": 0, **figures}}
     assert figures.pop("latency_s") == {"p50": None, "p99": None}
     assert set(figures.values()) == {None}
+
+
+def test_each_group_has_figures_of_its_own(tmp_path: Path) -> None:
+    figures = figures_of(a_fleet(tmp_path), HUB, 10.0)
+    lte, wired = (figures["groups"][name] for name in ("lte", "wired"))
+    assert (lte["nodes"], lte["heartbeats"], lte["false_stale"]) == (1, 3, 2)
+    assert (wired["nodes"], wired["heartbeats"], wired["false_stale"]) == (2, 11, 0)
+    assert figures["false_stale"] == 2
+    assert lte["false_stale_per_node_day"] == pytest.approx(2 * DAY_S / 9.5)
+    assert figures["false_stale_per_node_day"] == pytest.approx(2 * DAY_S / 19.5)
+    assert lte["latency_s"]["p50"] == pytest.approx(0.5)
+    assert wired["latency_s"]["p50"] == 0
+
+
+def test_a_short_run_says_how_little_it_knows(tmp_path: Path) -> None:
+    groups = figures_of(a_fleet(tmp_path), HUB, 10.0)["groups"]
+    low, high = groups["wired"]["false_stale_ci"]
+    assert (low, high) == (0, pytest.approx(3.69 * DAY_S / 10, rel=0.01))
+    low, high = groups["lte"]["false_stale_ci"]
+    assert low < groups["lte"]["false_stale_per_node_day"] / 5
+    assert high > groups["lte"]["false_stale_per_node_day"] * 3
+
+
+def test_the_parts_of_a_trace_do_not_change_its_figures(tmp_path: Path) -> None:
+    whole, parts = a_fleet(tmp_path / "whole"), a_fleet(tmp_path / "parts")
+    (block,) = read_blocks(whole.path)
+    for index in (0, 1):
+        TraceWriter(parts.trace).write_part(index, block.select(block.node == index))
+    assert figures_of(parts, HUB, 10.0) == figures_of(whole, HUB, 10.0)
+
+
+def test_a_node_that_no_group_has_is_refused(tmp_path: Path) -> None:
+    run = a_fleet(tmp_path)
+    with NodesWriter(run.nodes) as names:
+        names.write("lte", {0: "lte-00000"})
+    with pytest.raises(BenchmarkError, match=r"nodes\.parquet: node 1 of the trace is not in it"):
+        figures_of(run, HUB, 10.0)
+    run.nodes.unlink()
+    with pytest.raises(BenchmarkError, match=r"nodes\.parquet: no such file"):
+        figures_of(run, HUB, 10.0)
 
 
 def test_a_node_without_power_is_rightly_stale(tmp_path: Path) -> None:

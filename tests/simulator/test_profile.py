@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.optimize import minimize, minimize_scalar
-from scipy.stats import norm
 
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.link import JITTER_Z, OUTAGE_E
-from heartbench.simulator.profile import PROFILES, Outages, Profile, Tail, load_profile
+from heartbench.simulator.profile import PROFILES, Outages, Profile, load_profile
+from heartbench.simulator.tail import Tail, fit
 from heartbench.simulator.tomlfile import parse_toml, validate
 
 MINIMAL = '[up]\nbase_delay = "10ms"\n[down]\nbase_delay = "20ms"\n'
@@ -23,7 +22,11 @@ def profile(text: str = "") -> Profile:
 
 def outages(**changes: object) -> Outages:
     rates = [["1s", 20.6], ["3s", 7.1], ["10s", 0.9]]
-    return validate(Outages, {"rates": rates, "tail_log_mean": 0.35, **changes}, "test")
+    return validate(Outages, {"rates": rates, "shape": 0.5, "scale": "2s", **changes}, "test")
+
+
+WATCHED = "[outage.observed]\nhours = 10\nfrom = '3s'\nlengths = "
+TEN = "[3, 3, 3, 4, 4, 5, 6, 8, 12, 30]"
 
 
 def rate_of(outage: Outages, at_least_s: float) -> float:
@@ -34,31 +37,6 @@ def rate_of(outage: Outages, at_least_s: float) -> float:
 def test_every_shipped_profile_loads_and_says_what_it_is() -> None:
     assert PROFILES.names() == ["lan", "wireguard-5g"]
     assert all(load_profile(name).summary for name in PROFILES.names())
-
-
-def test_wireguard_5g_says_what_its_source_measured() -> None:
-    shipped = load_profile("wireguard-5g")
-    rtt_ms = shipped.rtt_quantile(np.array([0.05, 0.5, 0.9, 0.95, 0.99])) * 1000
-
-    np.testing.assert_allclose(rtt_ms, [67, 80, 120, 168, 347])
-    assert [rate_of(shipped.outage, length) for length in (3, 5, 10)] == pytest.approx([7.1, 3.0, 0.9])
-
-
-def test_the_tails_of_wireguard_5g_are_the_likeliest_for_the_outages_counted() -> None:
-    edges, counts = np.array([3, 5, 10, 15]), np.array([27, 14, 5, 1])
-
-    def unlikeliness(survival: np.ndarray) -> float:
-        inside = -np.diff(np.append(survival / survival[0], 0))
-        return float(-(counts * np.log(np.maximum(inside, 1e-300))).sum())
-
-    mean = minimize_scalar(lambda m: unlikeliness(np.exp(-edges / m)), bounds=(0.5, 20), method="bounded").x
-    log_mean, log_sigma = minimize(
-        lambda q: unlikeliness(norm.sf((np.log(edges) - q[0]) / max(q[1], 0.01))), [1, 1], method="Nelder-Mead"
-    ).x
-
-    outage = load_profile("wireguard-5g").outage
-    assert outage.tail_mean_s == pytest.approx(mean, rel=0.01)
-    assert (outage.tail_log_mean, outage.tail_log_sigma) == pytest.approx((log_mean, log_sigma), rel=0.01)
 
 
 def test_looking_up_the_tables_gives_the_pairs() -> None:
@@ -82,47 +60,64 @@ def test_survival_is_log_linear_between_the_knots() -> None:
     assert rate_of(outages(), 2) == pytest.approx(math.sqrt(20.6 * 7.1), rel=0.01)
 
 
-def test_the_tails_agree_up_to_the_last_knot_and_part_beyond() -> None:
-    light, heavy = outages(tail="exponential", tail_mean="2.9s"), outages(tail="lognormal")
+@pytest.mark.parametrize("shape", [-0.3, 0.0, 0.5])
+def test_beyond_the_last_knot_the_tail_is_a_generalised_pareto(shape: float) -> None:
+    outage = outages(shape=shape)
+    beyond = 4.0
+    survival = math.exp(-beyond / 2) if shape == 0 else (1 + shape * beyond / 2) ** (-1 / shape)
 
-    assert rate_of(light, 10) == pytest.approx(0.9) == rate_of(heavy, 10)
-    assert rate_of(light, 20) == pytest.approx(0.9 * math.exp(-10 / 2.9), rel=0.01)
-    survival = norm.sf((np.log([10, 20]) - 0.35) / 1.0)
-    assert rate_of(heavy, 20) == pytest.approx(0.9 * survival[1] / survival[0], rel=0.01)
+    assert rate_of(outage, 10) == pytest.approx(0.9)
+    assert rate_of(outage, 10 + beyond) == pytest.approx(0.9 * survival, rel=0.01)
 
 
-@given(st.floats(0.1, 30), st.sampled_from(list(Tail)))
-def test_outages_and_the_time_between_them_fill_the_hours(factor: float, tail: Tail) -> None:
-    outage = outages(rate_factor=factor, tail=tail.value)
+@given(st.floats(0.1, 30), st.floats(-0.5, 0.6))
+def test_outages_and_the_time_between_them_fill_the_hours(factor: float, shape: float) -> None:
+    outage = outages(rate_factor=factor, shape=shape)
     rng = np.random.default_rng(1)
     drawn = np.interp(rng.exponential(size=200_000), OUTAGE_E, outage.lengths_s())
 
-    assert drawn.mean() == pytest.approx(outage.mean_s, rel=0.02)
+    assert drawn.mean() == pytest.approx(outage.mean_s, rel=0.05)
     assert 3600 / (outage.gap_mean_s + outage.mean_s) == pytest.approx(20.6 * factor)
     assert outage.out_fraction == pytest.approx(outage.mean_s / (outage.gap_mean_s + outage.mean_s))
+
+
+def test_observed_outages_continue_the_rates_and_the_tail_is_fitted_to_them() -> None:
+    outage = profile(f"[outage]\nrates = [['1s', 4]]\n{WATCHED}{TEN}").outage
+
+    assert outage.knots == ((1.0, 4.0), (3.0, 1.0))
+    assert outage.tail == fit(np.array([3, 3, 3, 4, 4, 5, 6, 8, 12, 30.0]), 3.0)
+    assert rate_of(outage, 3) == pytest.approx(1.0)
+
+
+def test_a_stated_tail_goes_before_a_fitted_one() -> None:
+    outage = profile(f"[outage]\nshape = 0.1\nscale = '7s'\n{WATCHED}{TEN}").outage
+    assert outage.tail == Tail(3.0, 0.1, 7.0)
+
+
+def test_a_network_that_was_watched_and_showed_no_outage_has_none() -> None:
+    outage = profile(f"{WATCHED}[]").outage
+    assert (outage.per_hour, outage.lengths_s().max()) == (0, 0)
+
+
+def test_outages_of_one_length_have_it() -> None:
+    outage = profile("[outage]\nrates = [['20s', 2]]\nlengths = 'fixed'").outage
+    assert np.unique(outage.lengths_s()).tolist() == [20.0]
+    assert outage.mean_s == pytest.approx(20.0)
 
 
 def test_a_profile_without_outages_has_none() -> None:
     link = profile().to_link()[0]
     assert link["outage_gap_mean_s"] == 0
-    assert profile('[outage]\nrates = [["3s", 7.1]]\nrate_factor = 0.0').to_link()[0]["outage_gap_mean_s"] == 0
-
-
-def test_a_tail_under_which_the_link_would_never_be_up_is_refused() -> None:
-    often = profile(
-        "[outage]\nrates = [['1s', 600], ['10s', 100]]\ntail_mean = '3s'\ntail_log_mean = 3.0\ntail_log_sigma = 3.0"
-    )
-
-    assert often.outage.out_fraction < 1
-    with pytest.raises(SimulatorError, match=r"^outage with tail = lognormal: rates and rate_factor leave no time"):
-        often.with_tail(Tail.LOGNORMAL)
+    off = profile('[outage]\nrates = [["3s", 7.1]]\nrate_factor = 0.0\nshape = 0.2\nscale = "2s"')
+    assert off.to_link()[0]["outage_gap_mean_s"] == 0
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "[outage]\nrates = [['1s', 20]]\nrate_factor = 0.0\ntail_mean = '1e9s'",
-        "[outage]\nrates = [['1s', 1e-300]]\ntail = 'lognormal'\ntail_log_sigma = 10\ntail_log_mean = 20",
+        "[outage]\nrates = [['1s', 20]]\nrate_factor = 0.0\nshape = 0.0\nscale = '1e9s'",
+        "[outage]\nrates = [['1s', 1e-300]]\nshape = 0.99\nscale = '1000s'",
+        "[outage]\nrates = [['1s', 1]]\nshape = -0.5\nscale = '1ms'",
         "loss = { good = 1.0 }",
         "jitter = [[0.5, '1e9s']]",
         "loss = { good_mean = '1e9s', bad_mean = '1e9s', bad = 1.0 }",
@@ -133,31 +128,43 @@ def test_extremes_that_make_sense_make_a_link(text: str) -> None:
     assert all(np.all(np.isfinite(link[name])) and np.all(link[name] >= 0) for name in link.dtype.names)
 
 
-def test_another_tail_changes_nothing_else() -> None:
-    shipped = load_profile("wireguard-5g")
-    assert shipped.with_tail(Tail.LOGNORMAL).with_tail(shipped.outage.tail) == shipped
-
-
 @pytest.mark.parametrize(
     ("text", "refusal"),
     [
         ("[outage]\nrates = [['3s', 7.1], ['5s', 8]]", "test: outage: rates: longer outages must be rarer"),
         ("[outage]\nrates = [['3s', 7.1], ['2s', 3]]", "test: outage: rates: longer outages must be rarer"),
-        ("[outage]\nrates = [['3s', 7.1]]\nrate_factor = 1e4", "test: outage: rates and rate_factor leave no time"),
         (
-            "[outage]\nrates = [['0.0001ms', 1e8]]",
+            "[outage]\nrates = [['3s', 7.1]]\nrate_factor = 1e4\nlengths = 'fixed'",
+            "test: outage: rates and rate_factor leave no time",
+        ),
+        (
+            "[outage]\nrates = [['0.0001ms', 1e8]]\nlengths = 'fixed'",
             "test: outage: rates and rate_factor make more than an outage a milli",
         ),
-        ("[outage]\ntail_mean = '1e15s'", "test: outage.tail_mean: 1e15s: must be at most 1000000000s"),
-        ("[outage]\ntail_log_mean = 1e3", "test: outage.tail_log_mean: 1000.0: must be less than or equal to 20"),
-        ("[outage]\ntail_log_sigma = 1e3", "test: outage.tail_log_sigma: 1000.0: must be less than or equal to 10"),
+        ("[outage]\nscale = '1e15s'", "test: outage.scale: 1e15s: must be at most 1000000000s"),
+        ("[outage]\nshape = 1.0", "test: outage.shape: 1.0: must be less than 1"),
+        ("[outage]\nshape = -0.6", "test: outage.shape: -0.6: must be greater than or equal to -0.5"),
+        ("[outage]\nshape = 0.5", "test: outage: shape and scale need each other"),
+        (
+            "[outage]\nrates = [['3s', 7.1]]",
+            "test: outage: the longest outages are not known: give shape and scale, or",
+        ),
+        (f"{WATCHED}[3, 4, 5]", "test: outage: the longest outages are not known: give shape and scale, or"),
+        (f"{WATCHED}[2]", "test: outage.observed: lengths: 2 s: must be at least 3 s, which is `from`"),
+        ("[outage.observed]\nhours = 0\nfrom = '3s'\nlengths = []", "test: outage.observed.hours: 0: must be greater"),
+        ("[outage.observed]\nfrom = '3s'\nlengths = []", "test: outage.observed.hours: is missing"),
+        (
+            "[outage]\nrates = [['1s', 9], ['3s', 7]]\nlengths = 'fixed'",
+            'test: outage: lengths: "fixed" needs one pair in rates',
+        ),
+        ("[outage]\nlengths = 'long'", "test: outage.lengths: 'long': must be 'drawn' or 'fixed'"),
+        (f"[outage]\nrates = [['5s', 9]]\n{WATCHED}{TEN}", "test: outage: rates: longer outages must be rarer"),
         ("loss = { bad = 0.5, good_mean = '1s', bad_mean = '1us' }", 'test: down.loss.bad_mean: "1us" is no duration'),
         ("loss = { good_mean = '1s', bad_mean = 1e-9 }", "test: down.loss.bad_mean: 1e-09s: must be at least 1ms"),
         ("loss = { good = 1.1 }", "test: down.loss.good: 1.1: must be less than or equal to 1"),
         ("[outage]\nrates = [['3s', -1]]", "test: outage.rates.0.1: -1: must be greater than 0"),
-        ("[outage]\ntail = 'pareto'", "test: outage.tail: 'pareto': must be 'exponential' or 'lognormal'"),
-        ("[outage]\ntial = 'lognormal'", "test: outage: unknown key tial, did you mean tail"),
-        ("[outage]\ntail_mean = '10 parsecs'", 'test: outage.tail_mean: "10 parsecs" is no duration; allowed: '),
+        ("[outage]\nsape = 0.5", "test: outage: unknown key sape, did you mean shape"),
+        ("[outage]\nscale = '10 parsecs'", 'test: outage.scale: "10 parsecs" is no duration; allowed: '),
         ("loss = { good = -0.1 }", "test: down.loss.good: -0.1: must be greater than or equal to 0"),
         ("loss = { good = nan }", "test: down.loss.good: nan: must be a finite number"),
         ("loss = { bad = 0.5, bad_mean = '1s' }", "test: down.loss: good_mean and bad_mean must both"),

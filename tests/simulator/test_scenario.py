@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from heartbench.hub.config import HubSettings
 from heartbench.simulator.errors import SimulatorError
-from heartbench.simulator.profile import Tail, load_profile
+from heartbench.simulator.profile import load_profile
 from heartbench.simulator.scenario import (
     SCENARIOS,
     Backoff,
@@ -58,7 +58,13 @@ def test_the_shipped_scenarios_are_what_their_names_say() -> None:
 
 @pytest.mark.parametrize("name", SCENARIOS.names())
 def test_a_printed_scenario_loads_to_an_equal_one(name: str, tmp_path: Path) -> None:
-    changes = ["seed=7", "group.*.link.outage.tail=lognormal", "group.*.link.up.base_delay=1ms", "hub.flap_exit=2"]
+    changes = [
+        "seed=7",
+        "group.*.link.outage.shape=0.1",
+        "group.*.link.outage.scale=2s",
+        "group.*.link.up.base_delay=1ms",
+        "hub.flap_exit=2",
+    ]
     for scenario in (load_scenario(name), load_scenario(name, changes)):
         assert load(tmp_path, scenario.to_toml()) == scenario
 
@@ -90,8 +96,8 @@ def test_overrides_reach_every_key(tmp_path: Path) -> None:
         "duration=2h",
         "group.edge.heartbeat_interval=5s",
         "group.*.nodes=7",
-        "group.core.link.outage.tail=lognormal",
-        "group.core.link.outage.rates=[['4s', 2], ['8s', 1]]",
+        "group.core.link.outage.shape=0.1",
+        "group.core.link.outage.rates=[['1s', 30], ['2s', 12]]",
         "group.1.reconnect.max=10s",
         "hub.stale_after_s=12.5",
         "fault.0.nodes=2",
@@ -101,7 +107,7 @@ def test_overrides_reach_every_key(tmp_path: Path) -> None:
     edge, core = changed.group
     assert (changed.seed, changed.duration_s, changed.hub_settings().stale_after_s) == (3, 7200, 12.5)
     assert (edge.heartbeat_interval_s, edge.start_spread_s, edge.nodes, core.nodes) == (5, 5, 7, 7)
-    assert (core.link.outage.tail, core.link.outage.rates) == (Tail.LOGNORMAL, ((4, 2), (8, 1)))
+    assert (core.link.outage.shape, core.link.outage.rates) == (0.1, ((1, 30), (2, 12)))
     assert (edge.reconnect.max_s, core.reconnect.max_s) == (120, 10)
     assert (changed.fault[0].nodes, changed.fault[0].duration_s) == (2, 60)
 
@@ -138,14 +144,6 @@ def test_no_node_is_lost_in_scaling(total: int, sizes: list[int]) -> None:
     assert scaled.nodes == total
     for group, size in zip(scaled.group, sizes, strict=True):
         assert abs(group.nodes - total * size / sum(sizes)) <= 3
-
-
-def test_both_tails_of_a_scenario_differ_in_nothing_else() -> None:
-    day = load_scenario("wireguard-5g")
-    heavy = day.with_tail(Tail.LOGNORMAL)
-
-    assert heavy.group[0].link.outage.tail is Tail.LOGNORMAL
-    assert heavy.with_tail(Tail.EXPONENTIAL) == day
 
 
 def test_a_fault_hits_a_share_a_number_or_all(tmp_path: Path) -> None:

@@ -12,10 +12,12 @@ from heartbench.simulator.trace import (
     Happening,
     Kind,
     Messages,
+    NodesWriter,
     TraceWriter,
     Truth,
     TruthWriter,
     read_blocks,
+    read_nodes,
     read_trace,
     read_transitions,
     read_truth,
@@ -323,3 +325,88 @@ def test_transitions_read_back(tmp_path: Path) -> None:
     write_transitions(tmp_path / "transitions.parquet", said.assign(more=1))
 
     pd.testing.assert_frame_equal(read_transitions(tmp_path / "transitions.parquet"), said)
+
+
+def named(path: Path, *groups: tuple[str, range]) -> Path:
+    with NodesWriter(path) as writer:
+        for group, nodes in groups:
+            writer.write(group, {node: f"{group}-{node:05d}" for node in nodes})
+    return path
+
+
+def test_the_groups_and_names_of_nodes_read_back(tmp_path: Path) -> None:
+    named(tmp_path / "nodes.parquet", ("lte", range(2)), ("wired", range(2, 3)))
+    TraceWriter(tmp_path / "trace").write_part(0, heartbeats(range(3)))
+
+    nodes = read_nodes(tmp_path)
+
+    assert nodes is not None
+    assert nodes.to_dict("list") == {
+        "node": [0, 1, 2],
+        "group": ["lte", "lte", "wired"],
+        "name": ["lte-00000", "lte-00001", "wired-00002"],
+    }
+    assert nodes.node.dtype == "i4"
+
+
+@pytest.mark.parametrize("beside", ["run/trace/nodes.parquet", "run/nodes.parquet"])
+def test_names_are_found_beside_a_bare_trace_and_are_no_part_of_it(beside: str, tmp_path: Path) -> None:
+    part = TraceWriter(tmp_path / "run/trace").write_part(0, heartbeats(range(3)))
+    named(tmp_path / beside, ("lte", range(3)))
+
+    for trace in (part, part.parent):
+        nodes = read_nodes(trace)
+        assert nodes is not None
+        assert nodes.node.tolist() == [0, 1, 2]
+        assert trace_parts(trace) == [part]
+
+
+def test_names_are_found_from_within_the_folder_of_the_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    TraceWriter(tmp_path / "trace").write_part(0, heartbeats(range(1)))
+    named(tmp_path / "nodes.parquet", ("lte", range(1)))
+    monkeypatch.chdir(tmp_path / "trace")
+
+    assert read_nodes(Path("part-00000.parquet")) is not None
+    assert read_nodes(Path()) is not None
+
+
+def test_a_trace_without_names_has_none(tmp_path: Path) -> None:
+    part = TraceWriter(tmp_path / "trace").write_part(0, heartbeats(range(1)))
+    own = part.rename(part.with_name("nodes.parquet"))
+
+    assert read_nodes(tmp_path) is None
+    assert read_nodes(own) is None
+    assert len(read_trace(own)) == 5
+
+
+def test_a_damaged_list_of_nodes_is_refused_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "nodes.parquet"
+
+    def refusal() -> str:
+        with pytest.raises(SimulatorError) as refused:
+            read_nodes(tmp_path)
+        text = str(refused.value)
+        assert text.startswith(f"{file}: ")
+        assert "\n" not in text
+        return text
+
+    file.write_bytes(b"noise")
+    assert "not a Parquet file; allowed: a list of nodes with node, group, name" in refusal()
+    pd.DataFrame({"node": [1], "name": ["a"]}).to_parquet(file)
+    assert "it lacks group" in refusal()
+    pd.DataFrame({"node": ["x"], "group": ["g"], "name": ["a"]}).to_parquet(file)
+    assert "cannot be read as a list of nodes: column node" in refusal()
+    pd.DataFrame({"node": [1], "group": [None], "name": ["a"]}).astype({"group": "string"}).to_parquet(file)
+    assert "column group has empty values" in refusal()
+    pd.DataFrame({"node": [1, 1], "group": ["g", "g"], "name": ["a", "b"]}).to_parquet(file)
+    assert "node 1 is in it twice" in refusal()
+    pd.DataFrame({"node": [1, 2], "group": ["g", "g"], "name": ["a", "a"]}).to_parquet(file)
+    assert "name 'a' is in it twice" in refusal()
+    pd.DataFrame({"node": [-1], "group": ["g"], "name": ["a"]}).to_parquet(file)
+    assert "node -1: must be at least 0" in refusal()
+
+
+def test_names_that_were_not_written_to_the_end_are_absent(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="stop"), NodesWriter(tmp_path / "nodes.parquet"):
+        raise ValueError("stop")
+    assert list(tmp_path.iterdir()) == []

@@ -68,7 +68,7 @@ def test_a_node_that_never_starts_has_no_history_of_its_own(tmp_path) -> None:
     path.write_text(FAULTS.replace('at = "10m"\nfor = "5m"\nfraction = 0.5', 'at = "0s"'))
     truth = truth_of(next(squads(load_scenario(str(path)))), 5, range(20), np.zeros((0, 3)), 3600.0)
 
-    assert set(truth.event) == {Happening.OUTAGE, Happening.PARTITION}
+    assert set(truth.event) == {Happening.OUTAGE, Happening.OUTAGE_UP, Happening.PARTITION}
 
 
 SITES = """

@@ -72,7 +72,7 @@ def simulate(
     progress: Callable[[float], None] | None = None,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> LiveResult:
-    """Run a scenario for real, and write trace, truth and transitions into `directory`.
+    """Run a scenario for real, and write trace, truth, names and transitions into `directory`.
 
     Args:
         scenario: what to run.
@@ -110,6 +110,7 @@ def simulate(
     rows = record.rows_of(results, start.origin_s)
     arrived_s = record.arrivals(rows, heard, names, boot_base, start, end_s)
     record.write_trace(directory, rows, arrived_s)
+    record.write_nodes(directory, scenario)
     started_s = [at_s - start.origin_s for at_s in heard.started_s]
     record.write_truth(directory, scenario, results, faults.happened, started_s, end_s)
     record.write_transitions(directory, heard.changes, names, start.origin_s, end_s)

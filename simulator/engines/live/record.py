@@ -1,4 +1,4 @@
-"""What the shards did and the hub wrote down, put together: trace, truth and transitions of a live run.
+"""What the shards did and the hub wrote down, put together: trace, names, truth and transitions of a live run.
 
 `sent_s` is the model's schedule. `arrived_s` is when the hub received the message, by the hub's own record and clock;
 of a hub that keeps none, when the node had written it. Nothing is recorded that came after the end of the run.
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from heartbench.simulator import trace
 from heartbench.simulator.engines.live.hub import Heard
-from heartbench.simulator.engines.live.shard import Result, Start, group_of_each, node_name
-from heartbench.simulator.fleet import squads
+from heartbench.simulator.engines.live.shard import Result, Start, group_of_each
+from heartbench.simulator.fleet import node_name, squads
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario
-from heartbench.simulator.trace import Happening, Kind, Messages, TraceWriter, TruthWriter
+from heartbench.simulator.trace import Happening, Kind, Messages, NodesWriter, TraceWriter, TruthWriter
 from heartbench.simulator.truth import truth_of, truth_of_hub
 
 PART_ROWS = 1_000_000
@@ -28,7 +28,7 @@ _KINDS = {kind.name.lower(): int(kind) for kind in Kind}
 
 def numbers_by_name(scenario: Scenario) -> dict[str, int]:
     """Return the number of each node by the name under which the hub knows it."""
-    return {node_name(group, number): number for number, group in enumerate(group_of_each(scenario))}
+    return {node_name(group.name, number): number for number, group in enumerate(group_of_each(scenario))}
 
 
 def rows_of(results: list[Result], origin_s: float) -> pd.DataFrame:
@@ -141,6 +141,13 @@ def write_truth(
             nodes = range(squad.first, squad.first + squad.count)
             mine = closes[(closes[:, 0] >= nodes.start) & (closes[:, 0] < nodes.stop)]
             writer.write(truth_of(squad, scenario.seed, nodes, mine, end_s))
+
+
+def write_nodes(directory: RunDirectory, scenario: Scenario) -> None:
+    """Write the group and the name of each node."""
+    with NodesWriter(directory.nodes) as writer:
+        for squad in squads(scenario):
+            writer.write(squad.name, squad.names(squad.first, squad.count))
 
 
 def _back_s(what: Happening, to_s: float, started_s: Sequence[float]) -> float:

@@ -32,7 +32,7 @@ from heartbench.mesh.v1.mesh_pb2 import Chunk, Heartbeat, Hello, NodeMessage
 from heartbench.simulator.engines.live.files import pieces_of
 from heartbench.simulator.engines.live.wire import Log, Wire
 from heartbench.simulator.engines.live.world import CLOSED, OPENED, advance, grow, make_sent, make_told, make_world
-from heartbench.simulator.fleet import squads
+from heartbench.simulator.fleet import node_name, squads
 from heartbench.simulator.node import Rows
 from heartbench.simulator.scenario import Group, Scenario
 from heartbench.simulator.stream import CHUNK, HEARTBEAT
@@ -91,11 +91,6 @@ class Result:
     files: int
 
 
-def node_name(group: Group, number: int) -> str:
-    """Return the name under which the hub knows a node."""
-    return f"{group.name}-{number:05d}"
-
-
 def group_of_each(scenario: Scenario) -> list[Group]:
     """Return the group of each node, by number."""
     return [group for group in scenario.group for _ in range(group.nodes)]
@@ -112,7 +107,7 @@ class Shard:
         self._told = make_told(FIRST_TOLD)
         groups = group_of_each(task.scenario)
         self._group = [groups[number] for number in self._world.number]
-        self._name = [node_name(groups[number], number) for number in self._world.number]
+        self._name = [node_name(groups[number].name, number) for number in self._world.number]
         self._output = {group.name: bytes(group.chunk_bytes) for group in task.scenario.group}
         self._files = {group.name: pieces_of(group.name, group.file_bytes) for group in task.scenario.group}
         self._file_begins: dict[tuple[int, float], int] = {}  # node and time of writing -> row of the first piece

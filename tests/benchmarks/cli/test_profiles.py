@@ -20,6 +20,8 @@ base_delay = "30ms"
 [outage]
 rates = [["1s", 20.0]]
 rate_factor = 0
+shape = 0.2
+scale = "2s"
 """
 
 
@@ -78,7 +80,7 @@ def test_a_profile_is_measured_beside_its_figures(capsys: pytest.CaptureFixture[
     assert "RTT p50, ms" in table
     assert shown["measured"]["rtt_s"]["p50"] == pytest.approx(shown["stated"]["rtt_s"]["p50"], rel=0.1)
     assert shown["measured"]["link_hours"] == 5
-    assert shown["profile"]["outage"]["tail"] == "exponential"
+    assert shown["profile"]["outage"]["lengths"] == "drawn"
 
 
 def test_what_was_not_measured_is_a_dash(

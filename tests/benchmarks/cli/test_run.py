@@ -46,8 +46,14 @@ KEYS = {
     "heartbeats_per_s",
     "latency_s",
     "sim_lag_s",
+    "node_days",
+    "false_stale",
     "false_stale_per_node_day",
+    "false_stale_ci",
+    "groups",
+    "flaps",
     "flaps_per_node_hour",
+    "flashes",
     "flashes_per_hour",
     "interrupted",
     "run_dir",
@@ -94,8 +100,42 @@ def test_a_virtual_run_has_the_contracts_figures_and_its_record_holds_them(capsy
 def test_for_people_there_is_a_table_and_last_the_directory(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.invoke(["run", "lan", "--nodes", "3", "--out", "a/b"]) == 0
     output = capsys.readouterr().out
-    assert "at 30 s: false stale per node-day" in output
+    assert re.search(r"at 30 s: false stales +0 in [\d.]+ node-days +\n", output)
+    assert re.search(r"false stales per node-day +95% 0 to \S+ +\n", output)
+    assert "each group" not in output
     assert output.splitlines()[-1] == "a/b"
+
+
+def test_a_rate_that_a_short_run_cannot_know_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    scenario = ["wireguard-5g-fast", "--nodes", "2", "--set", "hub.stale_after_s=3"]
+    assert app.invoke(["run", *scenario, "--duration", "1m"]) == 0
+    short = capsys.readouterr().out
+    assert re.search(r": false stales +[1-9]\d* in 0\.00\d+ node-days", short)
+    assert re.search(r"per node-day +95% [\d.,]+ to [\d.,]+ +\n +flaps +\d+ +\n +flashes +\d+ +\n", short)
+    assert app.invoke(["run", *scenario, "--duration", "2h"]) == 0
+    long = capsys.readouterr().out
+    assert re.search(r"per node-day +[\d.,]+, 95% [\d.,]+ to [\d.,]+ +\n", long)
+    assert re.search(r"\n +flaps +[\d,]+ \([\d.,]+ per node-hour\) +\n", long)
+
+
+def test_several_groups_have_a_row_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    group = '[[group]]\nname = "{0}"\nnodes = {1}\nprofile = "{2}"\nheartbeat_interval = "2s"\n'
+    (tmp_path / "two.toml").write_text(
+        'duration = "10m"\n[hub]\nstale_after_s = 6\n'
+        + group.format("lte", 5, "wireguard-5g")
+        + group.format("wired", 20, "lan")
+    )
+    result = result_of(capsys, "two.toml")
+    assert {name: each["nodes"] for name, each in result["groups"].items()} == {"lte": 5, "wired": 20}
+    assert sum(each["heartbeats"] for each in result["groups"].values()) == result["heartbeats"]
+    lte, wired = result["groups"]["lte"], result["groups"]["wired"]
+    assert lte["false_stale"] == result["false_stale"] > wired["false_stale"] == 0
+    low, high = lte["false_stale_ci"]
+    assert low < lte["false_stale_per_node_day"] < high
+    assert app.invoke(["run", "two.toml"]) == 0
+    output = capsys.readouterr().out
+    assert re.search(rf"\n +lte +5 .* {lte['false_stale']} in [\d.]+ node-days +", output)
+    assert re.search(r"\n +wired +20 .* 0 in [\d.]+ node-days +95% 0 to ", output)
 
 
 def test_settings_of_a_hub_env_go_before_the_scenarios_and_set_before_both(

@@ -71,7 +71,7 @@ def test_what_fails_on_one_side_or_is_new_or_gone_is_reported_as_such(project):
 
 
 def test_a_project_without_benchmarks_cannot_be_measured(project):
-    project.commit({"benchmarks/test_tiny.py": "def test_nothing():\n    pass\n"})
+    project.commit({"tiny.py": project.slow, "benchmarks/test_tiny.py": "def test_nothing():\n    pass\n"})
     with pytest.raises(BenchmarkError, match="no benchmark was measured: there is none"):
         compared(project)
 
@@ -80,9 +80,108 @@ def test_code_that_is_imported_from_elsewhere_is_not_judged(project, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "tiny.py").write_text(project.source, "utf-8")
     steal = f"import sys\nsys.path.insert(0, {str(tmp_path / 'elsewhere')!r})\n"
-    project.commit({"benchmarks/test_tiny.py": steal + project.suite})
+    project.commit({"tiny.py": project.slow, "benchmarks/test_tiny.py": steal + project.suite})
     with pytest.raises(BenchmarkError, match=r"not measured here: tiny from .*elsewhere"):
         compared(project)
+
+
+HELPER = """def work(laps):
+    return sum(number * number for number in range(laps))
+"""
+WITH_HELPER = """from benchmarks.helper import work
+
+
+def test_work(benchmark):
+    benchmark(work, 1000)
+"""
+FINE = """
+[tool.pytest.ini_options]
+addopts = "-p pytest_benchmark.plugin"
+[tool.heartbench.bench]
+rounds = 6
+max_time = "20ms"
+level = 0.05
+margin = 0.05
+least_effect = 0.05
+"""
+OVERLAY = 'overlay = ["benchmarks"]\n'
+
+
+@pytest.fixture
+def helped(project):
+    """A project whose second benchmark measures a module of `benchmarks/`."""
+    helper = {"benchmarks/helper.py": HELPER, "benchmarks/test_helper.py": WITH_HELPER}
+    project.commit({**helper, "pyproject.toml": FINE})
+    return project
+
+
+def slow_down_the_helper(project, **more):
+    return project.commit({"benchmarks/helper.py": HELPER.replace("range(laps)", "range(laps * 124 // 100)"), **more})
+
+
+def test_a_slower_helper_module_is_found_by_default(helped):
+    slow_down_the_helper(helped)
+    report = compared(helped)
+    found = {judgement.name: judgement for judgement in report.judgements}
+    slow = found["benchmarks/test_helper.py::test_work"]
+    assert slow.verdict is Verdict.SLOWER
+    assert slow.ratio == pytest.approx(1.24, abs=0.06)
+    assert found["benchmarks/test_tiny.py::test_total"].verdict is not Verdict.SLOWER
+    assert (report.not_compared, report.status) == ([], 1)
+
+
+def test_under_an_overlay_it_is_not_compared_and_nothing_is_measured(helped, capsys):
+    helped.commit({"pyproject.toml": FINE + OVERLAY})
+    slow_down_the_helper(helped)
+    where = ["--project", str(helped.path), "--python", sys.executable]
+    assert invoke(["bench", "--against", "HEAD~1", *where, "--json"]) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert document["not_compared"] == ["benchmarks/helper.py"]
+    assert {each["name"]: each["verdict"] for each in document["verdicts"]} == {
+        "benchmarks/test_helper.py": "not compared",
+        "benchmarks/test_tiny.py": "not compared",
+    }
+    assert (document["outcome"], document["rounds"]) == ("nothing compared", {})
+    assert not (helped.path / ".benchmarks").exists()
+
+
+def test_beside_a_change_that_is_compared_it_is_not_compared_either(helped):
+    helped.commit({"pyproject.toml": FINE + OVERLAY})
+    slow_down_the_helper(helped, **{"README.md": "More words.\n"})
+    report = compared(helped)
+    assert set(verdicts(report).values()) == {Verdict.NOT_COMPARED}
+    assert (report.not_compared, report.status) == (["benchmarks/helper.py"], 2)
+
+
+def test_a_slowdown_within_a_test_file_is_not_compared_and_other_files_are(helped):
+    own = WITH_HELPER.replace("benchmark(work, 1000)", "benchmark(work, 1240)")
+    helped.commit({"benchmarks/test_helper.py": own, "README.md": "More words.\n"})
+    report = compared(helped)
+    found = verdicts(report)
+    assert found["benchmarks/test_helper.py::test_work"] is Verdict.NOT_COMPARED
+    assert found["benchmarks/test_tiny.py::test_total"] not in (Verdict.NOT_COMPARED, Verdict.SLOWER)
+    assert (report.not_compared, report.status) == (["benchmarks/test_helper.py"], 0)
+
+
+@pytest.mark.parametrize("as_json", [["--json"], []], ids=["json", "text"])
+def test_a_commit_that_changes_nothing_but_test_files_says_so(project, capsys, tmp_path, as_json):
+    project.commit({"benchmarks/test_tiny.py": project.suite.replace("500", "600").replace("124750", "179700")})
+    where = ["--project", str(project.path), "--python", sys.executable]
+    files = ["--markdown", str(tmp_path / "bench.md"), "--junit", str(tmp_path / "bench.xml")]
+    assert invoke(["bench", "--against", "HEAD~1", *where, *files, *as_json]) == 2
+    printed = capsys.readouterr()
+    said = "only files that both sides take from the head differ; nothing was measured"
+    for text in (printed.err if as_json else printed.out, *(Path(file).read_text() for file in files[1::2])):
+        assert said in " ".join(text.split())
+        assert "NOTHING COMPARED" in text
+    assert "benchmarks/test_tiny.py" in printed.out
+
+
+def test_two_revisions_with_the_same_files_are_not_measured(project):
+    report = compared(project, "HEAD")
+    assert (report.outcome, report.status) == (Outcome.NOTHING_COMPARED, 2)
+    assert report.notes == ["no tracked file differs; nothing was measured"]
+    assert report.not_compared == []
 
 
 def start(project):

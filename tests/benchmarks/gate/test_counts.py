@@ -33,7 +33,7 @@ allocations = pytest.mark.skipif("allocations" not in HERE, reason="memray is no
 def counted_of(project, names):
     """What the last commit changed, as it is counted."""
     chosen = subject(project.path, "HEAD~1", [], load(project.path, python=sys.executable))
-    with laid_out(chosen, project.path / ".benchmarks" / "counting", silent) as comparison:
+    with laid_out(chosen, chosen.changes(), project.path / ".benchmarks" / "counting", silent) as comparison:
         return count_all(comparison.rounds.measurer, comparison.arms, names, silent)
 
 

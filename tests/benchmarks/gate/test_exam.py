@@ -8,7 +8,6 @@ import sys
 
 import numpy as np
 import pytest
-from pytest_benchmark.utils import PercentageRegressionCheck
 
 from heartbench.benchmarks.gate import exam, plots, transcript
 from heartbench.benchmarks.gate.compare import subject
@@ -62,21 +61,7 @@ def test_what_was_injected_was_attained(held):
     assert transcript.attained(held, 0.10) == pytest.approx(0.10, abs=0.03)
 
 
-def test_the_usual_check_is_counted_pair_by_pair_as_pytest_benchmark_counts(held):
-    check = PercentageRegressionCheck("mean", 5.0)
-    each = held.rounds[0]
-    expected = sum(
-        bool(check.fails(*({"mean": found[arm].times[WILD].mean_s} for arm in ("again-0", "still-0"))))
-        for found in each
-    )
-    verdict = next(v for v in held.verdicts if (v.repetition, v.benchmark, v.slowdown, v.pair) == (0, WILD, 0.0, 0))
-    assert verdict.mean_over_5_percent == expected > 0
-    assert transcript.usual_alarms(held).total == 16 * 16
-
-
-def test_the_usual_check_is_counted_for_processes_that_took_no_turns_with_each_other_too(held):
-    apart = transcript.usual_alarms_apart(held)
-    assert (apart.total, apart.count > 0) == (4 * 16 * 2, True)
+def test_scatter_is_shown_for_processes_that_took_no_turns_with_each_other_too(held):
     scatter = transcript.scatter_by_statistic(held)
     assert scatter["by their means"][1] > 0
     assert math.isnan(scatter["slice by slice"][1])

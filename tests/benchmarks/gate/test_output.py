@@ -8,7 +8,7 @@ from rich.console import Console
 
 from heartbench.benchmarks.cli.output import plain
 from heartbench.benchmarks.gate import output
-from heartbench.benchmarks.gate.report import Count, Report
+from heartbench.benchmarks.gate.report import Count, Estimate, Outcome, Report
 from heartbench.benchmarks.gate.selftest import SelfTest, Share
 from heartbench.benchmarks.gate.verdict import Judgement, Verdict
 
@@ -32,12 +32,14 @@ REPORT = Report(
     head="a" * 40,
     core=1,
     counts={"instructions": {"perf/t.py::test_slow[a|b]": Count(100.0, 107.0, True)}},
+    means={"perf/t.py::test_same": Estimate(1.5, 1.45, 1.55), "perf/t.py::test_slow[a|b]": Estimate(1.07, 1.0, 1.1)},
 )
+HIDDEN = Judgement("perf/t.py::test_hidden", Verdict.NOT_COMPARED, note="may use perf/help.py")
 WOLF = replace(REPORT, self_test=SelfTest(Share(3, 3), Share(3, 3)))
 
 
-def shown(report):
-    console = Console(file=io.StringIO(), width=120)
+def shown(report, width=120):
+    console = Console(file=io.StringIO(), width=width)
     output.terminal(report, console)
     return console.file.getvalue()
 
@@ -45,7 +47,8 @@ def shown(report):
 def test_the_worst_comes_first_and_what_all_names_share_is_said_once():
     text = shown(REPORT)
     assert text.index("test_slow") < text.index("test_bad") < text.index("test_murky") < text.index("test_same")
-    assert text.count("perf/t.py::") == 3  # the head of the table, and two notes
+    assert text.count("perf/t.py::") == 1
+    assert "test_bad: fails on head" in text
     assert "1.070" in text
     assert "25 µs" in text
 
@@ -107,7 +110,68 @@ def test_json_has_the_promised_keys():
     assert document["wall_s"] is None
 
 
-def test_names_of_many_files_share_their_folder():
-    assert output.shared_start(["a/b/x.py::t", "a/b/y.py::t", "a/c/z.py::t"]) == "a/"
-    assert output.shared_start(["x.py::t", "y.py::t"]) == ""
-    assert output.shared_start(["a/x.py::t", "a/x.py::u"]) == "a/x.py::"
+def test_the_ratio_of_means_stands_beside_that_of_medians_and_is_remarked_on_if_it_tells_more():
+    said = "test_same: the ratio of means is 1.500 [1.450, 1.550], above that of medians"
+    for text in (shown(REPORT), output.markdown(REPORT), output.junit(REPORT)):
+        assert said in text
+        assert "test_slow[a|b]: the ratio of means" not in text
+    assert "1.500" in next(line for line in shown(REPORT).splitlines() if "test_same" in line)
+    first = REPORT.as_json()["verdicts"][0]
+    assert (first["ratio"], first["mean_ratio"], first["mean_ci"]) == (1.001, 1.5, [1.45, 1.55])
+
+
+def partly(*more, **changes):
+    """A report on judgements of which one was not compared."""
+    return replace(
+        REPORT,
+        judgements=(*more, HIDDEN, replace(HIDDEN, name="perf/t.py::test_hidden_too")),
+        failed_on_head=False,
+        not_compared=["perf/help.py", "perf/t.py"],
+        **changes,
+    )
+
+
+def test_what_was_not_compared_is_listed_everywhere():
+    report = partly(REPORT.judgements[0])
+    for text in (shown(report), output.markdown(report), output.junit(report)):
+        assert "Not compared, because both sides take them from the head: perf/help.py, perf/t.py." in text
+        assert "nothing slower among the 1 compared (2 not compared, 1 same;" in text
+        assert text.count("2 not compared: may use perf/help.py.") == 1
+    document = report.as_json()
+    assert document["not_compared"] == ["perf/help.py", "perf/t.py"]
+    assert [each["verdict"] for each in document["verdicts"]] == ["same", "not compared", "not compared"]
+    assert report.status == 0
+
+
+def test_what_was_not_compared_is_skipped_in_junit():
+    suite = ElementTree.fromstring(output.junit(partly(REPORT.judgements[0])))
+    assert (suite.get("skipped"), len(suite.findall(".//skipped"))) == ("2", 2)
+    assert suite.find(".//skipped").get("message") == "not compared: may use perf/help.py"
+
+
+def test_nothing_compared_is_no_success():
+    report = partly()
+    assert (report.outcome, report.status) == (Outcome.NOTHING_COMPARED, 2)
+    assert output.headline(report).startswith("NOTHING COMPARED (2 not compared;")
+    assert partly(REPORT.judgements[1]).status == 1
+    assert partly(self_test=WOLF.self_test).status == 2
+
+
+def test_long_names_are_shortened_and_not_broken():
+    names = [f"perf/t.py::test_{'very_' * 30}long[{kind}-{'x' * 20}]" for kind in ("list", "deque")]
+    report = replace(REPORT, judgements=[replace(REPORT.judgements[0], name=name, note="") for name in names])
+    for width in (60, 120, 200):
+        rows = [line for line in shown(report, width).splitlines() if "same within" in line]
+        assert [("list" in row, "deque" in row) for row in rows] == [(True, False), (False, True)]
+        assert all("1.001" in row for row in rows)
+    assert "`test_very_" in output.markdown(report)
+    assert all(len(line) < 200 for line in output.markdown(report).splitlines() if "same within" in line)
+
+
+def test_remarks_call_benchmarks_as_the_table_does_and_junit_by_their_whole_names():
+    name = f"perf/t.py::test_{'very_' * 30}long"
+    report = replace(REPORT, judgements=[replace(REPORT.judgements[1], name=name), REPORT.judgements[0]])
+    for text in (shown(report, 120), output.markdown(report)):
+        (line,) = (line for line in text.splitlines() if "confirmed" in line)
+        assert len(line) < 90
+    assert f"{name}: confirmed" in output.junit(report)

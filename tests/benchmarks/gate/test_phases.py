@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,10 +51,14 @@ def once(time_s):
     return Timing(time_s, time_s, {0: time_s})
 
 
-def report(tmp_path, world, own=(), **settings):
+def report(tmp_path, world, own=(), hidden=(), **settings):
     tmp_path.mkdir(exist_ok=True)
     rounds = Rounds(world, tmp_path, seed=1)
-    return Comparison(("suite",), Settings(**settings), ARMS, rounds, own, silent).report()
+
+    def why_not(name):
+        return "may use helper.py" if name in hidden else ""
+
+    return Comparison(("suite",), Settings(**settings), ARMS, rounds, own, silent, why_not).report()
 
 
 def verdicts(found):
@@ -147,3 +152,43 @@ def test_a_comparison_that_goes_on_says_the_same_as_one_in_one_go(tmp_path):
     again = report(tmp_path, World({"a": 0.0, "b": 0.0}))
     assert again.judgements == whole.judgements
     assert (whole.kept, again.kept) == (0, 80)
+
+
+def test_what_may_use_overlaid_code_is_not_compared_and_has_no_figures(tmp_path):
+    found = report(tmp_path, World({"a": 0.0, "b": -0.06, "c": 0.0}), hidden=["a", "b"])
+    assert verdicts(found) == {"a": Verdict.NOT_COMPARED, "b": Verdict.NOT_COMPARED, "c": Verdict.SAME}
+    assert found.judgements[0].note == "may use helper.py"
+    assert math.isnan(found.judgements[0].ratio)
+    assert set(found.base_s) == set(found.means) == {"c"}
+    assert (found.outcome, found.status) == (Outcome.NOTHING_SLOWER, 0)
+
+
+def test_it_gets_no_more_rounds(tmp_path):
+    assert report(tmp_path, World({"a": 0.0}, sd=0.05), hidden=["a"]).measured["more"] == 0
+
+
+def test_it_is_slower_nonetheless_if_what_was_compared_made_it_so(tmp_path):
+    found = report(tmp_path, World({"a": 0.06, "b": 0.0}), hidden=["a", "b"])
+    assert verdicts(found) == {"a": Verdict.SLOWER, "b": Verdict.NOT_COMPARED}
+    assert found.status == 1
+
+
+def test_a_comparison_of_nothing_is_no_success(tmp_path):
+    found = report(tmp_path, World({"a": 0.0}), hidden=["a"])
+    assert (found.outcome, found.status) == (Outcome.NOTHING_COMPARED, 2)
+
+
+def test_rare_slow_calls_show_in_the_means_alone(tmp_path):
+    class Rare(World):
+        """On the head one call in ten takes six times as long."""
+
+        def sample(self, order):
+            sample = super().sample(order)
+            factor = 1.5 if order.tree.path.name == HEAD else 1.0
+            times = {name: replace(timing, mean_s=factor * timing.mean_s) for name, timing in sample.times.items()}
+            return replace(sample, times=times)
+
+    found = report(tmp_path, Rare({"a": 0.0}))
+    assert verdicts(found) == {"a": Verdict.SAME}
+    assert found.means["a"].ratio == pytest.approx(1.5, rel=0.02)
+    assert found.means["a"].low < 1.5 < found.means["a"].high

@@ -22,30 +22,29 @@ def test_what_a_killed_run_left_is_replaced(repository, tmp_path):
     assert not (worktrees.lay(repository.path, tmp_path / "tree", first).path / "rubbish").exists()
 
 
-def test_both_sides_get_the_heads_benchmarks_deletions_too(repository, tmp_path):
-    base = repository.commit({"perf/test_a.py": "1", "perf/test_gone.py": "1", "code.py": "1"})
+def test_an_overlay_makes_files_as_they_are_in_another_revision_deletions_too(repository, tmp_path):
+    base = repository.commit({"perf/test_[a].py": "1", "perf/test_gone.py": "1", "code.py": "1"})
     repository.git("rm", "--quiet", "perf/test_gone.py")
-    head = repository.commit({"perf/test_a.py": "2", "perf/test_new.py": "2", "code.py": "2"})
+    head = repository.commit({"perf/test_[a].py": "2", "perf/test_new.py": "2", "code.py": "2"})
     tree = worktrees.lay(repository.path, tmp_path / "tree", base)
-    worktrees.overlay(tree, head, ["perf"])
-    assert sorted(file.name for file in (tree.project / "perf").iterdir()) == ["test_a.py", "test_new.py"]
-    assert (tree.project / "perf/test_a.py").read_text() == "2"
+    worktrees.overlay(tree, head, worktrees.differing(repository.path, base, head, ["perf"]))
+    assert sorted(file.name for file in (tree.project / "perf").iterdir()) == ["test_[a].py", "test_new.py"]
+    assert (tree.project / "perf/test_[a].py").read_text() == "2"
     assert (tree.project / "code.py").read_text() == "1"
 
 
-def test_an_overlay_can_be_a_pattern(repository, tmp_path):
-    base = repository.commit({"perf/test_a.py": "1", "perf/code.py": "1"})
-    head = repository.commit({"perf/test_a.py": "2", "perf/code.py": "2"})
+def test_an_overlay_of_nothing_changes_nothing(repository, tmp_path):
+    base = repository.commit({"code.py": "1"})
+    head = repository.commit({"code.py": "2"})
     tree = worktrees.lay(repository.path, tmp_path / "tree", base)
-    worktrees.overlay(tree, head, [":(glob)perf/**/test_*.py"])
-    assert [(tree.project / "perf" / name).read_text() for name in ("test_a.py", "code.py")] == ["2", "1"]
+    worktrees.overlay(tree, head, [])
+    assert (tree.project / "code.py").read_text() == "1"
 
 
-def test_a_suite_that_is_not_in_git_is_a_mistake(repository, tmp_path):
-    head = repository.commit({"a.txt": "1"})
-    tree = worktrees.lay(repository.path, tmp_path / "tree", head)
-    with pytest.raises(BenchmarkError, match="perf: not in git at the head"):
-        worktrees.overlay(tree, head, ["perf"])
+def test_the_files_of_a_revision_are_listed_by_pattern(repository):
+    head = repository.commit({"perf/deep/test_a.py": "", "perf/test_b.py": "", "perf/code.py": "", "test_c.py": ""})
+    found = worktrees.files_at(repository.path, head, [":(glob)perf/**/test_*.py"])
+    assert found == ["perf/deep/test_a.py", "perf/test_b.py"]
 
 
 def test_a_changed_work_tree_has_one_name_however_often_it_is_asked(repository):

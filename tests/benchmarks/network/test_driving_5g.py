@@ -1,5 +1,6 @@
 """Outages are counted by the clock, and a lone segment does not end one."""
 
+import tomllib
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -10,14 +11,18 @@ from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.network.driving_5g import (
     LONE_SEGMENT_KBIT_S,
     QUIET_KBIT_S,
+    RTT_SHARES,
     Outage,
     Trace,
     main,
     outages,
     profile_figures,
     read_traces,
+    recount,
     table_rows,
 )
+from heartbench.simulator.profile import Outages, load_profile
+from heartbench.simulator.tomlfile import validate
 
 SOURCE = Path(__file__).parents[4] / "shared/data/irish-5g/5G-production-dataset.zip"
 HEAD = "Timestamp,DL_bitrate,PINGAVG,PINGLOSS\n"
@@ -70,6 +75,17 @@ def test_the_driving_traces_give_the_known_counts_and_tail() -> None:
         "lone segments joined": ["7.75", "68", "27", "9", "5", "3", "2", "43 s"],
     }
     assert [cells[1:4] for cells in table_rows(standing).values()] == [["21", "10", "0"], ["29", "13", "0"]]
-    figures = profile_figures(driving)
-    assert "shape = 0.486\n" in figures
-    assert 'scale = "2.05s"\n' in figures
+
+
+@pytest.mark.skipif(not SOURCE.exists(), reason="needs the driving traces in shared/data/irish-5g")
+def test_the_shipped_profile_has_the_figures_that_are_counted() -> None:
+    traces = read_traces(SOURCE, "Driving")
+    shipped = load_profile("wireguard-5g")
+    counted = tomllib.loads(profile_figures(traces))["outage"]
+    stated = shipped.outage.to_data()
+    for key in ("rates", "shape", "scale", "observed"):
+        assert validate(Outages, counted, "counted").to_data()[key] == stated[key]
+    assert shipped.outage.directions.up == pytest.approx(recount(traces, LONE_SEGMENT_KBIT_S).up_share(), abs=0.005)
+    rtt_s = np.concatenate([each.ping_ms for each in traces]) / 1000
+    measured = np.nanquantile(rtt_s, RTT_SHARES)
+    assert shipped.rtt_quantile(np.array(RTT_SHARES)) == pytest.approx(measured, abs=0.0006, rel=0.006)

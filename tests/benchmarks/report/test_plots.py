@@ -10,7 +10,7 @@ from heartbench.benchmarks.report import plots, style
 from heartbench.benchmarks.report.page import headline
 from heartbench.benchmarks.thresholds.gaps import NO_LOSSES, Gaps, find_gaps
 from heartbench.benchmarks.thresholds.qos import judge
-from heartbench.benchmarks.thresholds.tune import Goal, Recommendation, frontier, recommend
+from heartbench.benchmarks.thresholds.tune import Goal, Per, Recommendation, frontier, recommend
 from heartbench.hub.config import HubSettings
 from heartbench.simulator.trace import Messages
 
@@ -28,7 +28,8 @@ def gaps_of(lengths_s: list[float]) -> Gaps:
 
 def judged(gaps: Gaps, goal: Goal) -> Recommendation:
     settings = [HubSettings.for_stale_after(each) for each in (15.0, 30.0, 45.0)]
-    return recommend({"exponential": frontier(judge(gaps, settings, HOUR_S), seed=1)}, goal, current_s=30.0)
+    frame = frontier(judge(gaps, settings, HOUR_S))
+    return recommend(goal, Per.GROUP, 30.0, frame, {"edge": frame}, {})
 
 
 def title(ax: Axes) -> str:
@@ -52,28 +53,33 @@ def test_titles_state_the_finding() -> None:
     )
 
 
-def test_under_several_tails_each_title_says_which_it_is_of() -> None:
+def test_of_several_groups_titles_say_which_one_they_are_of() -> None:
     worse = gaps_of([*[10.0] * 300, *[20.0] * 3, *[40.0] * 3, 50.0])
-    own, other = judged(TROUBLED, EASY), judged(worse, EASY)
-    found = recommend(
-        {"exponential": own.frontiers["exponential"], "lognormal": other.frontiers["exponential"]},
-        Goal(200.0, 90.0),
-        current_s=30.0,
-    )
-    assert title(plots.frontier_plot(found)).endswith("(lognormal tail, the worst)")
-    assert title(plots.gap_plot(TROUBLED, found)).endswith("(exponential tail)")
+    own, other = judged(TROUBLED, EASY).fleet, judged(worse, EASY).fleet
+    found = recommend(Goal(200.0, 90.0), Per.GROUP, 30.0, other, {"wired": own, "lte": other}, {})
+    assert title(plots.frontier_plot(found)).endswith("(group lte, which decides)")
     assert title(plots.flap_plot(found, nodes=1)) == (
-        "A dashboard of 1 nodes flashes 3 times an hour at 30 s, 2 times an hour at 45 s (lognormal tail, the worst)"
+        "A dashboard of 1 nodes flashes 3 times an hour at 30 s, 2 times an hour at 45 s"
     )
-    assert headline(found).endswith("times per node-day (lognormal tail, the worst).")
+    assert headline(found).endswith("times per node-day (group lte, which decides).")
+
+
+def test_without_a_present_setting_the_recommended_one_stands_alone() -> None:
+    frame = judged(TROUBLED, EASY).fleet
+    found = recommend(EASY, Per.GROUP, None, frame, {"edge": frame}, {})
+    assert title(plots.gap_plot(TROUBLED, found)) == "None of 305 gaps is longer than 45 s"
+    assert title(plots.frontier_plot(found)).startswith("45 s is the cheapest threshold")
+    assert headline(found).startswith("Wait 45 s, and a living node is called stale 0 to ")
 
 
 def test_a_threshold_that_is_right_already_is_said_to_be() -> None:
-    assert title(plots.frontier_plot(judged(TROUBLED, Goal(250.0, 90.0)))).startswith("30 s is the cheapest threshold")
+    assert title(plots.frontier_plot(judged(TROUBLED, Goal(400.0, 90.0)))).startswith("30 s is the cheapest threshold")
 
 
 def test_a_missed_goal_is_stated() -> None:
-    assert title(plots.frontier_plot(judged(TROUBLED, HARD))).startswith("No threshold is both rare and quick enough")
+    assert title(plots.frontier_plot(judged(TROUBLED, HARD))).startswith(
+        "No threshold is both quick enough and sure to be rare enough"
+    )
 
 
 @pytest.mark.parametrize("lengths", [[10.0, 10.0], [10.0] * 300, [0.5, 700.0]])

@@ -1,18 +1,25 @@
-from heartbench.benchmarks.thresholds.profiles import NO_TAIL, compare_profiles, groups, plot_profiles
+import pandas as pd
+import pytest
+
+from heartbench.benchmarks.thresholds import networks
+from heartbench.benchmarks.thresholds.profiles import compare_profiles, groups, plot_profiles
 
 
-def test_each_profile_is_judged_under_each_of_its_tails() -> None:
-    frame = compare_profiles(thresholds_s=[15.0, 60.0], nodes=3, duration_s=3600.0)
+@pytest.fixture
+def frame(monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
+    monkeypatch.setattr(networks, "NODE_DAYS", 1.0)
+    return compare_profiles(thresholds_s=[15.0, 60.0], nodes=3, duration_s=3600.0)
 
-    kinds = set(frame[["profile", "tail"]].itertuples(index=False, name=None))
-    assert kinds == {("lan", NO_TAIL), ("wireguard-5g", "exponential"), ("wireguard-5g", "lognormal")}
-    assert len(frame) == 6
+
+def test_each_profile_is_judged_and_the_network_where_it_was_observed(frame: pd.DataFrame) -> None:
+    assert frame.profile.tolist() == ["lan", "lan", "wireguard-5g", "wireguard-5g"]
     assert (frame.false_stale_low <= frame.false_stale_per_node_day).all()
     assert (frame.false_stale_per_node_day <= frame.false_stale_high).all()
+    observed = frame.set_index("profile").false_stale_network_high.notna()
+    assert observed["wireguard-5g"].all()
+    assert not observed["lan"].any()
 
 
-def test_the_noisiest_comes_first_and_the_plot_says_what_it_shows() -> None:
-    frame = compare_profiles(thresholds_s=[15.0, 60.0], nodes=3, duration_s=3600.0)
-
-    assert groups(frame)[0][0][0] == "wireguard-5g"
+def test_the_noisiest_comes_first_and_the_plot_says_what_it_shows(frame: pd.DataFrame) -> None:
+    assert groups(frame)[0][0] == "wireguard-5g"
     assert "On wireguard-5g" in plot_profiles(frame).get_title(loc="left")

@@ -10,41 +10,89 @@ from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.figures import figures_of
 from heartbench.benchmarks.thresholds import evidence as evidences
 from heartbench.benchmarks.thresholds.evidence import evidence_of, simulated
+from heartbench.benchmarks.thresholds.networks import nodes_to_simulate
 from heartbench.benchmarks.thresholds.study import study
 from heartbench.benchmarks.thresholds.tune import Goal
+from heartbench.benchmarks.thresholds.verdict import sentence
 from heartbench.hub.config import HubSettings
-from heartbench.simulator.engines.virtual import VirtualResult
+from heartbench.simulator.profile import load_profile
 from heartbench.simulator.run_directory import RunDirectory
+from heartbench.simulator.scenario import load_scenario
 from heartbench.simulator.trace import read_trace
 
 HARD = Goal(max_false_stale_per_node_day=1 / 7, max_detection_s=5.0)
 EASY = Goal(max_false_stale_per_node_day=1000.0, max_detection_s=60.0)
 
 
-def test_a_run_is_judged_under_both_tails(run_path: Path) -> None:
+def observed(run_path: Path) -> None:
+    """Let the record of the run say that its outages are those of the profile."""
+    run = RunDirectory.open(run_path)
+    record = run.read_record()
+    record["settings"]["scenario"]["group"][0]["link"]["outage"]["rate_factor"] = 1.0
+    run.write_record(record)
+
+
+def test_a_run_is_judged_and_its_network_simulated(run_path: Path) -> None:
     done: list[int] = []
+    observed(run_path)
     evidence = evidence_of(run_path)
-    found = study(evidence, EASY, done.append)
-    assert list(found.frontiers) == ["exponential", "lognormal"]
+    found = study(evidence, EASY, advance=done.append)
+    assert list(found.groups) == ["edge"]
     assert found.met
     assert found.current_s == 3.0
-    assert sum(done) == evidence.nodes_to_simulate == 40
-    assert all(row["false_stale_ci"][1] <= 1000 for row in found.rows(found.recommended_s).values())
+    assert sum(done) == nodes_to_simulate(evidence) > 0
+    row = found.rows(found.recommended_s)["edge"]
+    assert row["false_stale_network_ci"][1] <= 1000
+    assert (
+        row["false_stale_network_ci"][0] <= row["false_stale_network_per_node_day"] <= row["false_stale_network_ci"][1]
+    )
+    assert found.hours_watched() == 7.75
+
+
+def test_a_network_whose_rate_was_changed_was_not_observed(run_path: Path) -> None:
+    found = study(evidence_of(run_path), EASY)  # twenty times as many outages as in the profile
+    assert found.rows(found.recommended_s)["edge"]["false_stale_network_ci"] is None
+    assert found.hours_watched() is None
 
 
 def test_the_same_run_gives_the_same_recommendation(run_path: Path) -> None:
+    observed(run_path)
     first, second = (study(evidence_of(run_path), HARD) for _ in range(2))
     assert first.recommended_s == second.recommended_s
-    assert all(first.frontiers[tail].equals(second.frontiers[tail]) for tail in first.frontiers)
+    assert first.fleet.equals(second.fleet)
 
 
-def test_a_bare_trace_has_no_other_tail(run_path: Path) -> None:
+def test_of_a_bare_trace_nothing_is_known_but_itself(run_path: Path) -> None:
+    (run_path / "nodes.parquet").unlink(missing_ok=True)
     evidence = evidence_of(run_path / "trace")
-    assert list(study(evidence, EASY).frontiers) == ["as recorded"]
     arrived = read_trace(run_path).arrived_s
     assert evidence.duration_s == pytest.approx(arrived.max() - arrived.min())
-    with pytest.raises(BenchmarkError, match="a bare trace does not say what was run"):
-        evidence.scenario_under(next(iter(evidences.Tail)))
+    found = study(evidence, EASY)
+    assert (list(found.groups), found.current_s) == ([evidences.ALL_NODES], None)
+    assert found.hours_watched() == pytest.approx(40 * evidence.duration_s / 3600, rel=0.05)
+    assert study(evidence_of(run_path / "trace", now_s=5.0), EASY).current_s == 5.0
+    with pytest.raises(BenchmarkError, match=r"--now 5s: .* says itself how its hub was set; allowed for a bare trace"):
+        evidence_of(run_path, now_s=5.0)
+
+
+def test_a_bare_trace_has_the_groups_that_are_listed_beside_it(run_path: Path) -> None:
+    nodes = pd.DataFrame({"node": np.arange(40, dtype=np.int32), "group": ["lte", "wired"] * 20})
+    nodes.assign(name=[f"n{each}" for each in range(40)]).to_parquet(run_path / "nodes.parquet")
+    found = study(evidence_of(run_path / "trace"), EASY)
+    assert list(found.groups) == ["lte", "wired"]
+    sums = sum(frame.false_stale for frame in found.groups.values())
+    assert sums.tolist() == found.fleet.false_stale.tolist()
+
+
+def test_a_fleet_is_as_its_groups_weighed_by_the_time_watched(run_path: Path) -> None:
+    scenario = load_scenario("wireguard-5g").with_nodes(6).model_copy(update={"duration_s": 3600.0})
+    (edge,) = scenario.group
+    wired = edge.model_copy(update={"name": "wired", "nodes": 18, "link": load_profile("lan"), "profile": "lan"})
+    found = study(simulated(scenario.model_copy(update={"group": (edge, wired)})), EASY)
+    of_edge, of_fleet = found.groups["edge"], found.fleet
+    assert found.groups["wired"].false_stale_network_high.isna().all()
+    expected = of_edge.false_stale_network_high / 4 + 0.75 * found.groups["wired"].false_stale_per_node_day
+    assert of_fleet.false_stale_network_high.to_numpy() == pytest.approx(expected.to_numpy(), rel=0.02)
 
 
 def test_the_times_of_a_bare_trace_may_count_from_any_moment(run_path: Path) -> None:
@@ -55,7 +103,7 @@ def test_the_times_of_a_bare_trace_may_count_from_any_moment(run_path: Path) -> 
         moved.to_parquet("moved.parquet")
         evidence = evidence_of(Path("moved.parquet"))
         assert evidence.gaps.start_s.min() == 0
-        figures.append(study(evidence, EASY).frontiers["as recorded"].iloc[::20].to_numpy(float))
+        figures.append(study(evidence, EASY).fleet.iloc[::20].to_numpy(float))
     assert np.allclose(figures[0], figures[1], rtol=1e-3, equal_nan=True)
     assert np.allclose(figures[0], figures[2], rtol=1e-3, equal_nan=True)
 
@@ -65,7 +113,7 @@ def test_a_node_heard_of_only_at_the_end_leaves_the_interval_finite(run_path: Pa
     trace = trace[trace.node < 2]
     late = trace.nlargest(1, "arrived_s")
     pd.concat([trace, *(late.assign(node=number) for number in range(7, 40))]).to_parquet("late.parquet")
-    frame = study(evidence_of(Path("late.parquet")), EASY).frontiers["as recorded"]
+    frame = study(evidence_of(Path("late.parquet")), EASY).fleet
     assert np.isfinite(frame[["false_stale_low", "false_stale_high"]]).all(axis=None)
 
 
@@ -77,7 +125,7 @@ def test_messages_that_all_came_at_once_are_too_little(run_path: Path) -> None:
 
 
 def test_false_stales_are_the_gaps_longer_than_the_threshold(run_path: Path) -> None:
-    frame = study(evidence_of(run_path), HARD).frontiers["exponential"]
+    frame = study(evidence_of(run_path), HARD).fleet
     trace = read_trace(run_path)
     trace = trace[trace.arrived_s <= 600].sort_values(["node", "arrived_s"])
     gaps = trace.groupby("node").arrived_s.diff().dropna()
@@ -87,17 +135,12 @@ def test_false_stales_are_the_gaps_longer_than_the_threshold(run_path: Path) -> 
 
 
 def test_the_figures_of_a_run_are_those_of_its_threshold(run_path: Path) -> None:
-    row = study(evidence_of(run_path), HARD).rows(3.0)["exponential"]
-    figures = figures_of(RunDirectory(run_path), HubSettings.of(stale_after_s=3.0), 600.0)
-    del figures["latency_s"]
+    evidence = evidence_of(run_path)
+    row = study(evidence, HARD).rows(3.0)["edge"]
+    figures = figures_of(RunDirectory(run_path), HubSettings.of(stale_after_s=3.0), 600.0, evidence.sites)
+    del figures["latency_s"], figures["groups"], figures["node_days"], figures["flaps"], figures["flashes"]
+    assert figures.pop("false_stale_ci") == pytest.approx(row["false_stale_ci"])
     assert figures == pytest.approx({name: row[name] for name in figures})
-
-
-def test_a_simulation_cut_short_is_no_evidence(run_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    halted = VirtualResult(0, 0, 0, 0.0, 0.0, 0.0, interrupted=True)
-    monkeypatch.setattr("heartbench.simulator.engines.virtual.simulate", lambda *_, **__: halted)
-    with pytest.raises(KeyboardInterrupt):
-        study(evidence_of(run_path), EASY)
 
 
 def test_a_damaged_record_is_named(run_path: Path) -> None:
@@ -121,4 +164,14 @@ def test_a_scenario_simulated_is_the_evidence_of_its_run(run_path: Path) -> None
     assert ran.scenario is not None
     anew = simulated(ran.scenario.model_copy(update={"duration_s": ran.duration_s}))
     assert np.array_equal(anew.gaps.length_s, ran.gaps.length_s)
-    assert (anew.seed, anew.usual_gap_s, anew.own_tail) == (ran.seed, ran.usual_gap_s, ran.own_tail)
+    assert (anew.seed, anew.usual_gap_s, anew.current_s) == (ran.seed, ran.usual_gap_s, ran.current_s)
+
+
+def test_it_says_when_nodes_share_outages(run_path: Path) -> None:
+    trace = read_trace(run_path)
+    out = (trace.arrived_s % 200 > 100) & (trace.arrived_s % 200 < 130)  # for all nodes at once
+    trace[~out].to_parquet("shared.parquet")
+    found = study(evidence_of(Path("shared.parquet")), EASY)
+    assert found.coincidence is not None
+    assert "long gaps of different nodes coincide" in sentence(found)
+    assert study(evidence_of(run_path), EASY).coincidence is None

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from heartbench.simulator.engines import virtual
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario, load_scenario
-from heartbench.simulator.trace import Kind, read_trace, read_truth
+from heartbench.simulator.trace import Kind, read_nodes, read_trace, read_truth
 
 FAULTS = """
 seed = 7
@@ -33,6 +34,9 @@ group = "edge"
 at = "200s"
 for = "20s"
 """
+
+
+GROUPS = [("lte", 1), ("wired", 2)]
 
 
 def scenario(nodes: int = 40, duration_s: float = 600.0, name: str = "wireguard-5g-fast") -> Scenario:
@@ -184,6 +188,21 @@ def test_ctrl_c_writes_the_nodes_that_are_done(tmp_path: Path, monkeypatch: pyte
     assert result.interrupted
     assert 0 < result.nodes < 40
     assert read_trace(directory.path)["node"].nunique() == result.nodes
+    assert nodes_of(directory).node.tolist() == list(range(result.nodes))
+
+
+def nodes_of(directory: RunDirectory) -> pd.DataFrame:
+    nodes = read_nodes(directory.path)
+    assert nodes is not None
+    return nodes
+
+
+def test_a_run_says_who_its_nodes_are(tmp_path: Path) -> None:
+    groups = [load_scenario("lan").group[0].model_copy(update={"name": name, "nodes": n}) for name, n in GROUPS]
+    directory, _ = run(scenario(nodes=1, duration_s=5.0).model_copy(update={"group": tuple(groups)}), tmp_path / "run")
+    nodes = nodes_of(directory)
+    assert nodes.group.tolist() == ["lte", "wired", "wired"]
+    assert nodes.name.tolist() == ["lte-00000", "wired-00001", "wired-00002"]
 
 
 def test_a_block_that_fails_keeps_the_others_from_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.observer import read_observer
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario, load_scenario
-from heartbench.simulator.trace import Kind, read_trace, read_transitions, read_truth
+from heartbench.simulator.trace import Kind, read_nodes, read_trace, read_transitions, read_truth
 
 HUB = [sys.executable, "-c", "from heartbench.benchmarks.cli.app import main; main()", "hub"]
 KEY = ["node", "boot", "connection", "seq", "kind"]
@@ -132,6 +132,13 @@ def test_nodes_send_what_they_send_in_the_virtual_engine(faults: Run, modelled: 
     columns = [*KEY, "sent_s"]
     pd.testing.assert_frame_equal(faults.trace[columns], modelled.trace[columns])
     assert read_truth(faults.directory.truth).equals(read_truth(modelled.directory.truth))
+    assert faults.directory.nodes.read_bytes() == modelled.directory.nodes.read_bytes()
+
+
+def test_nodes_are_named_as_the_hub_knows_them(faults: Run) -> None:
+    nodes = read_nodes(faults.directory.path)
+    assert nodes is not None
+    assert set(read_observer(faults.directory.observer).receipts.node_id) <= set(nodes.name)
 
 
 def test_messages_arrive_when_they_do_in_the_virtual_engine(faults: Run, modelled: Run) -> None:
@@ -153,8 +160,7 @@ def test_the_simulators_lag_is_measured_apart(faults: Run) -> None:
 
 def test_what_the_hub_said_follows_from_what_it_heard(faults: Run) -> None:
     observed = read_observer(faults.directory.observer)
-    end_s = float(observed.changes.at_s.max()) + 1
-    expected = replay(observed, end_s)
+    expected = replay(observed, observed.until_s)
     said = observed.changes[observed.changes.reason.isin(expected.reason.unique())]
     columns = ["node_id", "status", "flapping", "reason"]
     order = {"by": ["node_id", "at_s"], "kind": "stable", "ignore_index": True}

@@ -1,0 +1,77 @@
+"""Which networks fit what was observed: draws of the rate, shape and scale of the longest outages.
+
+Outages of at least u s are taken to come at random times, at a rate λ, with lengths of a generalised Pareto tail
+(`simulator.tail`). Given n lengths seen in h hours, the two parts are independent:
+
+    λ      Gamma(n + 1/2) / h                 Jeffreys' prior of a Poisson rate
+    ξ, σ   likelihood of the lengths on a grid, with a flat prior of ξ (−0.5 to 1) and of ln σ
+
+Nothing is assumed of the shape but that the mean is finite. That makes the interval wide; docs/validation.md shows how
+often it covers the truth.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heartbench.simulator.profile import Observed
+from heartbench.simulator.tail import LEAST_SHAPE, MOST_SHAPE, excesses, log_density
+
+Floats = NDArray[np.float64]
+
+NETWORKS = 1000
+SHAPES, SCALES = 76, 90
+SCALE_RANGE = 12.0
+"""Scales of the grid reach from the mean excess divided by this to the mean excess times this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """Networks that fit what was observed, as outages of at least `from_s` s.
+
+    Attributes:
+        from_s: the length from which on outages were counted, s.
+        per_hour: outages of at least `from_s` an hour, of each network; shape (j,), as the next two.
+        shape: of the tail.
+        scale_s: of the tail, s.
+    """
+
+    from_s: float
+    per_hour: Floats
+    shape: Floats
+    scale_s: Floats
+
+    def __len__(self) -> int:
+        return len(self.per_hour)
+
+
+def draw_networks(observed: Observed, seed: int, count: int = NETWORKS) -> Networks:
+    """Draw networks that fit the outages that were observed.
+
+    If none was, nothing says how long one would be: each is taken to exceed every threshold.
+    """
+    generator = np.random.default_rng(seed)
+    if observed.lengths_s:
+        excess = excesses(np.array(observed.lengths_s), observed.from_s, observed.resolution_s)
+        shape, scale_s = draw_tails(excess, generator, count)
+    else:
+        shape, scale_s = np.zeros(count), np.full(count, np.inf)
+    per_hour = generator.gamma(len(observed.lengths_s) + 0.5, 1 / observed.hours, count)
+    return Networks(observed.from_s, per_hour, shape, scale_s)
+
+
+def draw_tails(excess_s: Floats, generator: np.random.Generator, count: int) -> tuple[Floats, Floats]:
+    """Draw shapes and scales (s) from their posterior given excesses over the threshold, s."""
+    mean = excess_s.mean()
+    shapes, shape_step = np.linspace(LEAST_SHAPE, MOST_SHAPE, SHAPES, endpoint=False, retstep=True)
+    logs, log_step = np.linspace(
+        np.log(mean / SCALE_RANGE), np.log(mean * SCALE_RANGE), SCALES, endpoint=False, retstep=True
+    )
+    shape, log_scale = (each.ravel() for each in np.meshgrid(shapes + shape_step / 2, logs + log_step / 2))
+    likelihood = log_density(excess_s, shape[:, None], np.exp(log_scale)[:, None]).sum(1)
+    weight = np.exp(likelihood - likelihood.max())
+    cell = generator.choice(len(weight), count, p=weight / weight.sum())
+    # Anywhere in the cell, so that neither the grid's step nor its edges show in the draws.
+    across, along = generator.uniform(-0.5, 0.5, (2, count))
+    return shape[cell] + across * shape_step, np.exp(log_scale[cell] + along * log_step)
