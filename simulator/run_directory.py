@@ -115,7 +115,8 @@ class RunDirectory:
         try:
             record = json.loads(self.record_file.read_text(encoding="utf-8"))
         except (ValueError, OSError, RecursionError) as error:
-            raise SimulatorError(f"{self.record_file}: cannot be read ({error})") from error
+            reason = error.strerror if isinstance(error, OSError) else f"it is not JSON: {error}"
+            raise SimulatorError(f"{self.record_file}: cannot be read: {reason}") from error
         found = record.get("schema") if isinstance(record, dict) else None
         if found != SCHEMA:
             raise SimulatorError(f"{self.record_file}: schema: {found!r}; allowed: {SCHEMA}")

@@ -102,4 +102,5 @@ def _draw(sweep: "pd.DataFrame", stale_after_s: float, path: Path) -> None:
     try:
         save(plot_ladder(sweep, stale_after_s), path)
     except (ValueError, OSError) as error:
-        raise BenchmarkError(f"--plot: {path}: {str(error).splitlines()[0]}") from error
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise BenchmarkError(f"--plot: {path}: {reason or str(error).splitlines()[0]}") from error

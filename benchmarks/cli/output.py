@@ -3,8 +3,10 @@
 Standard output is for the result alone, so that it can be piped; the bar appears only where somebody watches.
 """
 
+import errno
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -69,6 +71,9 @@ def check_output(path: Path, option: str = "--out") -> None:
     """Refuse a file that cannot be written, before the work for it is done."""
     if path.is_dir() or not path.parent.is_dir():
         raise BenchmarkError(f"{option}: {path}: must be a file in a folder that exists")
+    is_special = path.exists() and not path.is_file()
+    if not os.access(path if is_special else path.parent, os.W_OK):
+        raise BenchmarkError(f"{option}: {path}: cannot be written: {os.strerror(errno.EACCES)}")
 
 
 def check_folder(path: Path, option: str = "--out") -> None:

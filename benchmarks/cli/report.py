@@ -94,9 +94,9 @@ def tuned_before(evidence: "Evidence") -> "Recommendation | None":
     from heartbench.benchmarks.thresholds.verdict import from_json
 
     tuned = evidence.source / "tune.json"
-    if not tuned.is_file():
+    if not tuned.exists():
         return None
     try:
         return from_json(json.loads(tuned.read_text(encoding="utf-8")))
-    except (KeyError, TypeError, ValueError) as error:
-        raise BenchmarkError(f"{tuned}: damaged ({error}); `heartbench tune` writes it anew") from error
+    except (OSError, LookupError, TypeError, ValueError) as error:
+        raise BenchmarkError(f"{tuned}: damaged; `heartbench tune` writes it anew") from error

@@ -25,8 +25,8 @@ COLUMNS = (
     "stale_after",
     "group",
     "false stale\nper node-day",
-    "95 % of the\nsimulation",
     "95 % of the\nnetwork",
+    "95 % of the\nsimulation",
     "noticed\nwithin (p99)",
     "flashes\nper hour",
 )
@@ -127,8 +127,8 @@ def cells(row: dict[str, Any], label: str, name: str) -> tuple[str, ...]:
         f"{row['stale_after_s']:g} s",
         name,
         figure(row["false_stale_per_node_day"]),
-        interval_text(row["false_stale_ci"]),
         interval_text(row["false_stale_network_ci"]),
+        interval_text(row["false_stale_ci"]),
         f"{figure(row['detection_p99_s'])} s",
         figure(row["flashes_per_hour"]),
     )

@@ -90,7 +90,9 @@ def _results(file: Path) -> Iterable[tuple[str, str, Result]]:
     try:
         yield from _results_of(document, file)
     except (AttributeError, KeyError, TypeError) as error:
-        raise BenchmarkError(f"{file}: no result of pytest-benchmark, or a damaged one ({error})") from error
+        raise BenchmarkError(
+            f"{file}: no result of pytest-benchmark, or a damaged one; each has fullname and stats.median"
+        ) from error
 
 
 def _results_of(document: Mapping[str, Any], file: Path) -> Iterable[tuple[str, str, Result]]:
@@ -101,7 +103,7 @@ def _results_of(document: Mapping[str, Any], file: Path) -> Iterable[tuple[str, 
     for entry in document["benchmarks"]:
         median_s = entry["stats"]["median"]
         if median_s > 0:
-            yield machine, entry["fullname"], Result(revision, time, median_s)
+            yield machine, str(entry["fullname"]), Result(revision, time, median_s)
 
 
 def _machine(info: Mapping[str, Any]) -> str:

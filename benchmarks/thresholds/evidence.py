@@ -79,7 +79,11 @@ def evidence_of(path: Path, now_s: float | None = None) -> Evidence:
         SimulatorError: it is neither.
         BenchmarkError: it holds too little to judge by, or `now_s` is given for a run.
     """
-    if not (path / "run.json").is_file():
+    if not (path / "run.json").exists():
+        if (path / "truth.parquet").exists():
+            raise BenchmarkError(
+                f"{path}: no run.json, so the run did not end; allowed: {path / 'trace'}, a bare trace"
+            )
         return enough(path, bare_trace(path, now_s))
     if now_s is not None:
         raise BenchmarkError(f"--now {now_s:g}s: {path} says itself how its hub was set; allowed for a bare trace")
@@ -88,8 +92,13 @@ def evidence_of(path: Path, now_s: float | None = None) -> Evidence:
     try:
         scenario, duration_s = scenario_of(record["settings"]["scenario"]), float(record["duration_s"])
         hub = HubSettings.of(**{key: record["settings"]["hub"][key] for key in (*JUDGEMENT, *DOUBT)})
-    except (KeyError, TypeError, ValueError) as error:
-        raise BenchmarkError(f"{run.record_file}: {error}: missing or damaged; `heartbench run` writes it") from error
+        damaged = not 0 <= duration_s < np.inf or int(record.get("seed", 1)) < 0
+    except KeyError as error:
+        raise BenchmarkError(f"{run.record_file}: key {error} is missing; `heartbench run` writes it") from error
+    except (TypeError, ValueError):
+        damaged = True
+    if damaged:
+        raise BenchmarkError(f"{run.record_file}: damaged; `heartbench run` writes seed, duration_s and settings")
     gaps = read_gaps(run, duration_s)
     return enough(path, Evidence(path, gaps, duration_s, hub, hub.stale_after_s, groups_of(scenario), scenario, record))
 

@@ -68,8 +68,8 @@ def interval_meaning(found: Recommendation) -> str:
     hours = found.hours_watched()
     if row["false_stale_network_ci"] is not None and hours is not None:
         return (
-            f"The first interval holds 95 % of the networks that fit what was seen in {figure(hours)} h of watching, "
-            "the second counts only the chance of the simulation."
+            f"The interval of the network holds 95 % of the networks that fit what was seen in {figure(hours)} h of "
+            "watching; that of the simulation counts only its own chance."
         )
     if hours is not None:
         return f"The interval holds for the network as it was in this trace, {figure(hours)} node-hours of it."

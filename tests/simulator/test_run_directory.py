@@ -74,5 +74,8 @@ def test_what_is_no_run_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(SimulatorError, match="cannot be read"):
         RunDirectory.open(tmp_path / "cut").read_record()
     (tmp_path / "cut/run.json").write_text("[" * 100_000)
-    with pytest.raises(SimulatorError, match="cannot be read"):
+    with pytest.raises(SimulatorError, match="cannot be read: it is not JSON"):
         RunDirectory.open(tmp_path / "cut").read_record()
+    (tmp_path / "folder/run.json").mkdir(parents=True)
+    with pytest.raises(SimulatorError, match=r"run\.json: cannot be read: Is a directory$"):
+        RunDirectory(tmp_path / "folder").read_record()

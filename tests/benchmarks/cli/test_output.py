@@ -47,6 +47,16 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         output.write_whole(folder / "a", "text")
 
 
+def test_a_file_in_a_folder_that_may_not_be_written_is_refused_beforehand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path)  # root may write everywhere
+    with pytest.raises(BenchmarkError, match=rf"^--out: {tmp_path / 'a'}: cannot be written: Permission denied$"):
+        output.check_output(tmp_path / "a")
+    os.mkfifo(tmp_path / "pipe")
+    output.check_output(tmp_path / "pipe")
+
+
 @pytest.mark.parametrize("name", ["file", "file/inside"])
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()

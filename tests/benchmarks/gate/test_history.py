@@ -62,6 +62,11 @@ def test_a_result_that_is_damaged_is_named(tmp_path, text):
         history.read(tmp_path)
 
 
+def test_a_name_that_is_a_number_is_a_name(tmp_path):
+    store(tmp_path, 0, 1.0, benchmarks=[{"fullname": 3, "stats": {"median": 1.0}}])
+    assert [series.benchmark for series in history.read(tmp_path)] == ["3"]
+
+
 def test_folders_and_nested_lists_are_passed_over(tmp_path):
     store(tmp_path, 0, 1.0)
     (tmp_path / "folder.json").mkdir()

@@ -143,12 +143,25 @@ def test_the_figures_of_a_run_are_those_of_its_threshold(run_path: Path) -> None
     assert figures == pytest.approx({name: row[name] for name in figures})
 
 
-def test_a_damaged_record_is_named(run_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("changes", "refusal"),
+    [
+        ({"settings": {}}, r"run\.json: key 'scenario' is missing; `heartbench run` writes it"),
+        ({"settings": 7}, r"run\.json: damaged; `heartbench run` writes seed, duration_s and settings"),
+        ({"duration_s": -5}, r"run\.json: damaged"),
+        ({"seed": "a"}, r"run\.json: damaged"),
+    ],
+)
+def test_a_damaged_record_is_named(changes: dict[str, object], refusal: str, run_path: Path) -> None:
     run = RunDirectory.open(run_path)
-    record = run.read_record()
-    del record["settings"]["hub"]
-    run.write_record(record)
-    with pytest.raises(BenchmarkError, match=r"run\.json: 'hub': missing or damaged"):
+    run.write_record({**run.read_record(), **changes})
+    with pytest.raises(BenchmarkError, match=refusal):
+        evidence_of(run_path)
+
+
+def test_a_run_that_did_not_end_is_not_taken_for_a_bare_trace(run_path: Path) -> None:
+    (run_path / "run.json").unlink()
+    with pytest.raises(BenchmarkError, match=r"no run\.json, so the run did not end; allowed: .*trace, a bare trace"):
         evidence_of(run_path)
 
 

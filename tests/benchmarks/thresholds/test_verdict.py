@@ -49,8 +49,9 @@ def test_says_what_to_set_what_it_costs_and_how_sure_that_is() -> None:
     assert verdict.sentence(found(Goal(4.0, 90.0), [900, 20, 0.5], network=4.0, hours=7.75)) == (
         "Set stale_after to 60 s: 0.5 false stales per node-day (95 %: 0.125 to 2 of the network, 0.25 to 1 of the "
         "simulation), noticed within 60 s (p99). As it is, 30 s: 20 false stales per node-day (95 %: 5 to 80 of the "
-        "network, 10 to 40 of the simulation), noticed within 30 s (p99). The first interval holds 95 % of the "
-        "networks that fit what was seen in 7.75 h of watching, the second counts only the chance of the simulation."
+        "network, 10 to 40 of the simulation), noticed within 30 s (p99). The interval of the network holds "
+        "95 % of the networks that fit what was seen in 7.75 h of watching; that of the simulation counts only its own "
+        "chance."
     )
 
 
@@ -59,9 +60,9 @@ def test_says_which_goal_is_missed_by_how_much_and_how_long_to_watch() -> None:
         "No threshold meets the goal of 1 per node-day and 40 s. False stales can be said to be rare enough only from "
         "60 s on; a dead node is noticed in time only up to 30 s. 30 s comes nearest: false stales may come 1.4 times "
         "as often as allowed (upper end of 95 %). With it: 0.7 false stales per node-day (95 %: 0.35 to 1.4 of the "
-        "network, 0.35 to 1.4 of the simulation), noticed within 30 s (p99). The first interval holds 95 % of the "
-        "networks that fit what was seen in 8 h of watching, the second counts only the chance of the simulation. The "
-        "best estimate at 30 s is 0.7 per node-day: if it is so, the goal can be shown to be met after watching the "
+        "network, 0.35 to 1.4 of the simulation), noticed within 30 s (p99). The interval of the network holds 95 % of "
+        "the networks that fit what was seen in 8 h of watching; that of the simulation counts only its own chance. "
+        "The best estimate at 30 s is 0.7 per node-day: if it is so, the goal can be shown to be met after watching the "
         "network for 1,024 node-hours, 43 nodes for a day."
     )
 
