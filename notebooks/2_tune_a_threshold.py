@@ -58,7 +58,7 @@ Markdown(
 #
 # Every threshold is judged on the silences of one simulated day. How sure is that? A day of 300 nodes says a lot about
 # this network, but the network itself was watched for a few hours only. So a thousand networks that fit what was seen
-# in these hours are looked at as well, and the goal must be met on 95 % of them.
+# in these hours are looked at as well, and the goal must be met up to the upper end of their interval.
 
 # %%
 evidence = simulated(scenario)

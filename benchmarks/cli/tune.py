@@ -57,11 +57,10 @@ def tune(
     """Find the cheapest stale threshold that meets a goal, and write the hub's settings for it.
 
     Every threshold is judged by what it would have said about the trace. If a
-    link's profile has the outages that were observed, the networks that fit
-    them are simulated too, and the goal must be met on 95 % of them: a day of
-    simulation is sure of itself, a few hours of measuring are not. Exit status
-    1: no threshold can be said to meet the goal, and the settings are not
-    written.
+    link's profile has the outages that were observed, a thousand networks that
+    fit them are looked at too, and the goal must be met up to the upper end of
+    their interval (95 %). Exit status 1: no threshold can be said to meet the
+    goal, and the settings are not written.
 
     TRACE is Parquet, a file or a folder of them, a row a message: node
     (number of the node); kind (0 hello, 1 heartbeat, 2 chunk of output,

@@ -62,8 +62,8 @@ def test_says_which_goal_is_missed_by_how_much_and_how_long_to_watch() -> None:
         "as often as allowed (upper end of 95 %). With it: 0.7 false stales per node-day (95 %: 0.35 to 1.4 of the "
         "network, 0.35 to 1.4 of the simulation), noticed within 30 s (p99). The interval of the network holds 95 % of "
         "the networks that fit what was seen in 8 h of watching; that of the simulation counts only its own chance. "
-        "The best estimate at 30 s is 0.7 per node-day: if it is so, the goal can be shown to be met after watching the "
-        "network for 1,024 node-hours, 43 nodes for a day."
+        "The best estimate at 30 s is 0.7 per node-day: if it is so, the goal can be shown to be met after watching "
+        "the network for 1,024 node-hours, 43 nodes for a day."
     )
 
 
