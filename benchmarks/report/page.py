@@ -4,7 +4,7 @@ The finding comes first, then what changes for the operator, then the pictures w
 measured, so that anybody can do it again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -22,6 +22,7 @@ from heartbench.benchmarks.thresholds.tune import Recommendation
 from heartbench.benchmarks.thresholds.verdict import (
     chosen_label,
     decided_by,
+    deciding_interval,
     figure,
     goal_text,
     goal_unit,
@@ -116,7 +117,7 @@ def subject(evidence: Evidence) -> str:
 def headline(found: Recommendation) -> str:
     """The finding in one sentence, as the intervals have it; for the group that decides."""
     unit, days = goal_unit(found), NODE_DAYS[goal_unit(found)]
-    rates = [interval_text(upper_interval(found.decides(s)[1]), days) for s in found.settings_s]
+    rates = [interval_text(deciding_interval(found.decides(s)[1]), days) for s in found.settings_s]
     if not found.met:
         return f"No threshold can be said to meet the goal; {found.recommended_s:g} s comes nearest."
     if found.current_s is None:
@@ -144,14 +145,8 @@ def cards(found: Recommendation) -> list[dict[str, str]]:
         {"label": name, "now": figure(rows[0][key] * scale) + of, "then": figure(rows[-1][key] * scale) + of}
         for key, scale, name, of in measures
     ]
-    found_cards[0]["label"] += f"; 95 %: {interval_text(upper_interval(rows[-1]), days)}"
+    found_cards[0]["label"] += f"; 95 %: {interval_text(deciding_interval(rows[-1]), days)}"
     return [card if len(rows) > 1 else {**card, "now": ""} for card in found_cards]
-
-
-def upper_interval(row: Mapping[str, Any]) -> Sequence[float]:
-    """The interval by which a threshold is chosen."""
-    interval: Sequence[float] = row["false_stale_network_ci"] or row["false_stale_ci"]
-    return interval
 
 
 def table_rows(found: Recommendation) -> list[dict[str, str]]:

@@ -15,10 +15,18 @@ from heartbench.benchmarks.report import style
 from heartbench.benchmarks.thresholds.gaps import Gaps
 from heartbench.benchmarks.thresholds.qos import DAY_S
 from heartbench.benchmarks.thresholds.tune import Recommendation, row_number
-from heartbench.benchmarks.thresholds.verdict import chosen_label, decided_by, figure, goal_unit
+from heartbench.benchmarks.thresholds.verdict import (
+    chosen_label,
+    decided_by,
+    deciding_interval,
+    figure,
+    goal_unit,
+    interval_text,
+)
 from heartbench.simulator.units import NODE_DAYS
 
 BINS_PER_DECADE = 30
+WIDE_BAND, NARROW_BAND = 0.12, 0.3  # how dense a band is
 
 
 @style.styled
@@ -33,7 +41,7 @@ def frontier_plot(found: Recommendation, ax: Axes | None = None) -> Axes:
     right = 1.2 * max(goal.max_detection_s, *found.settings_s)
     lowest = min([goal.max_false_stale_per_node_day, *map(least_rate, found.judged.values())]) * days / 3
     for (name, frame), color in zip(found.judged.items(), cycle(style.SERIES)):
-        for band, alpha in (("false_stale_network", 0.12), ("false_stale", 0.3)):
+        for band, alpha in (("false_stale_network", WIDE_BAND), ("false_stale", NARROW_BAND)):
             low, high = (np.maximum(frame[f"{band}_{end}"] * days, lowest / 10) for end in ("low", "high"))
             ax.fill_between(frame.detection_p99_s, low, high, color=color, alpha=alpha, linewidth=0)
         rate = np.maximum(frame.false_stale_per_node_day * days, lowest / 10)
@@ -46,9 +54,17 @@ def frontier_plot(found: Recommendation, ax: Axes | None = None) -> Axes:
         style.point(ax, row["detection_p99_s"], max(row["false_stale_per_node_day"] * days, lowest), label, color)
     ax.set_xlabel("a dead node is noticed within, p99 (s)")
     ax.set_ylabel(f"false stales per {unit}")
+    label_bands(ax, found)
     ax.legend(loc="upper right")
     style.state(ax, frontier_finding(found))
     return ax
+
+
+def label_bands(ax: Axes, found: Recommendation) -> None:
+    """Say in the legend what the bands are of."""
+    if any(frame.false_stale_network_high.notna().any() for frame in found.judged.values()):
+        ax.fill_between([], [], color=style.GREY, alpha=WIDE_BAND, linewidth=0, label="95 % of the network")
+    ax.fill_between([], [], color=style.GREY, alpha=NARROW_BAND, linewidth=0, label="95 % of the simulation")
 
 
 def chosen_settings(found: Recommendation) -> list[tuple[dict[str, float], str, str]]:
@@ -78,18 +94,18 @@ def draw_goal(ax: Axes, detection_s: float, rate: float) -> None:
 
 
 def frontier_finding(found: Recommendation) -> str:
-    """What the frontier shows, in a sentence; for the group that decides."""
+    """What the frontier shows, in a sentence, as the intervals have it; for the group that decides."""
     unit = goal_unit(found)
     if not found.met:
         return f"No threshold is both quick enough and sure to be rare enough; {found.recommended_s:g} s comes nearest"
     rows = [found.decides(s)[1] for s in found.settings_s]
-    rates = [figure(row["false_stale_per_node_day"] * NODE_DAYS[unit]) for row in rows]
+    rates = [interval_text(deciding_interval(row), NODE_DAYS[unit]) for row in rows]
     if len(rows) == 1:
-        finding = f"is the cheapest threshold that meets the goal: {rates[0]} false stales per {unit}"
-    else:
-        later = " to ".join(figure(row["detection_p99_s"]) for row in rows)
-        finding = f"takes false stales from {rates[0]} to {rates[1]} per {unit}, detection from {later} s"
-    return f"{found.recommended_s:g} s {finding}{decided_by(found)}"
+        return f"{found.recommended_s:g} s is the cheapest threshold that meets the goal: {rates[0]} per {unit} (95 %)"
+    return (
+        f"False stales per {unit} (95 %): {rates[0]} at {found.current_s:g} s, {rates[1]} at {found.recommended_s:g} s"
+        + (decided_by(found))
+    )
 
 
 @style.styled

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from heartbench.benchmarks.report import style
+from heartbench.benchmarks.report.plots import NARROW_BAND, WIDE_BAND
 from heartbench.benchmarks.report.units import digits
 from heartbench.benchmarks.thresholds.evidence import settings_of, simulated
 from heartbench.benchmarks.thresholds.networks import network_rates
@@ -67,7 +68,7 @@ def plot_profiles(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     some = frame[frame.false_stale > 0]
     lowest = float(some.false_stale_per_node_day.min()) / 3 if len(some) else 1e-4
     for color, (profile, rows) in zip((*style.SERIES, style.GREEN), groups(frame), strict=False):
-        for band, alpha in (("false_stale_network", 0.12), ("false_stale", 0.3)):
+        for band, alpha in (("false_stale_network", WIDE_BAND), ("false_stale", NARROW_BAND)):
             low, high = (rows[f"{band}_{end}"].clip(lower=lowest) for end in ("low", "high"))
             ax.fill_between(rows.stale_after_s, low, high, color=color, alpha=alpha, linewidth=0)
         rates = rows.false_stale_per_node_day.where(rows.false_stale > 0)

@@ -155,6 +155,12 @@ def interval_text(ends: Sequence[float] | None, scale: float = 1.0) -> str:
     return "–" if ends is None else f"{figure(ends[0] * scale)} to {figure(ends[1] * scale)}"
 
 
+def deciding_interval(row: Mapping[str, Any]) -> Sequence[float]:
+    """The interval by which a threshold is chosen: of the network, or of the simulation if that is not known."""
+    interval: Sequence[float] = row["false_stale_network_ci"] or row["false_stale_ci"]
+    return interval
+
+
 def goal_unit(found: Recommendation) -> str:
     """The unit of the goal, in which all rates are told."""
     return unit_of(found.goal.max_false_stale_per_node_day)
