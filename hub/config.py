@@ -67,8 +67,9 @@ class HubSettings(BaseSettings):
         "a network with outages, and dead nodes are noticed later. `heartbench tune` measures what fits."
     )  # fmt: skip
     flap_window_s: float = Field(
-        60.0, ge=0.1, le=604_800, description="s for which a flap (a change between online and stale) is remembered."
-    )
+        60.0, ge=0.1, le=604_800, description="s for which a flap (a change between online and stale) is remembered. "
+        "If not set, twice stale_after_s where that is longer."
+    )  # fmt: skip
     flap_threshold: int = Field(
         3, ge=2, le=10_000, description="So many flaps within the window mark a node as flapping. It must be "
         "reachable: two flaps take at least stale_after_s of silence."
@@ -227,6 +228,13 @@ class HubSettings(BaseSettings):
         return self.max_inflight_bytes // 2 // self.window_bytes
 
     @model_validator(mode="after")
+    def let_the_window_follow(self) -> Self:
+        """Let the window grow with the threshold unless it was set: who sets one alone gets two that fit."""
+        if "flap_window_s" not in self.model_fields_set:
+            object.__setattr__(self, "flap_window_s", fitting_window_s(self.stale_after_s))
+        return self
+
+    @model_validator(mode="after")
     def refuse_contradictions(self) -> Self:
         """Refuse values of which each is fine and which together are not."""
         for mistake in (self._bad_address(), self._bad_flap_rule(), self._bad_bounds()):
@@ -294,6 +302,8 @@ class HubSettings(BaseSettings):
     def of(cls, **values: Any) -> Self:
         """These values and the defaults, whatever the environment says."""
         defaults = {name: field.default for name, field in cls.model_fields.items()}
+        if isinstance(values.get("stale_after_s"), int | float):
+            defaults["flap_window_s"] = fitting_window_s(values["stale_after_s"])
         try:
             return cls(**{**defaults, **values})
         except ValidationError as error:
@@ -314,6 +324,12 @@ class HubSettings(BaseSettings):
         """A commented env file that gives these settings; what is as by default stands there as a comment."""
         fields = type(self).model_fields.items()
         return "\n".join(env_entry(name, field, getattr(self, name), name in JUDGEMENT) for name, field in fields)
+
+
+def fitting_window_s(stale_after_s: float) -> float:
+    """Return the window of flaps for a threshold, s: the default, or twice the threshold where that is longer."""
+    default: float = HubSettings.model_fields["flap_window_s"].default
+    return max(default, 2 * stale_after_s)
 
 
 def in_environment(name: str) -> bool:

@@ -28,6 +28,13 @@ def test_the_defaults_fit_each_other() -> None:
     assert settings.flap_threshold <= settings.reachable_flaps
 
 
+def test_the_window_of_flaps_follows_the_threshold_unless_it_is_set(tmp_path: Path) -> None:
+    assert HubSettings.load(a_file(tmp_path, "HUB_STALE_AFTER_S=90\n")).flap_window_s == 180
+    assert HubSettings.of(stale_after_s=90).flap_window_s == 180
+    assert HubSettings.of(stale_after_s=10).flap_window_s == 60
+    assert HubSettings.of(stale_after_s=90, flap_window_s=100).flap_window_s == 100
+
+
 @pytest.mark.parametrize("stale_after_s", [*range(10, 121, 5), 10.5, 29.999, 30.001, 119.9])
 def test_each_threshold_that_tune_writes_is_a_file_that_loads(tmp_path: Path, stale_after_s: float) -> None:
     written = HubSettings.for_stale_after(stale_after_s)
@@ -77,7 +84,7 @@ def test_a_name_that_the_environment_uses_otherwise_is_none_of_ours(monkeypatch:
         ("HUB_STALE_AFTER_S=nan", ["HUB_STALE_AFTER_S='nan'", "allowed is a finite number"]),
         ("HUB_STALE_AFTER_S", ["HUB_STALE_AFTER_S", "a value is missing"]),
         ("HUB_FLAP_THRESHOLD=5", ["HUB_FLAP_THRESHOLD=5 cannot be reached", "at most 4 flaps", "allowed is 2 to 4"]),
-        ("HUB_STALE_AFTER_S=90", ["HUB_FLAP_THRESHOLD=3 cannot be reached", "HUB_STALE_AFTER_S=90", "longer window"]),
+        ("HUB_FLAP_THRESHOLD=9", ["HUB_FLAP_THRESHOLD=9 cannot be reached", "HUB_STALE_AFTER_S=30", "longer window"]),
         ("HUB_FLAP_EXIT=3", ["HUB_FLAP_EXIT=3 must be less than HUB_FLAP_THRESHOLD=3", "allowed is 1 to 2"]),
         ("HUB_LISTEN=0.0.0.0:1", ["HUB_LISTEN='0.0.0.0:1' is no loopback", "HUB_INSECURE=1"]),
         ("HUB_LISTEN=localhost", ["HUB_LISTEN='localhost'", "allowed is HOST:PORT"]),
