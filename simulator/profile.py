@@ -133,6 +133,8 @@ class Observed(Table):
     def _none_shorter(self) -> Self:
         if self.lengths_s and min(self.lengths_s) < self.from_s:
             raise ValueError(f"lengths: {min(self.lengths_s):g} s: must be at least {self.from_s:g} s, which is `from`")
+        if self.lengths_s and not self.resolution_s and max(self.lengths_s) == self.from_s:
+            raise ValueError("lengths: all equal `from`: give the resolution with which they were measured")
         return self
 
     @property
@@ -166,6 +168,14 @@ class Outages(Table):
                 raise ValueError(
                     f"rates: longer outages must be rarer; after ({length} s, {rate:g}) comes ({longer} s, {fewer:g})"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _observed_beyond_the_rates(self) -> Self:
+        if self.observed and self.rates and self.observed.from_s <= self.rates[-1][0]:
+            raise ValueError(
+                f"observed.from: {self.observed.from_s:g} s: must be over the last of rates, {self.rates[-1][0]:g} s"
+            )
         return self
 
     @model_validator(mode="after")
@@ -229,7 +239,7 @@ class Outages(Table):
     @property
     def gap_mean_s(self) -> float:
         """Return the mean time from the end of an outage to the next, s; 0 if there are none."""
-        return HOUR_S / self.per_hour - self.mean_s if self.per_hour else 0.0
+        return self.gap_mean_of(1.0)
 
     def gap_mean_of(self, share: float) -> float:
         """Return what `gap_mean_s` would be if only this share of the outages happened, s; 0: there are none."""
@@ -274,7 +284,7 @@ def through(
 ) -> NDArray[np.float64]:
     """Shift a table over `grid` as little as possible so that looking up `at` gives `values`.
 
-    Pairs seldom stand on the grid. Cutting the corners there made outages of 5 s 3 % too many, and RTTs 5 % too long.
+    Pairs seldom stand on the grid. Cutting the corners there made outages of 5 s 3% too many, and RTTs 5% too long.
     """
     inside = (at >= grid[0]) & (at <= grid[-1])
     at, values = at[inside], values[inside]

@@ -19,7 +19,8 @@ def report(
         Path | None, typer.Argument(metavar="RUN_DIR|TRACE", help="What to report on; the newest run if not given.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where the page goes; report.html in the run directory.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Where the page goes; report.html in the run directory, of a trace here."),
     ] = None,
     plots: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the pictures there too, an SVG file each.")
@@ -82,8 +83,10 @@ def recommendation(
         return tuned
     before = DEFAULT_GOAL if tuned is None else tuned.goal
     goal = Goal(
-        parse_rate(max_false_stale, "--max-false-stale") if max_false_stale else before.max_false_stale_per_node_day,
-        parse_duration(max_detection, "--max-detection") if max_detection else before.max_detection_s,
+        parse_rate(max_false_stale, "--max-false-stale")
+        if max_false_stale is not None
+        else before.max_false_stale_per_node_day,
+        parse_duration(max_detection, "--max-detection") if max_detection is not None else before.max_detection_s,
     )
     with progress("Simulating networks", nodes_to_simulate(evidence)) as advance:
         return study(evidence, goal, Per(per or (tuned.per if tuned else Per.GROUP)), advance)

@@ -25,8 +25,8 @@ COLUMNS = (
     "stale_after",
     "group",
     "false stale\nper node-day",
-    "95 % of the\nnetwork",
-    "95 % of the\nsimulation",
+    "95% of the\nnetwork",
+    "95% of the\nsimulation",
     "noticed\nwithin (p99)",
     "flashes\nper hour",
 )
@@ -59,7 +59,7 @@ def tune(
     Every threshold is judged by what it would have said about the trace. If a
     link's profile has the outages that were observed, a thousand networks that
     fit them are looked at too, and the goal must be met up to the upper end of
-    their interval (95 %). Exit status 1: no threshold can be said to meet the
+    their interval (95%). Exit status 1: no threshold can be said to meet the
     goal, and the settings are not written.
 
     TRACE is Parquet, a file or a folder of them, a row a message: node

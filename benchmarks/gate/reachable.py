@@ -1,10 +1,11 @@
 """Whether two versions of a file differ in code, and whether they do in the part that one benchmark runs.
 
 That part is every top-level statement, except imports, functions and classes without a decorator, and other tests:
-those belong to it only if it mentions their name, as a variable, a parameter (a fixture) or a word in a string. What
-is new and has a name that the older version does not define is an addition: it makes nothing slower that was there.
+those belong to it only if it mentions their name, as a variable, a parameter (a fixture) or a word in a string. A new
+function, class, test or import whose name the older version does not define is an addition: it makes nothing slower
+that was there. A new constant or fixture is a difference.
 
-Comments and layout are no code. An import is taken to have no side effects.
+Comments and layout are no code, docstrings are. An import is taken to have no side effects.
 """
 
 import ast

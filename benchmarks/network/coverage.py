@@ -19,7 +19,13 @@ from scipy.special import ndtr, ndtri
 
 from heartbench.benchmarks.network.posterior import draw_networks
 from heartbench.benchmarks.thresholds.intervals import poisson_interval
-from heartbench.benchmarks.thresholds.networks import NODE_DAYS, NetworkRates, alone, best_estimate, response_of
+from heartbench.benchmarks.thresholds.networks import (
+    SIMULATED_NODE_DAYS,
+    NetworkRates,
+    alone,
+    best_estimate,
+    response_of,
+)
 from heartbench.benchmarks.thresholds.qos import DAY_S
 from heartbench.benchmarks.thresholds.response import with_lengths
 from heartbench.benchmarks.thresholds.simulated import simulate_gaps
@@ -40,16 +46,16 @@ PER_HOUR = 8.8
 MEAN_EXCESS_S = 4.0
 """Rates an hour of shorter outages (s, 1/h), the rate from FROM_S on, and its mean excess: as in wireguard-5g."""
 LOG_MEAN, LOG_SIGMA = 0.35, 0.97
-"""Of ln(length in s) of the lognormal world: what an earlier count of the same source was fitted to."""
+"""Mean and deviation of ln(length in s) in the lognormal world: what an earlier count of the source was fitted to."""
 SITE_NODES, SITE_SHARE = 10, 0.3
-"""In the world of shared outages so many nodes of a site are watched at once, WATCHED_H in all; they share so many."""
+"""Nodes of a site that are watched, WATCHED_H node-hours in all, and the share of outages that strikes all of them."""
 TRUTH_NODE_DAYS = 6000
 MOST_NODES_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A network whose outages are known: the length, s, that a share exp(−score) of the long ones exceeds."""
+    """A network whose outages are known; `quantile_s(score)` is the length, s, that a share exp(−score) exceeds."""
 
     name: str
     quantile_s: Callable[[Floats], Floats]
@@ -163,7 +169,7 @@ def lines(rows: pd.DataFrame) -> Iterator[str]:
         )
 
 
-def main(worlds: int = 100, node_days: int = int(NODE_DAYS), first: int = 0) -> None:
+def main(worlds: int = 100, node_days: int = int(SIMULATED_NODE_DAYS), first: int = 0) -> None:
     """Print how often the intervals cover, in so many times of watching each of WORLDS, from the `first` on."""
     print(HEAD, flush=True)
     for world in WORLDS[first:]:

@@ -10,8 +10,8 @@ first and last 20 s of each file are left out.
 
 A second is quiet at 2 kbit/s or less. At up to 15 kbit/s a lone segment got through, as a sender transmits that
 receives no acknowledgement: the way down was open and the way up was not. A heartbeat goes up, so for heartbeats such a
-second does not end an outage (`LONE_SEGMENT_KBIT_S`). The printed figures are of that count; the shipped profile still
-has older ones.
+second does not end an outage (`LONE_SEGMENT_KBIT_S`). The printed figures are of that count, and are those of the
+shipped profile.
 """
 
 import csv

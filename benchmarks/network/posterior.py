@@ -6,8 +6,8 @@ Outages of at least u s are taken to come at random times, at a rate λ, with le
     λ      Gamma(n + 1/2) / h                 Jeffreys' prior of a Poisson rate
     ξ, σ   likelihood of the lengths on a grid, with a flat prior of ξ (−0.5 to 1) and of ln σ
 
-Nothing is assumed of the shape but that the mean is finite. That makes the interval wide; docs/validation.md shows how
-often it covers the truth.
+Shapes from −0.5 to 1 are taken for equally likely beforehand. That makes the interval wide; docs/validation.md shows
+how often it covers the truth.
 """
 
 from dataclasses import dataclass

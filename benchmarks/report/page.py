@@ -145,7 +145,7 @@ def cards(found: Recommendation) -> list[dict[str, str]]:
         {"label": name, "now": figure(rows[0][key] * scale) + of, "then": figure(rows[-1][key] * scale) + of}
         for key, scale, name, of in measures
     ]
-    found_cards[0]["label"] += f"; 95 %: {interval_text(deciding_interval(rows[-1]), days)}"
+    found_cards[0]["label"] += f"; 95%: {interval_text(deciding_interval(rows[-1]), days)}"
     return [card if len(rows) > 1 else {**card, "now": ""} for card in found_cards]
 
 

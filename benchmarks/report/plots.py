@@ -63,8 +63,8 @@ def frontier_plot(found: Recommendation, ax: Axes | None = None) -> Axes:
 def label_bands(ax: Axes, found: Recommendation) -> None:
     """Say in the legend what the bands are of."""
     if any(frame.false_stale_network_high.notna().any() for frame in found.judged.values()):
-        ax.fill_between([], [], color=style.GREY, alpha=WIDE_BAND, linewidth=0, label="95 % of the network")
-    ax.fill_between([], [], color=style.GREY, alpha=NARROW_BAND, linewidth=0, label="95 % of the simulation")
+        ax.fill_between([], [], color=style.GREY, alpha=WIDE_BAND, linewidth=0, label="95% of the network")
+    ax.fill_between([], [], color=style.GREY, alpha=NARROW_BAND, linewidth=0, label="95% of the simulation")
 
 
 def chosen_settings(found: Recommendation) -> list[tuple[dict[str, float], str, str]]:
@@ -101,9 +101,9 @@ def frontier_finding(found: Recommendation) -> str:
     rows = [found.decides(s)[1] for s in found.settings_s]
     rates = [interval_text(deciding_interval(row), NODE_DAYS[unit]) for row in rows]
     if len(rows) == 1:
-        return f"{found.recommended_s:g} s is the cheapest threshold that meets the goal: {rates[0]} per {unit} (95 %)"
+        return f"{found.recommended_s:g} s is the cheapest threshold that meets the goal: {rates[0]} per {unit} (95%)"
     return (
-        f"False stales per {unit} (95 %): {rates[0]} at {found.current_s:g} s, {rates[1]} at {found.recommended_s:g} s"
+        f"False stales per {unit} (95%): {rates[0]} at {found.current_s:g} s, {rates[1]} at {found.recommended_s:g} s"
         + (decided_by(found))
     )
 

@@ -170,7 +170,7 @@ def answer(profile: Any, rows: pd.DataFrame) -> dict[str, str]:
     return {
         "name": profile,
         "answer": f"per node-day {figures} false stales, on the network of best estimate. At {last:g} s it can be said "
-        f"to be at most {simulated(highs[last])} (95 % of the networks that fit what was observed).",
+        f"to be at most {simulated(highs[last])} (95% of the networks that fit what was observed).",
     }
 
 

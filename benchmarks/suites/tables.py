@@ -116,7 +116,7 @@ def interval_text(row: "pd.Series[float]") -> str:
 def slopes(frame: pd.DataFrame) -> str:
     """The exponents."""
     rows = [[row.subject, f"{row.of}^{row.slope:.2f}", f"{row.low:.2f} … {row.high:.2f}"] for row in rows_of(frame)]
-    return table(["operation", "cost grows like", "95 % interval of the exponent"], rows)
+    return table(["operation", "cost grows like", "95% interval of the exponent"], rows)
 
 
 def scaling(frame: pd.DataFrame) -> str:

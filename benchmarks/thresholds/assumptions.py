@@ -8,6 +8,12 @@ from heartbench.benchmarks.thresholds.networks import observed_groups
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.profile import Lengths, Outages, load_profile
 from heartbench.simulator.scenario import Group
+from heartbench.simulator.tail import LEAST_SHAPE, MOST_SHAPE
+
+PRIOR = (
+    f"before anything is observed, every shape from {LEAST_SHAPE:g} to {MOST_SHAPE:g} and every order of magnitude of "
+    "the scale is equally likely; outages come at random times"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ def assumptions_of(evidence: Evidence) -> list[Assumption]:
     merged: dict[tuple[str, str, str], tuple[str, ...]] = {}
     for group in evidence.scenario.group:
         watched = group.name in observed_groups(evidence)
-        for name, value, whence in _of_a_link(group, watched):
+        for name, value, whence in _of_a_link(group, watched, evidence.is_live):
             key = name, value, whence
             merged[key] = (*merged.get(key, ()), group.name)
     several = len(evidence.scenario.group) > 1
@@ -54,7 +60,7 @@ def _of_a_trace() -> Iterator[Assumption]:
     yield Assumption("end", "all nodes were expected to speak until the last arrival", "the trace")
 
 
-def _of_a_link(group: Group, watched: bool) -> Iterator[tuple[str, str, str]]:
+def _of_a_link(group: Group, watched: bool, live: bool) -> Iterator[tuple[str, str, str]]:
     outage, profile = group.link.outage, _source(group)
     if not outage.knots:
         yield "outages", "none", profile
@@ -65,11 +71,15 @@ def _of_a_link(group: Group, watched: bool) -> Iterator[tuple[str, str, str]]:
     else:
         yield from _of_a_tail(outage, profile)
     yield _watching(outage, watched, profile)
+    if watched:
+        yield "networks", PRIOR, "heartbench, docs/validation.md"
     if outage.rate_factor != 1:
         yield "rate of outages", f"{outage.rate_factor:g} times that of the profile", "stated"
     yield "directions", _directions(outage), profile
     yield "kind", _kind(outage), profile
     site = group.site
+    if live:
+        yield "host", "one machine and one hub carry all nodes; gaps that coincide are tested for", "a live run"
     yield (
         "independence",
         f"{site.share:.0%} of a node's outages strike all {site.nodes} nodes of its site; the rest strike it alone"

@@ -7,8 +7,9 @@ keeps how often a node is silent, for how long, and how its own gaps cluster; it
 
     p = (1 + shifts with at least as many pairs) / (1 + shifts)
 
-is exact for any statistic (Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 4.2), so that
-independent nodes are reported in about LEVEL of all traces: 8 of 1,000 synthetic ones. An hour that is bad for all
+is exact for independent nodes without a daily course, but for gaps that are cut at the end (Davison and Hinkley,
+"Bootstrap Methods and their Application", 1997, section 4.2). So independent nodes are reported in about LEVEL of all
+traces: 8 of 1,000 synthetic ones. An hour that is bad for all
 nodes is reported like a shared outage. A gap that is shifted over the end is cut there, as an open gap is. Gaps in
 which the hub was away are left out: that silence is the hub's.
 """

@@ -64,8 +64,16 @@ class Evidence:
 
     @property
     def sites(self) -> NDArray[np.int64] | None:
-        """Return the site of each node by its number; None if what nodes share is not known."""
-        return sites_of(self.scenario) if self.scenario else None
+        """Return the site of each node by its number; None if what nodes share is not known.
+
+        Nodes of a live run share a machine and a hub.
+        """
+        return sites_of(self.scenario) if self.scenario and not self.is_live else None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether real nodes were connected to a real hub."""
+        return bool(self.record.get("engine") == "live")
 
 
 def evidence_of(path: Path, now_s: float | None = None) -> Evidence:

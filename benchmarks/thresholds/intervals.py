@@ -43,17 +43,32 @@ def rate_interval(
     Returns:
         Lower and upper end for each setting; shape (k, 2). From 0 to infinity if nothing was watched.
     """
+    spread = dispersions(events, exposure, independent=independent, level=level)
+    return dispersed_interval(events.sum((0, 1)), float(exposure.sum()), spread, level)
+
+
+def dispersed_interval(counts: NDArray[np.integer], exposure: float, spread: Floats, level: float = LEVEL) -> Floats:
+    """Return the interval of counts per exposure, shape (k, 2); they vary by `spread` more than Poisson counts."""
+    if not exposure:
+        return np.tile([0.0, np.inf], (len(counts), 1))
+    ends: Floats = spread[:, None] * poisson_interval(counts / spread, level) / exposure
+    return ends
+
+
+def dispersions(
+    events: NDArray[np.integer], exposure: Floats, *, independent: bool = False, level: float = LEVEL
+) -> Floats:
+    """Return the largest dispersion over sites, blocks, and both, for each setting; arguments as of `rate_interval`."""
     if not exposure.sum():
-        return np.tile([0.0, np.inf], (events.shape[2], 1))
+        return np.ones(events.shape[2])
     seen = [
         dispersion(events.reshape(-1, events.shape[2]), exposure.ravel(), level),
         dispersion(events.sum(1), exposure.sum(1), level),
     ]
     if not independent:
         seen.append(dispersion_of_blocks(events.sum(0), exposure.sum(0), level))
-    largest = np.max(seen, axis=0)
-    ends: Floats = largest[:, None] * poisson_interval(events.sum((0, 1)) / largest, level) / exposure.sum()
-    return ends
+    largest: Floats = np.max(seen, axis=0)
+    return largest
 
 
 def dispersion_of_blocks(events: NDArray[np.integer], exposure: Floats, level: float = LEVEL) -> Floats:

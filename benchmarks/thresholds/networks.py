@@ -1,7 +1,7 @@
 """False stales on each network that fits what was observed of a group's link.
 
-For each such group a fleet of its own is simulated (NODE_DAYS, with outages of all lengths added), and what one outage
-does there (`response`) gives the rate on every network that the posterior draws (`network.posterior`).
+For each such group a fleet of its own is simulated (SIMULATED_NODE_DAYS, with outages of all lengths added), and what
+one outage does there (`response`) gives the rate on every network that the posterior draws (`network.posterior`).
 """
 
 from collections.abc import Callable, Mapping
@@ -10,9 +10,11 @@ from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaincinv
 
 from heartbench.benchmarks.network.posterior import Networks, draw_networks
 from heartbench.benchmarks.thresholds.evidence import Evidence
+from heartbench.benchmarks.thresholds.intervals import LEVEL
 from heartbench.benchmarks.thresholds.qos import DAY_S
 from heartbench.benchmarks.thresholds.response import BEYOND, Response, with_probes
 from heartbench.simulator.profile import Observed, Outages
@@ -20,9 +22,7 @@ from heartbench.simulator.scenario import Group, Scenario
 
 Floats = NDArray[np.float64]
 
-NODE_DAYS = 600.0
-MOST_NODES = 20_000
-LEVEL = 0.95
+SIMULATED_NODE_DAYS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,14 @@ class NetworkRates:
         return ends
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """False stales of a group in a trace at k thresholds, shape (k,), and the node-days for which it was watched."""
+
+    events: Floats
+    node_days: float
+
+
 def observed_groups(evidence: Evidence) -> dict[str, tuple[Group, Observed]]:
     """Return the groups whose link was observed, and is simulated as it was observed.
 
@@ -58,12 +66,17 @@ def observed_groups(evidence: Evidence) -> dict[str, tuple[Group, Observed]]:
 
 def nodes_to_simulate(evidence: Evidence) -> int:
     """Return how many nodes `network_rates` simulates."""
-    return len(observed_groups(evidence)) * nodes_for(evidence.duration_s)
+    return len(observed_groups(evidence)) * nodes_for(simulated_s(evidence))
 
 
-def nodes_for(duration_s: float, node_days: float | None = None) -> int:
-    """Return how many nodes make so many node-days (NODE_DAYS) in runs of this length, but at most MOST_NODES."""
-    return min(max(ceil((NODE_DAYS if node_days is None else node_days) * DAY_S / max(duration_s, 1.0)), 1), MOST_NODES)
+def simulated_s(evidence: Evidence) -> float:
+    """Return for how long each of them runs, s: at least a day, so that the longest gaps fit in."""
+    return max(evidence.duration_s, DAY_S)
+
+
+def nodes_for(duration_s: float) -> int:
+    """Return how many nodes make SIMULATED_NODE_DAYS in runs of this length."""
+    return max(ceil(SIMULATED_NODE_DAYS * DAY_S / duration_s), 1)
 
 
 def network_rates(
@@ -83,7 +96,7 @@ def network_rates(
         if outage not in known:
             known.append(outage)
         networks = draw_networks(observed, evidence.seed + known.index(outage))
-        fleet = alone(scenario, group, evidence.duration_s, nodes_for(evidence.duration_s))
+        fleet = alone(scenario, group, simulated_s(evidence), nodes_for(simulated_s(evidence)))
         response = response_of(fleet, observed, thresholds_s, advance)
         best = response.false_stale_per_node_day(best_estimate(outage, observed))[0]
         found[name] = NetworkRates(best, response.false_stale_per_node_day(networks))
@@ -123,16 +136,22 @@ def best_estimate(outage: Outages, observed: Observed) -> Networks:
 
 
 def of_fleet(
-    rates: Mapping[str, NetworkRates], shares: Mapping[str, float], trace: Mapping[str, Floats]
+    rates: Mapping[str, NetworkRates], shares: Mapping[str, float], counted: Mapping[str, Counted], seed: int
 ) -> NetworkRates:
     """Return the rates of a fleet.
 
     Args:
         rates: of the groups whose network was observed, of at least one.
         shares: of the time watched, of each group.
-        trace: false stales per node-day in the trace, of each group: all that is known of the others; shape (k,) each.
+        counted: what the trace has of each group: all that is known of those whose network was not observed.
+        seed: of the draws for the latter: their rates have the Gamma posterior of a Poisson count.
     """
-    others = np.sum([shares[name] * trace[name] for name in shares if name not in rates], axis=0)
-    best = np.sum([shares[name] * each.best for name, each in rates.items()], axis=0)
-    drawn = np.sum([shares[name] * each.drawn for name, each in rates.items()], axis=0)
-    return NetworkRates(best + others, drawn + others)
+    best: Floats = np.sum([shares[name] * each.best for name, each in rates.items()], axis=0)
+    drawn: Floats = np.sum([shares[name] * each.drawn for name, each in rates.items()], axis=0)
+    generator = np.random.default_rng(seed)
+    for name in (name for name in shares if name not in rates):
+        events, node_days = counted[name].events, counted[name].node_days
+        best = best + shares[name] * events / node_days
+        chance = generator.uniform(size=(len(drawn), 1))  # one for all thresholds, so that rates fall with them
+        drawn = drawn + shares[name] * gammaincinv(events + 0.5, chance) / node_days
+    return NetworkRates(best, drawn)

@@ -62,7 +62,7 @@ def fleet(profile: str, nodes: int, duration_s: float, seed: int) -> Scenario:
 def plot_profiles(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """False stales against the threshold, a line a profile with its intervals; dotted where none was seen.
 
-    The wide band holds 95 % of the networks that fit what was observed; the narrow one is of the simulation alone.
+    The wide band holds 95% of the networks that fit what was observed; the narrow one is of the simulation alone.
     """
     ax = ax or style.axes()
     some = frame[frame.false_stale > 0]

@@ -9,8 +9,8 @@
 r and a are counted in a fleet that is simulated once on the network of best estimate, with some outages of each length
 added (`with_probes`), so that lengths are seen too that hardly ever come. A gap is put down to the longest outage in it
 or up to RECOVERED_S before it: until then TCP's timer and gRPC's backoff may still be what that outage made of them.
-What other outages do meanwhile is as on the network of best estimate, so the sum is exact for that network, and a first
-approximation around it.
+What other outages do meanwhile is as on the network of best estimate, so the sum is nearly exact for that network, and
+a first approximation around it.
 """
 
 from dataclasses import dataclass, replace

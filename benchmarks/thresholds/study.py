@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from heartbench.benchmarks.thresholds.coincidence import coincidence
 from heartbench.benchmarks.thresholds.evidence import Evidence, settings_of
-from heartbench.benchmarks.thresholds.networks import network_rates, observed_groups, of_fleet
+from heartbench.benchmarks.thresholds.networks import Counted, network_rates, observed_groups, of_fleet
 from heartbench.benchmarks.thresholds.qos import Qos, judge
 from heartbench.benchmarks.thresholds.sites import cells_of
-from heartbench.benchmarks.thresholds.tune import Goal, Per, Recommendation, frontier, grid, recommend
+from heartbench.benchmarks.thresholds.tune import DAY_H, Goal, Per, Recommendation, frontier, grid, recommend
 from heartbench.hub.config import HubSettings
 
 
@@ -36,19 +36,19 @@ def study(
     else:
         watched = {name: float(qos.up_s.sum()) for name, qos in judged.items()}
         shares = {name: up_s / sum(watched.values()) for name, up_s in watched.items()}
-        trace = {name: frame.false_stale_per_node_day.fillna(0.0).to_numpy() for name, frame in groups.items()}
+        counted = {name: Counted(qos.mistakes.sum((0, 1)), max(qos.node_days, 1e-9)) for name, qos in judged.items()}
         whole = judge_nodes(evidence, evidence.gaps.node, settings)
-        fleet = frontier(whole, of_fleet(rates, shares, trace) if rates else None)
+        fleet = frontier(whole, of_fleet(rates, shares, counted, evidence.seed) if rates else None)
     hours = {name: observed.hours for name, (_, observed) in observed_groups(evidence).items()}
     if evidence.scenario is None:
-        hours = {name: float(qos.up_s.sum()) / 3600 for name, qos in judged.items()}
+        hours = {name: qos.node_days * DAY_H for name, qos in judged.items()}
     found = recommend(goal, per, evidence.current_s, fleet, groups, hours)
     return replace(found, coincidence=shared_outages(evidence))
 
 
 def shared_outages(evidence: Evidence) -> str | None:
     """Say that gaps of different nodes coincide, if they do; None of simulated nodes, of which that is known."""
-    if evidence.sites is not None and evidence.record.get("engine") != "live":
+    if evidence.sites is not None:
         return None
     found = coincidence(evidence.gaps)
     return None if found is None else found.sentence

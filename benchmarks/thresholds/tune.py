@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heartbench.benchmarks.thresholds.intervals import poisson_interval, rate_interval
+from heartbench.benchmarks.thresholds.intervals import dispersed_interval, dispersions, poisson_interval
 from heartbench.benchmarks.thresholds.networks import NetworkRates
 from heartbench.benchmarks.thresholds.qos import DAY_S, Qos
 
@@ -31,7 +31,9 @@ SHORTEST_S, LONGEST_S = 0.1, 86_400.0
 ROUND_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 TINY = 1e-12
 PRECISION = 1e-6
-FLEET = "fleet"
+FLEET = "the fleet"
+"""What all nodes together are called; no group can have this name, because of its space."""
+DAY_H = 24.0
 INTERVALS = ("false_stale", "false_stale_network")
 
 
@@ -114,17 +116,19 @@ class Recommendation:
         """How long to watch the network, h, until it can be said that the goal is met, if its rate is as estimated.
 
         The least time T in which so few events are expected that Garwood's upper end of their rate meets the goal, at
-        the recommended threshold. None if the goal is met, or if no time would do.
+        the recommended threshold; events count as dispersed as in the trace. None if the goal is met, or if no time
+        would do.
         """
         _, row = self.decides(self.recommended_s)
         if self.met or row["detection_p99_s"] > self.goal.max_detection_s:
             return None
-        days = node_days_needed(best_estimate(row), self.goal.max_false_stale_per_node_day)
-        return None if days is None else days * 24
+        unit = row["false_stale_dispersion"]
+        days = node_days_needed(best_estimate(row) / unit, self.goal.max_false_stale_per_node_day / unit)
+        return None if days is None else days * DAY_H
 
 
 def best_estimate(row: Mapping[str, Any]) -> float:
-    """Return the rate of false stales that is likeliest, per node-day: on the network, if it was observed."""
+    """Return the rate of false stales per node-day on the network of greatest likelihood, or in the trace."""
     known = row["false_stale_network_per_node_day"]
     return float(row["false_stale_per_node_day"] if math.isnan(known) else known)
 
@@ -132,7 +136,7 @@ def best_estimate(row: Mapping[str, Any]) -> float:
 def node_days_needed(rate: float, allowed: float) -> float | None:
     """Return the node-days of watching until the upper end of a rate is within what is allowed; None if never.
 
-    Both per node-day. With no event the upper end of 95 % is 3.69 events (Garwood), in the time watched.
+    Both per node-day. With no event the upper end of 95% is 3.69 events (Garwood), in the time watched.
     """
     if rate >= allowed or allowed <= TINY:
         return None
@@ -175,12 +179,15 @@ def round_step(step: float) -> float:
 def frontier(qos: Qos, rates: NetworkRates | None = None) -> pd.DataFrame:
     """One row a threshold: `Qos.frame()` with intervals of the false stales per node-day.
 
-    false_stale_low and _high are of the simulation; false_stale_network_per_node_day, _low and _high are the estimate
-    and the interval of the network, NaN if it was not observed.
+    false_stale_low and _high are of the simulation; false_stale_dispersion is by how much counts vary more than Poisson
+    counts; false_stale_network_per_node_day, _low and _high are the estimate and the interval of the network, NaN if it
+    was not observed.
     """
     frame = qos.frame()
-    interval = rate_interval(qos.mistakes, qos.up_s / DAY_S, independent=qos.independent)
+    spread = dispersions(qos.mistakes, qos.up_s / DAY_S, independent=qos.independent)
+    interval = dispersed_interval(qos.mistakes.sum((0, 1)), qos.node_days, spread)
     frame["false_stale_low"], frame["false_stale_high"] = interval.T
+    frame["false_stale_dispersion"] = spread
     frame["false_stale_network_per_node_day"] = np.nan if rates is None else rates.best
     low, high = (np.nan, np.nan) if rates is None else rates.interval()
     frame["false_stale_network_low"], frame["false_stale_network_high"] = low, high

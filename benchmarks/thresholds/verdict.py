@@ -11,6 +11,7 @@ import pandas as pd
 from heartbench.benchmarks.thresholds.assumptions import assumptions_of
 from heartbench.benchmarks.thresholds.evidence import Evidence, settings_of
 from heartbench.benchmarks.thresholds.tune import (
+    DAY_H,
     FLEET,
     INTERVALS,
     Goal,
@@ -24,7 +25,6 @@ from heartbench.benchmarks.thresholds.tune import (
 )
 from heartbench.simulator.units import NODE_DAYS
 
-DAY_H = 24.0
 TOLD_UNITS = ("node-day", "node-week", "node-month", "node-year")
 
 
@@ -68,14 +68,14 @@ def interval_meaning(found: Recommendation) -> str:
     hours = found.hours_watched()
     if row["false_stale_network_ci"] is not None and hours is not None:
         return (
-            f"The interval of the network holds 95 % of the networks that fit what was seen in {figure(hours)} h of "
+            f"The interval of the network holds 95% of the networks that fit what was seen in {figure(hours)} h of "
             "watching; that of the simulation counts only its own chance."
         )
     if hours is not None:
         return f"The interval holds for the network as it was in this trace, {figure(hours)} node-hours of it."
     return (
-        "The profile has no observed outages, so nothing says how sure its figures are: the interval counts only the "
-        "chance of the simulation."
+        "This network was not observed, so nothing says how sure its figures are: the interval counts only the chance "
+        "of the simulation."
     )
 
 
@@ -85,13 +85,13 @@ def what_to_measure(found: Recommendation) -> str:
     if row["detection_p99_s"] > found.goal.max_detection_s:
         return "No threshold is quick enough, however well the network is known."
     unit, needed_h = goal_unit(found), found.hours_needed()
-    best = f"The best estimate at {found.recommended_s:g} s is {rate_text(best_estimate(row), unit)}"
+    best = f"The best estimate of the network at {found.recommended_s:g} s is {rate_text(best_estimate(row), unit)}"
     if needed_h is None:
         return f"{best}, which misses the goal too: if it is so, no time of watching will show that the goal is met."
     nodes = math.ceil(needed_h / DAY_H)
     time = f"{figure(needed_h)} node-hours, {nodes:,} {'node' if nodes == 1 else 'nodes'} for a day"
-    what = "after watching the network for" if found.hours_watched() else "by a run of"
-    return f"{best}: if it is so, the goal can be shown to be met {what} {time}."
+    what = "watching the network" if found.hours_watched() else "simulating"
+    return f"{best}: if it is so, it takes about {time}, of {what} to show that the goal is met."
 
 
 def chosen_label(found: Recommendation) -> str:
@@ -119,13 +119,14 @@ def missed(found: Recommendation) -> str:
     """What of the goal the recommended threshold misses, and by how much."""
 
     def told(value: float, times: str, more: str) -> str:
-        return times.format(figure(max(value, 1.01))) if math.isfinite(value) else f"{more}, which is 0"
+        factor = figure(value) if value >= 1.005 else "just over 1"
+        return times.format(factor) if math.isfinite(value) else f"{more}, which is 0"
 
     by = missed_by(found)
     often = told(by["false_stale"], "{} times as often as allowed", "more often than allowed")
     late = told(by["detection"], "after {} times as long as allowed", "later than allowed")
     said = {
-        "false_stale": f"false stales may come {often} (upper end of 95 %)",
+        "false_stale": f"false stales may come {often} (upper end of 95%)",
         "detection": f"a dead node is noticed {late}",
     }
     return ", and ".join(text for side, text in said.items() if by[side] > 1)
@@ -139,7 +140,7 @@ def effect(found: Recommendation, stale_after_s: float) -> str:
     if len(found.groups) > 1:
         decides = " over the fleet" if name == FLEET else f" in group {name}, which decides"
     return (
-        f"{rate} false stales per {unit}{decides} (95 %: {intervals_text(row, NODE_DAYS[unit])}), "
+        f"{rate} false stales per {unit}{decides} (95%: {intervals_text(row, NODE_DAYS[unit])}), "
         f"noticed within {figure(row['detection_p99_s'])} s (p99)"
     )
 
@@ -285,4 +286,4 @@ def env_file(found: Recommendation, evidence: Evidence) -> str:
 def evidence_line(name: str, row: Mapping[str, Any]) -> str:
     """What a threshold does to some nodes, in a line."""
     rate, seconds = figure(row["false_stale_per_node_day"]), figure(row["detection_p99_s"])
-    return f"{name}: {rate} false stales per node-day (95 %: {intervals_text(row)}), noticed within {seconds} s."
+    return f"{name}: {rate} false stales per node-day (95%: {intervals_text(row)}), noticed within {seconds} s."

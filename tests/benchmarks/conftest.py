@@ -28,5 +28,5 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_path(finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """That run as the newest under the current directory; a test may write into it."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(networks, "NODE_DAYS", 1.0)  # a test needs no exact interval
+    monkeypatch.setattr(networks, "SIMULATED_NODE_DAYS", 1.0)  # a test needs no exact interval
     return Path(shutil.copytree(finished_run, Path("results/runs/fast-virtual-1")))

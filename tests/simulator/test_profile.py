@@ -159,6 +159,11 @@ def test_extremes_that_make_sense_make_a_link(text: str) -> None:
         ),
         ("[outage]\nlengths = 'long'", "test: outage.lengths: 'long': must be 'drawn' or 'fixed'"),
         (f"[outage]\nrates = [['5s', 9]]\n{WATCHED}{TEN}", "test: outage: rates: longer outages must be rarer"),
+        (
+            f"[outage]\nrates = [['5s', 9]]\nshape = 0.1\nscale = '1s'\n{WATCHED}[]",
+            "test: outage: observed.from: 3 s: must be over the last of rates, 5 s",
+        ),
+        (f"{WATCHED}[3, 3]", "test: outage.observed: lengths: all equal `from`: give the resolution"),
         ("loss = { bad = 0.5, good_mean = '1s', bad_mean = '1us' }", 'test: down.loss.bad_mean: "1us" is no duration'),
         ("loss = { good_mean = '1s', bad_mean = 1e-9 }", "test: down.loss.bad_mean: 1e-09s: must be at least 1ms"),
         ("loss = { good = 1.1 }", "test: down.loss.good: 1.1: must be less than or equal to 1"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from heartbench.benchmarks.network.posterior import draw_networks
-from heartbench.simulator.profile import Observed
+from heartbench.simulator.profile import Observed, load_profile
 from heartbench.simulator.tail import Tail, fit, log_survival
 from heartbench.simulator.tomlfile import validate
 
@@ -60,3 +60,9 @@ def test_without_an_outage_the_rule_of_three_bounds_their_rate() -> None:
 def test_few_outages_are_enough_to_draw_by() -> None:
     drawn = draw_networks(observed([4.0]), 1)
     assert np.isfinite([drawn.shape, drawn.scale_s, drawn.per_hour]).all()
+
+
+def test_the_shape_of_the_shipped_profile_lies_where_its_file_says() -> None:
+    shipped = load_profile("wireguard-5g").outage.observed
+    assert shipped is not None
+    assert np.quantile(draw_networks(shipped, 1, 20_000).shape, [0.025, 0.975]) == pytest.approx([0.25, 0.90], abs=0.01)

@@ -43,7 +43,7 @@ EASY, HARD = Goal(110.0, 90.0), Goal(1 / 7, 20.0)
 def test_titles_state_the_finding() -> None:
     found = judged(TROUBLED, EASY)
     assert title(plots.frontier_plot(found)) == (
-        "False stales per node-day (95 %): 0.663 to 356 at 30 s, 0 to 102 at 45 s"
+        "False stales per node-day (95%): 0.663 to 356 at 30 s, 0 to 102 at 45 s"
     )
     assert title(plots.gap_plot(TROUBLED, found)) == (
         "One gap in 150 is longer than 30 s, none of 305 gaps is longer than 45 s"

@@ -26,7 +26,7 @@ def coverage(world: Callable[[np.random.Generator], Counts], rate: float, *, ind
 
 
 def test_garwoods_interval_is_that_of_the_tables() -> None:
-    # Garwood 1936, table 1, at 95 %.
+    # Garwood 1936, table 1, at 95%.
     found = intervals.poisson_interval(np.array([0, 1, 5, 30]))
     assert found == pytest.approx(np.array([[0, 3.69], [0.0253, 5.57], [1.62, 11.67], [20.24, 42.83]]), abs=0.005)
 

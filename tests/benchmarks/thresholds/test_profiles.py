@@ -7,7 +7,7 @@ from heartbench.benchmarks.thresholds.profiles import compare_profiles, groups, 
 
 @pytest.fixture
 def frame(monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
-    monkeypatch.setattr(networks, "NODE_DAYS", 1.0)
+    monkeypatch.setattr(networks, "SIMULATED_NODE_DAYS", 1.0)
     return compare_profiles(thresholds_s=[15.0, 60.0], nodes=3, duration_s=3600.0)
 
 

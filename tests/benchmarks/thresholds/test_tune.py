@@ -25,6 +25,7 @@ def frontier(
             "detection_p99_s": THRESHOLDS if detection is None else detection,
             "false_stale_low": 0.0,
             "false_stale_high": high,
+            "false_stale_dispersion": 1.0,
             "false_stale_network_per_node_day": network / 2,
             "false_stale_network_low": network * 0,
             "false_stale_network_high": network,
@@ -54,7 +55,7 @@ def test_each_group_must_meet_the_goal_and_the_worse_decides() -> None:
     found = recommend(Goal(1.0, 60.0), good, bad, fleet=frontier([9, 4, 3, 0.9, 0.5]))
     assert found.recommended_s == 50
     assert found.decides(50.0)[0] == "two"
-    assert set(found.rows(50.0)) == {"one", "two", "fleet"}
+    assert set(found.rows(50.0)) == {"one", "two", tune.FLEET}
 
 
 def test_per_fleet_the_average_must_meet_it() -> None:
@@ -95,6 +96,15 @@ def test_after_the_time_to_watch_the_upper_end_of_the_rate_is_what_is_allowed(ra
     elif rate < 0.9 * allowed:
         assert days is not None
         assert poisson_interval(np.array([rate * days]))[0, 1] / days == pytest.approx(allowed, rel=1e-4)
+
+
+def test_events_that_come_together_take_longer_to_count() -> None:
+    frame = frontier([9, 8, 7, 6, 3])
+    one, three = (
+        recommend(Goal(2.0, 50.0), frame.assign(false_stale_dispersion=spread)).hours_needed() for spread in (1.0, 3.0)
+    )
+    assert one is not None
+    assert three == pytest.approx(3 * one)
 
 
 def test_hours_needed_are_those_at_the_best_estimate_of_the_network() -> None:

@@ -29,6 +29,7 @@ def frontier(rates: list[float], network: float = math.nan) -> pd.DataFrame:
             "detection_p99_s": thresholds,
             "false_stale_low": rate / 2,
             "false_stale_high": 2 * rate,
+            "false_stale_dispersion": 1.0,
             "false_stale_network_per_node_day": rate + 0 * network,
             "false_stale_network_low": rate / network,
             "false_stale_network_high": rate * network,
@@ -47,10 +48,10 @@ def found(
 
 def test_says_what_to_set_what_it_costs_and_how_sure_that_is() -> None:
     assert verdict.sentence(found(Goal(4.0, 90.0), [900, 20, 0.5], network=4.0, hours=7.75)) == (
-        "Set stale_after to 60 s: 0.5 false stales per node-day (95 %: 0.125 to 2 of the network, 0.25 to 1 of the "
-        "simulation), noticed within 60 s (p99). As it is, 30 s: 20 false stales per node-day (95 %: 5 to 80 of the "
+        "Set stale_after to 60 s: 0.5 false stales per node-day (95%: 0.125 to 2 of the network, 0.25 to 1 of the "
+        "simulation), noticed within 60 s (p99). As it is, 30 s: 20 false stales per node-day (95%: 5 to 80 of the "
         "network, 10 to 40 of the simulation), noticed within 30 s (p99). The interval of the network holds "
-        "95 % of the networks that fit what was seen in 7.75 h of watching; that of the simulation counts only its own "
+        "95% of the networks that fit what was seen in 7.75 h of watching; that of the simulation counts only its own "
         "chance."
     )
 
@@ -59,11 +60,11 @@ def test_says_which_goal_is_missed_by_how_much_and_how_long_to_watch() -> None:
     assert verdict.sentence(found(Goal(1.0, 40.0), [900, 0.7, 0.02], network=2.0, hours=8.0)) == (
         "No threshold meets the goal of 1 per node-day and 40 s. False stales can be said to be rare enough only from "
         "60 s on; a dead node is noticed in time only up to 30 s. 30 s comes nearest: false stales may come 1.4 times "
-        "as often as allowed (upper end of 95 %). With it: 0.7 false stales per node-day (95 %: 0.35 to 1.4 of the "
-        "network, 0.35 to 1.4 of the simulation), noticed within 30 s (p99). The interval of the network holds 95 % of "
+        "as often as allowed (upper end of 95%). With it: 0.7 false stales per node-day (95%: 0.35 to 1.4 of the "
+        "network, 0.35 to 1.4 of the simulation), noticed within 30 s (p99). The interval of the network holds 95% of "
         "the networks that fit what was seen in 8 h of watching; that of the simulation counts only its own chance. "
-        "The best estimate at 30 s is 0.7 per node-day: if it is so, the goal can be shown to be met after watching "
-        "the network for 1,024 node-hours, 43 nodes for a day."
+        "The best estimate of the network at 30 s is 0.7 per node-day: if it is so, it takes about 1,024 node-hours, "
+        "43 nodes for a day, of watching the network to show that the goal is met."
     )
 
 
@@ -85,7 +86,10 @@ def test_without_observed_outages_it_says_that_nothing_tells_how_sure_the_figure
 
 def test_a_simulation_that_is_too_short_is_said_to_be_too_short() -> None:
     short = found(Goal(1.0, 40.0), [900, 0.7, 0.02])
-    assert "can be shown to be met by a run of 1,024 node-hours" in verdict.sentence(short)
+    assert (
+        "it takes about 1,024 node-hours, 43 nodes for a day, of simulating to show that the goal is met"
+        in verdict.sentence(short)
+    )
 
 
 def test_of_a_bare_trace_it_says_how_much_of_it_there_is() -> None:
@@ -97,9 +101,9 @@ def test_of_a_bare_trace_it_says_how_much_of_it_there_is() -> None:
 @pytest.mark.parametrize(
     ("goal", "said"),
     [
-        (Goal(1.0, 59.99), "a dead node is noticed after 1.01 times as long as allowed"),  # never `1 times`
-        (Goal(0.01, 60.0), "false stales may come 4 times as often as allowed (upper end of 95 %)"),
-        (Goal(0.0, 60.0), "false stales may come more often than allowed, which is 0 (upper end of 95 %)"),
+        (Goal(1.0, 59.99), "a dead node is noticed after just over 1 times as long as allowed"),
+        (Goal(0.01, 60.0), "false stales may come 4 times as often as allowed (upper end of 95%)"),
+        (Goal(0.0, 60.0), "false stales may come more often than allowed, which is 0 (upper end of 95%)"),
     ],
 )
 def test_a_side_of_the_goal_that_is_kept_is_not_said_to_be_missed(goal: Goal, said: str) -> None:
@@ -110,7 +114,7 @@ def test_a_side_of_the_goal_that_is_kept_is_not_said_to_be_missed(goal: Goal, sa
 
 def test_a_dead_node_that_is_to_be_noticed_at_once_is_noticed_later() -> None:
     assert verdict.missed(found(Goal(1.0, 0.0), [900, 0.7, 0.02])) == (
-        "false stales may come 1,800 times as often as allowed (upper end of 95 %), and a dead node is noticed later "
+        "false stales may come 1,800 times as often as allowed (upper end of 95%), and a dead node is noticed later "
         "than allowed, which is 0"
     )
 
