@@ -23,6 +23,8 @@ from heartbench.hub.store.protocol import Durability
 
 JUDGEMENT = ("stale_after_s", "flap_window_s", "flap_threshold", "flap_exit")
 DOUBT = ("pause_over_s", "restart_grace_s")
+FITTING_FLAPS = 4
+"""So many flaps fit into a window of twice the threshold."""
 UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 MIB = 1 << 20
 
@@ -318,6 +320,8 @@ class HubSettings(BaseSettings):
         """`base` (the defaults) at another threshold; the flap window grows with it, so that the rules still fit."""
         base = base or cls.of()
         window_s = base.flap_window_s * max(1.0, stale_after_s / base.stale_after_s)
+        if base.flap_window_s == fitting_window_s(base.stale_after_s) and base.flap_threshold <= FITTING_FLAPS:
+            window_s = fitting_window_s(stale_after_s)
         return base.changed(stale_after_s=stale_after_s, flap_window_s=window_s)
 
     def to_env(self) -> str:

@@ -126,16 +126,29 @@ class Observed(Table):
         gt=0, description="time for which the network was watched, h; of one link, or of several added up"
     )
     from_s: PositiveDuration = Field(alias="from", description="least length that was counted")
-    resolution_s: Duration = Field(0.0, description="step in which lengths were measured; each is taken at its middle")
+    resolution_s: Duration | None = Field(
+        None, description="step in which lengths were measured, 0: exactly; each is taken at the middle of its step"
+    )
     lengths_s: tuple[PositiveDuration, ...] = Field(description="length of each outage of at least `from`")
 
     @model_validator(mode="after")
     def _none_shorter(self) -> Self:
         if self.lengths_s and min(self.lengths_s) < self.from_s:
             raise ValueError(f"lengths: {min(self.lengths_s):g} s: must be at least {self.from_s:g} s, which is `from`")
+        return self
+
+    @model_validator(mode="after")
+    def _resolution_is_known(self) -> Self:
         if self.lengths_s and not self.resolution_s and max(self.lengths_s) == self.from_s:
             raise ValueError("lengths: all equal `from`: give the resolution with which they were measured")
+        if self.resolution_s is None and self.lengths_s and all(length.is_integer() for length in self.lengths_s):
+            raise ValueError('lengths: all whole seconds: give resolution = "1s", or "0s" if they are exact')
         return self
+
+    @property
+    def step_s(self) -> float:
+        """The step in which lengths were measured, s."""
+        return self.resolution_s or 0.0
 
     @property
     def per_hour(self) -> float:
@@ -162,20 +175,20 @@ class Outages(Table):
     hold: Fraction = Field(0.0, description="share that holds packets until it ends, instead of dropping them")
 
     @model_validator(mode="after")
+    def _observed_beyond_the_rates(self) -> Self:
+        if self.observed and self.rates and self.observed.from_s <= self.rates[-1][0]:
+            raise ValueError(
+                f"observed.from: {self.observed.from_s:g} s: must be over the last of rates, {self.rates[-1][0]:g} s"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _falling(self) -> Self:
         for (length, rate), (longer, fewer) in zip(self.knots, self.knots[1:], strict=False):
             if longer <= length or fewer >= rate:
                 raise ValueError(
                     f"rates: longer outages must be rarer; after ({length} s, {rate:g}) comes ({longer} s, {fewer:g})"
                 )
-        return self
-
-    @model_validator(mode="after")
-    def _observed_beyond_the_rates(self) -> Self:
-        if self.observed and self.rates and self.observed.from_s <= self.rates[-1][0]:
-            raise ValueError(
-                f"observed.from: {self.observed.from_s:g} s: must be over the last of rates, {self.rates[-1][0]:g} s"
-            )
         return self
 
     @model_validator(mode="after")
@@ -219,7 +232,7 @@ class Outages(Table):
             return Tail(from_s, self.shape, self.scale_s)
         if self.observed is None:
             raise SimulatorError("outages of one length have no tail")
-        return _fitted(self.observed_s, from_s, self.observed.resolution_s)
+        return _fitted(self.observed_s, from_s, self.observed.step_s)
 
     @property
     def per_hour(self) -> float:

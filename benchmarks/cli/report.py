@@ -42,8 +42,9 @@ def report(
 ) -> None:
     """Make a page of what a run showed: one HTML file that needs no other.
 
-    The goal is that of the last `heartbench tune` on this run, else one false
-    stale per node-week and 90 s; what is given here goes before both.
+    The goal is that of the last `heartbench tune` on this run (of a bare trace
+    none is kept), else one false stale per node-week and 90 s; what is given
+    here goes before both.
     """
     from heartbench.benchmarks.report.page import render, save_plots
     from heartbench.benchmarks.thresholds.evidence import evidence_of

@@ -20,16 +20,19 @@ if TYPE_CHECKING:
     from heartbench.benchmarks.thresholds.evidence import Evidence
     from heartbench.benchmarks.thresholds.tune import Recommendation
 
-COLUMNS = (
-    "",
-    "stale_after",
-    "group",
-    "false stale\nper node-day",
-    "95% of the\nnetwork",
-    "95% of the\nsimulation",
-    "noticed\nwithin (p99)",
-    "flashes\nper hour",
-)
+
+def columns(counted: str) -> tuple[str, ...]:
+    """Return the heads of the table; what false stales were `counted` in."""
+    return (
+        "",
+        "stale_after",
+        "group",
+        "false stale\nper node-day",
+        "95% of the\nnetwork",
+        f"95% of the\n{counted}",
+        "noticed\nwithin (p99)",
+        "flashes\nper hour",
+    )
 
 
 def tune(
@@ -99,14 +102,15 @@ def tune(
 def show(found: "Recommendation", evidence: "Evidence", out: Path) -> None:
     """Print the table, the verdict, what it assumes, and where the settings are."""
     from heartbench.benchmarks.thresholds.assumptions import assumptions_of
-    from heartbench.benchmarks.thresholds.verdict import sentence
+    from heartbench.benchmarks.thresholds.verdict import counted_in, sentence
 
-    print_table(evidence.origin, COLUMNS, table_rows(found))
+    print_table(evidence.origin, columns(counted_in(found)), table_rows(found))
     console().print(sentence(found))
     console().print("Assumed:")
     for each in assumptions_of(evidence):
         console().print(f"  {each.line()}")
-    print(f"Written: {out}" if found.met else f"Not written, because the goal is not met: {out}")
+    before = " (the file that is there is from before)" if out.exists() else ""
+    print(f"Written: {out}" if found.met else f"Not written, because the goal is not met: {out}{before}")
 
 
 def table_rows(found: "Recommendation") -> list[tuple[str, ...]]:

@@ -123,7 +123,7 @@ def a_day(outage: Outages) -> Scenario:
 
 def estimate(seed: int, lengths_s: list[float], node_days: int) -> NetworkRates:
     """Return what `tune` would say after watching so, if it simulates so many node-days."""
-    observed = {"hours": WATCHED_H, "from": FROM_S, "lengths": lengths_s}
+    observed = {"hours": WATCHED_H, "from": FROM_S, "resolution": 0, "lengths": lengths_s}
     outage = validate(Outages, {"rates": SHORT, "observed": observed}, "what was watched")
     scenario = a_day(outage).model_copy(update={"seed": seed})
     (group,) = scenario.group

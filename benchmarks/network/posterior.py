@@ -53,7 +53,7 @@ def draw_networks(observed: Observed, seed: int, count: int = NETWORKS) -> Netwo
     """
     generator = np.random.default_rng(seed)
     if observed.lengths_s:
-        excess = excesses(np.array(observed.lengths_s), observed.from_s, observed.resolution_s)
+        excess = excesses(np.array(observed.lengths_s), observed.from_s, observed.step_s)
         shape, scale_s = draw_tails(excess, generator, count)
     else:
         shape, scale_s = np.zeros(count), np.full(count, np.inf)

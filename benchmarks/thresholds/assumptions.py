@@ -115,6 +115,8 @@ def _watching(outage: Outages, watched: bool, profile: str) -> tuple[str, str, s
             f"{profile}, which has no observed outages",
         )
     seen = f"{observed.hours:g} h, {len(observed.lengths_s)} outages of at least {observed.from_s:g} s"
+    if observed.step_s:
+        seen += f", in steps of {observed.step_s:g} s"
     if watched:
         return "hours watched", seen, profile
     return "hours watched", "none of this network: its rate was changed", f"{profile}, {seen}, and rate_factor"

@@ -17,6 +17,8 @@ from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario, scenario_of
 from heartbench.simulator.trace import read_blocks, read_nodes, read_truth
 
+SHORTEST_S, LONGEST_S = 0.1, 86_400.0
+"""The thresholds that the hub accepts."""
 ALL_NODES = "all nodes"
 """What the nodes of a trace are called that says nothing of groups."""
 
@@ -139,6 +141,8 @@ def bare_trace(path: Path, now_s: float | None) -> Evidence:
         end_s = max(end_s, float(np.max(block.arrived_s, initial=-np.inf, where=arrived)))
     gaps = join_gaps(find_gaps(block, NO_LOSSES, end_s) for block in blocks)
     gaps = replace(gaps, start_s=gaps.start_s - begin_s)
+    if now_s is not None and not SHORTEST_S <= now_s <= LONGEST_S:
+        raise BenchmarkError(f"--now {now_s:g}s: allowed is {SHORTEST_S:g}s to {LONGEST_S:g}s")
     hub = HubSettings.of() if now_s is None else HubSettings.for_stale_after(now_s)
     return Evidence(path, gaps, end_s - begin_s, hub, now_s, listed_groups(path, gaps), None, {})
 

@@ -32,6 +32,8 @@ Floats = NDArray[np.float64]
 
 RECOVERED_S = 180.0
 PROBES_PER_HOUR = 0.5
+MOST_OUT = 0.015
+"""At most so many outages are added, and for so large a part of the time, that they seldom meet others."""
 BEYOND = 1.25
 """Outages are added up to this many times the largest threshold; longer ones do as the longest of these."""
 BINS = 120
@@ -67,7 +69,9 @@ class Response:
         counts = np.bincount(bins * shape[1] + level, minlength=shape[0] * shape[1]).reshape(shape)
         longer = np.cumsum(counts[:, ::-1], axis=1)[:, -2::-1].astype(float)
         node_days = float(gaps.up_s.sum()) / DAY_S
-        return cls(thresholds_s, edges, longer[1:] / np.maximum(struck[1:, None], 1), longer[0] / node_days)
+        seen = np.maximum.accumulate(np.where(struck[1:] > 0, np.arange(len(edges)), 0))  # else as the next shorter
+        per_outage = longer[1:] / np.maximum(struck[1:, None], 1)
+        return cls(thresholds_s, edges, per_outage[seen], longer[0] / node_days)
 
     def false_stale_per_node_day(self, networks: Networks) -> Floats:
         """Return the false stales per node-day on each network at each threshold; shape (networks, thresholds)."""
@@ -103,7 +107,9 @@ def with_probes(squad: Squad, outage: Outages, share: float, from_s: float, long
     shortest = min(from_s, outage.knots[0][0]) if outage.knots else from_s
     own_table = outage.lengths_s()
     lengths = np.geomspace(shortest, max(longest_s, own_table[-1]), 4000)
-    probes = PROBES_PER_HOUR * np.clip(np.log(longest_s / lengths) / np.log(longest_s / from_s), 0.0, 1.0)
+    mean_s = (longest_s - from_s) / np.log(longest_s / from_s)
+    added_per_hour = min(PROBES_PER_HOUR, MOST_OUT * HOUR_S / mean_s)
+    probes = added_per_hour * np.clip(np.log(longest_s / lengths) / np.log(longest_s / from_s), 0.0, 1.0)
     own = outage.per_hour * np.exp(-np.interp(lengths, own_table, OUTAGE_E)) if outage.knots else np.zeros_like(lengths)
     rates = probes + own
     per_hour = float(rates[0])

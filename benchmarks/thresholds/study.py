@@ -26,10 +26,11 @@ def study(
         per: for whom the goal must hold.
         advance: told how many nodes were simulated since its last call.
     """
-    settings = settings_of(grid(evidence.usual_gap_s, evidence.current_s, goal.max_detection_s), evidence.hub)
+    thresholds = grid(evidence.usual_gap_s, evidence.current_s, goal.max_detection_s, evidence.duration_s)
+    settings = settings_of(thresholds, evidence.hub)
     heard = {name: nodes for name, nodes in evidence.groups.items() if np.isin(nodes, evidence.gaps.node).any()}
     judged = {name: judge_nodes(evidence, nodes, settings) for name, nodes in heard.items()}
-    rates = network_rates(evidence, np.array([each.stale_after_s for each in settings]), advance)
+    rates = network_rates(evidence, np.array(thresholds), advance)
     groups = {name: frontier(qos, rates.get(name)) for name, qos in judged.items()}
     if len(groups) == 1:
         (fleet,) = groups.values()
@@ -43,7 +44,7 @@ def study(
     if evidence.scenario is None:
         hours = {name: qos.node_days * DAY_H for name, qos in judged.items()}
     found = recommend(goal, per, evidence.current_s, fleet, groups, hours)
-    return replace(found, coincidence=shared_outages(evidence))
+    return replace(found, coincidence=shared_outages(evidence), recorded=evidence.scenario is None)
 
 
 def shared_outages(evidence: Evidence) -> str | None:

@@ -20,14 +20,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from heartbench.benchmarks.errors import BenchmarkError
+from heartbench.benchmarks.thresholds.evidence import LONGEST_S, SHORTEST_S
 from heartbench.benchmarks.thresholds.intervals import dispersed_interval, dispersions, poisson_interval
 from heartbench.benchmarks.thresholds.networks import NetworkRates
 from heartbench.benchmarks.thresholds.qos import DAY_S, Qos
 
 STEP = 1 / 40
 """Distance of two thresholds of the grid, as a share of the threshold: finer than the steps of TCP's ladder."""
-SHORTEST_S, LONGEST_S = 0.1, 86_400.0
-"""The thresholds that the hub accepts."""
+RUN_LENGTHS = 20.0
+"""A run must last so many thresholds: gaps that its end cuts off would be too many of all."""
 ROUND_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 TINY = 1e-12
 PRECISION = 1e-6
@@ -69,6 +71,7 @@ class Recommendation:
         groups: figures of each group; the same thresholds.
         hours: for how long the network of each group was watched, h; a group is missing if nothing is known of it.
         coincidence: what the trace says of outages that nodes share, if it says so.
+        recorded: whether it was judged by a bare trace, of which nothing was simulated.
     """
 
     goal: Goal
@@ -80,6 +83,7 @@ class Recommendation:
     groups: Mapping[str, pd.DataFrame]
     hours: Mapping[str, float]
     coincidence: str | None = None
+    recorded: bool = False
 
     @property
     def judged(self) -> Mapping[str, pd.DataFrame]:
@@ -154,13 +158,23 @@ def node_days_needed(rate: float, allowed: float) -> float | None:
     return last
 
 
-def grid(usual_gap_s: float, current_s: float | None, max_detection_s: float) -> list[float]:
+def grid(usual_gap_s: float, current_s: float | None, max_detection_s: float, duration_s: float) -> list[float]:
     """Thresholds worth a look, s, rounded as a person would write them, ascending; `current_s` is among them.
 
-    From the usual gap on, below which a node flaps with every heartbeat, to well beyond the goal and what is set now.
+    From the usual gap on, below which a node flaps with every heartbeat, to well beyond the goal and what is set now,
+    as far as the run is long enough to judge them.
+
+    Raises:
+        BenchmarkError: it is too short for the first or the current one.
     """
     first = max(usual_gap_s, SHORTEST_S)
-    last = max(2 * first, 2 * (current_s or 0.0), 1.5 * max_detection_s)
+    least = max(first, current_s or 0.0)
+    if duration_s < RUN_LENGTHS * least:
+        raise BenchmarkError(
+            f"{duration_s:.3g} s of a run are too short to judge a threshold of {least:.3g} s by; allowed are "
+            f"{RUN_LENGTHS * least:.3g} s or more"
+        )
+    last = min(max(2 * first, 2 * (current_s or 0.0), 1.5 * max_detection_s), duration_s / RUN_LENGTHS)
     threshold, thresholds = first, set() if current_s is None else {current_s}
     while threshold <= min(last, LONGEST_S):
         step = round_step(threshold * STEP)

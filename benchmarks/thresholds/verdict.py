@@ -48,7 +48,8 @@ def sentence(found: Recommendation) -> str:
     chosen = effect(found, found.recommended_s)
     if found.met:
         now = "" if found.current_s is None else f" As it is, {found.current_s:g} s: {effect(found, found.current_s)}."
-        return f"Set stale_after to {found.recommended_s:g} s: {chosen}.{now} {how_sure(found)}"
+        asked = f"at most {goal_rate(found)}, noticed within {found.goal.max_detection_s:g} s"
+        return f"For {asked}: set stale_after to {found.recommended_s:g} s: {chosen}.{now} {how_sure(found)}"
     asked = f"{goal_rate(found)} and {found.goal.max_detection_s:g} s"
     return (
         f"No threshold meets the goal of {asked}. {why(found)} {found.recommended_s:g} s comes nearest: "
@@ -72,7 +73,10 @@ def interval_meaning(found: Recommendation) -> str:
             "watching; that of the simulation counts only its own chance."
         )
     if hours is not None:
-        return f"The interval holds for the network as it was in this trace, {figure(hours)} node-hours of it."
+        return (
+            f"The interval holds for the network as it was in {figure(hours)} node-hours of recording; it says nothing "
+            "of outages longer than came in that time."
+        )
     return (
         "This network was not observed, so nothing says how sure its figures are: the interval counts only the chance "
         "of the simulation."
@@ -140,15 +144,20 @@ def effect(found: Recommendation, stale_after_s: float) -> str:
     if len(found.groups) > 1:
         decides = " over the fleet" if name == FLEET else f" in group {name}, which decides"
     return (
-        f"{rate} false stales per {unit}{decides} (95%: {intervals_text(row, NODE_DAYS[unit])}), "
+        f"{rate} false stales per {unit}{decides} (95%: {intervals_text(found, row, NODE_DAYS[unit])}), "
         f"noticed within {figure(row['detection_p99_s'])} s (p99)"
     )
 
 
-def intervals_text(row: Mapping[str, Any], scale: float = 1.0) -> str:
+def intervals_text(found: Recommendation, row: Mapping[str, Any], scale: float = 1.0) -> str:
     """Both intervals of the false stales, each with its name; the network's first, if it is known."""
-    named = {"the network": row["false_stale_network_ci"], "the simulation": row["false_stale_ci"]}
-    return ", ".join(f"{interval_text(ends, scale)} of {name}" for name, ends in named.items() if ends is not None)
+    named = {"network": row["false_stale_network_ci"], counted_in(found): row["false_stale_ci"]}
+    return ", ".join(f"{interval_text(ends, scale)} of the {name}" for name, ends in named.items() if ends is not None)
+
+
+def counted_in(found: Recommendation) -> str:
+    """What the false stales were counted in."""
+    return "recording" if found.recorded else "simulation"
 
 
 def interval_text(ends: Sequence[float] | None, scale: float = 1.0) -> str:
@@ -216,6 +225,7 @@ def as_json(found: Recommendation, evidence: Evidence) -> dict[str, Any]:
             "max_detection_s": found.goal.max_detection_s,
         },
         "per": str(found.per),
+        "recorded": found.recorded,
         "source": str(evidence.source),
         "seed": evidence.seed,
         "hours_watched": found.hours_watched(),
@@ -258,6 +268,7 @@ def from_json(stored: Mapping[str, Any]) -> Recommendation:
         groups={name: frame_of(group["frontier"]) for name, group in stored["groups"].items()},
         hours={name: group["hours_watched"] for name, group in stored["groups"].items() if group["hours_watched"]},
         coincidence=stored["coincidence"],
+        recorded=stored["recorded"],
     )
 
 
@@ -276,14 +287,14 @@ def env_file(found: Recommendation, evidence: Evidence) -> str:
     head = [
         f"Tuned by Heartbench from {evidence.origin}.",
         f"Goal: {goal_text(found)}.",
-        *(evidence_line(name, row) for name, row in found.rows(found.recommended_s).items()),
+        *(evidence_line(found, name, row) for name, row in found.rows(found.recommended_s).items()),
         how_sure(found),
         *(f"Assumed: {each.line()}." for each in assumptions_of(evidence)),
     ]
     return "".join(f"# {line}\n" for line in head) + "\n" + settings.to_env()
 
 
-def evidence_line(name: str, row: Mapping[str, Any]) -> str:
+def evidence_line(found: Recommendation, name: str, row: Mapping[str, Any]) -> str:
     """What a threshold does to some nodes, in a line."""
     rate, seconds = figure(row["false_stale_per_node_day"]), figure(row["detection_p99_s"])
-    return f"{name}: {rate} false stales per node-day (95%: {intervals_text(row)}), noticed within {seconds} s."
+    return f"{name}: {rate} false stales per node-day (95%: {intervals_text(found, row)}), noticed within {seconds} s."

@@ -33,6 +33,8 @@ def test_the_window_of_flaps_follows_the_threshold_unless_it_is_set(tmp_path: Pa
     assert HubSettings.of(stale_after_s=90).flap_window_s == 180
     assert HubSettings.of(stale_after_s=10).flap_window_s == 60
     assert HubSettings.of(stale_after_s=90, flap_window_s=100).flap_window_s == 100
+    there_and_back = HubSettings.for_stale_after(94, HubSettings.for_stale_after(11.5, HubSettings.for_stale_after(94)))
+    assert there_and_back.flap_window_s == 188
 
 
 @pytest.mark.parametrize("stale_after_s", [*range(10, 121, 5), 10.5, 29.999, 30.001, 119.9])

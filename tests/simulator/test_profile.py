@@ -25,7 +25,7 @@ def outages(**changes: object) -> Outages:
     return validate(Outages, {"rates": rates, "shape": 0.5, "scale": "2s", **changes}, "test")
 
 
-WATCHED = "[outage.observed]\nhours = 10\nfrom = '3s'\nlengths = "
+WATCHED = "[outage.observed]\nhours = 10\nfrom = '3s'\nresolution = 0\nlengths = "
 TEN = "[3, 3, 3, 4, 4, 5, 6, 8, 12, 30]"
 
 
@@ -158,12 +158,16 @@ def test_extremes_that_make_sense_make_a_link(text: str) -> None:
             'test: outage: lengths: "fixed" needs one pair in rates',
         ),
         ("[outage]\nlengths = 'long'", "test: outage.lengths: 'long': must be 'drawn' or 'fixed'"),
-        (f"[outage]\nrates = [['5s', 9]]\n{WATCHED}{TEN}", "test: outage: rates: longer outages must be rarer"),
+        (f"[outage]\nrates = [['5s', 9]]\n{WATCHED}{TEN}", "test: outage: observed.from: 3 s: must be over the last"),
         (
             f"[outage]\nrates = [['5s', 9]]\nshape = 0.1\nscale = '1s'\n{WATCHED}[]",
             "test: outage: observed.from: 3 s: must be over the last of rates, 5 s",
         ),
         (f"{WATCHED}[3, 3]", "test: outage.observed: lengths: all equal `from`: give the resolution"),
+        (
+            f"[outage.observed]\nhours = 9\nfrom = 3\nlengths = {TEN}",
+            "test: outage.observed: lengths: all whole seconds",
+        ),
         ("loss = { bad = 0.5, good_mean = '1s', bad_mean = '1us' }", 'test: down.loss.bad_mean: "1us" is no duration'),
         ("loss = { good_mean = '1s', bad_mean = 1e-9 }", "test: down.loss.bad_mean: 1e-09s: must be at least 1ms"),
         ("loss = { good = 1.1 }", "test: down.loss.good: 1.1: must be less than or equal to 1"),

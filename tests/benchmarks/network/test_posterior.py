@@ -12,7 +12,7 @@ HOURS, FROM_S = 8.0, 3.0
 
 
 def observed(lengths_s: list[float], hours: float = HOURS) -> Observed:
-    return validate(Observed, {"hours": hours, "from": FROM_S, "lengths": lengths_s}, "test")
+    return validate(Observed, {"hours": hours, "from": FROM_S, "resolution": 0, "lengths": lengths_s}, "test")
 
 
 def world(seed: int, shape: float, per_hour: float = 9.0, scale_s: float = 4.0) -> Observed:

@@ -30,7 +30,10 @@ def test_a_profile_that_was_observed_says_so() -> None:
     lines = said(fleet())
     assert list(lines) == ["shape", "scale", "hours watched", "networks", "directions", "kind", "independence"]
     assert lines["scale"] == "scale: 2.05 s; profile wireguard-5g, stated"
-    assert lines["hours watched"] == "hours watched: 7.75 h, 68 outages of at least 3 s; profile wireguard-5g"
+    assert (
+        lines["hours watched"]
+        == "hours watched: 7.75 h, 68 outages of at least 3 s, in steps of 1 s; profile wireguard-5g"
+    )
     assert "9% up alone, 91% both ways" in lines["directions"]
     assert "no outage strikes two nodes at once" in lines["independence"]
 

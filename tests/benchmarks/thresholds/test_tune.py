@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.thresholds import tune
 from heartbench.benchmarks.thresholds.intervals import poisson_interval
 from heartbench.benchmarks.thresholds.tune import Goal, Per, Recommendation
@@ -119,12 +120,18 @@ def test_hours_needed_are_those_at_the_best_estimate_of_the_network() -> None:
 def test_the_grid_is_fine_rounded_and_holds_the_present_setting(
     usual: float, current: float | None, detection: float
 ) -> None:
-    thresholds = np.array(tune.grid(usual, current, detection))
+    thresholds = np.array(tune.grid(usual, current, detection, 1e6))
     assert current is None or current in thresholds
     others = thresholds[thresholds != current]
     assert others[0] >= min(usual, 0.1)
-    assert others[-1] >= min(max(2 * usual, 2 * (current or 0), 1.5 * detection) / 1.03, 80_000)
+    assert others[-1] >= max(2 * usual, 2 * (current or 0), 1.5 * detection) / 1.03
     fine = thresholds[(thresholds >= others[0]) & (thresholds <= others[-1])]
     assert np.all(np.diff(fine) <= 0.0251 * fine[1:])
     assert all(float(f"{each:.4g}") == pytest.approx(each) for each in others)
     assert len(thresholds) < 700
+
+
+def test_the_grid_ends_where_the_run_is_too_short() -> None:
+    assert tune.grid(10.0, 30.0, 3600.0, duration_s=1200.0)[-1] <= 60.0
+    with pytest.raises(BenchmarkError, match=r"500 s of a run are too short to judge a threshold of 30 s by; .* 600 s"):
+        tune.grid(10.0, 30.0, 90.0, duration_s=500.0)

@@ -48,11 +48,11 @@ def found(
 
 def test_says_what_to_set_what_it_costs_and_how_sure_that_is() -> None:
     assert verdict.sentence(found(Goal(4.0, 90.0), [900, 20, 0.5], network=4.0, hours=7.75)) == (
-        "Set stale_after to 60 s: 0.5 false stales per node-day (95%: 0.125 to 2 of the network, 0.25 to 1 of the "
-        "simulation), noticed within 60 s (p99). As it is, 30 s: 20 false stales per node-day (95%: 5 to 80 of the "
-        "network, 10 to 40 of the simulation), noticed within 30 s (p99). The interval of the network holds "
-        "95% of the networks that fit what was seen in 7.75 h of watching; that of the simulation counts only its own "
-        "chance."
+        "For at most 4 per node-day, noticed within 90 s: set stale_after to 60 s: 0.5 false stales per node-day (95%: "
+        "0.125 to 2 of the network, 0.25 to 1 of the simulation), noticed within 60 s (p99). As it is, 30 s: 20 false "
+        "stales per node-day (95%: 5 to 80 of the network, 10 to 40 of the simulation), noticed within 30 s (p99). The "
+        "interval of the network holds 95% of the networks that fit what was seen in 7.75 h of watching; that of the "
+        "simulation counts only its own chance."
     )
 
 
@@ -93,9 +93,9 @@ def test_a_simulation_that_is_too_short_is_said_to_be_too_short() -> None:
 
 
 def test_of_a_bare_trace_it_says_how_much_of_it_there_is() -> None:
-    assert "as it was in this trace, 50 node-hours of it" in verdict.sentence(
-        found(Goal(4.0, 90.0), [900, 20, 0.5], hours=50.0)
-    )
+    recorded = replace(found(Goal(4.0, 90.0), [900, 20, 0.5], hours=50.0), recorded=True)
+    assert "as it was in 50 node-hours of recording" in verdict.sentence(recorded)
+    assert "of the recording), noticed" in verdict.sentence(recorded)
 
 
 @pytest.mark.parametrize(
