@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def allow_many_connections() -> None:
-    """Let this process, and those that it starts, have as many open files as the system allows: one a node."""
+    """Raise the limit of open files to what the system allows, one a node, for this process and those it starts."""
     with suppress(ImportError, ValueError, OSError):  # some systems have no limit, or name one that they do not give
         import resource
 

@@ -161,7 +161,7 @@ def find(address: str | None) -> "RunningHub | None":
 
 
 def too_short(scenario: "Scenario") -> Iterator[str]:
-    """Say so where the run is over before any node sends a heartbeat: the first comes an interval after its start."""
+    """Yield a warning if a run ends before any node sends a heartbeat: the first comes an interval after the start."""
 
     def soonest_s(group: "Group") -> float:
         return group.heartbeat_interval_s * (1 - group.heartbeat_jitter)
@@ -256,7 +256,7 @@ def count(figures: dict[str, Any], events: int | None, rate: float | None, unit:
 
 
 def missing(result: dict[str, Any]) -> Iterator[str]:
-    """Say so where the figures are too low, because not all that a running hub said has reached us."""
+    """Yield a warning if the figures are too low, because not all that a running hub said has reached us."""
     said = result.get("hub_said", {})
     if lost := said.get("events_lost"):
         yield f"{lost:,} events of the hub did not reach us: it said more than is counted here"
@@ -268,7 +268,7 @@ def missing(result: dict[str, Any]) -> Iterator[str]:
 
 
 def contradictions(result: dict[str, Any]) -> Iterator[str]:
-    """Say so where the hub said what does not follow from what it heard, or did not say what does."""
+    """Yield a warning if the hub said what does not follow from what it heard, or did not say what does."""
     said = result.get("hub_said", {})
     differing, absent = said.get("changes_that_do_not_follow", 0), said.get("changes_missing", 0)
     if differing or absent:

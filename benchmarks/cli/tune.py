@@ -102,9 +102,9 @@ def tune(
 def show(found: "Recommendation", evidence: "Evidence", out: Path) -> None:
     """Print the table, the verdict, what it assumes, and where the settings are."""
     from heartbench.benchmarks.thresholds.assumptions import assumptions_of
-    from heartbench.benchmarks.thresholds.verdict import counted_in, sentence
+    from heartbench.benchmarks.thresholds.verdict import counted_in, labelled_rows, sentence
 
-    print_table(evidence.origin, columns(counted_in(found)), table_rows(found))
+    print_table(evidence.origin, columns(counted_in(found)), [cells(*each) for each in labelled_rows(found)])
     console().print(sentence(found))
     console().print("Assumed:")
     for each in assumptions_of(evidence):
@@ -113,15 +113,7 @@ def show(found: "Recommendation", evidence: "Evidence", out: Path) -> None:
     print(f"Written: {out}" if found.met else f"Not written, because the goal is not met: {out}{before}")
 
 
-def table_rows(found: "Recommendation") -> list[tuple[str, ...]]:
-    """The present and the recommended threshold, for each group and the fleet."""
-    from heartbench.benchmarks.thresholds.verdict import chosen_label
-
-    labels = {found.current_s: "now", found.recommended_s: chosen_label(found)}
-    return [cells(row, labels[s], name) for s in found.settings_s for name, row in found.rows(s).items()]
-
-
-def cells(row: dict[str, Any], label: str, name: str) -> tuple[str, ...]:
+def cells(label: str, name: str, row: dict[str, Any]) -> tuple[str, ...]:
     """One threshold for some nodes, as the table shows it."""
     from heartbench.benchmarks.thresholds.verdict import figure, interval_text
 

@@ -55,7 +55,7 @@ class Fleet:
         return Member(place, name, self._groups[number], number, seed, self._squads_of(seed))
 
     def give_back(self, member: Member) -> None:
-        """Let another user be this node."""
+        """Free this node for another user."""
         heappush(self._free, member.place)
 
     def _squads_of(self, seed: int) -> list[Squad]:

@@ -81,7 +81,7 @@ class NodeUser(User):
 
 @events.init_command_line_parser.add_listener
 def add_options(parser: Any) -> None:
-    """Let the user choose what is run."""
+    """Add the options that choose what is run."""
     parser.add_argument("--scenario", default="lan", help="Name or TOML file of a scenario (heartbench scenarios).")
     parser.add_argument("--seed", default="", help="Whose nodes they are; the scenario's own if not given.")
     parser.error = lambda message: sys.exit(complain(f"load: {message}"))

@@ -20,7 +20,6 @@ from heartbench.benchmarks.thresholds.assumptions import assumptions_of
 from heartbench.benchmarks.thresholds.evidence import Evidence
 from heartbench.benchmarks.thresholds.tune import Recommendation
 from heartbench.benchmarks.thresholds.verdict import (
-    chosen_label,
     counted_in,
     decided_by,
     deciding_interval,
@@ -29,6 +28,7 @@ from heartbench.benchmarks.thresholds.verdict import (
     goal_unit,
     how_sure,
     interval_text,
+    labelled_rows,
     sentence,
 )
 from heartbench.simulator.units import NODE_DAYS, format_duration
@@ -74,7 +74,7 @@ def render(evidence: Evidence, found: Recommendation) -> str:
         sure=how_sure(found),
         pictures={name: picture(ax) for name, ax in plots(evidence, found).items()},
         columns={**COLUMNS, "counted": f"95% of the {counted_in(found)}"},
-        rows=table_rows(found),
+        rows=[table_row(*each) for each in labelled_rows(found)],
         unit=goal_unit(found),
         caption=provenance(evidence),
         facts=facts(evidence),
@@ -150,13 +150,7 @@ def cards(found: Recommendation) -> list[dict[str, str]]:
     return [card if len(rows) > 1 else {**card, "now": ""} for card in found_cards]
 
 
-def table_rows(found: Recommendation) -> list[dict[str, str]]:
-    """Both settings for each group, and for the fleet."""
-    labels = {found.current_s: "now", found.recommended_s: chosen_label(found)}
-    return [table_row(row, name, labels[s]) for s in found.settings_s for name, row in found.rows(s).items()]
-
-
-def table_row(row: Mapping[str, Any], group: str, label: str) -> dict[str, str]:
+def table_row(label: str, group: str, row: Mapping[str, Any]) -> dict[str, str]:
     """One setting for some nodes."""
     return {
         "label": label,

@@ -61,7 +61,7 @@ def frontier_plot(found: Recommendation, ax: Axes | None = None) -> Axes:
 
 
 def label_bands(ax: Axes, found: Recommendation) -> None:
-    """Say in the legend what the bands are of."""
+    """Name the bands in the legend."""
     if any(frame.false_stale_network_high.notna().any() for frame in found.judged.values()):
         ax.fill_between([], [], color=style.GREY, alpha=WIDE_BAND, linewidth=0, label="95% of the network")
     ax.fill_between([], [], color=style.GREY, alpha=NARROW_BAND, linewidth=0, label="95% of the simulation")

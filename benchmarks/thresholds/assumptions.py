@@ -66,7 +66,7 @@ def _of_a_link(group: Group, watched: bool, live: bool) -> Iterator[tuple[str, s
         yield "outages", "none", profile
         yield _watching(outage, watched, profile)
         return
-    elif outage.lengths is Lengths.FIXED:
+    if outage.lengths is Lengths.FIXED:
         yield "outage lengths", f"all of {outage.rates[0][0]:g} s", f"{profile}, stated"
     else:
         yield from _of_a_tail(outage, profile)
@@ -90,7 +90,7 @@ def _of_a_link(group: Group, watched: bool, live: bool) -> Iterator[tuple[str, s
 
 
 def _source(group: Group) -> str:
-    """Say where a group's outages are from: its profile, unless the scenario changed them."""
+    """Return where a group's outages are from: its profile, unless the scenario changed them."""
     try:
         changed = load_profile(group.profile).outage != group.link.outage
     except SimulatorError:  # it was there when the run began

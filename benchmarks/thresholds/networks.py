@@ -19,10 +19,12 @@ from heartbench.benchmarks.thresholds.qos import DAY_S
 from heartbench.benchmarks.thresholds.response import BEYOND, Response, with_probes
 from heartbench.simulator.profile import Observed, Outages
 from heartbench.simulator.scenario import Group, Scenario
+from heartbench.simulator.tail import log_survival
 
 Floats = NDArray[np.float64]
 
 SIMULATED_NODE_DAYS = 600.0
+TINY_S = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +39,9 @@ class NetworkRates:
     best: Floats
     drawn: Floats
 
-    def interval(self, level: float = LEVEL) -> Floats:
-        """Return the ends between which a share `level` of the networks lie; shape (2, k)."""
-        ends: Floats = np.quantile(self.drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    def interval(self) -> Floats:
+        """Return the ends between which a share LEVEL of the networks lie; shape (2, k)."""
+        ends: Floats = np.quantile(self.drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
         return ends
 
 
@@ -130,9 +132,17 @@ def response_of(
 
 
 def best_estimate(outage: Outages, observed: Observed) -> Networks:
-    """Return the network as the profile has it; where no long outage was seen, one without."""
-    shape, scale_s = (outage.tail.shape, outage.tail.scale_s) if observed.lengths_s else (0.0, np.inf)
-    return Networks(observed.from_s, *(np.array([value]) for value in (observed.per_hour, shape, scale_s)))
+    """Return the network as the profile has it, over the length from which on outages were counted.
+
+    Beyond a higher threshold a generalised Pareto tail keeps its shape, and its scale grows by shape · difference.
+    """
+    if not outage.knots:
+        return Networks(observed.from_s, np.zeros(1), np.zeros(1), np.ones(1))
+    tail = outage.tail
+    over_s = observed.from_s - tail.from_s
+    per_hour = outage.tail_per_hour * np.exp(log_survival(np.array([over_s]), tail.shape, tail.scale_s))
+    scale_s = max(tail.scale_s + tail.shape * over_s, TINY_S)
+    return Networks(observed.from_s, per_hour, np.array([tail.shape]), np.array([scale_s]))
 
 
 def of_fleet(
@@ -148,7 +158,7 @@ def of_fleet(
     """
     best: Floats = np.sum([shares[name] * each.best for name, each in rates.items()], axis=0)
     drawn: Floats = np.sum([shares[name] * each.drawn for name, each in rates.items()], axis=0)
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng([seed, 1])  # apart from the draws of networks
     for name in (name for name in shares if name not in rates):
         events, node_days = counted[name].events, counted[name].node_days
         best = best + shares[name] * events / node_days

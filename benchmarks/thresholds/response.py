@@ -44,21 +44,19 @@ class Response:
     """How many false stales outages make.
 
     Attributes:
-        thresholds_s: ascending; shape (k,).
         edges_s: lengths that part the bins, from the least length of a long outage on; shape (b,). The last bin has no
             upper end.
-        per_outage: false stales per outage; shape (b, k).
+        per_outage: false stales per outage at k thresholds; shape (b, k).
         without: false stales per node-day that no long outage makes; shape (k,).
     """
 
-    thresholds_s: Floats
     edges_s: Floats
     per_outage: Floats
     without: Floats
 
     @classmethod
     def of(cls, gaps: Gaps, outages: SimulatedOutages, from_s: float, thresholds_s: Floats) -> Self:
-        """Count what outages of at least `from_s` s made in a simulated fleet."""
+        """Count what outages of at least `from_s` s made in a simulated fleet, at thresholds that ascend."""
         edges = edges_of(from_s, BEYOND * thresholds_s[-1])
         watched = outages_watched(gaps, outages)
         struck = np.bincount(_bins(watched.length_s, edges), minlength=len(edges) + 1)
@@ -71,7 +69,7 @@ class Response:
         node_days = float(gaps.up_s.sum()) / DAY_S
         seen = np.maximum.accumulate(np.where(struck[1:] > 0, np.arange(len(edges)), 0))  # else as the next shorter
         per_outage = longer[1:] / np.maximum(struck[1:, None], 1)
-        return cls(thresholds_s, edges, per_outage[seen], longer[0] / node_days)
+        return cls(edges, per_outage[seen], longer[0] / node_days)
 
     def false_stale_per_node_day(self, networks: Networks) -> Floats:
         """Return the false stales per node-day on each network at each threshold; shape (networks, thresholds)."""

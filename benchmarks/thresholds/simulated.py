@@ -56,9 +56,8 @@ def simulate_gaps(
         try:
             wait(running, return_when=FIRST_EXCEPTION)
             parts = [each.result() for each in running]
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+        finally:
+            pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C no other block begins
     outages = [outages for _, outages in parts]
     columns = (np.concatenate([getattr(each, name) for each in outages]) for name in ("node", "from_s", "to_s"))
     return join_gaps(gaps for gaps, _ in parts), SimulatedOutages(*columns)

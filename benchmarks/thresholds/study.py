@@ -6,12 +6,22 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.thresholds.coincidence import coincidence
 from heartbench.benchmarks.thresholds.evidence import Evidence, settings_of
 from heartbench.benchmarks.thresholds.networks import Counted, network_rates, observed_groups, of_fleet
 from heartbench.benchmarks.thresholds.qos import Qos, judge
 from heartbench.benchmarks.thresholds.sites import cells_of
-from heartbench.benchmarks.thresholds.tune import DAY_H, Goal, Per, Recommendation, frontier, grid, recommend
+from heartbench.benchmarks.thresholds.tune import (
+    DAY_H,
+    RUN_LENGTHS,
+    Goal,
+    Per,
+    Recommendation,
+    frontier,
+    grid,
+    recommend,
+)
 from heartbench.hub.config import HubSettings
 
 
@@ -26,6 +36,7 @@ def study(
         per: for whom the goal must hold.
         advance: told how many nodes were simulated since its last call.
     """
+    refuse_a_short_run(evidence)
     thresholds = grid(evidence.usual_gap_s, evidence.current_s, goal.max_detection_s, evidence.duration_s)
     settings = settings_of(thresholds, evidence.hub)
     heard = {name: nodes for name, nodes in evidence.groups.items() if np.isin(nodes, evidence.gaps.node).any()}
@@ -47,8 +58,22 @@ def study(
     return replace(found, coincidence=shared_outages(evidence), recorded=evidence.scenario is None)
 
 
+def refuse_a_short_run(evidence: Evidence) -> None:
+    """Refuse a run that is too short for its usual gap or for the threshold as it is.
+
+    Raises:
+        BenchmarkError: it is.
+    """
+    threshold_s = max(evidence.usual_gap_s, evidence.current_s or 0.0)
+    if evidence.duration_s < RUN_LENGTHS * threshold_s:
+        raise BenchmarkError(
+            f"{evidence.source}: {evidence.duration_s:.3g} s are too short to judge a threshold of {threshold_s:.3g} s"
+            f" by; allowed are {RUN_LENGTHS * threshold_s:.3g} s or more"
+        )
+
+
 def shared_outages(evidence: Evidence) -> str | None:
-    """Say that gaps of different nodes coincide, if they do; None of simulated nodes, of which that is known."""
+    """Return a sentence on gaps of different nodes that coincide; None if they do not, or what nodes share is known."""
     if evidence.sites is not None:
         return None
     found = coincidence(evidence.gaps)

@@ -20,7 +20,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.thresholds.evidence import LONGEST_S, SHORTEST_S
 from heartbench.benchmarks.thresholds.intervals import dispersed_interval, dispersions, poisson_interval
 from heartbench.benchmarks.thresholds.networks import NetworkRates
@@ -163,17 +162,8 @@ def grid(usual_gap_s: float, current_s: float | None, max_detection_s: float, du
 
     From the usual gap on, below which a node flaps with every heartbeat, to well beyond the goal and what is set now,
     as far as the run is long enough to judge them.
-
-    Raises:
-        BenchmarkError: it is too short for the first or the current one.
     """
     first = max(usual_gap_s, SHORTEST_S)
-    least = max(first, current_s or 0.0)
-    if duration_s < RUN_LENGTHS * least:
-        raise BenchmarkError(
-            f"{duration_s:.3g} s of a run are too short to judge a threshold of {least:.3g} s by; allowed are "
-            f"{RUN_LENGTHS * least:.3g} s or more"
-        )
     last = min(max(2 * first, 2 * (current_s or 0.0), 1.5 * max_detection_s), duration_s / RUN_LENGTHS)
     threshold, thresholds = first, set() if current_s is None else {current_s}
     while threshold <= min(last, LONGEST_S):

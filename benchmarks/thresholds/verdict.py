@@ -1,7 +1,7 @@
 """A recommendation in words, as JSON, and as the env file that a hub starts with."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -101,6 +101,14 @@ def what_to_measure(found: Recommendation) -> str:
 def chosen_label(found: Recommendation) -> str:
     """What the recommended threshold is called in tables and plots."""
     return "recommended" if found.met else "nearest"
+
+
+def labelled_rows(found: Recommendation) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield both settings for each group and the fleet, as tables show them: label, whose, figures."""
+    labels = {found.current_s: "now", found.recommended_s: chosen_label(found)}
+    for stale_after_s in found.settings_s:
+        for name, row in found.rows(stale_after_s).items():
+            yield labels[stale_after_s], name, row
 
 
 def missed_by(found: Recommendation) -> dict[str, float]:

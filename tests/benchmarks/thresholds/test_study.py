@@ -17,9 +17,10 @@ from heartbench.benchmarks.thresholds.study import study
 from heartbench.benchmarks.thresholds.tune import Goal
 from heartbench.benchmarks.thresholds.verdict import sentence
 from heartbench.hub.config import HubSettings
-from heartbench.simulator.profile import load_profile
+from heartbench.simulator.profile import Outages, load_profile
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import load_scenario
+from heartbench.simulator.tomlfile import validate
 from heartbench.simulator.trace import read_trace
 
 HARD = Goal(max_false_stale_per_node_day=1 / 7, max_detection_s=5.0)
@@ -208,3 +209,23 @@ def test_it_says_when_nodes_share_outages(run_path: Path) -> None:
     assert found.coincidence is not None
     assert "long gaps of different nodes coincide" in sentence(found)
     assert study(evidence_of(run_path), EASY).coincidence is None
+
+
+def test_a_run_too_short_for_its_threshold_is_refused_by_name() -> None:
+    minutes = load_scenario("wireguard-5g").with_nodes(2).model_copy(update={"duration_s": 500.0})
+    with pytest.raises(
+        BenchmarkError, match=r"^wireguard-5g: 500 s are too short to judge a threshold of 30 s by; .* 600 s"
+    ):
+        study(simulated(minutes), EASY)
+
+
+def test_what_is_stated_beyond_the_rates_is_the_best_estimate_where_no_outage_was_observed() -> None:
+    text = {"rates": [["1s", 4.0]], "shape": 0.25, "scale": "2s", "observed": {"hours": 9, "from": "3s", "lengths": []}}
+    outage = validate(Outages, text, "test")
+    assert outage.observed is not None
+    best = networks.best_estimate(outage, outage.observed)
+    assert best.per_hour == pytest.approx([4.0 * (1 + 0.25 * 2 / 2) ** -4])
+    assert (best.shape.item(), best.scale_s.item()) == pytest.approx((0.25, 2.5))
+    nothing = validate(Outages, {"observed": text["observed"]}, "test")
+    assert nothing.observed is not None
+    assert networks.best_estimate(nothing, nothing.observed).per_hour == 0

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.thresholds import tune
 from heartbench.benchmarks.thresholds.intervals import poisson_interval
 from heartbench.benchmarks.thresholds.tune import Goal, Per, Recommendation
@@ -133,5 +132,3 @@ def test_the_grid_is_fine_rounded_and_holds_the_present_setting(
 
 def test_the_grid_ends_where_the_run_is_too_short() -> None:
     assert tune.grid(10.0, 30.0, 3600.0, duration_s=1200.0)[-1] <= 60.0
-    with pytest.raises(BenchmarkError, match=r"500 s of a run are too short to judge a threshold of 30 s by; .* 600 s"):
-        tune.grid(10.0, 30.0, 90.0, duration_s=500.0)
