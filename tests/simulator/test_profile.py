@@ -1,4 +1,5 @@
 import math
+import re
 from pathlib import Path
 from statistics import NormalDist
 
@@ -54,6 +55,15 @@ def test_both_ways_add_up_to_the_round_trip() -> None:
     one = profile()
     assert one.rtt_s == pytest.approx(0.030)
     assert one.to_link()[0]["base_s"].tolist() == [0.010, 0.020]
+
+
+def test_the_forms_that_the_documents_show_make_profiles() -> None:
+    page = (Path(__file__).parents[2] / "docs/profiles.md").read_text(encoding="utf-8")
+    observed, stated, fixed = (profile(form).outage for form in re.findall(r"```toml\n(.*?)```", page, re.DOTALL))
+    assert observed.observed_s
+    assert observed.tail.from_s == 3
+    assert (stated.tail.shape, stated.tail.scale_s) == (0.2, 3.0)
+    assert set(fixed.lengths_s()) == {20.0}
 
 
 def test_survival_is_log_linear_between_the_knots() -> None:
