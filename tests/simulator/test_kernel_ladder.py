@@ -70,10 +70,13 @@ def with_small_chunks(trial: Trial) -> Trial:
     return replace(trial, seen=replace(trial.seen, sizes=[min(size, HELLO_BYTES) for size in trial.seen.sizes]))
 
 
-def median_difference(trials: list[Trial]) -> float:
-    """Return the median of how far the model's gap is from the kernel's, as a part of it."""
+def upper_quartile(trials: list[Trial]) -> float:
+    """Return how far the model's gap is from the kernel's, as a part of it, in the worst quarter of the connections.
+
+    Not every connection meets what a model may not be told of: of those with chunks of 16 KiB fewer than half do.
+    """
     found = [trial.compare() for trial in trials]
-    return float(np.nanmedian([abs(each.model.gap_s / each.kernel.gap_s - 1.0) for each in found]))
+    return float(np.nanquantile([abs(each.model.gap_s / each.kernel.gap_s - 1.0) for each in found], 0.75))
 
 
 @pytest.mark.slow
@@ -85,7 +88,7 @@ def test_a_model_that_is_not_told_of_them_is_farther_from_the_kernel(
     family: str, blind: Callable[[Trial], Trial], on_new_links: dict[str, list[Trial]]
 ) -> None:
     trials = on_new_links[family]
-    assert median_difference([blind(trial) for trial in trials]) > 2.0 * median_difference(trials)
+    assert upper_quartile([blind(trial) for trial in trials]) > 10.0 * upper_quartile(trials)
 
 
 @pytest.mark.parametrize(
