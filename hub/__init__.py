@@ -1,13 +1,13 @@
 """The reference hub: who is there, who went silent, and what each node last said."""
 
-from heartbench.hub.clock import Clock, SystemClock, ToldClock
+from heartbench.hub.clock import Clock, ManualClock, SystemClock
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import HubError
-from heartbench.hub.events import Change, Event, EventsLost
-from heartbench.hub.liveness import Detector, FixedTimeout, FlapRule, Reason, Status
-from heartbench.hub.observer import Kind
-from heartbench.hub.registry import Hello, Node, Registry, Session
-from heartbench.hub.replay import read_records, recorded_changes, replay
+from heartbench.hub.events.observer_file import Kind
+from heartbench.hub.events.replay import read_records, recorded_changes, replay
+from heartbench.hub.events.types import Change, Event, EventsLost
+from heartbench.hub.liveness.registry import Hello, Node, Registry, Session
+from heartbench.hub.liveness.rules import Detector, FixedTimeout, FlapRule, Reason, Status
 
 __all__ = [
     "Change",
@@ -21,13 +21,13 @@ __all__ = [
     "HubError",
     "HubSettings",
     "Kind",
+    "ManualClock",
     "Node",
     "Reason",
     "Registry",
     "Session",
     "Status",
     "SystemClock",
-    "ToldClock",
     "read_records",
     "recorded_changes",
     "replay",

@@ -38,7 +38,7 @@ class SystemClock:
         return time.monotonic() + (unix_s - time.time())
 
 
-class ToldClock:
+class ManualClock:
     """A clock that stands until it is told to go on: for tests and for simulated time."""
 
     def __init__(self, now_s: float = 0.0, unix_offset_s: float = 1_700_000_000.0) -> None:

@@ -18,8 +18,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from heartbench.hub.envfile import PREFIX, env_entry, env_name, explain, read_env_file
 from heartbench.hub.errors import HubError
-from heartbench.hub.executor import Policy
 from heartbench.hub.store.protocol import Durability
+from heartbench.hub.work.executor import Policy
 
 JUDGEMENT = ("stale_after_s", "flap_window_s", "flap_threshold", "flap_exit")
 DOUBT = ("pause_over_s", "restart_grace_s")

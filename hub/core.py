@@ -9,24 +9,24 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from heartbench.hub.admission import Admission
-from heartbench.hub.bus import EventBus
-from heartbench.hub.chronicle import Chronicle, observer_of
 from heartbench.hub.clock import Clock
-from heartbench.hub.commands import Answer, Commands
 from heartbench.hub.config import HubSettings
-from heartbench.hub.doubt import CATCH_UP_S, Attention
 from heartbench.hub.errors import NoRoomError, NotIntroducedError, UnknownNodeError
-from heartbench.hub.events import Forgotten, Paused, StoreChanged
-from heartbench.hub.history import History
-from heartbench.hub.keeping import node_of, record_of
-from heartbench.hub.liveness import MoveReason, Status
-from heartbench.hub.observer import Kind, Receipt
-from heartbench.hub.registry import Hello, Node, Registry, Session
-from heartbench.hub.silence import MassSilence
+from heartbench.hub.events.effects import Effects, observer_of
+from heartbench.hub.events.fanout import EventFanout
+from heartbench.hub.events.observer_file import Kind, Receipt
+from heartbench.hub.events.types import Forgotten, Paused, StoreChanged
+from heartbench.hub.liveness.mass_silence import MassSilence
+from heartbench.hub.liveness.registry import Hello, Node, Registry, Session
+from heartbench.hub.liveness.rules import MoveReason, Status
+from heartbench.hub.liveness.self_health import CATCH_UP_S, PauseDetector
 from heartbench.hub.store import Store
+from heartbench.hub.store.history import History
 from heartbench.hub.store.memory import MemoryStore
+from heartbench.hub.store.record_mapping import node_of, record_of
 from heartbench.hub.store.writer import KnownNode, StoreHealth, Writer
+from heartbench.hub.work.admission import Admission
+from heartbench.hub.work.commands import Answer, Commands
 
 
 @dataclass(slots=True)
@@ -55,11 +55,11 @@ class Hub:
         self.histories: dict[str, History] = {}
         self.registry = Registry.from_settings(settings)
         self.registry.before_stale = self._before_stale
-        self.bus = EventBus(settings.event_queue, settings.event_log, settings.max_subscribers, store.epoch)
-        self.chronicle = Chronicle(self.bus, observer_of(settings, clock, store.epoch), self._save)
+        self.bus = EventFanout(settings.event_queue, settings.event_log, settings.max_subscribers, store.epoch)
+        self.chronicle = Effects(self.bus, observer_of(settings, clock, store.epoch), self._save)
         self.commands = Commands(settings.commands_waiting, store.epoch)
         self.admission = Admission(settings.admit_per_s, random.Random(seed).random, now)
-        self.attention = Attention(now, settings.pause_over_s)
+        self.attention = PauseDetector(now, settings.pause_over_s)
         self.silence = MassSilence(
             self.registry,
             settings.mass_silence_fraction,
@@ -204,7 +204,7 @@ class Hub:
         self.writer.forget(node_id)
         self.chronicle.said(now, Forgotten(node_id))
 
-    def the_old(self) -> list[str]:
+    def expired_nodes(self) -> list[str]:
         """Nodes that are not online and were silent for `forget_after`."""
         if not self.settings.forget_after:
             return []

@@ -4,8 +4,8 @@ from collections import Counter
 from typing import Any
 
 from heartbench.hub.core import Hub
-from heartbench.hub.executor import BoundedExecutor
-from heartbench.hub.liveness import Status
+from heartbench.hub.liveness.rules import Status
+from heartbench.hub.work.executor import BoundedExecutor
 from heartbench.mesh.v1 import mesh_pb2 as pb
 
 

@@ -25,11 +25,11 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from heartbench.benchmarks.report import style
-from heartbench.benchmarks.report.ladder import plot_ladder
-from heartbench.benchmarks.thresholds.evidence import settings_of, simulated
-from heartbench.benchmarks.thresholds.ladder import Ladder
-from heartbench.benchmarks.thresholds.qos import judge
+from heartbench.analysis.evidence import settings_of, simulated
+from heartbench.analysis.ladder import Ladder
+from heartbench.analysis.qos import judge
+from heartbench.analysis.report import style
+from heartbench.analysis.report.ladder import plot_ladder
 from heartbench.simulator.scenario import load_scenario
 
 # %matplotlib inline

@@ -24,13 +24,13 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from heartbench.benchmarks.report import style
-from heartbench.benchmarks.report.plots import flap_plot, frontier_plot, gap_plot
-from heartbench.benchmarks.thresholds.evidence import settings_of, simulated
-from heartbench.benchmarks.thresholds.qos import judge
-from heartbench.benchmarks.thresholds.study import study
-from heartbench.benchmarks.thresholds.tune import Goal, frontier, recommend
-from heartbench.benchmarks.thresholds.verdict import sentence
+from heartbench.analysis.evidence import settings_of, simulated
+from heartbench.analysis.qos import judge
+from heartbench.analysis.report import style
+from heartbench.analysis.report.plots import flap_plot, frontier_plot, gap_plot
+from heartbench.analysis.study import study
+from heartbench.analysis.tune import Goal, frontier, recommend
+from heartbench.analysis.verdict import sentence
 from heartbench.simulator.scenario import load_scenario
 
 # %matplotlib inline

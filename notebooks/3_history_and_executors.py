@@ -23,11 +23,11 @@
 # %%
 from IPython.display import Markdown
 
+from heartbench.analysis.report import style
 from heartbench.benchmarks.executors.compare import compare as compare_executors
 from heartbench.benchmarks.executors.compare import plot_heartbeats, plot_waiting, plot_waits
 from heartbench.benchmarks.history.compare import compare as compare_histories
 from heartbench.benchmarks.history.compare import plot_append
-from heartbench.benchmarks.report import style
 
 # %matplotlib inline
 # %config InlineBackend.figure_format = "svg"

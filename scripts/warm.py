@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from heartbench.benchmarks.cli.app import invoke
+from heartbench.cli.app import invoke
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from heartbench.simulator import chance
-from heartbench.simulator.chance import Purpose
+from heartbench.simulator import counter_rng
+from heartbench.simulator.counter_rng import Purpose
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.hub_state import HUB, HUB_DOWN, HUB_PAUSED, HUB_RUNS, MAX_HUB_FAULTS
 from heartbench.simulator.kernel import kernel
@@ -144,7 +144,7 @@ def _draws(seed: int, nodes: NDArray[np.int64], purpose: int, index: int) -> NDA
 @kernel
 def _draw_each(seed: int, nodes: NDArray[np.int64], purpose: int, index: int, draws: NDArray[np.float64]) -> None:
     for i in range(len(nodes)):
-        draws[i] = chance.uniform(chance.key(seed, nodes[i], purpose), index)
+        draws[i] = counter_rng.uniform(counter_rng.key(seed, nodes[i], purpose), index)
 
 
 def hub_states(scenario: Scenario) -> NDArray[np.void]:

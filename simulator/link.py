@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heartbench.simulator import chance
-from heartbench.simulator.chance import Purpose
+from heartbench.simulator import counter_rng
+from heartbench.simulator.counter_rng import Purpose
 from heartbench.simulator.kernel import kernel, part
 
 UP, DOWN, BOTH = 0, 1, 2  # node to hub, hub to node, and an outage of both
@@ -101,12 +101,12 @@ def make_link(profile: NDArray[np.void], partitions: Sequence[tuple[float, float
 def rewind(link: Record, seed: int, node: int) -> None:
     """Make `link` the link of `node` at time 0."""
     for purpose in range(1, len(link.draws)):
-        link.draws[purpose] = chance.key(seed, node, purpose)
+        link.draws[purpose] = counter_rng.key(seed, node, purpose)
     if link.profile.site_nodes > 0:
         site = node - (node - link.profile.first_node) % link.profile.site_nodes  # named after its first node
-        link.draws[Purpose.SITE_OUTAGE] = chance.key(seed, site, Purpose.SITE_OUTAGE)
-        link.draws[Purpose.SITE_OUTAGE_DIRECTION] = chance.key(seed, site, Purpose.SITE_OUTAGE_DIRECTION)
-        link.draws[Purpose.SITE_OUTAGE_HOLD] = chance.key(seed, site, Purpose.SITE_OUTAGE_HOLD)
+        link.draws[Purpose.SITE_OUTAGE] = counter_rng.key(seed, site, Purpose.SITE_OUTAGE)
+        link.draws[Purpose.SITE_OUTAGE_DIRECTION] = counter_rng.key(seed, site, Purpose.SITE_OUTAGE_DIRECTION)
+        link.draws[Purpose.SITE_OUTAGE_HOLD] = counter_rng.key(seed, site, Purpose.SITE_OUTAGE_HOLD)
     link.knot = -2  # not the neighbour of any knot that a packet can ask for
     for whose in range(2):
         link.outage[whose] = -1
@@ -131,8 +131,8 @@ def _radio(link: Record, t: float) -> float:
     knot = floor(position)
     if knot != link.knot:
         sequence = link.draws[Purpose.DELAY]
-        link.z0 = link.z1 if knot == link.knot + 1 else chance.normal(sequence, knot)
-        link.z1 = chance.normal(sequence, knot + 1)
+        link.z0 = link.z1 if knot == link.knot + 1 else counter_rng.normal(sequence, knot)
+        link.z1 = counter_rng.normal(sequence, knot + 1)
         link.knot = knot
     w = position - knot
     return ((1.0 - w) * link.z0 + w * link.z1) / sqrt((1.0 - w) * (1.0 - w) + w * w)
@@ -158,8 +158,8 @@ def _outage_at(link: Record, whose: int, t: float) -> tuple[int, float, float]:
     sequence = link.draws[Purpose.OUTAGE if whose == OWN else Purpose.SITE_OUTAGE]
     while ends <= t:
         number += 1
-        begins = ends + chance.exponential(sequence, 2 * number) * _gap_mean_s(link, whose)
-        score = chance.exponential(sequence, 2 * number + 1)
+        begins = ends + counter_rng.exponential(sequence, 2 * number) * _gap_mean_s(link, whose)
+        score = counter_rng.exponential(sequence, 2 * number + 1)
         ends = begins + _look_up(link.profile.outage_s, score * 4.0)
     return number, begins, ends
 
@@ -168,14 +168,14 @@ def _outage_at(link: Record, whose: int, t: float) -> tuple[int, float, float]:
 def _direction_of(link: Record, whose: int, number: int) -> int:
     """Return what an outage cuts: UP, DOWN or BOTH."""
     alone = link.profile.alone
-    draw = chance.uniform(link.draws[Purpose.OUTAGE_DIRECTION + whose], number)
+    draw = counter_rng.uniform(link.draws[Purpose.OUTAGE_DIRECTION + whose], number)
     return UP if draw < alone[UP] else DOWN if draw < alone[UP] + alone[DOWN] else BOTH
 
 
 @part
 def _holds(link: Record, whose: int, number: int) -> bool:
     """Whether an outage holds packets and does not drop them."""
-    return chance.uniform(link.draws[Purpose.OUTAGE_HOLD + whose], number) < link.profile.hold
+    return counter_rng.uniform(link.draws[Purpose.OUTAGE_HOLD + whose], number) < link.profile.hold
 
 
 @part
@@ -234,16 +234,16 @@ def _is_lost(link: Record, direction: int, t: float) -> bool:
     if profile.good_mean_s[direction] > 0.0:
         while link.bad_to[direction] <= t:
             sequence, n = link.draws[Purpose.UP_BURST + direction], link.bursts[direction]
-            good = chance.exponential(sequence, n) * profile.good_mean_s[direction]
+            good = counter_rng.exponential(sequence, n) * profile.good_mean_s[direction]
             link.bad_from[direction] = link.bad_to[direction] + good
-            bad = chance.exponential(sequence, n + 1) * profile.bad_mean_s[direction]
+            bad = counter_rng.exponential(sequence, n + 1) * profile.bad_mean_s[direction]
             link.bad_to[direction] = link.bad_from[direction] + bad
             link.bursts[direction] = n + 2
         if link.bad_from[direction] <= t:
             probability = profile.loss_bad[direction]
     if probability <= 0.0:
         return False
-    return chance.uniform(link.draws[Purpose.UP_LOSS + direction], int(t * 1e6)) < probability
+    return counter_rng.uniform(link.draws[Purpose.UP_LOSS + direction], int(t * 1e6)) < probability
 
 
 @part

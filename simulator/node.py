@@ -23,8 +23,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from heartbench.simulator import chance
-from heartbench.simulator.chance import Purpose
+from heartbench.simulator import counter_rng
+from heartbench.simulator.counter_rng import Purpose
 from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.link import Record
 from heartbench.simulator.stream import (
@@ -277,7 +277,7 @@ def _dial(node: Record, connection: Record, link: Record, at: float) -> None:
     """Begin an attempt, and with it its backoff."""
     b = node.behaviour
     wait = min(b.backoff_initial_s * b.backoff_multiplier**node.attempts, b.backoff_max_s)
-    draw = chance.uniform(node.backoff_draws, node.waits)
+    draw = counter_rng.uniform(node.backoff_draws, node.waits)
     node.retry_s = at + wait * (1.0 + b.backoff_jitter * (2.0 * draw - 1.0))
     node.waits += 1
     node.attempts += 1
@@ -297,9 +297,9 @@ def _start(node: Record, link: Record, at: float) -> None:
     node.backoff_draws = link.draws[Purpose.BACKOFF]
     _schedule_heartbeat(node, link, at)
     if node.behaviour.chunk_interval_s > 0.0:
-        node.chunk_s = at + node.behaviour.chunk_interval_s * chance.uniform(link.draws[Purpose.CHUNK], node.boot)
+        node.chunk_s = at + node.behaviour.chunk_interval_s * counter_rng.uniform(link.draws[Purpose.CHUNK], node.boot)
     if node.behaviour.file_interval_s > 0.0:
-        node.file_s = at + node.behaviour.file_interval_s * chance.uniform(link.draws[Purpose.FILE], node.boot)
+        node.file_s = at + node.behaviour.file_interval_s * counter_rng.uniform(link.draws[Purpose.FILE], node.boot)
 
 
 @kernel
@@ -315,7 +315,7 @@ def _stop(node: Record, connection: Record, link: Record, what: int, at: float) 
 @part
 def _schedule_heartbeat(node: Record, link: Record, at: float) -> None:
     b = node.behaviour
-    draw = chance.uniform(link.draws[Purpose.HEARTBEAT], node.ticks)
+    draw = counter_rng.uniform(link.draws[Purpose.HEARTBEAT], node.ticks)
     node.ticks += 1
     node.heartbeat_s = at + b.heartbeat_interval_s * (1.0 + b.heartbeat_jitter * (2.0 * draw - 1.0))
 

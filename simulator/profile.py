@@ -26,18 +26,18 @@ from heartbench.simulator.link import DOWN, JITTER_Z, LINK, OUTAGE_E, UP
 from heartbench.simulator.tail import FEWEST_LENGTHS, LEAST_SHAPE, MOST_SHAPE, Tail, fit
 from heartbench.simulator.tomlfile import (
     SHORTEST_S,
+    Catalog,
     Duration,
     Fraction,
     Interval,
     PositiveDuration,
     PositiveInterval,
-    Shelf,
     Table,
     parse_toml,
     validate,
 )
 
-PROFILES = Shelf("profile")
+PROFILES = Catalog("profile")
 _NORMAL = NormalDist()
 HOUR_S = 3600.0
 

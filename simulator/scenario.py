@@ -25,13 +25,13 @@ from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.profile import Profile, read_profile
 from heartbench.simulator.tomlfile import (
     SHORTEST_S,
+    Catalog,
     Duration,
     Fraction,
     Interval,
     Name,
     PositiveDuration,
     PositiveInterval,
-    Shelf,
     Table,
     difference,
     guess,
@@ -42,7 +42,7 @@ from heartbench.simulator.tomlfile import (
 )
 from heartbench.simulator.units import parse_duration
 
-SCENARIOS = Shelf("scenario")
+SCENARIOS = Catalog("scenario")
 MOST_NODES = 10_000_000
 
 

@@ -22,8 +22,8 @@ from math import inf, isnan, nan
 import numpy as np
 from numpy.typing import NDArray
 
-from heartbench.simulator import chance
-from heartbench.simulator.chance import Purpose
+from heartbench.simulator import counter_rng
+from heartbench.simulator.counter_rng import Purpose
 from heartbench.simulator.hub_state import HUB, HUB_DOWN, HUB_RUNS, find_hub, refuses
 from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.link import DOWN, UP, Record
@@ -110,7 +110,7 @@ def make_connection(rules: NDArray[np.void]) -> Record:
 def connect(connection: Record, link: Record, at: float, deadline_s: float) -> None:
     """Begin to connect at `at`: a new connection, whatever was before. The attempt ends by `deadline_s`."""
     rules = connection.rules
-    phase = chance.uniform(link.draws[Purpose.TIMER_PHASE], 0) * 4096 * TICK_S
+    phase = counter_rng.uniform(link.draws[Purpose.TIMER_PHASE], 0) * 4096 * TICK_S
     reset(connection.up, UP, rules.user_timeout_s, phase)
     reset(connection.down, DOWN, rules.hub_user_timeout_s, 0.0)
     connection.state = CONNECTING

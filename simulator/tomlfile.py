@@ -190,7 +190,7 @@ def difference(above: Mapping[str, Any], below: Mapping[str, Any]) -> dict[str, 
     return result
 
 
-class Shelf:
+class Catalog:
     """The files that are shipped in one folder of this package, by name."""
 
     def __init__(self, kind: str) -> None:

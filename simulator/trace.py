@@ -33,7 +33,7 @@ class Kind(enum.IntEnum):
     GOODBYE = 3
 
 
-class Happening(enum.IntEnum):
+class TruthEvent(enum.IntEnum):
     """What really happened to a node, as `truth.parquet` records it by lower-case name; the hub's node is -1.
 
     OUTAGE and HOLD cut both directions, the others of their kind one; a hold keeps packets, an outage drops them. Each
@@ -57,7 +57,7 @@ class Happening(enum.IntEnum):
     HOLD_DOWN = 14
 
 
-OUTAGES = tuple(event for event in Happening if event.name.startswith(("OUTAGE", "HOLD")))
+OUTAGES = tuple(event for event in TruthEvent if event.name.startswith(("OUTAGE", "HOLD")))
 """The events in which a link passes nothing, in one direction or in both."""
 
 
@@ -83,7 +83,7 @@ class Messages:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """Columns of the truth: `event` holds values of `Happening`; `end_s` is NaN for what has no end."""
+    """Columns of the truth: `event` holds values of `TruthEvent`; `end_s` is NaN for what has no end."""
 
     node: NDArray[np.int32]
     event: NDArray[np.int8]
@@ -95,7 +95,7 @@ class Truth:
 
     def frame(self) -> pd.DataFrame:
         """Return it as `read_truth` does: events by their names."""
-        names = np.array([event.name.lower() for event in Happening])
+        names = np.array([event.name.lower() for event in TruthEvent])
         columns = {"node": self.node, "event": names[self.event], "start_s": self.start_s, "end_s": self.end_s}
         return pd.DataFrame(columns)
 
@@ -144,7 +144,7 @@ POSSIBLE = {
 }
 """Least, most and in words what a column of a trace may hold."""
 DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)  # what reading a damaged file raises
-_EVENT_NAMES = pa.array([event.name.lower() for event in Happening])
+_EVENT_NAMES = pa.array([event.name.lower() for event in TruthEvent])
 
 
 def _encoding(schema: pa.Schema) -> dict[str, Any]:
@@ -221,7 +221,7 @@ class TruthWriter(_TableWriter):
 
 def _names_for(event: NDArray[np.int8]) -> "pa.StringArray":
     """Return the names up to the last that occurs, so that a new event changes no byte of a run without it."""
-    last = int(event.max(initial=Happening.HUB_SLOW_STORE))
+    last = int(event.max(initial=TruthEvent.HUB_SLOW_STORE))
     return _EVENT_NAMES[: last + 1]
 
 

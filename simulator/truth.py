@@ -12,14 +12,14 @@ from heartbench.simulator.kernel import kernel
 from heartbench.simulator.link import BOTH, DOWN, LINK_STATE, UP, Record, next_outage, rewind
 from heartbench.simulator.node import CRASH, EXIT, START
 from heartbench.simulator.scenario import Scenario
-from heartbench.simulator.trace import Happening, Truth
+from heartbench.simulator.trace import Truth, TruthEvent
 
 # Events by what an outage cuts (UP, DOWN, BOTH), and whether it drops or holds.
 _OUTAGE = np.zeros((2, 3))
-_OUTAGE[0, [UP, DOWN, BOTH]] = Happening.OUTAGE_UP, Happening.OUTAGE_DOWN, Happening.OUTAGE
-_OUTAGE[1, [UP, DOWN, BOTH]] = Happening.HOLD_UP, Happening.HOLD_DOWN, Happening.HOLD
+_OUTAGE[0, [UP, DOWN, BOTH]] = TruthEvent.OUTAGE_UP, TruthEvent.OUTAGE_DOWN, TruthEvent.OUTAGE
+_OUTAGE[1, [UP, DOWN, BOTH]] = TruthEvent.HOLD_UP, TruthEvent.HOLD_DOWN, TruthEvent.HOLD
 
-_NAMES = {START: Happening.RESTART, CRASH: Happening.CRASH, EXIT: Happening.EXIT}
+_NAMES = {START: TruthEvent.RESTART, CRASH: TruthEvent.CRASH, EXIT: TruthEvent.EXIT}
 
 
 def truth_of(squad: Squad, seed: int, nodes: range, closes: NDArray[np.float64], until: float) -> Truth:
@@ -40,16 +40,16 @@ def truth_of(squad: Squad, seed: int, nodes: range, closes: NDArray[np.float64],
     return Truth(columns[0].astype(np.int32), columns[1].astype(np.int8), columns[2], columns[3])
 
 
-def truth_of_hub(spans: Sequence[tuple[Happening, float, float]]) -> Truth:
+def truth_of_hub(spans: Sequence[tuple[TruthEvent, float, float]]) -> Truth:
     """Tell what happened to the hub, as (what, from, to) in s, of node -1; `to` is NaN for what was not over."""
     what, from_s, to_s = np.array(spans, float).reshape(-1, 3).T
     return Truth(np.full(len(what), -1, np.int32), what.astype(np.int8), from_s, to_s)
 
 
-def hub_spans(scenario: Scenario) -> list[tuple[Happening, float, float]]:
+def hub_spans(scenario: Scenario) -> list[tuple[TruthEvent, float, float]]:
     """Return what a scenario does to the hub before its end, as (what, from, to) in s."""
     faults = sorted(scenario.hub_fault, key=lambda fault: fault.at_s)
-    spans = [(Happening[f"HUB_{fault.kind.name}"], fault.at_s, fault.at_s + fault.duration_s) for fault in faults]
+    spans = [(TruthEvent[f"HUB_{fault.kind.name}"], fault.at_s, fault.at_s + fault.duration_s) for fault in faults]
     until = scenario.duration_s
     return [(what, from_s, to_s if to_s <= until else nan) for what, from_s, to_s in spans if from_s < until]
 
@@ -60,7 +60,7 @@ def _table(*columns: NDArray[Any] | float) -> NDArray[np.float64]:
 
 
 def _closes(closes: NDArray[np.float64]) -> NDArray[np.float64]:
-    return _table(closes[:, 0], float(Happening.CLOSE), closes[:, 1], closes[:, 2])
+    return _table(closes[:, 0], float(TruthEvent.CLOSE), closes[:, 1], closes[:, 2])
 
 
 def _ordered(squad: Squad, nodes: range) -> NDArray[np.float64]:
@@ -77,7 +77,7 @@ def _cuts(squad: Squad, nodes: range) -> NDArray[np.float64]:
     tables = [np.zeros((0, 4))]
     for cut in squad.partitions:
         hit = np.flatnonzero(cut.hit[nodes.start - squad.first : nodes.stop - squad.first]) + nodes.start
-        tables.append(_table(hit.astype(float), float(Happening.PARTITION), cut.from_s, cut.to_s))
+        tables.append(_table(hit.astype(float), float(TruthEvent.PARTITION), cut.from_s, cut.to_s))
     return np.concatenate(tables)
 
 

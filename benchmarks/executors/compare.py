@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 
+from heartbench.analysis.report import style
+from heartbench.analysis.report.units import share_text, time_text
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.executors.openloop import LOADS, WAYS
-from heartbench.benchmarks.report import style
-from heartbench.benchmarks.report.units import share_text, time_text
 
 COLORS = dict(
     zip(WAYS, (style.GREY, style.PURPLE, style.BLUE, style.GREEN, style.ORANGE), strict=True),

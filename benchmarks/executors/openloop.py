@@ -30,7 +30,7 @@ from heartbench.benchmarks.history.memory import resident_bytes
 from heartbench.hub import Hello, HubSettings
 from heartbench.hub.clock import SystemClock
 from heartbench.hub.core import Hub
-from heartbench.hub.executor import BoundedExecutor, ExecutorFullError, Policy
+from heartbench.hub.work.executor import BoundedExecutor, ExecutorFullError, Policy
 
 SLOTS, SERVICE_S = 4, 0.010
 CAPACITY_PER_S = SLOTS / SERVICE_S

@@ -15,7 +15,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from heartbench.benchmarks.executors.ways import CallerRuns, Executor, ThreadAMessage, UnboundedPool
-from heartbench.hub.executor import BoundedExecutor
+from heartbench.hub.work.executor import BoundedExecutor
 
 MESSAGES = 1000
 DATA = bytes(50_000)

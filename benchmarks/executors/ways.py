@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 from typing import Any, Protocol, TypeVar
 
-from heartbench.hub.executor import BoundedExecutor, ExecutorFullError, Policy
+from heartbench.hub.work.executor import BoundedExecutor, ExecutorFullError, Policy
 
 T = TypeVar("T")
 

@@ -29,14 +29,14 @@ TURN = struct.Struct("!q")
 """How the number of a turn is written."""
 
 
-class Wish(NamedTuple):
+class Announcement(NamedTuple):
     """What a process is about to measure, and what it will after that."""
 
     benchmark: str
     ahead: Sequence[str] = ()
 
 
-class Word(Enum):
+class Signal(Enum):
     """What else a process may say."""
 
     OVER = "over"
@@ -48,7 +48,7 @@ class Word(Enum):
 class Player(Protocol):
     """A process that takes turns."""
 
-    def hear(self) -> Wish | Word:
+    def hear(self) -> Announcement | Signal:
         """What it says next."""
 
     def go(self, turn: int) -> None:
@@ -65,7 +65,7 @@ class Line:
         self._lines = own.makefile("rb")
         self._ahead: list[str] = []
 
-    def hear(self) -> Wish | Word:
+    def hear(self) -> Announcement | Signal:
         """See Player."""
         word, rest = self._read()
         if word == "suite":
@@ -75,8 +75,8 @@ class Line:
             benchmark = json.loads(rest)
             if benchmark in self._ahead:
                 del self._ahead[: self._ahead.index(benchmark) + 1]
-            return Wish(benchmark, tuple(self._ahead))
-        return Word(word)
+            return Announcement(benchmark, tuple(self._ahead))
+        return Signal(word)
 
     def _read(self) -> tuple[str, str]:
         try:
@@ -109,16 +109,16 @@ def conduct(players: Sequence[Player], seed: str) -> None:
         wishes = {player: wish for player, wish in wishes.items() if player not in group} | _listen(group)
 
 
-def due(wishes: Sequence[Wish]) -> str:
+def due(wishes: Sequence[Announcement]) -> str:
     """The benchmark that nobody has still ahead; where the processes have different orders, the first one's."""
     free = (wish.benchmark for wish in wishes if not any(wish.benchmark in other.ahead for other in wishes))
     return next(free, wishes[0].benchmark)
 
 
-def _listen(players: Sequence[Player]) -> dict[Player, Wish]:
+def _listen(players: Sequence[Player]) -> dict[Player, Announcement]:
     """What each is about to measure, of those that have not ended."""
     heard = ((player, player.hear()) for player in players)
-    return {player: wish for player, wish in heard if isinstance(wish, Wish)}
+    return {player: wish for player, wish in heard if isinstance(wish, Announcement)}
 
 
 def _play(group: Sequence[Player], turn: int, order: random.Random) -> int:
@@ -128,7 +128,7 @@ def _play(group: Sequence[Player], turn: int, order: random.Random) -> int:
         order.shuffle(playing)
         for player in playing.copy():
             player.go(turn)
-            if player.hear() is not Word.OVER:
+            if player.hear() is not Signal.OVER:
                 playing.remove(player)
         turn += 1
     for player in order.sample(group, len(group)):

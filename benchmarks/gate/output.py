@@ -110,7 +110,7 @@ def junit(report: Report) -> str:
     """A report as JUnit XML: slower is a failure, failed an error; what cannot be said is skipped."""
     cases = in_order(report)
     verdicts = Counter(judgement.verdict for judgement in cases)
-    believed = report.outcome is not Outcome.CRIES_WOLF
+    believed = report.outcome is not Outcome.TOO_MANY_FALSE_ALARMS
     counts = {
         "tests": len(cases),
         "failures": verdicts[Verdict.SLOWER] if believed else 0,
@@ -167,7 +167,7 @@ def sentence(judgement: Judgement) -> str:
 
 def withheld(report: Report) -> bool:
     """Whether the report says that it proves nothing."""
-    return report.outcome in (Outcome.CRIES_WOLF, Outcome.SLEEPS)
+    return report.outcome in (Outcome.TOO_MANY_FALSE_ALARMS, Outcome.UNDERPOWERED)
 
 
 def headline(report: Report) -> str:

@@ -7,9 +7,9 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.axes import Axes
 
+from heartbench.analysis.report import style
 from heartbench.benchmarks.gate.history import Series
 from heartbench.benchmarks.gate.selftest import Share
-from heartbench.benchmarks.report import style
 
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 REVISION_LETTERS = 8

@@ -20,8 +20,8 @@ class Outcome(StrEnum):
     NOTHING_COMPARED = "nothing compared"
     SLOWER = "slower"
     FAILED = "failed on the head"
-    CRIES_WOLF = "withheld: too many false alarms of base against base"
-    SLEEPS = "withheld: nothing is slower, but a slowdown would not have been seen either"
+    TOO_MANY_FALSE_ALARMS = "withheld: too many false alarms of base against base"
+    UNDERPOWERED = "withheld: nothing is slower, but a slowdown would not have been seen either"
     NOTHING_SLOWER = "nothing slower"
 
 
@@ -113,12 +113,12 @@ class Report:
         if not self.compared:
             return Outcome.NOTHING_COMPARED
         if self.self_test.cries_wolf:
-            return Outcome.CRIES_WOLF
+            return Outcome.TOO_MANY_FALSE_ALARMS
         if any(judgement.verdict is Verdict.SLOWER for judgement in self.judgements):
             return Outcome.SLOWER
         if self.failed_on_head:
             return Outcome.FAILED
-        return Outcome.SLEEPS if self.self_test.sleeps else Outcome.NOTHING_SLOWER
+        return Outcome.UNDERPOWERED if self.self_test.sleeps else Outcome.NOTHING_SLOWER
 
     @property
     def status(self) -> int:

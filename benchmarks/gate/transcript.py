@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from heartbench.analysis.report import style
 from heartbench.benchmarks.gate import plots
 from heartbench.benchmarks.gate.exam import SLOWDOWNS, Exam, ExamVerdict, bases
 from heartbench.benchmarks.gate.samples import Timing, log_ratio, mean_log_ratio, pairs
 from heartbench.benchmarks.gate.selftest import Share
-from heartbench.benchmarks.report import style
 
 CLASSES = (0.01, 0.02, 0.04, math.inf)
 """Pair deviations that power is shown for: benchmarks that scatter by at most so much."""

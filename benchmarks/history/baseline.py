@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from heartbench.hub.history import StoredChunk
+from heartbench.hub.store.history import StoredChunk
 
 
 class SplicedHistory:

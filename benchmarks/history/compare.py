@@ -13,10 +13,10 @@ from itertools import product
 import pandas as pd
 from matplotlib.axes import Axes
 
+from heartbench.analysis.report import style
+from heartbench.analysis.report.units import size_text, time_text
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.history.measure import BUDGETED, WAYS, held
-from heartbench.benchmarks.report import style
-from heartbench.benchmarks.report.units import size_text, time_text
 
 CHUNKS = (150, 1_000, 10_000)
 CHUNK_BYTES = (80, 4 << 10, 256 << 10)

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from heartbench.benchmarks.history import memory
 from heartbench.benchmarks.history.baseline import PlainDeque, SplicedHistory
-from heartbench.hub.history import History, StoredChunk
+from heartbench.hub.store.history import History, StoredChunk
 
 BUDGET_BYTES = 256 << 10
 """Bytes for a node where there is a budget: the hub's default."""

@@ -11,7 +11,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from heartbench.benchmarks.history.baseline import SplicedHistory
-from heartbench.hub.history import History, StoredChunk
+from heartbench.hub.store.history import History, StoredChunk
 
 HELD = 150
 APPENDS = 100

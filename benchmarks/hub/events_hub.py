@@ -8,8 +8,8 @@ import sys
 
 from heartbench.hub import logs
 from heartbench.hub.config import HubSettings
-from heartbench.hub.events import StoreChanged
-from heartbench.hub.server import HubServer
+from heartbench.hub.events.types import StoreChanged
+from heartbench.hub.rpc.server import HubServer
 
 TEXT = "what a store may have to say about itself; " * 48
 """2 kB: so long that gRPC's own buffers are soon full of what a subscriber does not read."""

@@ -19,7 +19,7 @@ from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import NodeMeshStub
 
 BARE = ["-m", "heartbench.benchmarks.hub.bare"]
-HUB = ["-c", "from heartbench.benchmarks.cli.app import main; main()", "hub"]
+HUB = ["-m", "heartbench.hub"]
 HUB_SETTINGS = {"HUB_LISTEN": "127.0.0.1:0", "HUB_STORE_URL": "memory:", "HUB_ADMIT_PER_S": "0"}
 
 Stream = grpc.aio.StreamStreamCall[pb.NodeMessage, pb.HubMessage]

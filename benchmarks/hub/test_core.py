@@ -10,20 +10,20 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from heartbench.hub import Hello, HubSettings, Session
-from heartbench.hub.admission import Admission
-from heartbench.hub.bus import EventBus
-from heartbench.hub.clock import ToldClock
+from heartbench.hub.clock import ManualClock
 from heartbench.hub.core import Hub
-from heartbench.hub.events import Change
-from heartbench.hub.liveness import Reason, Status
-from heartbench.hub.replay import Record, recorded_changes, replay
+from heartbench.hub.events.fanout import EventFanout
+from heartbench.hub.events.replay import Record, recorded_changes, replay
+from heartbench.hub.events.types import Change
+from heartbench.hub.liveness.rules import Reason, Status
+from heartbench.hub.work.admission import Admission
 
 NODES = 100
 SPEAKERS = 20
 
 
-def a_hub() -> tuple[Hub, ToldClock, list[Session]]:
-    clock = ToldClock(1000.0)
+def a_hub() -> tuple[Hub, ManualClock, list[Session]]:
+    clock = ManualClock(1000.0)
     hub = Hub(HubSettings.of(admit_per_s=0), clock, seed=1)
     sessions = [hub.hello(Hello(f"node-{number:06d}", 1, 0, 10.0))[0] for number in range(NODES)]
     return hub, clock, [session for session in sessions if session is not None]
@@ -67,7 +67,7 @@ def test_reconnects(benchmark: BenchmarkFixture) -> None:
 @pytest.mark.benchmark(group="bus: 100 events")
 def test_events(benchmark: BenchmarkFixture, subscribers: int) -> None:
     """Events are queued for each who listens; those who do not read lose the oldest."""
-    bus = EventBus(queue_limit=50)
+    bus = EventFanout(queue_limit=50)
     change = Change(1.0, "node-1", Status.STALE, True, False, Reason.SILENCE)
 
     def publish() -> None:

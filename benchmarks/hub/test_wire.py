@@ -6,19 +6,20 @@ Each message is made and serialised, as gRPC does it.
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from heartbench.hub import Hello, HubSettings, wire
-from heartbench.hub.clock import ToldClock
+from heartbench.hub import Hello, HubSettings
+from heartbench.hub.clock import ManualClock
 from heartbench.hub.core import Hub
-from heartbench.hub.events import Change, Event
-from heartbench.hub.history import StoredChunk
-from heartbench.hub.liveness import Reason, Status
+from heartbench.hub.events.types import Change, Event
+from heartbench.hub.liveness.rules import Reason, Status
+from heartbench.hub.rpc import protobuf_mapping as wire
+from heartbench.hub.store.history import StoredChunk
 from heartbench.mesh.v1 import mesh_pb2 as pb
 
 MESSAGES = 100
 
 
 def a_hub() -> Hub:
-    hub = Hub(HubSettings.of(admit_per_s=0), ToldClock(1000.0), seed=1)
+    hub = Hub(HubSettings.of(admit_per_s=0), ManualClock(1000.0), seed=1)
     for number in range(MESSAGES):
         hub.hello(Hello(f"node-{number:06d}", 1, 0, 10.0))
     return hub

@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 from unittest.mock import patch
 from zlib import crc32
 
-from heartbench.hub import logs, server
+from heartbench.hub import logs
 from heartbench.hub.config import HubSettings
 from heartbench.hub.core import Hub
-from heartbench.hub.executor import BoundedExecutor, Policy
-from heartbench.hub.uploads import Acks, Files, UploadService
+from heartbench.hub.rpc import server
+from heartbench.hub.rpc.upload import Acks, Files, UploadService
+from heartbench.hub.work.executor import BoundedExecutor, Policy
 from heartbench.mesh.v1.mesh_pb2 import Chunk
 
 T = TypeVar("T")

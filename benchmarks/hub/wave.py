@@ -26,7 +26,7 @@ from pathlib import Path
 from heartbench.benchmarks.hub.ingest import HUB, cpu_s, resident_kib
 from heartbench.benchmarks.hub.wave_nodes import PATH, Payload
 from heartbench.benchmarks.provenance import provenance
-from heartbench.hub.replay import read_records
+from heartbench.hub.events.replay import read_records
 
 PROGRAM = "python -m heartbench.benchmarks.hub.wave"
 OLD_WAY = ["-m", "heartbench.benchmarks.hub.unbounded"]
@@ -228,8 +228,8 @@ def main(words: Sequence[str] | None = None) -> int:
         "results": {name: asdict(result) for name, result in results.items()},
     }
     if given.out:
+        from heartbench.analysis.report import style
         from heartbench.benchmarks.hub.wave_plot import wave_plot
-        from heartbench.benchmarks.report import style
 
         given.out.mkdir(parents=True, exist_ok=True)
         (given.out / "wave.json").write_text(json.dumps(record, allow_nan=False) + "\n")

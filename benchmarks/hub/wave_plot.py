@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from heartbench.benchmarks.report import style
+from heartbench.analysis.report import style
 
 COLORS = {"hub": style.BLUE, "old way": style.ORANGE}
 LABELS = {"hub": "this hub", "old way": "unbounded executor, no limits"}

@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from scipy.stats import linregress, t
 
-from heartbench.benchmarks.report import style
+from heartbench.analysis.report import style
 from heartbench.benchmarks.scaling.subjects import SUBJECTS, Work
 
 CALLS = 31

@@ -10,16 +10,16 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import count
 
+from heartbench.analysis.gaps import NO_LOSSES, Gaps, find_gaps, join_gaps
+from heartbench.analysis.qos import judge
 from heartbench.benchmarks.history.baseline import SplicedHistory
-from heartbench.benchmarks.thresholds.gaps import NO_LOSSES, Gaps, find_gaps, join_gaps
-from heartbench.benchmarks.thresholds.qos import judge
 from heartbench.hub import Hello, HubSettings, Registry
-from heartbench.hub.bus import EventBus
-from heartbench.hub.clock import ToldClock
+from heartbench.hub.clock import ManualClock
 from heartbench.hub.core import Hub
-from heartbench.hub.events import Change
-from heartbench.hub.history import History, StoredChunk
-from heartbench.hub.liveness import Reason, Status
+from heartbench.hub.events.fanout import EventFanout
+from heartbench.hub.events.types import Change
+from heartbench.hub.liveness.rules import Reason, Status
+from heartbench.hub.store.history import History, StoredChunk
 from heartbench.simulator.engines.virtual import blocks, run_nodes
 from heartbench.simulator.scenario import load_scenario
 
@@ -48,7 +48,7 @@ def a_heartbeat(nodes: int) -> Work:
 
 def a_heartbeat_in_the_hub(nodes: int) -> Work:
     """A heartbeat through all of the hub but its connections: clock, doubt, registry, chronicle."""
-    clock = ToldClock(1000.0)
+    clock = ManualClock(1000.0)
     hub = Hub(HubSettings.of(admit_per_s=0, max_nodes=nodes), clock, seed=1)
     said = [hub.hello(Hello(f"node-{number:07d}", 1, 0))[0] for number in range(nodes)]
     order = random.Random(1).choices([each for each in said if each is not None], k=HEARTBEATS * 8)
@@ -65,7 +65,7 @@ def a_heartbeat_in_the_hub(nodes: int) -> Work:
 
 def an_event(subscribers: int) -> Work:
     """An event handed to so many subscribers who do not read."""
-    bus = EventBus(queue_limit=5, most=subscribers)
+    bus = EventFanout(queue_limit=5, most=subscribers)
     listening = ExitStack()
     for _ in range(subscribers):
         listening.enter_context(bus.subscribe())

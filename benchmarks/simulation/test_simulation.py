@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from heartbench.benchmarks.thresholds.gaps import NO_LOSSES, Gaps, find_gaps
-from heartbench.benchmarks.thresholds.ladder import Ladder
-from heartbench.benchmarks.thresholds.qos import judge
+from heartbench.analysis.gaps import NO_LOSSES, Gaps, find_gaps
+from heartbench.analysis.ladder import Ladder
+from heartbench.analysis.qos import judge
 from heartbench.hub.config import HubSettings
 from heartbench.simulator.engines.virtual import Block, blocks, run_nodes
 from heartbench.simulator.scenario import Scenario, load_scenario

@@ -8,9 +8,8 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from heartbench.benchmarks.executors import openloop
-from heartbench.benchmarks.history.measure import BUDGET_BYTES, BUDGETED
-from heartbench.benchmarks.report.units import (
+from heartbench.analysis.report import profile_costs as profiles
+from heartbench.analysis.report.units import (
     Known,
     count_text,
     digits,
@@ -20,10 +19,11 @@ from heartbench.benchmarks.report.units import (
     size_text,
     time_text,
 )
+from heartbench.analysis.tune import upper_end
+from heartbench.benchmarks.executors import openloop
+from heartbench.benchmarks.history.measure import BUDGET_BYTES, BUDGETED
 from heartbench.benchmarks.suites import tables
 from heartbench.benchmarks.suites.results import Results
-from heartbench.benchmarks.thresholds import profiles
-from heartbench.benchmarks.thresholds.tune import upper_end
 
 GRPC_S = 80e-6
 """What a bare grpc.aio servicer spends on a message, s; earlier measurements on such a machine: 50 to 80 µs."""

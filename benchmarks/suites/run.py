@@ -11,15 +11,15 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from heartbench.analysis.report import profile_costs as profiles
+from heartbench.analysis.report import style
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.executors import compare as executors
 from heartbench.benchmarks.history import compare as histories
 from heartbench.benchmarks.provenance import provenance
-from heartbench.benchmarks.report import style
 from heartbench.benchmarks.scaling import measure as scaling
 from heartbench.benchmarks.suites import tables
 from heartbench.benchmarks.suites.results import PROVENANCE, Results, write_frame
-from heartbench.benchmarks.thresholds import profiles
 
 Say = Callable[[str], None]
 BENCHMARKS = "benchmarks.json"

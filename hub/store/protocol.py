@@ -18,7 +18,7 @@ from enum import Enum
 from typing import Protocol
 
 from heartbench.hub.errors import HubError
-from heartbench.hub.history import START, Position, StoredChunk
+from heartbench.hub.store.history import START, Position, StoredChunk
 from heartbench.hub.store.record import NodeRecord
 
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Self
 
-from heartbench.hub.liveness import Reason, Status
+from heartbench.hub.liveness.rules import Reason, Status
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry
 
 from heartbench.hub.errors import HubError
-from heartbench.hub.history import StoredChunk
+from heartbench.hub.store.history import StoredChunk
 from heartbench.hub.store.protocol import FencedError, NodeWrite, StoredNode, StoreLostError, StoreUnavailableError
 from heartbench.hub.store.record import NodeRecord
 

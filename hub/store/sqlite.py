@@ -15,7 +15,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from heartbench.hub.errors import HubError
-from heartbench.hub.history import START, Position, StoredChunk
+from heartbench.hub.store.history import START, Position, StoredChunk
 from heartbench.hub.store.protocol import Durability, FencedError, NodeWrite, StoredNode, StoreUnavailableError
 from heartbench.hub.store.record import NodeRecord
 

@@ -9,7 +9,7 @@ from asyncio import Future
 from collections import deque
 from dataclasses import dataclass, field
 
-from heartbench.hub.history import START, History, Position
+from heartbench.hub.store.history import START, History, Position
 from heartbench.hub.store.protocol import NodeWrite
 from heartbench.hub.store.record import NodeRecord
 

@@ -13,10 +13,8 @@ from enum import StrEnum
 from math import isfinite
 from time import perf_counter
 
-from heartbench.hub.budget import Budget
 from heartbench.hub.errors import HubError
-from heartbench.hub.history import History, Position, StoredChunk
-from heartbench.hub.recent import Recent
+from heartbench.hub.store.history import History, Position, StoredChunk
 from heartbench.hub.store.protocol import (
     Durability,
     FencedError,
@@ -27,6 +25,8 @@ from heartbench.hub.store.protocol import (
 )
 from heartbench.hub.store.record import NodeRecord
 from heartbench.hub.store.unsaved import Pending, Unsaved
+from heartbench.hub.work.budget import Budget
+from heartbench.hub.work.rolling_quantiles import RollingQuantiles
 
 BATCH = 1000
 """Chunks and nodes of one batch at most: what a writer waits for a full one is a fraction of a second."""
@@ -101,7 +101,7 @@ class Writer:
         self._end: Exception | None = None
         self._retry_s = 0.0
         self._commits = self._failures = self._chunks = 0
-        self._commit_s = Recent()
+        self._commit_s = RollingQuantiles()
 
     async def append(self, node_id: str, history: History, chunk: StoredChunk) -> "asyncio.Future[None]":
         """Take a chunk into the node's history and have it saved; waits while the queue is full.

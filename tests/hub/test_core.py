@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbench.hub.clock import ToldClock
+from heartbench.hub.clock import ManualClock
 from heartbench.hub.config import HubSettings
 from heartbench.hub.core import Hub
-from heartbench.hub.doubt import BEAT_S, CATCH_UP_S
 from heartbench.hub.errors import NoRoomError, NotIntroducedError, UnknownNodeError
-from heartbench.hub.events import Change, Event, Forgotten, MassSilenceBegan, MassSilenceEnded, Paused
-from heartbench.hub.history import StoredChunk
-from heartbench.hub.keeping import record_of
-from heartbench.hub.liveness import Reason, Status
-from heartbench.hub.registry import Hello, Session
+from heartbench.hub.events.types import Change, Event, Forgotten, MassSilenceBegan, MassSilenceEnded, Paused
+from heartbench.hub.liveness.registry import Hello, Session
+from heartbench.hub.liveness.rules import Reason, Status
+from heartbench.hub.liveness.self_health import BEAT_S, CATCH_UP_S
+from heartbench.hub.store.history import StoredChunk
 from heartbench.hub.store.memory import MemoryStore
 from heartbench.hub.store.protocol import StoredNode
+from heartbench.hub.store.record_mapping import record_of
 
 STALE_AFTER_S = 30.0
 INTERVAL_S = 10.0
@@ -28,7 +28,7 @@ class Fleet:
     """A hub and nodes that send a heartbeat every INTERVAL_S, each at its own phase, while they are not silenced."""
 
     def __init__(self, nodes: int, **settings: object) -> None:
-        self.clock = ToldClock(1000.0)
+        self.clock = ManualClock(1000.0)
         self.hub = Hub(HubSettings.of(**settings), self.clock, seed=1)
         self.sessions: dict[str, Session] = {}
         self.silenced: set[str] = set()
@@ -357,7 +357,7 @@ def test_who_was_silent_for_long_is_old() -> None:
     fleet = Fleet(5, forget_after="1h")
     fleet.silenced = {"n3"}
     fleet.run(60.0)
-    assert fleet.hub.the_old() == []
+    assert fleet.hub.expired_nodes() == []
     fleet.stop(3600.0)
-    assert fleet.hub.the_old() == ["n3"]
-    assert Fleet(1).hub.the_old() == []
+    assert fleet.hub.expired_nodes() == ["n3"]
+    assert Fleet(1).hub.expired_nodes() == []

@@ -19,7 +19,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from heartbench.hub.history import START, History, Position, StoredChunk
+from heartbench.hub.store.history import START, History, Position, StoredChunk
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub, NodeMeshStub
 

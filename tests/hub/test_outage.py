@@ -13,9 +13,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from heartbench.hub.config import HubSettings
-from heartbench.hub.history import History
-from heartbench.hub.server import HubServer
+from heartbench.hub.rpc.server import HubServer
 from heartbench.hub.store import open_store
+from heartbench.hub.store.history import History
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub, NodeMeshStub
 

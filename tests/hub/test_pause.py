@@ -19,10 +19,10 @@ from pathlib import Path
 import pytest
 
 from heartbench.hub.config import HubSettings
-from heartbench.hub.events import Change
-from heartbench.hub.liveness import Reason
-from heartbench.hub.replay import read_records, recorded_changes, replay
-from heartbench.hub.server import HubServer
+from heartbench.hub.events.replay import read_records, recorded_changes, replay
+from heartbench.hub.events.types import Change
+from heartbench.hub.liveness.rules import Reason
+from heartbench.hub.rpc.server import HubServer
 
 pytestmark = pytest.mark.slow
 
@@ -111,7 +111,7 @@ def test_a_hub_that_was_stopped_calls_nobody_stale_but_who_died(tmp_path: Path, 
         "HUB_STALE_AFTER_S": str(case.stale_after_s),
         "HUB_OBSERVE_FILE": str(observed),
     }
-    program = ["-c", "from heartbench.benchmarks.cli.app import main; main()", "hub"]
+    program = ["-c", "from heartbench.cli.app import main; main()", "hub"]
     with started(program, **settings) as hub, nodes_at(line_of(hub), case) as nodes:
         time.sleep(2 * case.interval_s)
         hub.send_signal(signal.SIGSTOP)

@@ -13,12 +13,12 @@ import structlog
 
 from heartbench.hub.config import HubSettings
 from heartbench.hub.core import Hub
-from heartbench.hub.executor import BoundedExecutor
-from heartbench.hub.history import History, StoredChunk
-from heartbench.hub.liveness import FixedTimeout, FlapRule
-from heartbench.hub.registry import Registry, Session
+from heartbench.hub.liveness.registry import Registry, Session
+from heartbench.hub.liveness.rules import FixedTimeout, FlapRule
 from heartbench.hub.store import Durability
+from heartbench.hub.store.history import History, StoredChunk
 from heartbench.hub.store.memory import MemoryStore
+from heartbench.hub.work.executor import BoundedExecutor
 
 T = TypeVar("T")
 LAST_CHUNKS = 150
@@ -82,7 +82,7 @@ PARTS = {
     "heartbench.hub.core.History": SplicedHistory,
     "heartbench.hub.core.Registry": FixedRegistry,
     "heartbench.hub.core.Hub.heartbeat": heartbeat_with_a_line,
-    "heartbench.hub.server.BoundedExecutor": ThreadFallback,
-    "heartbench.hub.server.open_store": memory_alone,
+    "heartbench.hub.rpc.server.BoundedExecutor": ThreadFallback,
+    "heartbench.hub.rpc.server.open_store": memory_alone,
 }
 """Where the hub takes each part from, and what stands there in the old way."""

@@ -11,7 +11,7 @@ from tests.review.conftest import Measured
 
 from heartbench.hub.config import HubSettings
 from heartbench.hub.logs import configure
-from heartbench.hub.server import HubServer
+from heartbench.hub.rpc.server import HubServer
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import NodeMeshStub
 

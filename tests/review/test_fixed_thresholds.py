@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 import pytest
 from tests.review.conftest import Measured
 
-from heartbench.hub.clock import ToldClock
+from heartbench.hub.clock import ManualClock
 from heartbench.hub.config import HubSettings
 from heartbench.hub.core import Hub
-from heartbench.hub.doubt import BEAT_S
-from heartbench.hub.liveness import Status
-from heartbench.hub.registry import Hello
+from heartbench.hub.liveness.registry import Hello
+from heartbench.hub.liveness.rules import Status
+from heartbench.hub.liveness.self_health import BEAT_S
 
 INTERVAL_S = 10.0
 GAP_OF_20_S = 39.0
@@ -26,7 +26,7 @@ class Scene:
     """A hub that is set as the environment says, and its only node."""
 
     def __init__(self) -> None:
-        self.clock = ToldClock()
+        self.clock = ManualClock()
         self.hub = Hub(HubSettings.load(), self.clock)
         session, _ = self.hub.hello(Hello("n", 1, 0, INTERVAL_S))
         assert session is not None

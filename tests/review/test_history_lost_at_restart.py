@@ -12,7 +12,7 @@ import pytest
 from tests.review.conftest import Measured
 
 from heartbench.hub.config import HubSettings
-from heartbench.hub.server import HubServer
+from heartbench.hub.rpc.server import HubServer
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub, NodeMeshStub
 

@@ -10,13 +10,13 @@ from zlib import crc32
 import pytest
 from tests.review.conftest import Measured
 
-from heartbench.hub.clock import ToldClock
+from heartbench.hub.clock import ManualClock
 from heartbench.hub.config import HubSettings
 from heartbench.hub.core import Hub
-from heartbench.hub.executor import ExecutorClosedError
-from heartbench.hub.registry import Hello
-from heartbench.hub.server import files_of
-from heartbench.hub.uploads import UploadService
+from heartbench.hub.liveness.registry import Hello
+from heartbench.hub.rpc.server import files_of
+from heartbench.hub.rpc.upload import UploadService
+from heartbench.hub.work.executor import ExecutorClosedError
 from heartbench.mesh.v1.mesh_pb2 import Chunk, ChunkAck, FileChunk
 
 NODES = [f"n{number}" for number in range(200)]
@@ -49,7 +49,7 @@ def test_messages_before_the_executor_is_ready_are_refused_and_start_no_thread(
     tmp_path: Path, started: list[Thread], measured: Measured
 ) -> None:
     settings = HubSettings.of(files_dir=tmp_path)
-    hub, files = Hub(settings, ToldClock()), files_of(settings)
+    hub, files = Hub(settings, ManualClock()), files_of(settings)
     assert files is not None
     service = UploadService(hub, files)
 

@@ -217,9 +217,9 @@ def test_garbage_is_collected_after_a_kernel_was_compiled_as_before(function: An
 
 PROGRAM = """
 import sys
-from heartbench.simulator import chance
-before = chance.uniform(chance.key(1, 2, 3), 4)
-print(before.hex(), sum(chance.key.stats.cache_hits.values()))
+from heartbench.simulator import counter_rng
+before = counter_rng.uniform(counter_rng.key(1, 2, 3), 4)
+print(before.hex(), sum(counter_rng.key.stats.cache_hits.values()))
 """
 
 

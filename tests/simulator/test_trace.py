@@ -9,12 +9,12 @@ import pytest
 
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.trace import (
-    Happening,
     Kind,
     Messages,
     NodesWriter,
     TraceWriter,
     Truth,
+    TruthEvent,
     TruthWriter,
     read_blocks,
     read_nodes,
@@ -200,7 +200,7 @@ def test_a_time_that_is_not_a_number_is_refused_where_a_message_was_sent(tmp_pat
 def test_truth_names_what_happened(tmp_path: Path) -> None:
     with TruthWriter(tmp_path / "truth.parquet") as writer:
         for node in range(2):
-            events = np.array([Happening.OUTAGE, Happening.CRASH], np.int8)
+            events = np.array([TruthEvent.OUTAGE, TruthEvent.CRASH], np.int8)
             writer.write(Truth(np.full(2, node, np.int32), events, np.array([1.0, 2.0]), np.array([3.0, np.nan])))
 
     truth = read_truth(tmp_path / "truth.parquet")
@@ -213,16 +213,16 @@ def test_truth_names_what_happened(tmp_path: Path) -> None:
 def test_a_truth_holds_no_name_of_an_event_that_was_added_later_and_did_not_happen(tmp_path: Path) -> None:
     one = np.array([1.0])
     with TruthWriter(tmp_path / "truth.parquet") as writer:
-        writer.write(Truth(np.zeros(1, np.int32), np.array([Happening.OUTAGE], np.int8), one, one))
+        writer.write(Truth(np.zeros(1, np.int32), np.array([TruthEvent.OUTAGE], np.int8), one, one))
 
     names = pq.read_table(tmp_path / "truth.parquet")["event"].chunk(0).dictionary.to_pylist()
 
-    assert names == [event.name.lower() for event in Happening if event <= Happening.HUB_SLOW_STORE]
+    assert names == [event.name.lower() for event in TruthEvent if event <= TruthEvent.HUB_SLOW_STORE]
 
 
 def test_blocks_of_a_truth_may_hold_different_events(tmp_path: Path) -> None:
     with TruthWriter(tmp_path / "truth.parquet") as writer:
-        for node, event in enumerate([Happening.OUTAGE, Happening.HOLD_DOWN, Happening.OUTAGE_UP, Happening.EXIT]):
+        for node, event in enumerate([TruthEvent.OUTAGE, TruthEvent.HOLD_DOWN, TruthEvent.OUTAGE_UP, TruthEvent.EXIT]):
             one = np.array([1.0])
             writer.write(Truth(np.array([node], np.int32), np.array([event], np.int8), one, one))
 

@@ -6,7 +6,7 @@ import pytest
 from heartbench.simulator.fleet import squads
 from heartbench.simulator.profile import load_profile
 from heartbench.simulator.scenario import load_scenario
-from heartbench.simulator.trace import Happening
+from heartbench.simulator.trace import TruthEvent
 from heartbench.simulator.truth import truth_of
 
 FAULTS = """
@@ -37,11 +37,11 @@ def test_truth_holds_what_happened_before_the_end(tmp_path) -> None:
     squad = next(iter(squads(load_scenario(str(path)))))
     closes = np.array([[4.0, 700.0, np.nan], [4.0, 4000.0, 4001.0]])
     truth = truth_of(squad, 5, range(20), closes, 3600.0)
-    count = {event: int((truth.event == event).sum()) for event in Happening}
-    assert count[Happening.CRASH] == count[Happening.RESTART] == 10
-    assert count[Happening.PARTITION] == 3
-    assert count[Happening.CLOSE] == 1
-    assert count[Happening.OUTAGE] > 100
+    count = {event: int((truth.event == event).sum()) for event in TruthEvent}
+    assert count[TruthEvent.CRASH] == count[TruthEvent.RESTART] == 10
+    assert count[TruthEvent.PARTITION] == 3
+    assert count[TruthEvent.CLOSE] == 1
+    assert count[TruthEvent.OUTAGE] > 100
     keys = list(zip(truth.node, truth.start_s, strict=True))
     assert keys == sorted(keys)
 
@@ -57,7 +57,7 @@ def test_a_node_that_a_fault_kept_from_starting_neither_crashed_nor_restarted(tm
     truth = truth_of(squad, 5, range(20), np.zeros((0, 3)), 3600.0)
 
     assert 0 < len(begun) < 20
-    for event, at_s in ((Happening.CRASH, 5.0), (Happening.RESTART, 305.0)):
+    for event, at_s in ((TruthEvent.CRASH, 5.0), (TruthEvent.RESTART, 305.0)):
         of_event = truth.event == event
         assert truth.node[of_event].tolist() == begun.tolist()
         assert set(truth.start_s[of_event]) == {at_s}
@@ -68,7 +68,7 @@ def test_a_node_that_never_starts_has_no_history_of_its_own(tmp_path) -> None:
     path.write_text(FAULTS.replace('at = "10m"\nfor = "5m"\nfraction = 0.5', 'at = "0s"'))
     truth = truth_of(next(squads(load_scenario(str(path)))), 5, range(20), np.zeros((0, 3)), 3600.0)
 
-    assert set(truth.event) == {Happening.OUTAGE, Happening.OUTAGE_UP, Happening.PARTITION}
+    assert set(truth.event) == {TruthEvent.OUTAGE, TruthEvent.OUTAGE_UP, TruthEvent.PARTITION}
 
 
 SITES = """
@@ -123,11 +123,11 @@ def test_truth_tells_direction_and_kind_of_each_outage(tmp_path) -> None:
     each = outages_of_each(tmp_path, 0.01, 5 * DAY_S)
     events = np.array([event for outages in each for event, _, _ in outages])
     expected = {
-        Happening.OUTAGE: 0.65 * 0.6,
-        Happening.OUTAGE_UP: 0.25 * 0.6,
-        Happening.OUTAGE_DOWN: 0.1 * 0.6,
-        Happening.HOLD: 0.65 * 0.4,
-        Happening.HOLD_UP: 0.25 * 0.4,
-        Happening.HOLD_DOWN: 0.1 * 0.4,
+        TruthEvent.OUTAGE: 0.65 * 0.6,
+        TruthEvent.OUTAGE_UP: 0.25 * 0.6,
+        TruthEvent.OUTAGE_DOWN: 0.1 * 0.6,
+        TruthEvent.HOLD: 0.65 * 0.4,
+        TruthEvent.HOLD_UP: 0.25 * 0.4,
+        TruthEvent.HOLD_DOWN: 0.1 * 0.4,
     }
     assert {event: (events == event).mean() for event in expected} == pytest.approx(expected, abs=0.01)

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from heartbench.simulator.engines.live import record
 from heartbench.simulator.engines.live.faults import HubFaults
-from heartbench.simulator.engines.live.hub import Hub, HubProcess, RunningHub
+from heartbench.simulator.engines.live.hub import ExternalHub, Hub, HubProcess
 from heartbench.simulator.engines.live.shard import Start, Task
 from heartbench.simulator.engines.live.shards import Shards
-from heartbench.simulator.engines.live.world import advance, make_sent, make_told, make_world
+from heartbench.simulator.engines.live.world import advance, make_actions, make_sent, make_world
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.interrupts import raised
 from heartbench.simulator.run_directory import RunDirectory
@@ -68,7 +68,7 @@ def simulate(
     scenario: Scenario,
     directory: RunDirectory,
     workers: int | None = None,
-    hub: RunningHub | None = None,
+    hub: ExternalHub | None = None,
     progress: Callable[[float], None] | None = None,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> LiveResult:
@@ -136,7 +136,7 @@ def simulate(
 
 
 def _hub_of(
-    scenario: Scenario, directory: RunDirectory, running: RunningHub | None, files: Path
+    scenario: Scenario, directory: RunDirectory, running: ExternalHub | None, files: Path
 ) -> tuple[Hub, HubFaults]:
     """The hub that is driven, and what is to happen to it; one that may be started again has a store that lasts.
 
@@ -157,7 +157,7 @@ def _hub_of(
 def _compile(scenario: Scenario) -> float:
     """Have the kernels compiled, or read from disk, once for all shards; return how long it took, s."""
     began = time.monotonic()
-    advance(make_world([], scenario.seed, 0, 1), make_sent(0), make_told(0), 0.0)
+    advance(make_world([], scenario.seed, 0, 1), make_sent(0), make_actions(0), 0.0)
     return time.monotonic() - began
 
 

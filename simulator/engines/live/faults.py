@@ -11,7 +11,7 @@ from pathlib import Path
 
 from heartbench.simulator.engines.live.hub import HubProcess
 from heartbench.simulator.scenario import HubFault, HubFaultKind
-from heartbench.simulator.trace import Happening
+from heartbench.simulator.trace import TruthEvent
 
 LOCKED_WITHIN_S = 5.0
 
@@ -26,7 +26,7 @@ class HubFaults:
     def __init__(
         self, faults: Iterable[HubFault] = (), hub: HubProcess | None = None, store: Path | None = None
     ) -> None:
-        self.happened: list[tuple[Happening, float, float]] = []
+        self.happened: list[tuple[TruthEvent, float, float]] = []
         self.down_s = inf
         self._hub = hub
         self._store = store
@@ -87,7 +87,7 @@ class HubFaults:
             if kind in (HubFaultKind.KILL, HubFaultKind.STOP):
                 self.down_s = min(self.down_s, now)
                 self._is_down = True
-            self.happened.append((Happening[f"HUB_{kind.name}"], now, float("nan")))
+            self.happened.append((TruthEvent[f"HUB_{kind.name}"], now, float("nan")))
             begin()
 
         return act
@@ -96,7 +96,7 @@ class HubFaults:
         def act() -> None:
             end()
             self._is_down = False  # faults do not overlap
-            what = Happening[f"HUB_{kind.name}"]
+            what = TruthEvent[f"HUB_{kind.name}"]
             last = max(number for number, (happening, _, _) in enumerate(self.happened) if happening is what)
             self.happened[last] = (what, self.happened[last][1], self._now())
 

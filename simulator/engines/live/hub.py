@@ -24,18 +24,18 @@ from heartbench.hub.envfile import env_name, env_value
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 from heartbench.simulator.errors import SimulatorError
-from heartbench.simulator.observer import read_observer
+from heartbench.simulator.observer_frames import read_observer
 from heartbench.simulator.run_directory import RunDirectory
 
-# What a user starts as `heartbench hub`; by this interpreter, because the script need not be on the path.
+# What a user starts as `python -m heartbench.hub`; by this interpreter, because the script need not be on the path.
 # It ends with us, however we end (PR_SET_PDEATHSIG, where the system has it).
 PROGRAM = """
 import ctypes, signal
 getattr(ctypes.CDLL(None), "prctl", lambda *_: None)(1, signal.SIGTERM)
-from heartbench.benchmarks.cli.app import main
+from heartbench.hub.__main__ import main
 main()
 """
-COMMAND = (sys.executable, "-P", "-c", PROGRAM, "hub")
+COMMAND = (sys.executable, "-P", "-c", PROGRAM)
 READY_WITHIN_S = 30.0
 GONE_WITHIN_S = 3.5
 ANSWERS_WITHIN_S = 5.0
@@ -156,7 +156,7 @@ class HubProcess:
         return Heard(receipts, deadlines, changes, started_s=started_s)
 
 
-class RunningHub:
+class ExternalHub:
     """A hub that was there before. It is left as it is, and its events are listened to from now on."""
 
     def __init__(self, address: str) -> None:

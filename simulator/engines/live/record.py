@@ -17,7 +17,7 @@ from heartbench.simulator.engines.live.shard import Result, Start, group_of_each
 from heartbench.simulator.fleet import node_name, squads
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario
-from heartbench.simulator.trace import Happening, Kind, Messages, NodesWriter, TraceWriter, TruthWriter
+from heartbench.simulator.trace import Kind, Messages, NodesWriter, TraceWriter, TruthEvent, TruthWriter
 from heartbench.simulator.truth import truth_of, truth_of_hub
 
 PART_ROWS = 1_000_000
@@ -125,7 +125,7 @@ def write_truth(
     directory: RunDirectory,
     scenario: Scenario,
     results: list[Result],
-    to_the_hub: list[tuple[Happening, float, float]],
+    to_the_hub: list[tuple[TruthEvent, float, float]],
     started_s: Sequence[float],
     end_s: float,
 ) -> None:
@@ -150,9 +150,9 @@ def write_nodes(directory: RunDirectory, scenario: Scenario) -> None:
             writer.write(squad.name, squad.names(squad.first, squad.count))
 
 
-def _back_s(what: Happening, to_s: float, started_s: Sequence[float]) -> float:
+def _back_s(what: TruthEvent, to_s: float, started_s: Sequence[float]) -> float:
     """Return when a fault of the hub was over: NaN if it was not."""
-    if what not in (Happening.HUB_KILL, Happening.HUB_STOP):
+    if what not in (TruthEvent.HUB_KILL, TruthEvent.HUB_STOP):
         return to_s
     return min((at_s for at_s in started_s if at_s >= to_s), default=nan)
 

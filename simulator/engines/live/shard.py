@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 
 from heartbench.mesh.v1.mesh_pb2 import Chunk, Heartbeat, Hello, NodeMessage
 from heartbench.simulator.engines.live.files import pieces_of
-from heartbench.simulator.engines.live.wire import Log, Wire
-from heartbench.simulator.engines.live.world import CLOSED, OPENED, advance, grow, make_sent, make_told, make_world
+from heartbench.simulator.engines.live.grpc_connection import Log, Wire
+from heartbench.simulator.engines.live.world import CLOSED, OPENED, advance, grow, make_actions, make_sent, make_world
 from heartbench.simulator.fleet import node_name, squads
 from heartbench.simulator.node import Rows
 from heartbench.simulator.scenario import Group, Scenario
@@ -104,7 +104,7 @@ class Shard:
         self._pipe = pipe
         self._world = make_world(squads(task.scenario), task.scenario.seed, task.shard, task.shards)
         self._sent = make_sent(FIRST_ROWS)
-        self._told = make_told(FIRST_TOLD)
+        self._told = make_actions(FIRST_TOLD)
         groups = group_of_each(task.scenario)
         self._group = [groups[number] for number in self._world.number]
         self._name = [node_name(groups[number].name, number) for number in self._world.number]

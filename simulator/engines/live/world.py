@@ -43,7 +43,7 @@ OPENED, DELIVERED, CLOSED = 0, 1, 2
 STRIDE_S = 0.25
 
 # The buffers that may run out of room.
-ROWS, TOLD, CLOSES, OLD = range(4)
+ROWS, ACTIONS, CLOSES, OLD = range(4)
 LEAST_MORE = 16
 """Places that a buffer grows by at least; an old connection takes 200 KiB, so there is room for few to begin with."""
 
@@ -83,7 +83,7 @@ class World(NamedTuple):
     full: NDArray[np.int64]  # the one buffer that ran out of room last
 
 
-class Told(NamedTuple):
+class Actions(NamedTuple):
     """What is to be done, in the order of each wire's time; `used[0]` entries are in use."""
 
     used: NDArray[np.int64]
@@ -166,10 +166,10 @@ def _place(world: World, i: int, squad: Squad, seed: int, node: int) -> None:
     rewind(link, seed, node)
 
 
-def make_told(capacity: int) -> Told:
+def make_actions(capacity: int) -> Actions:
     """Make room for so many things to do."""
     whole = [np.zeros(capacity, np.int64) for _ in range(3)]
-    return Told(np.zeros(1, np.int64), np.zeros(capacity, np.int8), *whole)
+    return Actions(np.zeros(1, np.int64), np.zeros(capacity, np.int8), *whole)
 
 
 def make_sent(capacity: int) -> Sent:
@@ -178,7 +178,7 @@ def make_sent(capacity: int) -> Sent:
 
 
 @kernel
-def advance(world: World, sent: Sent, told: Told, until: float) -> float:
+def advance(world: World, sent: Sent, told: Actions, until: float) -> float:
     """Let happen what is due before `until`, s; return when the next thing is due, or NaN where room has run out.
 
     In the latter case `grow` makes more, and the call is repeated: what was done is done.
@@ -200,7 +200,7 @@ def advance(world: World, sent: Sent, told: Told, until: float) -> float:
 
 
 @kernel
-def _has_room(world: World, sent: Sent, told: Told) -> bool:
+def _has_room(world: World, sent: Sent, told: Actions) -> bool:
     """Whether one step of one node fits: it sends what has waited, ends a stream, and tells of a ring of messages.
 
     If it does not, `world.full` is the first buffer without room for it.
@@ -208,7 +208,7 @@ def _has_room(world: World, sent: Sent, told: Told) -> bool:
     if sent.rows.used[0] + 2 * MOST_ROWS_AT_ONCE >= len(sent.node):
         world.full[0] = ROWS
     elif told.used[0] + MESSAGES + 2 >= len(told.what):
-        world.full[0] = TOLD
+        world.full[0] = ACTIONS
     elif world.counts[1] >= len(world.closes):
         world.full[0] = CLOSES
     elif _free_slot(world) < 0:
@@ -227,7 +227,7 @@ def _free_slot(world: World) -> int:
 
 
 @kernel
-def _live(world: World, sent: Sent, told: Told, i: int, until: float) -> None:
+def _live(world: World, sent: Sent, told: Actions, i: int, until: float) -> None:
     """Let node `i` live up to `until`, or to the end of its stream."""
     node, connection, link, tie = world.nodes[i], world.connections[i], world.links[i], world.ties[i]
     events = Events(world.at_s[world.begin[i] : world.begin[i + 1]], world.what[world.begin[i] : world.begin[i + 1]])
@@ -248,7 +248,7 @@ def _live(world: World, sent: Sent, told: Told, i: int, until: float) -> None:
 
 
 @kernel
-def _live_on(world: World, sent: Sent, told: Told, slot: int, until: float) -> None:
+def _live_on(world: World, sent: Sent, told: Actions, slot: int, until: float) -> None:
     """Follow a connection that its node has left."""
     connection, tie = world.old_connections[slot], world.old_ties[slot]
     over = follow(connection, world.old_links[slot], sent.rows, until)
@@ -260,7 +260,7 @@ def _live_on(world: World, sent: Sent, told: Told, slot: int, until: float) -> N
 
 
 @kernel
-def _tell(connection: Record, tie: Record, told: Told) -> None:
+def _tell(connection: Record, tie: Record, told: Actions) -> None:
     """Write down what happened at the hub's end since the last call."""
     if connection.hub_open and not tie.opened:
         tie.opened = True
@@ -277,7 +277,7 @@ def _tell(connection: Record, tie: Record, told: Told) -> None:
 
 
 @kernel
-def _note(told: Told, what: int, tie: Record, row: int) -> None:
+def _note(told: Actions, what: int, tie: Record, row: int) -> None:
     n = told.used[0]
     told.used[0] += 1
     told.what[n] = what
@@ -311,14 +311,14 @@ def _leave_behind(world: World, i: int, at: float) -> None:
     world.away_s[i] = 0.0
 
 
-def grow(world: World, sent: Sent, told: Told) -> tuple[World, Sent, Told]:
+def grow(world: World, sent: Sent, told: Actions) -> tuple[World, Sent, Actions]:
     """Return them with half as much room again in the buffer that ran out of it, `world.full`; the others stay."""
     full = world.full[0]
     if full == ROWS:
         rows = Rows(sent.rows.used, *(_longer(column) for column in sent.rows[1:]))
         return world, Sent(rows, _longer(sent.node)), told
-    if full == TOLD:
-        return world, sent, Told(told.used, *(_longer(column) for column in told[1:]))
+    if full == ACTIONS:
+        return world, sent, Actions(told.used, *(_longer(column) for column in told[1:]))
     if full == CLOSES:
         return world._replace(closes=_longer(world.closes)), sent, told
     more = {name: _longer(getattr(world, name)) for name in world._fields if name.startswith("old_")}

@@ -10,12 +10,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from heartbench.benchmarks.cli.app import invoke
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.gate.compare import compare, subject
 from heartbench.benchmarks.gate.report import Outcome
 from heartbench.benchmarks.gate.settings import load
 from heartbench.benchmarks.gate.verdict import Verdict
+from heartbench.cli.app import invoke
 
 pytestmark = pytest.mark.slow
 
@@ -186,7 +186,7 @@ def test_two_revisions_with_the_same_files_are_not_measured(project):
 
 def start(project):
     """The command in a process of its own."""
-    script = "from heartbench.benchmarks.cli.app import main; main()"
+    script = "from heartbench.cli.app import main; main()"
     arguments = ["bench", "--against", "HEAD~1", "--no-counts", "--python", sys.executable]
     # A shell in the background has Ctrl-C ignored by all that it starts, these tests among them.
     script = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {script}"

@@ -17,7 +17,7 @@ SUITE = '''"""What a hub does all the time."""
 from itertools import count
 
 from heartbench.hub import Hello, HubSettings, Registry
-from heartbench.hub.history import History, StoredChunk
+from heartbench.hub.store.history import History, StoredChunk
 
 
 def test_append(benchmark):
@@ -68,9 +68,9 @@ def hub(project):
 @pytest.mark.parametrize(
     ("file", "edits", "slower"),
     [
-        pytest.param("hub/history.py", SPLICE, {"suite/test_hub.py::test_append"}, id="list splice"),
-        pytest.param("hub/registry.py", SCAN, {"suite/test_hub.py::test_sweep"}, id="sweep over all"),
-        pytest.param("hub/history.py", COMMENT, set(), id="comment"),
+        pytest.param("hub/store/history.py", SPLICE, {"suite/test_hub.py::test_append"}, id="list splice"),
+        pytest.param("hub/liveness/registry.py", SCAN, {"suite/test_hub.py::test_sweep"}, id="sweep over all"),
+        pytest.param("hub/store/history.py", COMMENT, set(), id="comment"),
     ],
 )
 def test_the_gate_catches_what_made_the_hub_slower_and_nothing_else(hub, file, edits, slower):

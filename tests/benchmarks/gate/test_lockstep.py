@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from heartbench.benchmarks.gate.lockstep import TURN, Line, Wish, Word, conduct, due
+from heartbench.benchmarks.gate.lockstep import TURN, Announcement, Line, Signal, conduct, due
 
 
 class Process:
@@ -17,15 +17,15 @@ class Process:
     def hear(self):
         if self.left is None:
             if not self.script:
-                return Word.GONE
+                return Signal.GONE
             (self.benchmark, slices), *self.script = self.script
             self.left = slices
-            return Wish(self.benchmark, [name for name, _ in self.script])
+            return Announcement(self.benchmark, [name for name, _ in self.script])
         if self.benchmark == self.dies_in:
             self.script, self.left = [], None
-            return Word.GONE
+            return Signal.GONE
         self.left -= 1
-        return Word.OVER if self.left else Word.END
+        return Signal.OVER if self.left else Signal.END
 
     def go(self, turn):
         if self.left:
@@ -80,7 +80,7 @@ def test_a_process_that_dies_does_not_stop_the_others():
 
 def test_different_orders_of_benchmarks_end_all_the_same():
     assert Counter(each for _, each, _ in played({"a": 1, "b": 1}, {"b": 1, "a": 1})) == {"a": 2, "b": 2}
-    assert due([Wish("a", ["b"]), Wish("b", ["a"])]) == "a"
+    assert due([Announcement("a", ["b"]), Announcement("b", ["a"])]) == "a"
 
 
 def test_random_suites_are_measured_to_the_end():
@@ -96,7 +96,7 @@ def test_a_line_says_what_it_hears_and_who_is_silent():
     with ours, theirs:
         line = Line(ours, 0.01, lambda: RuntimeError("it hangs"))
         theirs.sendall(b'suite ["a", "b", "c"]\nbegin "b"\nover\nend\n')
-        assert [line.hear() for _ in range(3)] == [Wish("b", ("c",)), Word.OVER, Word.END]
+        assert [line.hear() for _ in range(3)] == [Announcement("b", ("c",)), Signal.OVER, Signal.END]
         line.go(7)
         assert TURN.unpack(theirs.recv(TURN.size)) == (7,)
         with pytest.raises(RuntimeError, match="it hangs"):
@@ -109,7 +109,7 @@ def test_a_line_that_was_closed_says_nothing():
     ours, theirs = socket.socketpair()
     theirs.close()
     with ours:
-        assert Line(ours, 1.0, RuntimeError).hear() is Word.GONE
+        assert Line(ours, 1.0, RuntimeError).hear() is Signal.GONE
 
 
 def test_a_process_that_was_killed_while_we_spoke_is_gone():
@@ -118,4 +118,4 @@ def test_a_process_that_was_killed_while_we_spoke_is_gone():
         line = Line(ours, 1.0, RuntimeError)
         line.go(1)
         theirs.close()  # with what we said unread: the kernel answers with a reset
-        assert line.hear() is Word.GONE
+        assert line.hear() is Signal.GONE

@@ -6,11 +6,11 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from heartbench.benchmarks.cli.output import plain
 from heartbench.benchmarks.gate import output
 from heartbench.benchmarks.gate.report import Count, Estimate, Outcome, Report
 from heartbench.benchmarks.gate.selftest import SelfTest, Share
 from heartbench.benchmarks.gate.verdict import Judgement, Verdict
+from heartbench.cli.output import plain
 
 REPORT = Report(
     judgements=(

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from heartbench.benchmarks.hub.chunks import Load, missing, one
-from heartbench.hub.history import StoredChunk
 from heartbench.hub.store import NodeWrite, open_store
+from heartbench.hub.store.history import StoredChunk
 
 
 @pytest.mark.slow

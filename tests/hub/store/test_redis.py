@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import redis
 
-from heartbench.hub.history import History, StoredChunk
-from heartbench.hub.liveness import Reason, Status
+from heartbench.hub.liveness.rules import Reason, Status
 from heartbench.hub.store import NodeRecord, NodeWrite, StoreLostError, StoreUnavailableError, Writer
+from heartbench.hub.store.history import History, StoredChunk
 from heartbench.hub.store.redis import RedisStore
 from heartbench.hub.store.writer import KnownNode
 

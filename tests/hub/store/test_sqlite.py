@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from heartbench.hub.errors import HubError
-from heartbench.hub.history import StoredChunk
 from heartbench.hub.store import Durability, NodeWrite, StoreUnavailableError, sqlite
+from heartbench.hub.store.history import StoredChunk
 from heartbench.hub.store.sqlite import SqliteStore
 
 

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbench.hub.history import START, History, StoredChunk
-from heartbench.hub.liveness import Reason, Status
+from heartbench.hub.liveness.rules import Reason, Status
 from heartbench.hub.store import (
     Durability,
     FencedError,
@@ -24,6 +23,7 @@ from heartbench.hub.store import (
     Writer,
 )
 from heartbench.hub.store import writer as writer_module
+from heartbench.hub.store.history import START, History, StoredChunk
 
 
 class ToldStore:

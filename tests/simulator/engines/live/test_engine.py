@@ -14,21 +14,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from heartbench.benchmarks.thresholds import replay
+from heartbench.analysis import replay
 from heartbench.hub import read_records, recorded_changes
 from heartbench.hub import replay as replay_by_registry
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 from heartbench.simulator.engines import virtual
 from heartbench.simulator.engines.live.engine import LiveResult, simulate
-from heartbench.simulator.engines.live.hub import HubProcess, RunningHub
+from heartbench.simulator.engines.live.hub import ExternalHub, HubProcess
 from heartbench.simulator.errors import SimulatorError
-from heartbench.simulator.observer import read_observer
+from heartbench.simulator.observer_frames import read_observer
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario, load_scenario
 from heartbench.simulator.trace import Kind, read_nodes, read_trace, read_transitions, read_truth
 
-HUB = [sys.executable, "-c", "from heartbench.benchmarks.cli.app import main; main()", "hub"]
+HUB = [sys.executable, "-c", "from heartbench.cli.app import main; main()", "hub"]
 KEY = ["node", "boot", "connection", "seq", "kind"]
 FAULTS = """
 duration = "12s"
@@ -89,7 +89,7 @@ def live(
     scenario: Scenario,
     path: Path,
     workers: int = 1,
-    hub: RunningHub | None = None,
+    hub: ExternalHub | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Run:
     directory = RunDirectory.create(path, "test", "live")
@@ -110,13 +110,13 @@ def modelled(faults: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @contextmanager
-def running_hub(**settings: str) -> Iterator[tuple[RunningHub, "subprocess.Popen[str]"]]:
+def running_hub(**settings: str) -> Iterator[tuple[ExternalHub, "subprocess.Popen[str]"]]:
     others = {key: value for key, value in os.environ.items() if not key.startswith("HUB_")}
     env = {**others, "HUB_LISTEN": "127.0.0.1:0", "HUB_STORE_URL": "memory:", **settings}
     with subprocess.Popen(HUB, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout is not None
         try:
-            yield RunningHub(process.stdout.readline().strip()), process
+            yield ExternalHub(process.stdout.readline().strip()), process
         finally:
             process.terminate()
 
@@ -221,7 +221,7 @@ def test_a_running_hub_is_driven_and_left_running(tmp_path: Path) -> None:
     scenario = load_scenario("lan", ["duration=3s"]).with_nodes(6)
     with running_hub(HUB_STALE_AFTER_S="7", HUB_FLAP_WINDOW_S="60") as (hub, _):
         first = live(scenario, tmp_path / "first", hub=hub)
-        again = live(scenario, tmp_path / "again", hub=RunningHub(hub.address))
+        again = live(scenario, tmp_path / "again", hub=ExternalHub(hub.address))
     for run in (first, again):
         assert isinstance(run.result, LiveResult)
         assert (run.result.arrived_by, run.result.stale_after_s) == ("node", 7.0)
@@ -291,7 +291,7 @@ def test_nodes_answer_commands_with_what_they_were_sent(tmp_path: Path) -> None:
 
 def test_where_there_is_no_hub_it_is_said() -> None:
     with pytest.raises(SimulatorError, match=r"--hub: 127.0.0.1:1: no hub answers there \(unavailable\)"):
-        RunningHub("127.0.0.1:1")
+        ExternalHub("127.0.0.1:1")
 
 
 def test_a_hub_that_ends_before_the_nodes_are_there_is_one_line(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from heartbench.simulator.engines.live.engine import simulate
-from heartbench.simulator.engines.live.hub import HubProcess, RunningHub
+from heartbench.simulator.engines.live.hub import ExternalHub, HubProcess
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario, load_scenario
@@ -98,6 +98,6 @@ def test_a_hub_that_is_not_ours_is_not_harmed(scenario: Scenario, tmp_path: Path
     try:
         hub.wait_until_ready()
         with pytest.raises(SimulatorError, match="hub_fault: a hub that runs already"):
-            simulate(scenario, RunDirectory.create(tmp_path / "run", "faults", "live"), hub=RunningHub(hub.address))
+            simulate(scenario, RunDirectory.create(tmp_path / "run", "faults", "live"), hub=ExternalHub(hub.address))
     finally:
         hub.stop()

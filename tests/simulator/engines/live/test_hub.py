@@ -12,7 +12,7 @@ import pytest
 
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminServicer, HubAdminStub, add_HubAdminServicer_to_server
-from heartbench.simulator.engines.live.hub import RunningHub
+from heartbench.simulator.engines.live.hub import ExternalHub
 from heartbench.simulator.errors import SimulatorError
 
 
@@ -36,18 +36,18 @@ class Telling(HubAdminServicer):
 
 
 @contextmanager
-def telling(events: list[pb.Event], stays: bool = False) -> Iterator[RunningHub]:
+def telling(events: list[pb.Event], stays: bool = False) -> Iterator[ExternalHub]:
     server = grpc.server(ThreadPoolExecutor(2))
     add_HubAdminServicer_to_server(Telling(events, stays), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
-        yield RunningHub(f"127.0.0.1:{port}")
+        yield ExternalHub(f"127.0.0.1:{port}")
     finally:
         server.stop(None).wait()
 
 
-def watch(hub: RunningHub) -> NoReturn:
+def watch(hub: ExternalHub) -> NoReturn:
     while True:
         hub.check()
 

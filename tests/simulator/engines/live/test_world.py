@@ -11,20 +11,20 @@ from hypothesis import strategies as st
 
 from heartbench.simulator.engines import virtual
 from heartbench.simulator.engines.live.world import (
+    ACTIONS,
     CLOSED,
     CLOSES,
     DELIVERED,
     OLD,
     OPENED,
     ROWS,
-    TOLD,
+    Actions,
     Sent,
-    Told,
     World,
     advance,
     grow,
+    make_actions,
     make_sent,
-    make_told,
     make_world,
 )
 from heartbench.simulator.fleet import squads
@@ -93,7 +93,7 @@ class Life:
     def __init__(self, scenario: Scenario, shard: int = 0, shards: int = 1) -> None:
         self.world: World = make_world(squads(scenario), scenario.seed, shard, shards)
         self.sent: Sent = make_sent(1024)
-        self._told: Told = make_told(2 * MESSAGES)
+        self._told: Actions = make_actions(2 * MESSAGES)
         self.told: list[tuple[int, int, int, int]] = []
 
     def advance(self, until: float) -> float:
@@ -202,20 +202,20 @@ def test_a_shard_without_anything_to_do_waits_for_ever() -> None:
     assert life.advance(10.0) == inf
 
 
-def rooms(world: World, sent: Sent, told: Told) -> dict[int, set[int]]:
+def rooms(world: World, sent: Sent, told: Actions) -> dict[int, set[int]]:
     """The lengths of the columns of each buffer."""
     old = (world.old_connections, world.old_links, world.old_ties, world.old_next_s)
     return {
         ROWS: {len(column) for column in (*sent.rows[1:], sent.node)},
-        TOLD: {len(column) for column in told[1:]},
+        ACTIONS: {len(column) for column in told[1:]},
         CLOSES: {len(world.closes)},
         OLD: {len(column) for column in old},
     }
 
 
-@pytest.mark.parametrize("full", [ROWS, TOLD, CLOSES, OLD])
+@pytest.mark.parametrize("full", [ROWS, ACTIONS, CLOSES, OLD])
 def test_only_the_buffer_that_is_full_grows_and_by_half(full: int) -> None:
-    made = make_world(squads(load_scenario("lan")), 1, 0, 1), make_sent(1024), make_told(1024)
+    made = make_world(squads(load_scenario("lan")), 1, 0, 1), make_sent(1024), make_actions(1024)
     for _ in range(3):
         made[0].full[0] = full
         before, made = rooms(*made), grow(*made)
@@ -240,7 +240,7 @@ def test_what_happens_does_not_depend_on_the_room_to_begin_with(
     usual, other = Life(scenario), Life(scenario)
     small = {name: getattr(other.world, name)[:old] for name in World._fields if name.startswith("old_")}
     other.world = other.world._replace(closes=other.world.closes[:closes], **small)
-    other.sent, other._told = make_sent(rows), make_told(told)
+    other.sent, other._told = make_sent(rows), make_actions(told)
     for life in (usual, other):
         life.advance(45.0)
         life.advance(90.0)

@@ -1,0 +1,167 @@
+"""False stales on each network that fits what was observed of a group's link.
+
+For each such group a fleet of its own is simulated (SIMULATED_NODE_DAYS, with outages of all lengths added), and what
+one outage does there (`response`) gives the rate on every network that the posterior draws (`network.posterior`).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaincinv
+
+from heartbench.analysis.evidence import Evidence
+from heartbench.analysis.intervals import LEVEL
+from heartbench.analysis.posterior import Networks, draw_networks
+from heartbench.analysis.qos import DAY_S
+from heartbench.analysis.response import BEYOND, Response, with_probes
+from heartbench.simulator.profile import Observed, Outages
+from heartbench.simulator.scenario import Group, Scenario
+from heartbench.simulator.tail import log_survival
+
+Floats = NDArray[np.float64]
+
+SIMULATED_NODE_DAYS = 600.0
+TINY_S = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRates:
+    """False stales per node-day at k thresholds.
+
+    Attributes:
+        best: on the network of best estimate; shape (k,).
+        drawn: on each network that was drawn; shape (j, k).
+    """
+
+    best: Floats
+    drawn: Floats
+
+    def interval(self) -> Floats:
+        """Return the ends between which a share LEVEL of the networks lie; shape (2, k)."""
+        ends: Floats = np.quantile(self.drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+        return ends
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """False stales of a group in a trace at k thresholds, shape (k,), and the node-days for which it was watched."""
+
+    events: Floats
+    node_days: float
+
+
+def observed_groups(evidence: Evidence) -> dict[str, tuple[Group, Observed]]:
+    """Return the groups whose link was observed, and is simulated as it was observed.
+
+    A `rate_factor` makes another network of it, and nobody has observed that one.
+    """
+    groups = evidence.scenario.group if evidence.scenario else ()
+    return {
+        group.name: (group, outage.observed)
+        for group in groups
+        if (outage := group.link.outage).observed and outage.rate_factor == 1
+    }
+
+
+def nodes_to_simulate(evidence: Evidence) -> int:
+    """Return how many nodes `network_rates` simulates."""
+    return len(observed_groups(evidence)) * nodes_for(simulated_s(evidence))
+
+
+def simulated_s(evidence: Evidence) -> float:
+    """Return for how long each of them runs, s: at least a day, so that the longest gaps fit in."""
+    return max(evidence.duration_s, DAY_S)
+
+
+def nodes_for(duration_s: float) -> int:
+    """Return how many nodes make SIMULATED_NODE_DAYS in runs of this length."""
+    return max(ceil(SIMULATED_NODE_DAYS * DAY_S / duration_s), 1)
+
+
+def network_rates(
+    evidence: Evidence, thresholds_s: Floats, advance: Callable[[int], None] | None = None
+) -> dict[str, NetworkRates]:
+    """Simulate each group whose link was observed, and return its rates at these thresholds, which ascend.
+
+    Groups with the same outages are on the same network: what is drawn for one is drawn for the other.
+    """
+    found: dict[str, NetworkRates] = {}
+    scenario = evidence.scenario
+    if scenario is None:
+        return found
+    known: list[Outages] = []
+    for name, (group, observed) in observed_groups(evidence).items():
+        outage = group.link.outage
+        if outage not in known:
+            known.append(outage)
+        networks = draw_networks(observed, evidence.seed + known.index(outage))
+        fleet = alone(scenario, group, simulated_s(evidence), nodes_for(simulated_s(evidence)))
+        response = response_of(fleet, observed, thresholds_s, advance)
+        best = response.false_stale_per_node_day(best_estimate(outage, observed))[0]
+        found[name] = NetworkRates(best, response.false_stale_per_node_day(networks))
+    return found
+
+
+def alone(scenario: Scenario, group: Group, duration_s: float, nodes: int) -> Scenario:
+    """Return what was run, with so many nodes of this group alone, and a hub that never fails."""
+    changes = {
+        "group": (group.model_copy(update={"nodes": nodes}),),
+        "fault": tuple(fault for fault in scenario.fault if fault.group == group.name),
+        "hub_fault": (),
+        "duration_s": duration_s,
+    }
+    return scenario.model_copy(update=changes)
+
+
+def response_of(
+    scenario: Scenario, observed: Observed, thresholds_s: Floats, advance: Callable[[int], None] | None = None
+) -> Response:
+    """Simulate a scenario of one group with outages of all lengths added, and count what each length does."""
+    from heartbench.analysis.simulated import simulate_gaps
+    from heartbench.simulator.fleet import squads
+
+    (group,) = scenario.group
+    own = 1.0 - group.site.share if group.site else 1.0
+    longest_s = BEYOND * float(thresholds_s[-1])
+    fleet = [with_probes(squad, group.link.outage, own, observed.from_s, longest_s) for squad in squads(scenario)]
+    gaps, outages = simulate_gaps(scenario, fleet, advance)
+    return Response.of(gaps, outages, observed.from_s, thresholds_s)
+
+
+def best_estimate(outage: Outages, observed: Observed) -> Networks:
+    """Return the network as the profile has it, over the length from which on outages were counted.
+
+    Beyond a higher threshold a generalised Pareto tail keeps its shape, and its scale grows by shape · difference.
+    """
+    if not outage.knots:
+        return Networks(observed.from_s, np.zeros(1), np.zeros(1), np.ones(1))
+    tail = outage.tail
+    over_s = observed.from_s - tail.from_s
+    per_hour = outage.tail_per_hour * np.exp(log_survival(np.array([over_s]), tail.shape, tail.scale_s))
+    scale_s = max(tail.scale_s + tail.shape * over_s, TINY_S)
+    return Networks(observed.from_s, per_hour, np.array([tail.shape]), np.array([scale_s]))
+
+
+def of_fleet(
+    rates: Mapping[str, NetworkRates], shares: Mapping[str, float], counted: Mapping[str, Counted], seed: int
+) -> NetworkRates:
+    """Return the rates of a fleet.
+
+    Args:
+        rates: of the groups whose network was observed, of at least one.
+        shares: of the time watched, of each group.
+        counted: what the trace has of each group: all that is known of those whose network was not observed.
+        seed: of the draws for the latter: their rates have the Gamma posterior of a Poisson count.
+    """
+    best: Floats = np.sum([shares[name] * each.best for name, each in rates.items()], axis=0)
+    drawn: Floats = np.sum([shares[name] * each.drawn for name, each in rates.items()], axis=0)
+    generator = np.random.default_rng([seed, 1])  # apart from the draws of networks
+    for name in (name for name in shares if name not in rates):
+        events, node_days = counted[name].events, counted[name].node_days
+        best = best + shares[name] * events / node_days
+        chance = generator.uniform(size=(len(drawn), 1))  # one for all thresholds, so that rates fall with them
+        drawn = drawn + shares[name] * gammaincinv(events + 0.5, chance) / node_days
+    return NetworkRates(best, drawn)

@@ -1,0 +1,102 @@
+"""What each threshold costs on each shipped profile: false stales with their intervals, and detection time.
+
+Simulated: one fleet whose nodes differ in nothing but their network.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from heartbench.analysis.evidence import settings_of, simulated
+from heartbench.analysis.networks import network_rates
+from heartbench.analysis.qos import DAY_S
+from heartbench.analysis.report import style
+from heartbench.analysis.report.plots import NARROW_BAND, WIDE_BAND
+from heartbench.analysis.report.units import digits
+from heartbench.analysis.study import judge_nodes
+from heartbench.analysis.tune import frontier
+from heartbench.hub.config import HubSettings
+from heartbench.simulator.profile import PROFILES
+from heartbench.simulator.scenario import Scenario, load_scenario
+
+THRESHOLDS_S = tuple(range(10, 121, 5))
+NODES, DURATION_S, SEED = 300, DAY_S, 1
+INTERVAL_S = 10.0
+
+
+def compare_profiles(
+    profiles: Sequence[str] | None = None,
+    thresholds_s: Sequence[float] = THRESHOLDS_S,
+    nodes: int = NODES,
+    duration_s: float = DURATION_S,
+    seed: int = SEED,
+    progress: Callable[[str], None] = lambda _: None,
+) -> pd.DataFrame:
+    """Simulate a fleet on each profile (None: all that are shipped), heartbeats every 10 s, and judge each threshold.
+
+    Returns:
+        A row a profile and threshold: profile, and the columns of `tune.frontier()`.
+    """
+    settings = settings_of([float(each) for each in thresholds_s], HubSettings.of())
+    frames = []
+    for profile in profiles or PROFILES.names():
+        progress(f"thresholds: {profile}")
+        evidence = simulated(fleet(profile, nodes, duration_s, seed))
+        rates = network_rates(evidence, np.array([each.stale_after_s for each in settings]))
+        (name,) = evidence.groups
+        frame = frontier(judge_nodes(evidence, evidence.gaps.node, settings), rates.get(name))
+        frame.insert(0, "profile", profile)
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def fleet(profile: str, nodes: int, duration_s: float, seed: int) -> Scenario:
+    """The same fleet on a profile."""
+    scenario = load_scenario("wireguard-5g", [f"group.edge.profile={profile}"]).with_nodes(nodes)
+    return scenario.model_copy(update={"duration_s": duration_s, "seed": seed})
+
+
+@style.styled
+def plot_profiles(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """False stales against the threshold, a line a profile with its intervals; dotted where none was seen.
+
+    The wide band holds 95% of the networks that fit what was observed; the narrow one is of the simulation alone.
+    """
+    ax = ax or style.axes()
+    some = frame[frame.false_stale > 0]
+    lowest = float(some.false_stale_per_node_day.min()) / 3 if len(some) else 1e-4
+    for color, (profile, rows) in zip((*style.SERIES, style.GREEN), groups(frame), strict=False):
+        for band, alpha in (("false_stale_network", WIDE_BAND), ("false_stale", NARROW_BAND)):
+            low, high = (rows[f"{band}_{end}"].clip(lower=lowest) for end in ("low", "high"))
+            ax.fill_between(rows.stale_after_s, low, high, color=color, alpha=alpha, linewidth=0)
+        rates = rows.false_stale_per_node_day.where(rows.false_stale > 0)
+        ax.plot(rows.stale_after_s, rates, color=color, marker="o", markersize=4, label=profile)
+        none = rows.false_stale_high.where(rows.false_stale == 0)
+        ax.plot(rows.stale_after_s, none, color=color, linestyle=(0, (1, 1.5)))
+    ax.plot([], [], color=style.INK, linestyle=(0, (1, 1.5)), label="none was seen: at most so many")
+    style.log_scale(ax, "y")
+    ax.set_ylim(bottom=lowest)
+    ax.set_xlabel("stale after so many seconds without a sign of life")
+    ax.set_ylabel("false stales per node-day")
+    ax.legend(loc="upper right")
+    style.state(ax, finding(frame))
+    return ax
+
+
+def groups(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Each profile, the noisiest first."""
+    found = [(str(profile), rows) for profile, rows in frame.groupby("profile", sort=False)]
+    return sorted(found, key=lambda each: -float(each[1].false_stale.sum()))
+
+
+def finding(frame: pd.DataFrame) -> str:
+    """What the plot shows, in a sentence: the noisiest profile, at 30 s and at the largest threshold."""
+    profile, rows = groups(frame)[0]
+    rates = rows.set_index("stale_after_s").false_stale_per_node_day
+    first = 30.0 if 30.0 in rates.index else rates.index.min()
+    return (
+        f"On {profile} a living node is called stale {digits(rates[first])} times a day at {first:g} s, "
+        f"{digits(rates.iloc[-1])} times at {rates.index.max():g} s"
+    )

@@ -1,0 +1,177 @@
+"""What one outage does: false stales per outage, by its length. With it, a thousand networks cost one simulation.
+
+    false stales per node-day = a(τ) + Σ 24 h · λ · P(length in bin) · r(bin, τ)
+
+    r(bin, τ)   mean number of gaps longer than τ that an outage of this length makes
+    a(τ)        gaps longer than τ, per node-day, without a long outage in them or shortly before them
+    λ, P        rate (1/h) and distribution of the long outages, of the network that is asked about
+
+r and a are counted in a fleet that is simulated once on the network of best estimate, with some outages of each length
+added (`with_probes`), so that lengths are seen too that hardly ever come. A gap is put down to the longest outage in it
+or up to RECOVERED_S before it: until then TCP's timer and gRPC's backoff may still be what that outage made of them.
+What other outages do meanwhile is as on the network of best estimate, so the sum is nearly exact for that network, and
+a first approximation around it.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heartbench.analysis.gaps import Gaps
+from heartbench.analysis.posterior import Networks
+from heartbench.analysis.qos import DAY_S
+from heartbench.analysis.simulated import SimulatedOutages
+from heartbench.simulator.fleet import Squad
+from heartbench.simulator.link import OUTAGE_E
+from heartbench.simulator.profile import HOUR_S, Outages, table_mean_s
+from heartbench.simulator.tail import log_survival
+
+Floats = NDArray[np.float64]
+
+RECOVERED_S = 180.0
+PROBES_PER_HOUR = 0.5
+MOST_OUT = 0.015
+"""At most so many outages are added, and for so large a part of the time, that they seldom meet others."""
+BEYOND = 1.25
+"""Outages are added up to this many times the largest threshold; longer ones do as the longest of these."""
+BINS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """How many false stales outages make.
+
+    Attributes:
+        edges_s: lengths that part the bins, from the least length of a long outage on; shape (b,). The last bin has no
+            upper end.
+        per_outage: false stales per outage at k thresholds; shape (b, k).
+        without: false stales per node-day that no long outage makes; shape (k,).
+    """
+
+    edges_s: Floats
+    per_outage: Floats
+    without: Floats
+
+    @classmethod
+    def of(cls, gaps: Gaps, outages: SimulatedOutages, from_s: float, thresholds_s: Floats) -> Self:
+        """Count what outages of at least `from_s` s made in a simulated fleet, at thresholds that ascend."""
+        edges = edges_of(from_s, BEYOND * thresholds_s[-1])
+        watched = outages_watched(gaps, outages)
+        struck = np.bincount(_bins(watched.length_s, edges), minlength=len(edges) + 1)
+        exceeds = gaps.up_s > thresholds_s[0]
+        bins = _bins(longest_outage_s(gaps, outages)[exceeds], edges)
+        level = np.searchsorted(thresholds_s, gaps.up_s[exceeds], "left")  # of so many thresholds it is longer
+        shape = (len(edges) + 1, len(thresholds_s) + 1)
+        counts = np.bincount(bins * shape[1] + level, minlength=shape[0] * shape[1]).reshape(shape)
+        longer = np.cumsum(counts[:, ::-1], axis=1)[:, -2::-1].astype(float)
+        node_days = float(gaps.up_s.sum()) / DAY_S
+        seen = np.maximum.accumulate(np.where(struck[1:] > 0, np.arange(len(edges)), 0))  # else as the next shorter
+        per_outage = longer[1:] / np.maximum(struck[1:, None], 1)
+        return cls(edges, per_outage[seen], longer[0] / node_days)
+
+    def false_stale_per_node_day(self, networks: Networks) -> Floats:
+        """Return the false stales per node-day on each network at each threshold; shape (networks, thresholds)."""
+        excess = np.maximum(self.edges_s - networks.from_s, 0.0)
+        beyond = np.exp(log_survival(excess, networks.shape[:, None], networks.scale_s[:, None]))
+        share = beyond - np.append(beyond[:, 1:], np.zeros((len(networks), 1)), axis=1)
+        rate = networks.per_hour * DAY_S / HOUR_S
+        found: Floats = self.without + rate[:, None] * (share @ self.per_outage)
+        return found
+
+
+def _bins(length_s: Floats, edges_s: Floats) -> NDArray[np.int64]:
+    """Return the number of the bin of each length, from 1 on; 0: it is shorter than all."""
+    return np.searchsorted(edges_s, length_s * (1 + 1e-12), "right")
+
+
+def edges_of(from_s: float, longest_s: float) -> Floats:
+    """Return the lengths that part the bins, s: by equal ratios."""
+    return np.geomspace(from_s, max(longest_s, 2 * from_s), BINS + 1)
+
+
+def with_probes(squad: Squad, outage: Outages, share: float, from_s: float, longest_s: float) -> Squad:
+    """Return a squad whose links have outages of all lengths added to their own.
+
+    Args:
+        squad: whose links have the outages of `outage`.
+        outage: the outages as they are.
+        share: how much of them each node has for itself; the rest strikes whole sites.
+        from_s: least length of those that are added, s.
+        longest_s: the longest; ln of the length is uniform between the two.
+    """
+    longest_s = max(longest_s, 2 * from_s)
+    shortest = min(from_s, outage.knots[0][0]) if outage.knots else from_s
+    own_table = outage.lengths_s()
+    lengths = np.geomspace(shortest, max(longest_s, own_table[-1]), 4000)
+    mean_s = (longest_s - from_s) / np.log(longest_s / from_s)
+    added_per_hour = min(PROBES_PER_HOUR, MOST_OUT * HOUR_S / mean_s)
+    probes = added_per_hour * np.clip(np.log(longest_s / lengths) / np.log(longest_s / from_s), 0.0, 1.0)
+    own = outage.per_hour * np.exp(-np.interp(lengths, own_table, OUTAGE_E)) if outage.knots else np.zeros_like(lengths)
+    rates = probes + own
+    per_hour = float(rates[0])
+    table = np.interp(OUTAGE_E, -np.log(np.maximum(rates / per_hour, 1e-300)), lengths)
+    return with_lengths(squad, table, per_hour, share)
+
+
+def with_lengths(squad: Squad, lengths_s: Floats, per_hour: float, share: float = 1.0) -> Squad:
+    """Return a squad whose links have other outages.
+
+    Args:
+        squad: whose links.
+        lengths_s: length that a share exp(−OUTAGE_E) exceeds, s; shape as OUTAGE_E.
+        per_hour: outages an hour.
+        share: how much of them each node has for itself; the rest strikes whole sites.
+    """
+    link = squad.link.copy().view(np.recarray)
+    mean_s = table_mean_s(lengths_s)
+    link[0].outage_s = lengths_s
+    link[0].outage_gap_mean_s, link[0].site_gap_mean_s = (
+        HOUR_S / (per_hour * part) - mean_s if part else 0.0 for part in (share, 1.0 - share)
+    )
+    return replace(squad, link=link)
+
+
+def outages_watched(gaps: Gaps, outages: SimulatedOutages) -> SimulatedOutages:
+    """Return the outages that ended while their node was up and had been heard of."""
+    places = _Places.of(gaps)
+    at = np.searchsorted(places.starts, places.key(outages.node, outages.to_s), "right") - 1
+    inside = places.known(outages.node) & (at >= 0)
+    gap = np.maximum(at, 0)
+    inside &= (places.owner[gap] == outages.node) & (outages.to_s <= gaps.start_s[gap] + gaps.up_s[gap])
+    return SimulatedOutages(outages.node[inside], outages.from_s[inside], outages.to_s[inside])
+
+
+def longest_outage_s(gaps: Gaps, outages: SimulatedOutages) -> Floats:
+    """Return the longest outage that ended in each gap or up to RECOVERED_S before it, s; 0 if there was none."""
+    places = _Places.of(gaps)
+    ends = places.key(outages.node, outages.to_s)
+    first = np.searchsorted(ends, places.key(places.owner, gaps.start_s - RECOVERED_S), "left")
+    last = np.searchsorted(ends, places.key(places.owner, gaps.start_s + gaps.length_s), "right")
+    lengths = np.append(outages.length_s, 0.0)
+    longest: Floats = np.maximum.reduceat(lengths, np.column_stack([first, last]).ravel())[::2]
+    return np.where(first < last, longest, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Times of all nodes on one axis, each node's in a range of its own, so that one search finds all."""
+
+    node: NDArray[np.int64]
+    owner: NDArray[np.int64]
+    starts: Floats
+    span_s: float
+
+    @classmethod
+    def of(cls, gaps: Gaps) -> Self:
+        owner = np.repeat(gaps.node, np.diff(gaps.first))
+        span = float(np.max(gaps.start_s + gaps.length_s, initial=0.0)) + 3 * RECOVERED_S
+        places = cls(gaps.node, owner, np.zeros(0), span)
+        return replace(places, starts=places.key(owner, gaps.start_s))
+
+    def key(self, node: NDArray[np.int64], at_s: Floats) -> Floats:
+        return np.searchsorted(self.node, node) * self.span_s + at_s + RECOVERED_S
+
+    def known(self, node: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return np.isin(node, self.node)

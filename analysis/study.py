@@ -1,0 +1,88 @@
+"""What was run, judged: every threshold of the grid, for each group and for the fleet, and on each likely network."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heartbench.analysis.coincidence import coincidence
+from heartbench.analysis.errors import AnalysisError
+from heartbench.analysis.evidence import Evidence, settings_of
+from heartbench.analysis.networks import Counted, network_rates, observed_groups, of_fleet
+from heartbench.analysis.qos import Qos, judge
+from heartbench.analysis.sites import cells_of
+from heartbench.analysis.tune import (
+    DAY_H,
+    RUN_LENGTHS,
+    Goal,
+    Per,
+    Recommendation,
+    frontier,
+    grid,
+    recommend,
+)
+from heartbench.hub.config import HubSettings
+
+
+def study(
+    evidence: Evidence, goal: Goal, per: Per = Per.GROUP, advance: Callable[[int], None] | None = None
+) -> Recommendation:
+    """Judge the trace, simulate the networks that fit what was observed, and recommend.
+
+    Args:
+        evidence: of a run, or of a bare trace, of which nothing but itself is known.
+        goal: what is asked of the hub.
+        per: for whom the goal must hold.
+        advance: told how many nodes were simulated since its last call.
+    """
+    refuse_a_short_run(evidence)
+    thresholds = grid(evidence.usual_gap_s, evidence.current_s, goal.max_detection_s, evidence.duration_s)
+    settings = settings_of(thresholds, evidence.hub)
+    heard = {name: nodes for name, nodes in evidence.groups.items() if np.isin(nodes, evidence.gaps.node).any()}
+    judged = {name: judge_nodes(evidence, nodes, settings) for name, nodes in heard.items()}
+    rates = network_rates(evidence, np.array(thresholds), advance)
+    groups = {name: frontier(qos, rates.get(name)) for name, qos in judged.items()}
+    if len(groups) == 1:
+        (fleet,) = groups.values()
+    else:
+        watched = {name: float(qos.up_s.sum()) for name, qos in judged.items()}
+        shares = {name: up_s / sum(watched.values()) for name, up_s in watched.items()}
+        counted = {name: Counted(qos.mistakes.sum((0, 1)), max(qos.node_days, 1e-9)) for name, qos in judged.items()}
+        whole = judge_nodes(evidence, evidence.gaps.node, settings)
+        fleet = frontier(whole, of_fleet(rates, shares, counted, evidence.seed) if rates else None)
+    hours = {name: observed.hours for name, (_, observed) in observed_groups(evidence).items()}
+    if evidence.scenario is None:
+        hours = {name: qos.node_days * DAY_H for name, qos in judged.items()}
+    found = recommend(goal, per, evidence.current_s, fleet, groups, hours)
+    return replace(found, coincidence=shared_outages(evidence), recorded=evidence.scenario is None)
+
+
+def refuse_a_short_run(evidence: Evidence) -> None:
+    """Refuse a run that is too short for its usual gap or for the threshold as it is.
+
+    Raises:
+        AnalysisError: it is.
+    """
+    threshold_s = max(evidence.usual_gap_s, evidence.current_s or 0.0)
+    if evidence.duration_s < RUN_LENGTHS * threshold_s:
+        raise AnalysisError(
+            f"{evidence.source}: {evidence.duration_s:.3g} s are too short to judge a threshold of {threshold_s:.3g} s"
+            f" by; allowed are {RUN_LENGTHS * threshold_s:.3g} s or more"
+        )
+
+
+def shared_outages(evidence: Evidence) -> str | None:
+    """Return a sentence on gaps of different nodes that coincide; None if they do not, or what nodes share is known."""
+    if evidence.sites is not None:
+        return None
+    found = coincidence(evidence.gaps)
+    return None if found is None else found.sentence
+
+
+def judge_nodes(evidence: Evidence, nodes: NDArray[np.int64], settings: list[HubSettings]) -> Qos:
+    """Judge some nodes of the trace."""
+    gaps = evidence.gaps.of(nodes)
+    sites = evidence.sites
+    cells = cells_of(gaps.node, evidence.duration_s, None if sites is None else sites[gaps.node])
+    return judge(gaps, settings, evidence.duration_s, cells)

@@ -1,0 +1,126 @@
+"""What happened to some nodes, added up block by block: one pass over a trace, and of each block only sums stay.
+
+Latency is the exception, 4 bytes for each heartbeat that was received, because quantiles cannot be added up.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heartbench.analysis.gaps import Gaps
+from heartbench.analysis.intervals import rate_interval
+from heartbench.analysis.qos import DAY_S, judge
+from heartbench.analysis.sites import Cells
+from heartbench.hub.config import HubSettings
+from heartbench.simulator.trace import Kind, Messages
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What one hub would have said of some nodes; all None if no heartbeat was received.
+
+    Attributes:
+        node_days: time for which the nodes were up and watched, node-days.
+        false_stale: times that a node was marked stale while up.
+        false_stale_per_node_day: their rate.
+        false_stale_ci: its 95 % interval, see `intervals`.
+        flaps: changes between online and stale, true ones among them.
+        flaps_per_node_hour: their rate.
+        flashes: changes of status of nodes that were not flapping at that moment.
+        flashes_per_hour: their rate over all of the nodes.
+    """
+
+    node_days: float | None = None
+    false_stale: int | None = None
+    false_stale_per_node_day: float | None = None
+    false_stale_ci: list[float] | None = None
+    flaps: int | None = None
+    flaps_per_node_hour: float | None = None
+    flashes: int | None = None
+    flashes_per_hour: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The figures of some nodes under one hub; `latency_s` has p50 and p99 of the time from sent to received, s."""
+
+    nodes: int
+    heartbeats: int
+    latency_s: dict[str, float | None]
+    judged: Judged
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all figures as one object."""
+        return {"nodes": self.nodes, "heartbeats": self.heartbeats, **self.of_run()}
+
+    def of_run(self) -> dict[str, Any]:
+        """Return the figures that the engine does not count itself."""
+        return {"latency_s": self.latency_s, **asdict(self.judged)}
+
+
+class Tally:
+    """Sums over some nodes, judged by one hub."""
+
+    def __init__(self, cells: Cells, hub: HubSettings, duration_s: float) -> None:
+        self.cells, self.hub, self.duration_s = cells, hub, duration_s
+        self.latencies_s = [np.zeros(0, np.float32)]
+        self.up_s = np.zeros((cells.rows, cells.blocks))
+        self.mistakes = np.zeros((*self.up_s.shape, 1), np.int64)
+        self.heartbeats = self.flaps = self.flashes = 0
+
+    def add(self, messages: Messages, gaps: Gaps) -> None:
+        """Add some of the nodes, whole: their messages and the gaps between them."""
+        self.heartbeats += int((messages.kind == Kind.HEARTBEAT).sum())
+        self.latencies_s.append(latency(messages))
+        qos = judge(gaps, [self.hub], self.duration_s, self.cells)
+        self.up_s += qos.up_s
+        self.mistakes += qos.mistakes
+        self.flaps += int(qos.flaps[0])
+        self.flashes += int(qos.flashes[0])
+
+
+def figures_of_all(tallies: Sequence[Tally]) -> Figures:
+    """Return the figures of the nodes of all `tallies` together, which are of one run."""
+    latencies_s = np.concatenate([np.zeros(0, np.float32), *(part for each in tallies for part in each.latencies_s)])
+    return Figures(
+        nodes=sum(len(each.cells.node) for each in tallies),
+        heartbeats=sum(each.heartbeats for each in tallies),
+        latency_s=quantiles(latencies_s, ("p50", "p99")),
+        judged=judged(tallies) if len(latencies_s) else Judged(),
+    )
+
+
+def judged(tallies: Sequence[Tally]) -> Judged:
+    """Return what the hub would have said of the nodes of at least one tally."""
+    up_s = np.concatenate([each.up_s for each in tallies])
+    mistakes = np.concatenate([each.mistakes for each in tallies])
+    independent = all(each.cells.independent for each in tallies)
+    watched_s, duration_s, false_stale = float(up_s.sum()), tallies[0].duration_s, int(mistakes.sum())
+    flaps, flashes = sum(each.flaps for each in tallies), sum(each.flashes for each in tallies)
+    return Judged(
+        node_days=watched_s / DAY_S,
+        false_stale=false_stale,
+        false_stale_per_node_day=false_stale / (watched_s / DAY_S) if watched_s else 0.0,
+        false_stale_ci=rate_interval(mistakes, up_s / DAY_S, independent=independent)[0].tolist(),
+        flaps=flaps,
+        flaps_per_node_hour=flaps / (watched_s / 3600) if watched_s else 0.0,
+        flashes=flashes,
+        flashes_per_hour=flashes / (duration_s / 3600) if duration_s else 0.0,
+    )
+
+
+def latency(block: Messages) -> NDArray[np.float32]:
+    """Return the time from sent to received of each heartbeat that was received, s."""
+    seen = (block.kind == Kind.HEARTBEAT) & ~np.isnan(block.arrived_s)
+    late_s: NDArray[np.float32] = (block.arrived_s[seen] - block.sent_s[seen]).astype(np.float32)
+    return late_s
+
+
+def quantiles(values: NDArray[Any], names: Sequence[str]) -> dict[str, float | None]:
+    """Return quantiles by their names, such as p99 and max; None where there is no value."""
+    shares = [1.0 if name == "max" else float(name[1:]) / 100 for name in names]
+    found = np.quantile(values, shares).tolist() if len(values) else [None] * len(names)
+    return dict(zip(names, found, strict=True))

@@ -1,0 +1,106 @@
+"""What commands print: one JSON object or a table on standard output, progress on standard error.
+
+Standard output is for the result alone, so that it can be piped; the bar appears only where somebody watches.
+"""
+
+import errno
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from heartbench.cli.errors import CommandError
+
+PIPE_WIDTH = 120
+"""Columns of a table whose reader is not a terminal."""
+
+
+def console() -> Console:
+    """Standard output for people: as wide as the terminal, or PIPE_WIDTH where there is none.
+
+    Text stands there as it is: names and notes are a user's, and `[x]` in them is no markup.
+    """
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    return Console(width=width, highlight=False, markup=False, emoji=False)
+
+
+def print_json(result: Mapping[str, Any]) -> None:
+    """Print one JSON object; NaN and infinity, which JSON does not know, become null."""
+    print(json.dumps(plain(result), allow_nan=False))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], caption: str = "") -> None:
+    """Print a table; the first column is left-aligned, figures are right-aligned."""
+    table = Table(title=title, caption=caption, box=SIMPLE_HEAD, title_justify="left", caption_justify="left")
+    for position, column in enumerate(columns):
+        table.add_column(column, justify="right" if position else "left")
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    console().print(table)
+
+
+def plain(value: Any) -> Any:
+    """`value` in JSON's types: mappings and sequences by their items, NumPy scalars as numbers, paths as text."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def check_output(path: Path, option: str = "--out") -> None:
+    """Refuse a file that cannot be written, before the work for it is done."""
+    if path.is_dir() or not path.parent.is_dir():
+        raise CommandError(f"{option}: {path}: must be a file in a folder that exists")
+    is_special = path.exists() and not path.is_file()
+    if not os.access(path if is_special else path.parent, os.W_OK):
+        raise CommandError(f"{option}: {path}: cannot be written: {os.strerror(errno.EACCES)}")
+
+
+def check_folder(path: Path, option: str = "--out") -> None:
+    """Refuse a folder that cannot be made, before the work for it is done."""
+    nearest = next(folder for folder in (path, *path.parents, Path()) if folder.exists())
+    if not nearest.is_dir():
+        raise CommandError(f"{option}: {path}: must be a folder, and {nearest} is none")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all; a pipe or a device is written to.
+
+    Raises:
+        CommandError: it cannot be written.
+    """
+    unfinished = path.with_name(path.name + ".unfinished")
+    try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+            return
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CommandError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def progress(description: str, total: float) -> Iterator[Callable[[float], None]]:
+    """A bar with the time left on standard error; yields `advance(amount)`, callable from any thread."""
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    terminal = Console(stderr=True)
+    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda amount: bar.advance(task, amount)

@@ -1,0 +1,139 @@
+"""`heartbench profiles`: which link profiles are shipped, what is in one, and whether its model does what it says."""
+
+import math
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from heartbench.cli.errors import CommandError
+from heartbench.cli.output import print_json, print_table
+from heartbench.cli.resolved import QUANTILES, link_figures, profile_text, quantile_name
+from heartbench.simulator.ping import Survey, survey
+from heartbench.simulator.profile import PROFILES, Profile, load_profile
+from heartbench.simulator.units import format_duration, parse_duration
+
+profiles = typer.Typer(
+    invoke_without_command=True, help="Link profiles: what a network does to packets, in figures that were measured."
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+MOST_PINGS = 20_000_000
+
+
+@profiles.callback()
+def list_unless_told_otherwise(context: typer.Context, json: Json = False) -> None:
+    """List the shipped link profiles, unless a command says what else to do."""
+    if context.invoked_subcommand is None:
+        list_profiles(json)
+    elif json:
+        raise CommandError(f"--json: must come behind {context.invoked_subcommand}")
+
+
+@profiles.command("list")
+def list_profiles(json: Json = False) -> None:
+    """List the shipped link profiles."""
+    loaded = {name: load_profile(name) for name in PROFILES.names()}
+    if json:
+        briefs = [{"name": name, "summary": profile.summary, **_stated(profile)} for name, profile in loaded.items()]
+        print_json({"schema": "heartbench.profiles/1", "profiles": briefs})
+        return
+    columns = ["profile", "RTT p50 ms", "p99 ms", "out of service", "what it is"]
+    rows = [
+        (
+            name,
+            *(f"{rtt * 1000:.3g}" for rtt in profile.rtt_quantile(np.array([0.5, 0.99]))),
+            f"{profile.outage.out_fraction:.2%}",
+            profile.summary,
+        )
+        for name, profile in loaded.items()
+    ]
+    print_table("", columns, rows, "`heartbench profiles show NAME` prints one with its sources.")
+
+
+@profiles.command()
+def show(
+    profile: Annotated[str, typer.Argument(help="Name of a shipped profile, or the path of a TOML file.")],
+    measure: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Ping over the modelled link for so long, and compare with the file."),
+    ] = None,
+    nodes: Annotated[int, typer.Option(min=1, help="Links to measure.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the links.")] = 1,
+    full: Annotated[bool, typer.Option("--full", help="Print resolved values, as of a file.")] = False,
+    json: Json = False,
+) -> None:
+    """Print a link profile as TOML, or measure the link that is modelled from it.
+
+    Of a shipped profile: its file with its sources. Of a file, and with --full:
+    resolved values, that is every key with its default filled in, and as comments
+    what the link makes of it (RTT, outages by length).
+    """
+    loaded = load_profile(profile)
+    seen = None if measure is None else _survey(loaded, parse_duration(measure, "--measure"), nodes, seed)
+    if json:
+        result = {"schema": "heartbench.profile/1", "name": PROFILES.find(profile)[0], "profile": loaded.to_data()}
+        result |= {"stated": _stated(loaded), "link": link_figures(loaded)} | (
+            {} if seen is None else {"measured": _measured(loaded, seen)}
+        )
+        print_json(result)
+    elif seen is None and (full or profile not in PROFILES.names()):
+        print(profile_text(loaded), end="")
+    elif seen is None:
+        print(PROFILES.find(profile)[2], end="")
+    else:
+        _print_comparison(profile, loaded, seen, f"{nodes} links for {measure}, seed {seed}")
+
+
+def _stated(profile: Profile) -> dict[str, object]:
+    rates = {f"{length:g}": rate * profile.outage.rate_factor for length, rate in profile.outage.knots}
+    rtt = profile.rtt_quantile(np.array(QUANTILES))
+    return {
+        "rtt_s": {quantile_name(p): value for p, value in zip(QUANTILES, rtt, strict=True)},
+        "outages_per_hour": rates,
+    }
+
+
+def _survey(profile: Profile, duration_s: float, nodes: int, seed: int) -> Survey:
+    if duration_s * nodes > MOST_PINGS:
+        raise CommandError(
+            f"--measure: {duration_s:g} s on {nodes} links are more pings than fit into memory; "
+            f"allowed are {MOST_PINGS / nodes:g} s on so many (a ping a second, {MOST_PINGS:,} in all)"
+        )
+    return survey(profile, duration_s, nodes, seed)
+
+
+def _measured(profile: Profile, seen: Survey) -> dict[str, object]:
+    rates = {f"{length:g}": seen.outages_per_hour(length) for length, _ in profile.outage.knots}
+    return {
+        "rtt_s": {quantile_name(p): value for p, value in zip(QUANTILES, _rtt_s(seen), strict=True)},
+        "outages_per_hour": rates,
+        "lost": seen.lost,
+        "link_hours": seen.hours,
+    }
+
+
+def _rtt_s(seen: Survey) -> list[float]:
+    """The QUANTILES of the round-trip time, s; NaN where no ping was answered."""
+    return [float(np.quantile(seen.rtt_s, p)) if len(seen.rtt_s) else math.nan for p in QUANTILES]
+
+
+def _print_comparison(name: str, profile: Profile, seen: Survey, how: str) -> None:
+    stated, measured = profile.rtt_quantile(np.array(QUANTILES)).tolist(), _rtt_s(seen)
+    rows = [
+        _row(f"RTT {quantile_name(p)}, ms", a * 1000, b * 1000)
+        for p, a, b in zip(QUANTILES, stated, measured, strict=True)
+    ]
+    for length, rate in profile.outage.knots:
+        label = f"outages of {format_duration(length)} or more, per hour"
+        rows.append(_row(label, rate * profile.outage.rate_factor, seen.outages_per_hour(length)))
+    rows.append(("pings lost", "", f"{seen.lost:.2%}", ""))
+    print_table(f"{name}: the file and its model", ["", "stated", "measured", "off by"], rows, how)
+
+
+def _row(label: str, stated: float, measured: float) -> tuple[str, str, str, str]:
+    """What the file says, what was measured, and by how much that is off where it can be said."""
+    if math.isnan(measured):
+        return label, f"{stated:.4g}", "–", "–"
+    return label, f"{stated:.4g}", f"{measured:.4g}", f"{measured / stated - 1:+.1%}" if stated else "–"

@@ -1,0 +1,106 @@
+"""`heartbench report`: one page with the finding, the pictures and how it was measured."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from heartbench.cli.errors import CommandError
+from heartbench.cli.output import check_folder, check_output, print_json, progress, write_whole
+
+if TYPE_CHECKING:
+    from heartbench.analysis.evidence import Evidence
+    from heartbench.analysis.tune import Recommendation
+
+
+def report(
+    source: Annotated[
+        Path | None, typer.Argument(metavar="RUN_DIR|TRACE", help="What to report on; the newest run if not given.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where the page goes; report.html in the run directory, of a trace here."),
+    ] = None,
+    plots: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the pictures there too, an SVG file each.")
+    ] = None,
+    max_false_stale: Annotated[
+        str | None, typer.Option(metavar="RATE", help="How often a living node may be called stale.")
+    ] = None,
+    max_detection: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="How soon 99 of 100 dead nodes must be stale.")
+    ] = None,
+    per: Annotated[
+        Literal["group", "fleet"] | None,
+        typer.Option(help="Whether each group of nodes must meet the goal, or the fleet on the average."),
+    ] = None,
+    now: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="The stale threshold as it is, of a bare trace.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Make a page of what a run showed: one HTML file that needs no other.
+
+    The goal is that of the last `heartbench tune` on this run (of a bare trace
+    none is kept), else one false stale per node-week and 90 s; what is given
+    here goes before both.
+    """
+    from heartbench.analysis.evidence import evidence_of
+    from heartbench.analysis.report.page import render, save_plots
+    from heartbench.analysis.verdict import sentence
+    from heartbench.simulator.run_directory import RunDirectory
+    from heartbench.simulator.units import parse_duration
+
+    evidence = evidence_of(
+        RunDirectory.newest().path if source is None else source, None if now is None else parse_duration(now, "--now")
+    )
+    page = out or (evidence.source if evidence.scenario else Path()) / "report.html"
+    check_output(page)
+    if plots is not None:
+        check_folder(plots, "--plots")
+    found = recommendation(evidence, max_false_stale, max_detection, per)
+    write_whole(page, render(evidence, found))
+    if plots is not None:
+        save_plots(plots, evidence, found)
+    if as_json:
+        print_json({"schema": "heartbench.report/1", "report": page, "met": found.met, "verdict": sentence(found)})
+    else:
+        print(sentence(found))
+        print(page)
+
+
+def recommendation(
+    evidence: "Evidence", max_false_stale: str | None, max_detection: str | None, per: str | None
+) -> "Recommendation":
+    """What `tune` found if nothing else is asked; else what it would find."""
+    from heartbench.analysis.networks import nodes_to_simulate
+    from heartbench.analysis.study import study
+    from heartbench.analysis.tune import DEFAULT_GOAL, Goal, Per
+    from heartbench.simulator.units import parse_duration, parse_rate
+
+    tuned = tuned_before(evidence)
+    if tuned is not None and max_false_stale is max_detection is per is None:
+        return tuned
+    before = DEFAULT_GOAL if tuned is None else tuned.goal
+    goal = Goal(
+        parse_rate(max_false_stale, "--max-false-stale")
+        if max_false_stale is not None
+        else before.max_false_stale_per_node_day,
+        parse_duration(max_detection, "--max-detection") if max_detection is not None else before.max_detection_s,
+    )
+    with progress("Simulating networks", nodes_to_simulate(evidence)) as advance:
+        return study(evidence, goal, Per(per or (tuned.per if tuned else Per.GROUP)), advance)
+
+
+def tuned_before(evidence: "Evidence") -> "Recommendation | None":
+    """What `tune` found for this run; None if it was not asked."""
+    from heartbench.analysis.verdict import from_json
+
+    tuned = evidence.source / "tune.json"
+    if not tuned.exists():
+        return None
+    try:
+        return from_json(json.loads(tuned.read_text(encoding="utf-8")))
+    except (OSError, LookupError, TypeError, ValueError) as error:
+        raise CommandError(f"{tuned}: damaged; `heartbench tune` writes it anew") from error

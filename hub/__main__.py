@@ -1,0 +1,86 @@
+"""The reference hub as a process: `python -m heartbench.hub`, or `heartbench hub`."""
+
+import asyncio
+import json
+import os
+import sys
+import textwrap
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from heartbench.hub import logs
+from heartbench.hub.config import HubSettings, ignored, sources
+from heartbench.hub.envfile import env_name, env_value
+from heartbench.hub.errors import HubError
+from heartbench.hub.program import allow_many_connections, quietly, run, warn
+
+
+def hub(
+    env: Annotated[
+        Path | None,
+        typer.Option(help="File of HUB_KEY=value lines, such as `tune` writes. The environment goes before it."),
+    ] = None,
+    print_config: Annotated[
+        bool,
+        typer.Option("--print-config", help="Show every setting, its value, its source and its meaning; no start."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Say that it is ready as one JSON object.")] = False,
+) -> None:
+    """Start the reference hub; it prints its address when it is ready, and ends on SIGINT or SIGTERM.
+
+    Each HUB_ setting is taken from the environment, else from the file, else it has its default.
+    """
+    settings = HubSettings.load(env)
+    warn(*ignored())
+    if print_config:
+        show(settings, sources(env), as_json)
+        return
+    from heartbench.hub.rpc.server import collect_less_garbage, serve
+
+    logs.configure(settings.log_level)
+
+    def ready(address: str) -> None:
+        report = {"schema": "heartbench.hub/1", "address": address, "pid": os.getpid()}
+        print(json.dumps(report) if as_json else address, flush=True)
+
+    collect_less_garbage()
+    asyncio.run(serve(settings, ready))
+
+
+def show(settings: HubSettings, source_of: dict[str, str], as_json: bool) -> None:
+    """Print every setting with its value, where that comes from, and what it means: an env file, or one JSON object."""
+    rows: list[dict[str, Any]] = [
+        {
+            "name": env_name(name),
+            "value": env_value(getattr(settings, name)),
+            "source": source_of[name],
+            "default": env_value(field.default),
+            "meaning": field.description,
+        }
+        for name, field in HubSettings.model_fields.items()
+    ]
+    if as_json:
+        print(json.dumps({"schema": "heartbench.hub-config/1", "settings": rows}))
+        return
+    for row in rows:
+        print(textwrap.fill(f"{row['meaning']} [{row['source']}]", 100, initial_indent="# ", subsequent_indent="# "))
+        print(f"{row['name']}={row['value']}\n")
+
+
+def app() -> typer.Typer:
+    """Return the command line of the hub alone."""
+    frame = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
+    frame.command()(hub)
+    return frame
+
+
+def main() -> None:
+    """Entry point of `python -m heartbench.hub`."""
+    allow_many_connections()
+    sys.exit(quietly(lambda: run(app, "python -m heartbench.hub", sys.argv[1:], lambda: (OSError, HubError))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What happened: event types, the observer's file, and who is told."""

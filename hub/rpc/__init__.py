@@ -1,0 +1,1 @@
+"""The hub on gRPC: streams, services and the server."""

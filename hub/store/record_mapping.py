@@ -1,0 +1,49 @@
+"""From the registry's nodes to the store's records and back: what of a node outlives the hub.
+
+In the store all times are wall clock; here they are mapped to the monotonic clock of this process. A node that was
+online gets a grace period to be heard in, whatever its last deadline was: the hub was away, not the node.
+"""
+
+from math import inf
+
+from heartbench.hub.clock import Clock
+from heartbench.hub.liveness.registry import Node, Registry
+from heartbench.hub.liveness.rules import Status
+from heartbench.hub.store.record import NodeRecord
+
+
+def record_of(node: Node, clock: Clock) -> NodeRecord:
+    """What is stored of a node."""
+    return NodeRecord(
+        node_id=node.node_id,
+        status=node.status,
+        reason=node.reason,
+        changed_unix_s=clock.unix(node.changed_s),
+        heard_unix_s=clock.unix(node.heard_s),
+        boot_id=node.boot_id,
+        connection=node.connection,
+        flaps_unix_s=tuple(clock.unix(flap_s) for flap_s in node.flaps),
+        flapping=node.flapping,
+        heartbeat_interval_s=node.interval_s,
+        heartbeats=node.heartbeats,
+        labels=dict(node.labels),
+    )
+
+
+def node_of(record: NodeRecord, registry: Registry, clock: Clock, grace_s: float) -> Node:
+    """A node as it was when it was last stored, not yet taken in; if it was online it has `grace_s` from now."""
+    now = clock.monotonic()
+    node = registry.new_node(record.node_id)
+    node.status, node.reason, node.flapping = record.status, record.reason, record.flapping
+    node.changed_s = min(now, clock.at(record.changed_unix_s))
+    node.heard_s = min(now, clock.at(record.heard_unix_s))
+    node.boot_id, node.connection = record.boot_id, record.connection
+    node.flaps = tuple(sorted(min(now, clock.at(flap_unix_s)) for flap_unix_s in record.flaps_unix_s))
+    node.interval_s, node.heartbeats, node.labels = record.heartbeat_interval_s, record.heartbeats, record.labels
+    node.hello_heartbeats, node.hello_s = node.heartbeats, node.heard_s
+    if node.status is Status.ONLINE:
+        node.deadline_s = node.heard_s + (node.detector.heartbeat(now) - now)
+        node.move_deadline(now + grace_s)
+    else:
+        node.deadline_s = -inf
+    return node

@@ -1,0 +1,155 @@
+"""The fleet of a scenario as Locust users: `heartbench load --headless -u 200 -r 50 -t 20s`, or with its web page.
+
+A user is a node with a TCP connection of its own. Locust starts and stops users, adds up the figures and spreads the
+users over processes; when a node sends what, and when the link lets it through, is the model's affair. In the table:
+
+    hub   connect, heartbeat, chunk   from writing to the hub's answer, real time
+    hub   stream                      ends that no node asked for (failures alone)
+    link  heartbeat                   from sending to arriving, in the model
+
+This file is for Locust alone; importing it patches the process (gevent).
+"""
+
+import json
+import logging
+import sys
+import time
+from functools import partial
+from typing import Any, ClassVar
+
+import gevent
+import grpc.experimental.gevent
+from locust import User, events, task
+from locust.exception import StopUser
+from locust.runners import MasterRunner, WorkerRunner
+
+from heartbench.hub.program import complain, quietly
+from heartbench.mesh.channel import is_address
+from heartbench.simulator.engines.locust.fleet import Fleet, Member
+from heartbench.simulator.engines.locust.grpc_connection import Wire
+from heartbench.simulator.engines.locust.node import Node
+from heartbench.simulator.engines.locust.totals import figures_of
+from heartbench.simulator.errors import SimulatorError
+from heartbench.simulator.scenario import Scenario, load_scenario
+
+grpc.experimental.gevent.init_gevent()
+# gRPC waits for each channel's events in a native thread of gevent's pool, 0.2 s at a time. In the 10 threads that it
+# has, 30 channels wait for each other: an acknowledgement then took 130 ms instead of 1.3 ms in the median.
+gevent.get_hub().threadpool.maxsize = 20_000
+
+LONGEST_NAP_S = 0.25  # an end of a stream by the hub is noticed within it
+log = logging.getLogger("heartbench.load")
+
+
+class NodeUser(User):
+    """One node of the fleet."""
+
+    host = "127.0.0.1:50551"
+    fleet: ClassVar[Fleet | None] = None
+    origin_s: ClassVar[float] = 0.0
+
+    def on_start(self) -> None:
+        """Become a node that no other user is."""
+        if self.fleet is None:
+            raise StopUser
+        self._wait_s = 0.0
+        self._member: Member = self.fleet.take()
+        address = address_of(str(self.host))
+        nodes = self.fleet.scenario.nodes
+        self._node = Node(self._member, nodes, self.origin_s, partial(Wire, address), self._report)
+
+    @task
+    def live(self) -> None:
+        """Do what is due."""
+        self._wait_s = self._node.step()
+
+    def wait_time(self) -> float:
+        """Return how long nothing is due, s."""
+        return min(max(self._wait_s, 0.0), LONGEST_NAP_S)
+
+    def on_stop(self) -> None:
+        """Leave the hub, and let another user be this node."""
+        if self.fleet is not None:
+            self._node.leave()
+            self.fleet.give_back(self._member)
+
+    def _report(self, kind: str, name: str, took_s: float, error: Exception | None = None) -> None:
+        self.environment.events.request.fire(
+            request_type=kind, name=name, response_time=1000 * took_s, response_length=0, exception=error, context={}
+        )
+
+
+@events.init_command_line_parser.add_listener
+def add_options(parser: Any) -> None:
+    """Add the options that choose what is run."""
+    parser.add_argument("--scenario", default="lan", help="Name or TOML file of a scenario (heartbench scenarios).")
+    parser.add_argument("--seed", default="", help="Whose nodes they are; the scenario's own if not given.")
+    parser.error = lambda message: sys.exit(complain(f"load: {message}"))
+
+
+@events.init.add_listener
+def check(environment: Any, **_: Any) -> None:
+    """Refuse what cannot be run before anything runs."""
+    options = environment.parsed_options
+    try:
+        chosen(environment)
+    except SimulatorError as error:
+        log.error("%s", error)
+        sys.exit(2)
+    if options.num_users is not None and options.num_users < 1:
+        log.error("--users: %d: must be 1 or more", options.num_users)
+        sys.exit(2)
+    if options.host is not None and not is_address(address_of(options.host)):
+        log.error("--host: %s: must be HOST:PORT", options.host)
+        sys.exit(2)
+    if options.json:
+        options.json = False  # Locust would print a list, and forget what it counted
+        if not isinstance(environment.runner, WorkerRunner):
+            environment.events.quit.add_listener(partial(print_figures, environment))
+
+
+def print_figures(environment: Any, exit_code: int, **_: Any) -> None:
+    """Print what was counted as one JSON object."""
+
+    def tell() -> int:
+        options = environment.parsed_options
+        print(json.dumps(figures_of(environment.stats, options, options.host or NodeUser.host, exit_code)))
+        return exit_code
+
+    quietly(tell)
+
+
+@events.test_start.add_listener
+def begin(environment: Any, **_: Any) -> None:
+    """Time 0 of the test, in each process that has users."""
+    if isinstance(environment.runner, MasterRunner):
+        return
+    NodeUser.fleet = None
+    try:
+        NodeUser.fleet = Fleet(chosen(environment), max(environment.runner.worker_index, 0))
+    except SimulatorError as error:  # the web page can ask for a scenario that is not there
+        log.error("%s", error)
+    NodeUser.origin_s = time.monotonic()
+
+
+def address_of(host: str) -> str:
+    """Return the address in --host, which Locust's users write as that of a web page."""
+    return host.removeprefix("http://").rstrip("/")
+
+
+def chosen(environment: Any) -> Scenario:
+    """Return the scenario that the options ask for."""
+    options = environment.parsed_options
+    return load_scenario(options.scenario, [f"seed={options.seed}"] if options.seed else [])
+
+
+def compile_loops() -> None:
+    """Compile the model before there is a test, or a master that misses its worker meanwhile."""
+    fleet = Fleet(load_scenario("lan"))
+    nothing_is_due: Any = None
+    Node(fleet.take(), fleet.scenario.nodes, time.monotonic() + 1.0, nothing_is_due, nothing_is_due).step()
+
+
+compile_loops()
+# gevent's clock stood still meanwhile: without this, -t counts from before all of that was imported and compiled.
+gevent.get_hub().loop.update_now()

@@ -1,0 +1,91 @@
+"""Outages are counted by the clock, and a lone segment does not end one."""
+
+import tomllib
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+
+from heartbench.analysis.errors import AnalysisError
+from heartbench.analysis.network.driving_5g import (
+    LONE_SEGMENT_KBIT_S,
+    QUIET_KBIT_S,
+    RTT_SHARES,
+    Outage,
+    Trace,
+    main,
+    outages,
+    profile_figures,
+    read_traces,
+    recount,
+    table_rows,
+)
+from heartbench.simulator.profile import Outages, load_profile
+from heartbench.simulator.tomlfile import validate
+
+SOURCE = Path(__file__).parents[4] / "shared/data/irish-5g/5G-production-dataset.zip"
+HEAD = "Timestamp,DL_bitrate,PINGAVG,PINGLOSS\n"
+
+
+def trace(*rates: tuple[float, float]) -> Trace:
+    at_s, kbit_s = np.array(rates).T
+    return Trace(at_s, kbit_s, *(np.zeros(0) for _ in range(3)))
+
+
+def test_an_outage_lasts_from_its_first_quiet_second_to_its_last_whatever_was_skipped() -> None:
+    one = trace((0, 900), (1, 0), (2, 1), (5, 2), (6, 900), (7, 0), (8, 900))
+    assert list(outages(one, QUIET_KBIT_S)) == [Outage(1, 5, lone_segment=False), Outage(7, 1, lone_segment=False)]
+
+
+def test_a_lone_segment_does_not_end_an_outage() -> None:
+    one = trace((0, 900), (1, 0), (2, 11), (3, 0), (4, 900))
+    assert list(outages(one, LONE_SEGMENT_KBIT_S)) == [Outage(1, 3, lone_segment=True)]
+    assert [each.length_s for each in outages(one, QUIET_KBIT_S)] == [1, 1]
+
+
+def test_repeated_timestamps_and_the_ends_of_a_file_are_left_out(tmp_path: Path) -> None:
+    rows = [f"2020.01.01_00.00.{second:02d},{second},-,-" for second in range(60)]
+    archive = tmp_path / "traces.zip"
+    with ZipFile(archive, "w") as files:
+        files.writestr("5G-production-dataset/Download/Driving/B_1.csv", HEAD + "\n".join([*rows[:30], *rows[29:]]))
+    (read,) = read_traces(archive, "Driving")
+    assert read.kbit_s.tolist() == list(range(20, 40))
+    assert read.hours == pytest.approx(19 / 3600)
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", None])
+def test_what_is_no_archive_is_refused_in_one_line(
+    content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = tmp_path / "traces.zip"
+    if content is not None:
+        archive.write_bytes(content)
+    with pytest.raises(AnalysisError, match=r"traces\.zip: cannot be read \(.*expected 5G-production-dataset\.zip"):
+        read_traces(archive, "Driving")
+    assert main([str(archive)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.skipif(not SOURCE.exists(), reason="needs the driving traces in shared/data/irish-5g")
+def test_the_driving_traces_give_the_known_counts_and_tail() -> None:
+    driving, standing = (read_traces(SOURCE, movement) for movement in ("Driving", "Static"))
+    assert table_rows(driving) == {
+        "quiet seconds": ["7.75", "50", "23", "7", "3", "1", "0", "21 s"],
+        "lone segments joined": ["7.75", "68", "27", "9", "5", "3", "2", "43 s"],
+    }
+    assert [cells[1:4] for cells in table_rows(standing).values()] == [["21", "10", "0"], ["29", "13", "0"]]
+
+
+@pytest.mark.skipif(not SOURCE.exists(), reason="needs the driving traces in shared/data/irish-5g")
+def test_the_shipped_profile_has_the_figures_that_are_counted() -> None:
+    traces = read_traces(SOURCE, "Driving")
+    shipped = load_profile("wireguard-5g")
+    counted = tomllib.loads(profile_figures(traces))["outage"]
+    stated = shipped.outage.to_data()
+    for key in ("rates", "shape", "scale", "observed"):
+        assert validate(Outages, counted, "counted").to_data()[key] == stated[key]
+    assert shipped.outage.directions.up == pytest.approx(recount(traces, LONE_SEGMENT_KBIT_S).up_share(), abs=0.005)
+    rtt_s = np.concatenate([each.ping_ms for each in traces]) / 1000
+    measured = np.nanquantile(rtt_s, RTT_SHARES)
+    assert shipped.rtt_quantile(np.array(RTT_SHARES)) == pytest.approx(measured, abs=0.0006, rel=0.006)

@@ -1,0 +1,67 @@
+"""Everything that a recommendation rests on is named, with where it comes from."""
+
+from pathlib import Path
+
+import pytest
+
+from heartbench.analysis.assumptions import assumptions_of
+from heartbench.analysis.evidence import simulated
+from heartbench.simulator.scenario import Scenario, load_scenario
+
+LINK = """
+[up]
+base_delay = "30ms"
+[down]
+base_delay = "30ms"
+[outage]
+"""
+
+
+def fleet(*changes: str) -> Scenario:
+    scenario = load_scenario("wireguard-5g", list(changes)).with_nodes(4)
+    return scenario.model_copy(update={"duration_s": 120.0})
+
+
+def said(scenario: Scenario) -> dict[str, str]:
+    return {each.name: each.line() for each in assumptions_of(simulated(scenario))}
+
+
+def test_a_profile_that_was_observed_says_so() -> None:
+    lines = said(fleet())
+    assert list(lines) == ["shape", "scale", "hours watched", "networks", "directions", "kind", "independence"]
+    assert lines["scale"] == "scale: 2.05 s; profile wireguard-5g, stated"
+    assert (
+        lines["hours watched"]
+        == "hours watched: 7.75 h, 68 outages of at least 3 s, in steps of 1 s; profile wireguard-5g"
+    )
+    assert "9% up alone, 91% both ways" in lines["directions"]
+    assert "no outage strikes two nodes at once" in lines["independence"]
+
+
+def test_what_the_scenario_changed_is_not_said_to_be_the_profiles() -> None:
+    lines = said(fleet("group.edge.link.outage.rate_factor=2", "group.edge.link.outage.hold=0.5"))
+    assert "none of this network" in lines["hours watched"]
+    assert lines["kind"].endswith("profile wireguard-5g, changed by the scenario")
+
+
+def test_sites_are_said() -> None:
+    lines = said(fleet("group.edge.site.nodes=4", "group.edge.site.share=0.25"))
+    assert "25% of a node's outages strike all 4 nodes of its site" in lines["independence"]
+
+
+@pytest.mark.parametrize(
+    ("outage", "name", "value"),
+    [
+        ("rates = [['20s', 1]]\nlengths = 'fixed'", "outage lengths", "all of 20 s"),
+        (
+            "rates = [['3s', 1]]\nshape = 0.0\nscale = '2s'",
+            "hours watched",
+            "none: the network's uncertainty is not known",
+        ),
+        ("", "outages", "none"),
+    ],
+)
+def test_other_kinds_of_profiles(outage: str, name: str, value: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(LINK + outage)
+    lines = said(fleet(f"group.edge.profile={tmp_path / 'mine.toml'}"))
+    assert lines[name].startswith(f"{name}: {value}; profile {tmp_path}")

@@ -1,0 +1,191 @@
+"""A recommendation in words, and as files."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from heartbench.analysis import verdict
+from heartbench.analysis.evidence import evidence_of, settings_of
+from heartbench.analysis.study import study
+from heartbench.analysis.tune import Goal, Per, Recommendation, recommend
+from heartbench.cli.output import plain
+from heartbench.hub.config import HubSettings
+
+
+def frontier(rates: list[float], network: float = math.nan) -> pd.DataFrame:
+    """Thresholds of 10, 30 and 60 s; the network's interval is from a `network`th of the rate to so many times it."""
+    thresholds = [10.0, 30.0, 60.0]
+    rate = np.array(rates)
+    return pd.DataFrame(
+        {
+            "stale_after_s": thresholds,
+            "false_stale": 10 * rate,
+            "false_stale_per_node_day": rate,
+            "detection_p99_s": thresholds,
+            "false_stale_low": rate / 2,
+            "false_stale_high": 2 * rate,
+            "false_stale_dispersion": 1.0,
+            "false_stale_network_per_node_day": rate + 0 * network,
+            "false_stale_network_low": rate / network,
+            "false_stale_network_high": rate * network,
+        }
+    )
+
+
+def found(
+    goal: Goal, *groups: list[float], network: float = math.nan, hours: float | None = None, per: Per = Per.GROUP
+) -> Recommendation:
+    names = ["lte", "wired"]
+    frames = {name: frontier(rates, network) for name, rates in zip(names, groups, strict=False)}
+    fleet = frontier(np.mean(groups, axis=0).tolist(), network)
+    return recommend(goal, per, 30.0, fleet, frames, {} if hours is None else dict.fromkeys(frames, hours))
+
+
+def test_says_what_to_set_what_it_costs_and_how_sure_that_is() -> None:
+    assert verdict.sentence(found(Goal(4.0, 90.0), [900, 20, 0.5], network=4.0, hours=7.75)) == (
+        "For at most 4 per node-day, noticed within 90 s: set stale_after to 60 s: 0.5 false stales per node-day (95%: "
+        "0.125 to 2 of the network, 0.25 to 1 of the simulation), noticed within 60 s (p99). As it is, 30 s: 20 false "
+        "stales per node-day (95%: 5 to 80 of the network, 10 to 40 of the simulation), noticed within 30 s (p99). The "
+        "interval of the network holds 95% of the networks that fit what was seen in 7.75 h of watching; that of the "
+        "simulation counts only its own chance."
+    )
+
+
+def test_says_which_goal_is_missed_by_how_much_and_how_long_to_watch() -> None:
+    assert verdict.sentence(found(Goal(1.0, 40.0), [900, 0.7, 0.02], network=2.0, hours=8.0)) == (
+        "No threshold meets the goal of 1 per node-day and 40 s. False stales can be said to be rare enough only from "
+        "60 s on; a dead node is noticed in time only up to 30 s. 30 s comes nearest: false stales may come 1.4 times "
+        "as often as allowed (upper end of 95%). With it: 0.7 false stales per node-day (95%: 0.35 to 1.4 of the "
+        "network, 0.35 to 1.4 of the simulation), noticed within 30 s (p99). The interval of the network holds 95% of "
+        "the networks that fit what was seen in 8 h of watching; that of the simulation counts only its own chance. "
+        "The best estimate of the network at 30 s is 0.7 per node-day: if it is so, it takes about 1,024 node-hours, "
+        "43 nodes for a day, of watching the network to show that the goal is met."
+    )
+
+
+@pytest.mark.parametrize(
+    ("goal", "hours", "said"),
+    [
+        (Goal(0.5, 40.0), 8.0, "which misses the goal too: if it is so, no time of watching will show"),
+        (Goal(0.5, 5.0), 8.0, "No threshold is quick enough, however well the network is known."),
+    ],
+)
+def test_says_when_more_watching_does_not_help(goal: Goal, hours: float, said: str) -> None:
+    assert said in verdict.sentence(found(goal, [900, 0.7, 0.02], network=2.0, hours=hours))
+
+
+def test_without_observed_outages_it_says_that_nothing_tells_how_sure_the_figures_are() -> None:
+    assert "nothing says how sure its figures are" in verdict.sentence(found(Goal(4.0, 90.0), [900, 20, 0.5]))
+    assert "of the network" not in verdict.sentence(found(Goal(4.0, 90.0), [900, 20, 0.5]))
+
+
+def test_a_simulation_that_is_too_short_is_said_to_be_too_short() -> None:
+    short = found(Goal(1.0, 40.0), [900, 0.7, 0.02])
+    assert (
+        "it takes about 1,024 node-hours, 43 nodes for a day, of simulating to show that the goal is met"
+        in verdict.sentence(short)
+    )
+
+
+def test_of_a_bare_trace_it_says_how_much_of_it_there_is() -> None:
+    recorded = replace(found(Goal(4.0, 90.0), [900, 20, 0.5], hours=50.0), recorded=True)
+    assert "as it was in 50 node-hours of recording" in verdict.sentence(recorded)
+    assert "of the recording), noticed" in verdict.sentence(recorded)
+
+
+@pytest.mark.parametrize(
+    ("goal", "said"),
+    [
+        (Goal(1.0, 59.99), "a dead node is noticed after just over 1 times as long as allowed"),
+        (Goal(0.01, 60.0), "false stales may come 4 times as often as allowed (upper end of 95%)"),
+        (Goal(0.0, 60.0), "false stales may come more often than allowed, which is 0 (upper end of 95%)"),
+    ],
+)
+def test_a_side_of_the_goal_that_is_kept_is_not_said_to_be_missed(goal: Goal, said: str) -> None:
+    missing = replace(found(goal, [900, 70, 0.02]), recommended_s=60.0)
+    assert not missing.met
+    assert verdict.missed(missing) == said
+
+
+def test_a_dead_node_that_is_to_be_noticed_at_once_is_noticed_later() -> None:
+    assert verdict.missed(found(Goal(1.0, 0.0), [900, 0.7, 0.02])) == (
+        "false stales may come 1,800 times as often as allowed (upper end of 95%), and a dead node is noticed later "
+        "than allowed, which is 0"
+    )
+
+
+def test_by_how_much_it_misses_is_the_worst_of_all_groups() -> None:
+    missing = found(Goal(1.0, 20.0), [900, 0.7, 0.02], [900, 0.8, 0.02])
+    assert verdict.missed_by(replace(missing, recommended_s=30.0)) == pytest.approx(
+        {"false_stale": 1.6, "detection": 1.5}
+    )
+
+
+def test_of_several_groups_it_says_which_one_decides() -> None:
+    goal = Goal(1 / 7, 90.0)
+    assert verdict.decided_by(found(goal, [900, 2, 0.02])) == ""
+    assert verdict.decided_by(found(goal, [900, 4, 0.05], [900, 2, 0.02])) == " (group lte, which decides)"
+    assert (
+        verdict.decided_by(found(goal, [900, 4, 0.02], [900, 2, 0.05])) == " (group lte at 30 s, group wired at 60 s)"
+    )
+    assert verdict.decided_by(found(goal, [900, 4, 0.02], [900, 2, 0.05], per=Per.FLEET)) == " (over the fleet)"
+    assert "in group lte, which decides" in verdict.sentence(found(goal, [900, 4, 0.05], [900, 2, 0.02]))
+    assert verdict.goal_text(found(goal, [900, 4, 0.05], [900, 2, 0.02])).startswith("by each group of nodes, at most")
+
+
+@pytest.mark.parametrize(
+    ("rates", "detection_s", "said"),
+    [
+        ([900, 70, 2], 5.0, "rare enough at no threshold up to 60 s; a dead node is noticed in time not even at 10 s."),
+        ([900, 70, 0], 90.0, "rare enough only from 60 s on; a dead node is noticed in time only up to 60 s."),
+    ],
+)
+def test_says_why_none_will_do(rates: list[float], detection_s: float, said: str) -> None:
+    assert said in verdict.why(found(Goal(1.0, detection_s), rates))
+
+
+@pytest.mark.parametrize(
+    ("rate", "unit"), [(3.0, "node-day"), (1 / 7, "node-week"), (1 / 30, "node-month"), (0.0, "node-year")]
+)
+def test_rates_are_told_in_the_unit_of_the_goal(rate: float, unit: str) -> None:
+    assert verdict.unit_of(rate) == unit
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(38399.1, "38,399"), (0.1234, "0.123"), (99.95, "100"), (0.0, "0"), (0.00012, "0.0001")]
+)
+def test_figures_are_those_that_people_read(value: float, text: str) -> None:
+    assert verdict.figure(value) == text
+
+
+def test_what_is_written_down_can_be_read_back(run_path: Path) -> None:
+    evidence = evidence_of(run_path)
+    first = study(evidence, Goal(1000.0, 60.0))
+    second = verdict.from_json(json.loads(json.dumps(plain(verdict.as_json(first, evidence)))))
+    assert (second.goal, second.met, second.recommended_s) == (first.goal, first.met, first.recommended_s)
+    assert verdict.sentence(second) == verdict.sentence(first)
+    for name, frame in first.groups.items():
+        pd.testing.assert_frame_equal(second.groups[name][frame.columns], frame, check_dtype=False)
+    pd.testing.assert_frame_equal(second.fleet[first.fleet.columns], first.fleet, check_dtype=False)
+
+
+@pytest.mark.parametrize("stale_after_s", [10.0, 29.5, 30.0, 84.0, 120.0])
+def test_the_hub_starts_with_what_is_written(stale_after_s: float, tmp_path: Path, run_path: Path) -> None:
+    evidence = evidence_of(run_path)
+    chosen = found(Goal(1.0, 90.0), [900, 0.7, 0.02])
+    frame = chosen.fleet.assign(stale_after_s=stale_after_s).iloc[:1]
+    chosen = replace(chosen, met=True, recommended_s=stale_after_s, fleet=frame, groups={"edge": frame})
+    path = tmp_path / "hub.env"
+    path.write_text(verdict.env_file(chosen, evidence))
+    (expected,) = settings_of([stale_after_s], evidence.hub)
+    assert HubSettings.load(path) == expected
+    text = path.read_text()
+    assert text.startswith("# Tuned by Heartbench from results/runs/fast-virtual-1, seed 1.\n# Goal: ")
+    assert all(
+        f"# Assumed: {name}: " in text for name in ("shape", "scale", "hours watched", "directions", "independence")
+    )

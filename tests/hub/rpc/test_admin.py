@@ -1,0 +1,280 @@
+"""What operators see and do."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from structlog.testing import capture_logs
+
+from heartbench.hub.clock import ManualClock
+from heartbench.hub.config import HubSettings
+from heartbench.hub.core import Hub
+from heartbench.hub.errors import BadMessageError, NoRoomError, UnknownNodeError
+from heartbench.hub.liveness.registry import Hello, Session
+from heartbench.hub.rpc.admin import AdminService
+from heartbench.hub.rpc.connect import NodeService
+from heartbench.hub.rpc.upload import UploadService
+from heartbench.hub.stats import stats_of, summary
+from heartbench.hub.store.memory import MemoryStore
+from heartbench.mesh.v1 import mesh_pb2 as pb
+
+EPOCH = 7
+
+
+class Office:
+    """A hub and its operator."""
+
+    def __init__(self, **settings: object) -> None:
+        self.clock = ManualClock(100.0)
+        self.hub = Hub(HubSettings.of(**settings), self.clock, MemoryStore(EPOCH / 1000))
+        self.nodes, self.uploads = NodeService(self.hub), UploadService(self.hub)
+        self.admin = AdminService(self.hub, self.nodes, self.uploads, self.stats)
+
+    def stats(self) -> pb.HubStats:
+        return stats_of(self.hub, len(self.uploads), None)
+
+    def connect(self, name: str, connection: int = 0) -> Session:
+        session, _ = self.hub.hello(Hello(name, 1, connection))
+        assert session is not None
+        return session
+
+
+async def read(events: AsyncIterator[pb.Event], count: int) -> list[pb.Event]:
+    return [await anext(events) for _ in range(count)]
+
+
+def run(scene: Callable[[Office], Awaitable[None]], **settings: object) -> None:
+    asyncio.run(asyncio.wait_for(scene(Office(**settings)), 10))  # type: ignore[arg-type]
+
+
+def watching(epoch: int = 0, after_seq: int = 0, node_id: str = "") -> pb.WatchEventsRequest:
+    return pb.WatchEventsRequest(node_id=node_id, epoch=epoch, after_seq=after_seq)
+
+
+def test_a_list_and_the_events_after_it_have_no_gap() -> None:
+    async def scene(office: Office) -> None:
+        office.connect("a")
+        listed = office.admin.list_nodes(pb.ListNodesRequest())
+        office.connect("b")
+        with office.admin.watch(watching(listed.epoch, listed.last_seq)) as events:
+            office.connect("c")
+            told = await read(events, 2)
+        assert [node.node_id for node in listed.nodes] == ["a"]
+        assert [(event.seq, event.changed.node_id) for event in told] == [(2, "b"), (3, "c")]
+        assert {event.epoch for event in told} == {EPOCH}
+
+    run(scene)
+
+
+def test_pages_hold_each_node_once_while_others_come_and_go() -> None:
+    async def scene(office: Office) -> None:
+        for name in ("d", "a", "c", "b", "e"):
+            office.connect(name)
+        first = office.admin.list_nodes(pb.ListNodesRequest(page_size=2))
+        await office.admin.forget("a")
+        office.connect("aa")
+        second = office.admin.list_nodes(pb.ListNodesRequest(page_size=2, page_token=first.next_page_token))
+        third = office.admin.list_nodes(pb.ListNodesRequest(page_size=2, page_token=second.next_page_token))
+        pages = [[node.node_id for node in page.nodes] for page in (first, second, third)]
+        assert pages == [["a", "b"], ["c", "d"], ["e"]]
+        assert third.next_page_token == ""
+
+    run(scene)
+
+
+def test_pages_are_of_the_status_that_is_asked_for() -> None:
+    async def scene(office: Office) -> None:
+        for name in ("a", "b", "c", "d"):
+            session = office.connect(name)
+            if name in "bd":
+                office.hub.goodbye(session)
+        asked = pb.ListNodesRequest(status=pb.STATUS_OFFLINE, page_size=1)
+        first = office.admin.list_nodes(asked)
+        second = office.admin.list_nodes(
+            pb.ListNodesRequest(status=asked.status, page_size=1, page_token=first.next_page_token)
+        )
+        assert [node.node_id for page in (first, second) for node in page.nodes] == ["b", "d"]
+        assert second.next_page_token == ""
+
+    run(scene)
+
+
+def test_who_asks_for_no_pages_gets_all_nodes_at_once() -> None:
+    async def scene(office: Office) -> None:
+        for name in ("b", "a"):
+            office.connect(name)
+        listed = office.admin.list_nodes(pb.ListNodesRequest())
+        assert [node.node_id for node in listed.nodes] == ["b", "a"]
+        assert listed.next_page_token == ""
+
+    run(scene)
+
+
+@pytest.mark.parametrize("asked", [pb.ListNodesRequest(page_size=-1), pb.ListNodesRequest(page_token="no token")])
+def test_a_page_that_cannot_be_is_refused(asked: pb.ListNodesRequest) -> None:
+    async def scene(office: Office) -> None:
+        with pytest.raises(BadMessageError, match="allowed is"):
+            office.admin.list_nodes(asked)
+
+    run(scene)
+
+
+def test_who_comes_back_too_late_is_told_how_many_events_are_gone() -> None:
+    async def scene(office: Office) -> None:
+        for number in range(10):
+            office.connect(f"n{number}")
+        with office.admin.watch(watching(EPOCH, 2)) as events:
+            lost, *told = await read(events, 6)
+        assert (lost.lost.count, lost.seq) == (3, 5)
+        assert [event.seq for event in told] == [6, 7, 8, 9, 10]
+
+    run(scene, event_log=5)
+
+
+def test_who_comes_back_to_another_epoch_is_told_that_it_is_another_log() -> None:
+    async def scene(office: Office) -> None:
+        office.connect("a")
+        with office.admin.watch(watching(EPOCH - 1, 500)) as events:
+            office.connect("b")
+            began, told = await read(events, 2)
+        assert (began.log_began.asked_epoch, began.epoch, began.seq) == (EPOCH - 1, EPOCH, 1)
+        assert (told.seq, told.changed.node_id) == (2, "b")
+
+    run(scene)
+
+
+def test_a_backlog_may_be_longer_than_the_queue_of_a_subscriber() -> None:
+    async def scene(office: Office) -> None:
+        for number in range(50):
+            office.connect(f"n{number}")
+        with office.admin.watch(watching(EPOCH, 0)) as events:
+            assert [event.seq for event in await read(events, 50)] == list(range(1, 51))
+
+    run(scene, event_queue=10)
+
+
+def test_a_subscriber_cannot_come_from_the_future() -> None:
+    async def scene(office: Office) -> None:
+        with pytest.raises(BadMessageError, match="after_seq=1 lies ahead"), office.admin.watch(watching(EPOCH, 1)):
+            pass
+
+    run(scene)
+
+
+def test_only_so_many_may_watch() -> None:
+    async def scene(office: Office) -> None:
+        with (
+            office.admin.watch(watching()),
+            pytest.raises(NoRoomError, match="HUB_MAX_SUBSCRIBERS"),
+            office.admin.watch(watching()),
+        ):
+            pass
+
+    run(scene, max_subscribers=1)
+
+
+def test_one_who_watches_a_node_hears_of_it_and_of_the_hub() -> None:
+    async def scene(office: Office) -> None:
+        with office.admin.watch(watching(node_id="b")) as events:
+            for name in "abc":
+                office.connect(name)
+            office.clock.now_s += 20.0
+            office.hub.beat()  # it was away for 20 s
+            office.admin.close()
+            told = [event async for event in events]
+        assert [event.WhichOneof("body") for event in told] == ["changed", "paused"]
+        assert told[1].paused.lasted_s == pytest.approx(19.9)
+
+    run(scene)
+
+
+def test_a_command_that_nobody_comes_for_was_not_delivered() -> None:
+    async def scene(office: Office) -> None:
+        office.connect("a")
+        response = await office.admin.send_command(pb.SendCommandRequest(node_id="a", within_s=0.01))
+        assert response.outcome == pb.COMMAND_OUTCOME_NOT_DELIVERED
+        assert response.command_id == f"{EPOCH}-1"
+
+    run(scene)
+
+
+@pytest.mark.parametrize(("node_id", "within_s", "error"), [("x", 1.0, UnknownNodeError), ("a", 0.0, BadMessageError)])
+def test_a_command_that_makes_no_sense_is_refused(node_id: str, within_s: float, error: type[Exception]) -> None:
+    async def scene(office: Office) -> None:
+        office.connect("a")
+        with pytest.raises(error):
+            await office.admin.send_command(pb.SendCommandRequest(node_id=node_id, within_s=within_s))
+
+    run(scene)
+
+
+def test_a_forgotten_node_is_unknown() -> None:
+    async def scene(office: Office) -> None:
+        office.connect("a")
+        await office.admin.forget_node(pb.ForgetNodeRequest(node_id="a"))
+        for call in (
+            lambda: office.admin.get_node(pb.GetNodeRequest(node_id="a")),
+            lambda: office.admin.get_history(pb.GetHistoryRequest(node_id="a")),
+            lambda: office.admin.debug_node(pb.DebugNodeRequest(node_id="a", on=True)),
+        ):
+            with pytest.raises(UnknownNodeError):
+                call()
+        with pytest.raises(UnknownNodeError):
+            await office.admin.forget_node(pb.ForgetNodeRequest(node_id="a"))
+
+    run(scene)
+
+
+def test_the_old_are_forgotten_by_themselves() -> None:
+    async def scene(office: Office) -> None:
+        session = office.connect("a")
+        office.connect("b")
+        office.hub.goodbye(session)
+        office.clock.now_s += 120.0
+        await office.admin.forget_the_old()
+        assert list(office.hub.registry.nodes) == ["b"]
+
+    run(scene, forget_after="1m")
+
+
+def test_the_messages_of_one_node_can_be_logged_while_it_is_wanted() -> None:
+    async def scene(office: Office) -> None:
+        sessions = [office.connect(name) for name in ("a", "b")]
+        with capture_logs() as logs:
+            for on in (True, False):
+                office.admin.debug_node(pb.DebugNodeRequest(node_id="a", on=on))
+                for session in sessions:
+                    office.hub.heartbeat(session, 5, 0.0)
+        received = [entry for entry in logs if entry["event"] == "received"]
+        assert [(entry["node_id"], entry["kind"], entry["seq"]) for entry in received] == [("a", "heartbeat", 5)]
+
+    run(scene)
+
+
+def test_heartbeats_are_counted_and_never_logged() -> None:
+    async def scene(office: Office) -> None:
+        session = office.connect("a")
+        before = office.stats()
+        with capture_logs() as logs:
+            for seq in range(1000):
+                office.clock.now_s += 0.01
+                office.hub.heartbeat(session, seq, 0.0)
+                office.hub.attention.beat(office.clock.now_s)
+        assert logs == []
+        line = summary(office.stats(), before)
+        assert (line["online"], line["heartbeats_per_s"]) == (1, pytest.approx(100.0))
+
+    run(scene)
+
+
+def test_stats_say_how_things_stand() -> None:
+    async def scene(office: Office) -> None:
+        session = office.connect("a")
+        office.connect("b")
+        office.hub.goodbye(session)
+        stats = office.stats()
+        assert (stats.online, stats.offline, stats.connected, stats.hellos) == (1, 1, 1, 2)
+        assert (stats.store.state, stats.executor.workers, stats.epoch) == ("ok", 0, EPOCH)
+        assert stats.events == 3
+
+    run(scene)
