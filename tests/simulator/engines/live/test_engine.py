@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from heartbench.analysis import replay
+from heartbench.analysis.replay import replay
 from heartbench.hub import read_records, recorded_changes
 from heartbench.hub import replay as replay_by_registry
 from heartbench.mesh.kinds import Kind
