@@ -47,7 +47,9 @@ def command(waiting: Command, now_s: float) -> pb.HubMessage:
 
 def command_response(command_id: str, outcome: Outcome, answer: Answer | None) -> pb.SendCommandResponse:
     """Return the outcome of a command, with the node's answer if there is one."""
-    result = answer and pb.CommandResult(command_id=command_id, payload=answer.payload, error=answer.error)
+    result = None
+    if answer is not None:
+        result = pb.CommandResult(command_id=command_id, payload=answer.payload, error=answer.error)
     return pb.SendCommandResponse(command_id=command_id, outcome=OUTCOME[outcome], result=result)
 
 
