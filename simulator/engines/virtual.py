@@ -21,6 +21,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from heartbench.mesh.kinds import Kind
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.fault import HubFaultKind
 from heartbench.simulator.fleet import Squad, squads
@@ -31,7 +32,7 @@ from heartbench.simulator.node import FILE_PIECE_BYTES, NODE, Events, Rows, foll
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.stream import CONNECTION
-from heartbench.simulator.trace import Kind, Messages, NodesWriter, TraceWriter, Truth, TruthWriter
+from heartbench.simulator.trace import Messages, NodesWriter, TraceWriter, Truth, TruthWriter
 from heartbench.simulator.truth import hub_spans, truth_of, truth_of_hub
 
 BLOCK_ROWS = 1_000_000  # about so many messages to a part of the trace
