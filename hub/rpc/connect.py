@@ -153,7 +153,7 @@ class NodeService:
         return Welcome(
             epoch=self._hub.epoch,
             last_chunk_seq=self._hub.saved_seq(session),
-            stale_after_s=self._hub.settings.stale_after_s,
+            stale_after_s=self._hub.registry.policy.parameters.usual_silence_s(session.node.interval_s),
         )
 
     def _command(self, node_id: str) -> HubMessage | None:
