@@ -3,7 +3,6 @@
 from heartbench.hub.clock import Clock, ManualClock, SystemClock
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import HubError
-from heartbench.hub.events.observer_file import Kind
 from heartbench.hub.events.replay import read_records, recorded_changes, replay
 from heartbench.hub.events.types import Change, Event, EventsLost
 from heartbench.hub.liveness.chen import Chen
@@ -26,7 +25,6 @@ __all__ = [
     "Hello",
     "HubError",
     "HubSettings",
-    "Kind",
     "ManualClock",
     "Node",
     "PolicySpec",

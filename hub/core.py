@@ -14,7 +14,7 @@ from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import NoRoomError, NotIntroducedError, UnknownNodeError
 from heartbench.hub.events.effects import Effects, observer_of
 from heartbench.hub.events.fanout import EventFanout
-from heartbench.hub.events.observer_file import Kind, Receipt
+from heartbench.hub.events.observer_file import Receipt
 from heartbench.hub.events.types import Forgotten, Paused, StoreChanged
 from heartbench.hub.liveness.mass_silence import MassSilence
 from heartbench.hub.liveness.registry import Hello, Node, Registry, Session
@@ -27,6 +27,7 @@ from heartbench.hub.store.record_mapping import node_of, record_of
 from heartbench.hub.store.writer import KnownNode, StoreHealth, Writer
 from heartbench.hub.work.admission import Admission
 from heartbench.hub.work.commands import Answer, Commands
+from heartbench.mesh.kinds import Kind
 
 
 @dataclass(slots=True)

@@ -13,10 +13,11 @@ from typing import Any
 
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import HubError
-from heartbench.hub.events.observer_file import SCHEMA, Kind
+from heartbench.hub.events.observer_file import SCHEMA
 from heartbench.hub.events.types import Change
 from heartbench.hub.liveness.registry import NOTHING, Hello, Registry, Session
 from heartbench.hub.liveness.rules import Reason, Status
+from heartbench.mesh.kinds import KINDS, Kind
 
 Record = list[Any]
 
@@ -87,7 +88,7 @@ class Feed:
                 return NOTHING
             case ["receipt", at_s, node_id, boot_id, connection, kind, seq, _]:
                 self.until_s = at_s
-                return self._receive(at_s, node_id, boot_id, connection, kind, seq)
+                return self._receive(at_s, node_id, boot_id, connection, KINDS[kind], seq)
             case ["closed", at_s, node_id, boot_id, connection]:
                 self.until_s = at_s
                 return self.registry.closed(self._sessions[node_id, boot_id, connection], at_s)
@@ -106,7 +107,7 @@ class Feed:
         return NOTHING
 
     def _receive(
-        self, at_s: float, node_id: str, boot_id: int, connection: int, kind: str, seq: int
+        self, at_s: float, node_id: str, boot_id: int, connection: int, kind: Kind, seq: int
     ) -> Iterable[Change]:
         key = node_id, boot_id, connection
         throttled, self._throttled = self._throttled, False

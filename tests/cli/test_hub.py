@@ -168,7 +168,7 @@ def test_an_address_that_is_not_ours_is_one_line_of_ours_alone(listen: str) -> N
     settings = environment(HUB_LISTEN=listen, HUB_INSECURE="1")
     done = subprocess.run(HUB, env=settings, capture_output=True, text=True, check=False, timeout=20)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"heartbench: HUB_LISTEN='{listen}' cannot be bound: it is in use or not of this")
+    assert done.stderr.startswith(f"heartbench: HUB_LISTEN='{listen}' cannot be bound: it is in use or not an address")
     assert done.stderr.count("\n") == 1
 
 
