@@ -28,6 +28,11 @@ def pytest_xdist_auto_num_workers() -> int:
     return 3 * len(os.sched_getaffinity(0)) // 2
 
 
+def pytest_sessionstart() -> None:
+    """Hide from the processes that tests start that they were started in a worker: pytest-benchmark would not measure."""
+    os.environ.pop("PYTEST_XDIST_WORKER", None)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the slow tests first, so that none of them is the last to end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
