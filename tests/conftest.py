@@ -29,7 +29,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_sessionstart() -> None:
-    """Hide from the processes that tests start that they were started in a worker: pytest-benchmark would not measure."""
+    """Hide the worker from processes that tests start: pytest-benchmark does not measure in a worker."""
     os.environ.pop("PYTEST_XDIST_WORKER", None)
 
 
