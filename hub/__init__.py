@@ -1,10 +1,11 @@
 """The reference hub: who is there, who went silent, and what each node last said."""
 
 from heartbench.hub.clock import Clock, ManualClock, SystemClock
+from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import HubError
-from heartbench.hub.events.observer_file import Kind
-from heartbench.hub.events.replay import read_records, recorded_changes, replay
+from heartbench.hub.events.observer_file import Kind, read_records
+from heartbench.hub.events.replay import recorded_changes, replay
 from heartbench.hub.events.types import Change, Event, EventsLost
 from heartbench.hub.liveness.registry import Hello, Node, Registry, Session
 from heartbench.hub.liveness.rules import Detector, FixedTimeout, FlapRule, Reason, Status
@@ -28,6 +29,7 @@ __all__ = [
     "Session",
     "Status",
     "SystemClock",
+    "open_hub",
     "read_records",
     "recorded_changes",
     "replay",

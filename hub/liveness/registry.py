@@ -16,15 +16,16 @@ Before a node is called stale `before_stale` is called, which may move deadlines
 Each call is given `now` (s, monotonic, never decreasing) and returns what changed. No I/O, no clock, no lock.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
 from math import inf
+from typing import Protocol
 
-from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import OutdatedStreamError
-from heartbench.hub.events.types import Change
+from heartbench.hub.liveness.changes import Change
 from heartbench.hub.liveness.rules import Detector, FixedTimeout, FlapRule, Reason, Status
 
 NOTHING: Sequence[Change] = ()
@@ -107,20 +108,36 @@ class Session:
         self.connection = connection
 
 
+class _Settings(Protocol):
+    """The settings that decide when a node is stale and when it is flapping."""
+
+    @property
+    def stale_after_s(self) -> float: ...
+    @property
+    def flap_window_s(self) -> float: ...
+    @property
+    def flap_threshold(self) -> int: ...
+    @property
+    def flap_exit(self) -> int: ...
+
+
 class Registry:
-    """All nodes that the hub knows."""
+    """All nodes that the hub knows; `count`, `connected` and `flapping` say how many are in each state."""
 
     def __init__(self, detector: Callable[[], Detector], flap_rule: FlapRule) -> None:
         self.nodes: dict[str, Node] = {}
         self.before_stale: Callable[[Node, float], None] = keep_deadline
         self.flaps = 0  # of all nodes since the start
+        self.count: Counter[Status] = Counter()
+        self.connected = 0
+        self.flapping = 0
         self._detector = detector
         self._rule = flap_rule
         self._heap: list[tuple[float, int, Node]] = []
         self._ticket = count()
 
     @classmethod
-    def from_settings(cls, settings: HubSettings) -> "Registry":
+    def from_settings(cls, settings: _Settings) -> "Registry":
         """A registry with one fixed timeout for all."""
         fixed = FixedTimeout(settings.stale_after_s)
         rule = FlapRule(settings.flap_window_s, settings.flap_threshold, settings.flap_exit)
@@ -145,6 +162,7 @@ class Registry:
         node = self.nodes.get(hello.node_id)
         if node is None:
             node = self.nodes[hello.node_id] = self.new_node(hello.node_id)
+            self.count[node.status] += 1
             node.changed_s = now
             reason = Reason.REGISTERED
         elif (hello.boot_id, hello.connection) < (node.boot_id, node.connection):
@@ -159,6 +177,7 @@ class Registry:
         node.interval_s, node.labels = hello.interval_s, hello.labels
         node.hello_s, node.hello_heartbeats = now, node.heartbeats
         node.session = Session(node, hello.boot_id, hello.connection)
+        self.connected += not node.connected
         node.connected = True
         changes.append(told(node, now, reason))
         return node.session, changes
@@ -176,7 +195,7 @@ class Registry:
         if node.session is not session:
             return NOTHING
         changes = self._settled(node, now)
-        node.session, node.connected = None, False
+        self._disconnect(node)
         self._say(node, now, Status.OFFLINE, Reason.GOODBYE, changes)
         return changes
 
@@ -186,7 +205,7 @@ class Registry:
         if node.session is not session:
             return NOTHING
         changes = self._settled(node, now)
-        node.session, node.connected = None, False
+        self._disconnect(node)
         changes.append(told(node, now, Reason.STREAM_ENDED))
         return changes
 
@@ -194,6 +213,8 @@ class Registry:
         """Take in a node as it was when the hub last ran, with a deadline if it is online."""
         node.flapping = node.flapping and self._rule.stays(node.flaps)  # another hub had perhaps another rule
         self.nodes[node.node_id] = node
+        self.count[node.status] += 1
+        self.flapping += node.flapping
         self._queue(node)
 
     def new_node(self, node_id: str) -> Node:
@@ -212,7 +233,10 @@ class Registry:
             return NOTHING
         changes = self._settled(node, now)
         del self.nodes[node_id]
-        node.session, node.queued_s = None, inf
+        self._disconnect(node)
+        self.count[node.status] -= 1
+        self.flapping -= node.flapping
+        node.queued_s = inf
         return changes
 
     def sweep(self, now: float) -> Sequence[Change]:
@@ -259,6 +283,7 @@ class Registry:
             deadline_s = node.deadline_s if node.status is Status.ONLINE else inf
             if exit_s <= min(now, deadline_s):
                 node.flapping = False
+                self.flapping -= 1
                 changes.append(told(node, exit_s, Reason.FLAPS_EXIT))
             elif deadline_s >= now:
                 return changes
@@ -270,6 +295,8 @@ class Registry:
     def _say(self, node: Node, at: float, status: Status, reason: Reason, changes: list[Change]) -> None:
         """Change the status; between online and stale it is a flap."""
         flap = Status.OFFLINE not in (node.status, status)
+        self.count[node.status] -= 1
+        self.count[status] += 1
         node.status, node.reason, node.changed_s = status, reason, at
         if status is not Status.ONLINE:
             node.deadline_s = -inf
@@ -279,7 +306,12 @@ class Registry:
             node.flaps = (*self._rule.remembered(node.flaps, at), at)
             if not node.flapping and self._rule.enters(node.flaps):
                 node.flapping = True
+                self.flapping += 1
                 changes.append(told(node, at, Reason.FLAPS_ENTRY))
+
+    def _disconnect(self, node: Node) -> None:
+        self.connected -= node.connected
+        node.session, node.connected = None, False
 
     def _queue(self, node: Node) -> None:
         """Have the node come up in the heap by its next wake-up. A later one needs nothing: it is renewed lazily."""

@@ -7,12 +7,14 @@ from contextlib import contextmanager, suppress
 from heapq import nsmallest
 from operator import attrgetter
 
+from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
 from heartbench.hub.errors import BadMessageError
 from heartbench.hub.events.fanout import Subscription
 from heartbench.hub.rpc import protobuf_mapping as wire
 from heartbench.hub.rpc.connect import NodeService
 from heartbench.hub.rpc.upload import UploadService
+from heartbench.hub.stats import HubStats
 from heartbench.mesh.v1 import mesh_pb2 as pb
 
 LONGEST_WAIT_S = 86_400.0
@@ -21,11 +23,14 @@ LARGEST_PAGE = 10_000
 
 
 class AdminService:
-    """Answers operators; `stats` gives the hub's figures. UnknownNodeError for a node that the hub never saw."""
+    """Answers operators; `stats` returns the hub's figures. UnknownNodeError for a node that the hub never saw."""
 
-    def __init__(self, hub: Hub, nodes: NodeService, uploads: UploadService, stats: Callable[[], pb.HubStats]) -> None:
-        self.stats = stats
+    def __init__(
+        self, hub: Hub, clock: Clock, nodes: NodeService, uploads: UploadService, stats: Callable[[], HubStats]
+    ) -> None:
+        self._stats = stats
         self._hub = hub
+        self._clock = clock
         self._nodes = nodes
         self._uploads = uploads
         self._watching: set[asyncio.Event] = set()
@@ -45,14 +50,18 @@ class AdminService:
             page = nsmallest(size + 1, (node for node in wanted if node.node_id > after), key=attrgetter("node_id"))
             wanted, more = page[:size], page[size:]
             token = token_of(wanted[-1].node_id) if more else ""
-        infos = [wire.node_info(self._hub, node) for node in wanted]
+        infos = [wire.node_info(self._hub, node, self._clock) for node in wanted]
         return pb.ListNodesResponse(
-            nodes=infos, epoch=self._hub.epoch, last_seq=self._hub.bus.seq, next_page_token=token
+            nodes=infos, epoch=self._hub.epoch, last_seq=self._hub.fanout.seq, next_page_token=token
         )
+
+    def stats(self) -> pb.HubStats:
+        """Return the hub's figures."""
+        return wire.hub_stats(self._stats())
 
     def get_node(self, request: pb.GetNodeRequest) -> pb.NodeInfo:
         """One node."""
-        return wire.node_info(self._hub, self._hub.node(request.node_id))
+        return wire.node_info(self._hub, self._hub.node(request.node_id), self._clock)
 
     def get_history(self, request: pb.GetHistoryRequest) -> pb.GetHistoryResponse:
         """What a node last said."""
@@ -65,7 +74,7 @@ class AdminService:
         """Events from now on, or from where the subscriber was, until the hub ends; in the block none is missed."""
         something = asyncio.Event()
         after = (request.epoch, request.after_seq) if request.epoch else None
-        with self._hub.bus.subscribe(request.node_id, something.set, after) as waiting:
+        with self._hub.fanout.subscribe(request.node_id, something.set, after) as waiting:
             self._watching.add(something)
             try:
                 yield self._events(waiting, something)
@@ -102,22 +111,22 @@ class AdminService:
         with suppress(TimeoutError):
             async with asyncio.timeout(STREAMS_END_S):
                 await self._uploads.close_node(node_id)
-        self._hub.forget(node_id)
+        self._hub.forget(node_id, self._clock.monotonic())
 
-    async def forget_the_old(self) -> None:
-        """Remove those who were silent for so long that the settings say so."""
-        for node_id in self._hub.expired_nodes():
+    async def forget_expired(self) -> None:
+        """Remove the nodes that were silent for longer than the settings allow."""
+        for node_id in self._hub.expired_nodes(self._clock.monotonic()):
             await self.forget(node_id)
 
     def debug_node(self, request: pb.DebugNodeRequest) -> pb.DebugNodeResponse:
         """Log each message of one node, or no longer."""
-        self._hub.chronicle.debug(self._hub.node(request.node_id).node_id, request.on)
+        self._hub.effects.debug(self._hub.node(request.node_id).node_id, request.on)
         return pb.DebugNodeResponse()
 
     async def _events(self, waiting: Subscription, something: asyncio.Event) -> AsyncIterator[pb.Event]:
         while True:
             while (event := waiting.take()) is not None:
-                yield wire.event(self._hub, event)
+                yield wire.event(event, self._hub.epoch, self._clock)
             if self._closed:
                 return
             something.clear()

@@ -12,6 +12,7 @@ read its acknowledgements is heard all the same.
 import asyncio
 from collections.abc import AsyncIterator
 
+from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
 from heartbench.hub.errors import BadMessageError, ReplacedStreamError
 from heartbench.hub.liveness import registry
@@ -47,8 +48,9 @@ class Stream:
 class NodeService:
     """Serves the Connect streams of all nodes on one hub."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, clock: Clock) -> None:
         self._hub = hub
+        self._now = clock.monotonic
         self._open: dict[str, Stream] = {}
 
     async def connect(self, messages: AsyncIterator[NodeMessage], send: Send) -> None:
@@ -63,7 +65,7 @@ class NodeService:
         hello = await self._introduction(messages)
         if hello is None:
             return
-        session, retry_after_s = self._hub.hello(hello_of(hello), hello.sent_unix_s)
+        session, retry_after_s = self._hub.hello(hello_of(hello), self._now(), hello.sent_unix_s)
         if session is None:
             throttle = Throttle(retry_after_s=retry_after_s, reason="too many nodes come at once")
             await send(HubMessage(throttle=throttle))
@@ -71,7 +73,7 @@ class NodeService:
         try:
             await self._serve(session, messages, send)
         finally:
-            self._hub.closed(session)
+            self._hub.closed(session, self._now())
 
     def drain(self, reconnect_after_s: float) -> None:
         """Tell all nodes that the hub is about to stop, and end their streams."""
@@ -106,7 +108,7 @@ class NodeService:
         async with together() as tasks:
             writer = tasks.create_task(outbox.send_all(send))
             replaced = await self._converse(session, messages, outbox)
-            self._hub.closed(session)
+            self._hub.closed(session, self._now())
             outbox.close()
             await asyncio.wait([writer], timeout=FLUSH_S)
             writer.cancel()
@@ -132,21 +134,21 @@ class NodeService:
         return stream.replaced
 
     async def _read(self, session: Session, messages: AsyncIterator[NodeMessage], outbox: Outbox) -> None:
-        heartbeat_came = self._hub.heartbeat
+        heartbeat_came, now = self._hub.heartbeat, self._now
         async for message in messages:
             kind = message.WhichOneof("body")
             if kind == "heartbeat":
                 heartbeat = message.heartbeat
-                heartbeat_came(session, heartbeat.seq, heartbeat.sent_unix_s)
+                heartbeat_came(session, now(), heartbeat.seq, heartbeat.sent_unix_s)
                 if heartbeat.ack:
                     ack = HeartbeatAck(seq=heartbeat.seq, sent_unix_s=heartbeat.sent_unix_s)
                     outbox.put_ack(HubMessage(heartbeat_ack=ack))
             elif kind == "command_result":
                 result = message.command_result
                 answer = Answer(result.payload, result.error)
-                self._hub.answered(session, result.command_id, answer)
+                self._hub.answered(session, now(), result.command_id, answer)
             elif kind == "goodbye":
-                self._hub.goodbye(session)
+                self._hub.goodbye(session, now())
                 return
 
     def _welcome(self, session: Session) -> Welcome:

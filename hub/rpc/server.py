@@ -23,8 +23,8 @@ import grpc.aio
 import structlog
 
 from heartbench.hub.clock import SystemClock
+from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
-from heartbench.hub.core import Hub
 from heartbench.hub.errors import (
     BadMessageError,
     HubError,
@@ -37,10 +37,10 @@ from heartbench.hub.errors import (
 from heartbench.hub.rpc.admin import AdminService
 from heartbench.hub.rpc.connect import NodeService
 from heartbench.hub.rpc.upload import Files, UploadService
-from heartbench.hub.stats import stats_of, summary
-from heartbench.hub.store import open_store
+from heartbench.hub.stats import HubStats, stats_of, summary
+from heartbench.hub.store import StoreHealth, open_store
 from heartbench.hub.store.received_files import FileReceiver, FileRefusedError
-from heartbench.hub.ticker import Pulse
+from heartbench.hub.ticker import Ticker
 from heartbench.hub.work.executor import BoundedExecutor, ExecutorFullError
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1 import mesh_pb2_grpc as pb_grpc
@@ -172,6 +172,7 @@ class HubServer:
     def __init__(self, settings: HubSettings) -> None:
         self.settings = settings
         self.address = ""
+        self._clock = SystemClock()
 
     async def __aenter__(self) -> "HubServer":
         """Begin to listen; HubError if the address, the store or the folder for files cannot be used."""
@@ -183,7 +184,7 @@ class HubServer:
         except HubError:
             await self._server.stop(None)
             raise
-        work = self.hub.writer.run(), self._pulse.beat(), self._forget_the_old()
+        work = self.hub.writer.run(self.hub.all_nodes, self._store_changed), self._ticker.run(), self._forget_expired()
         self._tasks = [asyncio.create_task(one) for one in work]
         if self._files:
             self._files.executor.start()
@@ -193,7 +194,7 @@ class HubServer:
 
     async def __aexit__(self, *exception: object) -> None:
         """Judge nobody any more, tell the nodes to come back later, store what is left, and go."""
-        self.hub.end()
+        self.hub.end(self._clock.monotonic())
         self._nodes.drain(RECONNECT_AFTER_S)
         self._uploads.close()
         self._admin.close()
@@ -213,33 +214,37 @@ class HubServer:
             if task.done():
                 task.result()
 
-    def stats(self) -> pb.HubStats:
-        """The hub's figures now."""
-        return stats_of(self.hub, len(self._uploads), self._files.executor if self._files else None)
+    def stats(self) -> HubStats:
+        """Return the hub's figures now."""
+        executor = self._files.executor if self._files else None
+        return stats_of(self.hub, self._clock.monotonic(), len(self._uploads), executor)
 
     def _assemble(self) -> None:
         settings = self.settings
         self._files = files_of(settings)
         store = open_store(settings.store_url, settings.store_durability, settings.store_ttl_s)
         try:
-            self.hub = Hub(settings, SystemClock(), store)
+            self.hub = open_hub(settings, self._clock, store)
         except BaseException:
             store.close()
             raise
-        self._nodes = NodeService(self.hub)
-        self._uploads = UploadService(self.hub, self._files)
-        self._admin = AdminService(self.hub, self._nodes, self._uploads, self.stats)
-        self._summarised: pb.HubStats | None = None
-        self._pulse = Pulse(self.hub)
-        self._pulse.every(FLUSH_INTERVAL_S, self.hub.chronicle.flush)
-        self._pulse.every(settings.summary_interval_s, self._summarise)
+        self._nodes = NodeService(self.hub, self._clock)
+        self._uploads = UploadService(self.hub, self._clock, self._files)
+        self._admin = AdminService(self.hub, self._clock, self._nodes, self._uploads, self.stats)
+        self._summarised: HubStats | None = None
+        self._ticker = Ticker(self.hub, self._clock)
+        self._ticker.every(FLUSH_INTERVAL_S, self.hub.effects.flush)
+        self._ticker.every(settings.summary_interval_s, self._summarise)
         pb_grpc.add_NodeMeshServicer_to_server(NodeMesh(self._nodes, self._uploads), self._server)
         pb_grpc.add_HubAdminServicer_to_server(HubAdmin(self._admin), self._server)
 
-    async def _forget_the_old(self) -> None:
+    def _store_changed(self, health: StoreHealth) -> None:
+        self.hub.store_changed(health, self._clock.monotonic())
+
+    async def _forget_expired(self) -> None:
         while True:
             await asyncio.sleep(FORGET_INTERVAL_S)
-            await self._admin.forget_the_old()
+            await self._admin.forget_expired()
 
     def _summarise(self) -> None:
         stats = self.stats()

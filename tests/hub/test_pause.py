@@ -142,7 +142,7 @@ def test_a_hub_whose_event_loop_is_held_up_calls_nobody_stale_but_who_died(tmp_p
                 time.sleep(case.pause_s)  # noqa: ASYNC251  (that is the fault)
                 awake_s = time.monotonic()
                 await asyncio.sleep(case.stale_after_s + 2.5)
-                server.hub.end()
+                server.hub.end(time.monotonic())
                 return awake_s
 
     judge(observed, "n3", asyncio.run(scene()), case)
