@@ -25,6 +25,9 @@ run: setup
 	$(BIN)/heartbench tune --max-false-stale 4/node-day --max-detection 2m
 	$(BIN)/heartbench report
 
+# The whole suite on all cores; PYTEST="tests/hub -k pause" runs some tests, in one process.
+PYTEST ?= --numprocesses auto --dist loadgroup
+
 test: setup
 	$(BIN)/python -m pytest $(PYTEST)
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from heartbench.analysis.evidence import Evidence
 from heartbench.analysis.networks import observed_groups
 from heartbench.simulator.errors import SimulatorError
-from heartbench.simulator.profile import Lengths, Outages, load_profile
-from heartbench.simulator.scenario import Group
+from heartbench.simulator.group import Group
+from heartbench.simulator.outages import Lengths, Outages
+from heartbench.simulator.profile import load_profile
 from heartbench.simulator.tail import LEAST_SHAPE, MOST_SHAPE
 
 PRIOR = (

@@ -17,8 +17,9 @@ from heartbench.mesh.channel import is_address
 if TYPE_CHECKING:
     from heartbench.hub.config import HubSettings
     from heartbench.simulator.engines.live.hub import ExternalHub
+    from heartbench.simulator.group import Group
     from heartbench.simulator.run_directory import RunDirectory
-    from heartbench.simulator.scenario import Group, Scenario
+    from heartbench.simulator.scenario import Scenario
 
 WIDE = 3
 """By more than this factor from end to end, an interval of a rate is shown without the rate itself."""

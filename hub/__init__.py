@@ -4,7 +4,7 @@ from heartbench.hub.clock import Clock, ManualClock, SystemClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import HubError
-from heartbench.hub.events.observer_file import Kind, read_records
+from heartbench.hub.events.observer_file import read_records
 from heartbench.hub.events.replay import recorded_changes, replay
 from heartbench.hub.events.types import Change, Event, EventsLost
 from heartbench.hub.liveness.registry import Hello, Node, Registry, Session
@@ -21,7 +21,6 @@ __all__ = [
     "Hello",
     "HubError",
     "HubSettings",
-    "Kind",
     "ManualClock",
     "Node",
     "Reason",

@@ -13,7 +13,7 @@ from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import NoRoomError, NotIntroducedError, UnknownNodeError
 from heartbench.hub.events.effects import Effects
 from heartbench.hub.events.fanout import EventFanout
-from heartbench.hub.events.observer_file import Kind, Observer, Receipt
+from heartbench.hub.events.observer_file import Observer, Receipt
 from heartbench.hub.events.types import Forgotten, StoreChanged
 from heartbench.hub.liveness.mass_silence import MassSilence
 from heartbench.hub.liveness.registry import Hello, Node, Registry, Session
@@ -25,6 +25,7 @@ from heartbench.hub.store.protocol import StoredNode
 from heartbench.hub.store.writer import KnownNode, StoreHealth, Writer
 from heartbench.hub.work.admission import Admission
 from heartbench.hub.work.commands import Answer, Commands
+from heartbench.mesh.kinds import WORDS, Kind
 
 
 @dataclass(slots=True)
@@ -259,15 +260,16 @@ class Hub:
         if node is None or hello.boot_id < node.boot_id or node.status is Status.OFFLINE:
             return
         changes = self.registry.sign_of_life(hello.node_id, hello.boot_id, now)
-        stream = hello.boot_id, hello.connection
-        self.effects.received(Receipt(now, hello.node_id, *stream, Kind.HELLO, 0, sent_unix_s), throttled=True)
+        word = WORDS[Kind.HELLO]
+        receipt = Receipt(now, hello.node_id, hello.boot_id, hello.connection, word, 0, sent_unix_s)
+        self.effects.received(receipt, throttled=True)
         self.effects.changed(changes)
 
     def _received(
         self, now: float, node_id: str, boot_id: int, connection: int, kind: Kind, seq: int, sent_unix_s: float
     ) -> None:
         if self.effects.records_messages:
-            self.effects.received(Receipt(now, node_id, boot_id, connection, kind, seq, sent_unix_s))
+            self.effects.received(Receipt(now, node_id, boot_id, connection, WORDS[kind], seq, sent_unix_s))
 
     def _save(self, node_id: str) -> None:
         node = self.registry.nodes.get(node_id)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import HubError
 from heartbench.hub.events.observer_file import (
-    KINDS,
+    NAMES,
     DeadlineMoved,
     End,
     Header,
@@ -37,7 +37,7 @@ def _schema_of(record: type[Record]) -> pa.Schema:
     return schema_of(**columns)
 
 
-_SCHEMAS = {KINDS[record]: _schema_of(record) for record in (Receipt, Removed, DeadlineMoved, Change, End)}
+_SCHEMAS = {NAMES[record]: _schema_of(record) for record in (Receipt, Removed, DeadlineMoved, Change, End)}
 
 
 @dataclass(frozen=True, slots=True)

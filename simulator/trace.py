@@ -21,16 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from heartbench.mesh.kinds import Kind
 from heartbench.simulator.errors import SimulatorError
-
-
-class Kind(enum.IntEnum):
-    """What a message is; a piece of a file is a chunk with seq 0."""
-
-    HELLO = 0
-    HEARTBEAT = 1
-    CHUNK = 2
-    GOODBYE = 3
 
 
 class TruthEvent(enum.IntEnum):

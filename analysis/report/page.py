@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from heartbench.analysis.assumptions import assumptions_of
 from heartbench.analysis.evidence import Evidence
 from heartbench.analysis.report import style
-from heartbench.analysis.report.plots import flap_plot, frontier_plot, gap_plot
+from heartbench.analysis.report.plots import plot_flaps, plot_frontier, plot_gaps
 from heartbench.analysis.tune import Recommendation
 from heartbench.analysis.verdict import (
     counted_in,
@@ -87,9 +87,9 @@ def render(evidence: Evidence, found: Recommendation) -> str:
 def plots(evidence: Evidence, found: Recommendation) -> dict[str, Axes]:
     """Return the pictures by name."""
     return {
-        "frontier": frontier_plot(found),
-        "gaps": gap_plot(evidence.gaps, found),
-        "flaps": flap_plot(found, len(evidence.gaps.node)),
+        "frontier": plot_frontier(found),
+        "gaps": plot_gaps(evidence.gaps, found),
+        "flaps": plot_flaps(found, len(evidence.gaps.node)),
     }
 
 

@@ -30,7 +30,7 @@ WIDE_BAND, NARROW_BAND = 0.12, 0.3  # how dense a band is
 
 
 @style.styled
-def frontier_plot(found: Recommendation, ax: Axes | None = None) -> Axes:
+def plot_frontier(found: Recommendation, ax: Axes | None = None) -> Axes:
     """Detection time against false stales: one point a threshold, the goal as an area, both settings marked.
 
     A curve for each group, the wide band for the networks that fit what was observed, the narrow for the simulation.
@@ -109,7 +109,7 @@ def frontier_finding(found: Recommendation) -> str:
 
 
 @style.styled
-def gap_plot(gaps: Gaps, found: Recommendation, ax: Axes | None = None) -> Axes:
+def plot_gaps(gaps: Gaps, found: Recommendation, ax: Axes | None = None) -> Axes:
     """How often gaps of each length come, with the thresholds drawn in."""
     ax = ax or style.axes()
     lengths = gaps.up_s[gaps.up_s > 0]
@@ -142,7 +142,7 @@ def gap_finding(lengths_s: NDArray[np.float64], found: Recommendation) -> str:
 
 
 @style.styled
-def flap_plot(found: Recommendation, nodes: int, ax: Axes | None = None) -> Axes:
+def plot_flaps(found: Recommendation, nodes: int, ax: Axes | None = None) -> Axes:
     """What a person sees on the dashboard: the fleet's status changes, and those that flap suppression lets through."""
     ax = ax or style.axes()
     frame = found.fleet

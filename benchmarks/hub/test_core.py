@@ -14,7 +14,7 @@ from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.core import Hub
 from heartbench.hub.events.fanout import EventFanout
-from heartbench.hub.events.observer_file import Header, Kind, Receipt, Record
+from heartbench.hub.events.observer_file import Header, Receipt, Record
 from heartbench.hub.events.replay import recorded_changes, replay
 from heartbench.hub.events.types import Change
 from heartbench.hub.liveness.rules import Reason, Status
@@ -113,7 +113,7 @@ def a_record() -> list[Record]:
     """Nodes that say Hello, two heartbeats, nothing for 40 s, and one more."""
     online = [Change(0.0, f"n{n}", Status.ONLINE, True, False, Reason.REGISTERED) for n in range(SPEAKERS)]
     heard = [
-        Receipt(at_s + n / 1000, f"n{n}", 1, 0, Kind.HELLO if seq == 0 else Kind.HEARTBEAT, seq, 0.0)
+        Receipt(at_s + n / 1000, f"n{n}", 1, 0, "hello" if seq == 0 else "heartbeat", seq, 0.0)
         for seq, at_s in enumerate((0.0, 10.0, 20.0, 60.0))
         for n in range(SPEAKERS)
     ]

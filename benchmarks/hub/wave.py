@@ -26,7 +26,8 @@ from pathlib import Path
 from heartbench.benchmarks.hub.ingest import HUB, cpu_s, resident_kib
 from heartbench.benchmarks.hub.wave_nodes import PATH, Payload
 from heartbench.benchmarks.provenance import provenance
-from heartbench.hub.events.observer_file import Kind, Receipt, read_records
+from heartbench.hub.events.observer_file import Receipt, read_records
+from heartbench.mesh.kinds import WORDS, Kind
 
 PROGRAM = "python -m heartbench.benchmarks.hub.wave"
 OLD_WAY = ["-m", "heartbench.benchmarks.hub.unbounded"]
@@ -172,7 +173,7 @@ def heartbeats_late(observed: Path) -> list[float]:
         return []
     header, records = read_records(observed)
     behind_s = header.unix_s - header.monotonic_s
-    heartbeats = (record for record in records if isinstance(record, Receipt) and record.kind is Kind.HEARTBEAT)
+    heartbeats = (record for record in records if isinstance(record, Receipt) and record.kind == WORDS[Kind.HEARTBEAT])
     return sorted(heartbeat.at_s + behind_s - heartbeat.sent_unix_s for heartbeat in heartbeats)
 
 

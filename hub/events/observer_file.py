@@ -1,6 +1,6 @@
 """What the hub received and what it reported, recorded so that the one can be computed again from the other.
 
-JSON Lines: each line is an array of a kind and the values of its record below, times in s on the hub's monotonic clock.
+JSON Lines: each line is an array of the name of a record below and its values, times in s on the hub's monotonic clock.
 The first line is `["header", {"schema", "monotonic_s", "unix_s", "epoch", "settings"}]`. A last line without its line
 end, as a killed hub leaves it, is ignored.
 
@@ -29,15 +29,6 @@ LINES_PER_BATCH = 20_000
 encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
-class Kind(StrEnum):
-    """What was received."""
-
-    HELLO = "hello"
-    HEARTBEAT = "heartbeat"
-    CHUNK = "chunk"
-    GOODBYE = "goodbye"
-
-
 class Header(NamedTuple):
     """One moment on both clocks, the epoch of the hub's store, and the hub's settings as JSON values."""
 
@@ -48,13 +39,13 @@ class Header(NamedTuple):
 
 
 class Receipt(NamedTuple):
-    """A message that was received and counted."""
+    """A message that was received and counted; `kind` is one of `heartbench.mesh.kinds.WORDS`."""
 
     at_s: float
     node_id: str
     boot_id: int
     connection: int
-    kind: Kind
+    kind: str
     seq: int
     sent_unix_s: float
 
@@ -115,7 +106,7 @@ class End(NamedTuple):
 
 Record: TypeAlias = Receipt | Throttled | Closed | Removed | Restored | DeadlineMoved | Change | End
 Row: TypeAlias = list[Any]
-"""A line as it is parsed: its kind, and the values of that kind's record."""
+"""A line as it is parsed: the name of a record, and its values."""
 
 RECORDS: dict[str, type[Record]] = {
     "receipt": Receipt,
@@ -127,8 +118,8 @@ RECORDS: dict[str, type[Record]] = {
     "change": Change,
     "end": End,
 }
-KINDS = {record: kind for kind, record in RECORDS.items()}
-WIDTHS = {kind: 1 + len(record._fields) for kind, record in RECORDS.items()}
+NAMES = {record: name for name, record in RECORDS.items()}
+WIDTHS = {name: 1 + len(record._fields) for name, record in RECORDS.items()}
 
 
 class Observer:
@@ -147,7 +138,7 @@ class Observer:
 
     def write(self, record: Record) -> None:
         """Add one line."""
-        self._lines.append(encode((KINDS[type(record)], *record)))
+        self._lines.append(encode((NAMES[type(record)], *record)))
         if len(self._lines) >= MAX_LINES_HELD:
             self.flush()
 
@@ -174,7 +165,7 @@ def read_records(path: Path) -> tuple[Header, Iterator[Record]]:
 def read_batches(path: Path) -> tuple[Header, Iterator[list[Row]]]:
     """Return the header of an observer's file, and its rows, thousands at a time: the quick way to read a long file.
 
-    Each row has a known kind and as many values as its record has fields; their types are not checked.
+    Each row has a known name and as many values as its record has fields; their types are not checked.
 
     Raises:
         HubError: The file cannot be read or is not an observer's file, now or when a batch is taken.
@@ -190,7 +181,7 @@ def read_batches(path: Path) -> tuple[Header, Iterator[list[Row]]]:
 
 
 def to_record(path: Path, row: Row) -> Record:
-    """Return a row as its record, with enums for the words of its status, kind or reason."""
+    """Return a row as its record, with enums for the words of its status and reason."""
     record, values = RECORDS[row[0]], row[1:]
     try:
         for index, enum in ENUMS[row[0]].items():
@@ -206,7 +197,7 @@ def _enums_of(record: type[Record]) -> dict[int, type[StrEnum]]:
     return {index: hint for index, hint in hints if isinstance(hint, type) and issubclass(hint, StrEnum)}
 
 
-ENUMS = {kind: _enums_of(record) for kind, record in RECORDS.items()}
+ENUMS = {name: _enums_of(record) for name, record in RECORDS.items()}
 
 
 def _checked(path: Path, first: list[Row], batches: Iterator[list[Row]]) -> Iterator[list[Row]]:

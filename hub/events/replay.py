@@ -14,7 +14,6 @@ from heartbench.hub.events.observer_file import (
     DeadlineMoved,
     End,
     Header,
-    Kind,
     Receipt,
     Record,
     Removed,
@@ -23,6 +22,7 @@ from heartbench.hub.events.observer_file import (
 )
 from heartbench.hub.events.types import Change
 from heartbench.hub.liveness.registry import NOTHING, Hello, Registry, Session
+from heartbench.mesh.kinds import KINDS, Kind
 
 
 def recorded_changes(records: Iterable[Record]) -> list[Change]:
@@ -71,7 +71,8 @@ class Feed:
         return NOTHING
 
     def _receive(self, receipt: Receipt) -> Iterable[Change]:
-        at_s, node_id, boot_id, connection, kind, _, _ = receipt
+        at_s, node_id, boot_id, connection, word, _, _ = receipt
+        kind = KINDS[word]
         key = node_id, boot_id, connection
         throttled, self._throttled = self._throttled, False
         if kind == Kind.HELLO and not throttled:

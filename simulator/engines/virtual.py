@@ -21,16 +21,18 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from heartbench.mesh.kinds import Kind
 from heartbench.simulator.errors import SimulatorError
+from heartbench.simulator.fault import HubFaultKind
 from heartbench.simulator.fleet import Squad, squads
 from heartbench.simulator.interrupts import raised
 from heartbench.simulator.kernel import kernel
 from heartbench.simulator.link import LINK_STATE, MAX_PARTITIONS, Record, rewind
 from heartbench.simulator.node import FILE_PIECE_BYTES, NODE, Events, Rows, follow, make_rows, run, switch_off
 from heartbench.simulator.run_directory import RunDirectory
-from heartbench.simulator.scenario import HubFaultKind, Scenario
+from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.stream import CONNECTION
-from heartbench.simulator.trace import Kind, Messages, NodesWriter, TraceWriter, Truth, TruthWriter
+from heartbench.simulator.trace import Messages, NodesWriter, TraceWriter, Truth, TruthWriter
 from heartbench.simulator.truth import hub_spans, truth_of, truth_of_hub
 
 BLOCK_ROWS = 1_000_000  # about so many messages to a part of the trace

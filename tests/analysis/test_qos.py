@@ -14,7 +14,8 @@ from heartbench.hub.config import HubSettings
 from heartbench.hub.liveness.registry import Hello, Registry
 from heartbench.hub.liveness.rules import Reason, Status
 from heartbench.hub.liveness.self_health import TICK_S
-from heartbench.simulator.trace import Kind, Messages
+from heartbench.mesh.kinds import Kind
+from heartbench.simulator.trace import Messages
 
 END_S = 400.0
 HUBS = [

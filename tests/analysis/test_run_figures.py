@@ -10,9 +10,9 @@ from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.run_figures import figures_of, said_by_hub
 from heartbench.analysis.tally import quantiles
 from heartbench.hub import HubSettings
+from heartbench.mesh.kinds import Kind
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.trace import (
-    Kind,
     Messages,
     NodesWriter,
     TraceWriter,

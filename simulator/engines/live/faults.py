@@ -10,7 +10,7 @@ from math import inf
 from pathlib import Path
 
 from heartbench.simulator.engines.live.hub import HubProcess
-from heartbench.simulator.scenario import HubFault, HubFaultKind
+from heartbench.simulator.fault import HubFault, HubFaultKind
 from heartbench.simulator.trace import TruthEvent
 
 LOCKED_WITHIN_S = 5.0

@@ -33,8 +33,9 @@ from heartbench.simulator.engines.live.files import pieces_of
 from heartbench.simulator.engines.live.grpc_connection import Log, Wire
 from heartbench.simulator.engines.live.world import CLOSED, OPENED, advance, grow, make_actions, make_sent, make_world
 from heartbench.simulator.fleet import node_name, squads
+from heartbench.simulator.group import Group
 from heartbench.simulator.node import Rows
-from heartbench.simulator.scenario import Group, Scenario
+from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.stream import CHUNK, HEARTBEAT
 
 LONGEST_NAP_S = 0.05  # what the hub or the engine does is noticed within it

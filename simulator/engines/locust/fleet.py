@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from heartbench.simulator.engines.live.shard import group_of_each
 from heartbench.simulator.fleet import Squad, node_name, squads
-from heartbench.simulator.scenario import Group, Scenario
+from heartbench.simulator.group import Group
+from heartbench.simulator.scenario import Scenario
 
 WORKERS = 1000  # at most
 GOLDEN = 0.6180339887

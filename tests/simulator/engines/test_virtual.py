@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from heartbench.mesh.kinds import Kind
 from heartbench.simulator.engines import virtual
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario, load_scenario
-from heartbench.simulator.trace import Kind, read_nodes, read_trace, read_truth
+from heartbench.simulator.trace import read_nodes, read_trace, read_truth
 
 FAULTS = """
 seed = 7

@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from heartbench.analysis import replay
+from heartbench.analysis.replay import replay
 from heartbench.hub import read_records, recorded_changes
 from heartbench.hub import replay as replay_by_registry
+from heartbench.mesh.kinds import Kind
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 from heartbench.simulator.engines import virtual
@@ -26,7 +27,7 @@ from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.observer_frames import read_observer
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario, load_scenario
-from heartbench.simulator.trace import Kind, read_nodes, read_trace, read_transitions, read_truth
+from heartbench.simulator.trace import read_nodes, read_trace, read_transitions, read_truth
 
 HUB = [sys.executable, "-c", "from heartbench.cli.app import main; main()", "hub"]
 KEY = ["node", "boot", "connection", "seq", "kind"]
@@ -171,9 +172,10 @@ def test_what_the_hub_said_follows_from_what_it_heard(faults: Run) -> None:
 
 
 def test_the_hubs_own_replay_agrees_also_about_connections(faults: Run) -> None:
-    records = list(read_records(faults.directory.observer))
+    header, lines = read_records(faults.directory.observer)
+    records = list(lines)
     by_node = sorted(recorded_changes(records), key=lambda change: change.node_id)
-    assert by_node == sorted(replay_by_registry(records), key=lambda change: change.node_id)
+    assert by_node == sorted(replay_by_registry(header, records), key=lambda change: change.node_id)
 
 
 def test_transitions_are_what_the_hub_said_until_the_end(faults: Run) -> None:

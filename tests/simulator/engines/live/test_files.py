@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from heartbench.mesh.kinds import Kind
 from heartbench.simulator.engines import virtual
 from heartbench.simulator.engines.live.engine import simulate
 from heartbench.simulator.engines.live.files import PATH, pieces_of
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import load_scenario
-from heartbench.simulator.trace import Kind, read_trace
+from heartbench.simulator.trace import read_trace
 
 SIZE = 150_000
 SETTINGS = ["duration=5s", f"group.rack.file_bytes={SIZE}", "group.rack.file_every=1s", "group.rack.start_spread=0.5s"]
