@@ -17,7 +17,7 @@ from typing import IO, Any, NamedTuple, TypeAlias, get_type_hints
 
 from heartbench.hub.errors import HubError
 from heartbench.hub.liveness.changes import Change
-from heartbench.hub.liveness.rules import Status
+from heartbench.hub.liveness.rules import MoveReason, Status
 
 SCHEMA = "heartbench.observer/1"
 MAX_LINES_HELD = 20_000
@@ -90,12 +90,12 @@ class Restored(NamedTuple):
 
 
 class DeadlineMoved(NamedTuple):
-    """A deadline moved without a sign of life; `reason` is a `MoveReason`."""
+    """A deadline moved without a sign of life."""
 
     at_s: float
     node_id: str
     deadline_s: float
-    reason: str
+    reason: MoveReason
 
 
 class End(NamedTuple):

@@ -19,10 +19,10 @@ from pathlib import Path
 import pytest
 
 from heartbench.hub.config import HubSettings
-from heartbench.hub.events.observer_file import read_records
+from heartbench.hub.events.observer_file import DeadlineMoved, read_records
 from heartbench.hub.events.replay import recorded_changes, replay
 from heartbench.hub.events.types import Change
-from heartbench.hub.liveness.rules import Reason
+from heartbench.hub.liveness.rules import MoveReason, Reason
 from heartbench.hub.rpc.server import HubServer
 
 pytestmark = pytest.mark.slow
@@ -98,7 +98,7 @@ def judge(observed: Path, dead: str, awake_s: float, case: Case) -> None:
     print(f"\n{case}: {dead} stale {gone[0].at_s - awake_s:.1f} s after the hub went on, nobody else")
     assert gone[0].at_s <= awake_s + case.stale_after_s + 2
     assert Counter(map(key, replay(header, records))) == Counter(map(key, said))
-    assert any(record[0] == "deadline" and record[4] == "pause" for record in records)
+    assert any(isinstance(record, DeadlineMoved) and record.reason is MoveReason.PAUSE for record in records)
 
 
 def key(change: Change) -> tuple[object, ...]:
