@@ -59,7 +59,7 @@ class Hub:
         self.histories: dict[str, History] = {}
         self.history_bytes = HeldBytes()
         self.writer = writer
-        self.registry = Registry.from_settings(settings)
+        self.registry = Registry(settings.policy)
         self.registry.before_stale = self._before_stale
         self.fanout = EventFanout(settings.event_queue, settings.event_log, settings.max_subscribers, epoch)
         self.effects = Effects(self.fanout, observer, self._save)
@@ -115,7 +115,7 @@ class Hub:
             return
         if now > self.pauses.suspect_s:
             self._check_for_pause(now)
-        changes = self.registry.heartbeat(session, now)
+        changes = self.registry.heartbeat(session, now, seq)
         self.counters.heartbeats += 1
         if self.effects.records_messages:
             self._received(now, node.node_id, session.boot_id, session.connection, Kind.HEARTBEAT, seq, sent_unix_s)

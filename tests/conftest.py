@@ -18,7 +18,7 @@ settings.load_profile("no deadline")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--kills", type=int, default=6, help="how often the kill -9 tests kill, for each store")
+    parser.addoption("--kills", type=int, default=3, help="how often the kill -9 tests kill, for each store")
     parser.addoption("--long-pauses", action="store_true", help="hold the hub up for 45 s, with 300 nodes: 7 minutes")
 
 

@@ -16,7 +16,7 @@ from heartbench.hub.clock import Clock
 from heartbench.hub.config import HubSettings
 from heartbench.hub.core import Hub
 from heartbench.hub.rpc import server
-from heartbench.hub.rpc.upload import Acks, Files, UploadService
+from heartbench.hub.rpc.upload import AckQueue, Files, UploadService
 from heartbench.hub.work.executor import BoundedExecutor, Policy
 from heartbench.mesh.v1.mesh_pb2 import Chunk
 
@@ -47,8 +47,8 @@ class UnboundedUploads(UploadService):
         super().__init__(hub, clock, files)
         self._under_way: set[asyncio.Task[None]] = set()
 
-    async def _take_file(self, node_id: str, message: Chunk, acks: Acks) -> None:
-        task = asyncio.create_task(super()._take_file(node_id, message, acks))
+    async def _write_file(self, node_id: str, message: Chunk, acks: AckQueue) -> None:
+        task = asyncio.create_task(super()._write_file(node_id, message, acks))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 

@@ -32,7 +32,7 @@ def recorded_changes(records: Iterable[Record]) -> list[Change]:
 
 def replay(header: Header, records: Iterable[Record]) -> list[Change]:
     """Return the changes that follow from the header's settings and from what was received."""
-    feed = Feed(Registry.from_settings(HubSettings.of(**header.settings)))
+    feed = Feed(Registry(HubSettings.of(**header.settings).policy))
     changes = [change for record in records for change in feed.take(record)]
     changes.extend(feed.registry.sweep(feed.until_s))
     return changes
@@ -71,7 +71,7 @@ class Feed:
         return NOTHING
 
     def _receive(self, receipt: Receipt) -> Iterable[Change]:
-        at_s, node_id, boot_id, connection, word, _, _ = receipt
+        at_s, node_id, boot_id, connection, word, seq, _ = receipt
         kind = KINDS[word]
         key = node_id, boot_id, connection
         throttled, self._throttled = self._throttled, False
@@ -82,7 +82,7 @@ class Feed:
             return self.registry.sign_of_life(node_id, boot_id, at_s)
         if kind == Kind.GOODBYE:
             return self.registry.goodbye(self._sessions[key], at_s)
-        return self.registry.heartbeat(self._sessions[key], at_s)
+        return self.registry.heartbeat(self._sessions[key], at_s, seq)
 
     def _restore(self, record: Restored) -> None:
         node = self.registry.new_node(record.node_id)

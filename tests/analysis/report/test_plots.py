@@ -1,4 +1,4 @@
-"""The pictures: what they state, and that they stand where there is little to see."""
+"""The plots: their titles, and that sparse data can be drawn."""
 
 from pathlib import Path
 
@@ -49,41 +49,39 @@ def test_titles_state_the_finding() -> None:
         "One gap in 150 is longer than 30 s, none of 305 gaps is longer than 45 s"
     )
     assert title(plots.plot_flaps(found, nodes=2)) == (
-        "A dashboard of 2 nodes flashes 3 times an hour at 30 s, never at 45 s"
+        "A dashboard of 2 nodes shows a flap 3 times an hour at 30 s, never at 45 s"
     )
 
 
-def test_of_several_groups_titles_say_which_one_they_are_of() -> None:
+def test_titles_name_the_deciding_group() -> None:
     worse = gaps_of([*[10.0] * 300, *[20.0] * 3, *[40.0] * 3, 50.0])
     own, other = judged(TROUBLED, EASY).fleet, judged(worse, EASY).fleet
     found = recommend(Goal(200.0, 90.0), Per.GROUP, 30.0, other, {"wired": own, "lte": other}, {})
     assert title(plots.plot_frontier(found)).endswith("(group lte, which decides)")
     assert title(plots.plot_flaps(found, nodes=1)) == (
-        "A dashboard of 1 nodes flashes 3 times an hour at 30 s, 2 times an hour at 45 s"
+        "A dashboard of 1 node shows a flap 3 times an hour at 30 s, 2 times an hour at 45 s"
     )
     assert headline(found).endswith("times per node-day (group lte, which decides).")
 
 
-def test_without_a_present_setting_the_recommended_one_stands_alone() -> None:
+def test_without_a_current_threshold_only_the_recommended_one_is_shown() -> None:
     frame = judged(TROUBLED, EASY).fleet
     found = recommend(EASY, Per.GROUP, None, frame, {"edge": frame}, {})
     assert title(plots.plot_gaps(TROUBLED, found)) == "None of 305 gaps is longer than 45 s"
-    assert title(plots.plot_frontier(found)).startswith("45 s is the cheapest threshold")
-    assert headline(found).startswith("Wait 45 s, and a living node is called stale 0 to ")
+    assert title(plots.plot_frontier(found)).startswith("45 s is the lowest threshold")
+    assert headline(found).startswith("At 45 s, a live node is marked stale 0 to ")
 
 
-def test_a_threshold_that_is_right_already_is_said_to_be() -> None:
-    assert title(plots.plot_frontier(judged(TROUBLED, Goal(400.0, 90.0)))).startswith("30 s is the cheapest threshold")
+def test_a_current_threshold_that_is_right_is_named() -> None:
+    assert title(plots.plot_frontier(judged(TROUBLED, Goal(400.0, 90.0)))).startswith("30 s is the lowest threshold")
 
 
 def test_a_missed_goal_is_stated() -> None:
-    assert title(plots.plot_frontier(judged(TROUBLED, HARD))).startswith(
-        "No threshold is both quick enough and sure to be rare enough"
-    )
+    assert title(plots.plot_frontier(judged(TROUBLED, HARD))).startswith("No threshold meets both sides of the goal")
 
 
 @pytest.mark.parametrize("lengths", [[10.0, 10.0], [10.0] * 300, [0.5, 700.0]])
-def test_they_stand_where_there_is_little_to_see(lengths: list[float]) -> None:
+def test_sparse_data_can_be_drawn(lengths: list[float]) -> None:
     gaps = gaps_of(lengths)
     found = judged(gaps, HARD)
     for ax in (plots.plot_frontier(found), plots.plot_gaps(gaps, found), plots.plot_flaps(found, 1)):
