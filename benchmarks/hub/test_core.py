@@ -11,9 +11,11 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from heartbench.hub import Hello, HubSettings, Session
 from heartbench.hub.clock import ManualClock
+from heartbench.hub.composition import open_hub
 from heartbench.hub.core import Hub
 from heartbench.hub.events.fanout import EventFanout
-from heartbench.hub.events.replay import Record, recorded_changes, replay
+from heartbench.hub.events.observer_file import Header, Receipt, Record
+from heartbench.hub.events.replay import recorded_changes, replay
 from heartbench.hub.events.types import Change
 from heartbench.hub.liveness.rules import Reason, Status
 from heartbench.hub.work.admission import Admission
@@ -24,8 +26,8 @@ SPEAKERS = 20
 
 def a_hub() -> tuple[Hub, ManualClock, list[Session]]:
     clock = ManualClock(1000.0)
-    hub = Hub(HubSettings.of(admit_per_s=0), clock, seed=1)
-    sessions = [hub.hello(Hello(f"node-{number:06d}", 1, 0, 10.0))[0] for number in range(NODES)]
+    hub = open_hub(HubSettings.of(admit_per_s=0), clock, seed=1)
+    sessions = [hub.hello(Hello(f"node-{number:06d}", 1, 0, 10.0), clock.now_s)[0] for number in range(NODES)]
     return hub, clock, [session for session in sessions if session is not None]
 
 
@@ -37,8 +39,8 @@ def test_heartbeats(benchmark: BenchmarkFixture) -> None:
     def beat() -> None:
         clock.now_s += 0.1
         for session in sessions:
-            hub.heartbeat(session, 1, 0.0)
-        hub.beat()
+            hub.heartbeat(session, clock.now_s, 1, 0.0)
+        hub.tick(clock.now_s)
 
     benchmark(beat)
     assert hub.registry.flaps == 0
@@ -55,8 +57,9 @@ def test_reconnects(benchmark: BenchmarkFixture) -> None:
         connection += 1
         clock.now_s += 0.1
         for session in sessions:
-            hub.closed(session)
-        again = [hub.hello(Hello(session.node.node_id, 1, connection, 10.0))[0] for session in sessions]
+            hub.closed(session, clock.now_s)
+        hellos = [Hello(session.node.node_id, 1, connection, 10.0) for session in sessions]
+        again = [hub.hello(hello, clock.now_s)[0] for hello in hellos]
         sessions = [session for session in again if session is not None]
 
     benchmark(reconnect)
@@ -102,17 +105,16 @@ def test_admission_in_a_storm(benchmark: BenchmarkFixture) -> None:
 @pytest.mark.benchmark(group="replay: what the hub said, computed again")
 def test_replay(benchmark: BenchmarkFixture) -> None:
     """The check of a live run: a record of every message, and what follows from it."""
-    records = a_record()
-    assert len(benchmark(lambda: replay(records))) == len(recorded_changes(records)) + 2 * SPEAKERS
+    header, records = Header(0.0, 0.0, 1, {}), a_record()
+    assert len(benchmark(lambda: replay(header, records))) == len(recorded_changes(records)) + 2 * SPEAKERS
 
 
 def a_record() -> list[Record]:
     """Nodes that say Hello, two heartbeats, nothing for 40 s, and one more."""
-    header: Record = ["header", {"schema": "heartbench.observer/1", "settings": {}}]
-    online = [["change", 0.0, f"n{n}", "online", True, False, "registered"] for n in range(SPEAKERS)]
+    online = [Change(0.0, f"n{n}", Status.ONLINE, True, False, Reason.REGISTERED) for n in range(SPEAKERS)]
     heard = [
-        ["receipt", at_s + n / 1000, f"n{n}", 1, 0, "hello" if seq == 0 else "heartbeat", seq, 0.0]
+        Receipt(at_s + n / 1000, f"n{n}", 1, 0, "hello" if seq == 0 else "heartbeat", seq, 0.0)
         for seq, at_s in enumerate((0.0, 10.0, 20.0, 60.0))
         for n in range(SPEAKERS)
     ]
-    return [header, *online, *heard]
+    return [*online, *heard]

@@ -26,7 +26,8 @@ from pathlib import Path
 from heartbench.benchmarks.hub.ingest import HUB, cpu_s, resident_kib
 from heartbench.benchmarks.hub.wave_nodes import PATH, Payload
 from heartbench.benchmarks.provenance import provenance
-from heartbench.hub.events.replay import read_records
+from heartbench.hub.events.observer_file import Receipt, read_records
+from heartbench.mesh.kinds import WORDS, Kind
 
 PROGRAM = "python -m heartbench.benchmarks.hub.wave"
 OLD_WAY = ["-m", "heartbench.benchmarks.hub.unbounded"]
@@ -168,11 +169,12 @@ def send(address: str, wave: Wave, watchdog: Watchdog, timeout_s: float) -> dict
 
 def heartbeats_late(observed: Path) -> list[float]:
     """How long after they were sent the hub had the heartbeats, s, the least first."""
-    records = read_records(observed)
-    _, header = next(records, (None, {"unix_s": 0.0, "monotonic_s": 0.0}))  # a hub that was killed early wrote nothing
-    behind_s = header["unix_s"] - header["monotonic_s"]
-    receipts = (record for record in records if record[0] == "receipt" and record[5] == "heartbeat")
-    return sorted(at_s + behind_s - sent_unix_s for _, at_s, *_, sent_unix_s in receipts)
+    if not observed.stat().st_size:  # a hub that was killed early wrote nothing
+        return []
+    header, records = read_records(observed)
+    behind_s = header.unix_s - header.monotonic_s
+    heartbeats = (record for record in records if isinstance(record, Receipt) and record.kind == WORDS[Kind.HEARTBEAT])
+    return sorted(heartbeat.at_s + behind_s - heartbeat.sent_unix_s for heartbeat in heartbeats)
 
 
 def quantile(ordered: Sequence[float], share: float) -> float | None:
