@@ -167,7 +167,7 @@ def send(address: str, wave: Wave, watchdog: Watchdog, timeout_s: float) -> dict
 
 
 def heartbeats_late(observed: Path) -> list[float]:
-    """How long after they were sent the hub had the heartbeats, s, the least first."""
+    """Return the times from sending to receiving each heartbeat, s, sorted."""
     records = read_records(observed)
     _, header = next(records, (None, {"unix_s": 0.0, "monotonic_s": 0.0}))  # a hub that was killed early wrote nothing
     behind_s = header["unix_s"] - header["monotonic_s"]
