@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import grpc
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,6 +17,7 @@ from tests.simulator.recorded import record
 from heartbench.analysis.replay import replay
 from heartbench.hub import read_records, recorded_changes
 from heartbench.hub import replay as replay_by_registry
+from heartbench.mesh.channel import open_channel
 from heartbench.mesh.kinds import Kind
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
@@ -244,7 +244,7 @@ def test_a_running_hub_is_driven_and_left_running(tmp_path: Path) -> None:
 
 def test_nodes_leave_a_running_hub_in_order_and_that_is_no_part_of_the_run(tmp_path: Path) -> None:
     scenario = load_scenario("lan", ["duration=2s"]).with_nodes(6)
-    with running_hub(HUB_STALE_AFTER_S="30") as (hub, _), grpc.insecure_channel(hub.address) as channel:
+    with running_hub(HUB_STALE_AFTER_S="30") as (hub, _), open_channel(hub.address) as channel:
         run = live(scenario, tmp_path / "run", workers=2, hub=hub)
         nodes = HubAdminStub(channel).ListNodes(pb.ListNodesRequest()).nodes
     assert [(node.status, node.reason) for node in nodes] == 6 * [(pb.STATUS_OFFLINE, pb.REASON_GOODBYE)]
@@ -283,7 +283,7 @@ def test_nodes_answer_commands_with_what_they_were_sent(tmp_path: Path) -> None:
     scenario = load_scenario("lan", ["duration=3s"]).with_nodes(2)
     done: list[float] = []
     answers: list[pb.SendCommandResponse] = []
-    with running_hub() as (hub, _), grpc.insecure_channel(hub.address) as channel:
+    with running_hub() as (hub, _), open_channel(hub.address) as channel:
         admin = HubAdminStub(channel)
 
         def ask(nodes: float) -> None:

@@ -11,11 +11,11 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-import grpc
 import pytest
 
 from heartbench.hub import HubSettings
 from heartbench.hub.extras import how_to_install
+from heartbench.mesh.channel import open_channel
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 from heartbench.simulator.engines.live.hub import HubProcess
@@ -73,7 +73,7 @@ def end_of(process):
 
 
 def nodes_at(address):
-    with grpc.insecure_channel(address) as channel:
+    with open_channel(address) as channel:
         return HubAdminStub(channel).ListNodes(pb.ListNodesRequest()).nodes
 
 
