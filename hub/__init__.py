@@ -5,13 +5,19 @@ from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import HubError
 from heartbench.hub.events.replay import read_records, recorded_changes, replay
 from heartbench.hub.events.types import Change, Event, EventsLost
+from heartbench.hub.liveness.chen import Chen
+from heartbench.hub.liveness.detector import Detector, DetectorParameters
+from heartbench.hub.liveness.fixed_timeout import FixedTimeout
+from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.registry import Hello, Node, Registry, Session
-from heartbench.hub.liveness.rules import Detector, FixedTimeout, FlapRule, Reason, Status
+from heartbench.hub.liveness.rules import FlapRule, Reason, Status
 
 __all__ = [
     "Change",
+    "Chen",
     "Clock",
     "Detector",
+    "DetectorParameters",
     "Event",
     "EventsLost",
     "FixedTimeout",
@@ -21,6 +27,7 @@ __all__ = [
     "HubSettings",
     "ManualClock",
     "Node",
+    "PolicySpec",
     "Reason",
     "Registry",
     "Session",

@@ -54,7 +54,7 @@ class Hub:
         self.began_s = now
         self.counters = Counters()
         self.histories: dict[str, History] = {}
-        self.registry = Registry.from_settings(settings)
+        self.registry = Registry(settings.policy)
         self.registry.before_stale = self._before_stale
         self.bus = EventFanout(settings.event_queue, settings.event_log, settings.max_subscribers, store.epoch)
         self.chronicle = Effects(self.bus, observer_of(settings, clock, store.epoch), self._save)
@@ -105,7 +105,7 @@ class Hub:
         if node.session is not session:
             return
         now = self._read_clock()
-        changes = self.registry.heartbeat(session, now)
+        changes = self.registry.heartbeat(session, now, seq)
         self.counters.heartbeats += 1
         if self.chronicle.noting:
             self._note(now, node.node_id, session.boot_id, session.connection, Kind.HEARTBEAT, seq, sent_unix_s)

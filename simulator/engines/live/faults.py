@@ -63,7 +63,7 @@ class HubFaults:
         """Let go of the hub, so that it can be stopped; what was still to come does not."""
         self._due.clear()
         if self._hub is not None:
-            self._hub.go_on()
+            self._hub.resume()
         self._release()
 
     def _now(self) -> float:
@@ -73,7 +73,7 @@ class HubFaults:
         """What begins such a fault, and what ends it."""
         match kind:
             case HubFaultKind.PAUSE:
-                return hub.pause, hub.go_on
+                return hub.pause, hub.resume
             case HubFaultKind.KILL:
                 return hub.kill, hub.start
             case HubFaultKind.STOP:
