@@ -191,10 +191,10 @@ def test_detection_time_is_that_of_a_hub_that_hears_late_and_looks_ten_times_a_s
     arrived = sent + transit_s
     messages = replace(trace(beats(*arrived)), sent_s=sent)
     row = judged(find_gaps(messages, NO_LOSSES, arrived[-1]), threshold).iloc[0]
-    settings = HubSettings.for_stale_after(threshold)
+    policy = HubSettings.for_stale_after(threshold).policy
 
     def detected_after_s(lost_s: float) -> float:
-        registry = Registry(settings.policy)
+        registry = Registry(policy)
         heard = arrived[(sent <= lost_s) & (sent > lost_s - 10)]
         session, _ = registry.hello(Hello("n", 1, 0), heard[0])
         for at in heard[1:]:
