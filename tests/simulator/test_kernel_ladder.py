@@ -11,7 +11,7 @@ from tests.simulator.kernel_families import TABLE
 from tests.simulator.kernel_ladder import Comparison, Outcome, compare, why_not
 from tests.simulator.kernel_spread import TRIED, Trial, most_differences, recorded, try_all
 
-from heartbench.simulator.stream import HELLO_BYTES
+from heartbench.simulator.connection import HELLO_BYTES
 
 OTHERS = [
     *(Case(rtt_s, 1.0, 5, outage_s, 0.5) for rtt_s in (0.005, 0.02, 0.15, 0.3, 0.6) for outage_s in (1, 4, 12, 20)),

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartbench.hub.config import HubSettings
+from heartbench.simulator.connection import CONNECT_TIMEOUT_S
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.profile import load_profile
 from heartbench.simulator.scenario import (
@@ -18,7 +19,6 @@ from heartbench.simulator.scenario import (
     load_scenario,
     scenario_of,
 )
-from heartbench.simulator.stream import CONNECT_TIMEOUT_S
 
 GROUPS = """
 duration = "1m"

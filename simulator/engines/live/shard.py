@@ -29,13 +29,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.mesh.v1.mesh_pb2 import Chunk, Heartbeat, Hello, NodeMessage
+from heartbench.simulator.connection import CHUNK, HEARTBEAT
 from heartbench.simulator.engines.live.files import pieces_of
 from heartbench.simulator.engines.live.grpc_connection import Log, Wire
 from heartbench.simulator.engines.live.world import CLOSED, OPENED, advance, grow, make_actions, make_sent, make_world
 from heartbench.simulator.fleet import node_name, squads
-from heartbench.simulator.node import Rows
 from heartbench.simulator.scenario import Group, Scenario
-from heartbench.simulator.stream import CHUNK, HEARTBEAT
+from heartbench.simulator.session import Rows
 
 LONGEST_NAP_S = 0.05  # what the hub or the engine does is noticed within it
 FLUSH_S = 0.5  # for what is still to be written at the end

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from heartbench.mesh.v1.mesh_pb2 import Chunk, Heartbeat, Hello, NodeMessage
+from heartbench.simulator.connection import CHUNK, HEARTBEAT
 from heartbench.simulator.engines.live.world import (
     CLOSED,
     OPENED,
@@ -26,7 +27,6 @@ from heartbench.simulator.engines.live.world import (
 from heartbench.simulator.engines.locust.fleet import Member
 from heartbench.simulator.engines.locust.grpc_connection import Report, Wire
 from heartbench.simulator.node import START
-from heartbench.simulator.stream import CHUNK, HEARTBEAT
 from heartbench.simulator.tcp.flow import MESSAGES
 
 ROWS = 1024
@@ -34,7 +34,7 @@ Connect = Callable[[str], Wire]
 
 
 def world_of(member: Member, nodes: int, now_s: float) -> World:
-    """Make the world of one node that joins at `now_s` of the test: what would have happened to it before has not."""
+    """Return the world of a node that joins at `now_s` of the test; its earlier events are dropped."""
     world = make_world(member.squads, member.seed, member.number, nodes)
     to_come = world.at_s > now_s
     at_s, what = world.at_s[to_come], world.what[to_come]
@@ -65,7 +65,7 @@ class Node:
         self._boot_base = int(time.time() * 1000) << 16  # greater than any of an earlier test
         self._world = world_of(member, nodes, self._now_s)
         self._sent = make_sent(ROWS)
-        self._told = make_actions(2 * MESSAGES)
+        self._actions = make_actions(2 * MESSAGES)
         self._output = bytes(member.group.chunk_bytes)
         self._due_s = -inf  # when something happens in the model next
         self._number = -1  # of the wire in use
@@ -86,16 +86,18 @@ class Node:
             self._wire.join()
 
     def _advance(self) -> None:
-        while isnan(soonest := advance(self._world, self._sent, self._told, self._now_s)):
-            self._world, self._sent, self._told = grow(self._world, self._sent, self._told)
+        while isnan(soonest := advance(self._world, self._sent, self._actions, self._now_s)):
+            self._world, self._sent, self._actions = grow(self._world, self._sent, self._actions)
         self._due_s = float(soonest)
 
     def _clock_s(self) -> float:
         return time.monotonic() - self._origin_s
 
     def _carry_out(self) -> None:
-        count = int(self._told.used[0])
-        columns: Any = (column[:count].tolist() for column in (self._told.what, self._told.wire, self._told.row))
+        count = int(self._actions.used[0])
+        columns: Any = (
+            column[:count].tolist() for column in (self._actions.what, self._actions.wire, self._actions.row)
+        )
         for what, number, row in zip(*columns, strict=True):
             if what == OPENED:
                 self._open(number)
@@ -105,7 +107,7 @@ class Node:
                     self._wire = None
                 else:
                     self._say(self._wire, row)
-        self._told.used[0] = 0
+        self._actions.used[0] = 0
 
     def _open(self, number: int) -> None:
         if self._wire:  # the hub has not yet seen the end of the old one
