@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tests.simulator.test_link import link
 
+from heartbench.mesh.kinds import Kind
 from heartbench.simulator.connection import make_connection
 from heartbench.simulator.hub_state import HUB_DOWN, HUB_RUNS
 from heartbench.simulator.link import LINK_STATE
@@ -27,7 +28,6 @@ from heartbench.simulator.node import (
     step,
 )
 from heartbench.simulator.session import follow, make_rows, run
-from heartbench.simulator.trace import Kind
 
 
 class Life:

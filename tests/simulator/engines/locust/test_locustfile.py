@@ -11,11 +11,11 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-import grpc
 import pytest
 
 from heartbench.hub import HubSettings
 from heartbench.hub.extras import how_to_install
+from heartbench.mesh.channel import open_channel
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 from heartbench.simulator.engines.live.hub import HubProcess
@@ -73,7 +73,7 @@ def end_of(process):
 
 
 def nodes_at(address):
-    with grpc.insecure_channel(address) as channel:
+    with open_channel(address) as channel:
         return HubAdminStub(channel).ListNodes(pb.ListNodesRequest()).nodes
 
 
@@ -96,7 +96,7 @@ def test_users_of_two_workers_are_different_nodes(hub, locust):
     port = str(free_port())
     workers = [locust("--worker", "--master-port", port) for _ in range(2)]
     master = ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--expect-workers", "2")
-    run = ("--headless", "--json", "-u", "20", "-r", "20", "-t", "5s", "--host", hub)
+    run = ("--headless", "--json", "-u", "20", "-r", "20", "-t", "8s", "--host", hub)
     status, table, log = end_of(locust(*master, *run))
     assert status == 0, log
     assert table["hub", "connect"]["requests"] == len(nodes_at(hub)) == 20
