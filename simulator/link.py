@@ -176,7 +176,7 @@ def _gap_mean_s(link: Link, whose: int) -> float:
 
 @kernel
 def _outage_at(link: Link, whose: int, t: float) -> tuple[int, float, float]:
-    """Return (number, from, to) of the outage of the current or next outage of `whose` at `t`; the cursor stays."""
+    """Return (number, from, to) of the current or next outage of `whose` at `t`; the cursor stays."""
     number, begins, ends = link.outage[whose], link.outage_from[whose], link.outage_to[whose]
     sequence = link.draws[Purpose.OUTAGE if whose == OWN else Purpose.SITE_OUTAGE]
     while ends <= t:
