@@ -25,6 +25,9 @@ run: setup
 	$(BIN)/heartbench tune --max-false-stale 4/node-day --max-detection 2m
 	$(BIN)/heartbench report
 
+# The whole suite on all cores; PYTEST="tests/hub -k pause" runs some tests, in one process.
+PYTEST ?= --numprocesses auto --dist loadgroup
+
 test: setup
 	$(BIN)/python -m pytest $(PYTEST)
 
@@ -39,10 +42,9 @@ lint: setup
 bench: setup
 	$(BIN)/python -m heartbench.benchmarks.suites $(SUITES)
 
-# Every benchmark once or a few times: does it run? Its figures mean nothing.
+# Every benchmark once: does it run? Nothing is measured.
 smoke: setup
-	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-only --benchmark-min-rounds=1 \
-	    --benchmark-max-time=0.02 --benchmark-warmup=off
+	$(BIN)/python -m pytest benchmarks --numprocesses auto
 
 # The notebooks, run from top to bottom: results/notebooks/*.html to read, *.ipynb to go on with.
 notebooks: setup

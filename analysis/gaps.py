@@ -18,7 +18,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from heartbench.analysis.absences import ALWAYS_THERE, Absences
-from heartbench.simulator.trace import Kind, Messages
+from heartbench.mesh.kinds import Kind
+from heartbench.simulator.trace import Messages
 
 Floats = NDArray[np.float64]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from heartbench.simulator.profile import Observed
+from heartbench.simulator.outages import Observed
 from heartbench.simulator.tail import LEAST_SHAPE, MOST_SHAPE, excesses, log_density
 
 Floats = NDArray[np.float64]

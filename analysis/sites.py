@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from heartbench.simulator.scenario import FaultKind, Scenario
+from heartbench.simulator.fault import FaultKind
+from heartbench.simulator.scenario import Scenario
 
 LARGEST_SAMPLE = 2048
 """More sites than this are put together in this many random groups: the interval stays, memory is bounded."""

@@ -15,7 +15,8 @@ from heartbench.analysis.intervals import rate_interval
 from heartbench.analysis.qos import DAY_S, judge
 from heartbench.analysis.sites import Cells
 from heartbench.hub.config import HubSettings
-from heartbench.simulator.trace import Kind, Messages
+from heartbench.mesh.kinds import Kind
+from heartbench.simulator.trace import Messages
 
 
 @dataclass(frozen=True, slots=True)

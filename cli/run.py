@@ -17,7 +17,8 @@ from heartbench.mesh.channel import is_address
 
 if TYPE_CHECKING:
     from heartbench.simulator.engines.live.hub import ExternalHub
-    from heartbench.simulator.scenario import Group, Scenario
+    from heartbench.simulator.group import Group
+    from heartbench.simulator.scenario import Scenario
 
 MOST_SEED = 2**63 - 1
 MOST_NODES = 10_000_000

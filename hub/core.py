@@ -14,7 +14,7 @@ from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import NoRoomError, NotIntroducedError, UnknownNodeError
 from heartbench.hub.events.effects import Effects, observer_of
 from heartbench.hub.events.fanout import EventFanout
-from heartbench.hub.events.observer_file import Kind, Receipt
+from heartbench.hub.events.observer_file import Receipt
 from heartbench.hub.events.types import Forgotten, Paused, StoreChanged
 from heartbench.hub.liveness.mass_silence import MassSilence
 from heartbench.hub.liveness.registry import Hello, Node, Registry, Session
@@ -27,6 +27,7 @@ from heartbench.hub.store.record_mapping import node_of, record_of
 from heartbench.hub.store.writer import KnownNode, StoreHealth, Writer
 from heartbench.hub.work.admission import Admission
 from heartbench.hub.work.commands import Answer, Commands
+from heartbench.mesh.kinds import Kind
 
 
 @dataclass(slots=True)
@@ -53,7 +54,7 @@ class Hub:
         self.began_s = now
         self.counters = Counters()
         self.histories: dict[str, History] = {}
-        self.registry = Registry.from_settings(settings)
+        self.registry = Registry(settings.policy)
         self.registry.before_stale = self._before_stale
         self.bus = EventFanout(settings.event_queue, settings.event_log, settings.max_subscribers, store.epoch)
         self.chronicle = Effects(self.bus, observer_of(settings, clock, store.epoch), self._save)
@@ -104,7 +105,7 @@ class Hub:
         if node.session is not session:
             return
         now = self._read_clock()
-        changes = self.registry.heartbeat(session, now)
+        changes = self.registry.heartbeat(session, now, seq)
         self.counters.heartbeats += 1
         if self.chronicle.noting:
             self._note(now, node.node_id, session.boot_id, session.connection, Kind.HEARTBEAT, seq, sent_unix_s)

@@ -18,8 +18,24 @@ settings.load_profile("no deadline")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--kills", type=int, default=6, help="how often the kill -9 tests kill, for each store")
+    parser.addoption("--kills", type=int, default=3, help="how often the kill -9 tests kill, for each store")
     parser.addoption("--long-pauses", action="store_true", help="hold the hub up for 45 s, with 300 nodes: 7 minutes")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the number of workers for `--numprocesses auto`: more than cores, because live tests mostly wait."""
+    return 3 * len(os.sched_getaffinity(0)) // 2
+
+
+def pytest_sessionstart() -> None:
+    """Hide the worker from processes that tests start: pytest-benchmark does not measure in a worker."""
+    os.environ.pop("PYTEST_XDIST_WORKER", None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the slow tests first, so that none of them is the last to end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture

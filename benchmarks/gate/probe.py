@@ -33,7 +33,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 with open(os.environ["HEARTBENCH_GATE"], encoding="utf-8") as _file:
-    TOLD: dict[str, Any] = json.load(_file)
+    ORDER: dict[str, Any] = json.load(_file)
 
 NOWHERE: deque[None] = deque(maxlen=0)
 SLICE_S = 0.002
@@ -51,8 +51,8 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep what was asked for: pytest runs a node id once, however often it is on the command line."""
-    if TOLD["only"]:
-        chosen = [item for item in items if is_below(item.nodeid, TOLD["only"])]
+    if ORDER["only"]:
+        chosen = [item for item in items if is_below(item.nodeid, ORDER["only"])]
         config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
         items[:] = chosen
 
@@ -100,9 +100,9 @@ def pytest_sessionfinish() -> None:
         "python": sys.version,
         "benchmarks": benchmarks,
         "failures": failures,
-        "strangers": strangers([Path(root) for root in TOLD["roots"]]),
+        "foreign_modules": foreign_modules([Path(root) for root in ORDER["roots"]]),
     }
-    with open(TOLD["report"], "w", encoding="utf-8") as file:
+    with open(ORDER["report"], "w", encoding="utf-8") as file:
         json.dump(seen, file)
 
 
@@ -111,7 +111,7 @@ def is_below(node: str, wanted: list[str]) -> bool:
     return any(node == each or node.startswith((f"{each}::", f"{each}[", f"{each}/")) for each in wanted)
 
 
-def strangers(roots: list[Path]) -> list[str]:
+def foreign_modules(roots: list[Path]) -> list[str]:
     """The modules that this worktree has a file for, and that were imported from elsewhere."""
     found = []
     for name, module in list(sys.modules.items()):
@@ -190,7 +190,7 @@ class Turns:
         self._until = self._timer() + SLICE_S
 
 
-LINE = socket.socket(fileno=TOLD["line"]) if "line" in TOLD else None
+LINE = socket.socket(fileno=ORDER["line"]) if ORDER["line"] is not None else None
 if LINE:
     LINE.set_inheritable(False)
 
@@ -207,9 +207,9 @@ def watched(fixture: BenchmarkFixture, function: Callable[..., Any]) -> Iterator
     turns.wait(f"begin {json.dumps(fixture.fullname)}")
     fixture._timer = turns
     try:
-        if "spins" in TOLD:
+        if ORDER["spins"] is not None:
             fixture.extra_info["heartbench_spin_s"] = seconds_a_spin()
-            function = slowed(function, TOLD["spins"].get(fixture.fullname, 0.0))
+            function = slowed(function, ORDER["spins"].get(fixture.fullname, 0.0))
         yield function
         fixture.extra_info["heartbench_slices"] = slices(turns.rounds, fixture.stats.stats.data)  # type: ignore[union-attr]
     finally:

@@ -14,21 +14,20 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from shutil import copyfile
-from typing import Any
 
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.gate import samples
 from heartbench.benchmarks.gate.lockstep import Line, conduct
 from heartbench.benchmarks.gate.samples import Sample
-from heartbench.benchmarks.gate.settings import Settings
+from heartbench.benchmarks.gate.settings import TABLE, Settings
 from heartbench.benchmarks.gate.worktrees import Tree
 
 PROBE = "heartbench_gate_probe"
-COUNTING_PROBE = "heartbench_gate_counting"
-"""The names of the probes in the project's interpreter."""
+CALL_COUNTER = "heartbench_gate_counter"
+"""The names of the two pytest plugins in the project's interpreter."""
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """Threads of numerical libraries would only share the one core."""
 RAN = (0, 1, 5)
@@ -91,6 +90,36 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class CountOrder:
+    """What `call_counter.py` is to count (instructions or allocations), and the folder that it works in."""
+
+    what: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeOrder:
+    """What `probe.py` reads; its docstring describes the fields."""
+
+    report: str
+    roots: Sequence[str]
+    only: Sequence[str]
+    spins: Mapping[str, float] | None
+    line: int | None = None
+    count: CountOrder | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeReport:
+    """What `probe.py` writes: Python's version, the collected benchmarks, failures by node id, and foreign modules."""
+
+    python: str
+    benchmarks: Sequence[str]
+    failures: Mapping[str, str]
+    foreign_modules: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Running:
     """A process that runs the suite, and the files in which it says what it saw (`report`) and printed (`log`)."""
 
@@ -100,8 +129,8 @@ class Running:
     log: Path
     silence_s: float
 
-    def seen(self) -> dict[str, Any]:
-        """Wait for its end; what the probe saw.
+    def result(self) -> ProbeReport:
+        """Wait until the process ends; return what the probe wrote.
 
         Raises:
             BenchmarkError: pytest did not end, or did not get as far as running tests.
@@ -114,7 +143,7 @@ class Running:
             raise BenchmarkError(
                 f"{self.project}: pytest ended with status {status}: {_tail(self.log)} (see {self.log})"
             )
-        found: dict[str, Any] = json.loads(self.report.read_text("utf-8"))
+        found = ProbeReport(**json.loads(self.report.read_text("utf-8")))
         self.report.unlink()
         return found
 
@@ -135,13 +164,12 @@ class Measurer:
 
     def __post_init__(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        for name, file in ((PROBE, "probe.py"), (COUNTING_PROBE, "counting_probe.py")):
+        for name, file in ((PROBE, "probe.py"), (CALL_COUNTER, "call_counter.py")):
             copyfile(Path(__file__).with_name(file), self.directory / f"{name}.py")
 
     def collect(self, tree: Tree) -> list[str]:
         """The names of the benchmarks in a worktree, none of them run."""
-        seen = self.run(Order(tree, hash_seed=1, warm_up=True), "collect", ["--collect-only"])
-        return list(seen["benchmarks"])
+        return list(self.run(Order(tree, hash_seed=1, warm_up=True), "collect", ["--collect-only"]).benchmarks)
 
     def measure(self, orders: Mapping[str, Order], seed: str) -> dict[str, Sample]:
         """Measure in lockstep, a process for each order; what came of them, by the orders' names.
@@ -156,9 +184,9 @@ class Measurer:
         with ExitStack() as stack:
             both = {name: stack.enter_context(self._taking_turns(orders[name], places[name])) for name in drawn}
             conduct([line for _, line in both.values()], seed)
-            seen = {name: running.seen() for name, (running, _) in both.items()}
+            reports = {name: running.result() for name, (running, _) in both.items()}
         wall_s = (time.monotonic() - start) / len(orders)
-        return {name: self._sample(places[name], order, seen[name], wall_s) for name, order in orders.items()}
+        return {name: self._sample(places[name], order, reports[name], wall_s) for name, order in orders.items()}
 
     def run(
         self,
@@ -166,38 +194,38 @@ class Measurer:
         name: str,
         arguments: Sequence[str],
         prefix: Sequence[str] = (),
-        told: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
-        """Run pytest alone, under the command `prefix` if there is one; what the probe saw.
+        count: CountOrder | None = None,
+    ) -> ProbeReport:
+        """Run one pytest process alone, under the command `prefix` if there is one; return what the probe wrote.
 
         Raises:
             BenchmarkError: pytest did not get as far as running tests.
         """
-        with self._started(order, name, [*prefix, *self._command(order, arguments)], told or {}) as running:
-            return running.seen()
+        with self._started(order, name, [*prefix, *self._command(order, arguments)], count=count) as running:
+            return running.result()
 
     @contextmanager
     def _taking_turns(self, order: Order, name: str) -> Iterator[tuple[Running, Line]]:
         ours, theirs = socket.socketpair()
         arguments = [f"--benchmark-json={self.directory / name}.json", *self._timing(order)]
-        command, told = self._command(order, arguments), {"line": theirs.fileno()}
-        with ours, theirs, self._started(order, name, command, told) as running:
+        command = self._command(order, arguments)
+        with ours, theirs, self._started(order, name, command, line=theirs.fileno()) as running:
             theirs.close()
             with closing(Line(ours, running.silence_s, running.hangs)) as line:
                 yield running, line
 
-    def _sample(self, name: str, order: Order, seen: Mapping[str, Any], wall_s: float) -> Sample:
-        if seen["strangers"]:
+    def _sample(self, name: str, order: Order, report: ProbeReport, wall_s: float) -> Sample:
+        if report.foreign_modules:
             raise BenchmarkError(
-                f"{order.tree.project}: not measured here: {'; '.join(seen['strangers'][:LAST_LINES])}; "
-                "allowed: modules of the worktree (see pythonpath and prepare in the docs)"
+                f"{order.tree.project}: modules were imported from outside the worktree: "
+                f"{'; '.join(report.foreign_modules[:LAST_LINES])}; set pythonpath or prepare in {TABLE}"
             )
         results = self.directory / f"{name}.json"
         document = json.loads(results.read_text("utf-8")) if results.exists() else {}
         for file in (results, results.with_suffix(".log")):
             file.unlink(missing_ok=True)
-        times = samples.from_pytest_benchmark(document, seen["failures"])
-        return Sample(times, seen["failures"], seen["benchmarks"], seen["python"], wall_s)
+        times = samples.from_pytest_benchmark(document, report.failures)
+        return Sample(times, report.failures, report.benchmarks, report.python, wall_s)
 
     def _timing(self, order: Order) -> list[str]:
         if order.warm_up:
@@ -209,12 +237,22 @@ class Measurer:
         ]
 
     @contextmanager
-    def _started(self, order: Order, name: str, command: Sequence[str], told: Mapping[str, Any]) -> Iterator[Running]:
-        """A process that runs; it is ended, with all that it started, when the block is left."""
-        message, report, log = (self.directory / f"{name}.{kind}" for kind in ("told", "seen", "log"))
+    def _started(
+        self,
+        order: Order,
+        name: str,
+        command: Sequence[str],
+        *,
+        line: int | None = None,
+        count: CountOrder | None = None,
+    ) -> Iterator[Running]:
+        """Start a process; end it, with all that it started, when the block is left."""
+        message, report, log = (self.directory / f"{name}.{kind}" for kind in ("order", "report", "log"))
         (self.directory / f"{name}.json").unlink(missing_ok=True)
         report.unlink(missing_ok=True)
-        message.write_text(json.dumps({**self._what(order, report), **told}), "utf-8")
+        roots = [str(order.tree.project / folder) for folder in self.settings.pythonpath]
+        to_probe = ProbeOrder(str(report), roots, self._only(order), order.spins, line, count)
+        message.write_text(json.dumps(asdict(to_probe)), "utf-8")
         with log.open("wb") as output:
             child = subprocess.Popen(
                 command,
@@ -224,21 +262,13 @@ class Measurer:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                pass_fds=[told["line"]] if "line" in told else [],
+                pass_fds=[] if line is None else [line],
             )
         try:
             yield Running(child, order.tree.project, report, log, self.settings.process_timeout)
         finally:
             _end(child)
             message.unlink(missing_ok=True)
-
-    def _what(self, order: Order, report: Path) -> dict[str, Any]:
-        """What the probe is told."""
-        roots = [str(order.tree.project / folder) for folder in self.settings.pythonpath]
-        what: dict[str, Any] = {"report": str(report), "roots": roots, "only": self._only(order)}
-        if order.spins is not None:
-            what["spins"] = dict(order.spins)
-        return what
 
     def _environment(self, order: Order, message: Path) -> dict[str, str]:
         folders = [order.tree.project / folder for folder in self.settings.pythonpath]

@@ -23,7 +23,7 @@ def a_fleet(registry: Registry, nodes: int) -> list[Session]:
 @cache
 def a_crowd(nodes: int) -> tuple[Registry, list[Session]]:
     """A registry and its nodes in random order; made once a process, because the large one takes half a second."""
-    registry = Registry.from_settings(HubSettings.of())
+    registry = Registry(HubSettings.of().policy)
     sessions = a_fleet(registry, nodes)
     return registry, random.Random(1).sample(sessions, nodes)
 
@@ -52,7 +52,7 @@ def test_a_heartbeat(benchmark: BenchmarkFixture, nodes: int) -> None:
 @pytest.mark.benchmark(group=f"registry: a sweep among {NODES} nodes")
 def test_a_sweep_that_renews_every_node(benchmark: BenchmarkFixture) -> None:
     """The dear kind: every deadline that it finds was put off by a heartbeat since."""
-    registry = Registry.from_settings(HubSettings.of())
+    registry = Registry(HubSettings.of().policy)
     sessions = a_fleet(registry, NODES)
     clock_s = 0.0
 
@@ -71,7 +71,7 @@ def test_a_sweep_that_renews_every_node(benchmark: BenchmarkFixture) -> None:
 @pytest.mark.benchmark(group=f"registry: a sweep among {NODES} nodes")
 def test_sweeps_that_find_nothing(benchmark: BenchmarkFixture) -> None:
     """The usual kind, a hundred times: it costs what expires, not what exists."""
-    registry = Registry.from_settings(HubSettings.of())
+    registry = Registry(HubSettings.of().policy)
     a_fleet(registry, NODES)
 
     def look_again() -> None:
@@ -85,7 +85,7 @@ def test_sweeps_that_find_nothing(benchmark: BenchmarkFixture) -> None:
 @pytest.mark.benchmark(group=f"registry: {NODES} nodes")
 def test_nodes_that_turn_stale_and_come_back(benchmark: BenchmarkFixture) -> None:
     """An outage of everybody, as the registry alone judges it: two changes a node."""
-    registry = Registry.from_settings(HubSettings.of())
+    registry = Registry(HubSettings.of().policy)
     sessions = a_fleet(registry, NODES)
     clock_s = 0.0
 

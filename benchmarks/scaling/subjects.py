@@ -33,7 +33,7 @@ Work = tuple[Callable[[], object], int]
 
 def a_heartbeat(nodes: int) -> Work:
     """A heartbeat in the registry, among so many nodes in random order."""
-    registry = Registry.from_settings(HubSettings.of())
+    registry = Registry(HubSettings.of().policy)
     sessions = [registry.hello(Hello(f"node-{number:07d}", 1, 0), 0.0)[0] for number in range(nodes)]
     order = random.Random(1).choices(sessions, k=HEARTBEATS * 8)
     clock, turn = count(1), count()

@@ -149,7 +149,7 @@ def whole_tables(results: Results) -> dict[str, str]:
         + tables.left_out(results.left_out),
         "executors": "# Executors\n\nMeasured. Load: messages that come, as a share of what can be done.\n\n"
         + "\n".join(loads),
-        "thresholds": "# Thresholds\n\nFalse stales per node-day (95 % interval), simulated.\n\n"
+        "thresholds": "# Thresholds\n\nFalse stales per node-day (95% interval), simulated.\n\n"
         + tables.thresholds(results.thresholds),
         "scaling": "# Growth\n\nMeasured.\n\n" + tables.scaling(results.scaling) + "\n" + tables.slopes(results.slopes),
     }

@@ -16,6 +16,7 @@ from heartbench.hub.events.observer_file import Observer, Receipt
 from heartbench.hub.events.types import Body, Change, Forgotten
 from heartbench.hub.liveness.registry import Node, Session
 from heartbench.hub.liveness.rules import MoveReason, Reason
+from heartbench.mesh.kinds import WORDS
 
 STATUS_CHANGED = (Reason.SILENCE, Reason.HEARD, Reason.GOODBYE)
 
@@ -46,7 +47,7 @@ class Effects:
                 self._observer.throttled(receipt.at_s, receipt.node_id, receipt.boot_id, receipt.connection)
             self._observer.receipt(receipt)
         if receipt.node_id in self._debugged:
-            log.info("received", throttled=throttled, **receipt._asdict())
+            log.info("received", throttled=throttled, **receipt._asdict() | {"kind": WORDS[receipt.kind]})
 
     def closed(self, at_s: float, session: Session) -> None:
         """A stream ended without Goodbye."""

@@ -19,7 +19,6 @@ takes under a millisecond, a write for each heartbeat would cost more than the h
 import json
 from collections.abc import Mapping
 from dataclasses import astuple
-from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -27,20 +26,12 @@ from heartbench.hub.errors import HubError
 from heartbench.hub.events.types import Change
 from heartbench.hub.liveness.registry import Node
 from heartbench.hub.liveness.rules import Status
+from heartbench.mesh.kinds import WORDS, Kind
 
 SCHEMA = "heartbench.observer/1"
 MOST_LINES_HELD = 20_000
 
 encode = json.JSONEncoder(separators=(",", ":")).encode
-
-
-class Kind(StrEnum):
-    """What was received."""
-
-    HELLO = "hello"
-    HEARTBEAT = "heartbeat"
-    CHUNK = "chunk"
-    GOODBYE = "goodbye"
 
 
 class Receipt(NamedTuple):
@@ -72,7 +63,8 @@ class Observer:
 
     def receipt(self, receipt: Receipt) -> None:
         """A message was received and heard."""
-        self._add(["receipt", *receipt])
+        at_s, node_id, boot_id, connection, kind, seq, sent_unix_s = receipt
+        self._add(["receipt", at_s, node_id, boot_id, connection, WORDS[kind], seq, sent_unix_s])
 
     def closed(self, at_s: float, node_id: str, boot_id: int, connection: int) -> None:
         """A stream ended without Goodbye."""

@@ -13,10 +13,11 @@ from typing import Any
 
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import HubError
-from heartbench.hub.events.observer_file import SCHEMA, Kind
+from heartbench.hub.events.observer_file import SCHEMA
 from heartbench.hub.events.types import Change
 from heartbench.hub.liveness.registry import NOTHING, Hello, Registry, Session
 from heartbench.hub.liveness.rules import Reason, Status
+from heartbench.mesh.kinds import KINDS, Kind
 
 Record = list[Any]
 
@@ -63,7 +64,7 @@ def replay(records: Iterable[Record]) -> list[Change]:
     changes: list[Change] = []
     for record in records:
         if record[0] == "header":
-            feed = Feed(Registry.from_settings(HubSettings.of(**record[1]["settings"])))
+            feed = Feed(Registry(HubSettings.of(**record[1]["settings"]).policy))
         elif feed is not None:
             changes.extend(feed.take(record))
     if feed is not None:
@@ -85,9 +86,9 @@ class Feed:
         match record:
             case ["change", *_]:
                 return NOTHING
-            case ["receipt", at_s, node_id, boot_id, connection, kind, _, _]:
+            case ["receipt", at_s, node_id, boot_id, connection, kind, seq, _]:
                 self.until_s = at_s
-                return self._receive(at_s, node_id, boot_id, connection, kind)
+                return self._receive(at_s, node_id, boot_id, connection, KINDS[kind], seq)
             case ["closed", at_s, node_id, boot_id, connection]:
                 self.until_s = at_s
                 return self.registry.closed(self._sessions[node_id, boot_id, connection], at_s)
@@ -105,7 +106,9 @@ class Feed:
                 self.until_s = at_s
         return NOTHING
 
-    def _receive(self, at_s: float, node_id: str, boot_id: int, connection: int, kind: str) -> Iterable[Change]:
+    def _receive(
+        self, at_s: float, node_id: str, boot_id: int, connection: int, kind: Kind, seq: int
+    ) -> Iterable[Change]:
         key = node_id, boot_id, connection
         throttled, self._throttled = self._throttled, False
         if kind == Kind.HELLO and not throttled:
@@ -115,7 +118,7 @@ class Feed:
             return self.registry.sign_of_life(node_id, boot_id, at_s)
         if kind == Kind.GOODBYE:
             return self.registry.goodbye(self._sessions[key], at_s)
-        return self.registry.heartbeat(self._sessions[key], at_s)
+        return self.registry.heartbeat(self._sessions[key], at_s, seq)
 
     def _restore(self, record: Record) -> None:
         _, self.until_s, node_id, boot_id, connection, status, flapping, flaps, heard_s, deadline_s = record

@@ -83,6 +83,7 @@ class Sink(Protocol[Kept]):
 
     def begin(self, conditions: Conditions) -> None:
         """Prepare for the run; called once, before all blocks."""
+        return
 
     @property
     def extract(self) -> Callable[[Block], Kept]:
@@ -97,6 +98,7 @@ class Sink(Protocol[Kept]):
 
         Columns node, at_s, status, connected, flapping and reason, sorted by (node, at_s); others are to be ignored.
         """
+        return
 
 
 def _never() -> bool:

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,8 @@ from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.trace import Messages, NodesWriter, TraceWriter, Truth, TruthWriter, write_transitions
 
 
-class _Written(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Written:
     """A block whose messages are on disk: what is left to write of it."""
 
     index: int

@@ -24,16 +24,18 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from heartbench.mesh.kinds import Kind
 from heartbench.simulator.engines.contract import UNCONTROLLED, Block, Conditions, Control, RunSummary, Sink
 from heartbench.simulator.errors import SimulatorError
+from heartbench.simulator.fault import HubFaultKind
 from heartbench.simulator.fleet import Partition, Squad, squads
 from heartbench.simulator.interrupts import raised
 from heartbench.simulator.kernel import kernel
 from heartbench.simulator.link import LINK_STATE, MAX_PARTITIONS, Record, rewind
 from heartbench.simulator.node import FILE_PIECE_BYTES, NODE, Events, Rows, follow, make_rows, run, switch_off
-from heartbench.simulator.scenario import HubFaultKind, Scenario
+from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.stream import CONNECTION
-from heartbench.simulator.trace import Kind, Messages
+from heartbench.simulator.trace import Messages
 from heartbench.simulator.truth import hub_spans, truth_of, truth_of_hub
 
 BLOCK_ROWS = 1_000_000  # messages of a block, about

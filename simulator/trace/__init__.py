@@ -4,7 +4,7 @@ The rule of a trace: rows are sorted by (node, sent_s), and all rows of a node a
 goes part by part sees each node whole. Times are seconds since the start of the run. Nothing is computed here.
 """
 
-from heartbench.simulator.trace.columns import OUTAGES, Kind, Messages, Truth, TruthEvent
+from heartbench.simulator.trace.columns import OUTAGES, Messages, Truth, TruthEvent
 from heartbench.simulator.trace.reading import (
     read_blocks,
     read_nodes,
@@ -18,7 +18,6 @@ from heartbench.simulator.trace.writing import NodesWriter, TraceWriter, TruthWr
 
 __all__ = [
     "OUTAGES",
-    "Kind",
     "Messages",
     "NodesWriter",
     "TraceWriter",

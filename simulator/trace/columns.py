@@ -9,15 +9,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 
-class Kind(enum.IntEnum):
-    """Kind of a message; a chunk of a file is a CHUNK with seq 0."""
-
-    HELLO = 0
-    HEARTBEAT = 1
-    CHUNK = 2
-    GOODBYE = 3
-
-
 class TruthEvent(enum.IntEnum):
     """What really happened to a node; `truth.parquet` has the names in lower case. The hub's node is -1.
 

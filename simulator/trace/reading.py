@@ -10,8 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from heartbench.mesh.kinds import Kind
 from heartbench.simulator.errors import SimulatorError
-from heartbench.simulator.trace.columns import Kind, Messages
+from heartbench.simulator.trace.columns import Messages
 from heartbench.simulator.trace.tables import MESSAGES, NODES, NODES_FILE, TRANSITIONS, TRUTH
 
 LATEST_S = 1e11

@@ -30,22 +30,22 @@ at = "30s"
 for = "{away}"
 """
 
-# The same at a tenth of the time. The hub's start takes as long as ever, and so does what a grace has to cover of it.
+# The same at a twentieth of the time. The hub's start takes as long as ever, and a grace has to cover it.
 QUICKER = """
-duration = "42s"
+duration = "26s"
 [hub]
-stale_after_s = 9
-restart_grace_s = 18
+stale_after_s = 4.5
+restart_grace_s = 12
 [[group]]
 name = "edge"
 nodes = 20
 profile = "lan"
 heartbeat_interval = "1s"
-reconnect = { max = "12s" }
+reconnect = { max = "6s" }
 [[hub_fault]]
 kind = "stop"
-at = "5s"
-for = "15s"
+at = "3s"
+for = "7s"
 """
 
 

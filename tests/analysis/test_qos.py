@@ -14,7 +14,8 @@ from heartbench.hub.config import HubSettings
 from heartbench.hub.liveness.registry import Hello, Registry
 from heartbench.hub.liveness.rules import Reason, Status
 from heartbench.hub.liveness.self_health import BEAT_S
-from heartbench.simulator.trace import Kind, Messages
+from heartbench.mesh.kinds import Kind
+from heartbench.simulator.trace import Messages
 
 END_S = 400.0
 HUBS = [
@@ -54,7 +55,7 @@ def ask_the_hub(
     messages: list[tuple[float, Kind]], losses: list[tuple[float, float]], hub: HubSettings
 ) -> StatusChange:
     """Feed a registry, sweep once at the end, and count its changes."""
-    registry = Registry.from_settings(hub)
+    registry = Registry(hub.policy)
     changes, said, session, heard = [], StatusChange(), None, []
     for connection, (at, kind) in enumerate(messages):
         if kind is Kind.HELLO:
@@ -190,9 +191,10 @@ def test_detection_time_is_that_of_a_hub_that_hears_late_and_looks_ten_times_a_s
     arrived = sent + transit_s
     messages = replace(trace(beats(*arrived)), sent_s=sent)
     row = judged(find_gaps(messages, NO_LOSSES, arrived[-1]), threshold).iloc[0]
+    policy = HubSettings.for_stale_after(threshold).policy
 
     def detected_after_s(lost_s: float) -> float:
-        registry = Registry.from_settings(HubSettings.for_stale_after(threshold))
+        registry = Registry(policy)
         heard = arrived[(sent <= lost_s) & (sent > lost_s - 10)]
         session, _ = registry.hello(Hello("n", 1, 0), heard[0])
         for at in heard[1:]:

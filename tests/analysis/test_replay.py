@@ -27,7 +27,7 @@ class Hub:
     """A registry that is driven by hand and writes down what it hears, as the observer does."""
 
     def __init__(self) -> None:
-        self.registry = Registry.from_settings(HUB)
+        self.registry = Registry(HUB.policy)
         self.sessions: dict[str, Session] = {}
         self.connections = 0
         self.receipts: list[tuple[object, ...]] = []

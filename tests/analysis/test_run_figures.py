@@ -9,9 +9,10 @@ import pytest
 from heartbench.analysis.run_figures import FiguresSink, HubFigures, RunFigures
 from heartbench.analysis.tally import Judged, quantiles
 from heartbench.hub import HubSettings
+from heartbench.mesh.kinds import Kind
 from heartbench.simulator.engines.contract import Block, Conditions
 from heartbench.simulator.scenario import Scenario, load_scenario
-from heartbench.simulator.trace import Kind, Messages, Truth, TruthEvent
+from heartbench.simulator.trace import Messages, Truth, TruthEvent
 
 HUB = HubSettings.of(stale_after_s=3.0)
 DAY_S = 86_400.0

@@ -17,7 +17,8 @@ from heartbench.analysis.study import study
 from heartbench.analysis.tune import Goal
 from heartbench.analysis.verdict import sentence
 from heartbench.simulator.engines.virtual import VirtualEngine
-from heartbench.simulator.profile import Outages, load_profile
+from heartbench.simulator.outages import Outages
+from heartbench.simulator.profile import load_profile
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import load_scenario
 from heartbench.simulator.tomlfile import validate

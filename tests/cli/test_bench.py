@@ -25,7 +25,7 @@ def store(folder, count, change):
         (["--against", "HEAD", "--self-test"], "exactly one of"),
         (["--against", "HEAD", "--project", "nowhere"], "--project nowhere: no such folder"),
         (["--against", "HEAD", "--rounds", "1"], "--rounds = 1"),
-        (["--against", "HEAD", "--budget", "10 parsecs"], "is no duration"),
+        (["--against", "HEAD", "--budget", "10 parsecs"], "is not a duration"),
         (["--against", "HEAD"], "not a git repository"),
         (["--against", "HEAD", "--markdown", "nowhere/a.md"], "--markdown: nowhere/a.md: must be a file in a folder"),
         (["--against", "HEAD", "--junit", "."], "--junit: .: must be a file in a folder"),

@@ -101,7 +101,7 @@ def test_the_configuration_for_people_is_an_env_file(tmp_path: Path) -> None:
     ("settings", "complaint"),
     [
         ({"HUB_STALE_AFTER_S": "10 parsecs"}, "HUB_STALE_AFTER_S='10 parsecs': allowed is a valid number"),
-        ({"HUB_LISTEN": "0.0.0.0:0"}, "HUB_LISTEN='0.0.0.0:0' is no loopback address"),
+        ({"HUB_LISTEN": "0.0.0.0:0"}, "HUB_LISTEN='0.0.0.0:0' is not a loopback address"),
         ({"HUB_LISTEN": "127.0.0.1:1", "HUB_OBSERVE_FILE": "/"}, "HUB_OBSERVE_FILE='/' cannot be written"),
     ],
 )
@@ -118,8 +118,8 @@ def test_what_the_environment_says_in_vain_is_told() -> None:
         [*HUB, "--print-config"], env=settings, capture_output=True, text=True, check=True, timeout=20
     )
     assert done.stderr.splitlines() == [
-        "heartbench: HUB_SERVICE_HOST in the environment is no setting, and ignored",
-        "heartbench: HUB_STALE_AFTER in the environment is no setting, and ignored; did you mean HUB_STALE_AFTER_S?",
+        "heartbench: HUB_SERVICE_HOST in the environment is not a setting, and ignored",
+        "heartbench: HUB_STALE_AFTER in the environment is not a setting, and ignored; did you mean HUB_STALE_AFTER_S?",
     ]
 
 
@@ -168,7 +168,7 @@ def test_an_address_that_is_not_ours_is_one_line_of_ours_alone(listen: str) -> N
     settings = environment(HUB_LISTEN=listen, HUB_INSECURE="1")
     done = subprocess.run(HUB, env=settings, capture_output=True, text=True, check=False, timeout=20)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"heartbench: HUB_LISTEN='{listen}' cannot be bound: it is in use or not of this")
+    assert done.stderr.startswith(f"heartbench: HUB_LISTEN='{listen}' cannot be bound: it is in use or not an address")
     assert done.stderr.count("\n") == 1
 
 

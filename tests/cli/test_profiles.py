@@ -105,7 +105,7 @@ def test_what_was_not_measured_is_a_dash(
     ("arguments", "line"),
     [
         (["show", "wireguard5g"], "heartbench: profile: 'wireguard5g' is not known, did you mean wireguard-5g?"),
-        (["show", "lan", "--measure", "10 parsecs"], 'heartbench: --measure: "10 parsecs" is no duration'),
+        (["show", "lan", "--measure", "10 parsecs"], 'heartbench: --measure: "10 parsecs" is not a duration'),
         (["show", "lan", "--measure", "1e15s"], "heartbench: --measure: 1e+15 s on 100 links are more pings than fit"),
         (
             ["show", "lan", "--measure", "1h", "--nodes", "1000000"],
@@ -113,7 +113,7 @@ def test_what_was_not_measured_is_a_dash(
         ),
         (["show", "lan", "--measure", "0s"], "heartbench: to measure a profile takes a second"),
         (["show", "lan", "--measure", "1h", "--seed", str(2**63)], "heartbench: Invalid value for '--seed': "),
-        (["show", str(Path(__file__).parent)], f"heartbench: {Path(__file__).parent}: a directory"),
+        (["show", str(Path(__file__).parent)], f"heartbench: {Path(__file__).parent}: is a directory"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(

@@ -74,7 +74,7 @@ def test_what_is_shown_loads_as_what_was_asked_for(
     ("arguments", "line"),
     [
         (["show", "lam"], "heartbench: scenario: 'lam' is not known, did you mean lan?"),
-        (["show", "."], "heartbench: .: a directory; allowed: a TOML file"),
+        (["show", "."], "heartbench: .: is a directory; expected a TOML file"),
         (["show", "lan", "--set", "seeds=1"], "heartbench: scenario lan: unknown key seeds, did you mean seed?"),
         (["show", "lan", "--nodes", "0"], "heartbench: --nodes: 0: must be at least 1"),
         (["show", "lan", "--nodes", "10000001"], "heartbench: --nodes: 10000001: must be at most 10000000"),

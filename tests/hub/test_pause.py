@@ -40,7 +40,7 @@ class Case:
     ping_s: float
 
 
-SHORT = Case(nodes=30, interval_s=1.0, stale_after_s=3.0, pause_s=4.5, ping_s=1.0)
+SHORT = Case(nodes=30, interval_s=0.5, stale_after_s=2.0, pause_s=3.0, ping_s=1.0)
 LONG = Case(nodes=300, interval_s=10.0, stale_after_s=30.0, pause_s=45.0, ping_s=10.0)
 
 

@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 
 import structlog
 
-from heartbench.hub.config import HubSettings
 from heartbench.hub.core import Hub
+from heartbench.hub.liveness.fixed_timeout import FixedTimeout
+from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.registry import Registry, Session
-from heartbench.hub.liveness.rules import FixedTimeout, FlapRule
+from heartbench.hub.liveness.rules import FlapRule
 from heartbench.hub.store import Durability
 from heartbench.hub.store.history import History, StoredChunk
 from heartbench.hub.store.memory import MemoryStore
@@ -48,11 +49,9 @@ class SplicedHistory(History):
 class FixedRegistry(Registry):
     """Stale after 30 s, flaps remembered for 60 s, whatever is set."""
 
-    @classmethod
-    def from_settings(cls, settings: HubSettings) -> Registry:
-        fixed = FixedTimeout(STALE_AFTER_S)
-        rule = FlapRule(FLAP_WINDOW_S, settings.flap_threshold, settings.flap_exit)
-        return cls(lambda: fixed, rule)
+    def __init__(self, policy: PolicySpec) -> None:
+        rule = FlapRule(FLAP_WINDOW_S, policy.flap_rule.threshold, policy.flap_rule.exit_below)
+        super().__init__(PolicySpec(FixedTimeout(STALE_AFTER_S), rule))
 
 
 class ThreadFallback(BoundedExecutor):

@@ -14,6 +14,7 @@ from heartbench.hub.clock import ManualClock
 from heartbench.hub.config import HubSettings
 from heartbench.hub.core import Hub
 from heartbench.hub.liveness.registry import Hello
+from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.server import files_of
 from heartbench.hub.rpc.upload import UploadService
 from heartbench.hub.work.executor import ExecutorClosedError
@@ -54,7 +55,7 @@ def test_messages_before_the_executor_is_ready_are_refused_and_start_no_thread(
     service = UploadService(hub, files)
 
     async def all_nodes_send() -> list[BaseException | None]:
-        sending = [service.upload(node_id, one_file(), no_answer) for node_id in NODES]
+        sending = [service.upload(Peer("10.0.0.1:1"), node_id, one_file(), no_answer) for node_id in NODES]
         return await asyncio.gather(*sending, return_exceptions=True)
 
     async def scene() -> None:

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from heartbench.mesh.kinds import Kind
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.trace import (
-    Kind,
     Messages,
     NodesWriter,
     TraceWriter,

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from heartbench.hub.config import HubSettings
+from heartbench.mesh.kinds import Kind
 from heartbench.simulator.engines.contract import (
     UNCONTROLLED,
     Conditions,
@@ -35,7 +36,6 @@ from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.interrupts import raised
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario
-from heartbench.simulator.trace import Kind
 
 HEAD_START_S = 0.25  # from the agreement on time 0 to time 0
 END_AHEAD_S = 0.1  # an early end is agreed on so long before

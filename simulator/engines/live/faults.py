@@ -10,7 +10,7 @@ from math import inf
 from pathlib import Path
 
 from heartbench.simulator.engines.live.hub import HubProcess
-from heartbench.simulator.scenario import HubFault, HubFaultKind
+from heartbench.simulator.fault import HubFault, HubFaultKind
 from heartbench.simulator.trace import TruthEvent
 
 LOCKED_WITHIN_S = 5.0
@@ -63,7 +63,7 @@ class HubFaults:
         """End the faults under way and drop the others, so that the hub can be stopped."""
         self._due.clear()
         if self._hub is not None:
-            self._hub.go_on()
+            self._hub.resume()
         self._release()
 
     def _now(self) -> float:
@@ -73,7 +73,7 @@ class HubFaults:
         """Return what begins such a fault, and what ends it."""
         match kind:
             case HubFaultKind.PAUSE:
-                return hub.pause, hub.go_on
+                return hub.pause, hub.resume
             case HubFaultKind.KILL:
                 return hub.kill, hub.start
             case HubFaultKind.STOP:

@@ -11,18 +11,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from heartbench.mesh.kinds import KINDS, Kind
 from heartbench.simulator.engines.contract import Block
 from heartbench.simulator.engines.live.hub import Heard
 from heartbench.simulator.engines.live.shard import Result, Start, group_of_each
 from heartbench.simulator.fleet import node_name, squads
 from heartbench.simulator.scenario import Scenario
-from heartbench.simulator.trace import Kind, Messages, Truth, TruthEvent
+from heartbench.simulator.trace import Messages, Truth, TruthEvent
 from heartbench.simulator.truth import truth_of, truth_of_hub
 
 BLOCK_ROWS = 1_000_000
 KEY = ["node", "boot", "kind", "seq", "connection"]
 FILE_CHUNK = ["written_unix_s", "place"]
-_KINDS = {kind.name.lower(): int(kind) for kind in Kind}
 
 
 def numbers_by_name(scenario: Scenario) -> dict[str, int]:
@@ -89,7 +89,7 @@ def _receipts(receipts: pd.DataFrame, names: dict[str, int], boot_base: int) -> 
         {
             "node": node[ours.index].astype(np.int64),
             "boot": ours.boot_id - boot_base,
-            "kind": ours.kind.map(_KINDS).astype(np.int64),
+            "kind": ours.kind.map(KINDS).astype(np.int64),
             "seq": ours.seq,
             "connection": ours.connection,
         }

@@ -33,7 +33,7 @@ def test_append(benchmark):
 
 
 def test_sweep(benchmark):
-    registry = Registry.from_settings(HubSettings.of())
+    registry = Registry(HubSettings.of().policy)
     for number in range(2000):
         registry.hello(Hello(f"node-{number}", 1, 0), 0.0)
     benchmark(registry.sweep, 1.0)

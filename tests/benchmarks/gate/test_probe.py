@@ -15,9 +15,9 @@ from heartbench.benchmarks.gate import process
 @pytest.fixture
 def probe(tmp_path, monkeypatch):
     """The plugin, loaded as pytest loads it in a project."""
-    told = {"report": str(tmp_path / "seen.json"), "roots": [str(tmp_path)], "only": []}
-    (tmp_path / "told.json").write_text(json.dumps(told), "utf-8")
-    monkeypatch.setenv("HEARTBENCH_GATE", str(tmp_path / "told.json"))
+    order = {"report": str(tmp_path / "seen.json"), "roots": [str(tmp_path)], "only": [], "spins": None, "line": None}
+    (tmp_path / "order.json").write_text(json.dumps(order), "utf-8")
+    monkeypatch.setenv("HEARTBENCH_GATE", str(tmp_path / "order.json"))
     spec = importlib.util.spec_from_file_location("the_probe", Path(process.__file__).with_name("probe.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -34,23 +34,23 @@ def test_a_slowed_function_takes_the_spins_it_owes_and_no_others(probe, monkeypa
     assert sum(taken) == pytest.approx(spins * calls, abs=1)
 
 
-def test_a_module_from_elsewhere_is_a_stranger_only_if_the_worktree_has_it(probe, tmp_path, monkeypatch):
+def test_a_module_from_elsewhere_is_foreign_only_if_the_worktree_has_it(probe, tmp_path, monkeypatch):
     for name, place in (("ours", tmp_path), ("stolen", tmp_path.parent), ("theirs", tmp_path.parent)):
         module = ModuleType(name)
         module.__file__ = str(place / f"{name}.py")
         monkeypatch.setitem(sys.modules, name, module)
     (tmp_path / "ours.py").touch()
     (tmp_path / "stolen.py").touch()
-    assert probe.strangers([tmp_path]) == [f"stolen from {tmp_path.parent / 'stolen.py'}"]
+    assert probe.foreign_modules([tmp_path]) == [f"stolen from {tmp_path.parent / 'stolen.py'}"]
 
 
-def test_a_package_from_elsewhere_is_a_stranger_too(probe, tmp_path, monkeypatch):
+def test_a_package_from_elsewhere_is_foreign_too(probe, tmp_path, monkeypatch):
     module = ModuleType("a.b")
     module.__file__ = "/elsewhere/a/b/__init__.py"
     monkeypatch.setitem(sys.modules, "a.b", module)
     (tmp_path / "src" / "a" / "b").mkdir(parents=True)
     (tmp_path / "src" / "a" / "b" / "__init__.py").touch()
-    assert probe.strangers([tmp_path, tmp_path / "src"]) == ["a.b from /elsewhere/a/b/__init__.py"]
+    assert probe.foreign_modules([tmp_path, tmp_path / "src"]) == ["a.b from /elsewhere/a/b/__init__.py"]
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,18 @@ from hypothesis import strategies as st
 
 from heartbench.hub.errors import OutdatedStreamError
 from heartbench.hub.events.types import Change
+from heartbench.hub.liveness.fixed_timeout import FixedTimeout
+from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.registry import Hello, Registry, Session
-from heartbench.hub.liveness.rules import FixedTimeout, FlapRule, Reason, Status
+from heartbench.hub.liveness.rules import FlapRule, Reason, Status
+from heartbench.mesh.kinds import Kind
 
 STALE_AFTER_S = 4.0
 RULE = FlapRule(window_s=20.0, threshold=3, exit_below=2)
 
 
 def a_registry(stale_after_s: float = STALE_AFTER_S, rule: FlapRule = RULE) -> Registry:
-    return Registry(lambda: FixedTimeout(stale_after_s), rule)
+    return Registry(PolicySpec(FixedTimeout(stale_after_s), rule))
 
 
 def said(changes: list[Change] | tuple[Change, ...]) -> list[tuple[float, str, Reason]]:
@@ -261,16 +264,33 @@ def test_a_sweep_handles_a_node_once_for_each_threshold_that_passes() -> None:
 class Shrinking:
     """A detector whose deadline comes nearer with each sign of life."""
 
+    name = "shrinking"
+
     def __init__(self) -> None:
         self.left_s = 10.0
 
-    def heartbeat(self, at: float) -> float:
+    def detector(self, interval_s: float) -> "Shrinking":
+        return self
+
+    def usual_silence_s(self, interval_s: float) -> float:
+        return self.left_s
+
+    def observe(self, at: float, seq: int, kind: Kind) -> float:
         self.left_s /= 2
         return at + self.left_s
 
+    def deadline_after_restart(self, heard_s: float) -> float:
+        return heard_s + self.left_s
+
+    def state(self, heard_s: float) -> tuple[float, ...]:
+        return (self.left_s,)
+
+    def restore(self, state: tuple[float, ...], heard_s: float) -> None:
+        (self.left_s,) = state
+
 
 def test_a_deadline_that_comes_nearer_is_kept() -> None:
-    registry = Registry(Shrinking, RULE)
+    registry = Registry(PolicySpec(Shrinking(), RULE))
     session, _ = registry.hello(Hello("n", 1, 0), 0.0)  # 5.0
     registry.heartbeat(session, 1.0)  # 3.5
     assert said(registry.sweep(3.6)) == [(3.5, "n", Reason.SILENCE)]

@@ -13,12 +13,14 @@ from heartbench.hub.errors import BadMessageError, NoRoomError, UnknownNodeError
 from heartbench.hub.liveness.registry import Hello, Session
 from heartbench.hub.rpc.admin import AdminService
 from heartbench.hub.rpc.connect import NodeService
+from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.upload import UploadService
 from heartbench.hub.stats import stats_of, summary
 from heartbench.hub.store.memory import MemoryStore
 from heartbench.mesh.v1 import mesh_pb2 as pb
 
 EPOCH = 7
+OPERATOR = Peer("10.0.0.9:50000")
 
 
 class Office:
@@ -28,7 +30,7 @@ class Office:
         self.clock = ManualClock(100.0)
         self.hub = Hub(HubSettings.of(**settings), self.clock, MemoryStore(EPOCH / 1000))
         self.nodes, self.uploads = NodeService(self.hub), UploadService(self.hub)
-        self.admin = AdminService(self.hub, self.nodes, self.uploads, self.stats)
+        self.admin = AdminService(self.hub, self.nodes, self.uploads)
 
     def stats(self) -> pb.HubStats:
         return stats_of(self.hub, len(self.uploads), None)
@@ -113,7 +115,7 @@ def test_who_asks_for_no_pages_gets_all_nodes_at_once() -> None:
 @pytest.mark.parametrize("asked", [pb.ListNodesRequest(page_size=-1), pb.ListNodesRequest(page_token="no token")])
 def test_a_page_that_cannot_be_is_refused(asked: pb.ListNodesRequest) -> None:
     async def scene(office: Office) -> None:
-        with pytest.raises(BadMessageError, match="allowed is"):
+        with pytest.raises(BadMessageError, match="must be"):
             office.admin.list_nodes(asked)
 
     run(scene)
@@ -191,7 +193,7 @@ def test_one_who_watches_a_node_hears_of_it_and_of_the_hub() -> None:
 def test_a_command_that_nobody_comes_for_was_not_delivered() -> None:
     async def scene(office: Office) -> None:
         office.connect("a")
-        response = await office.admin.send_command(pb.SendCommandRequest(node_id="a", within_s=0.01))
+        response = await office.admin.send_command(OPERATOR, pb.SendCommandRequest(node_id="a", within_s=0.01))
         assert response.outcome == pb.COMMAND_OUTCOME_NOT_DELIVERED
         assert response.command_id == f"{EPOCH}-1"
 
@@ -203,7 +205,7 @@ def test_a_command_that_makes_no_sense_is_refused(node_id: str, within_s: float,
     async def scene(office: Office) -> None:
         office.connect("a")
         with pytest.raises(error):
-            await office.admin.send_command(pb.SendCommandRequest(node_id=node_id, within_s=within_s))
+            await office.admin.send_command(OPERATOR, pb.SendCommandRequest(node_id=node_id, within_s=within_s))
 
     run(scene)
 
@@ -211,16 +213,16 @@ def test_a_command_that_makes_no_sense_is_refused(node_id: str, within_s: float,
 def test_a_forgotten_node_is_unknown() -> None:
     async def scene(office: Office) -> None:
         office.connect("a")
-        await office.admin.forget_node(pb.ForgetNodeRequest(node_id="a"))
+        await office.admin.forget_node(OPERATOR, pb.ForgetNodeRequest(node_id="a"))
         for call in (
             lambda: office.admin.get_node(pb.GetNodeRequest(node_id="a")),
             lambda: office.admin.get_history(pb.GetHistoryRequest(node_id="a")),
-            lambda: office.admin.debug_node(pb.DebugNodeRequest(node_id="a", on=True)),
+            lambda: office.admin.debug_node(OPERATOR, pb.DebugNodeRequest(node_id="a", on=True)),
         ):
             with pytest.raises(UnknownNodeError):
                 call()
         with pytest.raises(UnknownNodeError):
-            await office.admin.forget_node(pb.ForgetNodeRequest(node_id="a"))
+            await office.admin.forget_node(OPERATOR, pb.ForgetNodeRequest(node_id="a"))
 
     run(scene)
 
@@ -231,7 +233,7 @@ def test_the_old_are_forgotten_by_themselves() -> None:
         office.connect("b")
         office.hub.goodbye(session)
         office.clock.now_s += 120.0
-        await office.admin.forget_the_old()
+        await office.admin.forget_expired()
         assert list(office.hub.registry.nodes) == ["b"]
 
     run(scene, forget_after="1m")
@@ -242,10 +244,11 @@ def test_the_messages_of_one_node_can_be_logged_while_it_is_wanted() -> None:
         sessions = [office.connect(name) for name in ("a", "b")]
         with capture_logs() as logs:
             for on in (True, False):
-                office.admin.debug_node(pb.DebugNodeRequest(node_id="a", on=on))
+                office.admin.debug_node(OPERATOR, pb.DebugNodeRequest(node_id="a", on=on))
                 for session in sessions:
                     office.hub.heartbeat(session, 5, 0.0)
         received = [entry for entry in logs if entry["event"] == "received"]
+        assert [entry["operator"] for entry in logs if entry["event"] == "debug node"] == [OPERATOR.address] * 2
         assert [(entry["node_id"], entry["kind"], entry["seq"]) for entry in received] == [("a", "heartbeat", 5)]
 
     run(scene)

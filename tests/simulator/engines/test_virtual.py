@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from tests.simulator.recorded import record
 
+from heartbench.mesh.kinds import Kind
 from heartbench.simulator.engines import virtual
 from heartbench.simulator.engines.contract import Block, Control, RunSummary, Sink
 from heartbench.simulator.engines.sinks import ParquetSink, Sinks
@@ -18,7 +19,7 @@ from heartbench.simulator.engines.virtual import BlockPlan, VirtualEngine
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario, load_scenario
-from heartbench.simulator.trace import Kind, read_nodes, read_trace, read_truth
+from heartbench.simulator.trace import read_nodes, read_trace, read_truth
 
 FAULTS = """
 seed = 7

@@ -15,9 +15,10 @@ import pandas as pd
 import pytest
 from tests.simulator.recorded import record
 
-from heartbench.analysis import replay
+from heartbench.analysis.replay import replay
 from heartbench.hub import read_records, recorded_changes
 from heartbench.hub import replay as replay_by_registry
+from heartbench.mesh.kinds import Kind
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 from heartbench.simulator.engines.contract import Control, LiveSummary, RunSummary
@@ -28,7 +29,9 @@ from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.observer_frames import read_observer
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario, load_scenario
-from heartbench.simulator.trace import Kind, read_nodes, read_trace, read_transitions, read_truth
+from heartbench.simulator.trace import read_nodes, read_trace, read_transitions, read_truth
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("live engine")]  # most share one run
 
 HUB = [sys.executable, "-c", "from heartbench.cli.app import main; main()", "hub"]
 KEY = ["node", "boot", "connection", "seq", "kind"]

@@ -96,7 +96,7 @@ def test_users_of_two_workers_are_different_nodes(hub, locust):
     port = str(free_port())
     workers = [locust("--worker", "--master-port", port) for _ in range(2)]
     master = ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--expect-workers", "2")
-    run = ("--headless", "--json", "-u", "20", "-r", "20", "-t", "5s", "--host", hub)
+    run = ("--headless", "--json", "-u", "20", "-r", "20", "-t", "8s", "--host", hub)
     status, table, log = end_of(locust(*master, *run))
     assert status == 0, log
     assert table["hub", "connect"]["requests"] == len(nodes_at(hub)) == 20
