@@ -15,7 +15,7 @@ KeyboardInterrupt instead.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -75,7 +75,7 @@ class Conditions:
     hub_truth: Truth | None = None
 
 
-class Sink(Protocol[Kept]):
+class Sink(Generic[Kept]):
     """Takes the blocks of a run. Subclass it, and only `extract` and `add` are left to write.
 
     `extract` is a method or an attribute; an engine that runs blocks in other processes pickles it.
@@ -92,6 +92,7 @@ class Sink(Protocol[Kept]):
 
     def add(self, kept: Kept) -> None:
         """Add what was extracted from the next block."""
+        raise NotImplementedError
 
     def add_transitions(self, transitions: pd.DataFrame) -> None:
         """Add the status changes that a real hub reported, after all blocks.

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import grpc
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,6 +18,7 @@ from tests.simulator.recorded import record
 from heartbench.analysis.replay import replay
 from heartbench.hub import read_records, recorded_changes
 from heartbench.hub import replay as replay_by_registry
+from heartbench.mesh.channel import open_channel
 from heartbench.mesh.kinds import Kind
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
@@ -173,7 +174,7 @@ def test_what_the_hub_said_follows_from_what_it_heard(faults: Run) -> None:
     expected = replay(observed, observed.until_s)
     said = observed.changes[observed.changes.reason.isin(expected.reason.unique())]
     columns = ["node_id", "status", "flapping", "reason"]
-    order = {"by": ["node_id", "at_s"], "kind": "stable", "ignore_index": True}
+    order: dict[str, Any] = {"by": ["node_id", "at_s"], "kind": "stable", "ignore_index": True}
     said, expected = (frame.astype({"node_id": str}).sort_values(**order) for frame in (said, expected))
     assert (said.reason == "silence").sum() > 10
     assert said[columns].astype(str).equals(expected[columns].astype(str))
@@ -181,9 +182,10 @@ def test_what_the_hub_said_follows_from_what_it_heard(faults: Run) -> None:
 
 
 def test_the_hubs_own_replay_agrees_also_about_connections(faults: Run) -> None:
-    records = list(read_records(faults.directory.observer))
+    header, lines = read_records(faults.directory.observer)
+    records = list(lines)
     by_node = sorted(recorded_changes(records), key=lambda change: change.node_id)
-    assert by_node == sorted(replay_by_registry(records), key=lambda change: change.node_id)
+    assert by_node == sorted(replay_by_registry(header, records), key=lambda change: change.node_id)
 
 
 def test_transitions_are_what_the_hub_said_until_the_end(faults: Run) -> None:
@@ -243,7 +245,7 @@ def test_a_running_hub_is_driven_and_left_running(tmp_path: Path) -> None:
 
 def test_nodes_leave_a_running_hub_in_order_and_that_is_no_part_of_the_run(tmp_path: Path) -> None:
     scenario = load_scenario("lan", ["duration=2s"]).with_nodes(6)
-    with running_hub(HUB_STALE_AFTER_S="30") as (hub, _), grpc.insecure_channel(hub.address) as channel:
+    with running_hub(HUB_STALE_AFTER_S="30") as (hub, _), open_channel(hub.address) as channel:
         run = live(scenario, tmp_path / "run", workers=2, hub=hub)
         nodes = HubAdminStub(channel).ListNodes(pb.ListNodesRequest()).nodes
     assert [(node.status, node.reason) for node in nodes] == 6 * [(pb.STATUS_OFFLINE, pb.REASON_GOODBYE)]
@@ -282,7 +284,7 @@ def test_nodes_answer_commands_with_what_they_were_sent(tmp_path: Path) -> None:
     scenario = load_scenario("lan", ["duration=3s"]).with_nodes(2)
     done: list[float] = []
     answers: list[pb.SendCommandResponse] = []
-    with running_hub() as (hub, _), grpc.insecure_channel(hub.address) as channel:
+    with running_hub() as (hub, _), open_channel(hub.address) as channel:
         admin = HubAdminStub(channel)
 
         def ask(nodes: float) -> None:
