@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from heartbench.analysis import qos
 from heartbench.analysis.gaps import NO_LOSSES, Gaps, PowerLosses, find_gaps, join_gaps, power_losses
 from heartbench.hub.config import HubSettings
-from heartbench.hub.liveness.registry import Hello, Registry
+from heartbench.hub.events.types import Change
+from heartbench.hub.liveness.registry import Hello, Registry, Session
 from heartbench.hub.liveness.rules import Reason, Status
 from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.mesh.kinds import Kind
@@ -56,14 +57,15 @@ def ask_the_hub(
 ) -> StatusChange:
     """Feed a registry, sweep once at the end, and count its changes."""
     registry = Registry(hub.policy)
-    changes, said, session, heard = [], StatusChange(), None, []
+    session: Session | None = None
+    changes: list[Change] = []
+    said, heard = StatusChange(), []
     for connection, (at, kind) in enumerate(messages):
         if kind is Kind.HELLO:
             session, new = registry.hello(Hello("n", 1, connection), at)
-        elif kind is Kind.GOODBYE:
-            new = registry.goodbye(session, at)
         else:
-            new = registry.heartbeat(session, at)
+            assert session is not None
+            new = registry.goodbye(session, at) if kind is Kind.GOODBYE else registry.heartbeat(session, at)
         changes += new
         heard.append(at)
     changes += registry.sweep(END_S)

@@ -54,7 +54,7 @@ class Node:
         await stream.write(encoding.hello(self.name, 1, connection, self.interval_s))
         beating = asyncio.create_task(self.beat(stream))
         try:
-            while (message := await stream.read()) is not grpc.aio.EOF:
+            async for message in stream:
                 match encoding.body_of(message):
                     case pb.Welcome():
                         self.welcomed.set()

@@ -14,6 +14,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -131,7 +132,7 @@ async def start_hub(store_url: str) -> tuple[Process, str]:
     return hub, json.loads(await hub.stdout.readline())["address"]
 
 
-async def history_of(node_id: str, admin: HubAdminStub) -> list[StoredChunk]:
+async def history_of(node_id: str, admin: Any) -> list[StoredChunk]:
     try:
         history = await admin.GetHistory(pb.GetHistoryRequest(node_id=node_id))
     except grpc.aio.AioRpcError as error:

@@ -1,5 +1,6 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -229,7 +230,7 @@ def test_blocks_of_a_truth_may_hold_different_events(tmp_path: Path) -> None:
     assert read_truth(tmp_path / "truth.parquet")["event"].tolist() == ["outage", "hold_down", "outage_up", "exit"]
 
 
-TRUTH_COLUMNS = {"node": [1], "event": ["crash"], "start_s": [1.0], "end_s": [None]}
+TRUTH_COLUMNS: dict[str, Any] = {"node": [1], "event": ["crash"], "start_s": [1.0], "end_s": [None]}
 
 
 def test_a_truth_that_was_written_elsewhere_is_read(tmp_path: Path) -> None:
@@ -256,7 +257,9 @@ def test_a_truth_that_was_written_elsewhere_is_read(tmp_path: Path) -> None:
 def test_a_truth_with_wrong_columns_is_refused_in_one_line(
     changes: dict[str, list[object] | None], reason: str, tmp_path: Path
 ) -> None:
-    columns = {name: values for name, values in {**TRUTH_COLUMNS, **changes}.items() if values is not None}
+    columns: dict[str, Any] = {
+        name: values for name, values in {**TRUTH_COLUMNS, **changes}.items() if values is not None
+    }
     path = tmp_path / "truth.parquet"
     pq.write_table(pa.table(columns), path)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -173,7 +174,7 @@ def test_what_the_hub_said_follows_from_what_it_heard(faults: Run) -> None:
     expected = replay(observed, observed.until_s)
     said = observed.changes[observed.changes.reason.isin(expected.reason.unique())]
     columns = ["node_id", "status", "flapping", "reason"]
-    order = {"by": ["node_id", "at_s"], "kind": "stable", "ignore_index": True}
+    order: dict[str, Any] = {"by": ["node_id", "at_s"], "kind": "stable", "ignore_index": True}
     said, expected = (frame.astype({"node_id": str}).sort_values(**order) for frame in (said, expected))
     assert (said.reason == "silence").sum() > 10
     assert said[columns].astype(str).equals(expected[columns].astype(str))
