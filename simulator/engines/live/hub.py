@@ -44,7 +44,7 @@ COLUMNS = ["at_s", "node_id", "status", "connected", "flapping", "reason"]
 
 
 @dataclass(frozen=True)
-class Heard:
+class HubRecord:
     """The messages a hub received and its status changes; times are s on the monotonic clock.
 
     Attributes:
@@ -78,7 +78,7 @@ class Hub(Protocol):
     def stop(self) -> None:
         """End the hub, or the connection to it, because the run has ended."""
 
-    def heard(self) -> Heard:
+    def record(self) -> HubRecord:
         """Return what it received and how it changed nodes, once it is stopped."""
 
 
@@ -150,13 +150,13 @@ class HubProcess:
         if self._process.stdout:
             self._process.stdout.close()
 
-    def heard(self) -> Heard:
+    def record(self) -> HubRecord:
         """Read its observer files, one for each start."""
         observed = [read_observer(path) for path in self._observers if path.exists() and path.stat().st_size]
         tables = zip(*((each.receipts, each.deadlines, each.changes) for each in observed), strict=True)
         receipts, deadlines, changes = (pd.concat(table, ignore_index=True) for table in tables)
         started_s = tuple(each.header.monotonic_s for each in observed)
-        return Heard(receipts, deadlines, changes, started_s=started_s)
+        return HubRecord(receipts, deadlines, changes, started_s=started_s)
 
 
 class ExternalHub:
@@ -211,11 +211,11 @@ class ExternalHub:
         finally:
             self._until_s = time.monotonic()
 
-    def heard(self) -> Heard:
+    def record(self) -> HubRecord:
         """Return its events; its receipts are unknown."""
         nothing = pd.DataFrame({"at_s": [], "node_id": [], "deadline_s": [], "reason": []})
         changes = pd.DataFrame(self._changes, columns=COLUMNS)
-        return Heard(None, nothing, changes, self._events_lost, self._until_s)
+        return HubRecord(None, nothing, changes, self._events_lost, self._until_s)
 
 
 def _change_of(event: Any, at_s: float) -> tuple[Any, ...]:
