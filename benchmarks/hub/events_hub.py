@@ -1,6 +1,6 @@
-"""A hub with something to tell: `python -m ….events_hub RATE` prints its address and publishes RATE events a second.
+"""A hub with many events: `python -m ….events_hub RATE` prints its address and publishes RATE events per second.
 
-They are published at times that were fixed before, whatever the subscribers do, and carry the time at which they were.
+They are published on a fixed schedule, whatever the subscribers do, and carry the time of publishing.
 """
 
 import asyncio
@@ -12,8 +12,8 @@ from heartbench.hub.config import HubSettings
 from heartbench.hub.events.types import StoreChanged
 from heartbench.hub.rpc.server import HubServer
 
-TEXT = "what a store may have to say about itself; " * 48
-"""2 kB: so long that gRPC's own buffers are soon full of what a subscriber does not read."""
+TEXT = "an error message of a store, of some length; " * 48
+"""2 kB, so that unread events soon fill gRPC's own buffers."""
 
 
 async def serve(rate: float) -> None:

@@ -1,6 +1,6 @@
-"""What happens to a node, through the whole of the hub but its connections: judged, told, kept.
+"""The whole hub but its connections: what each message costs to judge, publish and store.
 
-A hub does this for every message of every node on one core, beside gRPC, which costs fifty times as much a heartbeat.
+A hub does this for every message of every node on one core, beside gRPC, which costs fifty times as much per heartbeat.
 """
 
 import random
@@ -48,7 +48,7 @@ def test_heartbeats(benchmark: BenchmarkFixture) -> None:
 
 @pytest.mark.benchmark(group=f"core: {NODES} messages")
 def test_reconnects(benchmark: BenchmarkFixture) -> None:
-    """A fleet that comes back: the old stream ends, a new one says Hello."""
+    """A fleet reconnects: the old stream of each node ends, and a new one begins with Hello."""
     hub, clock, sessions = a_hub()
     connection = 0
 
@@ -69,7 +69,7 @@ def test_reconnects(benchmark: BenchmarkFixture) -> None:
 @pytest.mark.parametrize("subscribers", [1, 100])
 @pytest.mark.benchmark(group="bus: 100 events")
 def test_events(benchmark: BenchmarkFixture, subscribers: int) -> None:
-    """Events are queued for each who listens; those who do not read lose the oldest."""
+    """Events are queued for each subscriber; one that does not read loses the oldest."""
     bus = EventFanout(queue_limit=50)
     change = Change(1.0, "node-1", Status.STALE, True, False, Reason.SILENCE)
 
@@ -88,7 +88,7 @@ def test_events(benchmark: BenchmarkFixture, subscribers: int) -> None:
 
 @pytest.mark.benchmark(group="admission: 1,000 asked")
 def test_admission_in_a_storm(benchmark: BenchmarkFixture) -> None:
-    """A hub that has just started refuses almost all of its nodes, and must be quick about it."""
+    """A hub that has just started refuses almost all of its nodes, and must do so quickly."""
     admission = Admission(100.0, random.Random(1).random, 0.0)
     now = 0.0
 
@@ -104,13 +104,13 @@ def test_admission_in_a_storm(benchmark: BenchmarkFixture) -> None:
 
 @pytest.mark.benchmark(group="replay: what the hub said, computed again")
 def test_replay(benchmark: BenchmarkFixture) -> None:
-    """The check of a live run: a record of every message, and what follows from it."""
+    """The check of a live run: recompute status changes from the record of every message."""
     header, records = Header(0.0, 0.0, 1, {}), a_record()
     assert len(benchmark(lambda: replay(header, records))) == len(recorded_changes(records)) + 2 * SPEAKERS
 
 
 def a_record() -> list[Record]:
-    """Nodes that say Hello, two heartbeats, nothing for 40 s, and one more."""
+    """Nodes that send Hello, two heartbeats, nothing for 40 s, and one more."""
     online = [Change(0.0, f"n{n}", Status.ONLINE, True, False, Reason.REGISTERED) for n in range(SPEAKERS)]
     heard = [
         Receipt(at_s + n / 1000, f"n{n}", 1, 0, "hello" if seq == 0 else "heartbeat", seq, 0.0)

@@ -112,11 +112,11 @@ def appends(keeper: History | SplicedHistory, filled: int, first: int = 1) -> Wo
 def a_simulated_hour(nodes: int) -> Work:
     """An hour of so many nodes on 5G behind WireGuard, simulated; in blocks, as the virtual engine does it."""
     scenario = load_scenario("wireguard-5g").with_nodes(nodes).model_copy(update={"duration_s": HOUR_S})
-    run_nodes(scenario, next(blocks(scenario.with_nodes(1))))
+    run_nodes(next(blocks(scenario.with_nodes(1))))
 
     def run() -> None:
-        for block in blocks(scenario):
-            run_nodes(scenario, block)
+        for plan in blocks(scenario):
+            run_nodes(plan)
 
     return run, 1
 
@@ -135,7 +135,7 @@ def some_gaps(nodes: int, each: int) -> Gaps:
     """Gaps of about ten seconds, one in five hundred of them long."""
     scenario = load_scenario("wireguard-5g").with_nodes(nodes)
     scenario = scenario.model_copy(update={"duration_s": each * 10.0})
-    parts = [run_nodes(scenario, block)[0] for block in blocks(scenario)]
+    parts = [run_nodes(plan)[0] for plan in blocks(scenario)]
     found = [find_gaps(part, NO_LOSSES, scenario.duration_s) for part in parts]
     return join_gaps(found)
 

@@ -23,8 +23,8 @@ THROTTLED = "too many nodes come at once"
 
 def welcome(hub: Hub, session: Session) -> pb.HubMessage:
     """Return the answer to a Hello."""
-    stale_after_s = hub.registry.policy.parameters.usual_silence_s(session.node.interval_s)
-    body = pb.Welcome(epoch=hub.epoch, last_chunk_seq=hub.saved_seq(session), stale_after_s=stale_after_s)
+    silence_s = hub.registry.policy.parameters.usual_silence_s(session.node.interval_s)
+    body = pb.Welcome(epoch=hub.epoch, last_chunk_seq=hub.saved_seq(session), stale_after_s=silence_s)
     return pb.HubMessage(welcome=body)
 
 

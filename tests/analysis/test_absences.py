@@ -1,6 +1,6 @@
 """Time in which the hub was away is no node's silence: held against the hub itself, and by hand."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -47,7 +47,7 @@ class Kept(MemoryStore):
         super().__init__(9.0)
         self.nodes = list(nodes)
 
-    def load(self) -> Iterable[StoredNode]:  # type: ignore[override]
+    def load(self) -> Iterator[StoredNode]:
         return iter(self.nodes)
 
 
@@ -55,14 +55,15 @@ class RealHub:
     """The hub itself with one node, on a clock that is told: away at times, and restarted."""
 
     def __init__(self, hub: HubSettings) -> None:
-        self.settings, self.clock, self.changes = hub, ManualClock(0.0), []
+        self.settings, self.clock = hub, ManualClock(0.0)
+        self.changes: list[Change] = []
         self.session: Session | None = None
         self.connection = 0
         self.start(())
 
     def start(self, nodes: Iterable[StoredNode]) -> None:
         self.hub, self.session = open_hub(self.settings, self.clock, Kept(nodes)), None
-        self.hub.effects.changed = self.changes.extend  # type: ignore[method-assign]
+        self.hub.effects.changed = self.changes.extend  # type: ignore[method-assign, assignment]
 
     def restart(self) -> None:
         nodes = self.hub.registry.nodes.values()

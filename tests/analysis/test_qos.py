@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from heartbench.analysis import qos
 from heartbench.analysis.gaps import NO_LOSSES, Gaps, PowerLosses, find_gaps, join_gaps, power_losses
 from heartbench.hub.config import HubSettings
-from heartbench.hub.liveness.registry import Hello, Registry
+from heartbench.hub.events.types import Change
+from heartbench.hub.liveness.registry import Hello, Registry, Session
 from heartbench.hub.liveness.rules import Reason, Status
 from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.mesh.kinds import Kind
@@ -56,14 +57,15 @@ def ask_the_hub(
 ) -> StatusChange:
     """Feed a registry, sweep once at the end, and count its changes."""
     registry = Registry(hub.policy)
-    changes, said, session, heard = [], StatusChange(), None, []
+    session: Session | None = None
+    changes: list[Change] = []
+    said, heard = StatusChange(), []
     for connection, (at, kind) in enumerate(messages):
         if kind is Kind.HELLO:
             session, new = registry.hello(Hello("n", 1, connection), at)
-        elif kind is Kind.GOODBYE:
-            new = registry.goodbye(session, at)
         else:
-            new = registry.heartbeat(session, at)
+            assert session is not None
+            new = registry.goodbye(session, at) if kind is Kind.GOODBYE else registry.heartbeat(session, at)
         changes += new
         heard.append(at)
     changes += registry.sweep(END_S)
@@ -191,10 +193,10 @@ def test_detection_time_is_that_of_a_hub_that_hears_late_and_looks_ten_times_a_s
     arrived = sent + transit_s
     messages = replace(trace(beats(*arrived)), sent_s=sent)
     row = judged(find_gaps(messages, NO_LOSSES, arrived[-1]), threshold).iloc[0]
-    settings = HubSettings.for_stale_after(threshold)
+    policy = HubSettings.for_stale_after(threshold).policy
 
     def detected_after_s(lost_s: float) -> float:
-        registry = Registry(settings.policy)
+        registry = Registry(policy)
         heard = arrived[(sent <= lost_s) & (sent > lost_s - 10)]
         session, _ = registry.hello(Hello("n", 1, 0), heard[0])
         for at in heard[1:]:

@@ -1,8 +1,10 @@
 """The registry against a model that keeps no heap and scans every node each time."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -24,7 +26,7 @@ def a_registry(stale_after_s: float = STALE_AFTER_S, rule: FlapRule = RULE) -> R
     return Registry(PolicySpec(FixedTimeout(stale_after_s), rule))
 
 
-def said(changes: list[Change] | tuple[Change, ...]) -> list[tuple[float, str, Reason]]:
+def said(changes: Sequence[Change]) -> list[tuple[float, str, Reason]]:
     return [(change.at_s, change.node_id, change.reason) for change in changes]
 
 
@@ -293,7 +295,7 @@ def test_a_sweep_handles_a_node_once_for_each_threshold_that_passes() -> None:
 class Shrinking:
     """A detector whose deadline comes nearer with each sign of life."""
 
-    name = "shrinking"
+    name: ClassVar[str] = "shrinking"
 
     def __init__(self) -> None:
         self.left_s = 10.0
