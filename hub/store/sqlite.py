@@ -201,7 +201,7 @@ class SqliteStore:
         elif write.newest != START:
             self._newest[node_id] = write.newest if write.anew else max(write.newest, self._stored(node_id))
             if node_id not in self._untrimmed:
-                # Each node starts at another point of the cycle, so that nodes that write together do not delete together.
+                # Each node starts elsewhere in the cycle, so that nodes that write together do not delete together.
                 self._untrimmed[node_id] = len(self._untrimmed) % TRIM_PAGES
             else:
                 self._untrimmed[node_id] = 0 if was_trimmed else self._untrimmed[node_id] + pages(write)
