@@ -51,7 +51,7 @@ def read_env_file(path: Path, names: Collection[str]) -> dict[str, str]:
         if not key.upper().startswith(PREFIX):
             continue
         if key.upper() not in known:
-            raise HubError(f"{path}: {key}={value!r}: no such setting; allowed are {', '.join(sorted(known))}")
+            raise HubError(f"{path}: {key}={value!r}: no such setting; allowed: {', '.join(sorted(known))}")
         if value is None:
             raise HubError(f"{path}: {key}: a value is missing; write {key}=VALUE")
         values[known[key.upper()]] = value
@@ -81,6 +81,6 @@ def explain(
         return f"{path}: {message}" if path else message
     name = str(first["loc"][0])
     if name not in fields:
-        return f"{name}={first['input']!r}: no such setting; allowed are {', '.join(fields)}"
+        return f"{name}={first['input']!r}: no such setting; allowed: {', '.join(fields)}"
     where = f"{path}: " if name in in_file else ""
     return f"{where}{env_name(name)}={first['input']!r}: {message}"

@@ -110,7 +110,7 @@ class Writer:
     async def append(self, node_id: str, history: History, chunk: StoredChunk) -> "asyncio.Future[None]":
         """Append a chunk to the node's history and queue it for the store; waits while the queue is full.
 
-        Returns when the chunk is queued. The future resolves when it is as safe as the durability says; for a
+        Returns when the chunk is queued. The future resolves when it is as safe as the durability requires; for a
         duplicate, when everything before it is. It fails with the error that ended the writer. Others may share it:
         shield it when awaiting it.
 
@@ -137,7 +137,7 @@ class Writer:
         return pending.saved
 
     def saved(self, node_id: str, history: History) -> Position:
-        """Return the position up to which the chunks of a node are as safe as the durability says."""
+        """Return the position up to which the chunks of a node are as safe as the durability requires."""
         unsaved = self._unsaved.get(node_id)
         if self._buffered or unsaved is None or unsaved.history is None:
             return history.newest
