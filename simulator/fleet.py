@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.simulator import counter_rng
+from heartbench.simulator.connection import RULES
 from heartbench.simulator.counter_rng import Purpose
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.fault import Fault, FaultKind, HubFaultKind
@@ -23,7 +24,6 @@ from heartbench.simulator.kernel import kernel
 from heartbench.simulator.link import MAX_PARTITIONS
 from heartbench.simulator.node import BEHAVIOUR, CRASH, EXIT, START
 from heartbench.simulator.scenario import Scenario
-from heartbench.simulator.stream import RULES
 
 HUB_STATES = {HubFaultKind.PAUSE: HUB_PAUSED, HubFaultKind.KILL: HUB_DOWN, HubFaultKind.STOP: HUB_DOWN}
 RESTART_DELAY_S = 1.0  # a process that is restarted without a given pause is back after so long

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.kernel import kernel
-from heartbench.simulator.link import DOWN, OWN, UP, Record, make_link, next_outage, rewind, transmit
+from heartbench.simulator.link import DOWN, OWN, UP, Link, make_link, next_outage, rewind, transmit
 from heartbench.simulator.outages import HOUR_S
 from heartbench.simulator.profile import Profile
 
@@ -61,7 +61,7 @@ def survey(profile: Profile, duration_s: float, nodes: int = 100, seed: int = 1)
 
 
 @kernel
-def _ping(up: Record, down: Record, rtt: NDArray[np.float64]) -> None:
+def _ping(up: Link, down: Link, rtt: NDArray[np.float64]) -> None:
     """Note the round-trip time of a ping in each second; what is lost on its way or back leaves none.
 
     `up` and `down` are the same link, once for each direction: a ping that an outage holds is answered after later ones
@@ -73,7 +73,7 @@ def _ping(up: Record, down: Record, rtt: NDArray[np.float64]) -> None:
             rtt[second] = transmit(down, DOWN, there) - second
 
 
-def _outages(link: Record, duration_s: float) -> Iterator[float]:
+def _outages(link: Link, duration_s: float) -> Iterator[float]:
     """Yield the length of each outage that begins within `duration_s`."""
     start, end, _, _ = next_outage(link, OWN, 0.0)
     while start < duration_s:
