@@ -25,7 +25,7 @@ from heartbench.mesh.channel import open_channel
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 from heartbench.simulator.errors import SimulatorError
-from heartbench.simulator.observer_frames import read_observer
+from heartbench.simulator.observer_frames import Observed, read_observer
 from heartbench.simulator.run_directory import RunDirectory
 
 # The same as `python -m heartbench.hub`, and it ends with us, however we end (PR_SET_PDEATHSIG, if the system has it).
@@ -54,6 +54,7 @@ class HubRecord:
         events_lost: events that did not reach us.
         until_s: when the events ended, on our side or the hub's; inf: all were recorded.
         started_s: when a managed hub started to judge deadlines.
+        observed: what a managed hub recorded, one for each start: the same read serves all that need it.
     """
 
     receipts: pd.DataFrame | None
@@ -62,6 +63,7 @@ class HubRecord:
     events_lost: int = 0
     until_s: float = inf
     started_s: tuple[float, ...] = ()
+    observed: tuple[Observed, ...] = ()
 
 
 class Hub(Protocol):
@@ -156,7 +158,7 @@ class HubProcess:
         tables = zip(*((each.receipts, each.deadlines, each.changes) for each in observed), strict=True)
         receipts, deadlines, changes = (pd.concat(table, ignore_index=True) for table in tables)
         started_s = tuple(each.header.monotonic_s for each in observed)
-        return HubRecord(receipts, deadlines, changes, started_s=started_s)
+        return HubRecord(receipts, deadlines, changes, started_s=started_s, observed=tuple(observed))
 
 
 class ExternalHub:
