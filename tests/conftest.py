@@ -55,13 +55,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of 40 nodes for 10 minutes on a network with many outages."""
-    from heartbench.simulator.engines.virtual import simulate
-    from heartbench.simulator.run_directory import RunDirectory
+    from tests.simulator.recorded import virtual_run
+
     from heartbench.simulator.scenario import load_scenario
 
     scenario = load_scenario("wireguard-5g-fast").with_nodes(40).model_copy(update={"duration_s": 600.0})
-    run = RunDirectory.create(tmp_path_factory.mktemp("runs") / "fast", scenario.name, "virtual")
-    simulate(scenario, run)
+    run = virtual_run(scenario, tmp_path_factory.mktemp("runs") / "fast")
     settings = {"scenario": scenario.to_data(), "hub": scenario.hub_settings().model_dump(mode="json")}
     run.write_record(
         {"command": "heartbench run fast", "seed": 1, "settings": settings, "duration_s": 600.0, "nodes": 40}

@@ -263,10 +263,10 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--scratch", type=Path, help="folder for the databases; default: the system's")
     given = parser.parse_args(words)
     found = compare(Load(given.nodes, given.per_s, given.bytes, given.seconds), given.pairs, given.scratch)
-    said = verdict(found)
+    result = verdict(found)
     runs = {name: [asdict(figures) for figures in runs] for name, runs in found.items()}
-    print(json.dumps({"runs": runs, **said}, indent=2))  # noqa: T201
-    return 0 if said["holds"] else 1
+    print(json.dumps({"runs": runs, **result}, indent=2))  # noqa: T201
+    return 0 if result["holds"] else 1
 
 
 if __name__ == "__main__":

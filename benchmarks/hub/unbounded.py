@@ -12,6 +12,7 @@ from unittest.mock import patch
 from zlib import crc32
 
 from heartbench.hub import logs
+from heartbench.hub.clock import Clock
 from heartbench.hub.config import HubSettings
 from heartbench.hub.core import Hub
 from heartbench.hub.rpc import server
@@ -42,8 +43,8 @@ class UnboundedExecutor(BoundedExecutor):
 class UnboundedUploads(UploadService):
     """Keeps reading while file chunks are written."""
 
-    def __init__(self, hub: Hub, files: Files | None = None) -> None:
-        super().__init__(hub, files)
+    def __init__(self, hub: Hub, clock: Clock, files: Files | None = None) -> None:
+        super().__init__(hub, clock, files)
         self._writing: set[asyncio.Task[None]] = set()
 
     async def _write_file(self, node_id: str, message: Chunk, acks: AckQueue) -> None:
