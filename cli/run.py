@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -184,7 +185,7 @@ def write_record(
     from heartbench.benchmarks.provenance import provenance
 
     used = {"scenario": scenario.to_data(), "hub": settings.model_dump(mode="json")}
-    directory.write_record(plain({**provenance(command), "seed": scenario.seed, "settings": used, **result}))
+    directory.write_record(plain({**asdict(provenance(command)), "seed": scenario.seed, "settings": used, **result}))
 
 
 def rows(result: dict[str, Any], stale_after_s: float) -> Iterator[tuple[str, str]]:

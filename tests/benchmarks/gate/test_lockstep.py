@@ -14,7 +14,7 @@ class Process:
         self.name, self.script, self.seen, self.dies_in = name, list(script.items()), seen, dies_in
         self.left = None
 
-    def hear(self):
+    def receive(self):
         if self.left is None:
             if not self.script:
                 return Signal.GONE
@@ -96,11 +96,11 @@ def test_a_line_says_what_it_hears_and_who_is_silent():
     with ours, theirs:
         line = Line(ours, 0.01, lambda: RuntimeError("it hangs"))
         theirs.sendall(b'suite ["a", "b", "c"]\nbegin "b"\nover\nend\n')
-        assert [line.hear() for _ in range(3)] == [Announcement("b", ("c",)), Signal.OVER, Signal.END]
+        assert [line.receive() for _ in range(3)] == [Announcement("b", ("c",)), Signal.OVER, Signal.END]
         line.go(7)
         assert TURN.unpack(theirs.recv(TURN.size)) == (7,)
         with pytest.raises(RuntimeError, match="it hangs"):
-            line.hear()
+            line.receive()
         theirs.close()
         line.go(8)
 
@@ -109,7 +109,7 @@ def test_a_line_that_was_closed_says_nothing():
     ours, theirs = socket.socketpair()
     theirs.close()
     with ours:
-        assert Line(ours, 1.0, RuntimeError).hear() is Signal.GONE
+        assert Line(ours, 1.0, RuntimeError).receive() is Signal.GONE
 
 
 def test_a_process_that_was_killed_while_we_spoke_is_gone():
@@ -118,4 +118,4 @@ def test_a_process_that_was_killed_while_we_spoke_is_gone():
         line = Line(ours, 1.0, RuntimeError)
         line.go(1)
         theirs.close()  # with what we said unread: the kernel answers with a reset
-        assert line.hear() is Signal.GONE
+        assert line.receive() is Signal.GONE

@@ -63,7 +63,7 @@ def test_what_was_measured_before_a_kill_is_not_measured_again(tmp_path):
 
 def test_two_pythons_are_not_compared(tmp_path):
     Rounds(Measurer(python="3.11"), tmp_path, seed=1).measure(Phase([ARMS], 0, 1), done)
-    with pytest.raises(BenchmarkError, match="not one Python but 2"):
+    with pytest.raises(BenchmarkError, match="processes ran 2 versions of Python"):
         Rounds(Measurer(python="3.12"), tmp_path, seed=1).measure(Phase([ARMS], 0, 2), done)
 
 

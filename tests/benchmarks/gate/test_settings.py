@@ -67,7 +67,7 @@ def test_a_mistake_on_the_command_line_names_the_option(tmp_path):
 
 def test_a_broken_file_and_a_table_that_is_none_are_refused(tmp_path):
     (tmp_path / "pyproject.toml").write_text("[tool", "utf-8")
-    with pytest.raises(BenchmarkError, match="no TOML"):
+    with pytest.raises(BenchmarkError, match="not valid TOML"):
         load(tmp_path)
     (tmp_path / "pyproject.toml").write_text("[tool.heartbench]\nbench = 3", "utf-8")
     with pytest.raises(BenchmarkError, match="must be a table"):
@@ -88,5 +88,5 @@ def test_the_suite_is_what_was_asked_for_or_set_or_usual(tmp_path):
 def test_no_suite_and_an_unknown_one_are_mistakes(tmp_path):
     with pytest.raises(BenchmarkError, match="no suite"):
         chosen_suite(tmp_path, [], load(tmp_path))
-    with pytest.raises(BenchmarkError, match="no such suite"):
+    with pytest.raises(BenchmarkError, match="not found in"):
         chosen_suite(tmp_path, ["histroy"], load(tmp_path))
