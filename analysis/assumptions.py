@@ -1,4 +1,4 @@
-"""What a recommendation rests on that the trace itself does not show, each with where it comes from."""
+"""The assumptions behind a recommendation that the trace does not show, each with its source."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,25 +6,26 @@ from dataclasses import dataclass
 from heartbench.analysis.evidence import Evidence
 from heartbench.analysis.networks import observed_groups
 from heartbench.simulator.errors import SimulatorError
-from heartbench.simulator.profile import Lengths, Outages, load_profile
-from heartbench.simulator.scenario import Group
+from heartbench.simulator.group import Group
+from heartbench.simulator.outages import Lengths, Outages
+from heartbench.simulator.profile import load_profile
 from heartbench.simulator.tail import LEAST_SHAPE, MOST_SHAPE
 
 PRIOR = (
-    f"before anything is observed, every shape from {LEAST_SHAPE:g} to {MOST_SHAPE:g} and every order of magnitude of "
-    "the scale is equally likely; outages come at random times"
+    f"before any observation, every shape from {LEAST_SHAPE:g} to {MOST_SHAPE:g} and every order of magnitude of the "
+    "scale is equally likely; outages occur at random times"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Assumption:
-    """One of them.
+    """One assumption.
 
     Attributes:
-        name: of what is assumed.
+        name: what is assumed.
         value: in words, with its unit.
-        whence: where it comes from.
-        groups: for which groups; empty: for all that was judged.
+        whence: its source.
+        groups: the groups it holds for; empty: all.
     """
 
     name: str
@@ -33,13 +34,13 @@ class Assumption:
     groups: tuple[str, ...] = ()
 
     def line(self) -> str:
-        """Return it as a line."""
+        """Return the assumption in one line."""
         of = f" ({', '.join(self.groups)})" if self.groups else ""
         return f"{self.name}{of}: {self.value}; {self.whence}"
 
 
 def assumptions_of(evidence: Evidence) -> list[Assumption]:
-    """Return what is assumed, what several groups share once."""
+    """Return the assumptions; those that several groups share appear once."""
     if evidence.scenario is None:
         return list(_of_a_trace())
     merged: dict[tuple[str, str, str], tuple[str, ...]] = {}
@@ -53,11 +54,11 @@ def assumptions_of(evidence: Evidence) -> list[Assumption]:
 
 
 def _of_a_trace() -> Iterator[Assumption]:
-    yield Assumption("network", "as in this trace, for as long as it was watched", "the trace; no other is simulated")
-    yield Assumption("power losses", "none", "a bare trace does not say when a node was down")
-    yield Assumption("independence", "as in the trace; it is tested for gaps that coincide", "the trace")
-    yield Assumption("hub", "as by default but for its threshold", "a bare trace does not say how it was set")
-    yield Assumption("end", "all nodes were expected to speak until the last arrival", "the trace")
+    yield Assumption("network", "as recorded, for as long as the trace lasts", "the trace; no other is simulated")
+    yield Assumption("power losses", "none", "an imported trace does not record when a node was down")
+    yield Assumption("independence", "as recorded; gaps are tested for coincidence", "the trace")
+    yield Assumption("hub", "defaults except for its threshold", "an imported trace does not record its settings")
+    yield Assumption("end", "all nodes were up until the last arrival", "the trace")
 
 
 def _of_a_link(group: Group, watched: bool, live: bool) -> Iterator[tuple[str, str, str]]:
@@ -79,21 +80,21 @@ def _of_a_link(group: Group, watched: bool, live: bool) -> Iterator[tuple[str, s
     yield "kind", _kind(outage), profile
     site = group.site
     if live:
-        yield "host", "one machine and one hub carry all nodes; gaps that coincide are tested for", "a live run"
+        yield "host", "one machine and one hub carry all nodes; gaps are tested for coincidence", "a live run"
     yield (
         "independence",
-        f"{site.share:.0%} of a node's outages strike all {site.nodes} nodes of its site; the rest strike it alone"
+        f"{site.share:.0%} of a node's outages hit all {site.nodes} nodes of its site; the rest hit only that node"
         if site
-        else "no outage strikes two nodes at once",
-        "scenario" if site else "scenario, which gives no site",
+        else "no outage hits two nodes at once",
+        "scenario" if site else "scenario, which defines no sites",
     )
 
 
 def _source(group: Group) -> str:
-    """Return where a group's outages are from: its profile, unless the scenario changed them."""
+    """Return the source of a group's outages: its profile, and whether the scenario changed them."""
     try:
         changed = load_profile(group.profile).outage != group.link.outage
-    except SimulatorError:  # it was there when the run began
+    except SimulatorError:  # the profile has moved since the run
         return f"profile {group.profile}, as the run recorded it"
     return f"profile {group.profile}" + (", changed by the scenario" if changed else "")
 
@@ -111,15 +112,15 @@ def _watching(outage: Outages, watched: bool, profile: str) -> tuple[str, str, s
     if observed is None:
         return (
             "hours watched",
-            "none: the network's uncertainty is not known",
+            "none; the uncertainty about the network is unknown",
             f"{profile}, which has no observed outages",
         )
     seen = f"{observed.hours:g} h, {len(observed.lengths_s)} outages of at least {observed.from_s:g} s"
     if observed.step_s:
-        seen += f", in steps of {observed.step_s:g} s"
+        seen += f", resolution {observed.step_s:g} s"
     if watched:
         return "hours watched", seen, profile
-    return "hours watched", "none of this network: its rate was changed", f"{profile}, {seen}, and rate_factor"
+    return "hours watched", "none for this network; its rate was changed", f"{profile}, {seen}, and rate_factor"
 
 
 def _kind(outage: Outages) -> str:
@@ -130,5 +131,5 @@ def _kind(outage: Outages) -> str:
 
 def _directions(outage: Outages) -> str:
     ways = outage.directions
-    shares = {"up alone": ways.up, "down alone": ways.down, "both ways": ways.both}
+    shares = {"up only": ways.up, "down only": ways.down, "both": ways.both}
     return ", ".join(f"{share:.0%} {way}" for way, share in shares.items() if share)

@@ -1,17 +1,16 @@
-"""Whether long gaps of different nodes coincide more often than those of independent nodes would.
+"""A test for shared outages: do long gaps of different nodes coincide more often than chance allows?
 
 A gap is long if its node was up for more than LONG times its usual gap. The statistic is the number of pairs of long
 gaps of different nodes that overlap. It is compared with the number after each node's gaps are shifted in time: all
-gaps of one node by the same uniform amount, around the circle of the time for which that node was watched. A shift
-keeps how often a node is silent, for how long, and how its own gaps cluster; it removes what nodes share.
+gaps of one node by the same uniform amount, around the circle of the time for which that node was observed. A shift
+preserves how often a node is silent, for how long, and how its own gaps cluster; it removes what nodes share.
 
     p = (1 + shifts with at least as many pairs) / (1 + shifts)
 
-is exact for independent nodes without a daily course, but for gaps that are cut at the end (Davison and Hinkley,
+is exact for independent nodes without a daily cycle, except for gaps that are cut at the end (Davison and Hinkley,
 "Bootstrap Methods and their Application", 1997, section 4.2). So independent nodes are reported in about LEVEL of all
-traces: 8 of 1,000 synthetic ones. An hour that is bad for all
-nodes is reported like a shared outage. A gap that is shifted over the end is cut there, as an open gap is. Gaps in
-which the hub was away are left out: that silence is the hub's.
+traces: 8 of 1,000 synthetic ones. An hour that is bad for all nodes is reported like a shared outage. A gap that is
+shifted over the end is cut there, like an open gap. Gaps during which the hub was away are left out.
 """
 
 from dataclasses import dataclass
@@ -26,23 +25,23 @@ Floats = NDArray[np.float64]
 LEVEL = 0.01
 LONG = 3.0
 MOST_GAPS = 2000
-"""Of more long gaps the longest are looked at; pairs of so many take a second."""
+"""Maximum number of long gaps, the longest first; counting the pairs of this many takes a second."""
 SHIFTS = 999
 SHIFTS_AT_ONCE = 100
 SEED = 1
 TINY_S = 1e-6
-"""By so much a gap ends early, so that rounding lets no two gaps of one node overlap."""
+"""Gaps end this much earlier, so that rounding makes no two gaps of one node overlap."""
 
 
 @dataclass(frozen=True, slots=True)
 class Coincidence:
-    """Long gaps that coincide more than chance allows.
+    """Long gaps that coincide more often than chance allows.
 
     Attributes:
         gaps: number of long gaps that were compared.
         nodes: number of nodes that they belong to.
         pairs: pairs of gaps of different nodes that overlap.
-        expected_pairs: as many as there would be on average if nodes were independent.
+        expected_pairs: mean number if nodes were independent.
         p_value: probability of at least as many pairs if nodes were independent.
     """
 
@@ -54,10 +53,10 @@ class Coincidence:
 
     @property
     def sentence(self) -> str:
-        """One line for people."""
+        """The finding in one line."""
         return (
-            f"long gaps of different nodes coincide: {self.pairs:,} pairs overlap, independent nodes would have about "
-            f"{self.expected_pairs:,.3g} (p ≤ {self.p_value:.2g}); nodes seem to share outages"
+            f"long gaps of different nodes coincide: {self.pairs:,} pairs overlap, about {self.expected_pairs:,.3g} "
+            f"would if nodes were independent (p ≤ {self.p_value:.2g}); nodes seem to share outages"
         )
 
 
@@ -72,7 +71,7 @@ class LongGaps:
     end_s: float
 
     def shifted(self, shift: Floats) -> Floats:
-        """Return the starts, s, shape (m, n), after shifts by parts of each node's time; shape (m, nodes)."""
+        """Return the starts, s, shape (m, n), after shifts by shares of each node's time, shape (m, nodes)."""
         from_s = self.from_s[self.row]
         watched_s = self.end_s - from_s
         starts: Floats = from_s + (self.start_s - from_s + shift[:, self.row] * watched_s) % watched_s
@@ -91,11 +90,11 @@ class LongGaps:
 
 
 def coincidence(gaps: Gaps, seed: int = SEED) -> Coincidence | None:
-    """Return how the long gaps of a trace coincide, or None if independent nodes could have left such a trace.
+    """Return how the long gaps of a trace coincide, or None if independent nodes explain it.
 
     Args:
         gaps: all gaps of the trace.
-        seed: of the shifts.
+        seed: seed of the shifts.
     """
     long = long_gaps(gaps)
     if len(long.from_s) < 2:
@@ -112,7 +111,7 @@ def coincidence(gaps: Gaps, seed: int = SEED) -> Coincidence | None:
 
 
 def long_gaps(gaps: Gaps) -> LongGaps:
-    """Return the long gaps in which the hub was there, at most MOST_GAPS."""
+    """Return the long gaps during which the hub was up, at most MOST_GAPS."""
     counts = np.diff(gaps.first)
     node = np.repeat(np.arange(len(gaps.node)), counts)
     is_long = (gaps.up_s > LONG * usual_gaps_s(gaps, node)[node]) & (gaps.watched_s() == gaps.up_s)

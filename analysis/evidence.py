@@ -12,7 +12,7 @@ from heartbench.analysis.absences import hub_absences
 from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.gaps import NO_LOSSES, Gaps, find_gaps, join_gaps, power_losses
 from heartbench.analysis.sites import sites_of
-from heartbench.hub.config import DOUBT, JUDGEMENT, HubSettings
+from heartbench.hub.config import ABSENCE_FIELDS, POLICY_FIELDS, HubSettings
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario, scenario_of
 from heartbench.simulator.trace import read_blocks, read_nodes, read_truth
@@ -97,9 +97,11 @@ def evidence_of(path: Path, now_s: float | None = None) -> Evidence:
         raise AnalysisError(f"--now {now_s:g}s: {path} says itself how its hub was set; allowed for a bare trace")
     run = RunDirectory.open(path)
     record = run.read_record()
+    if record.get("trace") is False:
+        raise AnalysisError(f"{path}: it was run with --no-trace, so there are no gaps to judge by; run it without")
     try:
         scenario, duration_s = scenario_of(record["settings"]["scenario"]), float(record["duration_s"])
-        hub = HubSettings.of(**{key: record["settings"]["hub"][key] for key in (*JUDGEMENT, *DOUBT)})
+        hub = HubSettings.of(**{key: record["settings"]["hub"][key] for key in (*POLICY_FIELDS, *ABSENCE_FIELDS)})
         damaged = not 0 <= duration_s < np.inf or int(record.get("seed", 1)) < 0
     except KeyError as error:
         raise AnalysisError(f"{run.record_file}: key {error} is missing; `heartbench run` writes it") from error

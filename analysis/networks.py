@@ -17,8 +17,9 @@ from heartbench.analysis.intervals import LEVEL
 from heartbench.analysis.posterior import Networks, draw_networks
 from heartbench.analysis.qos import DAY_S
 from heartbench.analysis.response import BEYOND, Response, with_probes
-from heartbench.simulator.profile import Observed, Outages
-from heartbench.simulator.scenario import Group, Scenario
+from heartbench.simulator.group import Group
+from heartbench.simulator.outages import Observed, Outages
+from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.tail import log_survival
 
 Floats = NDArray[np.float64]

@@ -32,7 +32,7 @@ from heartbench.analysis.absences import Absences, allowed_s, away_between
 from heartbench.analysis.gaps import Gaps
 from heartbench.analysis.sites import Cells, cells_of
 from heartbench.hub.config import HubSettings
-from heartbench.hub.liveness.self_health import BEAT_S
+from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.simulator.kernel import kernel
 
 Floats = NDArray[np.float64]
@@ -122,7 +122,7 @@ class Qos:
 
     def detection_s(self, share: float) -> Floats:
         """Quantile of the detection time over power losses at uniform times, s; shape (k,)."""
-        return np.maximum(self.stale_after_s + self.transit_s - self.ages.quantile(1 - share, BEAT_S), 0.0)
+        return np.maximum(self.stale_after_s + self.transit_s - self.ages.quantile(1 - share, TICK_S), 0.0)
 
     def frame(self) -> pd.DataFrame:
         """One row a threshold; what needs a mistake to be known is NaN where none was seen."""

@@ -57,7 +57,7 @@ def replay(observed: Observed, until_s: float) -> pd.DataFrame:
     Returns:
         Rows sorted by node and time, in the order in which they were said of each node.
     """
-    settings = HubSettings.of(**observed.header["settings"])
+    settings = HubSettings.of(**observed.header.settings)
     changes = status_changes(rows_of(observed, settings.stale_after_s), until_s)
     said = [
         each

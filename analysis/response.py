@@ -25,7 +25,7 @@ from heartbench.analysis.qos import DAY_S
 from heartbench.analysis.simulated import SimulatedOutages
 from heartbench.simulator.fleet import Squad
 from heartbench.simulator.link import OUTAGE_E
-from heartbench.simulator.profile import HOUR_S, Outages, table_mean_s
+from heartbench.simulator.outages import HOUR_S, Outages, table_mean_s
 from heartbench.simulator.tail import log_survival
 
 Floats = NDArray[np.float64]

@@ -25,127 +25,132 @@ from heartbench.analysis.tune import (
 )
 from heartbench.simulator.units import NODE_DAYS
 
-TOLD_UNITS = ("node-day", "node-week", "node-month", "node-year")
+RATE_UNITS = ("node-day", "node-week", "node-month", "node-year")
 
 
 def unit_of(per_node_day: float) -> str:
-    """The unit in which a rate is one or more."""
-    return next((unit for unit in TOLD_UNITS if per_node_day * NODE_DAYS[unit] >= 1 - 1e-9), TOLD_UNITS[-1])
+    """Return the shortest unit in which a rate is at least one."""
+    return next((unit for unit in RATE_UNITS if per_node_day * NODE_DAYS[unit] >= 1 - 1e-9), RATE_UNITS[-1])
 
 
 def rate_text(per_node_day: float, unit: str) -> str:
-    """A rate in `unit`: 0.143 per node-day is `1 per node-week`."""
+    """Return a rate in `unit`: 0.143 per node-day is `1 per node-week`."""
     return f"{figure(per_node_day * NODE_DAYS[unit])} per {unit}"
 
 
 def figure(value: float) -> str:
-    """A figure as people read it: three digits, and no powers of ten."""
+    """Return a figure with three digits and without powers of ten."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.001 else f"{value:.1g}"
 
 
 def sentence(found: Recommendation) -> str:
-    """Say whether the goal can be met, by what, what it costs, and how sure that is."""
+    """Return the recommendation in words: what to set, its effect, and how certain that is."""
     chosen = effect(found, found.recommended_s)
     if found.met:
-        now = "" if found.current_s is None else f" As it is, {found.current_s:g} s: {effect(found, found.current_s)}."
-        asked = f"at most {goal_rate(found)}, noticed within {found.goal.max_detection_s:g} s"
-        return f"For {asked}: set stale_after to {found.recommended_s:g} s: {chosen}.{now} {how_sure(found)}"
-    asked = f"{goal_rate(found)} and {found.goal.max_detection_s:g} s"
+        current = (
+            "" if found.current_s is None else f" Currently ({found.current_s:g} s): {effect(found, found.current_s)}."
+        )
+        return (
+            f"Set stale_after to {found.recommended_s:g} s to meet the goal of {goal_limits(found)}. Expected: "
+            f"{chosen}.{current} {how_sure(found)}"
+        )
     return (
-        f"No threshold meets the goal of {asked}. {why(found)} {found.recommended_s:g} s comes nearest: "
-        f"{missed(found)}. With it: {chosen}. {how_sure(found)} {what_to_measure(found)}"
+        f"No threshold meets the goal of {goal_limits(found)}. {why(found)} {found.recommended_s:g} s comes closest: "
+        f"{missed(found)}. Expected: {chosen}. {how_sure(found)} {what_to_measure(found)}"
     )
 
 
 def how_sure(found: Recommendation) -> str:
-    """Say what the intervals hold, and what they leave out."""
+    """Return what the intervals cover and what they leave out."""
     shared = f" But {found.coincidence}." if found.coincidence else ""
     return f"{interval_meaning(found)}{shared}"
 
 
 def interval_meaning(found: Recommendation) -> str:
-    """Say what the intervals are of."""
+    """Return what the intervals cover."""
     _, row = found.decides(found.recommended_s)
     hours = found.hours_watched()
     if row["false_stale_network_ci"] is not None and hours is not None:
         return (
-            f"The interval of the network holds 95% of the networks that fit what was seen in {figure(hours)} h of "
-            "watching; that of the simulation counts only its own chance."
+            f"The network interval covers 95% of the networks that fit {figure(hours)} h of observation; the "
+            "simulation interval covers only the randomness of the simulation."
         )
     if hours is not None:
         return (
-            f"The interval holds for the network as it was in {figure(hours)} node-hours of recording; it says nothing "
-            "of outages longer than came in that time."
+            f"The interval covers the network as it was during {figure(hours)} node-hours of recording; it does not "
+            "cover outages longer than those recorded."
         )
     return (
-        "This network was not observed, so nothing says how sure its figures are: the interval counts only the chance "
-        "of the simulation."
+        "This network was not observed, so the uncertainty about it is unknown; the interval covers only the "
+        "randomness of the simulation."
     )
 
 
 def what_to_measure(found: Recommendation) -> str:
-    """Say how long to watch the network until the goal can be shown to be met, where that can help."""
+    """Return how long to observe the network to show that the goal is met, or why that would not help."""
     _, row = found.decides(found.recommended_s)
     if row["detection_p99_s"] > found.goal.max_detection_s:
-        return "No threshold is quick enough, however well the network is known."
+        return "No threshold detects failures fast enough, however well the network is known."
     unit, needed_h = goal_unit(found), found.hours_needed()
-    best = f"The best estimate of the network at {found.recommended_s:g} s is {rate_text(best_estimate(row), unit)}"
+    best = f"The best estimate for the network at {found.recommended_s:g} s is {rate_text(best_estimate(row), unit)}"
     if needed_h is None:
-        return f"{best}, which misses the goal too: if it is so, no time of watching will show that the goal is met."
+        return (
+            f"{best}, which misses the goal too; if it is right, no amount of observation will show that the goal is "
+            "met."
+        )
     nodes = math.ceil(needed_h / DAY_H)
-    time = f"{figure(needed_h)} node-hours, {nodes:,} {'node' if nodes == 1 else 'nodes'} for a day"
-    what = "watching the network" if found.hours_watched() else "simulating"
-    return f"{best}: if it is so, it takes about {time}, of {what} to show that the goal is met."
+    effort = f"{figure(needed_h)} node-hours ({nodes:,} {'node' if nodes == 1 else 'nodes'} for a day)"
+    what = "observing the network" if found.hours_watched() else "simulation"
+    return f"{best}; if it is right, about {effort} of {what} will show that the goal is met."
 
 
 def chosen_label(found: Recommendation) -> str:
-    """What the recommended threshold is called in tables and plots."""
-    return "recommended" if found.met else "nearest"
+    """Return the label of the recommended threshold in tables and plots."""
+    return "recommended" if found.met else "closest"
 
 
 def labelled_rows(found: Recommendation) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield both settings for each group and the fleet, as tables show them: label, whose, figures."""
-    labels = {found.current_s: "now", found.recommended_s: chosen_label(found)}
+    """Yield the rows of tables: label of the setting, name of the group or fleet, figures."""
+    labels = {found.current_s: "current", found.recommended_s: chosen_label(found)}
     for stale_after_s in found.settings_s:
         for name, row in found.rows(stale_after_s).items():
             yield labels[stale_after_s], name, row
 
 
 def missed_by(found: Recommendation) -> dict[str, float]:
-    """By what factor the recommended threshold misses each side of the goal; 1 or less: it meets it."""
+    """Return the ratio of the recommended threshold to each side of the goal; at most 1 if that side is met."""
     place, frames, goal = row_number(found.fleet, found.recommended_s), found.judged.values(), found.goal
     often = max(float(upper_end(frame)[place]) for frame in frames)
     late = max(float(frame.detection_p99_s.iloc[place]) for frame in frames)
     return {
-        "false_stale": factor(often, goal.max_false_stale_per_node_day),
-        "detection": factor(late, goal.max_detection_s),
+        "false_stale": ratio(often, goal.max_false_stale_per_node_day),
+        "detection": ratio(late, goal.max_detection_s),
     }
 
 
-def factor(is_so: float, allowed: float) -> float:
-    """How many times as much as is allowed."""
-    return is_so / allowed if allowed else math.inf if is_so else 1.0
+def ratio(value: float, limit: float) -> float:
+    """Return `value` as a multiple of `limit`; infinite if only the limit is 0."""
+    return value / limit if limit else math.inf if value else 1.0
 
 
 def missed(found: Recommendation) -> str:
-    """What of the goal the recommended threshold misses, and by how much."""
+    """Return which sides of the goal the recommended threshold misses, and by how much."""
 
-    def told(value: float, times: str, more: str) -> str:
-        factor = figure(value) if value >= 1.005 else "just over 1"
-        return times.format(factor) if math.isfinite(value) else f"{more}, which is 0"
+    def excess(multiple: float) -> str:
+        if math.isinf(multiple):
+            return "above the goal of 0"
+        return f"{figure(multiple)} times the goal" if multiple >= 1.005 else "just above the goal"
 
     by = missed_by(found)
-    often = told(by["false_stale"], "{} times as often as allowed", "more often than allowed")
-    late = told(by["detection"], "after {} times as long as allowed", "later than allowed")
-    said = {
-        "false_stale": f"false stales may come {often} (upper end of 95%)",
-        "detection": f"a dead node is noticed {late}",
+    sides = {
+        "false_stale": f"false stales may be {excess(by['false_stale'])} (upper end of the 95% interval)",
+        "detection": f"the detection time is {excess(by['detection'])}",
     }
-    return ", and ".join(text for side, text in said.items() if by[side] > 1)
+    return ", and ".join(text for side, text in sides.items() if by[side] > 1)
 
 
 def effect(found: Recommendation, stale_after_s: float) -> str:
-    """What a threshold does to the group that decides."""
+    """Return the figures of a threshold for the deciding group, in words."""
     name, row = found.decides(stale_after_s)
     unit = goal_unit(found)
     rate, decides = figure(row["false_stale_per_node_day"] * NODE_DAYS[unit]), ""
@@ -153,64 +158,69 @@ def effect(found: Recommendation, stale_after_s: float) -> str:
         decides = " over the fleet" if name == FLEET else f" in group {name}, which decides"
     return (
         f"{rate} false stales per {unit}{decides} (95%: {intervals_text(found, row, NODE_DAYS[unit])}), "
-        f"noticed within {figure(row['detection_p99_s'])} s (p99)"
+        f"detection time {figure(row['detection_p99_s'])} s (p99)"
     )
 
 
 def intervals_text(found: Recommendation, row: Mapping[str, Any], scale: float = 1.0) -> str:
-    """Both intervals of the false stales, each with its name; the network's first, if it is known."""
+    """Return both intervals of the false stales with their names; the network's first, if it is known."""
     named = {"network": row["false_stale_network_ci"], counted_in(found): row["false_stale_ci"]}
-    return ", ".join(f"{interval_text(ends, scale)} of the {name}" for name, ends in named.items() if ends is not None)
+    return ", ".join(f"{interval_text(ends, scale)} for the {name}" for name, ends in named.items() if ends is not None)
 
 
 def counted_in(found: Recommendation) -> str:
-    """What the false stales were counted in."""
+    """Return what the false stales were counted in."""
     return "recording" if found.recorded else "simulation"
 
 
 def interval_text(ends: Sequence[float] | None, scale: float = 1.0) -> str:
-    """An interval as people read it; a dash if it is not known."""
+    """Return an interval as text; a dash if it is not known."""
     return "–" if ends is None else f"{figure(ends[0] * scale)} to {figure(ends[1] * scale)}"
 
 
 def deciding_interval(row: Mapping[str, Any]) -> Sequence[float]:
-    """The interval by which a threshold is chosen: of the network, or of the simulation if that is not known."""
+    """Return the interval that decides: the network's, or the simulation's if that is not known."""
     interval: Sequence[float] = row["false_stale_network_ci"] or row["false_stale_ci"]
     return interval
 
 
 def goal_unit(found: Recommendation) -> str:
-    """The unit of the goal, in which all rates are told."""
+    """Return the unit of the goal, which all rates use."""
     return unit_of(found.goal.max_false_stale_per_node_day)
 
 
-def goal_rate(found: Recommendation) -> str:
-    """The false stales that are allowed."""
-    return rate_text(found.goal.max_false_stale_per_node_day, goal_unit(found))
+def goal_limits(found: Recommendation) -> str:
+    """Return both limits of the goal."""
+    unit = goal_unit(found)
+    rate = figure(found.goal.max_false_stale_per_node_day * NODE_DAYS[unit])
+    return (
+        f"at most {rate} false {'stale' if rate == '1' else 'stales'} per {unit} and a detection time (p99) of at most "
+        f"{found.goal.max_detection_s:g} s"
+    )
 
 
 def goal_text(found: Recommendation) -> str:
-    """What was asked."""
-    by = "by each group of nodes, " if found.per is Per.GROUP and len(found.groups) > 1 else ""
-    rate, seconds = goal_rate(found), f"{found.goal.max_detection_s:g} s"
-    return f"{by}at most {rate} called stale while alive, and dead nodes noticed within {seconds} (p99)"
+    """Return the goal, and whether it holds for each group."""
+    return ("for each group of nodes, " if found.per is Per.GROUP and len(found.groups) > 1 else "") + goal_limits(
+        found
+    )
 
 
 def why(found: Recommendation) -> str:
-    """Say from which threshold on false stales are rare enough, and up to which a death is noticed in time."""
+    """Return the range of thresholds that meets each side of the goal."""
     frames = list(found.judged.values())
     thresholds = found.fleet.stale_after_s
-    often = np.max([upper_end(each) for each in frames], axis=0)
-    late = np.max([each.detection_p99_s for each in frames], axis=0)
-    rare = thresholds[often <= found.goal.max_false_stale_per_node_day]
-    quick = thresholds[late <= found.goal.max_detection_s]
-    first = f"only from {rare.min():g} s on" if len(rare) else f"at no threshold up to {thresholds.max():g} s"
-    last = f"only up to {quick.max():g} s" if len(quick) else f"not even at {thresholds.min():g} s"
-    return f"False stales can be said to be rare enough {first}; a dead node is noticed in time {last}."
+    rates = np.max([upper_end(each) for each in frames], axis=0)
+    detection_s = np.max([each.detection_p99_s for each in frames], axis=0)
+    rare = thresholds[rates <= found.goal.max_false_stale_per_node_day]
+    fast = thresholds[detection_s <= found.goal.max_detection_s]
+    first = f"only from {rare.min():g} s" if len(rare) else f"at no threshold up to {thresholds.max():g} s"
+    last = f"only up to {fast.max():g} s" if len(fast) else f"not even at {thresholds.min():g} s"
+    return f"False stales are reliably rare enough {first}; detection is fast enough {last}."
 
 
 def decided_by(found: Recommendation) -> str:
-    """Say of which nodes the figures of both settings are, in brackets; nothing if there is but one group."""
+    """Return, in brackets, which nodes the figures of both settings describe; empty if there is only one group."""
     if len(found.groups) == 1:
         return ""
     names = {s: found.decides(s)[0] for s in found.settings_s}
@@ -222,7 +232,7 @@ def decided_by(found: Recommendation) -> str:
 
 
 def as_json(found: Recommendation, evidence: Evidence) -> dict[str, Any]:
-    """Everything in plain types; `current` and `recommended` hold the figures of the group that decides."""
+    """Return the recommendation as JSON; `current` and `recommended` hold the figures of the deciding group."""
     return {
         "schema": "heartbench.tune/2",
         "met": found.met,
@@ -252,19 +262,19 @@ def as_json(found: Recommendation, evidence: Evidence) -> dict[str, Any]:
 
 
 def deciding_json(found: Recommendation, stale_after_s: float) -> dict[str, Any]:
-    """The figures of a threshold for the group that decides, and its name; None if the whole fleet does."""
+    """Return the figures of a threshold for the deciding group, and its name (None: the whole fleet)."""
     name, row = found.decides(stale_after_s)
     return {**row, "group": None if name == FLEET else name}
 
 
 def both_settings(found: Recommendation, frame: pd.DataFrame) -> dict[str, Any]:
-    """The figures of the threshold as it is and of the recommended one."""
+    """Return the figures of the current and the recommended threshold."""
     current = None if found.current_s is None else row_of(frame, found.current_s)
     return {"current": current, "recommended": row_of(frame, found.recommended_s)}
 
 
 def from_json(stored: Mapping[str, Any]) -> Recommendation:
-    """The recommendation that `as_json` wrote down."""
+    """Return the recommendation that `as_json` wrote."""
     current = stored["current"]
     return Recommendation(
         goal=Goal(stored["goal"]["max_false_stale_per_node_day"], stored["goal"]["max_detection_s"]),
@@ -281,7 +291,7 @@ def from_json(stored: Mapping[str, Any]) -> Recommendation:
 
 
 def frame_of(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """A frontier from its rows; null is NaN again."""
+    """Return a frontier from its rows; null becomes NaN."""
     frame = pd.DataFrame([dict(row) for row in rows])
     for name in INTERVALS:
         ends = [(math.nan, math.nan) if interval is None else interval for interval in frame.pop(f"{name}_ci")]
@@ -290,19 +300,22 @@ def frame_of(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def env_file(found: Recommendation, evidence: Evidence) -> str:
-    """The hub's settings, and above them where they come from and what they rest on."""
+    """Return the hub's settings as an env file that begins with their source and assumptions."""
     (settings,) = settings_of([found.recommended_s], evidence.hub)
     head = [
         f"Tuned by Heartbench from {evidence.origin}.",
         f"Goal: {goal_text(found)}.",
         *(evidence_line(found, name, row) for name, row in found.rows(found.recommended_s).items()),
         how_sure(found),
-        *(f"Assumed: {each.line()}." for each in assumptions_of(evidence)),
+        *(f"Assumption: {each.line()}." for each in assumptions_of(evidence)),
     ]
     return "".join(f"# {line}\n" for line in head) + "\n" + settings.to_env()
 
 
 def evidence_line(found: Recommendation, name: str, row: Mapping[str, Any]) -> str:
-    """What a threshold does to some nodes, in a line."""
-    rate, seconds = figure(row["false_stale_per_node_day"]), figure(row["detection_p99_s"])
-    return f"{name}: {rate} false stales per node-day (95%: {intervals_text(found, row)}), noticed within {seconds} s."
+    """Return the figures of a threshold for a group in one line."""
+    rate, detection_s = figure(row["false_stale_per_node_day"]), figure(row["detection_p99_s"])
+    return (
+        f"{name}: {rate} false stales per node-day (95%: {intervals_text(found, row)}), detection time {detection_s} s "
+        "(p99)."
+    )

@@ -1,4 +1,4 @@
-"""`heartbench report`: one page with the finding, the pictures and how it was measured."""
+"""`heartbench report`: one page with the finding, the plots and the provenance."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from heartbench.cli.errors import CommandError
+from heartbench.cli.goal_options import JSON, MAX_DETECTION, MAX_FALSE_STALE, NOW, PER
 from heartbench.cli.output import check_folder, check_output, print_json, progress, write_whole
 
 if TYPE_CHECKING:
@@ -16,35 +17,26 @@ if TYPE_CHECKING:
 
 def report(
     source: Annotated[
-        Path | None, typer.Argument(metavar="RUN_DIR|TRACE", help="What to report on; the newest run if not given.")
+        Path | None, typer.Argument(metavar="RUN_DIR|TRACE", help="Run or trace to report on. Default: the newest run.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Where the page goes; report.html in the run directory, of a trace here."),
+        typer.Option(metavar="FILE", help="HTML file. Default: report.html in the run directory, or here for a trace."),
     ] = None,
     plots: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the pictures there too, an SVG file each.")
+        Path | None, typer.Option(metavar="DIR", help="Folder to also write the plots to, as SVG files.")
     ] = None,
-    max_false_stale: Annotated[
-        str | None, typer.Option(metavar="RATE", help="How often a living node may be called stale.")
-    ] = None,
-    max_detection: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="How soon 99 of 100 dead nodes must be stale.")
-    ] = None,
-    per: Annotated[
-        Literal["group", "fleet"] | None,
-        typer.Option(help="Whether each group of nodes must meet the goal, or the fleet on the average."),
-    ] = None,
-    now: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="The stale threshold as it is, of a bare trace.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    max_false_stale: Annotated[str | None, MAX_FALSE_STALE] = None,
+    max_detection: Annotated[str | None, MAX_DETECTION] = None,
+    per: Annotated[Literal["group", "fleet"] | None, PER] = None,
+    now: Annotated[str | None, NOW] = None,
+    as_json: Annotated[bool, JSON] = False,
 ) -> None:
-    """Make a page of what a run showed: one HTML file that needs no other.
+    """Write a report on a run: one self-contained HTML file.
 
-    The goal is that of the last `heartbench tune` on this run (of a bare trace
-    none is kept), else one false stale per node-week and 90 s; what is given
-    here goes before both.
+    The goal is that of the last `heartbench tune` on this run (not kept for an
+    imported trace), else one false stale per node-week and 90 s. Options
+    override both.
     """
     from heartbench.analysis.evidence import evidence_of
     from heartbench.analysis.report.page import render, save_plots
@@ -73,7 +65,7 @@ def report(
 def recommendation(
     evidence: "Evidence", max_false_stale: str | None, max_detection: str | None, per: str | None
 ) -> "Recommendation":
-    """What `tune` found if nothing else is asked; else what it would find."""
+    """Return the stored result of `tune`, or a new one if an option changes the goal."""
     from heartbench.analysis.networks import nodes_to_simulate
     from heartbench.analysis.study import study
     from heartbench.analysis.tune import DEFAULT_GOAL, Goal, Per
@@ -94,7 +86,7 @@ def recommendation(
 
 
 def tuned_before(evidence: "Evidence") -> "Recommendation | None":
-    """What `tune` found for this run; None if it was not asked."""
+    """Return the stored result of `tune` for this run; None if there is none."""
     from heartbench.analysis.verdict import from_json
 
     tuned = evidence.source / "tune.json"
@@ -103,4 +95,4 @@ def tuned_before(evidence: "Evidence") -> "Recommendation | None":
     try:
         return from_json(json.loads(tuned.read_text(encoding="utf-8")))
     except (OSError, LookupError, TypeError, ValueError) as error:
-        raise CommandError(f"{tuned}: damaged; `heartbench tune` writes it anew") from error
+        raise CommandError(f"{tuned}: is damaged; run `heartbench tune` to write it again") from error

@@ -1,18 +1,25 @@
 """The reference hub: who is there, who went silent, and what each node last said."""
 
 from heartbench.hub.clock import Clock, ManualClock, SystemClock
+from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import HubError
-from heartbench.hub.events.observer_file import Kind
-from heartbench.hub.events.replay import read_records, recorded_changes, replay
+from heartbench.hub.events.observer_file import read_records
+from heartbench.hub.events.replay import recorded_changes, replay
 from heartbench.hub.events.types import Change, Event, EventsLost
+from heartbench.hub.liveness.chen import Chen
+from heartbench.hub.liveness.detector import Detector, DetectorParameters
+from heartbench.hub.liveness.fixed_timeout import FixedTimeout
+from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.registry import Hello, Node, Registry, Session
-from heartbench.hub.liveness.rules import Detector, FixedTimeout, FlapRule, Reason, Status
+from heartbench.hub.liveness.rules import FlapRule, Reason, Status
 
 __all__ = [
     "Change",
+    "Chen",
     "Clock",
     "Detector",
+    "DetectorParameters",
     "Event",
     "EventsLost",
     "FixedTimeout",
@@ -20,14 +27,15 @@ __all__ = [
     "Hello",
     "HubError",
     "HubSettings",
-    "Kind",
     "ManualClock",
     "Node",
+    "PolicySpec",
     "Reason",
     "Registry",
     "Session",
     "Status",
     "SystemClock",
+    "open_hub",
     "read_records",
     "recorded_changes",
     "replay",

@@ -27,7 +27,7 @@ from IPython.display import Markdown
 from heartbench.analysis.evidence import settings_of, simulated
 from heartbench.analysis.qos import judge
 from heartbench.analysis.report import style
-from heartbench.analysis.report.plots import flap_plot, frontier_plot, gap_plot
+from heartbench.analysis.report.plots import plot_flaps, plot_frontier, plot_gaps
 from heartbench.analysis.study import study
 from heartbench.analysis.tune import Goal, frontier, recommend
 from heartbench.analysis.verdict import sentence
@@ -66,7 +66,7 @@ found = study(evidence, goal)
 Markdown(sentence(found))
 
 # %%
-frontier_plot(found).figure
+plot_frontier(found).figure
 
 # %% [markdown]
 # Each point of a line is a threshold. To the right a death is noticed later, downwards fewer living nodes are called
@@ -77,13 +77,13 @@ frontier_plot(found).figure
 # The silences themselves, and both thresholds among them:
 
 # %%
-gap_plot(evidence.gaps, found).figure
+plot_gaps(evidence.gaps, found).figure
 
 # %% [markdown]
 # And what the person in front of the dashboard gets:
 
 # %%
-flap_plot(found, scenario.nodes).figure
+plot_flaps(found, scenario.nodes).figure
 
 # %% [markdown]
 # ## What a stricter goal costs

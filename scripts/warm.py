@@ -1,4 +1,4 @@
-"""Compile what is compiled at first use, so that nobody waits for it later: the loops of simulator and judgement."""
+"""Compile the loops of simulator and analysis now, so that the first command does not have to."""
 
 import tempfile
 from pathlib import Path
@@ -7,11 +7,12 @@ from heartbench.cli.app import invoke
 
 
 def main() -> None:
-    """Run two nodes for two minutes in simulated time and judge them; run one for a moment at a real hub."""
+    """Simulate two nodes for ten minutes, judge them, compute a ladder, and run one node at a real hub."""
     with tempfile.TemporaryDirectory(prefix="heartbench-") as folder:
         simulated, real = str(Path(folder, "simulated")), str(Path(folder, "real"))
-        invoke(["run", "wireguard-5g", "--nodes", "2", "--duration", "2m", "--out", simulated])
+        invoke(["run", "wireguard-5g", "--nodes", "2", "--duration", "10m", "--out", simulated])
         invoke(["tune", simulated, "--out", str(Path(folder, "hub.env"))])
+        invoke(["ladder"])
         invoke(["run", "lan", "--engine", "live", "--nodes", "1", "--duration", "2s", "--out", real])
 
 

@@ -1,1 +1,52 @@
-"""The world around the hub: links, nodes and faults, and the engines that run them."""
+"""A simulated fleet: nodes, links, faults, and the engines that run them.
+
+    scenario = load_scenario("wireguard-5g", ["duration=1h"])
+    run = run_scenario(scenario)                # or RunDirectory.open(Path("results/runs/wireguard-5g-virtual-1"))
+    trace = read_trace(run.path)                # one row per message
+    truth = read_truth(run.truth)               # outages, crashes, restarts and closed connections
+
+Names are imported on first use, so that importing this package does not load Numba and pandas.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from heartbench.simulator.errors import SimulatorError
+    from heartbench.simulator.profile import Profile, load_profile
+    from heartbench.simulator.recorded_run import run_scenario
+    from heartbench.simulator.run_directory import RunDirectory
+    from heartbench.simulator.scenario import Scenario, load_scenario
+    from heartbench.simulator.trace import read_trace, read_transitions, read_truth
+
+__all__ = [
+    "Profile",
+    "RunDirectory",
+    "Scenario",
+    "SimulatorError",
+    "load_profile",
+    "load_scenario",
+    "read_trace",
+    "read_transitions",
+    "read_truth",
+    "run_scenario",
+]
+
+_MODULES = {
+    "Profile": "profile",
+    "RunDirectory": "run_directory",
+    "Scenario": "scenario",
+    "SimulatorError": "errors",
+    "load_profile": "profile",
+    "load_scenario": "scenario",
+    "read_trace": "trace",
+    "read_transitions": "trace",
+    "read_truth": "trace",
+    "run_scenario": "recorded_run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,5 +1,5 @@
-"""What can go wrong in the simulator by somebody's mistake."""
+"""The error that the simulator raises for invalid input."""
 
 
 class SimulatorError(Exception):
-    """A scenario, profile or trace that cannot be used; the message names file, key, value and what is allowed."""
+    """Invalid scenario, profile or trace; the message names file, key, value and what is expected."""

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from heartbench.simulator import counter_rng
 from heartbench.simulator.counter_rng import Purpose
 from heartbench.simulator.errors import SimulatorError
+from heartbench.simulator.fault import Fault, FaultKind, HubFaultKind
+from heartbench.simulator.group import Group
 from heartbench.simulator.hub_state import HUB, HUB_DOWN, HUB_PAUSED, HUB_RUNS, MAX_HUB_FAULTS
 from heartbench.simulator.kernel import kernel
 from heartbench.simulator.link import MAX_PARTITIONS
 from heartbench.simulator.node import BEHAVIOUR, CRASH, EXIT, START
-from heartbench.simulator.scenario import Fault, FaultKind, Group, HubFaultKind, Scenario
+from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.stream import RULES
 
 HUB_STATES = {HubFaultKind.PAUSE: HUB_PAUSED, HubFaultKind.KILL: HUB_DOWN, HubFaultKind.STOP: HUB_DOWN}

@@ -1,44 +1,78 @@
-"""How the simulator's hot loops are compiled.
+"""Compilation of the simulator's hot loops with Numba.
 
-A kernel is a plain Python function that Numba compiles at its first call and keeps on disk. `kernel.py_func` is that
-function: what is read and tested. With NUMBA_DISABLE_JIT=1 everything runs as plain Python.
+A kernel is a plain Python function that Numba compiles at its first call and caches on disk. `kernel.py_func` is that
+function, which is what we read and test. With NUMBA_DISABLE_JIT=1 everything runs as plain Python.
 
-What Python calls is compiled whole, once, with all that it calls; see `translation`. Kernels allocate nothing: what
-they fill is handed to them. So they count no references, which took two fifths of the time. Nor do they raise, assert
-or yield, or have `with`, closures and lambdas, which are refused: the steps that those take are left out, so that
-compiling is quicker.
+Kernels allocate nothing: callers pass the arrays that they fill. They are therefore compiled without reference
+counting, which took two fifths of the time.
 
-Numba looks only at a kernel's own file to see whether what it kept is still good, though kernels of other files are
-compiled into it. So what is kept stands under a digest of all of the simulator's sources, in NUMBA_CACHE_DIR,
-XDG_CACHE_HOME or ~/.cache; what older sources left there is deleted in time. Where nothing can be written nothing is
-kept, and each process compiles for itself: Numba would go elsewhere, without the digest.
+Numba checks only a kernel's own file to see whether a cached kernel is still valid, although kernels of other files are
+compiled into it. The cache is therefore kept under a digest of all sources of the simulator and, for kernels of another
+room, of that room, in NUMBA_CACHE_DIR, XDG_CACHE_HOME or ~/.cache; a kernel that uses a constant of a third room takes
+it as an argument. Digests of older sources are deleted in time. If nothing can be written, nothing is cached and each
+process compiles for itself: Numba would otherwise use another folder, without the digest.
 """
 
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
-from numba import types
-
-from heartbench.simulator.translation import ForKernels, ForPython
+from numba.core import event
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+KEPT = 4  # digests that are kept, whatever their age
+KEPT_S = 7 * 86400.0  # a process may run this long on the cache that it found
 
-KEPT = 3  # digests that are kept, however old
-KEPT_S = 7 * 86400.0  # a process may live so long on what it found
+_numba: Any = numba  # whose annotations do not know the options below
+_event: Any = event
+_SIMULATOR = Path(__file__).parent
 
 
-def _cache_folder() -> Path | None:
-    """Give the folder of what was compiled of these sources; None where nothing can be kept."""
-    sources = sorted(Path(__file__).parent.rglob("*.py"))
+def kernel(function: Function) -> Function:
+    """Compile `function` with Numba; it releases the interpreter lock while it runs."""
+    return _compiled(function, inline=False)
+
+
+def part(function: Function) -> Function:
+    """Compile a kernel into its callers, because it is tiny or has one caller. A call costs about 5 ns."""
+    return _compiled(function, inline=True)
+
+
+def _compiled(function: Function, inline: bool) -> Function:
+    folder = _cache_folder(_room(function.__module__))
+    if folder is not None:
+        _numba.config.CACHE_DIR = str(folder)
+    compiled = _numba.njit(
+        cache=folder is not None,
+        nogil=True,
+        error_model="numpy",
+        no_cfunc_wrapper=True,
+        _nrt=False,
+        forceinline=inline,
+    )(function)
+    return cast("Function", compiled)
+
+
+def _room(module: str) -> Path:
+    """Return the folder of the room that a module is in; modules outside the package count as the simulator's."""
+    package, _, rest = module.partition(".")
+    return _SIMULATOR.parent / rest.partition(".")[0] if package == "heartbench" else _SIMULATOR
+
+
+@cache
+def _cache_folder(room: Path) -> Path | None:
+    """Return the folder for kernels of `room` as its sources are now, or None if nothing can be cached."""
+    sources = sorted({*_SIMULATOR.rglob("*.py"), *room.resolve().rglob("*.py")})
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
     try:
         home = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -48,52 +82,36 @@ def _cache_folder() -> Path | None:
         os.utime(folder)  # it was used now
     except (OSError, RuntimeError):  # there is no home
         return None
-    _forget_old(folder.parent)
+    _delete_old(folder.parent)
     return folder
 
 
-def _forget_old(home: Path) -> None:
-    """Delete the digests that were not used for a week, but for the newest few."""
-    with suppress(OSError):  # another process may be at it as well
+def _delete_old(home: Path) -> None:
+    """Delete the digests that were not used for a week, except the newest few."""
+    with suppress(OSError):  # another process may be deleting them too
         used_s = {folder: folder.stat().st_mtime for folder in home.glob("[0-9a-f]" * 16)}
         for folder in sorted(used_s, key=lambda folder: used_s[folder])[:-KEPT]:
             if time.time() - used_s[folder] > KEPT_S:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-_config: Any = numba.config
-_OPTIONS: Any = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
-_FOR_PYTHON: Any = {"pipeline_class": ForPython, **_OPTIONS}
-_FOR_KERNELS: Any = {"pipeline_class": ForKernels, "no_cpython_wrapper": True, **_OPTIONS}
-_FOLDER = _cache_folder()
-if _FOLDER is not None:
-    _config.CACHE_DIR = str(_FOLDER)
+class _Announcement(event.Listener):
+    """Report on standard error, once in a process, that the first use of these sources compiles them."""
+
+    def on_start(self, started: Any) -> None:
+        """Report it if Numba begins to compile one of our kernels and has cached none."""
+        module = started.data["dispatcher"].py_func.__module__
+        if not module.startswith("heartbench."):
+            return
+        _event.unregister("numba:compile", self)
+        folder = _cache_folder(_room(module))
+        if folder is None:
+            sys.stderr.write("heartbench: compiling its loops (about 20 s); no folder to cache them in\n")
+        elif not any(folder.rglob("*.nbi")):
+            sys.stderr.write("heartbench: compiling its loops, once (about 20 s)\n")
+
+    def on_end(self, ended: Any) -> None:
+        """Do nothing: the report came at the start."""
 
 
-def kernel(function: Function) -> Function:
-    """Compile `function` with Numba, releasing the interpreter lock while it runs."""
-    return _compiled(function, inline=False)
-
-
-def part(function: Function) -> Function:
-    """Compile a kernel into those that call it: it is tiny, or called in one place. A call costs about 5 ns."""
-    return _compiled(function, inline=True)
-
-
-def _compiled(function: Function, inline: bool) -> Function:
-    from_python = numba.njit(cache=_FOLDER is not None, **_FOR_PYTHON)(function)
-    if not _config.DISABLE_JIT:
-        from_kernels = numba.njit(forceinline=inline, **_FOR_KERNELS)(function)
-        from_python.get_call_template = _without_literals(from_kernels.get_call_template)
-        from_python.get_overload = from_kernels.get_overload
-    return cast("Function", from_python)
-
-
-def _without_literals(template: Any) -> Any:
-    """Keep Numba from compiling a kernel again for each constant that another kernel calls it with."""
-    unliteral: Any = types.unliteral
-
-    def call_template(args: Sequence[types.Type], kws: Mapping[str, types.Type]) -> Any:
-        return template(tuple(map(unliteral, args)), {name: unliteral(arg) for name, arg in kws.items()})
-
-    return call_template
+_event.register("numba:compile", _Announcement())

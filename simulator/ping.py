@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.kernel import kernel
 from heartbench.simulator.link import DOWN, OWN, UP, Record, make_link, next_outage, rewind, transmit
-from heartbench.simulator.profile import HOUR_S, Profile
+from heartbench.simulator.outages import HOUR_S
+from heartbench.simulator.profile import Profile
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from math import inf, isnan, nan
 import numpy as np
 from numpy.typing import NDArray
 
+from heartbench.mesh.kinds import Kind
 from heartbench.simulator import counter_rng
 from heartbench.simulator.counter_rng import Purpose
 from heartbench.simulator.hub_state import HUB, HUB_DOWN, HUB_RUNS, find_hub, refuses
@@ -42,7 +43,7 @@ SYN_RETRIES = 10  # tcp_syn_retries = 6 beside the linear ones: the kernel gives
 CONNECTING, SETTLING, READY, CLOSED = range(4)
 
 # What travels on a stream; the first four are the kinds of the trace.
-HELLO, HEARTBEAT, CHUNK, GOODBYE = range(4)
+HELLO, HEARTBEAT, CHUNK, GOODBYE = (int(kind) for kind in Kind)
 HEARTBEAT_ASKING = 4  # a heartbeat that wants an acknowledgement
 PREFACE, PING, FIN = 5, 6, 7
 SETTINGS, WELCOME, HEARTBEAT_ACK, PONG = 8, 9, 10, 11

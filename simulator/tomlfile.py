@@ -1,7 +1,7 @@
-"""A TOML file that becomes a frozen model, or one line that says file, key, value and what is allowed.
+"""TOML files that become frozen models, and errors of one line with file, key, value and what is expected.
 
 Profiles and scenarios are such files. Keys are the model's field names without the unit (`base_delay` is the field
-`base_delay_s`), because in a file the value carries it: `base_delay = "30ms"`. A key that is not known is refused.
+`base_delay_s`), because in a file the value carries it: `base_delay = "30ms"`. Unknown keys are rejected.
 """
 
 import difflib
@@ -28,7 +28,7 @@ from pydantic import (
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.units import LONGEST_S, format_duration, parse_duration
 
-SHORTEST_S = 0.001  # between things that come again and again
+SHORTEST_S = 0.001  # between repeated events
 
 
 def _duration(value: Any) -> float:
@@ -56,17 +56,17 @@ def _not_too_often(value: float) -> float:
 
 
 Duration = Annotated[float, BeforeValidator(_duration), PlainSerializer(format_duration, str, when_used="json")]
-"""Seconds, written in a file as people do."""
+"""Seconds, written in a file as a duration such as 85ms or 24h."""
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 Interval = Annotated[Duration, AfterValidator(_not_too_often)]
-"""The same, between things that come again and again: of more than a thousand a second no run comes to an end."""
+"""Duration between repeated events; a run with more than a thousand per second would not end."""
 PositiveInterval = Annotated[PositiveDuration, AfterValidator(_not_too_often)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 
 
 class Table(BaseModel):
-    """A table of a TOML file: frozen, each key known."""
+    """A table of a TOML file: frozen, without unknown keys."""
 
     model_config = ConfigDict(
         frozen=True, alias_generator=lambda name: name.removesuffix("_s"), allow_inf_nan=False, extra="forbid"
@@ -83,7 +83,7 @@ class Table(BaseModel):
         return data
 
     def to_data(self) -> dict[str, Any]:
-        """Return what a file would hold: durations as text, keys without units, nothing that is not set."""
+        """Return the data of the file: durations as text, keys without units, nothing that is not set."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
@@ -91,27 +91,27 @@ Model = TypeVar("Model", bound=Table)
 
 
 def parse_toml(text: str, source: str) -> dict[str, Any]:
-    """Return the data of a TOML text; `source` is what the error calls it."""
+    """Return the data of a TOML text; errors name `source`."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SimulatorError(f"{source}: not TOML: {error}") from error
+        raise SimulatorError(f"{source}: is not TOML: {error}") from error
     except RecursionError:
-        raise SimulatorError(f"{source}: not TOML: nested too deeply") from None
+        raise SimulatorError(f"{source}: is not TOML: nested too deeply") from None
 
 
 def read_text(path: Path) -> str:
     """Return the text of the file at `path`.
 
     Raises:
-        SimulatorError: there is none, it is a directory, or it is no text.
+        SimulatorError: the file is missing, is a directory, or is not text.
     """
     try:
         return path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
     except UnicodeDecodeError as error:
-        raise SimulatorError(f"{path}: not a text file (UTF-8); allowed: a TOML file") from error
+        raise SimulatorError(f"{path}: is not a text file (UTF-8); expected a TOML file") from error
     except IsADirectoryError as error:
-        raise SimulatorError(f"{path}: a directory; allowed: a TOML file") from error
+        raise SimulatorError(f"{path}: is a directory; expected a TOML file") from error
     except (OSError, ValueError) as error:
         raise SimulatorError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}") from error
 
@@ -120,7 +120,7 @@ def validate(model: type[Model], data: Mapping[str, Any], source: str) -> Model:
     """Return `data` as a `model`.
 
     Raises:
-        SimulatorError: in one line, what is wrong first, and how much more is.
+        SimulatorError: in one line, the first problem and the number of others.
     """
     try:
         return model.model_validate(data)
@@ -148,7 +148,7 @@ def _explain(kind: str, message: str, value: Any) -> str:
 
 
 def dotted(data: Any, location: Iterable[str | int]) -> str:
-    """Write a location in `data` as one would for `--set`: a table in a list goes by its name."""
+    """Return a location in `data` in the form of `--set`: a table in a list by its name."""
     words = []
     for step in location:
         data = data[step] if _has(data, step) else None
@@ -164,13 +164,13 @@ def _has(data: Any, step: str | int) -> bool:
 
 
 def guess(word: str, known: Iterable[str]) -> str:
-    """Return `, did you mean …?` where something like `word` is known, else nothing."""
+    """Return `, did you mean …?` if a similar word is known, else an empty string."""
     near = difflib.get_close_matches(word, list(known), n=2, cutoff=0.5)
     return f", did you mean {' or '.join(near)}?" if near else ""
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `below` with the values of `above` laid over it, table by table."""
+    """Return `below` updated with the values of `above`, table by table."""
     result = dict(deepcopy(below))
     for key, value in above.items():
         under = result.get(key)
@@ -180,7 +180,7 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 
 def difference(above: Mapping[str, Any], below: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the least that gives `above` when it is laid over `below`."""
+    """Return the smallest data with which `merged(below, …)` equals `above`."""
     result: dict[str, Any] = {}
     for key, value in above.items():
         under = below.get(key)
@@ -191,14 +191,14 @@ def difference(above: Mapping[str, Any], below: Mapping[str, Any]) -> dict[str, 
 
 
 class Catalog:
-    """The files that are shipped in one folder of this package, by name."""
+    """The files shipped in one folder of this package, by name."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._folder: Traversable = resources.files("heartbench.simulator").joinpath(f"{kind}s")
 
     def names(self) -> list[str]:
-        """Return the names on the shelf, sorted."""
+        """Return the names, sorted."""
         return sorted(file.name.removesuffix(".toml") for file in self._folder.iterdir() if file.name.endswith(".toml"))
 
     def text(self, name: str) -> str:
@@ -208,16 +208,16 @@ class Catalog:
     def find(self, name_or_path: str, folder: Path = Path()) -> tuple[str, str, str]:
         """Return (name, source, text) of a shipped file or of one at a path, which is relative to `folder`.
 
-        The source is what errors call it: for a file the path, else the kind and the name.
+        Errors name the source: the path of a file, else the kind and the name.
 
         Raises:
-            SimulatorError: neither is there, or the path is no text file.
+            SimulatorError: neither exists, or the path is not a text file.
         """
         if name_or_path in self.names():
             return name_or_path, f"{self.kind} {name_or_path}", self.text(name_or_path)
         try:
             path = folder / Path(name_or_path).expanduser()
-        except RuntimeError as error:  # ~ of a user that is not known
+        except RuntimeError as error:  # ~ of an unknown user
             raise SimulatorError(f"{name_or_path}: cannot be read: {error}") from error
         if path.suffix == ".toml" or "/" in name_or_path or os.path.exists(path):
             return path.stem, str(path), read_text(path)
@@ -232,7 +232,7 @@ def set_key(data: dict[str, Any], key: str, value: Any, source: str) -> None:
     """Set `key` (dotted; a table in a list by its name, its number or `*`) of `data` in place.
 
     Raises:
-        SimulatorError: the path leads nowhere; `source` is what the error calls it.
+        SimulatorError: the key does not exist; the message names `source`.
     """
     *path, last = key.split(".")
     places: list[Any] = [data]
@@ -242,7 +242,9 @@ def set_key(data: dict[str, Any], key: str, value: Any, source: str) -> None:
     for place in places:
         if isinstance(place, list):
             names = ", ".join(_names(place))
-            raise SimulatorError(f"{source}: {path[-1]} is a list; allowed: {path[-1]}.NAME.{last} with {names} or *")
+            raise SimulatorError(
+                f"{source}: {path[-1]} is a list; expected {path[-1]}.NAME.{last} with NAME one of {names} or *"
+            )
         place[last] = deepcopy(value)
 
 
@@ -251,7 +253,7 @@ def _inside(place: Any, step: str, where: str, source: str) -> Sequence[Any]:
         inner = place.setdefault(step, {})
         if isinstance(inner, dict | list):
             return [inner]
-        raise SimulatorError(f"{source}: {step} holds no keys")
+        raise SimulatorError(f"{source}: {step} is not a table")
     names = _names(place)
     chosen = [table for number, table in enumerate(place) if step in ("*", str(number), names[number])]
     if chosen and all(isinstance(table, dict) for table in chosen):

@@ -1,6 +1,6 @@
-"""Durations and rates as people write them: `90s`, `85ms`, `1h30m`, `1/node-week`.
+"""Parsing and formatting of durations and rates: `90s`, `85ms`, `1h30m`, `1/node-week`.
 
-A bare number is seconds, as everywhere in this project. Nothing here is negative, infinite or not a number.
+A bare number is in seconds, as everywhere in this project. Negative, infinite and NaN values are rejected.
 """
 
 import math
@@ -12,7 +12,7 @@ SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604
 NODE_DAYS = {"node-hour": 1 / 24, "node-day": 1.0, "node-week": 7.0, "node-month": 30.0, "node-year": 365.0}
 
 LONGEST_S = 1e9
-"""The longest duration, in s, that a run or a file of one may name: some thirty years."""
+"""Longest duration that a scenario or profile may contain, s: about thirty years."""
 
 _NUMBER = r"\d+(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+"
 _DURATION = re.compile(rf"(?:(?:{_NUMBER})\s*(?:ms|s|m|h|d|w)\s*)+")
@@ -21,14 +21,14 @@ _RATE = re.compile(rf"({_NUMBER})\s*/\s*(node-[a-z]+)")
 
 
 def parse_duration(text: str | float, key: str = "") -> float:
-    """Return the seconds that `text` means.
+    """Return the duration `text` in s.
 
     Args:
         text: `90s`, `85ms`, `10m`, `24h`, `2d`, `1h30m`, or a number of seconds.
-        key: the option or key that `text` was given for, named in the error.
+        key: the option or key that the error names.
 
     Raises:
-        SimulatorError: `text` is no duration, is negative or is not finite.
+        SimulatorError: `text` is not a duration, is negative or is not finite.
     """
     plain = str(text).strip().lower()
     if re.fullmatch(_NUMBER, plain):
@@ -45,12 +45,12 @@ def parse_duration(text: str | float, key: str = "") -> float:
     if math.isfinite(seconds) and not isinstance(text, bool):
         return seconds
     raise SimulatorError(
-        f'{_named(key)}"{text}" is no duration; allowed: a number with ms, s, m, h, d or w, such as 85ms, 90s or 24h'
+        f'{_named(key)}"{text}" is not a duration; expected a number with ms, s, m, h, d or w, such as 85ms, 90s or 24h'
     )
 
 
 def format_duration(seconds: float) -> str:
-    """Return the shortest text that `parse_duration` reads back as exactly `seconds`."""
+    """Return the shortest text that `parse_duration` converts back to exactly `seconds`."""
     for unit in ("d", "h", "m", "s", "ms"):
         count = seconds * 1000 if unit == "ms" else seconds / SECONDS[unit]
         text = f"{count:.10g}{unit}"
@@ -62,16 +62,16 @@ def format_duration(seconds: float) -> str:
 
 
 def parse_rate(text: str, key: str = "") -> float:
-    """Return the events per node-day that `text` means: `1/node-week` is 1/7.
+    """Return the rate `text` in events per node-day: `1/node-week` is 1/7.
 
     Raises:
-        SimulatorError: `text` is no such rate.
+        SimulatorError: `text` is not a rate.
     """
     match = _RATE.fullmatch(str(text).strip().lower())
     if match and match[2] in NODE_DAYS and math.isfinite(float(match[1])):
         return float(match[1]) / NODE_DAYS[match[2]]
     raise SimulatorError(
-        f'{_named(key)}"{text}" is no rate; allowed: a number per {", ".join(NODE_DAYS)}, such as 1/node-week'
+        f'{_named(key)}"{text}" is not a rate; expected a number per {", ".join(NODE_DAYS)}, such as 1/node-week'
     )
 
 

@@ -12,11 +12,14 @@ ROOT = Path(__file__).resolve().parent.parent
 SKIPPING = "import pytest\n\ndef test_that_needs_more():\n    pytest.skip('no such device')\n"
 
 
-@pytest.mark.parametrize(("no_skips", "status"), [("", 0), ("0", 0), ("1", 1)])
-def test_a_skip_fails_a_run_that_forbids_skips_and_no_other(tmp_path: Path, no_skips: str, status: int) -> None:
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(("no_skips", "status"), [("0", 0), ("1", 1)])
+def test_a_skip_fails_a_run_that_forbids_skips_and_no_other(
+    tmp_path: Path, no_skips: str, status: int, workers: int
+) -> None:
     shutil.copy(ROOT / "tests/conftest.py", tmp_path)
     (tmp_path / "test_it.py").write_text(SKIPPING)
-    command = [sys.executable, "-m", "pytest", "-ra", f"--rootdir={tmp_path}", "test_it.py"]
+    command = [sys.executable, "-m", "pytest", "-ra", f"--rootdir={tmp_path}", f"-n{workers}", "test_it.py"]
     environment = os.environ | {"HEARTBENCH_NO_SKIPS": no_skips, "PYTEST_ADDOPTS": ""}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == status, done.stdout

@@ -1,4 +1,4 @@
-"""The picture of the ladder: the gap at the hub against the outage's length, with the threshold drawn in."""
+"""The plot of the ladder: the gap at the hub against the length of the outage, with the threshold."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -8,10 +8,10 @@ from heartbench.analysis.report.style import GREY, SERIES, axes, log_scale, stat
 
 @styled
 def plot_ladder(rows: pd.DataFrame, stale_after_s: float) -> Axes:
-    """Draw gaps against outages, a line a phase.
+    """Plot gaps against outages, one line per phase.
 
     Args:
-        rows: outage_s, phase, gap_s, as `Ladder.rows` gives them.
+        rows: outage_s, phase, gap_s, as from `Ladder.rows`.
         stale_after_s: the threshold, s.
     """
     ax = axes()
@@ -42,6 +42,6 @@ def _finding(rows: pd.DataFrame, stale_after_s: float) -> str:
         return f"No outage up to {rows['outage_s'].max():g} s makes a gap longer than {stale_after_s:g} s"
     first = over.sort_values("outage_s").iloc[0]
     return (
-        f"TCP makes a gap of {first['gap_s']:.3g} s of an outage of {first['outage_s']:.3g} s: "
-        f"longer than the {stale_after_s:g} s until stale"
+        f"TCP turns an outage of {first['outage_s']:.3g} s into a gap of {first['gap_s']:.3g} s, "
+        f"longer than the {stale_after_s:g} s threshold"
     )

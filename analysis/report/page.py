@@ -1,7 +1,7 @@
-"""The page that a person reads: what was found, in one file that needs nothing else.
+"""The report: one self-contained HTML page.
 
-The finding comes first, then what changes for the operator, then the pictures with how to read them, then how it was
-measured, so that anybody can do it again.
+It shows the finding, what changes for the operator, the plots with how to read them, the assumptions, and how to
+reproduce it.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from heartbench.analysis.assumptions import assumptions_of
 from heartbench.analysis.evidence import Evidence
 from heartbench.analysis.report import style
-from heartbench.analysis.report.plots import flap_plot, frontier_plot, gap_plot
+from heartbench.analysis.report.plots import plot_flaps, plot_frontier, plot_gaps
 from heartbench.analysis.tune import Recommendation
 from heartbench.analysis.verdict import (
     counted_in,
@@ -38,20 +38,20 @@ COLUMNS = {
     "stale_after": "stale_after",
     "group": "group",
     "rate": "false stales per node-day",
-    "network": "95% of the network",
-    "counted": "95% of the count",
-    "p99": "noticed within (p99)",
+    "network": "95% interval, network",
+    "counted": "95% interval, count",
+    "p99": "detection time (p99)",
     "duration": "mean length of a false stale",
     "accuracy": "query accuracy",
     "flaps": "flaps per node-hour",
-    "flashes": "flashes per hour",
+    "flashes": "visible flaps per hour",
 }
-"""Headings of the table by the keys of its rows; on a narrow screen each heading stands before its figure."""
+"""Headings of the table by the keys of its rows; on a narrow screen each precedes its figure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A plot, and what it shows in a sentence."""
+    """A plot as SVG, and its title."""
 
     svg: Markup
     title: str
@@ -62,7 +62,7 @@ def render(evidence: Evidence, found: Recommendation) -> str:
     template = files(__package__).joinpath("report.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(template).render(
-        title=f"{subject(evidence)}: which stale threshold?",
+        title=f"{subject(evidence)}: stale threshold",
         subject=subject(evidence),
         met=found.met,
         finding=headline(found),
@@ -73,7 +73,7 @@ def render(evidence: Evidence, found: Recommendation) -> str:
         decided_by=decided_by(found),
         sure=how_sure(found),
         pictures={name: picture(ax) for name, ax in plots(evidence, found).items()},
-        columns={**COLUMNS, "counted": f"95% of the {counted_in(found)}"},
+        columns={**COLUMNS, "counted": f"95% interval, {counted_in(found)}"},
         rows=[table_row(*each) for each in labelled_rows(found)],
         unit=goal_unit(found),
         caption=provenance(evidence),
@@ -85,16 +85,16 @@ def render(evidence: Evidence, found: Recommendation) -> str:
 
 
 def plots(evidence: Evidence, found: Recommendation) -> dict[str, Axes]:
-    """Return the pictures by name."""
+    """Return the plots by name."""
     return {
-        "frontier": frontier_plot(found),
-        "gaps": gap_plot(evidence.gaps, found),
-        "flaps": flap_plot(found, len(evidence.gaps.node)),
+        "frontier": plot_frontier(found),
+        "gaps": plot_gaps(evidence.gaps, found),
+        "flaps": plot_flaps(found, len(evidence.gaps.node)),
     }
 
 
 def save_plots(folder: Path, evidence: Evidence, found: Recommendation) -> None:
-    """Write each picture to a file of its own, with its origin as small print."""
+    """Write each plot to its own file, with its provenance as caption."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, ax in plots(evidence, found).items():
         style.caption(ax, provenance(evidence))
@@ -102,45 +102,45 @@ def save_plots(folder: Path, evidence: Evidence, found: Recommendation) -> None:
 
 
 def picture(ax: Axes) -> Picture:
-    """A plot, ready for the page: its title becomes the heading."""
+    """Return a plot for the page; its title becomes the heading."""
     title = ax.get_title(loc="left").replace("\n", " ")
     ax.set_title("", loc="left")
     return Picture(Markup(style.svg(ax)), title)  # noqa: S704 (Matplotlib escapes what it writes)
 
 
 def subject(evidence: Evidence) -> str:
-    """What was run, in a few words."""
+    """Return the name, size and length of the run."""
     nodes, length = f"{len(evidence.gaps.node):,} nodes", format_duration(round(evidence.duration_s))
     name = evidence.scenario.name if evidence.scenario else evidence.source.name
     return f"{name}, {nodes}, {length}"
 
 
 def headline(found: Recommendation) -> str:
-    """The finding in one sentence, as the intervals have it; for the group that decides."""
+    """Return the finding in one sentence, with the intervals of the deciding group."""
     unit, days = goal_unit(found), NODE_DAYS[goal_unit(found)]
     rates = [interval_text(deciding_interval(found.decides(s)[1]), days) for s in found.settings_s]
     if not found.met:
-        return f"No threshold can be said to meet the goal; {found.recommended_s:g} s comes nearest."
+        return f"No threshold meets the goal; {found.recommended_s:g} s comes closest."
     if found.current_s is None:
-        said = f"Wait {found.recommended_s:g} s, and a living node is called stale {rates[0]} times per {unit}"
+        text = f"At {found.recommended_s:g} s, a live node is marked stale {rates[0]} times per {unit}"
     elif found.recommended_s == found.current_s:
-        said = f"{found.current_s:g} s is the right threshold: {rates[0]} false stales per {unit}"
+        text = f"{found.current_s:g} s is the right threshold: {rates[0]} false stales per {unit}"
     else:
-        said = (
-            f"Wait {found.recommended_s:g} s instead of {found.current_s:g} s, and a living node is called stale "
-            f"{rates[1]} instead of {rates[0]} times per {unit}"
+        text = (
+            f"At {found.recommended_s:g} s instead of {found.current_s:g} s, a live node is marked stale {rates[1]} "
+            f"instead of {rates[0]} times per {unit}"
         )
-    return f"{said}{decided_by(found)}."
+    return f"{text}{decided_by(found)}."
 
 
 def cards(found: Recommendation) -> list[dict[str, str]]:
-    """What changes for the operator, for the group that decides: before, if it is known, and after."""
+    """Return what changes for the deciding group: the current figures, if known, and the new ones."""
     rows, unit = [found.decides(s)[1] for s in found.settings_s], goal_unit(found)
     days = NODE_DAYS[unit]
     measures = [
         ("false_stale_per_node_day", days, f"false stales per {unit}", ""),
-        ("flashes_per_hour", 1.0, "flashes on the dashboard per hour", ""),
-        ("detection_p99_s", 1.0, "until a dead node is noticed (p99)", " s"),
+        ("flashes_per_hour", 1.0, "visible flaps on the dashboard per hour", ""),
+        ("detection_p99_s", 1.0, "detection time (p99)", " s"),
     ]
     found_cards = [
         {"label": name, "now": figure(rows[0][key] * scale) + of, "then": figure(rows[-1][key] * scale) + of}
@@ -151,7 +151,7 @@ def cards(found: Recommendation) -> list[dict[str, str]]:
 
 
 def table_row(label: str, group: str, row: Mapping[str, Any]) -> dict[str, str]:
-    """One setting for some nodes."""
+    """Return the cells of one setting for one group."""
     return {
         "label": label,
         "stale_after": f"{row['stale_after_s']:g} s",
@@ -161,20 +161,20 @@ def table_row(label: str, group: str, row: Mapping[str, Any]) -> dict[str, str]:
         "network": interval_text(row["false_stale_network_ci"]),
         "p99": f"{figure(row['detection_p99_s'])} s",
         "duration": f"{figure(row['mistake_duration_s'])} s" if row["false_stale"] else "–",
-        "accuracy": f"{100 * row['query_accuracy']:.4f} %",
+        "accuracy": f"{100 * row['query_accuracy']:.4f}%",
         "flaps": figure(row["flaps_per_node_hour"]),
         "flashes": figure(row["flashes_per_hour"]),
     }
 
 
 def provenance(evidence: Evidence) -> str:
-    """Command and seed, as they stand under each plot."""
+    """Return command and seed, the caption of each plot."""
     command = evidence.record.get("command")
     return f"{command} · seed {evidence.seed}" if command else evidence.origin
 
 
 def facts(evidence: Evidence) -> dict[str, str]:
-    """How it was measured."""
+    """Return how the figures were measured."""
     record = evidence.record
     known = {
         "command": record.get("command"),
@@ -182,7 +182,7 @@ def facts(evidence: Evidence) -> dict[str, str]:
         "revision": record.get("revision"),
         "engine": record.get("engine"),
         "nodes": f"{len(evidence.gaps.node):,}",
-        "time simulated": format_duration(round(evidence.duration_s)),
+        "simulated time": format_duration(round(evidence.duration_s)),
         "signs of life": f"{len(evidence.gaps):,}",
         "machine": described(record.get("machine")),
         "versions": described(record.get("versions")),
@@ -191,5 +191,5 @@ def facts(evidence: Evidence) -> dict[str, str]:
 
 
 def described(parts: Any) -> str | None:
-    """A mapping from `run.json` in one line."""
+    """Return a mapping from `run.json` in one line."""
     return ", ".join(f"{name} {value}" for name, value in parts.items()) if isinstance(parts, Mapping) else parts

@@ -1,6 +1,6 @@
-"""The three pictures of a threshold: what it costs, where it stands among the gaps, what the dashboard shows.
+"""The three plots of a threshold: its cost, its place among the gaps, and what the dashboard shows.
 
-Each takes axes to draw on, or makes its own, and returns them.
+Each draws on the given axes, or on new ones, and returns them.
 """
 
 from itertools import cycle
@@ -26,14 +26,14 @@ from heartbench.analysis.verdict import (
 from heartbench.simulator.units import NODE_DAYS
 
 BINS_PER_DECADE = 30
-WIDE_BAND, NARROW_BAND = 0.12, 0.3  # how dense a band is
+WIDE_BAND, NARROW_BAND = 0.12, 0.3  # opacity of a band
 
 
 @style.styled
-def frontier_plot(found: Recommendation, ax: Axes | None = None) -> Axes:
-    """Detection time against false stales: one point a threshold, the goal as an area, both settings marked.
+def plot_frontier(found: Recommendation, ax: Axes | None = None) -> Axes:
+    """Plot false stales against detection time: one point per threshold, the goal as an area, both settings marked.
 
-    A curve for each group, the wide band for the networks that fit what was observed, the narrow for the simulation.
+    One curve per group; the wide band covers the networks that fit the observations, the narrow one the simulation.
     """
     ax = ax or style.axes()
     unit, goal = goal_unit(found), found.goal
@@ -52,7 +52,7 @@ def frontier_plot(found: Recommendation, ax: Axes | None = None) -> Axes:
     draw_goal(ax, goal.max_detection_s, goal.max_false_stale_per_node_day * days)
     for row, color, label in chosen_settings(found):
         style.point(ax, row["detection_p99_s"], max(row["false_stale_per_node_day"] * days, lowest), label, color)
-    ax.set_xlabel("a dead node is noticed within, p99 (s)")
+    ax.set_xlabel("detection time, p99 (s)")
     ax.set_ylabel(f"false stales per {unit}")
     label_bands(ax, found)
     ax.legend(loc="upper right")
@@ -61,15 +61,15 @@ def frontier_plot(found: Recommendation, ax: Axes | None = None) -> Axes:
 
 
 def label_bands(ax: Axes, found: Recommendation) -> None:
-    """Name the bands in the legend."""
+    """Add the bands to the legend."""
     if any(frame.false_stale_network_high.notna().any() for frame in found.judged.values()):
-        ax.fill_between([], [], color=style.GREY, alpha=WIDE_BAND, linewidth=0, label="95% of the network")
-    ax.fill_between([], [], color=style.GREY, alpha=NARROW_BAND, linewidth=0, label="95% of the simulation")
+        ax.fill_between([], [], color=style.GREY, alpha=WIDE_BAND, linewidth=0, label="95% interval, network")
+    ax.fill_between([], [], color=style.GREY, alpha=NARROW_BAND, linewidth=0, label="95% interval, simulation")
 
 
 def chosen_settings(found: Recommendation) -> list[tuple[dict[str, float], str, str]]:
-    """The present and the recommended setting for the group that decides: figures, colour and label."""
-    marks = {found.current_s: (style.GREY, "now"), found.recommended_s: (style.GREEN, chosen_label(found))}
+    """Return figures, colour and label of the current and the recommended setting, for the deciding group."""
+    marks = {found.current_s: (style.GREY, "current"), found.recommended_s: (style.GREEN, chosen_label(found))}
     return [(found.decides(s)[1], marks[s][0], f"{marks[s][1]}: {s:g} s") for s in found.settings_s]
 
 
@@ -80,7 +80,7 @@ def mark_settings(ax: Axes, found: Recommendation) -> None:
 
 
 def least_rate(frame: pd.DataFrame) -> float:
-    """The least rate above zero of a frontier, per node-day; infinite where there is none."""
+    """Return the lowest positive rate of a frontier, per node-day; infinite if there is none."""
     rates = frame.false_stale_per_node_day
     return float(rates[rates > 0].min()) if (rates > 0).any() else np.inf
 
@@ -90,18 +90,18 @@ def draw_goal(ax: Axes, detection_s: float, rate: float) -> None:
     bottom = ax.get_ylim()[0]
     ax.add_patch(Rectangle((0, bottom), detection_s, rate - bottom, color=style.GREEN, alpha=0.10, linewidth=0))
     ax.plot([0, detection_s, detection_s], [rate, rate, bottom], color=style.GREEN, linewidth=1)
-    ax.annotate("the goal", (0, bottom), xytext=(6, 6), textcoords="offset points", color=style.GREEN)
+    ax.annotate("goal", (0, bottom), xytext=(6, 6), textcoords="offset points", color=style.GREEN)
 
 
 def frontier_finding(found: Recommendation) -> str:
-    """What the frontier shows, in a sentence, as the intervals have it; for the group that decides."""
+    """Return the title of the frontier: the intervals of both settings, for the deciding group."""
     unit = goal_unit(found)
     if not found.met:
-        return f"No threshold is both quick enough and sure to be rare enough; {found.recommended_s:g} s comes nearest"
+        return f"No threshold meets both sides of the goal; {found.recommended_s:g} s comes closest"
     rows = [found.decides(s)[1] for s in found.settings_s]
     rates = [interval_text(deciding_interval(row), NODE_DAYS[unit]) for row in rows]
     if len(rows) == 1:
-        return f"{found.recommended_s:g} s is the cheapest threshold that meets the goal: {rates[0]} per {unit} (95%)"
+        return f"{found.recommended_s:g} s is the lowest threshold that meets the goal: {rates[0]} per {unit} (95%)"
     return (
         f"False stales per {unit} (95%): {rates[0]} at {found.current_s:g} s, {rates[1]} at {found.recommended_s:g} s"
         + (decided_by(found))
@@ -109,8 +109,8 @@ def frontier_finding(found: Recommendation) -> str:
 
 
 @style.styled
-def gap_plot(gaps: Gaps, found: Recommendation, ax: Axes | None = None) -> Axes:
-    """How often gaps of each length come, with the thresholds drawn in."""
+def plot_gaps(gaps: Gaps, found: Recommendation, ax: Axes | None = None) -> Axes:
+    """Plot how often gaps of each length occur, with both thresholds."""
     ax = ax or style.axes()
     lengths = gaps.up_s[gaps.up_s > 0]
     node_days = float(lengths.sum()) / DAY_S
@@ -123,32 +123,32 @@ def gap_plot(gaps: Gaps, found: Recommendation, ax: Axes | None = None) -> Axes:
     style.log_scale(ax, "y")
     ax.set_ylim(0.5 / node_days, 5 * counts.max() / node_days)
     mark_settings(ax, found)
-    ax.set_xlabel("gap between two signs of life (s)")
+    ax.set_xlabel("gap between two messages (s)")
     ax.set_ylabel("gaps per node-day, by length")
     style.state(ax, gap_finding(lengths, found))
     return ax
 
 
 def gap_finding(lengths_s: NDArray[np.float64], found: Recommendation) -> str:
-    """How rare longer gaps are, in a sentence; on the trace itself."""
+    """Return the title of the gap plot: how rare longer gaps are in the trace."""
 
     def rarity(stale_after_s: float) -> str:
         longer = int(np.count_nonzero(lengths_s > stale_after_s))
         share = float(f"{len(lengths_s) / max(longer, 1):.2g}")
         return f"one gap in {share:,.0f} is" if longer else f"none of {len(lengths_s):,} gaps is"
 
-    said = ", ".join(f"{rarity(s)} longer than {s:g} s" for s in found.settings_s)
-    return said[0].upper() + said[1:]
+    title = ", ".join(f"{rarity(s)} longer than {s:g} s" for s in found.settings_s)
+    return title[0].upper() + title[1:]
 
 
 @style.styled
-def flap_plot(found: Recommendation, nodes: int, ax: Axes | None = None) -> Axes:
-    """What a person sees on the dashboard: the fleet's status changes, and those that flap suppression lets through."""
+def plot_flaps(found: Recommendation, nodes: int, ax: Axes | None = None) -> Axes:
+    """Plot the fleet's flaps, and the visible ones that flap suppression lets through."""
     ax = ax or style.axes()
     frame = found.fleet
     flaps, flashes = (frame[name].where(frame[name] > 0) for name in ("flaps_per_hour", "flashes_per_hour"))
-    ax.plot(frame.stale_after_s, flashes, color=style.BLUE, label="flashes")
-    ax.plot(frame.stale_after_s, flaps, color=style.BLUE, linewidth=1.2, linestyle=":", label="flaps")
+    ax.plot(frame.stale_after_s, flashes, color=style.BLUE, label="visible flaps")
+    ax.plot(frame.stale_after_s, flaps, color=style.BLUE, linewidth=1.2, linestyle=":", label="all flaps")
     style.log_scale(ax, "y")
     style.log_scale(ax, "x")
     mark_settings(ax, found)
@@ -160,14 +160,14 @@ def flap_plot(found: Recommendation, nodes: int, ax: Axes | None = None) -> Axes
 
 
 def flap_finding(found: Recommendation, nodes: int) -> str:
-    """How often the dashboard flashes, in a sentence."""
+    """Return the title of the flap plot: how often nodes flap visibly."""
     flashes = found.fleet.flashes_per_hour
-    said = (f"{frequency(flashes[row_number(found.fleet, s)])} at {s:g} s" for s in found.settings_s)
-    return f"A dashboard of {nodes:,} nodes flashes {', '.join(said)}"
+    rates = (f"{frequency(flashes[row_number(found.fleet, s)])} at {s:g} s" for s in found.settings_s)
+    return f"A dashboard of {nodes:,} {'node' if nodes == 1 else 'nodes'} shows a flap {', '.join(rates)}"
 
 
 def frequency(per_hour: float) -> str:
-    """How often, in the unit in which it is once or more."""
+    """Return a frequency in the shortest unit in which it is at least one."""
     units = {"an hour": 1.0, "a day": 24.0, "a week": 168.0}
     unit = next((name for name, hours in units.items() if per_hour * hours >= 1), "a week")
     return f"{figure(per_hour * units[unit])} times {unit}" if per_hour else "never"

@@ -1,6 +1,6 @@
-"""What each threshold costs on each shipped profile: false stales with their intervals, and detection time.
+"""The cost of each threshold on each shipped profile: false stales with their intervals, and detection time.
 
-Simulated: one fleet whose nodes differ in nothing but their network.
+The same fleet is simulated on each profile.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,10 +34,10 @@ def compare_profiles(
     seed: int = SEED,
     progress: Callable[[str], None] = lambda _: None,
 ) -> pd.DataFrame:
-    """Simulate a fleet on each profile (None: all that are shipped), heartbeats every 10 s, and judge each threshold.
+    """Simulate a fleet on each profile (None: all shipped), heartbeats every 10 s, and evaluate each threshold.
 
     Returns:
-        A row a profile and threshold: profile, and the columns of `tune.frontier()`.
+        One row per profile and threshold: profile, and the columns of `tune.frontier()`.
     """
     settings = settings_of([float(each) for each in thresholds_s], HubSettings.of())
     frames = []
@@ -53,16 +53,16 @@ def compare_profiles(
 
 
 def fleet(profile: str, nodes: int, duration_s: float, seed: int) -> Scenario:
-    """The same fleet on a profile."""
+    """Return the fleet on a profile."""
     scenario = load_scenario("wireguard-5g", [f"group.edge.profile={profile}"]).with_nodes(nodes)
     return scenario.model_copy(update={"duration_s": duration_s, "seed": seed})
 
 
 @style.styled
 def plot_profiles(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """False stales against the threshold, a line a profile with its intervals; dotted where none was seen.
+    """Plot false stales against the threshold, one line per profile with its intervals; dotted if none occurred.
 
-    The wide band holds 95% of the networks that fit what was observed; the narrow one is of the simulation alone.
+    The wide band covers 95% of the networks that fit the observations; the narrow one only the simulation.
     """
     ax = ax or style.axes()
     some = frame[frame.false_stale > 0]
@@ -75,10 +75,10 @@ def plot_profiles(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.plot(rows.stale_after_s, rates, color=color, marker="o", markersize=4, label=profile)
         none = rows.false_stale_high.where(rows.false_stale == 0)
         ax.plot(rows.stale_after_s, none, color=color, linestyle=(0, (1, 1.5)))
-    ax.plot([], [], color=style.INK, linestyle=(0, (1, 1.5)), label="none was seen: at most so many")
+    ax.plot([], [], color=style.INK, linestyle=(0, (1, 1.5)), label="none occurred: upper end of 95%")
     style.log_scale(ax, "y")
     ax.set_ylim(bottom=lowest)
-    ax.set_xlabel("stale after so many seconds without a sign of life")
+    ax.set_xlabel("stale_after (s)")
     ax.set_ylabel("false stales per node-day")
     ax.legend(loc="upper right")
     style.state(ax, finding(frame))
@@ -86,17 +86,17 @@ def plot_profiles(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def groups(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Each profile, the noisiest first."""
+    """Return the profiles with their rows, the noisiest first."""
     found = [(str(profile), rows) for profile, rows in frame.groupby("profile", sort=False)]
     return sorted(found, key=lambda each: -float(each[1].false_stale.sum()))
 
 
 def finding(frame: pd.DataFrame) -> str:
-    """What the plot shows, in a sentence: the noisiest profile, at 30 s and at the largest threshold."""
+    """Return the title: false stales on the noisiest profile, at 30 s and at the largest threshold."""
     profile, rows = groups(frame)[0]
     rates = rows.set_index("stale_after_s").false_stale_per_node_day
     first = 30.0 if 30.0 in rates.index else rates.index.min()
     return (
-        f"On {profile} a living node is called stale {digits(rates[first])} times a day at {first:g} s, "
+        f"On {profile} a live node is marked stale {digits(rates[first])} times a day at {first:g} s, "
         f"{digits(rates.iloc[-1])} times at {rates.index.max():g} s"
     )

@@ -1,6 +1,6 @@
-"""How every plot looks, in one place: a title that states the finding, axes with units, few lines, no frame.
+"""The style of every plot: a title that states the finding, axes with units, few lines, no frame.
 
-Colours are those of Okabe and Ito, which colour-blind readers can tell apart. Nothing here knows what is plotted.
+Colours are those of Okabe and Ito, which colour-blind readers can distinguish.
 """
 
 import functools
@@ -57,7 +57,7 @@ Arguments = ParamSpec("Arguments")
 
 
 def styled(plot: Callable[Arguments, Axes]) -> Callable[Arguments, Axes]:
-    """Let a function that plots do so in our style, whatever the session's own."""
+    """Decorate a plotting function so that it uses this style, regardless of the session's."""
 
     @functools.wraps(plot)
     def wrapper(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Axes:
@@ -69,18 +69,18 @@ def styled(plot: Callable[Arguments, Axes]) -> Callable[Arguments, Axes]:
 
 @styled
 def axes() -> Axes:
-    """Return empty axes on a figure of their own (`axes.figure`)."""
+    """Return empty axes on a new figure (`axes.figure`)."""
     return Figure(figsize=SIZE_INCHES).subplots()
 
 
 def state(ax: Axes, finding: str) -> None:
-    """Set the title: what the plot shows, in a sentence, in lines that fit over the axes."""
+    """Set the title, a sentence that states the finding, wrapped to the width of the axes."""
     width_inches = ax.get_position().width * whole(ax).get_figwidth()
     ax.set_title("\n".join(textwrap.wrap(finding, max(20, int(width_inches * TITLE_COLUMNS_PER_INCH)))))
 
 
 def log_scale(ax: Axes, axis: str) -> None:
-    """Make an axis (`x` or `y`) logarithmic, with figures that people read instead of powers of ten."""
+    """Set an axis (`x` or `y`) to a logarithmic scale, with plain figures instead of powers of ten."""
     (ax.set_xscale if axis == "x" else ax.set_yscale)("log")
     chosen = ax.xaxis if axis == "x" else ax.yaxis
     chosen.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
@@ -91,7 +91,7 @@ def log_scale(ax: Axes, axis: str) -> None:
 
 
 def mark(ax: Axes, x: float, label: str, color: str, row: int = 0) -> None:
-    """Draw a vertical line with its label beside it, `row` lines below the upper end. Set scale and limits before."""
+    """Draw a vertical line with a label, `row` lines below the upper end. Set scale and limits first."""
     ax.axvline(x, color=color, linewidth=1.4, linestyle=(0, (4, 2)), zorder=3)
     left = near_right_end(ax, x)
     ax.annotate(
@@ -110,12 +110,12 @@ def mark(ax: Axes, x: float, label: str, color: str, row: int = 0) -> None:
 
 
 def near_right_end(ax: Axes, x: float) -> bool:
-    """Whether a label to the right of `x` would leave the axes."""
+    """Return whether a label to the right of `x` would leave the axes."""
     return bool(ax.transAxes.inverted().transform(ax.transData.transform((x, 1.0)))[0] > 0.7)
 
 
 def point(ax: Axes, x: float, y: float, label: str, color: str) -> None:
-    """Draw a point with a label beside it. Set scale and limits before."""
+    """Draw a point with a label. Set scale and limits first."""
     left = near_right_end(ax, x)
     ax.plot([x], [y], "o", color=color, markersize=9, markeredgecolor=PAPER, markeredgewidth=1.5, zorder=5)
     ax.annotate(
@@ -132,17 +132,17 @@ def point(ax: Axes, x: float, y: float, label: str, color: str) -> None:
 
 
 def beside(ax: Axes, x: float, y: float, label: str, color: str) -> None:
-    """Write the name of a line to the right of its last point, instead of a legend."""
+    """Label a line to the right of its last point, instead of in a legend."""
     ax.annotate(label, (x, y), xytext=(8, 0), textcoords="offset points", va="center", color=color, fontweight="bold")
 
 
 def caption(ax: Axes, text: str) -> None:
-    """Write small print below a plot that stands alone: the command and the seed."""
+    """Write a caption, command and seed, below a plot in its own file."""
     whole(ax).supxlabel(text, fontsize=8, color=GREY, x=0.01, ha="left")
 
 
 def svg(ax: Axes) -> str:
-    """Return the figure as an `<svg>` element; the same figure gives the same text."""
+    """Return the figure as an `<svg>` element; equal figures give equal text."""
     buffer = io.StringIO()
     with mpl.rc_context(STYLE):
         whole(ax).savefig(buffer, format="svg", metadata={"Date": None})
@@ -151,14 +151,14 @@ def svg(ax: Axes) -> str:
 
 
 def save(ax: Axes, path: Path) -> None:
-    """Write the figure to a file; its ending says in which format."""
+    """Write the figure to a file in the format of its suffix."""
     with mpl.rc_context(STYLE):
         whole(ax).savefig(path)
 
 
 def whole(ax: Axes) -> Figure:
-    """The figure that the axes are drawn on."""
+    """Return the figure of the axes."""
     figure = ax.get_figure(root=True)
     if figure is None:
-        raise ValueError("these axes were taken from their figure")
+        raise ValueError("the axes were removed from their figure")
     return figure

@@ -1,14 +1,14 @@
-"""Figures as people read them: two digits, a unit, and a mark that says how it is known."""
+"""Formatting of figures: two digits, a unit, and a mark for how the figure is known."""
 
 import math
 from typing import Literal
 
 Known = Literal["m", "s", "g", ""]
-"""Measured on the machine that is named · simulated by the model · given: a setting, or a figure from elsewhere."""
+"""m: measured on the named machine; s: simulated by the model; g: given, a setting or a figure from elsewhere."""
 
 
 def digits(value: float, count: int = 2) -> str:
-    """A figure with so many digits that mean something, without powers of ten."""
+    """Return a figure with `count` significant digits, without powers of ten."""
     if not math.isfinite(value):
         return "–"
     if value == 0:
@@ -18,12 +18,12 @@ def digits(value: float, count: int = 2) -> str:
 
 
 def marked(text: str, known: Known) -> str:
-    """A figure with its mark."""
+    """Return a figure with its mark."""
     return f"{text}<sup>{known}</sup>" if known else text
 
 
 def time_text(seconds: float, known: Known = "") -> str:
-    """A time in the unit that suits it."""
+    """Return a time in s, ms or µs."""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if seconds >= 0.9995 * size or unit == "µs":
             return marked(f"{digits(seconds / size)} {unit}", known)
@@ -31,7 +31,7 @@ def time_text(seconds: float, known: Known = "") -> str:
 
 
 def memory_text(size_bytes: float, known: Known = "") -> str:
-    """Memory in MiB or GiB; below a tenth of a MiB in KiB."""
+    """Return a size in MiB or GiB; below a tenth of a MiB in KiB."""
     if not math.isfinite(size_bytes):
         return "–"
     if abs(size_bytes) >= 2**30:
@@ -42,15 +42,15 @@ def memory_text(size_bytes: float, known: Known = "") -> str:
 
 
 def share_text(share: float, known: Known = "") -> str:
-    """A share in per cent."""
-    return marked(f"{share * 100:.0f} %", known)
+    """Return a share as a percentage."""
+    return marked(f"{share * 100:.0f}%", known)
 
 
 def size_text(size_bytes: int) -> str:
-    """The size of a chunk."""
+    """Return the size of a chunk."""
     return f"{size_bytes // 1024} KiB" if size_bytes >= 1024 else f"{size_bytes} B"
 
 
 def count_text(count: float, known: Known = "") -> str:
-    """A count."""
+    """Return a count."""
     return marked(f"{count:,.0f}", known)

@@ -1,38 +1,44 @@
-"""Who is here: every node's record, the stream it speaks on, and one heap of deadlines.
+"""All known nodes: the record of each, its current stream, and one heap of deadlines.
 
-Rules kept here:
+**This is what marks a node stale**: `_expire_deadlines`, when a sweep or a late message finds a deadline in the past.
+The deadline comes from the node's detector (`detector.py`); the flap rule is in `rules.py`. Rules kept here:
 
-- `(boot_id, connection)` orders the streams of a node. The newest wins; a Hello of an older one is refused; what comes
-  on a stream that was replaced is not heard.
-- A stream that ends without Goodbye takes away `connected` and no status. Only a deadline makes a node stale.
-- A change is timed at its cause: stale at the deadline, however late a sweep finds it, and a sign of life after the
-  deadline makes stale (at the deadline), then online (at the receipt). So when sweeps happen changes nothing in the
-  sequence of changes of a node, only how soon it is told.
-- The heap holds for each node at most one entry that counts, at or before its next wake-up (deadline, or the end of
-  flapping), renewed when it comes up: **a sign of life does no heap operation**, and a sweep costs what expires.
+- `(boot_id, connection)` orders the streams of a node. The newest wins: a Hello of an older one is refused, and
+  messages on a replaced stream are ignored.
+- A stream that ends without Goodbye clears `connected` and changes no status. Only a deadline makes a node stale.
+- A change is timed at its cause: stale at the deadline, however late a sweep finds it. A sign of life after the
+  deadline makes a node stale (at the deadline), then online (at the receipt). So the times of sweeps do not change the
+  sequence of a node's changes, only how soon they are reported.
+- The heap holds for each node at most one valid entry, at or before its next wake-up (deadline, or the end of
+  flapping), renewed when it comes up: **a sign of life does no heap operation** with a fixed timeout, and a sweep costs
+  what expires.
 
-Before a node is called stale `before_stale` is called, which may move deadlines: the hub's own doubt.
+Before a node is marked stale, `before_stale` is called and may move deadlines (`mass_silence.py`).
 
 Each call is given `now` (s, monotonic, never decreasing) and returns what changed. No I/O, no clock, no lock.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
 from math import inf
 
-from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import OutdatedStreamError
-from heartbench.hub.events.types import Change
-from heartbench.hub.liveness.rules import Detector, FixedTimeout, FlapRule, Reason, Status
+from heartbench.hub.liveness.changes import Change
+from heartbench.hub.liveness.detector import Detector
+from heartbench.hub.liveness.policy import PolicySpec
+from heartbench.hub.liveness.rules import Reason, Status
+from heartbench.mesh.kinds import Kind
 
 NOTHING: Sequence[Change] = ()
+HEARTBEAT = Kind.HEARTBEAT  # a look-up less on the path of every heartbeat
 
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """How a node introduces a stream."""
+    """The introduction of a node on a new stream; `interval_s` is its announced heartbeat interval, s; 0: none."""
 
     node_id: str
     boot_id: int
@@ -42,7 +48,7 @@ class Hello:
 
 
 class Node:
-    """The record of one node. Others read it; only the registry writes it."""
+    """The record of one node. Only the registry writes it."""
 
     __slots__ = (
         "_moved_s", "_moved_since_s", "boot_id", "changed_s", "connected", "connection", "deadline_s", "detector",
@@ -55,8 +61,8 @@ class Node:
         self.detector = detector
         self.boot_id = 0
         self.connection = 0
-        self.session: Session | None = None  # the stream that is heard
-        self.interval_s = 0.0  # between heartbeats, as the node intends; 0: not said
+        self.session: Session | None = None  # the current stream
+        self.interval_s = 0.0  # heartbeat interval that the node announces; 0: none
         self.labels: Mapping[str, str] = {}
         self.status = Status.ONLINE
         self.connected = False
@@ -65,7 +71,7 @@ class Node:
         self.changed_s = 0.0  # when the status last changed
         self.heard_s = 0.0  # last sign of life
         self.deadline_s = inf  # of the next sign of life; -inf while not online, so that one comparison finds both
-        self.queued_s = inf  # the heap's entry that counts
+        self.queued_s = inf  # of the valid entry in the heap
         self.flaps: tuple[float, ...] = ()
         self.heartbeats = 0
         self.hello_s = 0.0  # when the stream began, and the heartbeats before it
@@ -75,29 +81,29 @@ class Node:
 
     @property
     def excused_s(self) -> float:
-        """By how much its deadline was moved since its last sign of life."""
+        """How far the deadline was moved since the last sign of life, s."""
         return self._moved_s if self._moved_since_s == self.heard_s else 0.0
 
     @property
     def threshold_s(self) -> float:
-        """The silence that its detector allows now; of an online node."""
+        """The silence that the detector allows an online node now, s."""
         return self.deadline_s - self.heard_s - self.excused_s
 
     @property
     def usual_gap_s(self) -> float:
-        """Time between heartbeats, as the node intends, else as it was since the stream began; 0: not known."""
+        """Announced heartbeat interval, else the mean since the stream began, s; 0: not known."""
         beats = self.heartbeats - self.hello_heartbeats
         return self.interval_s or ((self.heard_s - self.hello_s) / beats if beats > 0 else 0.0)
 
     def move_deadline(self, deadline_s: float) -> None:
-        """Give it another deadline than its last sign of life did."""
+        """Replace the deadline that the last sign of life set."""
         self._moved_s = self.excused_s + deadline_s - self.deadline_s
         self._moved_since_s = self.heard_s
         self.deadline_s = deadline_s
 
 
 class Session:
-    """One stream of a node: what the registry gives for a Hello and takes with each message."""
+    """One stream of a node: returned for a Hello, passed in with each message."""
 
     __slots__ = ("boot_id", "connection", "node")
 
@@ -108,115 +114,122 @@ class Session:
 
 
 class Registry:
-    """All nodes that the hub knows."""
+    """All nodes that the hub knows; `count`, `connected` and `flapping` say how many are in each state."""
 
-    def __init__(self, detector: Callable[[], Detector], flap_rule: FlapRule) -> None:
+    def __init__(self, policy: PolicySpec) -> None:
+        self.policy = policy
         self.nodes: dict[str, Node] = {}
         self.before_stale: Callable[[Node, float], None] = keep_deadline
         self.flaps = 0  # of all nodes since the start
-        self._detector = detector
-        self._rule = flap_rule
+        self.count: Counter[Status] = Counter()
+        self.connected = 0
+        self.flapping = 0
+        self._rule = policy.flap_rule
         self._heap: list[tuple[float, int, Node]] = []
         self._ticket = count()
 
-    @classmethod
-    def from_settings(cls, settings: HubSettings) -> "Registry":
-        """A registry with one fixed timeout for all."""
-        fixed = FixedTimeout(settings.stale_after_s)
-        rule = FlapRule(settings.flap_window_s, settings.flap_threshold, settings.flap_exit)
-        return cls(lambda: fixed, rule)
-
-    def heartbeat(self, session: Session, now: float) -> Sequence[Change]:
-        """A heartbeat came. The path that everything else is kept out of."""
+    def heartbeat(self, session: Session, now: float, seq: int = 0) -> Sequence[Change]:
+        """Record a heartbeat, number `seq` of its boot; 0: not numbered. This is the hub's hottest path."""
         node = session.node
         if node.session is not session:
             return NOTHING
         node.heartbeats += 1
         if now > node.deadline_s:  # late, or not online
-            return self._heard(node, now)
+            return self._sign_of_life(node, now, seq, HEARTBEAT)
         node.heard_s = now
-        node.deadline_s = deadline = node.detector.heartbeat(now)
+        node.deadline_s = deadline = node.detector.observe(now, seq, HEARTBEAT)
         if deadline < node.queued_s:  # never with a fixed timeout
             self._queue(node)
         return NOTHING
 
     def hello(self, hello: Hello, now: float) -> tuple[Session, Sequence[Change]]:
-        """A stream began; OutdatedStreamError if a newer one is known."""
+        """Begin a stream; raise OutdatedStreamError if a newer one is known."""
         node = self.nodes.get(hello.node_id)
         if node is None:
-            node = self.nodes[hello.node_id] = self.new_node(hello.node_id)
+            node = self.nodes[hello.node_id] = self.new_node(hello.node_id, hello.interval_s)
+            self.count[node.status] += 1
             node.changed_s = now
             reason = Reason.REGISTERED
         elif (hello.boot_id, hello.connection) < (node.boot_id, node.connection):
             raise OutdatedStreamError(
                 f"node {hello.node_id}: boot {hello.boot_id}, connection {hello.connection} is older than "
-                f"boot {node.boot_id}, connection {node.connection}; allowed is a newer one"
+                f"boot {node.boot_id}, connection {node.connection}; use a newer one"
             )
         else:
             reason = Reason.REPLACED if node.connected else Reason.CONNECTED
-        changes = self._heard(node, now)
+        if hello.interval_s != node.interval_s:
+            node.detector = self.policy.detector(hello.interval_s)
+        changes = self._sign_of_life(node, now, 0, Kind.HELLO)
         node.boot_id, node.connection = hello.boot_id, hello.connection
         node.interval_s, node.labels = hello.interval_s, hello.labels
         node.hello_s, node.hello_heartbeats = now, node.heartbeats
         node.session = Session(node, hello.boot_id, hello.connection)
+        self.connected += not node.connected
         node.connected = True
-        changes.append(told(node, now, reason))
+        changes.append(change_of(node, now, reason))
         return node.session, changes
 
     def sign_of_life(self, node_id: str, boot_id: int, now: float) -> Sequence[Change]:
-        """Something of a node came on another stream than the one it introduced; after Goodbye it counts no more."""
+        """Record a message other than a heartbeat, on any stream of the node; ignored after Goodbye."""
         node = self.nodes.get(node_id)
         if node is None or boot_id < node.boot_id or node.status is Status.OFFLINE:
             return NOTHING
-        return self._heard(node, now)
+        return self._sign_of_life(node, now, 0, Kind.CHUNK)
 
     def goodbye(self, session: Session, now: float) -> Sequence[Change]:
-        """The node leaves on purpose."""
+        """Mark a node offline: it leaves on purpose."""
         node = session.node
         if node.session is not session:
             return NOTHING
-        changes = self._settled(node, now)
-        node.session, node.connected = None, False
-        self._say(node, now, Status.OFFLINE, Reason.GOODBYE, changes)
+        changes = self._expire_deadlines(node, now)
+        self._disconnect(node)
+        self._set_status(node, now, Status.OFFLINE, Reason.GOODBYE, changes)
         return changes
 
     def closed(self, session: Session, now: float) -> Sequence[Change]:
-        """A stream ended; without Goodbye before it, the node is no longer connected."""
+        """End a stream; without a Goodbye before it, the node is no longer connected and keeps its status."""
         node = session.node
         if node.session is not session:
             return NOTHING
-        changes = self._settled(node, now)
-        node.session, node.connected = None, False
-        changes.append(told(node, now, Reason.STREAM_ENDED))
+        changes = self._expire_deadlines(node, now)
+        self._disconnect(node)
+        changes.append(change_of(node, now, Reason.STREAM_ENDED))
         return changes
 
     def restore(self, node: Node) -> None:
-        """Take in a node as it was when the hub last ran, with a deadline if it is online."""
-        node.flapping = node.flapping and self._rule.stays(node.flaps)  # another hub had perhaps another rule
+        """Add a node as it was when the hub last ran, with a deadline if it is online."""
+        node.flapping = node.flapping and self._rule.stays(node.flaps)  # the rule may have changed
         self.nodes[node.node_id] = node
+        self.count[node.status] += 1
+        self.flapping += node.flapping
         self._queue(node)
 
-    def new_node(self, node_id: str) -> Node:
-        """A record for a node, not yet taken in."""
-        return Node(node_id, self._detector())
+    def new_node(self, node_id: str, interval_s: float = 0.0) -> Node:
+        """Return a record for a node that announces this heartbeat interval (s; 0: none), not yet added."""
+        node = Node(node_id, self.policy.detector(interval_s))
+        node.interval_s = interval_s
+        return node
 
     def move_deadline(self, node: Node, deadline_s: float) -> None:
-        """Give an online node another deadline than its last sign of life did."""
+        """Replace the deadline that the last sign of life of an online node set."""
         node.move_deadline(deadline_s)
         self._queue(node)
 
     def forget(self, node_id: str, now: float) -> Sequence[Change]:
-        """Remove a node for good, after what was due of it; the next Hello is its first."""
+        """Remove a node for good, after expiring its deadlines; its next Hello is its first."""
         node = self.nodes.get(node_id)
         if node is None:
             return NOTHING
-        changes = self._settled(node, now)
+        changes = self._expire_deadlines(node, now)
         del self.nodes[node_id]
-        node.session, node.queued_s = None, inf
+        self._disconnect(node)
+        self.count[node.status] -= 1
+        self.flapping -= node.flapping
+        node.queued_s = inf
         return changes
 
     def sweep(self, now: float) -> Sequence[Change]:
-        """Find what passed before `now`: deadlines, and the ends of flapping."""
+        """Expire what passed before `now`: deadlines, and flapping marks."""
         heap = self._heap
         if not heap or heap[0][0] >= now:
             return NOTHING
@@ -225,64 +238,72 @@ class Registry:
             queued_s, _, node = heappop(heap)
             if queued_s == node.queued_s:
                 node.queued_s = inf
-                changes.extend(self._settled(node, now))
+                changes.extend(self._expire_deadlines(node, now))
                 self._queue(node)
         return changes
 
     def online(self) -> Iterator[Node]:
-        """The nodes that have a deadline."""
+        """Return the nodes that have a deadline."""
         return (node for node in self.nodes.values() if node.status is Status.ONLINE)
 
     def flaps_of(self, node: Node, now: float) -> int:
-        """Flaps of a node within the window."""
+        """Return the number of a node's flaps within the window."""
         return len(self._rule.remembered(node.flaps, now))
 
     @property
     def heap_size(self) -> int:
-        """Entries of the heap, also those that no longer count."""
+        """Number of entries in the heap, outdated ones included."""
         return len(self._heap)
 
-    def _heard(self, node: Node, now: float) -> list[Change]:
-        changes = self._settled(node, now)
+    def _sign_of_life(self, node: Node, now: float, seq: int, kind: Kind) -> list[Change]:
+        changes = self._expire_deadlines(node, now)
         if node.status is not Status.ONLINE:
-            self._say(node, now, Status.ONLINE, Reason.HEARD, changes)
+            self._set_status(node, now, Status.ONLINE, Reason.HEARD, changes)
         node.heard_s = now
-        node.deadline_s = node.detector.heartbeat(now)
+        node.deadline_s = node.detector.observe(now, seq, kind)
         self._queue(node)
         return changes
 
-    def _settled(self, node: Node, now: float) -> list[Change]:
-        """Let pass what is due of a node, in the order of time; where both are, flapping ends before a deadline."""
+    def _expire_deadlines(self, node: Node, now: float) -> list[Change]:
+        """Mark a node stale, or no longer flapping, in order of time up to `now`; at one time flapping ends first."""
         changes: list[Change] = []
         while True:
             exit_s = self._rule.leaves_at(node.flaps) if node.flapping else inf
             deadline_s = node.deadline_s if node.status is Status.ONLINE else inf
             if exit_s <= min(now, deadline_s):
                 node.flapping = False
-                changes.append(told(node, exit_s, Reason.FLAPS_EXIT))
+                self.flapping -= 1
+                changes.append(change_of(node, exit_s, Reason.FLAPS_EXIT))
             elif deadline_s >= now:
                 return changes
             else:
                 self.before_stale(node, now)
                 if node.deadline_s < now:
-                    self._say(node, node.deadline_s, Status.STALE, Reason.SILENCE, changes)
+                    self._set_status(node, node.deadline_s, Status.STALE, Reason.SILENCE, changes)
 
-    def _say(self, node: Node, at: float, status: Status, reason: Reason, changes: list[Change]) -> None:
-        """Change the status; between online and stale it is a flap."""
+    def _set_status(self, node: Node, at: float, status: Status, reason: Reason, changes: list[Change]) -> None:
+        """Change the status; a change between online and stale is a flap."""
         flap = Status.OFFLINE not in (node.status, status)
+        self.count[node.status] -= 1
+        self.count[status] += 1
         node.status, node.reason, node.changed_s = status, reason, at
         if status is not Status.ONLINE:
             node.deadline_s = -inf
-        changes.append(told(node, at, reason))
+        changes.append(change_of(node, at, reason))
         if flap:
             self.flaps += 1
             node.flaps = (*self._rule.remembered(node.flaps, at), at)
             if not node.flapping and self._rule.enters(node.flaps):
                 node.flapping = True
-                changes.append(told(node, at, Reason.FLAPS_ENTRY))
+                self.flapping += 1
+                changes.append(change_of(node, at, Reason.FLAPS_ENTRY))
+
+    def _disconnect(self, node: Node) -> None:
+        self.connected -= node.connected
+        node.session, node.connected = None, False
 
     def _queue(self, node: Node) -> None:
-        """Have the node come up in the heap by its next wake-up. A later one needs nothing: it is renewed lazily."""
+        """Put the node into the heap at its next wake-up, unless it comes up earlier anyway."""
         wake_s = node.deadline_s if node.status is Status.ONLINE else inf
         if node.flapping:
             wake_s = min(wake_s, self._rule.leaves_at(node.flaps))
@@ -292,9 +313,9 @@ class Registry:
 
 
 def keep_deadline(node: Node, now: float) -> None:
-    """Have no doubt: the deadline stays where it is."""
+    """Leave the deadline where it is: the default `before_stale`."""
 
 
-def told(node: Node, at: float, reason: Reason) -> Change:
-    """What the node is from now on."""
+def change_of(node: Node, at: float, reason: Reason) -> Change:
+    """Return a change with the node's present state."""
     return Change(at, node.node_id, node.status, node.connected, node.flapping, reason)

@@ -1,7 +1,4 @@
-"""When a node counts as gone, and when it counts as flapping: the rules, without the nodes.
-
-A failure detector is one small idea, **a deadline**: after each sign of life it says by when the next must have come.
-A node is stale *after* its deadline; a sign of life at the very deadline is in time.
+"""The statuses of a node, and when it counts as flapping.
 
     status    goes to    when
     online    stale      the deadline passed without a sign of life
@@ -10,17 +7,19 @@ A node is stale *after* its deadline; a sign of life at the very deadline is in 
     stale     offline    Goodbye
     offline   online     a Hello
 
-A flap is remembered for `window_s`: it counts while its age is less than that. A node is flapping from the flap that
-brings the count to `threshold` until the count falls below `exit_below`.
+A deadline comes from a detector (`detector.py`); the registry expires it (`registry.py`, `_expire_deadlines`). A node
+is stale *after* its deadline; a sign of life exactly at the deadline is in time.
+
+A flap counts while its age is less than `window_s`. A node is flapping from the flap that brings the count to
+`threshold` until the count falls below `exit_below`.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
 
 
 class Status(StrEnum):
-    """What the hub says of a node."""
+    """The state of a node."""
 
     ONLINE = "online"
     STALE = "stale"
@@ -45,30 +44,11 @@ class MoveReason(StrEnum):
     """Why a deadline was moved without a sign of life."""
 
     PAUSE = "pause"
-    """The hub could not hear."""
+    """The hub was paused and could not receive."""
     MASS_SILENCE = "mass_silence"
     """The hub suspects its own network."""
     RESTART_GRACE = "restart_grace"
     """The hub has just started."""
-
-
-class Detector(Protocol):
-    """A failure detector of one node."""
-
-    def heartbeat(self, at: float) -> float:
-        """A sign of life came at `at` (s, monotonic): the deadline (s) of the next one."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class FixedTimeout:
-    """Stale after a fixed silence. It remembers nothing, so that one serves all nodes."""
-
-    stale_after_s: float
-
-    def heartbeat(self, at: float) -> float:
-        """The deadline is `stale_after_s` later."""
-        return at + self.stale_after_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +60,17 @@ class FlapRule:
     exit_below: int
 
     def remembered(self, times: tuple[float, ...], at: float) -> tuple[float, ...]:
-        """Those of the flaps that count at `at`."""
+        """Return the flaps that count at `at`."""
         return tuple(time for time in times if time + self.window_s > at)
 
     def enters(self, times: tuple[float, ...]) -> bool:
-        """Whether so many remembered flaps mark a node."""
+        """Return whether these remembered flaps mark a node."""
         return len(times) >= self.threshold
 
     def stays(self, times: tuple[float, ...]) -> bool:
-        """Whether so many flaps keep a mark."""
+        """Return whether these flaps keep a mark."""
         return len(times) >= self.exit_below
 
     def leaves_at(self, times: tuple[float, ...]) -> float:
-        """When the mark, which these flaps keep, is taken away if no other comes (s)."""
+        """Return when the mark that these flaps keep is removed if no other flap comes, s."""
         return times[-self.exit_below] + self.window_s

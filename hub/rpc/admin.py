@@ -1,17 +1,21 @@
-"""What an operator can ask of the hub and have it do: messages in, messages out, without gRPC."""
+"""What operators ask of the hub and have it do: request messages in, response messages out, without gRPC."""
 
 import asyncio
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from heapq import nsmallest
 from operator import attrgetter
 
+import structlog
+
+from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
 from heartbench.hub.errors import BadMessageError
 from heartbench.hub.events.fanout import Subscription
-from heartbench.hub.rpc import protobuf_mapping as wire
+from heartbench.hub.rpc import protobuf_mapping as mapping
 from heartbench.hub.rpc.connect import NodeService
+from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.upload import UploadService
 from heartbench.mesh.v1 import mesh_pb2 as pb
 
@@ -19,126 +23,128 @@ LONGEST_WAIT_S = 86_400.0
 STREAMS_END_S = 1.0
 LARGEST_PAGE = 10_000
 
+log = structlog.get_logger()
+
 
 class AdminService:
-    """Answers operators; `stats` gives the hub's figures. UnknownNodeError for a node that the hub never saw."""
+    """Serves operators. Its methods raise UnknownNodeError for a node that the hub never saw."""
 
-    def __init__(self, hub: Hub, nodes: NodeService, uploads: UploadService, stats: Callable[[], pb.HubStats]) -> None:
-        self.stats = stats
+    def __init__(self, hub: Hub, clock: Clock, nodes: NodeService, uploads: UploadService) -> None:
         self._hub = hub
+        self._clock = clock
         self._nodes = nodes
         self._uploads = uploads
-        self._watching: set[asyncio.Event] = set()
+        self._wakers: set[asyncio.Event] = set()
         self._closed = False
 
     def list_nodes(self, request: pb.ListNodesRequest) -> pb.ListNodesResponse:
-        """All nodes, or those of one status, as they are after the event `last_seq`; in pages where that is asked for.
+        """Return all nodes, or those of one status, as of the event `last_seq`; in pages if the request asks for them.
 
-        A page goes on after the last name of the one before: nodes that come and go meanwhile shift nobody.
+        A page begins after the last name of the page before it, so nodes that come and go in between shift no others.
         """
         after = name_of(request.page_token)
         nodes = self._hub.registry.nodes.values()
-        wanted = [node for node in nodes if request.status in (pb.STATUS_UNSPECIFIED, wire.STATUS[node.status])]
+        wanted = [node for node in nodes if request.status in (pb.STATUS_UNSPECIFIED, mapping.STATUS[node.status])]
         token = ""
         if request.page_size or after:
             size = page_size(request.page_size)
             page = nsmallest(size + 1, (node for node in wanted if node.node_id > after), key=attrgetter("node_id"))
             wanted, more = page[:size], page[size:]
             token = token_of(wanted[-1].node_id) if more else ""
-        infos = [wire.node_info(self._hub, node) for node in wanted]
+        infos = [mapping.node_info(self._hub, node, self._clock) for node in wanted]
         return pb.ListNodesResponse(
-            nodes=infos, epoch=self._hub.epoch, last_seq=self._hub.bus.seq, next_page_token=token
+            nodes=infos, epoch=self._hub.epoch, last_seq=self._hub.fanout.seq, next_page_token=token
         )
 
     def get_node(self, request: pb.GetNodeRequest) -> pb.NodeInfo:
-        """One node."""
-        return wire.node_info(self._hub, self._hub.node(request.node_id))
+        """Return one node."""
+        return mapping.node_info(self._hub, self._hub.node(request.node_id), self._clock)
 
     def get_history(self, request: pb.GetHistoryRequest) -> pb.GetHistoryResponse:
-        """What a node last said."""
+        """Return the newest chunks of a node's terminal output."""
         self._hub.node(request.node_id)
-        chunks = [wire.chunk(stored) for stored in self._hub.history(request.node_id)]
+        chunks = [mapping.chunk(stored) for stored in self._hub.history(request.node_id)]
         return pb.GetHistoryResponse(chunks=chunks)
 
     @contextmanager
     def watch(self, request: pb.WatchEventsRequest) -> Iterator[AsyncIterator[pb.Event]]:
-        """Events from now on, or from where the subscriber was, until the hub ends; in the block none is missed."""
-        something = asyncio.Event()
+        """Subscribe to events, from now on or from the subscriber's last one; the block misses none of them."""
+        waker = asyncio.Event()
         after = (request.epoch, request.after_seq) if request.epoch else None
-        with self._hub.bus.subscribe(request.node_id, something.set, after) as waiting:
-            self._watching.add(something)
+        with self._hub.fanout.subscribe(request.node_id, waker.set, after) as subscription:
+            self._wakers.add(waker)
             try:
-                yield self._events(waiting, something)
+                yield self._events(subscription, waker)
             finally:
-                self._watching.discard(something)
+                self._wakers.discard(waker)
 
     def close(self) -> None:
-        """Let those who watch read what waits for them, and end."""
+        """End all subscriptions after the events that are queued for them."""
         self._closed = True
-        for something in self._watching:
-            something.set()
+        for waker in self._wakers:
+            waker.set()
 
-    async def send_command(self, request: pb.SendCommandRequest) -> pb.SendCommandResponse:
-        """Have a node carry something out; NoRoomError if too much waits for it."""
+    async def send_command(self, peer: Peer, request: pb.SendCommandRequest) -> pb.SendCommandResponse:
+        """Send a command to a node and wait for the answer; NoRoomError if too many wait for it."""
         if not 0 < request.within_s <= LONGEST_WAIT_S:
-            raise BadMessageError(f"within_s={request.within_s:g}: allowed is more than 0, up to {LONGEST_WAIT_S:g} s")
+            raise BadMessageError(f"within_s={request.within_s:g}: must be over 0 and up to {LONGEST_WAIT_S:g} s")
         node = self._hub.node(request.node_id)
         command_id, outcome, answer = await self._hub.commands.run(node.node_id, request.payload, request.within_s)
-        response = pb.SendCommandResponse(command_id=command_id, outcome=wire.OUTCOME[outcome])
-        if answer is not None:
-            response.result.CopyFrom(
-                pb.CommandResult(command_id=command_id, payload=answer.payload, error=answer.error)
-            )
-        return response
+        log.info("command", node_id=node.node_id, command_id=command_id, outcome=outcome.value, operator=str(peer))
+        return mapping.command_response(command_id, outcome, answer)
 
-    async def forget_node(self, request: pb.ForgetNodeRequest) -> pb.ForgetNodeResponse:
+    async def forget_node(self, peer: Peer, request: pb.ForgetNodeRequest) -> pb.ForgetNodeResponse:
         """Remove a node for good."""
-        await self.forget(self._hub.node(request.node_id).node_id)
+        node_id = self._hub.node(request.node_id).node_id
+        log.info("forget node", node_id=node_id, operator=str(peer))
+        await self.forget(node_id)
         return pb.ForgetNodeResponse()
 
     async def forget(self, node_id: str) -> None:
-        """End a node's streams, and then remove it: what is still under way must not bring it back."""
+        """End a node's streams and then remove it, so that no message under way brings it back."""
         self._nodes.close(node_id)
         with suppress(TimeoutError):
             async with asyncio.timeout(STREAMS_END_S):
                 await self._uploads.close_node(node_id)
-        self._hub.forget(node_id)
+        self._hub.forget(node_id, self._clock.monotonic())
 
-    async def forget_the_old(self) -> None:
-        """Remove those who were silent for so long that the settings say so."""
-        for node_id in self._hub.expired_nodes():
+    async def forget_expired(self) -> None:
+        """Remove the nodes that were silent for longer than HUB_FORGET_AFTER."""
+        for node_id in self._hub.expired_nodes(self._clock.monotonic()):
             await self.forget(node_id)
 
-    def debug_node(self, request: pb.DebugNodeRequest) -> pb.DebugNodeResponse:
-        """Log each message of one node, or no longer."""
-        self._hub.chronicle.debug(self._hub.node(request.node_id).node_id, request.on)
+    def debug_node(self, peer: Peer, request: pb.DebugNodeRequest) -> pb.DebugNodeResponse:
+        """Begin or stop logging each message of one node."""
+        node_id = self._hub.node(request.node_id).node_id
+        log.info("debug node", node_id=node_id, on=request.on, operator=str(peer))
+        self._hub.effects.debug(node_id, request.on)
         return pb.DebugNodeResponse()
 
-    async def _events(self, waiting: Subscription, something: asyncio.Event) -> AsyncIterator[pb.Event]:
+    async def _events(self, subscription: Subscription, waker: asyncio.Event) -> AsyncIterator[pb.Event]:
         while True:
-            while (event := waiting.take()) is not None:
-                yield wire.event(self._hub, event)
+            while (event := subscription.take()) is not None:
+                yield mapping.event(event, self._hub.epoch, self._clock)
             if self._closed:
                 return
-            something.clear()
-            await something.wait()
+            waker.clear()
+            await waker.wait()
 
 
 def page_size(asked: int) -> int:
-    """Nodes of a page, of what was asked for; 0: not said."""
+    """Return the nodes of a page; `asked` is 0 if the request does not name a number."""
     if asked < 0:
-        raise BadMessageError(f"page_size={asked}: allowed is 0 or more")
+        raise BadMessageError(f"page_size={asked}: must be 0 or more")
     return min(asked, LARGEST_PAGE) or LARGEST_PAGE
 
 
 def token_of(node_id: str) -> str:
-    """What names the page after this node."""
+    """Return the token of the page that begins after this node."""
     return urlsafe_b64encode(node_id.encode()).decode()
 
 
 def name_of(token: str) -> str:
-    """The node after which a page begins; BadMessageError if the token is none that was given out."""
+    """Return the node after which a page begins; BadMessageError for a token that the hub did not issue."""
     try:
         return urlsafe_b64decode(token.encode()).decode()
     except ValueError:
-        raise BadMessageError(f"page_token={token[:64]!r}: allowed is a next_page_token, or nothing") from None
+        raise BadMessageError(f"page_token={token[:64]!r}: must be a next_page_token, or empty") from None

@@ -1,23 +1,82 @@
-"""The hub's records and events as messages of the wire contract."""
+"""The hub's records and events as messages of the wire contract; no other module of the hub makes protobuf messages."""
 
 from typing import Any
 
+from google.protobuf.message import Message
+
+from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
 from heartbench.hub.events import types as events
-from heartbench.hub.liveness.registry import Node
+from heartbench.hub.liveness.registry import Node, Session
 from heartbench.hub.liveness.rules import Reason, Status
+from heartbench.hub.stats import HubStats
 from heartbench.hub.store.history import StoredChunk
-from heartbench.hub.work.commands import Outcome
+from heartbench.hub.store.received_files import FilePart, FileProgress
+from heartbench.hub.work.commands import Answer, Command, Outcome
 from heartbench.mesh.v1 import mesh_pb2 as pb
 
 STATUS = {status: pb.Status.Value(f"STATUS_{status.name}") for status in Status}
 REASON = {reason: pb.Reason.Value(f"REASON_{reason.name}") for reason in Reason}
 OUTCOME = {outcome: pb.CommandOutcome.Value(f"COMMAND_OUTCOME_{outcome.name}") for outcome in Outcome}
+THROTTLED = "too many nodes come at once"
 
 
-def node_info(hub: Hub, node: Node) -> pb.NodeInfo:
-    """What the hub knows of a node now."""
-    now = hub.clock.monotonic()
+def welcome(hub: Hub, session: Session) -> pb.HubMessage:
+    """Return the answer to a Hello."""
+    silence_s = hub.registry.policy.parameters.usual_silence_s(session.node.interval_s)
+    body = pb.Welcome(epoch=hub.epoch, last_chunk_seq=hub.saved_seq(session), stale_after_s=silence_s)
+    return pb.HubMessage(welcome=body)
+
+
+def throttle(retry_after_s: float) -> pb.HubMessage:
+    """Return the answer to a Hello that comes when too many others do."""
+    return pb.HubMessage(throttle=pb.Throttle(retry_after_s=retry_after_s, reason=THROTTLED))
+
+
+def drain(reconnect_after_s: float) -> pb.HubMessage:
+    """Return the announcement that the hub stops."""
+    return pb.HubMessage(drain=pb.Drain(reconnect_after_s=reconnect_after_s))
+
+
+def heartbeat_ack(heartbeat: pb.Heartbeat) -> pb.HubMessage:
+    """Return the acknowledgement of a heartbeat."""
+    return pb.HubMessage(heartbeat_ack=pb.HeartbeatAck(seq=heartbeat.seq, sent_unix_s=heartbeat.sent_unix_s))
+
+
+def command(waiting: Command, now_s: float) -> pb.HubMessage:
+    """Return a command for a node; `now_s` is on the event loop's clock."""
+    within_s = max(0.0, waiting.expires_s - now_s)
+    body = pb.Command(command_id=waiting.command_id, payload=waiting.payload, within_s=within_s)
+    return pb.HubMessage(command=body)
+
+
+def command_response(command_id: str, outcome: Outcome, answer: Answer | None) -> pb.SendCommandResponse:
+    """Return the outcome of a command, with the node's answer if there is one."""
+    result = None
+    if answer is not None:
+        result = pb.CommandResult(command_id=command_id, payload=answer.payload, error=answer.error)
+    return pb.SendCommandResponse(command_id=command_id, outcome=OUTCOME[outcome], result=result)
+
+
+def chunk_ack(stored: StoredChunk) -> pb.ChunkAck:
+    """Return the acknowledgement of a chunk and all before it."""
+    return pb.ChunkAck(boot_id=stored.boot_id, seq=stored.seq)
+
+
+def file_ack(progress: FileProgress) -> pb.ChunkAck:
+    """Return how much of a file the hub holds."""
+    body = pb.FileAck(path=progress.path, held_bytes=progress.held_bytes, complete=progress.complete)
+    return pb.ChunkAck(file=body)
+
+
+def file_part(sent: pb.FileChunk) -> FilePart:
+    """Return a part of a file as the receiver takes it."""
+    return FilePart(sent.path, sent.offset, sent.data, sent.crc32, sent.last, sent.sha256)
+
+
+def node_info(hub: Hub, node: Node, clock: Clock) -> pb.NodeInfo:
+    """Return what the hub knows of a node now."""
+    now = clock.monotonic()
     return pb.NodeInfo(
         node_id=node.node_id,
         status=STATUS[node.status],
@@ -30,25 +89,39 @@ def node_info(hub: Hub, node: Node) -> pb.NodeInfo:
         heartbeat_interval_s=node.interval_s,
         heartbeats=node.heartbeats,
         reason=REASON[node.reason],
-        changed_unix_s=hub.clock.unix(node.changed_s),
+        changed_unix_s=clock.unix(node.changed_s),
         labels=node.labels,
     )
 
 
+def hub_stats(stats: HubStats) -> pb.HubStats:
+    """Return the hub's figures as GetStats answers them."""
+    health = stats.store.health
+    store = pb.StoreStats(state=health.state, error=health.error, **fields_of(pb.StoreStats, stats.store))
+    executor = pb.ExecutorStats(**fields_of(pb.ExecutorStats, stats.executor)) if stats.executor else None
+    return pb.HubStats(store=store, executor=executor, **fields_of(pb.HubStats, stats))
+
+
+def fields_of(message: type[Message], figures: object) -> dict[str, Any]:
+    """Return the scalar fields of a message that `figures` has under the same names."""
+    scalars = [field.name for field in message.DESCRIPTOR.fields if field.message_type is None]
+    return {name: getattr(figures, name) for name in scalars if hasattr(figures, name)}
+
+
 def chunk(stored: StoredChunk) -> pb.Chunk:
-    """A chunk as the node sent it."""
+    """Return a chunk as the node sent it."""
     return pb.Chunk(boot_id=stored.boot_id, seq=stored.seq, sent_unix_s=stored.sent_unix_s, data=stored.data)
 
 
-def event(hub: Hub, told: events.Event) -> pb.Event:
-    """An event with its time on the wall clock; what was not said at a time of its own is said now."""
-    at_unix_s = hub.clock.unix(told.at_s or hub.clock.monotonic())
-    return pb.Event(seq=told.seq, epoch=hub.epoch, at_unix_s=at_unix_s, **body(told.body))
+def event(published: events.Event, epoch: int, clock: Clock) -> pb.Event:
+    """Return an event with its time on the wall clock; one without a time of its own gets the current time."""
+    at_unix_s = clock.unix(published.at_s or clock.monotonic())
+    return pb.Event(seq=published.seq, epoch=epoch, at_unix_s=at_unix_s, **body(published.body))
 
 
-def body(said: events.Body) -> dict[str, Any]:
-    """An event's body under the name that it has on the wire."""
-    match said:
+def body(of_event: events.Body) -> dict[str, Any]:
+    """Return an event's body by the name of its field."""
+    match of_event:
         case events.Change(_, node_id, status, connected, flapping, reason):
             changed = pb.NodeChanged(
                 node_id=node_id, status=STATUS[status], connected=connected, flapping=flapping, reason=REASON[reason]

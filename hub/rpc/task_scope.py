@@ -1,4 +1,4 @@
-"""How the tasks of a stream belong together: they fail with one plain error, and somebody else may end them."""
+"""Scopes for the tasks of a stream: a group that fails with one plain error, and a block that another task can end."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,8 +7,8 @@ from types import TracebackType
 
 
 @asynccontextmanager
-async def together() -> AsyncIterator[asyncio.TaskGroup]:
-    """A TaskGroup of which the first error comes out as it is: those who serve a stream map it to an answer."""
+async def task_scope() -> AsyncIterator[asyncio.TaskGroup]:
+    """Open a TaskGroup that raises its first error itself instead of an ExceptionGroup."""
     try:
         async with asyncio.TaskGroup() as group:
             yield group
@@ -17,7 +17,7 @@ async def together() -> AsyncIterator[asyncio.TaskGroup]:
 
 
 class CancelScope:
-    """A block that another task can end: `async with ending:` is left quietly after `ending.end()`."""
+    """A block that another task can end: `async with scope:` is left without an error after `scope.cancel()`."""
 
     __slots__ = ("_inside", "_timeout")
 
@@ -25,8 +25,8 @@ class CancelScope:
         self._timeout = asyncio.timeout(None)
         self._inside = False
 
-    def end(self) -> None:
-        """Leave the block at its next wait; nothing happens before it or after it."""
+    def cancel(self) -> None:
+        """Leave the block at its next wait; before and after the block this has no effect."""
         if self._inside and not self._timeout.expired():
             self._timeout.reschedule(asyncio.get_running_loop().time())
 

@@ -24,6 +24,8 @@ class NodeRecord:
         heartbeat_interval_s: What the node said that it intends, s; 0: not said.
         heartbeats: Heartbeats received from this node, over all sessions.
         labels: As in its Hello.
+        detector: Name of the detector that judged the node.
+        detector_state: What that detector remembers, times relative to the last sign of life.
     """
 
     node_id: str
@@ -38,6 +40,8 @@ class NodeRecord:
     heartbeat_interval_s: float = 0.0
     heartbeats: int = 0
     labels: dict[str, str] = field(default_factory=dict)
+    detector: str = ""
+    detector_state: tuple[float, ...] = ()
 
     def to_json(self) -> str:
         """The form in which every store keeps it."""
@@ -49,5 +53,6 @@ class NodeRecord:
         known = {item.name for item in fields(cls)}
         values = {key: value for key, value in json.loads(text).items() if key in known}
         values["status"], values["reason"] = Status(values["status"]), Reason(values["reason"])
-        values["flaps_unix_s"] = tuple(values.get("flaps_unix_s", ()))
+        for name in ("flaps_unix_s", "detector_state"):
+            values[name] = tuple(values.get(name, ()))
         return cls(**values)

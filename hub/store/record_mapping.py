@@ -1,7 +1,8 @@
-"""From the registry's nodes to the store's records and back: what of a node outlives the hub.
+"""From the registry's nodes to the store's records and back: what survives a restart of the hub.
 
-In the store all times are wall clock; here they are mapped to the monotonic clock of this process. A node that was
-online gets a grace period to be heard in, whatever its last deadline was: the hub was away, not the node.
+Times in the store are wall clock; here they are mapped to the monotonic clock of this process. A node that was online
+gets a grace period, whatever its last deadline was: the hub was away, not the node. What a detector remembers is
+restored only into a detector of the same name.
 """
 
 from math import inf
@@ -13,7 +14,7 @@ from heartbench.hub.store.record import NodeRecord
 
 
 def record_of(node: Node, clock: Clock) -> NodeRecord:
-    """What is stored of a node."""
+    """Return what is stored of a node."""
     return NodeRecord(
         node_id=node.node_id,
         status=node.status,
@@ -27,22 +28,26 @@ def record_of(node: Node, clock: Clock) -> NodeRecord:
         heartbeat_interval_s=node.interval_s,
         heartbeats=node.heartbeats,
         labels=dict(node.labels),
+        detector=node.detector.name,
+        detector_state=node.detector.state(node.heard_s),
     )
 
 
 def node_of(record: NodeRecord, registry: Registry, clock: Clock, grace_s: float) -> Node:
-    """A node as it was when it was last stored, not yet taken in; if it was online it has `grace_s` from now."""
+    """Return a node as it was when last stored, not yet in the registry; if it was online it has `grace_s` from now."""
     now = clock.monotonic()
-    node = registry.new_node(record.node_id)
+    node = registry.new_node(record.node_id, record.heartbeat_interval_s)
     node.status, node.reason, node.flapping = record.status, record.reason, record.flapping
     node.changed_s = min(now, clock.at(record.changed_unix_s))
     node.heard_s = min(now, clock.at(record.heard_unix_s))
     node.boot_id, node.connection = record.boot_id, record.connection
     node.flaps = tuple(sorted(min(now, clock.at(flap_unix_s)) for flap_unix_s in record.flaps_unix_s))
-    node.interval_s, node.heartbeats, node.labels = record.heartbeat_interval_s, record.heartbeats, record.labels
+    node.heartbeats, node.labels = record.heartbeats, record.labels
     node.hello_heartbeats, node.hello_s = node.heartbeats, node.heard_s
+    if record.detector == node.detector.name:
+        node.detector.restore(record.detector_state, node.heard_s)
     if node.status is Status.ONLINE:
-        node.deadline_s = node.heard_s + (node.detector.heartbeat(now) - now)
+        node.deadline_s = node.detector.deadline_after_restart(node.heard_s)
         node.move_deadline(now + grace_s)
     else:
         node.deadline_s = -inf

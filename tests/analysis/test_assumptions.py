@@ -32,21 +32,21 @@ def test_a_profile_that_was_observed_says_so() -> None:
     assert lines["scale"] == "scale: 2.05 s; profile wireguard-5g, stated"
     assert (
         lines["hours watched"]
-        == "hours watched: 7.75 h, 68 outages of at least 3 s, in steps of 1 s; profile wireguard-5g"
+        == "hours watched: 7.75 h, 68 outages of at least 3 s, resolution 1 s; profile wireguard-5g"
     )
-    assert "9% up alone, 91% both ways" in lines["directions"]
-    assert "no outage strikes two nodes at once" in lines["independence"]
+    assert "9% up only, 91% both" in lines["directions"]
+    assert "no outage hits two nodes at once" in lines["independence"]
 
 
 def test_what_the_scenario_changed_is_not_said_to_be_the_profiles() -> None:
     lines = said(fleet("group.edge.link.outage.rate_factor=2", "group.edge.link.outage.hold=0.5"))
-    assert "none of this network" in lines["hours watched"]
+    assert "none for this network" in lines["hours watched"]
     assert lines["kind"].endswith("profile wireguard-5g, changed by the scenario")
 
 
 def test_sites_are_said() -> None:
     lines = said(fleet("group.edge.site.nodes=4", "group.edge.site.share=0.25"))
-    assert "25% of a node's outages strike all 4 nodes of its site" in lines["independence"]
+    assert "25% of a node's outages hit all 4 nodes of its site" in lines["independence"]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_sites_are_said() -> None:
         (
             "rates = [['3s', 1]]\nshape = 0.0\nscale = '2s'",
             "hours watched",
-            "none: the network's uncertainty is not known",
+            "none; the uncertainty about the network is unknown",
         ),
         ("", "outages", "none"),
     ],

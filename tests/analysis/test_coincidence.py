@@ -75,7 +75,7 @@ def test_the_sentence_has_the_figures() -> None:
     generator = np.random.default_rng(1)
     found = coincidence(gaps_of(generator, [[(3000.0, 3060.0)] for _ in range(10)]))
     assert found is not None
-    assert found.sentence.startswith("long gaps of different nodes coincide: 45 pairs overlap, independent nodes would")
+    assert found.sentence.startswith("long gaps of different nodes coincide: 45 pairs overlap, about 0.335 would")
     assert "\n" not in found.sentence
 
 

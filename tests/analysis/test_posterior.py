@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from heartbench.analysis.posterior import draw_networks
-from heartbench.simulator.profile import Observed, load_profile
+from heartbench.simulator.outages import Observed
+from heartbench.simulator.profile import load_profile
 from heartbench.simulator.tail import Tail, fit, log_survival
 from heartbench.simulator.tomlfile import validate
 

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from heartbench.analysis import qos
 from heartbench.analysis.gaps import NO_LOSSES, Gaps, PowerLosses, find_gaps, join_gaps, power_losses
 from heartbench.hub.config import HubSettings
-from heartbench.hub.liveness.registry import Hello, Registry
+from heartbench.hub.events.types import Change
+from heartbench.hub.liveness.registry import Hello, Registry, Session
 from heartbench.hub.liveness.rules import Reason, Status
-from heartbench.hub.liveness.self_health import BEAT_S
-from heartbench.simulator.trace import Kind, Messages
+from heartbench.hub.liveness.self_health import TICK_S
+from heartbench.mesh.kinds import Kind
+from heartbench.simulator.trace import Messages
 
 END_S = 400.0
 HUBS = [
@@ -54,15 +56,16 @@ def ask_the_hub(
     messages: list[tuple[float, Kind]], losses: list[tuple[float, float]], hub: HubSettings
 ) -> StatusChange:
     """Feed a registry, sweep once at the end, and count its changes."""
-    registry = Registry.from_settings(hub)
-    changes, said, session, heard = [], StatusChange(), None, []
+    registry = Registry(hub.policy)
+    session: Session | None = None
+    changes: list[Change] = []
+    said, heard = StatusChange(), []
     for connection, (at, kind) in enumerate(messages):
         if kind is Kind.HELLO:
             session, new = registry.hello(Hello("n", 1, connection), at)
-        elif kind is Kind.GOODBYE:
-            new = registry.goodbye(session, at)
         else:
-            new = registry.heartbeat(session, at)
+            assert session is not None
+            new = registry.goodbye(session, at) if kind is Kind.GOODBYE else registry.heartbeat(session, at)
         changes += new
         heard.append(at)
     changes += registry.sweep(END_S)
@@ -177,7 +180,7 @@ def test_detection_time_is_that_of_power_losses_at_uniform_times() -> None:
     gaps = find_gaps(trace(beats(*times)), NO_LOSSES, END_S)
     losses = np.linspace(times[0], END_S, 400_001)[:-1]
     last = times[np.searchsorted(times, losses, side="right") - 1]
-    sweep = generator.uniform(0, BEAT_S, len(losses))
+    sweep = generator.uniform(0, TICK_S, len(losses))
     for threshold in (8.0, 20.0):
         simulated = np.quantile(np.maximum(last + threshold + sweep - losses, 0), [0.5, 0.9, 0.99])
         row = judged(gaps, threshold).iloc[0]
@@ -190,16 +193,17 @@ def test_detection_time_is_that_of_a_hub_that_hears_late_and_looks_ten_times_a_s
     arrived = sent + transit_s
     messages = replace(trace(beats(*arrived)), sent_s=sent)
     row = judged(find_gaps(messages, NO_LOSSES, arrived[-1]), threshold).iloc[0]
+    policy = HubSettings.for_stale_after(threshold).policy
 
     def detected_after_s(lost_s: float) -> float:
-        registry = Registry.from_settings(HubSettings.for_stale_after(threshold))
+        registry = Registry(policy)
         heard = arrived[(sent <= lost_s) & (sent > lost_s - 10)]
         session, _ = registry.hello(Hello("n", 1, 0), heard[0])
         for at in heard[1:]:
             registry.heartbeat(session, at)
-        beat = max(heard[-1], lost_s) + generator.uniform(0, BEAT_S)
+        beat = max(heard[-1], lost_s) + generator.uniform(0, TICK_S)
         while not registry.sweep(beat):
-            beat += BEAT_S
+            beat += TICK_S
         return beat - lost_s
 
     simulated = [detected_after_s(lost_s) for lost_s in generator.uniform(sent[10], sent[-2], 5000)]

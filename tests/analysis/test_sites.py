@@ -8,8 +8,10 @@ from heartbench.analysis.gaps import NO_LOSSES, find_gaps
 from heartbench.analysis.qos import judge
 from heartbench.analysis.sites import blocks_of, cells_of, sites_of
 from heartbench.hub.config import HubSettings
-from heartbench.simulator.scenario import Site, load_scenario
-from heartbench.simulator.trace import Kind, Messages
+from heartbench.mesh.kinds import Kind
+from heartbench.simulator.group import Site
+from heartbench.simulator.scenario import load_scenario
+from heartbench.simulator.trace import Messages
 
 DAY_S = 86_400.0
 

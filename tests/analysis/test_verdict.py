@@ -48,62 +48,62 @@ def found(
 
 def test_says_what_to_set_what_it_costs_and_how_sure_that_is() -> None:
     assert verdict.sentence(found(Goal(4.0, 90.0), [900, 20, 0.5], network=4.0, hours=7.75)) == (
-        "For at most 4 per node-day, noticed within 90 s: set stale_after to 60 s: 0.5 false stales per node-day (95%: "
-        "0.125 to 2 of the network, 0.25 to 1 of the simulation), noticed within 60 s (p99). As it is, 30 s: 20 false "
-        "stales per node-day (95%: 5 to 80 of the network, 10 to 40 of the simulation), noticed within 30 s (p99). The "
-        "interval of the network holds 95% of the networks that fit what was seen in 7.75 h of watching; that of the "
-        "simulation counts only its own chance."
+        "Set stale_after to 60 s to meet the goal of at most 4 false stales per node-day and a detection time (p99) of "
+        "at most 90 s. Expected: 0.5 false stales per node-day (95%: 0.125 to 2 for the network, 0.25 to 1 for the "
+        "simulation), detection time 60 s (p99). Currently (30 s): 20 false stales per node-day (95%: 5 to 80 for the "
+        "network, 10 to 40 for the simulation), detection time 30 s (p99). The network interval covers 95% of the "
+        "networks that fit 7.75 h of observation; the simulation interval covers only the randomness of the simulation."
     )
 
 
 def test_says_which_goal_is_missed_by_how_much_and_how_long_to_watch() -> None:
     assert verdict.sentence(found(Goal(1.0, 40.0), [900, 0.7, 0.02], network=2.0, hours=8.0)) == (
-        "No threshold meets the goal of 1 per node-day and 40 s. False stales can be said to be rare enough only from "
-        "60 s on; a dead node is noticed in time only up to 30 s. 30 s comes nearest: false stales may come 1.4 times "
-        "as often as allowed (upper end of 95%). With it: 0.7 false stales per node-day (95%: 0.35 to 1.4 of the "
-        "network, 0.35 to 1.4 of the simulation), noticed within 30 s (p99). The interval of the network holds 95% of "
-        "the networks that fit what was seen in 8 h of watching; that of the simulation counts only its own chance. "
-        "The best estimate of the network at 30 s is 0.7 per node-day: if it is so, it takes about 1,024 node-hours, "
-        "43 nodes for a day, of watching the network to show that the goal is met."
+        "No threshold meets the goal of at most 1 false stale per node-day and a detection time (p99) of at most 40 s. "
+        "False stales are reliably rare enough only from 60 s; detection is fast enough only up to 30 s. 30 s comes "
+        "closest: false stales may be 1.4 times the goal (upper end of the 95% interval). Expected: 0.7 false stales "
+        "per node-day (95%: 0.35 to 1.4 for the network, 0.35 to 1.4 for the simulation), detection time 30 s (p99). "
+        "The network interval covers 95% of the networks that fit 8 h of observation; the simulation interval covers "
+        "only the randomness of the simulation. The best estimate for the network at 30 s is 0.7 per node-day; if it "
+        "is right, about 1,024 node-hours (43 nodes for a day) of observing the network will show that the goal is met."
     )
 
 
 @pytest.mark.parametrize(
     ("goal", "hours", "said"),
     [
-        (Goal(0.5, 40.0), 8.0, "which misses the goal too: if it is so, no time of watching will show"),
-        (Goal(0.5, 5.0), 8.0, "No threshold is quick enough, however well the network is known."),
+        (Goal(0.5, 40.0), 8.0, "which misses the goal too; if it is right, no amount of observation will show"),
+        (Goal(0.5, 5.0), 8.0, "No threshold detects failures fast enough, however well the network is known."),
     ],
 )
 def test_says_when_more_watching_does_not_help(goal: Goal, hours: float, said: str) -> None:
     assert said in verdict.sentence(found(goal, [900, 0.7, 0.02], network=2.0, hours=hours))
 
 
-def test_without_observed_outages_it_says_that_nothing_tells_how_sure_the_figures_are() -> None:
-    assert "nothing says how sure its figures are" in verdict.sentence(found(Goal(4.0, 90.0), [900, 20, 0.5]))
-    assert "of the network" not in verdict.sentence(found(Goal(4.0, 90.0), [900, 20, 0.5]))
+def test_without_observed_outages_the_uncertainty_is_said_to_be_unknown() -> None:
+    assert "the uncertainty about it is unknown" in verdict.sentence(found(Goal(4.0, 90.0), [900, 20, 0.5]))
+    assert "for the network" not in verdict.sentence(found(Goal(4.0, 90.0), [900, 20, 0.5]))
 
 
 def test_a_simulation_that_is_too_short_is_said_to_be_too_short() -> None:
     short = found(Goal(1.0, 40.0), [900, 0.7, 0.02])
     assert (
-        "it takes about 1,024 node-hours, 43 nodes for a day, of simulating to show that the goal is met"
+        "about 1,024 node-hours (43 nodes for a day) of simulation will show that the goal is met"
         in verdict.sentence(short)
     )
 
 
-def test_of_a_bare_trace_it_says_how_much_of_it_there_is() -> None:
+def test_of_an_imported_trace_it_says_how_long_it_is() -> None:
     recorded = replace(found(Goal(4.0, 90.0), [900, 20, 0.5], hours=50.0), recorded=True)
-    assert "as it was in 50 node-hours of recording" in verdict.sentence(recorded)
-    assert "of the recording), noticed" in verdict.sentence(recorded)
+    assert "as it was during 50 node-hours of recording" in verdict.sentence(recorded)
+    assert "for the recording), detection" in verdict.sentence(recorded)
 
 
 @pytest.mark.parametrize(
     ("goal", "said"),
     [
-        (Goal(1.0, 59.99), "a dead node is noticed after just over 1 times as long as allowed"),
-        (Goal(0.01, 60.0), "false stales may come 4 times as often as allowed (upper end of 95%)"),
-        (Goal(0.0, 60.0), "false stales may come more often than allowed, which is 0 (upper end of 95%)"),
+        (Goal(1.0, 59.99), "the detection time is just above the goal"),
+        (Goal(0.01, 60.0), "false stales may be 4 times the goal (upper end of the 95% interval)"),
+        (Goal(0.0, 60.0), "false stales may be above the goal of 0 (upper end of the 95% interval)"),
     ],
 )
 def test_a_side_of_the_goal_that_is_kept_is_not_said_to_be_missed(goal: Goal, said: str) -> None:
@@ -112,10 +112,10 @@ def test_a_side_of_the_goal_that_is_kept_is_not_said_to_be_missed(goal: Goal, sa
     assert verdict.missed(missing) == said
 
 
-def test_a_dead_node_that_is_to_be_noticed_at_once_is_noticed_later() -> None:
+def test_a_detection_time_of_zero_is_missed() -> None:
     assert verdict.missed(found(Goal(1.0, 0.0), [900, 0.7, 0.02])) == (
-        "false stales may come 1,800 times as often as allowed (upper end of 95%), and a dead node is noticed later "
-        "than allowed, which is 0"
+        "false stales may be 1,800 times the goal (upper end of the 95% interval), and the detection time is above the "
+        "goal of 0"
     )
 
 
@@ -135,14 +135,14 @@ def test_of_several_groups_it_says_which_one_decides() -> None:
     )
     assert verdict.decided_by(found(goal, [900, 4, 0.02], [900, 2, 0.05], per=Per.FLEET)) == " (over the fleet)"
     assert "in group lte, which decides" in verdict.sentence(found(goal, [900, 4, 0.05], [900, 2, 0.02]))
-    assert verdict.goal_text(found(goal, [900, 4, 0.05], [900, 2, 0.02])).startswith("by each group of nodes, at most")
+    assert verdict.goal_text(found(goal, [900, 4, 0.05], [900, 2, 0.02])).startswith("for each group of nodes, at most")
 
 
 @pytest.mark.parametrize(
     ("rates", "detection_s", "said"),
     [
-        ([900, 70, 2], 5.0, "rare enough at no threshold up to 60 s; a dead node is noticed in time not even at 10 s."),
-        ([900, 70, 0], 90.0, "rare enough only from 60 s on; a dead node is noticed in time only up to 60 s."),
+        ([900, 70, 2], 5.0, "rare enough at no threshold up to 60 s; detection is fast enough not even at 10 s."),
+        ([900, 70, 0], 90.0, "rare enough only from 60 s; detection is fast enough only up to 60 s."),
     ],
 )
 def test_says_why_none_will_do(rates: list[float], detection_s: float, said: str) -> None:
@@ -187,5 +187,5 @@ def test_the_hub_starts_with_what_is_written(stale_after_s: float, tmp_path: Pat
     text = path.read_text()
     assert text.startswith("# Tuned by Heartbench from results/runs/fast-virtual-1, seed 1.\n# Goal: ")
     assert all(
-        f"# Assumed: {name}: " in text for name in ("shape", "scale", "hours watched", "directions", "independence")
+        f"# Assumption: {name}: " in text for name in ("shape", "scale", "hours watched", "directions", "independence")
     )

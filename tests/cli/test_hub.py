@@ -10,13 +10,12 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-import grpc
 import pytest
 
+from heartbench.mesh.channel import open_channel
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 
-OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
 HUB = [sys.executable, "-c", "from heartbench.cli.app import main; main()", "hub"]
 
 
@@ -101,7 +100,7 @@ def test_the_configuration_for_people_is_an_env_file(tmp_path: Path) -> None:
     ("settings", "complaint"),
     [
         ({"HUB_STALE_AFTER_S": "10 parsecs"}, "HUB_STALE_AFTER_S='10 parsecs': allowed is a valid number"),
-        ({"HUB_LISTEN": "0.0.0.0:0"}, "HUB_LISTEN='0.0.0.0:0' is no loopback address"),
+        ({"HUB_LISTEN": "0.0.0.0:0"}, "HUB_LISTEN='0.0.0.0:0' is not a loopback address"),
         ({"HUB_LISTEN": "127.0.0.1:1", "HUB_OBSERVE_FILE": "/"}, "HUB_OBSERVE_FILE='/' cannot be written"),
     ],
 )
@@ -118,8 +117,8 @@ def test_what_the_environment_says_in_vain_is_told() -> None:
         [*HUB, "--print-config"], env=settings, capture_output=True, text=True, check=True, timeout=20
     )
     assert done.stderr.splitlines() == [
-        "heartbench: HUB_SERVICE_HOST in the environment is no setting, and ignored",
-        "heartbench: HUB_STALE_AFTER in the environment is no setting, and ignored; did you mean HUB_STALE_AFTER_S?",
+        "heartbench: HUB_SERVICE_HOST in the environment is not a setting, and ignored",
+        "heartbench: HUB_STALE_AFTER in the environment is not a setting, and ignored; did you mean HUB_STALE_AFTER_S?",
     ]
 
 
@@ -139,7 +138,7 @@ def test_it_takes_more_connections_than_the_soft_limit_of_open_files() -> None:
     limited = ["sh", "-c", 'ulimit -Sn 64; exec "$@"', "sh", *HUB]
     with ExitStack() as stack:
         hub, address = started(stack, limited)
-        channels = [grpc.insecure_channel(address, options=OWN_CONNECTION) for _ in range(100)]
+        channels = [open_channel(address) for _ in range(100)]
         answers = [HubAdminStub(channel).GetStats.future(pb.GetStatsRequest(), timeout=20) for channel in channels]
         assert all(answer.result().epoch for answer in answers)
         for channel in channels:
@@ -168,7 +167,7 @@ def test_an_address_that_is_not_ours_is_one_line_of_ours_alone(listen: str) -> N
     settings = environment(HUB_LISTEN=listen, HUB_INSECURE="1")
     done = subprocess.run(HUB, env=settings, capture_output=True, text=True, check=False, timeout=20)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"heartbench: HUB_LISTEN='{listen}' cannot be bound: it is in use or not of this")
+    assert done.stderr.startswith(f"heartbench: HUB_LISTEN='{listen}' cannot be bound: it is in use or not an address")
     assert done.stderr.count("\n") == 1
 
 
@@ -178,7 +177,7 @@ def test_it_listens_where_it_is_told_to(listen: str, shown: str) -> None:
         pytest.skip("this machine has no IPv6")
     with ExitStack() as stack:
         hub, address = started(stack, HUB, HUB_LISTEN=f"{listen}:0")
-        with grpc.insecure_channel(address) as channel:
+        with open_channel(address) as channel:
             assert HubAdminStub(channel).GetStats(pb.GetStatsRequest(), timeout=20).epoch
         hub.terminate()
     assert address.rpartition(":")[0] == shown

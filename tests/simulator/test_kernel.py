@@ -1,11 +1,9 @@
-"""Kernels: the same answer from Python, from another kernel and as plain Python; compiled once for each type."""
+"""Kernels: the same result from Python, from another kernel and as plain Python; cached between processes."""
 
-import gc
 import os
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,62 +61,6 @@ def test_what_kernels_call_can_be_called_from_python() -> None:
     assert _halve(here)
 
 
-def _swapped_in_a_loop(x: float, n: int) -> float:
-    a, b = x, 1.0
-    for i in range(n):
-        if i % 3 == 2:
-            continue
-        a, b = b, a + b
-        if a > 50.0:
-            break
-    else:
-        b = -b
-    return a - b
-
-
-def _of_two_types(x: float, n: int) -> float:
-    found: Any = n + 2**53  # beyond it floats skip the odd numbers
-    odd = (found + 1) % 2
-    if x > 0.5:
-        found = x / 2.0
-    return odd + found / 4.0
-
-
-def _by_tuples(x: float, n: int) -> float:
-    mixed = (n, x, 2.5)
-    last, first = mixed[2], mixed[0]
-    return first + mixed[1] * last if x < n else last
-
-
-def _by_powers(x: float, n: int) -> float:
-    return x**2 - x**3 + 2.0**n + (n << 2) % 7 - (-n) // 3 + abs(-x)
-
-
-def _leaves_early(x: float, n: int) -> float:
-    while n >= 0:
-        if x < n and (n % 2 == 0 or x > 1.0):
-            return min(x, 7.0) + max(n, 3)
-        n -= 1
-    return x
-
-
-@pytest.mark.parametrize(
-    "function", [_swapped_in_a_loop, _of_two_types, _by_tuples, _by_powers, _leaves_early], ids=lambda f: f.__name__
-)
-@pytest.mark.parametrize("compiled", [kernel, part])
-def test_what_kernels_are_written_with_is_as_in_plain_python(function: Any, compiled: Any) -> None:
-    direct, inner = kernel(function), compiled(function)
-
-    @kernel
-    def outer(x: float, n: int) -> float:
-        return inner(x, n) + inner(x, 4)
-
-    for x in (-1.5, 0.0, 0.75, 3.25, 1e9):
-        for n in range(12):
-            assert direct(x, n) == function(x, n)
-            assert outer(x, n) == function(x, n) + function(x, 4)
-
-
 def _quotient(a: float, b: float) -> float:
     return a / b
 
@@ -143,76 +85,18 @@ def test_a_kernel_divides_as_numpy_does_whatever_others_compile() -> None:
 
     assert before(1.0, 0.0) == np.inf
     with pytest.raises(ZeroDivisionError):
-        foreign(1.0, 0.0)
+        foreign(1.0, 0.0)  # type: ignore[type-var, call-arg]
     assert after(1.0, 0.0) == np.inf
 
 
+@kernel
 def _allocates(size: int) -> Any:
     return np.empty(size)
 
 
-def _yields(size: int) -> Any:
-    yield size
-
-
-def _raises(size: int) -> int:
-    if size:
-        raise ValueError
-    return size
-
-
-def _with_a_closure(size: int) -> Any:
-    def inner() -> int:
-        return size
-
-    return inner()
-
-
-def _asserts(size: int) -> int:
-    assert size > 0
-    return size
-
-
-def _enters(size: int) -> int:
-    with suppress(ValueError):
-        size += 1
-    return size
-
-
-@pytest.mark.parametrize(
-    ("function", "why"),
-    [
-        (_allocates, "empty"),
-        (_yields, "cannot yield"),
-        (_raises, "raise"),
-        (_with_a_closure, "make_function"),
-        (_asserts, None),
-        (_enters, None),
-    ],
-)
-def test_what_kernels_cannot_do_is_refused_wherever_they_are_called(function: Any, why: str | None) -> None:
-    refused = kernel(function)
-
-    @kernel
-    def outer(size: int) -> Any:
-        return refused(size)
-
-    for call in (refused, outer):
-        with pytest.raises(numba.core.errors.NumbaError, match=why):
-            call(3)
-
-
-@pytest.mark.parametrize("collects", [True, False])
-@pytest.mark.parametrize(("function", "args"), [(_by_powers, (1.5, 2)), (_allocates, (3,))])
-def test_garbage_is_collected_after_a_kernel_was_compiled_as_before(function: Any, args: Any, collects: bool) -> None:
-    was_enabled = gc.isenabled()
-    try:
-        gc.enable() if collects else gc.disable()
-        with suppress(numba.core.errors.NumbaError):
-            kernel(function)(*args)
-        assert gc.isenabled() is collects
-    finally:
-        gc.enable() if was_enabled else gc.disable()
+def test_a_kernel_cannot_allocate() -> None:
+    with pytest.raises(numba.core.errors.NumbaError, match="empty"):
+        _allocates(3)
 
 
 PROGRAM = """
@@ -223,35 +107,38 @@ print(before.hex(), sum(counter_rng.key.stats.cache_hits.values()))
 """
 
 
-def run(variable: str, folder: Path) -> tuple[str, str]:
-    """What a process prints that keeps what it compiles in `folder`: a draw, and how much of it was kept before."""
+def run(variable: str, folder: Path) -> tuple[str, str, str]:
+    """Return a draw, how many kernels came from the cache in `folder`, and standard error, of a new process."""
     environment = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
     command = [sys.executable, "-c", PROGRAM]
     ended = subprocess.run(
         command, env={**environment, variable: str(folder)}, check=True, capture_output=True, text=True
     )
     draw, hits = ended.stdout.split()
-    return draw, hits
+    return draw, hits, ended.stderr
 
 
 @pytest.mark.parametrize("variable", ["XDG_CACHE_HOME", "NUMBA_CACHE_DIR"])
-def test_what_was_compiled_is_kept_for_the_next_process(variable: str, tmp_path: Path) -> None:
-    (first, missed), (second, hit) = run(variable, tmp_path), run(variable, tmp_path)
+def test_compiled_code_is_cached_for_the_next_process(variable: str, tmp_path: Path) -> None:
+    (first, missed, report), (second, hit, silence) = run(variable, tmp_path), run(variable, tmp_path)
     assert first == second
     assert (missed, hit) == ("0", "1")
+    assert report == "heartbench: compiling its loops, once (about 20 s)\n"
+    assert not silence
     (digest,) = (tmp_path / "heartbench").iterdir()
     assert list(digest.iterdir())
 
 
-def test_where_nothing_can_be_written_nothing_is_kept(tmp_path: Path) -> None:
+def test_nothing_is_cached_if_the_folder_cannot_be_written(tmp_path: Path) -> None:
     no_folder = tmp_path / "file"
     no_folder.touch()
-    (first, missed), (second, missed_again) = run("XDG_CACHE_HOME", no_folder), run("XDG_CACHE_HOME", no_folder)
+    (first, missed, report), (second, missed_again, _) = (run("XDG_CACHE_HOME", no_folder) for _ in range(2))
     assert first == second
     assert (missed, missed_again) == ("0", "0")
+    assert "no folder to cache them in" in report
 
 
-def test_what_older_sources_left_is_deleted_unless_it_may_be_in_use(tmp_path: Path) -> None:
+def test_the_cache_of_older_sources_is_deleted_unless_it_may_be_in_use(tmp_path: Path) -> None:
     day_s = 86400.0
     ages_s = {"a" * 16: 30 * day_s, "b" * 16: 9 * day_s, "c" * 16: 8 * day_s, "d" * 16: 8 * day_s - 60.0}
     recent = {f"{number:016x}": number * day_s for number in range(1, 6)}
@@ -266,8 +153,8 @@ def test_what_older_sources_left_is_deleted_unless_it_may_be_in_use(tmp_path: Pa
     assert len(left) == len(recent) + 2
 
 
-def test_the_newest_few_are_kept_however_old(tmp_path: Path) -> None:
-    for age in range(1, 5):
+def test_the_newest_few_are_kept_whatever_their_age(tmp_path: Path) -> None:
+    for age in range(1, 6):
         folder = tmp_path / "heartbench" / f"{age:016x}"
         folder.mkdir(parents=True)
         os.utime(folder, (time.time() - age * 30 * 86400.0,) * 2)
@@ -275,5 +162,5 @@ def test_the_newest_few_are_kept_however_old(tmp_path: Path) -> None:
     run("XDG_CACHE_HOME", tmp_path)
 
     left = sorted(folder.name for folder in (tmp_path / "heartbench").iterdir())
-    assert len(left) == 3
-    assert {f"{1:016x}", f"{2:016x}"} < set(left)
+    assert len(left) == 4
+    assert {f"{age:016x}" for age in range(1, 4)} < set(left)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from tests.simulator.test_link import link
 
+from heartbench.mesh.kinds import Kind
 from heartbench.simulator.hub_state import HUB_DOWN, HUB_RUNS
 from heartbench.simulator.link import LINK_STATE
 from heartbench.simulator.node import BEHAVIOUR, CRASH, EXIT, START, Events, follow, make_node, make_rows, run
 from heartbench.simulator.stream import make_connection
-from heartbench.simulator.trace import Kind
 
 
 class Life:

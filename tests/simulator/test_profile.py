@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.link import JITTER_Z, OUTAGE_E
-from heartbench.simulator.profile import PROFILES, Outages, Profile, load_profile
+from heartbench.simulator.outages import Outages
+from heartbench.simulator.profile import PROFILES, Profile, load_profile
 from heartbench.simulator.tail import Tail, fit
 from heartbench.simulator.tomlfile import parse_toml, validate
 
@@ -149,7 +150,7 @@ def test_extremes_that_make_sense_make_a_link(text: str) -> None:
         ),
         (
             "[outage]\nrates = [['0.0001ms', 1e8]]\nlengths = 'fixed'",
-            "test: outage: rates and rate_factor make more than an outage a milli",
+            "test: outage: rates and rate_factor give more than one outage per milli",
         ),
         ("[outage]\nscale = '1e15s'", "test: outage.scale: 1e15s: must be at most 1000000000s"),
         ("[outage]\nshape = 1.0", "test: outage.shape: 1.0: must be less than 1"),
@@ -157,9 +158,9 @@ def test_extremes_that_make_sense_make_a_link(text: str) -> None:
         ("[outage]\nshape = 0.5", "test: outage: shape and scale need each other"),
         (
             "[outage]\nrates = [['3s', 7.1]]",
-            "test: outage: the longest outages are not known: give shape and scale, or",
+            "test: outage: the longest outages are not known; set shape and scale, or",
         ),
-        (f"{WATCHED}[3, 4, 5]", "test: outage: the longest outages are not known: give shape and scale, or"),
+        (f"{WATCHED}[3, 4, 5]", "test: outage: the longest outages are not known; set shape and scale, or"),
         (f"{WATCHED}[2]", "test: outage.observed: lengths: 2 s: must be at least 3 s, which is `from`"),
         ("[outage.observed]\nhours = 0\nfrom = '3s'\nlengths = []", "test: outage.observed.hours: 0: must be greater"),
         ("[outage.observed]\nfrom = '3s'\nlengths = []", "test: outage.observed.hours: is missing"),
@@ -168,22 +169,28 @@ def test_extremes_that_make_sense_make_a_link(text: str) -> None:
             'test: outage: lengths: "fixed" needs one pair in rates',
         ),
         ("[outage]\nlengths = 'long'", "test: outage.lengths: 'long': must be 'drawn' or 'fixed'"),
-        (f"[outage]\nrates = [['5s', 9]]\n{WATCHED}{TEN}", "test: outage: observed.from: 3 s: must be over the last"),
+        (
+            f"[outage]\nrates = [['5s', 9]]\n{WATCHED}{TEN}",
+            "test: outage: observed.from: 3 s: must be longer than the last",
+        ),
         (
             f"[outage]\nrates = [['5s', 9]]\nshape = 0.1\nscale = '1s'\n{WATCHED}[]",
-            "test: outage: observed.from: 3 s: must be over the last of rates, 5 s",
+            "test: outage: observed.from: 3 s: must be longer than the last length in rates, 5 s",
         ),
-        (f"{WATCHED}[3, 3]", "test: outage.observed: lengths: all equal `from`: give the resolution"),
+        (f"{WATCHED}[3, 3]", "test: outage.observed: lengths: all equal `from`; set resolution"),
         (
             f"[outage.observed]\nhours = 9\nfrom = 3\nlengths = {TEN}",
-            "test: outage.observed: lengths: all whole seconds",
+            "test: outage.observed: lengths: all are whole seconds",
         ),
-        ("loss = { bad = 0.5, good_mean = '1s', bad_mean = '1us' }", 'test: down.loss.bad_mean: "1us" is no duration'),
+        (
+            "loss = { bad = 0.5, good_mean = '1s', bad_mean = '1us' }",
+            'test: down.loss.bad_mean: "1us" is not a duration',
+        ),
         ("loss = { good_mean = '1s', bad_mean = 1e-9 }", "test: down.loss.bad_mean: 1e-09s: must be at least 1ms"),
         ("loss = { good = 1.1 }", "test: down.loss.good: 1.1: must be less than or equal to 1"),
         ("[outage]\nrates = [['3s', -1]]", "test: outage.rates.0.1: -1: must be greater than 0"),
         ("[outage]\nsape = 0.5", "test: outage: unknown key sape, did you mean shape"),
-        ("[outage]\nscale = '10 parsecs'", 'test: outage.scale: "10 parsecs" is no duration; allowed: '),
+        ("[outage]\nscale = '10 parsecs'", 'test: outage.scale: "10 parsecs" is not a duration; expected '),
         ("loss = { good = -0.1 }", "test: down.loss.good: -0.1: must be greater than or equal to 0"),
         ("loss = { good = nan }", "test: down.loss.good: nan: must be a finite number"),
         ("loss = { bad = 0.5, bad_mean = '1s' }", "test: down.loss: good_mean and bad_mean must both"),
@@ -206,10 +213,10 @@ def test_unknown_names_and_files_that_are_no_text_are_refused(tmp_path: Path) ->
     (tmp_path / "empty.toml").touch()
     refusals = {
         "wireguard5g": "did you mean wireguard-5g?; allowed: lan, wireguard-5g, or the path",
-        "noise.toml": f"{tmp_path / 'noise.toml'}: not a text file",
-        "half.toml": f"{tmp_path / 'half.toml'}: not TOML: ",
+        "noise.toml": f"{tmp_path / 'noise.toml'}: is not a text file",
+        "half.toml": f"{tmp_path / 'half.toml'}: is not TOML: ",
         "empty.toml": f"{tmp_path / 'empty.toml'}: up: is missing (and 1 more)",
-        str(tmp_path): f"{tmp_path}: a directory; allowed: a TOML file",
+        str(tmp_path): f"{tmp_path}: is a directory; expected a TOML file",
         "~nouser/x.toml": "~nouser/x.toml: cannot be read: Could not determine home directory",
         "x" * 300: "is not known; allowed: lan, wireguard-5g",
         f"{'x' * 300}.toml": ".toml: cannot be read: File name too long",

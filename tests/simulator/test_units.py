@@ -51,7 +51,7 @@ def test_what_is_no_duration_is_refused_in_one_line_with_its_key(text: str) -> N
     with pytest.raises(SimulatorError) as refusal:
         parse_duration(text, "--duration")
     message = str(refusal.value)
-    assert message.startswith(f'--duration: "{text}" is no duration; allowed: ')
+    assert message.startswith(f'--duration: "{text}" is not a duration; expected ')
     assert "\n" not in message
 
 
@@ -77,4 +77,4 @@ def test_rates_are_per_node_day() -> None:
 def test_what_is_no_rate_is_refused_in_one_line_with_its_key(text: str) -> None:
     with pytest.raises(SimulatorError) as refusal:
         parse_rate(text, "--max-false-stale")
-    assert str(refusal.value).startswith(f'--max-false-stale: "{text}" is no rate; allowed: ')
+    assert str(refusal.value).startswith(f'--max-false-stale: "{text}" is not a rate; expected ')

@@ -1,1 +1,1 @@
-"""The wire contract: what nodes, hub and operators say to each other. `heartbench.mesh.v1` is its first version."""
+"""The wire contract between nodes, hub and operators. `heartbench.mesh.v1` is its first version."""

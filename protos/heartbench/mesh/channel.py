@@ -1,7 +1,50 @@
-"""Channels to a hub."""
+"""Channels to a hub, with the options that all our clients share.
+
+Each channel has its own TCP connection; by default, gRPC lets channels with equal options share one. A channel uses no
+proxy, repeats no call, and sends no pings to estimate the bandwidth.
+"""
+
+from collections.abc import Sequence
+
+import grpc
+import grpc.aio
+
+Options = Sequence[tuple[str, int]]
+
+OPTIONS: Options = (
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.enable_retries", 0),
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.max_pings_without_data", 0),
+)
+
+
+def open_channel(
+    address: str, credentials: grpc.ChannelCredentials | None = None, options: Options = ()
+) -> grpc.Channel:
+    """Return a channel to the hub at HOST:PORT for synchronous calls.
+
+    Args:
+        address: HOST:PORT.
+        credentials: for TLS; None: the connection is not encrypted.
+        options: for gRPC, beside OPTIONS.
+    """
+    if credentials is None:
+        return grpc.insecure_channel(address, [*OPTIONS, *options])
+    return grpc.secure_channel(address, credentials, [*OPTIONS, *options])
+
+
+def open_aio_channel(
+    address: str, credentials: grpc.ChannelCredentials | None = None, options: Options = ()
+) -> grpc.aio.Channel:
+    """Return a channel for calls on the running event loop; the arguments are those of `open_channel`."""
+    if credentials is None:
+        return grpc.aio.insecure_channel(address, [*OPTIONS, *options])
+    return grpc.aio.secure_channel(address, credentials, [*OPTIONS, *options])
 
 
 def is_address(text: str) -> bool:
-    """Whether it is HOST:PORT, the address of a hub."""
+    """Return whether `text` is HOST:PORT with a port from 1 to 65535."""
     host, _, port = text.rpartition(":")
     return bool(host) and port.isdecimal() and 0 < int(port) < 65_536

@@ -1,8 +1,8 @@
-"""One modelled connection as a real one: a channel of its own, on it a Connect stream and, if needed, an Upload stream.
+"""One modelled connection as a real one: a channel of its own, with a Connect stream and, if needed, an Upload stream.
 
-It says what it is given, at once, and reads what the hub says; the answers of the hub reach the node in the model, so
-here only those count that the model does not know of: an end that the node did not ask for, and for how long the hub
-asks it to stay away. A command is answered with its own payload.
+It writes what it is given at once, and reads the hub's answers. The answers reach the node in the model; only what the
+model cannot know counts here: an end that the node did not ask for, and for how long the hub asks it to stay away. A
+command is answered with its own payload.
 """
 
 import asyncio
@@ -13,31 +13,29 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import grpc
 import grpc.aio
 
-from heartbench.mesh.v1.mesh_pb2 import Chunk, CommandResult, Goodbye, HubMessage, NodeMessage
+from heartbench.mesh import encoding
+from heartbench.mesh.channel import open_aio_channel
+from heartbench.mesh.v1.mesh_pb2 import Chunk, Command, Drain, HubMessage, NodeMessage, Throttle, Welcome
 from heartbench.mesh.v1.mesh_pb2_grpc import NodeMeshStub
+from heartbench.simulator.engines.live.loss import Loss
 
-NO_ROW = -1  # of what is no part of the trace
-LINGER_S = 1.0  # that the hub gets to end a stream after the node has
+NO_ROW = -1  # of a message that is not part of the trace
+LINGER_S = 1.0  # for the hub to end a stream after the node has
 LEFT = "the run has ended"
-
-# A TCP connection for each channel; nothing that gRPC does by itself: what nodes do is the model's affair.
-OPTIONS = [
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.enable_http_proxy", 0),
-    ("grpc.enable_retries", 0),
-    ("grpc.http2.bdp_probe", 0),
-    ("grpc.http2.max_pings_without_data", 0),
-]
 
 
 @dataclass(slots=True)
 class Log:
-    """When which row was given to gRPC and when gRPC had written it, s; and what the hub said.
+    """What the connections of a shard measured.
 
-    That is the threshold of which it told a node, and how many files it has whole and verified.
+    Attributes:
+        row: the rows that gRPC has written.
+        begun_s: when each was given to gRPC, s on the monotonic clock.
+        written_s: when gRPC had written it.
+        stale_after_s: the threshold in the hub's Welcome; 0: no node was welcomed.
+        files: how many files the hub has complete and verified.
     """
 
     row: "array[int]" = field(default_factory=lambda: array("q"))
@@ -47,87 +45,93 @@ class Log:
     files: int = 0
 
     def written(self, row: int, begun_s: float, written_s: float) -> None:
-        """Note that a row has been written."""
+        """Record that a row has been written."""
         self.row.append(row)
         self.begun_s.append(begun_s)
         self.written_s.append(written_s)
 
 
-class Wire:
-    """A real connection of a node.
+class NodeConnection:
+    """A real connection of a node: number `number` of the model, of the node in place `node`.
 
-    `lost(wire, away_s, refused)` is called when the hub ends it: how long it asked the node to stay away (0: it did not
-    ask), and whether it ended without a Welcome and without such a wish, as the connection to a dead hub does.
+    `lost(connection, loss)` is called when the hub ends it.
     """
 
     def __init__(
-        self, node: int, node_id: str, address: str, log: Log, lost: "Callable[[Wire, float, bool], None]"
+        self,
+        number: int,
+        node: int,
+        node_id: str,
+        address: str,
+        log: Log,
+        lost: "Callable[[NodeConnection, Loss], None]",
     ) -> None:
+        self.number = number
         self.node = node
         self._node_id = node_id
         self._log = log
         self._lost = lost
         self._away_s = 0.0
         self._over = False
-        self._gone = asyncio.Event()
+        self._closed = asyncio.Event()
         self._control: asyncio.Queue[tuple[int, NodeMessage] | None] = asyncio.Queue()
         self._output: asyncio.Queue[tuple[int, Chunk] | None] = asyncio.Queue()
         self._welcome = asyncio.Event()
-        self._channel = grpc.aio.insecure_channel(address, options=OPTIONS)
+        self._channel = open_aio_channel(address)
         self._channel.get_state(try_to_connect=True)
 
     async def ready(self) -> None:
-        """Wait until the TCP connection stands."""
+        """Wait until the TCP connection is established."""
         await self._channel.channel_ready()
 
-    def say(self, row: int, message: NodeMessage) -> None:
-        """Write a message on the Connect stream; the first is a Hello and opens it."""
+    def send(self, row: int, message: NodeMessage) -> None:
+        """Write a message on the Connect stream; the first is a Hello and opens the stream."""
         self._control.put_nowait((row, message))
 
-    def put_out(self, row: int, chunk: Chunk) -> None:
+    def upload(self, row: int, chunk: Chunk) -> None:
         """Write a chunk on the Upload stream."""
         self._output.put_nowait((row, chunk))
 
     def close(self) -> None:
-        """End the streams when all is written that was to be."""
+        """End the streams when all messages are written."""
         self._over = True
         self._welcome.set()
         self._control.put_nowait(None)
         self._output.put_nowait(None)
 
     def leave(self) -> None:
-        """Say Goodbye, where the hub has welcomed the node, and end the streams."""
+        """Send a Goodbye, if the hub has welcomed the node, and end the streams."""
         if self._welcome.is_set():
-            self.say(NO_ROW, NodeMessage(goodbye=Goodbye(reason=LEFT)))
+            self.send(NO_ROW, encoding.goodbye(LEFT))
         self.close()
 
-    async def gone(self) -> None:
-        """Return when it is closed."""
-        await self._gone.wait()
+    async def wait_closed(self) -> None:
+        """Return when the connection is closed."""
+        await self._closed.wait()
 
     async def flushed(self) -> None:
-        """Return when all is written that was to be."""
+        """Return when all messages are written."""
         await self._control.join()
         await self._output.join()
 
-    async def live(self) -> None:
-        """Do all that, until it is closed or the hub ends it."""
+    async def run(self) -> None:
+        """Serve both streams until the node closes the connection or the hub ends it."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._speak(self._control, self._connect))
-                tasks.create_task(self._speak(self._output, self._upload))
+                tasks.create_task(self._stream(self._control, self._connect))
+                tasks.create_task(self._stream(self._output, self._upload))
         finally:
             await self._channel.close()
-            self._gone.set()
+            self._closed.set()
 
     def _connect(self) -> Any:
         return NodeMeshStub(self._channel).Connect()
 
     def _upload(self) -> Any:
-        return NodeMeshStub(self._channel).Upload(metadata=(("node-id", self._node_id),))
+        return NodeMeshStub(self._channel).Upload(metadata=encoding.upload_metadata(self._node_id))
 
-    async def _speak(self, queue: "asyncio.Queue[Any]", begin: Callable[[], Any]) -> None:
-        """Write what comes on a stream that the first message opens."""
+    async def _stream(self, queue: "asyncio.Queue[Any]", begin: Callable[[], Any]) -> None:
+        """Write the queued messages on a stream that the first of them opens."""
         first = await queue.get()
         if first is None:
             return
@@ -136,52 +140,49 @@ class Wire:
         call = begin()
         async with asyncio.TaskGroup() as tasks:
             reader = tasks.create_task(self._read(call))
-            with _whatever_the_end():
+            with _any_end_of_stream():
                 await self._write(call, first, queue)
             with suppress(TimeoutError):
                 async with asyncio.timeout(LINGER_S):
                     await reader
 
-    async def _write(self, call: Any, said: Any, queue: "asyncio.Queue[Any]") -> None:
-        while said is not None:
-            row, message = said
+    async def _write(self, call: Any, queued: Any, queue: "asyncio.Queue[Any]") -> None:
+        while queued is not None:
+            row, message = queued
             begun_s = time.monotonic()
             await call.write(message)
             if row != NO_ROW:
                 self._log.written(row, begun_s, time.monotonic())
             queue.task_done()
-            said = await queue.get()
+            queued = await queue.get()
         await call.done_writing()
 
     async def _read(self, call: Any) -> None:
-        with _whatever_the_end():
+        with _any_end_of_stream():
             while (message := await call.read()) is not grpc.aio.EOF:
                 if isinstance(message, HubMessage):
-                    self._hear(message)
+                    self._receive(message)
                 elif message.file.complete:
                     self._log.files += 1
         if not self._over:
-            refused = not self._welcome.is_set() and self._away_s == 0.0
+            loss = Loss(self._away_s, refused=not self._welcome.is_set() and self._away_s == 0.0)
             self.close()
-            self._lost(self, self._away_s, refused)
+            self._lost(self, loss)
 
-    def _hear(self, message: HubMessage) -> None:
-        kind = message.WhichOneof("body")
-        if kind == "welcome":
-            self._log.stale_after_s = message.welcome.stale_after_s
-            self._welcome.set()
-        elif kind == "throttle":
-            self._away_s = message.throttle.retry_after_s
-        elif kind == "drain":
-            self._away_s = message.drain.reconnect_after_s
-        elif kind == "command":
-            echo = CommandResult(command_id=message.command.command_id, payload=message.command.payload)
-            self.say(NO_ROW, NodeMessage(command_result=echo))  # at once: the model knows nothing of commands
+    def _receive(self, message: HubMessage) -> None:
+        match encoding.body_of(message):
+            case Welcome(stale_after_s=stale_after_s):
+                self._log.stale_after_s = stale_after_s
+                self._welcome.set()
+            case Throttle(retry_after_s=away_s) | Drain(reconnect_after_s=away_s):
+                self._away_s = away_s
+            case Command(command_id=command_id, payload=payload):  # answered at once: the model has no commands
+                self.send(NO_ROW, encoding.command_result(command_id, payload))
 
 
 @contextmanager
-def _whatever_the_end() -> Iterator[None]:
-    """Let a stream have ended as it may. gRPC raises CancelledError where the hub's end was cancelled."""
+def _any_end_of_stream() -> Iterator[None]:
+    """Ignore how a stream ended. gRPC raises CancelledError if the hub's end was cancelled."""
     try:
         yield
     except (grpc.aio.AioRpcError, asyncio.InvalidStateError):

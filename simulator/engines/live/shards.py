@@ -1,6 +1,6 @@
-"""The processes in which the nodes live, as the engine sees them: each a pipe.
+"""The processes that run the nodes, as the engine sees them: each is a pipe.
 
-They are sessions of their own, so that a Ctrl-C reaches the engine alone, and they are gone when their pipe closes.
+Each is a session of its own, so that Ctrl-C reaches the engine alone, and exits when its pipe closes.
 """
 
 import subprocess
@@ -16,15 +16,15 @@ from heartbench.simulator.engines.live import shard
 from heartbench.simulator.engines.live.shard import LEAVE, LEAVE_WITHIN_S, READY, End, Result, Start, Task
 from heartbench.simulator.errors import SimulatorError
 
-# Not `-m`: what is pickled belongs to the module by its own name, and not to `__main__`.
+# Not `-m`: pickled classes must belong to the module by its name, not to `__main__`.
 PROGRAM = f"from {shard.__name__} import main; main()"
-GONE_WITHIN_S = 1.0
-LOOK_S = 0.2
-GONE = "a process of the nodes has ended unexpectedly"
+EXIT_WITHIN_S = 1.0
+POLL_S = 0.2
+EXITED = "a node process exited unexpectedly"
 
 
 class Shards:
-    """All shards of a run, as a context: it ends them."""
+    """All shards of a run; leaving the context ends their processes."""
 
     def __init__(self, tasks: list[Task]) -> None:
         self._pipes: list[Connection] = []
@@ -33,7 +33,7 @@ class Shards:
         try:
             for task in tasks:
                 self._begin(task)
-        except BaseException:
+        except BaseException:  # also on Ctrl-C: a started process must not outlive us
             self.__exit__(None, None, None)
             raise
 
@@ -53,25 +53,25 @@ class Shards:
         self._send(ours, task)
 
     def wait_until_ready(self, check: Callable[[], None]) -> None:
-        """Return when all nodes could start; `check` raises where they cannot any more."""
+        """Return when all nodes can start; `check` raises when they no longer can."""
         for pipe in self._pipes:
-            while not pipe.poll(LOOK_S):
+            while not pipe.poll(POLL_S):
                 check()
             if self._receive(pipe) != READY:
-                raise SimulatorError("a process of the nodes spoke out of turn")
+                raise SimulatorError("unexpected message from a node process")
 
     def start(self, start: Start) -> None:
-        """Agree on time 0."""
+        """Send time 0 to all shards."""
         for pipe in self._pipes:
             self._send(pipe, start)
 
     def end(self, at_s: float) -> None:
-        """Have the run end at this time of its own."""
+        """End the run at this time, s since its start."""
         for pipe in self._pipes:
             self._send(pipe, End(at_s))
 
     def finished(self, within_s: float) -> bool:
-        """Wait so long for the end of all; say whether it has come."""
+        """Wait up to `within_s` for all results; return whether they have come."""
         until = time.monotonic() + within_s
         while len(self._results) < len(self._pipes):
             waiting = [pipe for i, pipe in enumerate(self._pipes) if i not in self._results]
@@ -83,15 +83,15 @@ class Shards:
         return True
 
     def results(self) -> list[Result]:
-        """Return what all have done, once they have finished."""
+        """Return the results of all shards, once they have finished."""
         return [self._results[i] for i in range(len(self._pipes))]
 
     def leave(self) -> None:
-        """Have all nodes say Goodbye, once they have finished; that takes LEAVE_WITHIN_S and a little more at most.
+        """Let all nodes send Goodbye, once they have finished; takes little more than LEAVE_WITHIN_S.
 
-        A process that has ended says nothing, and what it measured is here.
+        A process that has exited sends none; its result is here already.
         """
-        until = time.monotonic() + LEAVE_WITHIN_S + LOOK_S
+        until = time.monotonic() + LEAVE_WITHIN_S + POLL_S
         for pipe in self._pipes:
             with suppress(OSError):
                 pipe.send(LEAVE)
@@ -100,21 +100,21 @@ class Shards:
                 if pipe.poll(max(until - time.monotonic(), 0.0)):
                     pipe.recv()
 
-    def _send(self, pipe: Connection, said: Any) -> None:
+    def _send(self, pipe: Connection, message: Any) -> None:
         try:
-            pipe.send(said)
+            pipe.send(message)
         except OSError as error:
-            self._receive(pipe)  # raises its last words, if it had any
-            raise SimulatorError(GONE) from error
+            self._receive(pipe)  # raises the error that it reported, if it did
+            raise SimulatorError(EXITED) from error
 
     def _receive(self, pipe: Connection) -> Any:
         try:
-            said = pipe.recv()
+            message = pipe.recv()
         except (EOFError, OSError) as error:
-            raise SimulatorError(GONE) from error
-        if isinstance(said, str) and said != READY:
-            raise RuntimeError(f"a process of the nodes failed:\n{said}")
-        return said
+            raise SimulatorError(EXITED) from error
+        if isinstance(message, str) and message != READY:
+            raise RuntimeError(f"a node process failed:\n{message}")
+        return message
 
     def __enter__(self) -> Self:
         return self
@@ -122,7 +122,7 @@ class Shards:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         for pipe in self._pipes:
             pipe.close()
-        until = time.monotonic() + GONE_WITHIN_S
+        until = time.monotonic() + EXIT_WITHIN_S
         for process in self._processes:
             try:
                 process.wait(max(until - time.monotonic(), 0.0))

@@ -1,1 +1,1 @@
-"""Load by many nodes from Locust. Nothing here is imported but by Locust itself: gevent patches the whole process."""
+"""Load by many nodes from Locust. Only Locust imports these modules, because gevent patches the whole process."""

@@ -1,10 +1,10 @@
-"""The nodes of a scenario, handed out one at a time, so that no two users of a test are the same node.
+"""The nodes of a scenario, assigned one at a time, so that no two users of a test are the same node.
 
     node = (seed, number)        seed = the scenario's + 1000 · lap + worker
 
-A worker has seeds of its own, so workers need not know of each other. A user who stops gives its node back, and the
-next one takes it. When all numbers are taken, they are handed out again under another seed. Numbers are handed out in
-steps of about 0.618 of the fleet: a few users are then a fair sample of all groups.
+A worker has seeds of its own, so workers need not coordinate. A user that stops gives its node back, and the next user
+gets it. When all numbers are in use, they are assigned again with another seed. Numbers are assigned in steps of about
+0.618 of the fleet, so that a few users are a fair sample of all groups.
 """
 
 from heapq import heappop, heappush
@@ -13,14 +13,15 @@ from typing import NamedTuple
 
 from heartbench.simulator.engines.live.shard import group_of_each
 from heartbench.simulator.fleet import Squad, node_name, squads
-from heartbench.simulator.scenario import Group, Scenario
+from heartbench.simulator.group import Group
+from heartbench.simulator.scenario import Scenario
 
-WORKERS = 1000  # at most
+MAX_WORKERS = 1000
 GOLDEN = 0.6180339887
 
 
 class Member(NamedTuple):
-    """One node: its place in the fleet, what it is called, and what is drawn for it."""
+    """One node: its place in the fleet, its name, and the seed and number that its random draws come from."""
 
     place: int
     name: str
@@ -31,7 +32,7 @@ class Member(NamedTuple):
 
 
 class Fleet:
-    """Hands out the nodes of `scenario` in worker number `worker`."""
+    """Assigns the nodes of `scenario` in worker number `worker`."""
 
     def __init__(self, scenario: Scenario, worker: int = 0) -> None:
         self.scenario = asking(scenario)
@@ -43,15 +44,15 @@ class Fleet:
         self._squads: dict[int, list[Squad]] = {}
 
     def take(self) -> Member:
-        """Hand out a node that nobody has."""
+        """Return a node that no other user has."""
         place = heappop(self._free) if self._free else self._used
         self._used = max(self._used, place + 1)
         lap, turn = divmod(place, len(self._groups))
         number = turn * self._step % len(self._groups)
-        seed = self.scenario.seed + WORKERS * lap + self._worker
+        seed = self.scenario.seed + MAX_WORKERS * lap + self._worker
         name = node_name(self._groups[number].name, number)
         if seed != self.scenario.seed:
-            name += f"-{WORKERS * lap + self._worker}"
+            name += f"-{MAX_WORKERS * lap + self._worker}"
         return Member(place, name, self._groups[number], number, seed, self._squads_of(seed))
 
     def give_back(self, member: Member) -> None:
@@ -65,9 +66,9 @@ class Fleet:
 
 
 def asking(scenario: Scenario) -> Scenario:
-    """Return the scenario with every heartbeat acknowledged, which is what is measured, and without files.
+    """Return the scenario with every heartbeat acknowledged, which is what Locust measures, and without files.
 
-    What it does to the hub is left out: the hub is somebody else's.
+    It has no faults of the hub, because the hub is not ours.
     """
     changes = {"heartbeat_ack": True, "file_bytes": 0, "file_every_s": 0.0}
     groups = tuple(group.model_copy(update=changes) for group in scenario.group)
@@ -75,6 +76,6 @@ def asking(scenario: Scenario) -> Scenario:
 
 
 def _coprime(count: int) -> int:
-    """Return the step nearest to the golden part of `count` that reaches every number."""
+    """Return the step nearest to the golden section of `count` that reaches every number."""
     nearest = sorted(range(1, count + 1), key=lambda step: abs(step - GOLDEN * count))
     return next(step for step in nearest if gcd(step, count) == 1)

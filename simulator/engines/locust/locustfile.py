@@ -1,13 +1,13 @@
 """The fleet of a scenario as Locust users: `heartbench load --headless -u 200 -r 50 -t 20s`, or with its web page.
 
 A user is a node with a TCP connection of its own. Locust starts and stops users, adds up the figures and spreads the
-users over processes; when a node sends what, and when the link lets it through, is the model's affair. In the table:
+users over processes; the model decides what a node sends when, and when the link delivers it. In the table:
 
     hub   connect, heartbeat, chunk   from writing to the hub's answer, real time
-    hub   stream                      ends that no node asked for (failures alone)
+    hub   stream                      ends that no node asked for (only failures)
     link  heartbeat                   from sending to arriving, in the model
 
-This file is for Locust alone; importing it patches the process (gevent).
+Only Locust imports this file: importing it patches the process (gevent).
 """
 
 import json
@@ -26,18 +26,18 @@ from locust.runners import MasterRunner, WorkerRunner
 from heartbench.hub.program import complain, quietly
 from heartbench.mesh.channel import is_address
 from heartbench.simulator.engines.locust.fleet import Fleet, Member
-from heartbench.simulator.engines.locust.grpc_connection import Wire
+from heartbench.simulator.engines.locust.grpc_connection import NodeConnection
 from heartbench.simulator.engines.locust.node import Node
 from heartbench.simulator.engines.locust.totals import figures_of
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.scenario import Scenario, load_scenario
 
 grpc.experimental.gevent.init_gevent()
-# gRPC waits for each channel's events in a native thread of gevent's pool, 0.2 s at a time. In the 10 threads that it
-# has, 30 channels wait for each other: an acknowledgement then took 130 ms instead of 1.3 ms in the median.
+# gRPC waits for each channel's events in a native thread of gevent's pool, 0.2 s at a time. With the pool's default of
+# 10 threads, 30 channels waited for each other: the median acknowledgement took 130 ms instead of 1.3 ms.
 gevent.get_hub().threadpool.maxsize = 20_000
 
-LONGEST_NAP_S = 0.25  # an end of a stream by the hub is noticed within it
+LONGEST_NAP_S = 0.25  # within which a node notices that the hub ended its stream
 log = logging.getLogger("heartbench.load")
 
 
@@ -49,26 +49,26 @@ class NodeUser(User):
     origin_s: ClassVar[float] = 0.0
 
     def on_start(self) -> None:
-        """Become a node that no other user is."""
+        """Become a node of the fleet that no other user is."""
         if self.fleet is None:
             raise StopUser
         self._wait_s = 0.0
         self._member: Member = self.fleet.take()
         address = address_of(str(self.host))
         nodes = self.fleet.scenario.nodes
-        self._node = Node(self._member, nodes, self.origin_s, partial(Wire, address), self._report)
+        self._node = Node(self._member, nodes, self.origin_s, partial(NodeConnection, address), self._report)
 
     @task
     def live(self) -> None:
-        """Do what is due."""
+        """Do what is due now."""
         self._wait_s = self._node.step()
 
     def wait_time(self) -> float:
-        """Return how long nothing is due, s."""
+        """Return the time until the next event is due, s."""
         return min(max(self._wait_s, 0.0), LONGEST_NAP_S)
 
     def on_stop(self) -> None:
-        """Leave the hub, and let another user be this node."""
+        """Leave the hub and free the node for another user."""
         if self.fleet is not None:
             self._node.leave()
             self.fleet.give_back(self._member)
@@ -81,15 +81,15 @@ class NodeUser(User):
 
 @events.init_command_line_parser.add_listener
 def add_options(parser: Any) -> None:
-    """Add the options that choose what is run."""
+    """Add the options that choose what runs."""
     parser.add_argument("--scenario", default="lan", help="Name or TOML file of a scenario (heartbench scenarios).")
-    parser.add_argument("--seed", default="", help="Whose nodes they are; the scenario's own if not given.")
+    parser.add_argument("--seed", default="", help="Random seed; the scenario's if not given.")
     parser.error = lambda message: sys.exit(complain(f"load: {message}"))
 
 
 @events.init.add_listener
 def check(environment: Any, **_: Any) -> None:
-    """Refuse what cannot be run before anything runs."""
+    """Reject wrong options before anything runs."""
     options = environment.parsed_options
     try:
         chosen(environment)
@@ -103,53 +103,53 @@ def check(environment: Any, **_: Any) -> None:
         log.error("--host: %s: must be HOST:PORT", options.host)
         sys.exit(2)
     if options.json:
-        options.json = False  # Locust would print a list, and forget what it counted
+        options.json = False  # Locust would print a list without all that it counted
         if not isinstance(environment.runner, WorkerRunner):
             environment.events.quit.add_listener(partial(print_figures, environment))
 
 
 def print_figures(environment: Any, exit_code: int, **_: Any) -> None:
-    """Print what was counted as one JSON object."""
+    """Print the figures as one JSON object."""
 
-    def tell() -> int:
+    def write() -> int:
         options = environment.parsed_options
         print(json.dumps(figures_of(environment.stats, options, options.host or NodeUser.host, exit_code)))
         return exit_code
 
-    quietly(tell)
+    quietly(write)
 
 
 @events.test_start.add_listener
 def begin(environment: Any, **_: Any) -> None:
-    """Time 0 of the test, in each process that has users."""
+    """Set time 0 of the test, in each process that has users."""
     if isinstance(environment.runner, MasterRunner):
         return
     NodeUser.fleet = None
     try:
         NodeUser.fleet = Fleet(chosen(environment), max(environment.runner.worker_index, 0))
-    except SimulatorError as error:  # the web page can ask for a scenario that is not there
+    except SimulatorError as error:  # the web page can ask for an unknown scenario
         log.error("%s", error)
     NodeUser.origin_s = time.monotonic()
 
 
 def address_of(host: str) -> str:
-    """Return the address in --host, which Locust's users write as that of a web page."""
+    """Return HOST:PORT from --host, which Locust users write as a web address."""
     return host.removeprefix("http://").rstrip("/")
 
 
 def chosen(environment: Any) -> Scenario:
-    """Return the scenario that the options ask for."""
+    """Return the scenario that the options choose."""
     options = environment.parsed_options
     return load_scenario(options.scenario, [f"seed={options.seed}"] if options.seed else [])
 
 
 def compile_loops() -> None:
-    """Compile the model before there is a test, or a master that misses its worker meanwhile."""
+    """Compile the model before a test starts, and before a master could miss its worker."""
     fleet = Fleet(load_scenario("lan"))
     nothing_is_due: Any = None
     Node(fleet.take(), fleet.scenario.nodes, time.monotonic() + 1.0, nothing_is_due, nothing_is_due).step()
 
 
 compile_loops()
-# gevent's clock stood still meanwhile: without this, -t counts from before all of that was imported and compiled.
+# gevent's clock stood still meanwhile: without this, -t counts from before the import and the compilation.
 gevent.get_hub().loop.update_now()

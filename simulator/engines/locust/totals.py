@@ -11,8 +11,8 @@ def figures_of(stats: Any, options: Any, hub: str, status: int) -> dict[str, Any
     Args:
         stats: Locust's `RequestStats`.
         options: Locust's parsed options.
-        hub: its address.
-        status: with which the process ends.
+        hub: the hub's address.
+        status: exit status of the process.
     """
     return {
         "schema": "heartbench.load/1",
@@ -29,7 +29,7 @@ def figures_of(stats: Any, options: Any, hub: str, status: int) -> dict[str, Any
 
 
 def row_of(entry: Any) -> dict[str, Any]:
-    """Return the figures of a kind of request, failed ones among them; Locust counts in ms and rounds quantiles."""
+    """Return the figures of one kind of request, including failed ones; Locust counts in ms and rounds quantiles."""
     quantiles = {name: entry.get_response_time_percentile(share) for name, share in SHARES.items()}
     times_ms = {"min": entry.min_response_time, **quantiles, "max": entry.max_response_time}
     return {

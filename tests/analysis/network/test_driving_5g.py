@@ -21,7 +21,8 @@ from heartbench.analysis.network.driving_5g import (
     recount,
     table_rows,
 )
-from heartbench.simulator.profile import Outages, load_profile
+from heartbench.simulator.outages import Outages
+from heartbench.simulator.profile import load_profile
 from heartbench.simulator.tomlfile import validate
 
 SOURCE = Path(__file__).parents[4] / "shared/data/irish-5g/5G-production-dataset.zip"

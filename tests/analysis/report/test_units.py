@@ -16,7 +16,7 @@ def test_a_figure_has_two_digits_and_no_powers_of_ten(value: float, text: str) -
 def test_units_suit_the_size() -> None:
     assert [time_text(each) for each in (2.0, 0.0123, 5e-7)] == ["2.0 s", "12 ms", "0.50 µs"]
     assert [memory_text(each) for each in (2**31, 3 * 2**20, 2048)] == ["2.0 GiB", "3.0 MiB", "2.0 KiB"]
-    assert share_text(0.5) == "50 %"
+    assert share_text(0.5) == "50%"
 
 
 def test_a_mark_says_how_a_figure_is_known() -> None:

@@ -1,7 +1,10 @@
 """The registry against a model that keeps no heap and scans every node each time."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -9,18 +12,21 @@ from hypothesis import strategies as st
 
 from heartbench.hub.errors import OutdatedStreamError
 from heartbench.hub.events.types import Change
+from heartbench.hub.liveness.fixed_timeout import FixedTimeout
+from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.registry import Hello, Registry, Session
-from heartbench.hub.liveness.rules import FixedTimeout, FlapRule, Reason, Status
+from heartbench.hub.liveness.rules import FlapRule, Reason, Status
+from heartbench.mesh.kinds import Kind
 
 STALE_AFTER_S = 4.0
 RULE = FlapRule(window_s=20.0, threshold=3, exit_below=2)
 
 
 def a_registry(stale_after_s: float = STALE_AFTER_S, rule: FlapRule = RULE) -> Registry:
-    return Registry(lambda: FixedTimeout(stale_after_s), rule)
+    return Registry(PolicySpec(FixedTimeout(stale_after_s), rule))
 
 
-def said(changes: list[Change] | tuple[Change, ...]) -> list[tuple[float, str, Reason]]:
+def said(changes: Sequence[Change]) -> list[tuple[float, str, Reason]]:
     return [(change.at_s, change.node_id, change.reason) for change in changes]
 
 
@@ -99,6 +105,14 @@ STEPS = st.lists(
 )
 
 
+def assert_counts(registry: Registry) -> None:
+    """The counts kept from change to change are those of a scan of all nodes."""
+    nodes = registry.nodes.values()
+    assert +registry.count == Counter(node.status for node in nodes)
+    assert registry.connected == sum(node.connected for node in nodes)
+    assert registry.flapping == sum(node.flapping for node in nodes)
+
+
 @given(STEPS)
 def test_it_says_what_a_scan_of_all_nodes_says(steps: list[tuple[float, str, str, int]]) -> None:
     registry, changes = a_registry(), list[Change]()
@@ -143,11 +157,31 @@ def test_it_says_what_a_scan_of_all_nodes_says(steps: list[tuple[float, str, str
                     model.become(now, Status.OFFLINE, Reason.GOODBYE)
                 else:
                     model.say(now, Reason.STREAM_ENDED)
+        assert_counts(registry)
     now += 100.0
     changes.extend(registry.sweep(now))
+    assert_counts(registry)
     for name, model in models.items():
         model.advance(now)
         assert [change for change in changes if change.node_id == name] == model.changes
+
+
+@given(STEPS, st.lists(st.integers(0, 59), max_size=20))
+def test_it_knows_how_many_nodes_are_in_each_state(
+    steps: list[tuple[float, str, str, int]], forgotten: list[int]
+) -> None:
+    registry, now, sessions = a_registry(), 0.0, dict[str, Session]()
+    for number, (wait_s, name, verb, _) in enumerate(steps):
+        now += wait_s
+        if number in forgotten:
+            registry.forget(name, now)
+        elif verb in ("goodbye", "closed") and name in sessions:
+            {"goodbye": registry.goodbye, "closed": registry.closed}[verb](sessions[name], now)
+        elif verb == "sweep":
+            registry.sweep(now)
+        else:
+            sessions[name], _ = registry.hello(Hello(name, 1, number), now)
+        assert_counts(registry)
 
 
 @given(STEPS, st.lists(st.integers(0, 59), max_size=20))
@@ -261,16 +295,33 @@ def test_a_sweep_handles_a_node_once_for_each_threshold_that_passes() -> None:
 class Shrinking:
     """A detector whose deadline comes nearer with each sign of life."""
 
+    name: ClassVar[str] = "shrinking"
+
     def __init__(self) -> None:
         self.left_s = 10.0
 
-    def heartbeat(self, at: float) -> float:
+    def detector(self, interval_s: float) -> "Shrinking":
+        return self
+
+    def usual_silence_s(self, interval_s: float) -> float:
+        return self.left_s
+
+    def observe(self, at: float, seq: int, kind: Kind) -> float:
         self.left_s /= 2
         return at + self.left_s
 
+    def deadline_after_restart(self, heard_s: float) -> float:
+        return heard_s + self.left_s
+
+    def state(self, heard_s: float) -> tuple[float, ...]:
+        return (self.left_s,)
+
+    def restore(self, state: tuple[float, ...], heard_s: float) -> None:
+        (self.left_s,) = state
+
 
 def test_a_deadline_that_comes_nearer_is_kept() -> None:
-    registry = Registry(Shrinking, RULE)
+    registry = Registry(PolicySpec(Shrinking(), RULE))
     session, _ = registry.hello(Hello("n", 1, 0), 0.0)  # 5.0
     registry.heartbeat(session, 1.0)  # 3.5
     assert said(registry.sweep(3.6)) == [(3.5, "n", Reason.SILENCE)]

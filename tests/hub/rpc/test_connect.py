@@ -6,13 +6,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from heartbench.hub.clock import ManualClock
+from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.core import Hub
 from heartbench.hub.errors import BadMessageError, OutdatedStreamError, ReplacedStreamError
 from heartbench.hub.liveness.rules import Status
 from heartbench.hub.rpc.connect import NodeService
+from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.store.memory import MemoryStore
-from heartbench.mesh.v1.mesh_pb2 import Goodbye, Heartbeat, Hello, HubMessage, NodeMessage
+from heartbench.mesh.encoding import goodbye, heartbeat, hello
+from heartbench.mesh.v1.mesh_pb2 import HubMessage, NodeMessage
+
+NODE = Peer("10.0.0.1:40000")
 
 
 class Line:
@@ -39,16 +44,15 @@ class Line:
         return [message.WhichOneof("body") for message in self.answered]
 
 
-def hello(node_id: str = "n", boot_id: int = 1, connection: int = 0) -> NodeMessage:
-    return NodeMessage(hello=Hello(node_id=node_id, boot_id=boot_id, connection=connection))
-
-
 def beat(seq: int, ack: bool = False) -> NodeMessage:
-    return NodeMessage(heartbeat=Heartbeat(seq=seq, sent_unix_s=seq / 2, ack=ack))
+    return heartbeat(seq, sent_unix_s=seq / 2, ack=ack)
+
+
+CLOCK = ManualClock()
 
 
 def a_hub() -> Hub:
-    return Hub(HubSettings.of(), ManualClock(), MemoryStore(0.007))
+    return open_hub(HubSettings.of(), CLOCK, MemoryStore(0.007))
 
 
 async def settle() -> None:
@@ -59,13 +63,13 @@ async def settle() -> None:
 
 def run(scene: Callable[[Hub, NodeService], Awaitable[None]]) -> None:
     hub = a_hub()
-    asyncio.run(asyncio.wait_for(scene(hub, NodeService(hub)), 10))  # type: ignore[arg-type]
+    asyncio.run(asyncio.wait_for(scene(hub, NodeService(hub, CLOCK)), 10))  # type: ignore[arg-type]
 
 
 def test_a_node_is_welcomed_and_acknowledged_where_it_asks() -> None:
     async def scene(hub: Hub, service: NodeService) -> None:
-        line = Line().say(hello(), beat(1), beat(2, ack=True), NodeMessage(goodbye=Goodbye()))
-        await service.connect(aiter(line), line.send)
+        line = Line().say(hello("n"), beat(1), beat(2, ack=True), goodbye())
+        await service.connect(NODE, aiter(line), line.send)
         assert line.kinds == ["welcome", "heartbeat_ack"]
         assert (line.answered[0].welcome.epoch, line.answered[0].welcome.stale_after_s) == (7, 30.0)
         assert (line.answered[1].heartbeat_ack.seq, line.answered[1].heartbeat_ack.sent_unix_s) == (2, 1.0)
@@ -77,8 +81,8 @@ def test_a_node_is_welcomed_and_acknowledged_where_it_asks() -> None:
 
 def test_a_stream_that_just_ends_leaves_the_status() -> None:
     async def scene(hub: Hub, service: NodeService) -> None:
-        line = Line().say(hello(), beat(1), None)
-        await service.connect(aiter(line), line.send)
+        line = Line().say(hello("n"), beat(1), None)
+        await service.connect(NODE, aiter(line), line.send)
         node = hub.registry.nodes["n"]
         assert (node.status, node.connected) == (Status.ONLINE, False)
 
@@ -87,25 +91,25 @@ def test_a_stream_that_just_ends_leaves_the_status() -> None:
 
 def test_a_stream_that_is_cancelled_has_ended() -> None:
     async def scene(hub: Hub, service: NodeService) -> None:
-        line = Line().say(hello())
-        task = asyncio.create_task(service.connect(aiter(line), line.send))
+        line = Line().say(hello("n"))
+        task = asyncio.create_task(service.connect(NODE, aiter(line), line.send))
         await settle()
         assert hub.registry.nodes["n"].connected
         task.cancel()
         await asyncio.wait([task])
         assert not hub.registry.nodes["n"].connected
-        assert task.cancelled()
+        assert task.cancelled()  # type: ignore[unreachable]
 
     run(scene)
 
 
 def test_the_newer_stream_ends_the_older_and_is_heard() -> None:
     async def scene(hub: Hub, service: NodeService) -> None:
-        old, new = Line().say(hello()), Line().say(hello(connection=1))
-        first = asyncio.create_task(service.connect(aiter(old), old.send))
+        old, new = Line().say(hello("n")), Line().say(hello("n", connection=1))
+        first = asyncio.create_task(service.connect(NODE, aiter(old), old.send))
         await settle()
-        second = asyncio.create_task(service.connect(aiter(new), new.send))
-        with pytest.raises(ReplacedStreamError):
+        second = asyncio.create_task(service.connect(Peer("10.0.0.2:40000"), aiter(new), new.send))
+        with pytest.raises(ReplacedStreamError, match=r"from 10\.0\.0\.2:40000"):
             await first
         new.say(beat(1))
         await settle()
@@ -120,14 +124,14 @@ def test_the_newer_stream_ends_the_older_and_is_heard() -> None:
 
 @pytest.mark.parametrize(
     ("first", "error"),
-    [(beat(1), BadMessageError), (hello(""), BadMessageError), (hello(boot_id=0), OutdatedStreamError)],
+    [(beat(1), BadMessageError), (hello(""), BadMessageError), (hello("n", boot_id=0), OutdatedStreamError)],
 )
 def test_a_stream_that_begins_wrongly_is_refused(first: NodeMessage, error: type[Exception]) -> None:
     async def scene(hub: Hub, service: NodeService) -> None:
-        known, line = Line().say(hello(), None), Line().say(first)
-        await service.connect(aiter(known), known.send)
+        known, line = Line().say(hello("n"), None), Line().say(first)
+        await service.connect(NODE, aiter(known), known.send)
         with pytest.raises(error):
-            await service.connect(aiter(line), line.send)
+            await service.connect(NODE, aiter(line), line.send)
         assert line.answered == []
 
     run(scene)
@@ -136,7 +140,7 @@ def test_a_stream_that_begins_wrongly_is_refused(first: NodeMessage, error: type
 def test_a_stream_without_a_word_is_nothing() -> None:
     async def scene(hub: Hub, service: NodeService) -> None:
         line = Line().say(None)
-        await service.connect(aiter(line), line.send)
+        await service.connect(NODE, aiter(line), line.send)
         assert not hub.registry.nodes
 
     run(scene)
@@ -150,8 +154,8 @@ def test_a_node_that_does_not_read_is_heard_all_the_same() -> None:
             await reads.wait()
             line.answered.append(message)
 
-        line = Line().say(hello(), *(beat(seq, ack=True) for seq in range(1, 501)))
-        task = asyncio.create_task(service.connect(aiter(line), send))
+        line = Line().say(hello("n"), *(beat(seq, ack=True) for seq in range(1, 501)))
+        task = asyncio.create_task(service.connect(NODE, aiter(line), send))
         await settle()
         await asyncio.sleep(0.01)
         assert hub.registry.nodes["n"].heartbeats == 500
@@ -167,9 +171,9 @@ def test_a_node_that_does_not_read_is_heard_all_the_same() -> None:
 def test_a_hub_that_drains_says_so_on_each_stream_and_ends_it() -> None:
     async def scene(hub: Hub, service: NodeService) -> None:
         lines = [Line().say(hello(name)) for name in ("a", "b")]
-        tasks = [asyncio.create_task(service.connect(aiter(line), line.send)) for line in lines]
+        tasks = [asyncio.create_task(service.connect(NODE, aiter(line), line.send)) for line in lines]
         await settle()
-        hub.end()
+        hub.end(CLOCK.now_s)
         service.drain(2.5)
         await asyncio.gather(*tasks)
         assert [line.kinds for line in lines] == [["welcome", "drain"]] * 2

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from pathlib import Path
-from zlib import crc32
 
 import grpc
 import grpc.aio
@@ -19,21 +18,23 @@ from heartbench.hub.errors import HubError
 from heartbench.hub.events.types import StoreChanged
 from heartbench.hub.rpc.server import HubServer, serve
 from heartbench.hub.store import FencedError
+from heartbench.mesh.channel import open_aio_channel
+from heartbench.mesh.encoding import (
+    chunk,
+    command_result,
+    file_chunk,
+    goodbye,
+    heartbeat,
+    hello,
+    upload_metadata,
+    upload_of,
+)
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub, NodeMeshStub
 
 Stream = grpc.aio.StreamStreamCall[pb.NodeMessage, pb.HubMessage]
 
 EVENTS = 1000
-OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
-
-
-def hello(node_id: str, boot_id: int = 1, connection: int = 0) -> pb.NodeMessage:
-    return pb.NodeMessage(hello=pb.Hello(node_id=node_id, boot_id=boot_id, connection=connection))
-
-
-def beat(seq: int, ack: bool = True) -> pb.NodeMessage:
-    return pb.NodeMessage(heartbeat=pb.Heartbeat(seq=seq, ack=ack))
 
 
 def run(scene: Callable[[HubServer], Awaitable[None]], **settings: object) -> None:
@@ -53,7 +54,7 @@ def tcp_connections(port: int) -> int:
 
 def test_a_node_speaks_and_an_operator_sees_it() -> None:
     async def scene(server: HubServer) -> None:
-        async with grpc.aio.insecure_channel(server.address) as channel:
+        async with open_aio_channel(server.address) as channel:
             node, admin = NodeMeshStub(channel), HubAdminStub(channel)
             events = admin.WatchEvents(pb.WatchEventsRequest())
             await events.initial_metadata()
@@ -61,16 +62,16 @@ def test_a_node_speaks_and_an_operator_sees_it() -> None:
             await stream.write(hello("n"))
             welcome = await stream.read()
             assert welcome.welcome.epoch == server.hub.epoch
-            await stream.write(beat(1))
+            await stream.write(heartbeat(1, ack=True))
             assert (await stream.read()).heartbeat_ack.seq == 1
-            upload = node.Upload(metadata=(("node-id", "n"),))
-            await upload.write(pb.Chunk(boot_id=1, seq=1, data=b"text"))
+            upload = node.Upload(metadata=upload_metadata("n"))
+            await upload.write(chunk(1, b"text"))
             assert (await upload.read()).seq == 1
             info = await admin.GetNode(pb.GetNodeRequest(node_id="n"))
             assert (info.status, info.connected, info.heartbeats) == (pb.STATUS_ONLINE, True, 1)
             history = await admin.GetHistory(pb.GetHistoryRequest(node_id="n"))
-            assert [chunk.data for chunk in history.chunks] == [b"text"]
-            await stream.write(pb.NodeMessage(goodbye=pb.Goodbye()))
+            assert [stored.data for stored in history.chunks] == [b"text"]
+            await stream.write(goodbye())
             assert await stream.read() is grpc.aio.EOF
             told = [await events.read() for _ in range(2)]
             assert [event.changed.reason for event in told] == [pb.REASON_REGISTERED, pb.REASON_GOODBYE]
@@ -83,7 +84,7 @@ def test_a_node_speaks_and_an_operator_sees_it() -> None:
 
 def test_silence_makes_stale_in_time() -> None:
     async def scene(server: HubServer) -> None:
-        async with grpc.aio.insecure_channel(server.address) as channel:
+        async with open_aio_channel(server.address) as channel:
             events = HubAdminStub(channel).WatchEvents(pb.WatchEventsRequest(node_id="n"))
             await events.initial_metadata()
             stream = NodeMeshStub(channel).Connect()
@@ -98,13 +99,13 @@ def test_silence_makes_stale_in_time() -> None:
 def test_each_node_has_one_tcp_connection() -> None:
     async def scene(server: HubServer) -> None:
         port = int(server.address.rpartition(":")[2])
-        channels = [grpc.aio.insecure_channel(server.address, options=OWN_CONNECTION) for _ in range(10)]
+        channels = [open_aio_channel(server.address) for _ in range(10)]
         for number, channel in enumerate(channels):
             node = NodeMeshStub(channel)
-            stream, upload = node.Connect(), node.Upload(metadata=(("node-id", f"n{number}"),))
+            stream, upload = node.Connect(), node.Upload(metadata=upload_metadata(f"n{number}"))
             await stream.write(hello(f"n{number}"))
             await stream.read()
-            await upload.write(pb.Chunk(boot_id=1, seq=1))
+            await upload.write(chunk(1))
             await upload.read()
         assert tcp_connections(port) == 10
         for channel in channels:
@@ -134,13 +135,13 @@ def test_a_port_that_another_program_holds_is_refused() -> None:
 @pytest.mark.parametrize(
     ("first", "code"),
     [
-        (beat(1), grpc.StatusCode.INVALID_ARGUMENT),
+        (heartbeat(1, ack=True), grpc.StatusCode.INVALID_ARGUMENT),
         (hello("n", boot_id=0), grpc.StatusCode.FAILED_PRECONDITION),
     ],
 )
 def test_a_stream_that_begins_wrongly_is_told_why(first: pb.NodeMessage, code: grpc.StatusCode) -> None:
     async def scene(server: HubServer) -> None:
-        async with grpc.aio.insecure_channel(server.address) as channel:
+        async with open_aio_channel(server.address) as channel:
             known, stream = NodeMeshStub(channel).Connect(), NodeMeshStub(channel).Connect()
             await known.write(hello("n"))
             await known.read()
@@ -154,7 +155,7 @@ def test_a_stream_that_begins_wrongly_is_told_why(first: pb.NodeMessage, code: g
 
 def test_what_the_hub_never_saw_is_not_found() -> None:
     async def scene(server: HubServer) -> None:
-        async with grpc.aio.insecure_channel(server.address) as channel:
+        async with open_aio_channel(server.address) as channel:
             admin = HubAdminStub(channel)
             for call in (
                 admin.GetNode(pb.GetNodeRequest(node_id="x")),
@@ -168,12 +169,12 @@ def test_what_the_hub_never_saw_is_not_found() -> None:
 
 def test_a_connection_that_breaks_leaves_the_node_online_and_not_connected() -> None:
     async def scene(server: HubServer) -> None:
-        channel = grpc.aio.insecure_channel(server.address, options=OWN_CONNECTION)
+        channel = open_aio_channel(server.address)
         stream = NodeMeshStub(channel).Connect()
         await stream.write(hello("n"))
         await stream.read()
         ended = asyncio.Event()
-        with server.hub.bus.subscribe("n", ended.set):
+        with server.hub.fanout.subscribe("n", ended.set):
             await channel.close()
             await ended.wait()
         node = server.hub.registry.nodes["n"]
@@ -192,9 +193,9 @@ async def connected(channel: grpc.aio.Channel, node_id: str, boot_id: int = 1) -
 
 def test_a_command_reaches_a_node_when_it_comes_back_and_is_answered() -> None:
     async def scene(server: HubServer) -> None:
-        async with grpc.aio.insecure_channel(server.address) as channel:
+        async with open_aio_channel(server.address) as channel:
             first = await connected(channel, "n")
-            await first.write(pb.NodeMessage(goodbye=pb.Goodbye()))
+            await first.write(goodbye())
             assert await first.read() is grpc.aio.EOF
             request = pb.SendCommandRequest(node_id="n", payload=b"uptime", within_s=10)
             asked = asyncio.ensure_future(HubAdminStub(channel).SendCommand(request))
@@ -202,22 +203,23 @@ def test_a_command_reaches_a_node_when_it_comes_back_and_is_answered() -> None:
             command = (await again.read()).command
             assert command.payload == b"uptime"
             assert 9 < command.within_s <= 10
-            result = pb.CommandResult(command_id=command.command_id, payload=b"5 days")
-            await again.write(pb.NodeMessage(command_result=result))
+            result = command_result(command.command_id, b"5 days")
+            await again.write(result)
             response = await asked
-            assert (response.outcome, response.result) == (pb.COMMAND_OUTCOME_ANSWERED, result)
+            assert (response.outcome, response.result) == (pb.COMMAND_OUTCOME_ANSWERED, result.command_result)
 
     run(scene)
 
 
-def test_a_replaced_stream_is_told_so() -> None:
+def test_a_replaced_stream_learns_from_where() -> None:
     async def scene(server: HubServer) -> None:
-        async with grpc.aio.insecure_channel(server.address) as channel:
+        async with open_aio_channel(server.address) as channel:
             old, new = await connected(channel, "n"), await connected(channel, "n", boot_id=2)
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await old.read()
             assert caught.value.code() is grpc.StatusCode.ABORTED
-            await new.write(beat(1))
+            assert "a newer stream, from 127.0.0.1:" in str(caught.value.details())
+            await new.write(heartbeat(1, ack=True))
             assert (await new.read()).heartbeat_ack.seq == 1
 
     run(scene)
@@ -225,7 +227,7 @@ def test_a_replaced_stream_is_told_so() -> None:
 
 def test_a_storm_is_told_when_to_come_back() -> None:
     async def scene(server: HubServer) -> None:
-        async with grpc.aio.insecure_channel(server.address) as channel:
+        async with open_aio_channel(server.address) as channel:
             await connected(channel, "a")
             stream = NodeMeshStub(channel).Connect()
             await stream.write(hello("b"))
@@ -238,15 +240,15 @@ def test_a_storm_is_told_when_to_come_back() -> None:
 def test_a_subscriber_that_does_not_read_is_told_what_it_lost_and_holds_up_nobody() -> None:
     async def scene(server: HubServer) -> None:
         async with (
-            grpc.aio.insecure_channel(server.address, options=OWN_CONNECTION) as slow_channel,
-            grpc.aio.insecure_channel(server.address, options=OWN_CONNECTION) as channel,
+            open_aio_channel(server.address) as slow_channel,
+            open_aio_channel(server.address) as channel,
         ):
             slow = HubAdminStub(slow_channel).WatchEvents(pb.WatchEventsRequest())
             quick = HubAdminStub(channel).WatchEvents(pb.WatchEventsRequest())
             await slow.initial_metadata()
             await quick.initial_metadata()
             for number in range(EVENTS):
-                server.hub.bus.publish(0.0, StoreChanged(f"state {number}", "x" * 20_000))
+                server.hub.fanout.publish(0.0, StoreChanged(f"state {number}", "x" * 20_000))
                 assert (await quick.read()).seq == number + 1
             seen = 0
             while seen < EVENTS:
@@ -264,18 +266,18 @@ def test_what_a_node_said_is_there_after_a_restart_before_the_node_is(tmp_path: 
 
     async def before(server: HubServer) -> None:
         epochs.append(server.hub.epoch)
-        async with grpc.aio.insecure_channel(server.address) as channel:
+        async with open_aio_channel(server.address) as channel:
             await connected(channel, "n")
-            upload = NodeMeshStub(channel).Upload(metadata=(("node-id", "n"),))
-            await upload.write(pb.Chunk(boot_id=1, seq=1, data=b"text"))
+            upload = NodeMeshStub(channel).Upload(metadata=upload_metadata("n"))
+            await upload.write(chunk(1, b"text"))
             assert (await upload.read()).seq == 1
 
     async def after(server: HubServer) -> None:
         epochs.append(server.hub.epoch)
-        async with grpc.aio.insecure_channel(server.address) as channel:
+        async with open_aio_channel(server.address) as channel:
             admin = HubAdminStub(channel)
             history = await admin.GetHistory(pb.GetHistoryRequest(node_id="n"))
-            assert [chunk.data for chunk in history.chunks] == [b"text"]
+            assert [stored.data for stored in history.chunks] == [b"text"]
             info = await admin.GetNode(pb.GetNodeRequest(node_id="n"))
             assert (info.status, info.connected) == (pb.STATUS_ONLINE, False)
             stream = NodeMeshStub(channel).Connect()
@@ -291,7 +293,7 @@ def test_a_hub_whose_store_another_took_ends_and_says_so(tmp_path: Path) -> None
     settings = HubSettings.of(listen="127.0.0.1:0", store_url=f"sqlite:///{tmp_path}/hub.db", drain_s=0)
 
     async def scene() -> None:
-        async with HubServer(settings) as first, HubServer(settings), grpc.aio.insecure_channel(first.address) as node:
+        async with HubServer(settings) as first, HubServer(settings), open_aio_channel(first.address) as node:
             await connected(node, "n")
             with pytest.raises(FencedError):
                 await first.run_until(asyncio.Event())
@@ -303,10 +305,10 @@ def test_no_thread_is_started_but_for_the_executor_and_the_store(tmp_path: Path)
     before = set(threading.enumerate())
 
     async def scene(server: HubServer) -> None:
-        async with grpc.aio.insecure_channel(server.address) as channel:
+        async with open_aio_channel(server.address) as channel:
             await connected(channel, "n")
-            upload = NodeMeshStub(channel).Upload(metadata=(("node-id", "n"),))
-            await upload.write(pb.Chunk(boot_id=1, seq=1))
+            upload = NodeMeshStub(channel).Upload(metadata=upload_metadata("n"))
+            await upload.write(chunk(1))
             await upload.read()
         started = {thread.name for thread in threading.enumerate() if thread not in before}
         ours = {name for name in started if "_poll_wrapper" not in name}  # gRPC's own
@@ -359,13 +361,12 @@ def test_a_hub_that_cannot_begin_leaves_nothing_open(tmp_path: Path, wrong: str)
 
 def test_a_file_arrives_and_too_long_a_message_does_not(tmp_path: Path) -> None:
     async def scene(server: HubServer) -> None:
-        async with grpc.aio.insecure_channel(server.address) as channel:
+        async with open_aio_channel(server.address) as channel:
             await connected(channel, "n")
-            upload = NodeMeshStub(channel).Upload(metadata=(("node-id", "n"),))
-            piece = pb.FileChunk(path="a", data=b"1", crc32=crc32(b"1"), last=True, sha256=sha256(b"1").digest())
-            await upload.write(pb.Chunk(boot_id=1, file=piece))
+            upload = NodeMeshStub(channel).Upload(metadata=upload_metadata("n"))
+            await upload.write(upload_of(file_chunk("a", 0, b"1", sha256(b"1").digest())))
             assert (await upload.read()).file.complete
-            await upload.write(pb.Chunk(boot_id=1, seq=1, data=bytes(5000)))
+            await upload.write(chunk(1, bytes(5000)))
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await upload.read()
             assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -384,12 +385,12 @@ def test_a_signal_drains_the_nodes_and_ends_the_hub_without_a_word_on_them(
     async def scene() -> float:
         ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         serving = asyncio.create_task(serve(settings, ready.set_result))
-        async with grpc.aio.insecure_channel(await ready) as channel:
+        async with open_aio_channel(await ready) as channel:
             node = NodeMeshStub(channel)
-            stream, upload = node.Connect(), node.Upload(metadata=(("node-id", "n"),))
+            stream, upload = node.Connect(), node.Upload(metadata=upload_metadata("n"))
             await stream.write(hello("n"))
             await stream.read()
-            await upload.write(pb.Chunk(boot_id=1, seq=1))
+            await upload.write(chunk(1))
             assert (await upload.read()).seq == 1  # heard: what is still in the socket at the signal may not be
             began = asyncio.get_running_loop().time()
             os.kill(os.getpid(), number)

@@ -4,25 +4,30 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
-from zlib import crc32
 
 import pytest
 
 from heartbench.hub.clock import ManualClock
+from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.core import Hub
 from heartbench.hub.errors import BadMessageError, NoRoomError, NotIntroducedError
 from heartbench.hub.liveness.registry import Hello
+from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.upload import Files, UploadService
 from heartbench.hub.store.memory import MemoryStore
 from heartbench.hub.store.protocol import FencedError, NodeWrite, StoreUnavailableError
 from heartbench.hub.store.received_files import FileReceiver, FileRefusedError
 from heartbench.hub.work.executor import BoundedExecutor
+from heartbench.mesh import encoding
+from heartbench.mesh.encoding import file_chunk, upload_of
 from heartbench.mesh.v1.mesh_pb2 import Chunk, ChunkAck, FileChunk
+
+NODE = Peer("10.0.0.1:40000")
 
 
 class GatedStore(MemoryStore):
-    """A store that is out of reach until it is told otherwise."""
+    """A store that is out of reach until it a test lets it through."""
 
     def __init__(self) -> None:
         super().__init__(1.0)
@@ -61,17 +66,18 @@ class Stream:
 
 
 def chunk(seq: int, boot_id: int = 1, data: bytes = b"text") -> Chunk:
-    return Chunk(boot_id=boot_id, seq=seq, data=data)
+    return encoding.chunk(seq, data, boot_id)
 
 
+CLOCK = ManualClock()
 Scene = Callable[[Hub, UploadService, GatedStore], Awaitable[None]]
 
 
 def run(scene: Scene, files_dir: Path | None = None, **settings: object) -> None:
     async def played() -> None:
         store = GatedStore()
-        hub = Hub(HubSettings.of(store_linger_s=0, **settings), ManualClock(), store)
-        hub.hello(Hello("n", 1, 0))
+        hub = open_hub(HubSettings.of(store_linger_s=0, **settings), CLOCK, store)
+        hub.hello(Hello("n", 1, 0), CLOCK.now_s)
         files = None
         if files_dir is not None:
             executor = BoundedExecutor(1, 4)
@@ -79,7 +85,7 @@ def run(scene: Scene, files_dir: Path | None = None, **settings: object) -> None
             files = Files(FileReceiver(files_dir, 1000), executor, 1 << 20)
         writing = asyncio.create_task(hub.writer.run())
         try:
-            await scene(hub, UploadService(hub, files), store)
+            await scene(hub, UploadService(hub, CLOCK, files), store)
         finally:
             if files:
                 await files.executor.close()
@@ -98,7 +104,7 @@ async def settle() -> None:
 def test_chunks_are_kept_once_and_acknowledged_in_order() -> None:
     async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
         stream = Stream().put(chunk(1), chunk(2), chunk(1), chunk(3), None)
-        await uploads.upload("n", aiter(stream), stream.send)
+        await uploads.upload(NODE, "n", aiter(stream), stream.send)
         assert [stored.seq for stored in hub.history("n")] == [1, 2, 3]
         seqs = [ack.seq for ack in stream.acks]
         assert seqs[-1] == 3
@@ -111,10 +117,10 @@ def test_a_chunk_is_acknowledged_only_when_it_is_stored() -> None:
     async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
         store.reachable = False
         stream = Stream().put(chunk(1), chunk(2))
-        task = asyncio.create_task(uploads.upload("n", aiter(stream), stream.send))
+        task = asyncio.create_task(uploads.upload(NODE, "n", aiter(stream), stream.send))
         await settle()
         assert (stream.taken, stream.acks) == (2, [])
-        session, _ = hub.hello(Hello("n", 1, 1))
+        session, _ = hub.hello(Hello("n", 1, 1), CLOCK.now_s)
         assert session is not None
         assert hub.saved_seq(session) == 0
         store.reachable = True
@@ -130,7 +136,7 @@ def test_buffered_chunks_are_acknowledged_at_once() -> None:
     async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
         store.reachable = False
         stream = Stream().put(chunk(1), None)
-        await uploads.upload("n", aiter(stream), stream.send)
+        await uploads.upload(NODE, "n", aiter(stream), stream.send)
         assert [ack.seq for ack in stream.acks] == [1]
 
     run(scene, store_durability="buffered")
@@ -140,7 +146,7 @@ def test_a_node_with_too_much_in_flight_is_not_read() -> None:
     async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
         store.reachable = False
         stream = Stream().put(*(chunk(seq, data=bytes(1000)) for seq in range(1, 11)))
-        task = asyncio.create_task(uploads.upload("n", aiter(stream), stream.send))
+        task = asyncio.create_task(uploads.upload(NODE, "n", aiter(stream), stream.send))
         await settle()
         assert stream.taken == 4  # three fit, one waits
         store.reachable = True
@@ -155,8 +161,8 @@ def test_a_stream_that_breaks_gives_its_room_back() -> None:
     async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
         store.reachable = False
         broken, other = Stream().put(*(chunk(seq, data=bytes(1000)) for seq in range(1, 6))), Stream()
-        task = asyncio.create_task(uploads.upload("n", aiter(broken), broken.send))
-        second = asyncio.create_task(uploads.upload("n", aiter(other), other.send))
+        task = asyncio.create_task(uploads.upload(NODE, "n", aiter(broken), broken.send))
+        second = asyncio.create_task(uploads.upload(NODE, "n", aiter(other), other.send))
         await settle()
         task.cancel()
         await asyncio.wait([task])
@@ -174,14 +180,14 @@ def test_a_stream_that_breaks_gives_its_room_back() -> None:
         ("unknown", chunk(1), NotIntroducedError),
         ("n", chunk(1, boot_id=2), NotIntroducedError),
         ("n", chunk(1 << 63), BadMessageError),
-        ("n", Chunk(boot_id=1, file=FileChunk(path="a")), BadMessageError),
+        ("n", upload_of(FileChunk(path="a")), BadMessageError),
     ],
 )
 def test_what_cannot_be_taken_is_refused(node_id: str, sent: Chunk, error: type[Exception]) -> None:
     async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
         stream = Stream().put(sent)
         with pytest.raises(error):
-            await uploads.upload(node_id, aiter(stream), stream.send)
+            await uploads.upload(NODE, node_id, aiter(stream), stream.send)
         assert stream.acks == []
 
     run(scene)
@@ -189,9 +195,9 @@ def test_what_cannot_be_taken_is_refused(node_id: str, sent: Chunk, error: type[
 
 def test_chunks_of_an_older_boot_are_dropped() -> None:
     async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
-        hub.hello(Hello("n", 2, 0))
+        hub.hello(Hello("n", 2, 0), CLOCK.now_s)
         stream = Stream().put(chunk(1, boot_id=1), chunk(1, boot_id=2), None)
-        await uploads.upload("n", aiter(stream), stream.send)
+        await uploads.upload(NODE, "n", aiter(stream), stream.send)
         assert [(stored.boot_id, stored.seq) for stored in hub.history("n")] == [(2, 1)]
         assert [(ack.boot_id, ack.seq) for ack in stream.acks] == [(2, 1)]
 
@@ -201,10 +207,10 @@ def test_chunks_of_an_older_boot_are_dropped() -> None:
 def test_only_so_many_streams_are_open() -> None:
     async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
         streams = [Stream() for _ in range(2)]
-        tasks = [asyncio.create_task(uploads.upload("n", aiter(one), one.send)) for one in streams]
+        tasks = [asyncio.create_task(uploads.upload(NODE, "n", aiter(one), one.send)) for one in streams]
         await settle()
         with pytest.raises(NoRoomError, match="HUB_UPLOADS_PER_NODE"):
-            await uploads.upload("n", aiter(Stream()), streams[0].send)
+            await uploads.upload(NODE, "n", aiter(Stream()), streams[0].send)
         uploads.close()
         await asyncio.gather(*tasks)
         assert len(uploads) == 0
@@ -216,10 +222,12 @@ def test_all_streams_together_are_bounded_by_what_grpc_may_hold_of_them() -> Non
     async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
         assert hub.settings.max_uploads == 2
         streams = [Stream() for _ in range(2)]
-        tasks = [asyncio.create_task(uploads.upload(f"n{i}", aiter(one), one.send)) for i, one in enumerate(streams)]
+        tasks = [
+            asyncio.create_task(uploads.upload(NODE, f"n{i}", aiter(one), one.send)) for i, one in enumerate(streams)
+        ]
         await settle()
         with pytest.raises(NoRoomError, match="HUB_MAX_INFLIGHT_BYTES"):
-            await uploads.upload("n", aiter(Stream()), streams[0].send)
+            await uploads.upload(NODE, "n", aiter(Stream()), streams[0].send)
         await uploads.close_node("n0")
         uploads.close()
         await asyncio.gather(*tasks)
@@ -232,22 +240,20 @@ def test_a_store_that_another_hub_took_ends_the_stream() -> None:
         store.fenced = True
         stream = Stream().put(chunk(1))
         with pytest.raises(FencedError, match="another hub"):
-            await uploads.upload("n", aiter(stream), stream.send)
+            await uploads.upload(NODE, "n", aiter(stream), stream.send)
         assert stream.acks == []
 
     run(scene)
 
 
 def piece(path: str, offset: int, data: bytes, whole: bytes | None = None) -> Chunk:
-    last = FileChunk(last=True, sha256=sha256(whole).digest()) if whole is not None else FileChunk()
-    last.MergeFrom(FileChunk(path=path, offset=offset, data=data, crc32=crc32(data)))
-    return Chunk(boot_id=1, file=last)
+    return upload_of(file_chunk(path, offset, data, sha256(whole).digest() if whole is not None else None))
 
 
 def test_a_file_arrives_beside_chunks(tmp_path: Path) -> None:
     async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
         stream = Stream().put(piece("a/b", 0, b"12"), chunk(1), piece("a/b", 2, b"34", b"1234"), None)
-        await uploads.upload("n", aiter(stream), stream.send)
+        await uploads.upload(NODE, "n", aiter(stream), stream.send)
         told = [(ack.file.held_bytes, ack.file.complete) for ack in stream.acks if ack.HasField("file")]
         assert told == [(2, False), (4, True)]
         assert (tmp_path / "files" / "n" / "a" / "b").read_bytes() == b"1234"
@@ -259,6 +265,6 @@ def test_a_file_that_cannot_be_taken_ends_the_stream_with_a_reason(tmp_path: Pat
     async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
         stream = Stream().put(piece("../a", 0, b"1"))
         with pytest.raises(FileRefusedError):
-            await uploads.upload("n", aiter(stream), stream.send)
+            await uploads.upload(NODE, "n", aiter(stream), stream.send)
 
     run(scene, files_dir=tmp_path)

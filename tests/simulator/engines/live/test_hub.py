@@ -10,6 +10,7 @@ from typing import NoReturn
 import grpc
 import pytest
 
+from heartbench.mesh.channel import open_channel
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminServicer, HubAdminStub, add_HubAdminServicer_to_server
 from heartbench.simulator.engines.live.hub import ExternalHub
@@ -96,11 +97,11 @@ def test_a_hub_that_is_listened_to_no_longer_has_no_connection_to_us(
 ) -> None:
     channels = []
 
-    def channel_to(address: str) -> grpc.Channel:
-        channels.append(grpc.insecure_channel(address))
+    def recorded(address: str) -> grpc.Channel:
+        channels.append(open_channel(address))
         return channels[-1]
 
-    monkeypatch.setattr("heartbench.simulator.engines.live.hub._channel_to", channel_to)
+    monkeypatch.setattr("heartbench.simulator.engines.live.hub.open_channel", recorded)
     with telling([], stays) as hub:
         hub.wait_until_ready()
         hub.stop()

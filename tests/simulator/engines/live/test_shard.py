@@ -1,4 +1,4 @@
-"""What a shard lets the model know of a real stream that the hub ended."""
+"""What the model learns from a shard about a real stream that the hub ended."""
 
 import asyncio
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from heartbench.simulator.engines.live.loss import Loss
 from heartbench.simulator.engines.live.shard import Shard, Task
 from heartbench.simulator.scenario import Scenario, load_scenario
 
@@ -34,17 +35,17 @@ def scenario(tmp_path: Path) -> Scenario:
     return load_scenario(str(tmp_path / "cut.toml"))
 
 
-def closes(scenario: Scenario, ends_s: float, wire: int | None) -> np.ndarray:
-    """When streams of the node closed in a minute, where the hub ends the real one of this number at `ends_s`."""
+def closes(scenario: Scenario, ends_s: float, lost: int | None) -> np.ndarray:
+    """When streams of the node closed in a minute; the hub ends the real connection `lost` at `ends_s`."""
 
     async def live() -> np.ndarray:
         pipe: Any = None
         shard = Shard(Task(scenario, 0, 1, "127.0.0.1:1", 0), pipe)
         shard._now_s = ends_s
         shard._advance(ends_s)
-        if wire is not None:
-            of_node: Any = SimpleNamespace(node=0)
-            shard._lost(wire)(of_node, 0.0, False)
+        if lost is not None:
+            connection: Any = SimpleNamespace(node=0, number=lost)
+            shard._lost(connection, Loss(0.0, refused=False))
         shard._advance(60.0)
         return shard._world.closes[: shard._world.counts[1], 1].copy()
 
@@ -52,14 +53,14 @@ def closes(scenario: Scenario, ends_s: float, wire: int | None) -> np.ndarray:
 
 
 def test_a_stream_that_the_hub_ends_is_closed_for_the_node_soon(scenario: Scenario) -> None:
-    assert 3.0 < closes(scenario, 3.0, wire=0)[0] < 3.3
-    assert closes(scenario, 3.0, wire=None)[0] > 7.0
+    assert 3.0 < closes(scenario, 3.0, lost=0)[0] < 3.3
+    assert closes(scenario, 3.0, lost=None)[0] > 7.0
 
 
 def test_the_end_of_a_stream_that_the_node_has_left_does_not_touch_the_connection_that_it_makes(
     scenario: Scenario,
 ) -> None:
-    undisturbed = closes(scenario, 12.0, wire=None)
+    undisturbed = closes(scenario, 12.0, lost=None)
 
     assert undisturbed[0] < 12.0
-    np.testing.assert_array_equal(closes(scenario, 12.0, wire=0), undisturbed)
+    np.testing.assert_array_equal(closes(scenario, 12.0, lost=0), undisturbed)

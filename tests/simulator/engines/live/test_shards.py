@@ -1,4 +1,4 @@
-"""What becomes of what is said to the processes of the nodes where one of them has ended."""
+"""Messages to the node processes after one of them has exited."""
 
 from multiprocessing.connection import Connection, Pipe
 
@@ -10,7 +10,7 @@ from heartbench.simulator.errors import SimulatorError
 
 
 def shards_of(count: int) -> tuple[Shards, list[Connection]]:
-    """Shards that are nobody yet, and the ends of their pipes at which processes would be."""
+    """Shards without processes, and the ends of the pipes that the processes would hold."""
     shards = Shards([])
     theirs = []
     for _ in range(count):
@@ -20,17 +20,17 @@ def shards_of(count: int) -> tuple[Shards, list[Connection]]:
     return shards, theirs
 
 
-def test_what_is_said_to_a_process_that_has_ended_is_the_mistake_that_it_has() -> None:
+def test_a_message_to_a_process_that_has_exited_raises() -> None:
     shards, theirs = shards_of(2)
     with shards:
         theirs[1].close()
-        with pytest.raises(SimulatorError, match="a process of the nodes has ended unexpectedly"):
+        with pytest.raises(SimulatorError, match="a node process exited unexpectedly"):
             shards.start(Start(0.0, 0.0))
-        with pytest.raises(SimulatorError, match="a process of the nodes has ended unexpectedly"):
+        with pytest.raises(SimulatorError, match="a node process exited unexpectedly"):
             shards.end(1.0)
 
 
-def test_the_others_leave_where_one_process_has_ended() -> None:
+def test_the_others_leave_after_one_process_has_exited() -> None:
     shards, theirs = shards_of(3)
     with shards:
         theirs[0].close()
@@ -40,4 +40,4 @@ def test_the_others_leave_where_one_process_has_ended() -> None:
         for ours, living in zip(shards._pipes[1:], theirs[1:], strict=True):
             assert living.poll()
             assert living.recv() == LEAVE
-            assert not ours.poll()  # that it has left was heard, and not cut off
+            assert not ours.poll()  # its last message was read

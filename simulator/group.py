@@ -1,0 +1,130 @@
+"""A group of a scenario: nodes that are alike, what they send, how they connect and on which link."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from heartbench.simulator.errors import SimulatorError
+from heartbench.simulator.profile import Profile
+from heartbench.simulator.tomlfile import (
+    SHORTEST_S,
+    Duration,
+    Fraction,
+    Interval,
+    Name,
+    PositiveDuration,
+    PositiveInterval,
+    Table,
+)
+from heartbench.simulator.units import parse_duration
+
+MOST_NODES = 10_000_000
+
+
+class Backoff(Table):
+    """The time between the starts of two connection attempts, the first of which failed.
+
+    Rule and defaults are gRPC's (doc/connection-backoff.md). A success resets it, and a connection that drops after a
+    success is dialled again at once.
+    """
+
+    initial_s: PositiveInterval = Field(1.0, description="from the first attempt after a success to the second")
+    multiplier: float = Field(1.6, ge=1, description="growth from attempt to attempt")
+    jitter: Fraction = Field(0.2, description="each backoff is uniform within ± this share of itself")
+    max_s: PositiveDuration = Field(120.0, description="longest backoff, before jitter")
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if self.max_s < self.initial_s:
+            raise ValueError("max must be at least as long as initial")
+        return self
+
+
+class Site(Table):
+    """Nodes in one place, with consecutive numbers within their group. They share some of their outages."""
+
+    nodes: int = Field(ge=2, description="nodes per site; the last site has the remainder")
+    share: Annotated[float, Field(gt=0, le=1)] = Field(
+        description="share of a node's outages that hit its whole site at once; the profile sets how many a node has"
+    )
+
+
+def _is_positive(duration: Any) -> bool:
+    """Return whether `duration` is valid and not 0; an invalid one is rejected by the check of its own key."""
+    try:
+        return parse_duration(str(duration)) > 0
+    except SimulatorError:
+        return False
+
+
+class Group(Table):
+    """Nodes that are alike."""
+
+    name: Name = Field(description="name of the group in faults and in --set")
+    nodes: int = Field(ge=1, le=MOST_NODES, description="number of nodes")
+    heartbeat_interval_s: PositiveInterval = Field(10.0, description="time between two heartbeats that a node sends")
+    heartbeat_jitter: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.1, description="each interval is uniform within ± this share of itself"
+    )
+    heartbeat_ack: bool = Field(False, description="whether nodes ask the hub to acknowledge each heartbeat")
+    start_spread_s: Duration = Field(description="nodes start at uniform times within this span; default: one interval")
+    output_rate: float = Field(0.0, ge=0, description="terminal output, bytes per second; 0: none")
+    chunk_bytes: int = Field(0, ge=0, le=1_048_576, description="size of a chunk of terminal output")
+    file_bytes: int = Field(0, ge=0, le=8_388_608, description="size of the file that a node uploads; 0: none")
+    file_every_s: Duration = Field(0.0, description="time between two uploads, at least 1s")
+
+    keepalive_time_s: Interval = Field(0.0, description="silence after which gRPC sends a ping; 0: never")
+    keepalive_timeout_s: PositiveDuration = Field(
+        20.0,
+        description="how long gRPC waits for a ping's acknowledgement before it closes the connection; gRPC 1.85 leaves"
+        " that to TCP, so here it only sets the default of user_timeout",
+    )
+    ping_timeout_s: PositiveDuration = Field(
+        60.0,
+        description="grpc.http2.ping_timeout_ms: time without an answer to a ping after which gRPC 1.85 itself closes,"
+        " even if TCP acknowledges everything because only the hub's process hangs",
+    )
+    user_timeout_s: Duration = Field(
+        description="TCP_USER_TIMEOUT at the node: TCP closes a connection on which it has retransmitted for this long;"
+        " 0: none. Default: keepalive_timeout if keepalive is on, as in gRPC"
+    )
+    hub_user_timeout_s: Duration = Field(
+        20.0, description="TCP_USER_TIMEOUT at the hub; default: its keepalive_timeout_s"
+    )
+    reconnect: Backoff = Backoff()
+
+    profile: str = Field(description="link profile: a shipped name or the path of a TOML file")
+    link: Profile = Field(description="the link: that profile with the scenario's changes")
+    site: Site | None = Field(None, description="outages that nodes share; default: no node shares any")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, data: Any) -> Any:
+        """Fill in the defaults that depend on other keys."""
+        if not isinstance(data, dict):
+            return data
+        keepalive_on = _is_positive(data.get("keepalive_time", "0s"))
+        derived = {
+            "start_spread": data.get("heartbeat_interval", "10s"),
+            "user_timeout": data.get("keepalive_timeout", "20s") if keepalive_on else "0s",
+        }
+        return {**derived, **data}
+
+    @model_validator(mode="after")
+    def _output_in_chunks(self) -> Self:
+        if self.output_rate > 0 and self.chunk_bytes == 0:
+            raise ValueError("output_rate needs chunk_bytes of at least 1")
+        if self.output_rate * SHORTEST_S > self.chunk_bytes:
+            raise ValueError(
+                f"output_rate: {self.output_rate:g}: must be at most {self.chunk_bytes / SHORTEST_S:g},"
+                f" one chunk per millisecond, with chunk_bytes of {self.chunk_bytes}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _file_now_and_then(self) -> Self:
+        if (self.file_bytes > 0) != (self.file_every_s > 0):
+            raise ValueError("file_bytes and file_every need each other")
+        if 0 < self.file_every_s < 1:
+            raise ValueError("file_every must be at least 1s")
+        return self

@@ -1,0 +1,52 @@
+"""Channels to a hub."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import pytest
+
+from heartbench.mesh.channel import is_address, open_aio_channel, open_channel
+from heartbench.mesh.v1 import mesh_pb2 as pb
+from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminServicer, HubAdminStub, add_HubAdminServicer_to_server
+
+
+class Admin(HubAdminServicer):
+    def GetStats(self, request: pb.GetStatsRequest, context: Any) -> pb.HubStats:  # noqa: N802
+        return pb.HubStats(epoch=7)
+
+
+@pytest.fixture
+def secure_address() -> Iterator[str]:
+    """A hub that demands credentials: gRPC's own for connections of one machine, which need no certificate."""
+    server = grpc.server(ThreadPoolExecutor(1))
+    add_HubAdminServicer_to_server(Admin(), server)
+    port = server.add_secure_port("127.0.0.1:0", grpc.local_server_credentials())
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(None).wait()
+
+
+def test_a_channel_has_the_credentials_that_it_is_given(secure_address: str) -> None:
+    with open_channel(secure_address, grpc.local_channel_credentials()) as channel:
+        assert HubAdminStub(channel).GetStats(pb.GetStatsRequest(), timeout=10).epoch == 7
+
+
+async def epoch_of(address: str, credentials: grpc.ChannelCredentials) -> int:
+    async with open_aio_channel(address, credentials) as channel:
+        return (await HubAdminStub(channel).GetStats(pb.GetStatsRequest(), timeout=10)).epoch
+
+
+def test_so_has_one_for_asyncio(secure_address: str) -> None:
+    assert asyncio.run(epoch_of(secure_address, grpc.local_channel_credentials())) == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [("127.0.0.1:50551", True), ("[::1]:1", True), ("hub:65535", True), ("hub", False), (":1", False), ("hub:0", False),
+     ("hub:65536", False), ("hub:x", False)],
+)  # fmt: skip
+def test_an_address_is_host_and_port(text: str, is_one: bool) -> None:
+    assert is_address(text) is is_one
