@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from heartbench.analysis.absences import AbsenceRules
 from heartbench.analysis.gaps import Gaps
 from heartbench.analysis.intervals import rate_interval
 from heartbench.analysis.qos import DAY_S, judge
@@ -76,7 +77,7 @@ class Tally:
         """Add some of the nodes, whole: their messages and the gaps between them."""
         self.heartbeats += int((messages.kind == Kind.HEARTBEAT).sum())
         self.latencies_s.append(latency(messages))
-        qos = judge(gaps, [self.hub], self.duration_s, self.cells)
+        qos = judge(gaps, [self.hub.policy], self.duration_s, self.cells, AbsenceRules.of(self.hub))
         self.up_s += qos.up_s
         self.mistakes += qos.mistakes
         self.flaps += int(qos.flaps[0])
