@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROTO := protos/heartbench/mesh/v1/mesh.proto
 STAMP := $(VENV)/.installed
+LOWEST := .venv-lowest
 
-.PHONY: setup run test lint bench smoke notebooks protos lock clean
+.PHONY: setup run test lint bench smoke notebooks protos lock lowest clean
 
 setup: $(STAMP)
 
@@ -62,6 +63,15 @@ lock: setup
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet -o requirements.lock
 
+# The tests with the oldest dependencies that pyproject.toml allows. Old packages warn of the newer ones that they use.
+lowest: setup
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --resolution lowest-direct --python $(LOWEST) \
+	    --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet -o $(LOWEST)/requirements.txt
+	$(BIN)/uv pip sync --python $(LOWEST) --quiet $(LOWEST)/requirements.txt
+	$(BIN)/uv pip install --python $(LOWEST) --quiet --no-deps --no-build-isolation -e .
+	$(LOWEST)/bin/python -m pytest -W ignore::DeprecationWarning $(PYTEST)
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks results/runs results/latest
+	rm -rf $(VENV) $(LOWEST) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks results/runs results/latest
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

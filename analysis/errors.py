@@ -1,5 +1,5 @@
-"""Mistakes of a user that the analysis finds."""
+"""The error that the analysis raises for invalid input."""
 
 
 class AnalysisError(Exception):
-    """A run, a trace or a goal that cannot be judged; the message says what is wrong and what is allowed."""
+    """Run, trace or goal that cannot be evaluated; the message says what is wrong and what is expected."""

@@ -98,6 +98,8 @@ def evidence_of(path: Path, now_s: float | None = None) -> Evidence:
         raise AnalysisError(f"--now {now_s:g}s: {path} says itself how its hub was set; allowed for a bare trace")
     run = RunDirectory.open(path)
     record = run.read_record()
+    if record.get("trace") is False:
+        raise AnalysisError(f"{path}: it was run with --no-trace, so there are no gaps to judge by; run it without")
     try:
         scenario, duration_s = scenario_of(record["settings"]["scenario"]), float(record["duration_s"])
         hub = HubSettings.of(**{key: record["settings"]["hub"][key] for key in (*POLICY_FIELDS, *ABSENCE_FIELDS)})

@@ -1,12 +1,12 @@
 """The gaps of a trace: from each sign of life of a node to its next.
 
 Every message is a sign of life when it arrives, in the order of arrival (an old connection's message may arrive after
-a new one's). A gap ends with the next sign of life, or is open where the run ended first. A gap that begins with a
-Goodbye is no silence: the node is away, on purpose, and nobody waits for it.
+a new one's). A gap ends with the next sign of life, or is open if the run ended first. A gap that begins with a Goodbye
+is not a silence: the node is away on purpose, and the hub does not expect it.
 
-A node is up until its power loss (crash or exit) and from its restart. Of a gap in which the power was lost, only the
-part before the loss was a silence of a node that was up. Gaps include the time in which the hub was away (`absences`);
-no node is watched in it.
+A node is up until its power loss (crash or exit), and again from its restart. Only the part of a gap before a power
+loss counts as silence of a node that was up. Gaps include the time in which the hub was away (`absences`), during which
+no node is observed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,7 +29,7 @@ TIMED = 15
 
 
 class PowerLosses(NamedTuple):
-    """Times in which nodes were down, sorted by (node, from_s); `to_s` is infinite where there was no restart."""
+    """Times in which nodes were down, sorted by (node, from_s); `to_s` is infinite without a restart."""
 
     node: NDArray[np.int64]
     from_s: Floats
@@ -50,14 +50,14 @@ class Gaps:
     """All gaps of some nodes, by node and time.
 
     Attributes:
-        node: number of each node that was heard of at least once, ascending; n entries.
-        first: where each node's gaps begin, and at last where all end; n + 1 entries.
+        node: number of each node with at least one message, ascending; n entries.
+        first: index of each node's first gap, and the total number of gaps; n + 1 entries.
         start_s: sign of life with which the gap begins, s since the start of the run.
         length_s: time to the next sign of life, or to the end of the run, s.
-        up_s: how much of it, from its start, the node was up and expected to speak, s; 0 in a gap that is away.
+        up_s: time from its start for which the node was up and expected to send, s; 0 if it was away.
         heard: whether a sign of life ended it.
         away: whether a Goodbye began it.
-        transit_s: time that messages of each node usually take to the hub, s; n entries.
+        transit_s: usual time of each node's messages to the hub, s; n entries.
         absences: when the hub was away.
         signs: what detectors other than a fixed timeout need; None: not kept.
     """
@@ -103,17 +103,17 @@ class Gaps:
         return Arrivals(self.first, self.start_s, self.signs.seq, self.signs.kind, self.signs.interval_s)
 
     def watched_s(self) -> Floats:
-        """Return how much of `up_s` the hub was there to watch, s."""
+        """Return the part of `up_s` in which the hub was up, s."""
         absences = self.absences
         return self.up_s - (absences.before(self.start_s + self.up_s) - absences.before(self.start_s))
 
     def node_up_s(self) -> Floats:
-        """Time for which each node was up and watched: from its first sign of life to its loss or the end, s."""
+        """Return the time for which each node was up and observed, from its first sign of life, s."""
         return np.add.reduceat(self.watched_s(), self.first[:-1]) if len(self.node) else np.zeros(0)
 
 
 def power_losses(truth: pd.DataFrame) -> PowerLosses:
-    """When nodes were down, from a run's truth (columns node, event, start_s, end_s)."""
+    """Return when nodes were down, from a run's truth (columns node, event, start_s, end_s)."""
     losses = truth[truth.event.isin(["crash", "exit"])].sort_values("start_s")
     restarts = truth.loc[truth.event == "restart", ["node", "start_s"]].sort_values("start_s")
     restarts = restarts.rename(columns={"start_s": "restart_s"})
@@ -133,7 +133,7 @@ def find_gaps(
     absences: Absences = ALWAYS_THERE,
     interval_s: Floats | None = None,
 ) -> Gaps:
-    """Return the gaps of a block of nodes; what arrived after `end_s` was not seen by this run.
+    """Return the gaps of a block of nodes; messages that arrived after `end_s` are ignored.
 
     With `interval_s`, the heartbeat interval that each node of the run announces, by its number (s; 0: not announced),
     the gaps also keep what detectors other than a fixed timeout need.
@@ -145,8 +145,8 @@ def find_gaps(
         order = np.lexsort((at, node))
         seen, node, at, kind = seen[order], node[order], at[order], kind[order]
     if np.any(kind == Kind.GOODBYE):
-        listened = until_next_hello(node, kind)
-        seen, node, at, kind = seen[listened], node[listened], at[listened], kind[listened]
+        accepted = until_next_hello(node, kind)
+        seen, node, at, kind = seen[accepted], node[accepted], at[accepted], kind[accepted]
     last = np.append(node[1:] != node[:-1], True)[: len(node)]
     until = np.where(last, end_s, np.append(at[1:], end_s)[: len(node)])
     away = kind == Kind.GOODBYE
@@ -160,9 +160,9 @@ def find_gaps(
 
 
 def usual_transit_s(node: NDArray[np.int64], took_s: Floats) -> Floats:
-    """Return about the median of `took_s` of each node, s: of TIMED messages spread over its time; at least 0.
+    """Return about the median of `took_s` of each node, s: from TIMED messages spread over its time; at least 0.
 
-    A sender's clock may be behind the hub's.
+    A sender's clock may differ from the hub's.
     """
     first = np.flatnonzero(np.append(True, node[1:] != node[:-1])[: len(node)])
     counts = np.diff(np.append(first, len(node)))
@@ -172,13 +172,13 @@ def usual_transit_s(node: NDArray[np.int64], took_s: Floats) -> Floats:
 
 
 def until_next_hello(node: NDArray[np.int64], kind: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """Return which messages a hub listens to: after a Goodbye none but a Hello."""
+    """Return which messages a hub accepts: after a Goodbye only a Hello."""
     begins = np.append(True, node[1:] != node[:-1])
     turns = begins | (kind == Kind.HELLO) | (kind == Kind.GOODBYE)
     latest = np.maximum.accumulate(np.where(turns, np.arange(len(node)), 0))
     before = np.append(Kind.GOODBYE, kind[latest[:-1]])
-    listens: NDArray[np.bool_] = begins | (kind == Kind.HELLO) | (before != Kind.GOODBYE)
-    return listens
+    accepted: NDArray[np.bool_] = begins | (kind == Kind.HELLO) | (before != Kind.GOODBYE)
+    return accepted
 
 
 def cut_at_losses(
@@ -189,8 +189,8 @@ def cut_at_losses(
     up_s: Floats,
     losses: PowerLosses,
 ) -> None:
-    """Shorten `up_s` of the gaps that a power loss touches to what came before it."""
-    # 13 µs a loss. A kernel takes 0.15 µs, and 1.4 s to compile: as long as a hundred thousand losses.
+    """Shorten `up_s`, in place, of the gaps that contain a power loss to the time before it."""
+    # 13 µs per loss. A kernel takes 0.15 µs, and 1.4 s to compile: as long as a hundred thousand losses.
     ours = np.isin(losses.node, node)
     row = np.searchsorted(node, losses.node[ours])
     for begin, end, from_s, to_s in zip(
@@ -204,7 +204,7 @@ def cut_at_losses(
 
 
 def join_gaps(blocks: Iterable[Gaps]) -> Gaps:
-    """Put blocks of nodes of one run together, in order."""
+    """Return the gaps of several blocks of nodes of one run, in order."""
     parts = list(blocks)
     names = {field.name for field in fields(Gaps)} - {"first", "absences", "signs"}
     columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}

@@ -1,21 +1,21 @@
-"""How sure a rate of false stales is: Garwood's interval of a Poisson count, as wide as the counts really spread.
+"""Intervals of rates: Garwood's interval of a Poisson count, widened by the observed dispersion.
 
-    interval = d · Garwood(N / d) / exposure        d = the largest dispersion that is seen, at least 1
+    interval = d · Garwood(N / d) / exposure        d = the largest observed dispersion, at least 1
 
-Garwood's exact interval ("Fiducial limits for the Poisson distribution", Biometrika 28, 1936) knows what few events can
-prove, but takes every event for independent. They are not where some nodes have more trouble than others, or where one
-outage strikes many at once. The dispersion d, by which the variance exceeds that of a Poisson count, is estimated by
-the residuals of the ratio estimator (Cochran, "Sampling Techniques", 3rd edition 1977, chapter 6) over
+Garwood's exact interval ("Fiducial limits for the Poisson distribution", Biometrika 28, 1936) is right for few events,
+but assumes that events are independent. They are not if some nodes have more outages than others, or if one outage hits
+many at once. The dispersion d, by which the variance exceeds that of a Poisson count, is estimated by the residuals of
+the ratio estimator (Cochran, "Sampling Techniques", 3rd edition 1977, chapter 6) over
 
-    sites               some have more trouble than others
-    sites and blocks    an outage strikes all nodes of a site, in one block of time
-    blocks              an outage strikes the fleet; unless sites are known to share nothing
+    sites               some have more outages than others
+    sites and blocks    an outage hits all nodes of a site, in one block of time
+    blocks              an outage hits the fleet; unless sites are known to share nothing
 
-With few blocks nothing shows that the events of one are more than a single outage of the fleet, and d is up to N.
+With few blocks, all events of a block could be a single outage of the fleet, so d is up to N.
 
 The dispersion is used as Fay and Feuer do for weighted counts ("Confidence intervals for directly standardized rates",
-Statistics in Medicine 16, 1997). On synthetic fleets it covers the true rate as often as it says from four shared
-outages on, where percentiles of a bootstrap over the same cells cover less.
+Statistics in Medicine 16, 1997). On synthetic fleets it reaches its nominal coverage from four shared
+outages on; percentiles of a bootstrap over the same cells cover less.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 LEVEL = 0.95
 SMALLEST_SAMPLE = 10
-"""Fewer sites than this say too little about how counts spread."""
+"""Minimum number of sites for an estimate of their dispersion."""
 
 
 def rate_interval(
@@ -36,19 +36,19 @@ def rate_interval(
 
     Args:
         events: count of each site in each block of time under each setting; shape (S, B, k).
-        exposure: of each site in each block, in any unit; shape (S, B). One without any is left out.
-        independent: whether sites are known to share nothing; if not, the blocks of the whole fleet count as well.
-        level: share of repetitions whose interval holds the true rate.
+        exposure: of each site in each block, in any unit; shape (S, B). Cells without exposure are ignored.
+        independent: whether sites are known to share nothing; if not, the blocks of the whole fleet count too.
+        level: share of repetitions whose interval covers the true rate.
 
     Returns:
-        Lower and upper end for each setting; shape (k, 2). From 0 to infinity if nothing was watched.
+        Lower and upper end for each setting; shape (k, 2). From 0 to infinity without exposure.
     """
     spread = dispersions(events, exposure, independent=independent, level=level)
     return dispersed_interval(events.sum((0, 1)), float(exposure.sum()), spread, level)
 
 
 def dispersed_interval(counts: NDArray[np.integer], exposure: float, spread: Floats, level: float = LEVEL) -> Floats:
-    """Return the interval of counts per exposure, shape (k, 2); they vary by `spread` more than Poisson counts."""
+    """Return the interval of counts per exposure, shape (k, 2); `spread` is their dispersion."""
     if not exposure:
         return np.tile([0.0, np.inf], (len(counts), 1))
     ends: Floats = spread[:, None] * poisson_interval(counts / spread, level) / exposure
@@ -72,12 +72,12 @@ def dispersions(
 
 
 def dispersion_of_blocks(events: NDArray[np.integer], exposure: Floats, level: float = LEVEL) -> Floats:
-    """Return the dispersion of the fleet's counts over blocks of time, shape (k,): with few blocks, as far as N.
+    """Return the dispersion of the fleet's counts over blocks of time, shape (k,); up to N with few blocks.
 
     Args:
         events: count of each block under each setting; shape (B, k).
         exposure: of each block; shape (B,).
-        level: of the interval that it is for.
+        level: of the interval.
     """
     blocks = int((exposure > 0).sum())
     total: Floats = np.maximum(events.sum(0), 1).astype(float)
@@ -92,15 +92,15 @@ def dispersion_of_blocks(events: NDArray[np.integer], exposure: Floats, level: f
 def dispersion(
     events: NDArray[np.integer], exposure: Floats, level: float = LEVEL, fewest: int = SMALLEST_SAMPLE
 ) -> Floats:
-    """Return by what factor the total count varies more than a Poisson count would, at least 1; shape (k,).
+    """Return the variance of the total count relative to a Poisson count, at least 1; shape (k,).
 
-    Enlarged by Student's t, because the factor is itself estimated.
+    Enlarged by Student's t, because it is itself an estimate.
 
     Args:
         events: count of each part under each setting; shape (m, k).
         exposure: of each part; shape (m,).
-        level: of the interval that it is for.
-        fewest: with fewer parts that were watched, 1 is returned.
+        level: of the interval.
+        fewest: with fewer parts that have exposure, 1 is returned.
     """
     watched = exposure > 0
     events, exposure, parts = events[watched], exposure[watched], int(watched.sum())
@@ -118,7 +118,7 @@ def dispersion(
 def poisson_interval(counts: NDArray[np.integer] | Floats, level: float = LEVEL) -> Floats:
     """Return Garwood's interval of the mean of each Poisson count; shape (k, 2).
 
-    The means at which as many events or more, or as few or fewer, would be seen with half the remaining probability.
+    The means at which at least, or at most, this many events occur with half the remaining probability.
     """
     tail = (1 - level) / 2
     lower = np.where(counts > 0, gammaincinv(np.where(counts > 0, counts, 1), tail), 0.0)

@@ -1,9 +1,9 @@
-"""What gap does an outage of so many seconds make? The stream model alone, on a plain link.
+"""The ladder: the gap at the hub that an outage of a given length causes, by the TCP model alone.
 
-A node sends a heartbeat an interval over a link with no loss, no jitter and one outage. TCP finds the link out of
-service, tries again at doubling distances, and the first attempt after the outage brings the heartbeats: so the gap at
-the hub goes up in steps, the ladder. Where the steps are depends on the kernel's timers, whose grain depends on when
-the node was booted: the gap is the median over so many boots.
+A node sends one heartbeat per interval over a link with no loss, no jitter and one outage. TCP retransmits with a
+doubling timeout, and the first attempt after the outage delivers the heartbeats, so the gap at the hub grows in steps.
+The positions of the steps depend on the kernel's timers, whose granularity depends on the time since boot: the gap is
+the median over BOOTS boots.
 """
 
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ BOOTS = 15
 MIN_INTERVAL_S = 0.01
 LONGEST_S = 86_400.0
 MOST_HEARTBEATS = 1_000_000
-MAX_RTT_S = 10.0  # it takes two to connect, and gRPC gives an attempt 20 s
+MAX_RTT_S = 10.0  # connecting takes two, and gRPC allows an attempt 20 s
 MSS_BYTES = 1368  # on WireGuard's usual MTU of 1420
 BACKOFF_S, BACKOFF_MULTIPLIER, BACKOFF_MAX_S = 1.0, 1.6, 120.0  # gRPC's (doc/connection-backoff.md)
 
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """What was asked. Times are s; `warmup` heartbeats are acknowledged before the outage; 0: no user timeout."""
+    """A node and its link. Times are in s; `warmup` heartbeats are acknowledged first; user timeout 0: off."""
 
     rtt_s: float
     interval_s: float
@@ -38,22 +38,18 @@ class Ladder:
     user_timeout_s: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse what no stream can do.
+        """Check the values.
 
         Raises:
-            AnalysisError: a time is not positive or too long, or no heartbeat comes before the outage.
+            AnalysisError: a time is not positive or too long, or no heartbeat precedes the outage.
         """
         for name, value in (("--rtt", self.rtt_s), ("--interval", self.interval_s)):
             if value <= 0:
                 raise AnalysisError(f"{name}: {value:g} s: must be more than 0 s")
         if not MIN_INTERVAL_S <= self.interval_s <= LONGEST_S:
-            raise AnalysisError(
-                f"--interval: {self.interval_s:g} s: allowed is {MIN_INTERVAL_S:g} s to {LONGEST_S:g} s"
-            )
+            raise AnalysisError(f"--interval: {self.interval_s:g} s: expected {MIN_INTERVAL_S:g} s to {LONGEST_S:g} s")
         if self.rtt_s >= MAX_RTT_S:
-            raise AnalysisError(
-                f"--rtt: {self.rtt_s:g} s: nobody connects over so slow a link; allowed is less than {MAX_RTT_S:g} s"
-            )
+            raise AnalysisError(f"--rtt: {self.rtt_s:g} s: too slow to connect; expected less than {MAX_RTT_S:g} s")
         if not 1 <= self.warmup <= MOST_HEARTBEATS:
             raise AnalysisError(f"--warmup: {self.warmup}: must be at least 1 and at most {MOST_HEARTBEATS:,}")
 
@@ -64,14 +60,14 @@ class Ladder:
         return float(node.connection.up.rto_s)
 
     def gap_s(self, outage_s: float, phase: float) -> float:
-        """Return the longest gap between signs of life at the hub, s; NaN where the node is not heard of again.
+        """Return the longest gap between messages at the hub, s; NaN if no message follows the outage.
 
         Args:
-            outage_s: how long the link passes nothing.
-            phase: where in the interval after a heartbeat the outage begins, 0 to 1.
+            outage_s: length of the outage.
+            phase: start of the outage within the heartbeat interval, 0 to 1.
 
         Raises:
-            AnalysisError: an argument is out of its range, or the outage begins before anything was heard.
+            AnalysisError: an argument is out of range, or nothing arrives before the outage.
         """
         longest_s = min(LONGEST_S, MOST_HEARTBEATS * self.interval_s)
         if not 0 <= outage_s <= longest_s:
@@ -83,7 +79,7 @@ class Ladder:
         return float(np.median([_Node(self, boot, outage_s).gap_s(phase) for boot in range(BOOTS)]))
 
     def heartbeats(self, outage_s: float, phase: float) -> pd.DataFrame:
-        """Return what one node sent around an outage: sent_s and arrived_s, s since the outage began (NaN: never)."""
+        """Return the heartbeats around an outage: sent_s and arrived_s, s since the outage began (NaN: never)."""
         node = _Node(self, boot=0, outage_s=outage_s)
         node.gap_s(phase)
         used, begins = slice(node.rows.used[0]), node.outage_from(phase)
@@ -100,7 +96,7 @@ class Ladder:
 
 
 class _Node:
-    """One node on a plain link, from its first connect on."""
+    """One node on a link without loss or jitter, from its first connection on."""
 
     def __init__(self, ladder: Ladder, boot: int, outage_s: float = 0.0) -> None:
         self._ladder = ladder
@@ -124,7 +120,7 @@ class _Node:
         self._events = Events(np.zeros(1), np.array([START]))
 
     def outage_from(self, phase: float) -> float:
-        """Return when the outage begins, s: so far into the interval after the last heartbeat of the warm-up."""
+        """Return when the outage begins, s: `phase` of an interval after the last heartbeat of the warm-up."""
         return (self._ladder.warmup + phase) * self._ladder.interval_s
 
     def _end_s(self, phase: float) -> float:
@@ -146,8 +142,8 @@ class _Node:
         last_before = np.searchsorted(arrived_s, begins) - 1
         if last_before < 0:
             raise AnalysisError(
-                f"--warmup: {self._ladder.warmup}: nothing arrived before the outage; allowed are more heartbeats, or "
-                "a longer --interval"
+                f"--warmup: {self._ladder.warmup}: nothing arrived before the outage; use more heartbeats or a "
+                "longer --interval"
             )
         gaps = np.diff(arrived_s[last_before:])
         return float(gaps.max()) if len(gaps) else float("nan")

@@ -1,13 +1,13 @@
-"""Which networks fit what was observed: draws of the rate, shape and scale of the longest outages.
+"""Networks that fit the observed outages: posterior draws of the rate, shape and scale of the longest outages.
 
-Outages of at least u s are taken to come at random times, at a rate λ, with lengths of a generalised Pareto tail
-(`simulator.tail`). Given n lengths seen in h hours, the two parts are independent:
+Outages of at least u s are assumed to occur at random times, at a rate λ, with lengths of a generalised Pareto tail
+(`simulator.tail`). Given n lengths observed in h hours, the two parts are independent:
 
     λ      Gamma(n + 1/2) / h                 Jeffreys' prior of a Poisson rate
     ξ, σ   likelihood of the lengths on a grid, with a flat prior of ξ (−0.5 to 1) and of ln σ
 
-Shapes from −0.5 to 1 are taken for equally likely beforehand. That makes the interval wide; docs/validation.md shows
-how often it covers the truth.
+All shapes from −0.5 to 1 are equally likely a priori, which makes the interval wide; docs/validation.md shows how often
+it covers the truth.
 """
 
 from dataclasses import dataclass
@@ -23,16 +23,16 @@ Floats = NDArray[np.float64]
 NETWORKS = 1000
 SHAPES, SCALES = 76, 90
 SCALE_RANGE = 12.0
-"""Scales of the grid reach from the mean excess divided by this to the mean excess times this."""
+"""Scales of the grid range from the mean excess divided by this to the mean excess times this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """Networks that fit what was observed, as outages of at least `from_s` s.
+    """Networks that fit the observations: their outages of at least `from_s` s.
 
     Attributes:
-        from_s: the length from which on outages were counted, s.
-        per_hour: outages of at least `from_s` an hour, of each network; shape (j,), as the next two.
+        from_s: shortest length of a counted outage, s.
+        per_hour: outages of at least `from_s` per hour in each network; shape (j,), like the next two.
         shape: of the tail.
         scale_s: of the tail, s.
     """
@@ -47,9 +47,9 @@ class Networks:
 
 
 def draw_networks(observed: Observed, seed: int, count: int = NETWORKS) -> Networks:
-    """Draw networks that fit the outages that were observed.
+    """Draw networks that fit the observed outages.
 
-    If none was, nothing says how long one would be: each is taken to exceed every threshold.
+    If there were none, their length is unknown: each is assumed to exceed every threshold.
     """
     generator = np.random.default_rng(seed)
     if observed.lengths_s:
@@ -72,6 +72,6 @@ def draw_tails(excess_s: Floats, generator: np.random.Generator, count: int) -> 
     likelihood = log_density(excess_s, shape[:, None], np.exp(log_scale)[:, None]).sum(1)
     weight = np.exp(likelihood - likelihood.max())
     cell = generator.choice(len(weight), count, p=weight / weight.sum())
-    # Anywhere in the cell, so that neither the grid's step nor its edges show in the draws.
+    # Uniform within the cell, so that the draws show neither the grid's step nor its edges.
     across, along = generator.uniform(-0.5, 0.5, (2, count))
     return shape[cell] + across * shape_step, np.exp(log_scale[cell] + along * log_step)

@@ -34,7 +34,7 @@ from heartbench.analysis.policies.array_forms import Silence, allowed_silence
 from heartbench.analysis.sites import Cells, cells_of
 from heartbench.analysis.watch import watch, watchers
 from heartbench.hub.liveness.policy import PolicySpec
-from heartbench.hub.liveness.self_health import BEAT_S
+from heartbench.hub.liveness.self_health import TICK_S
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -171,9 +171,9 @@ class Qos:
         varying = [isinstance(each, np.ndarray) for each in self.silences]
         detection_s = self.stale_after_s + self.transit_s
         if not all(varying):
-            detection_s -= self.ages.quantile(1 - share, BEAT_S)
+            detection_s -= self.ages.quantile(1 - share, TICK_S)
         for k in np.flatnonzero(varying):
-            left_s = time_left_quantile(np.asarray(self.silences[k]), self.up_gaps_s, share, BEAT_S)
+            left_s = time_left_quantile(np.asarray(self.silences[k]), self.up_gaps_s, share, TICK_S)
             detection_s[k] = left_s + self.transit_s
         return np.maximum(detection_s, 0.0)
 

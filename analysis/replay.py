@@ -61,7 +61,7 @@ def replay(observed: Observed, until_s: float) -> pd.DataFrame:
     Returns:
         Rows sorted by node and time, in the order in which the hub reports them for each node.
     """
-    policy = HubSettings.of(**observed.header["settings"]).policy
+    policy = HubSettings.of(**observed.header.settings).policy
     changes = status_changes(rows_of(observed, policy), until_s)
     said = [
         each

@@ -1,92 +1,155 @@
-"""The figures of a run, from its directory: how late heartbeats came, what a hub would have said, what one did say."""
+"""The figures of a run: how late heartbeats came, how its hub would have judged the nodes, and how a real hub did.
 
-from collections.abc import Iterator
-from typing import Any
+They are added up block by block while the run goes on. Only sums, latencies and power losses are kept of a block.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heartbench.analysis.absences import hub_absences
-from heartbench.analysis.errors import AnalysisError
-from heartbench.analysis.gaps import find_gaps, power_losses
-from heartbench.analysis.sites import cells_of
-from heartbench.analysis.tally import Tally, figures_of_all
+from heartbench.analysis.absences import ALWAYS_THERE, Absences, hub_absences
+from heartbench.analysis.evidence import groups_of
+from heartbench.analysis.gaps import PowerLosses, find_gaps, power_losses
+from heartbench.analysis.sites import Cells, cells_of
+from heartbench.analysis.tally import BlockTally, Figures, Tally, figures_of_all, tally_block
 from heartbench.hub.config import HubSettings
-from heartbench.simulator.run_directory import RunDirectory
-from heartbench.simulator.trace import Messages, read_blocks, read_nodes, read_transitions, read_truth
+from heartbench.simulator.engines.contract import Block, Conditions, Sink
+from heartbench.simulator.scenario import Scenario
 
 STATUS_REASONS = ("silence", "heard", "goodbye")
-"""Reasons of changes of status; the others are of connection and flapping."""
+"""Reasons of status changes; the others are of connection and flapping."""
 
 
-def figures_of(
-    run: RunDirectory, hub: HubSettings, duration_s: float, site: NDArray[np.integer] | None = None
-) -> dict[str, Any]:
-    """Return the figures of `run.json` that follow from trace and truth, of all nodes and (`groups`) of each group.
+@dataclass(frozen=True, slots=True)
+class HubFigures:
+    """What a real hub itself reported.
+
+    Attributes:
+        stale: times that it marked a node stale.
+        false_stale: of these, times that the node had power.
+        flaps: changes between online and stale.
+        flashes: status changes of nodes that were not flapping at that moment.
+        flashes_per_hour: their rate; None if the run has no length.
+    """
+
+    stale: int
+    false_stale: int
+    flaps: int
+    flashes: int
+    flashes_per_hour: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFigures:
+    """The figures of all nodes, of those of each group, and of a real hub if there was one."""
+
+    whole: Figures
+    groups: Mapping[str, Figures]
+    hub: HubFigures | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    group: str
+    tally: BlockTally
+    losses: PowerLosses
+
+
+class FiguresSink(Sink[_Kept]):
+    """Adds up the figures of a run, with which nothing has to be stored."""
+
+    def __init__(self, scenario: Scenario, site: NDArray[np.integer] | None = None) -> None:
+        """Prepare to judge the nodes of a scenario.
+
+        Args:
+            scenario: what is run.
+            site: site of each node by its number, see `sites.sites_of`; None: what nodes share is not known.
+        """
+        self._groups, self._site = groups_of(scenario), site
+        self._tallies: dict[str, Tally] = {}
+        self._losses: list[PowerLosses] = []
+        self._hub: HubFigures | None = None
+
+    def begin(self, conditions: Conditions) -> None:
+        """Prepare to judge by the run's hub."""
+        self._conditions = conditions
+        duration_s, site = conditions.duration_s, self._site
+        self._cells = {
+            name: cells_of(node, duration_s, None if site is None else site[node])
+            for name, node in self._groups.items()
+        }
+
+    @property
+    def extract(self) -> Callable[[Block], _Kept]:
+        """Function that judges a block."""
+        hub, duration_s, truth = self._conditions.hub, self._conditions.duration_s, self._conditions.hub_truth
+        absences = hub_absences(truth.frame()) if truth else ALWAYS_THERE
+        return partial(_judge_block, hub, duration_s, absences, self._cells)
+
+    def add(self, kept: _Kept) -> None:
+        """Add up the figures of a block."""
+        if kept.group not in self._tallies:
+            self._tallies[kept.group] = Tally(self._cells[kept.group], self._conditions.duration_s)
+        self._tallies[kept.group].add(kept.tally)
+        self._losses.append(kept.losses)
+
+    def add_transitions(self, transitions: pd.DataFrame) -> None:
+        """Count what the hub reported."""
+        self._hub = hub_figures(transitions, self._losses, self._conditions.duration_s)
+
+    def figures(self) -> RunFigures:
+        """Return the figures of the blocks so far; a group without any is left out."""
+        whole = figures_of_all(list(self._tallies.values()))
+        groups = {
+            name: figures_of_all([each]) if len(self._tallies) > 1 else whole for name, each in self._tallies.items()
+        }
+        return RunFigures(whole, groups, self._hub)
+
+
+def _judge_block(
+    hub: HubSettings, duration_s: float, absences: Absences, cells: Mapping[str, Cells], block: Block
+) -> _Kept:
+    losses = power_losses(block.truth.frame())
+    gaps = find_gaps(block.messages, losses, duration_s, absences)
+    tally = tally_block(block.nodes, block.messages, gaps, hub, duration_s, cells[block.group])
+    return _Kept(block.group, tally, losses)
+
+
+def hub_figures(transitions: pd.DataFrame, losses: list[PowerLosses], duration_s: float) -> HubFigures:
+    """Return how often a real hub marked nodes stale, and falsely so, and its flaps and flashes.
 
     Args:
-        run: a run directory.
-        hub: the hub that is judged.
+        transitions: its status changes, see `Sink.add_transitions`.
+        losses: when nodes were without power.
         duration_s: of the run, s.
-        site: site of each node by its number, see `sites.sites_of`; None: nothing is known of what nodes share.
-
-    Raises:
-        AnalysisError: the run does not say who its nodes are.
     """
-    nodes = read_nodes(run.path)
-    if nodes is None:
-        raise AnalysisError(f"{run.nodes}: no such file; `heartbench run` writes it")
-    tallies = {
-        str(name): Tally(cells_of(own.to_numpy(), duration_s, None if site is None else site[own]), hub, duration_s)
-        for name, own in nodes.groupby("group", sort=False).node
-    }
-    truth = read_truth(run.truth)
-    losses, absences = power_losses(truth), hub_absences(truth)
-    for block in read_blocks(run.path):
-        gaps = find_gaps(block, losses, duration_s, absences)
-        for name, own in _by_group(block, nodes, run):
-            tallies[name].add(block.select(np.isin(block.node, own)), gaps.of(own))
-    whole = figures_of_all(list(tallies.values()))
-    groups = {name: figures_of_all([each]) if len(tallies) > 1 else whole for name, each in tallies.items()}
-    return {**whole.of_run(), "groups": {name: each.as_json() for name, each in groups.items()}}
-
-
-def _by_group(block: Messages, nodes: pd.DataFrame, run: RunDirectory) -> Iterator[tuple[str, NDArray[np.int32]]]:
-    """Yield each group that has nodes in a block, and their numbers."""
-    here = np.unique(block.node)
-    own = nodes[nodes.node.isin(here)]
-    if len(own) < len(here):
-        raise AnalysisError(f"{run.nodes}: node {np.setdiff1d(here, own.node)[0]} of the trace is not in it")
-    for name, members in own.groupby("group", sort=False).node:
-        yield str(name), members.to_numpy()
-
-
-def said_by_hub(run: RunDirectory, duration_s: float) -> dict[str, Any]:
-    """Return what the hub of a live run itself said: stale and falsely so, flaps, flashes."""
-    said = read_transitions(run.transitions)
-    status = said[said.reason.isin(STATUS_REASONS)]
-    stale = said[said.reason == "silence"]
-    flashes = int((~status.flapping).sum())
-    return {
-        "stale": len(stale),
-        "false_stale": int((~_down(run, stale)).sum()),
-        "flaps": int(said.reason.isin(["silence"]).sum() + _returns(status)),
-        "flashes": flashes,
-        "flashes_per_hour": flashes / (duration_s / 3600) if duration_s else None,
-    }
+    status = transitions[transitions.reason.isin(STATUS_REASONS)]
+    stale = transitions[transitions.reason == "silence"]
+    flashes = int((~status.flapping.astype(bool)).sum())
+    return HubFigures(
+        stale=len(stale),
+        false_stale=int((~_without_power(stale, losses)).sum()),
+        flaps=len(stale) + _returns(status),
+        flashes=flashes,
+        flashes_per_hour=flashes / (duration_s / 3600) if duration_s else None,
+    )
 
 
 def _returns(status: pd.DataFrame) -> int:
-    """Changes from stale back to online; that of a node which was stale before the run is none of the run's."""
+    """Return the number of changes from stale to online; the return of a node that was stale before does not count."""
     before = status.groupby("node").status.shift()
     return int(((status.reason == "heard") & (before == "stale")).sum())
 
 
-def _down(run: RunDirectory, stale: pd.DataFrame) -> NDArray[np.bool_]:
-    """Whether each node was without power when it was called stale."""
-    down = np.zeros(len(stale), bool)
+def _without_power(stale: pd.DataFrame, losses: list[PowerLosses]) -> NDArray[np.bool_]:
+    """Return whether each node was without power when it was marked stale."""
+    without = np.zeros(len(stale), bool)
     node, at_s = stale.node.to_numpy(), stale.at_s.to_numpy()
-    for lost, from_s, to_s in zip(*power_losses(read_truth(run.truth)), strict=True):
-        down |= (node == lost) & (from_s <= at_s) & (at_s < to_s)
-    return down
+    for of_block in losses:
+        for lost, from_s, to_s in zip(*of_block, strict=True):
+            without |= (node == lost) & (from_s <= at_s) & (at_s < to_s)
+    return without

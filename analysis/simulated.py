@@ -1,20 +1,19 @@
-"""A fleet simulated for its gaps alone: nothing is written, and of each block only gaps and outages are kept."""
+"""A fleet simulated for its gaps alone: nothing is written, and only gaps and outages are kept of each block."""
 
-import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from heartbench.analysis.absences import Absences, hub_absences
+from heartbench.analysis.absences import ALWAYS_THERE, Absences, hub_absences
 from heartbench.analysis.gaps import Gaps, find_gaps, join_gaps, power_losses
-from heartbench.simulator.engines.virtual import Block, blocks, run_nodes
+from heartbench.simulator.engines.contract import UNCONTROLLED, Block, Conditions, Control, Sink
+from heartbench.simulator.engines.virtual import VirtualEngine
 from heartbench.simulator.fleet import Squad
 from heartbench.simulator.scenario import Scenario
-from heartbench.simulator.trace import OUTAGES
-from heartbench.simulator.truth import hub_spans, truth_of, truth_of_hub
+from heartbench.simulator.trace import OUTAGES, Truth
 
 Floats = NDArray[np.float64]
 
@@ -29,48 +28,65 @@ class SimulatedOutages:
 
     @property
     def length_s(self) -> Floats:
-        """Return the length of each, s."""
+        """Length of each, s."""
         return self.to_s - self.from_s
+
+
+Found = tuple[Gaps, SimulatedOutages]
+
+
+class GapsSink(Sink[Found]):
+    """Keeps the gaps of a run, power losses taken out, and the outages of its links."""
+
+    def __init__(self) -> None:
+        self._found: list[Found] = []
+
+    def begin(self, conditions: Conditions) -> None:
+        """Note when the hub is away."""
+        truth = conditions.hub_truth
+        absences = hub_absences(truth.frame()) if truth else ALWAYS_THERE
+        self._extract = partial(_gaps_and_outages, conditions.duration_s, absences)
+
+    @property
+    def extract(self) -> Callable[[Block], Found]:
+        """Function that returns the gaps and outages of a block."""
+        return self._extract
+
+    def add(self, kept: Found) -> None:
+        """Keep those of a block."""
+        self._found.append(kept)
+
+    def joined(self) -> Found:
+        """Return the gaps and outages of all blocks, of which there must be one."""
+        outages = [outages for _, outages in self._found]
+        columns = (np.concatenate([getattr(each, name) for each in outages]) for name in ("node", "from_s", "to_s"))
+        return join_gaps(gaps for gaps, _ in self._found), SimulatedOutages(*columns)
 
 
 def simulate_gaps(
     scenario: Scenario, fleet: Iterable[Squad] | None = None, advance: Callable[[int], None] | None = None
-) -> tuple[Gaps, SimulatedOutages]:
+) -> Found:
     """Run a scenario in the virtual engine; return its gaps, power losses taken out, and its outages.
 
     Args:
         scenario: what to run.
         fleet: the squads to run; None: those of the scenario.
-        advance: called with the number of nodes done since its last call, from any thread.
+        advance: called with the number of nodes done since its last call.
     """
-    absences = hub_absences(truth_of_hub(hub_spans(scenario)).frame())
-
-    def run(block: Block) -> tuple[Gaps, SimulatedOutages]:
-        found = run_block(scenario, block, absences)
-        if advance is not None:
-            advance(block.count)
-        return found
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        running = [pool.submit(run, block) for block in blocks(scenario, fleet)]
-        try:
-            wait(running, return_when=FIRST_EXCEPTION)
-            parts = [each.result() for each in running]
-        finally:
-            pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C no other block begins
-    outages = [outages for _, outages in parts]
-    columns = (np.concatenate([getattr(each, name) for each in outages]) for name in ("node", "from_s", "to_s"))
-    return join_gaps(gaps for gaps, _ in parts), SimulatedOutages(*columns)
+    sink = GapsSink()
+    control = UNCONTROLLED if advance is None else Control(advance=lambda nodes: advance(round(nodes)))
+    VirtualEngine(fleet=fleet).run(scenario, sink, control)
+    return sink.joined()
 
 
-def run_block(scenario: Scenario, block: Block, absences: Absences) -> tuple[Gaps, SimulatedOutages]:
-    """Run one block, and keep its gaps and outages."""
-    messages, closes = run_nodes(scenario, block)
-    nodes = range(block.first, block.first + block.count)
-    truth = truth_of(block.squad, scenario.seed, nodes, closes, scenario.duration_s)
+def _gaps_and_outages(duration_s: float, absences: Absences, block: Block) -> Found:
+    gaps = find_gaps(block.messages, power_losses(block.truth.frame()), duration_s, absences)
+    return gaps, _outages(block.truth, duration_s)
+
+
+def _outages(truth: Truth, duration_s: float) -> SimulatedOutages:
     out = np.isin(truth.event, OUTAGES)
     node, from_s, to_s = truth.node[out].astype(np.int64), truth.start_s[out], truth.end_s[out]
-    to_s = np.where(np.isnan(to_s), scenario.duration_s, to_s)
+    to_s = np.where(np.isnan(to_s), duration_s, to_s)
     order = np.lexsort((to_s, node))
-    gaps = find_gaps(messages, power_losses(truth.frame()), scenario.duration_s, absences)
-    return gaps, SimulatedOutages(node[order], from_s[order], to_s[order])
+    return SimulatedOutages(node[order], from_s[order], to_s[order])

@@ -1,7 +1,7 @@
-"""Where false stales are counted: by site, which is a set of nodes that share outages, and by block of time.
+"""The cells in which false stales are counted: sites, which are nodes that share outages, by blocks of time.
 
-Counts of different sites in different blocks are as good as independent, so their spread shows how sure a rate is
-(`intervals`). A block is about an hour: long against an outage, and short enough that even a day has enough of them.
+Counts of different sites in different blocks are nearly independent, so their dispersion gives the interval of a rate
+(`intervals`). A block is about an hour: long compared with an outage, and short enough that a day has many.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from heartbench.simulator.fault import FaultKind
 from heartbench.simulator.scenario import Scenario
 
 LARGEST_SAMPLE = 2048
-"""More sites than this are put together in this many random groups: the interval stays, memory is bounded."""
+"""Maximum number of rows; more sites are pooled in random groups, which keeps the interval and bounds memory."""
 BLOCK_S = 3600.0
 SHORTEST_BLOCK_S = 120.0
 FEWEST_BLOCKS, MOST_BLOCKS = 20, 48
@@ -26,10 +26,10 @@ class Cells:
 
     Attributes:
         node: number of each node, ascending; shape (n,).
-        row: group of sites that each node belongs to; shape (n,).
+        row: group of sites of each node; shape (n,).
         rows: number of groups of sites.
         blocks: number of blocks of time.
-        block_s: length of each, s.
+        block_s: length of a block, s.
         independent: whether different sites are known to share nothing.
     """
 
@@ -41,7 +41,7 @@ class Cells:
     independent: bool
 
     def rows_of(self, node: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the row of each of these nodes, which are among those of the grid."""
+        """Return the row of each of these nodes, which must be in the grid."""
         rows: NDArray[np.int64] = self.row[np.searchsorted(self.node, node)]
         return rows
 
@@ -52,19 +52,19 @@ def cells_of(node: NDArray[np.integer], duration_s: float, site: NDArray[np.inte
     Args:
         node: number of each node, ascending; shape (n,).
         duration_s: of the run, s.
-        site: site of each of these nodes, any numbers, where sites are known to be independent; shape (n,). None: each
-            node is a site of its own, and nothing is known of what they share.
+        site: site of each of these nodes, any numbers, if sites are known to be independent; shape (n,). None: each
+            node is its own site, and what they share is unknown.
     """
     sites, row = np.unique(node if site is None else site, return_inverse=True)
     if len(sites) > LARGEST_SAMPLE:
         row = np.random.default_rng(SEED).permutation(len(sites))[row] % LARGEST_SAMPLE
     rows, blocks = min(len(sites), LARGEST_SAMPLE), blocks_of(duration_s)
-    block_s = duration_s / blocks or BLOCK_S  # a run that was interrupted at once has no length
+    block_s = duration_s / blocks or BLOCK_S  # a run interrupted at once has no length
     return Cells(node.astype(np.int64), row, rows, blocks, block_s, site is not None)
 
 
 def blocks_of(duration_s: float) -> int:
-    """Return the number of blocks: of an hour, but from FEWEST_BLOCKS to MOST_BLOCKS, none under SHORTEST_BLOCK_S."""
+    """Return the number of blocks of about BLOCK_S, FEWEST_BLOCKS to MOST_BLOCKS, none under SHORTEST_BLOCK_S."""
     wanted = min(max(round(duration_s / BLOCK_S), FEWEST_BLOCKS), MOST_BLOCKS)
     return max(min(wanted, int(duration_s / SHORTEST_BLOCK_S)), 1)
 
@@ -72,7 +72,7 @@ def blocks_of(duration_s: float) -> int:
 def sites_of(scenario: Scenario) -> NDArray[np.int64] | None:
     """Return the site of each node by its number: every `site.nodes` consecutive nodes of a group are one.
 
-    None if the scenario says of something else that it strikes many nodes at once, a partition or a fault of the hub.
+    None if a partition or a fault of the hub hits many nodes at once.
     """
     if scenario.hub_fault or any(fault.kind is FaultKind.PARTITION for fault in scenario.fault):
         return None

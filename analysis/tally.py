@@ -1,10 +1,10 @@
-"""What happened to some nodes, added up block by block: one pass over a trace, and of each block only sums stay.
+"""What happened to some nodes, added up block by block: of each block only sums stay.
 
 Latency is the exception, 4 bytes for each heartbeat that was received, because quantiles cannot be added up.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,14 +22,14 @@ from heartbench.simulator.trace import Messages
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What one hub would have said of some nodes; all None if no heartbeat was received.
+    """How one hub would have judged some nodes; all None if no heartbeat was received.
 
     Attributes:
         node_days: time for which the nodes were up and watched, node-days.
         false_stale: times that a node was marked stale while up.
         false_stale_per_node_day: their rate.
-        false_stale_ci: its 95 % interval, see `intervals`.
-        flaps: changes between online and stale, true ones among them.
+        false_stale_ci: its 95% interval, see `intervals`.
+        flaps: changes between online and stale, true ones included.
         flaps_per_node_hour: their rate.
         flashes: changes of status of nodes that were not flapping at that moment.
         flashes_per_hour: their rate over all of the nodes.
@@ -54,41 +54,77 @@ class Figures:
     latency_s: dict[str, float | None]
     judged: Judged
 
-    def as_json(self) -> dict[str, Any]:
-        """Return all figures as one object."""
-        return {"nodes": self.nodes, "heartbeats": self.heartbeats, **self.of_run()}
 
-    def of_run(self) -> dict[str, Any]:
-        """Return the figures that the engine does not count itself."""
-        return {"latency_s": self.latency_s, **asdict(self.judged)}
+@dataclass(frozen=True, slots=True)
+class BlockTally:
+    """What a tally keeps of a block.
+
+    Attributes:
+        node: numbers of its nodes.
+        heartbeats: number of heartbeats that they sent.
+        latency_s: time from sent to received of each heartbeat that was received, s.
+        up_s: as in `Qos`, like the next three, of one hub.
+        mistakes: mistakes.
+        flaps: flaps.
+        flashes: flashes.
+    """
+
+    node: NDArray[np.int64]
+    heartbeats: int
+    latency_s: NDArray[np.float32]
+    up_s: NDArray[np.float64]
+    mistakes: NDArray[np.int32]
+    flaps: int
+    flashes: int
+
+
+def tally_block(
+    node: NDArray[np.int64], messages: Messages, gaps: Gaps, hub: HubSettings, duration_s: float, cells: Cells
+) -> BlockTally:
+    """Judge a block of whole nodes by one hub.
+
+    Args:
+        node: numbers of its nodes, which are among those of `cells`.
+        messages: all that they sent.
+        gaps: the gaps between their messages.
+        hub: the hub by which they are judged.
+        duration_s: of the run, s.
+        cells: where mistakes are counted.
+    """
+    heartbeats = int((messages.kind == Kind.HEARTBEAT).sum())
+    qos = judge(gaps, [hub.policy], duration_s, cells, AbsenceRules.of(hub))
+    flaps, flashes = int(qos.flaps[0]), int(qos.flashes[0])
+    return BlockTally(node, heartbeats, latency(messages), qos.up_s, qos.mistakes, flaps, flashes)
 
 
 class Tally:
     """Sums over some nodes, judged by one hub."""
 
-    def __init__(self, cells: Cells, hub: HubSettings, duration_s: float) -> None:
-        self.cells, self.hub, self.duration_s = cells, hub, duration_s
+    def __init__(self, cells: Cells, duration_s: float) -> None:
+        self.cells, self.duration_s = cells, duration_s
         self.latencies_s = [np.zeros(0, np.float32)]
         self.up_s = np.zeros((cells.rows, cells.blocks))
         self.mistakes = np.zeros((*self.up_s.shape, 1), np.int64)
-        self.heartbeats = self.flaps = self.flashes = 0
+        self.has_run = np.zeros(cells.rows, bool)
+        self.nodes = self.heartbeats = self.flaps = self.flashes = 0
 
-    def add(self, messages: Messages, gaps: Gaps) -> None:
-        """Add some of the nodes, whole: their messages and the gaps between them."""
-        self.heartbeats += int((messages.kind == Kind.HEARTBEAT).sum())
-        self.latencies_s.append(latency(messages))
-        qos = judge(gaps, [self.hub.policy], self.duration_s, self.cells, AbsenceRules.of(self.hub))
-        self.up_s += qos.up_s
-        self.mistakes += qos.mistakes
-        self.flaps += int(qos.flaps[0])
-        self.flashes += int(qos.flashes[0])
+    def add(self, block: BlockTally) -> None:
+        """Add a block of its nodes."""
+        self.nodes += len(block.node)
+        self.heartbeats += block.heartbeats
+        self.latencies_s.append(block.latency_s)
+        self.has_run[self.cells.rows_of(block.node)] = True
+        self.up_s += block.up_s
+        self.mistakes += block.mistakes
+        self.flaps += block.flaps
+        self.flashes += block.flashes
 
 
 def figures_of_all(tallies: Sequence[Tally]) -> Figures:
     """Return the figures of the nodes of all `tallies` together, which are of one run."""
     latencies_s = np.concatenate([np.zeros(0, np.float32), *(part for each in tallies for part in each.latencies_s)])
     return Figures(
-        nodes=sum(len(each.cells.node) for each in tallies),
+        nodes=sum(each.nodes for each in tallies),
         heartbeats=sum(each.heartbeats for each in tallies),
         latency_s=quantiles(latencies_s, ("p50", "p99")),
         judged=judged(tallies) if len(latencies_s) else Judged(),
@@ -96,9 +132,9 @@ def figures_of_all(tallies: Sequence[Tally]) -> Figures:
 
 
 def judged(tallies: Sequence[Tally]) -> Judged:
-    """Return what the hub would have said of the nodes of at least one tally."""
-    up_s = np.concatenate([each.up_s for each in tallies])
-    mistakes = np.concatenate([each.mistakes for each in tallies])
+    """Return how the hub would have judged the nodes of at least one tally."""
+    up_s = np.concatenate([each.up_s[each.has_run] for each in tallies])
+    mistakes = np.concatenate([each.mistakes[each.has_run] for each in tallies])
     independent = all(each.cells.independent for each in tallies)
     watched_s, duration_s, false_stale = float(up_s.sum()), tallies[0].duration_s, int(mistakes.sum())
     flaps, flashes = sum(each.flaps for each in tallies), sum(each.flashes for each in tallies)
@@ -122,7 +158,7 @@ def latency(block: Messages) -> NDArray[np.float32]:
 
 
 def quantiles(values: NDArray[Any], names: Sequence[str]) -> dict[str, float | None]:
-    """Return quantiles by their names, such as p99 and max; None where there is no value."""
+    """Return quantiles by name, such as p99 or max; None if there are no values."""
     shares = [1.0 if name == "max" else float(name[1:]) / 100 for name in names]
     found = np.quantile(values, shares).tolist() if len(values) else [None] * len(names)
     return dict(zip(names, found, strict=True))

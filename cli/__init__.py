@@ -1,1 +1,1 @@
-"""The `heartbench` command: a file a command."""
+"""The `heartbench` command: one module per subcommand."""

@@ -1,5 +1,5 @@
-"""Mistakes in what was typed, beyond what the parser of options finds."""
+"""The error for invalid arguments that the option parser accepts."""
 
 
 class CommandError(Exception):
-    """An option that cannot be used; the message names it and says what is allowed."""
+    """Invalid option; the message names it and what is expected."""

@@ -1,4 +1,4 @@
-"""`heartbench ladder`: what gap does an outage of so many seconds make?"""
+"""`heartbench ladder`: the gap at the hub that an outage of a given length causes."""
 
 from collections.abc import Iterable
 from math import isnan
@@ -23,17 +23,17 @@ def ladder(
         str, typer.Option(metavar="DURATION,…", help="Lengths of the outage.")
     ] = "2s,6s,10s,15s,20s,25s,40s",
     phases: Annotated[
-        str, typer.Option(metavar="PHASE,…", help="Where in the interval after a heartbeat it begins, 0 to 1.")
+        str, typer.Option(metavar="PHASE,…", help="Start of the outage within the heartbeat interval, 0 to 1.")
     ] = "0.2,0.5,0.95",
-    warmup: Annotated[int, typer.Option(help="Heartbeats that are acknowledged before it.")] = 14,
+    warmup: Annotated[int, typer.Option(help="Number of acknowledged heartbeats before the outage.")] = 14,
     user_timeout: Annotated[
-        str, typer.Option(metavar="DURATION", help="TCP_USER_TIMEOUT at both ends; 0s: none.")
+        str, typer.Option(metavar="DURATION", help="TCP_USER_TIMEOUT at both ends; 0s: off.")
     ] = "0s",
-    stale_after: Annotated[str, typer.Option(metavar="DURATION", help="Threshold to draw into the plot.")] = "30s",
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it: .svg, .png or .pdf.")] = None,
+    stale_after: Annotated[str, typer.Option(metavar="DURATION", help="Stale threshold to show in the plot.")] = "30s",
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a plot: .svg, .png or .pdf.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show what gap an outage of so many seconds makes: the stream model alone, on a plain link."""
+    """Show the gap that an outage causes: the TCP model alone, on a link without loss or jitter."""
     import numpy as np
 
     from heartbench.analysis.ladder import Ladder
@@ -44,41 +44,43 @@ def ladder(
     at = each_once(_phase(part) for part in phases.split(","))
     if plot is not None:
         _check_plot(plot, stale_after_s)
-    asked = Ladder(
+    model = Ladder(
         parse_duration(rtt, "--rtt"),
         parse_duration(interval, "--interval"),
         warmup,
         parse_duration(user_timeout, "--user-timeout"),
     )
-    rows = asked.rows(outages_s, at)
+    rows = model.rows(outages_s, at)
     if plot is not None:
-        sweep = asked.rows([float(x) for x in np.linspace(0, max(outages_s) or 1.0, PLOT_POINTS)], at)
+        sweep = model.rows([float(x) for x in np.linspace(0, max(outages_s) or 1.0, PLOT_POINTS)], at)
         _draw(sweep, stale_after_s, plot)
     if as_json:
-        print_json({"schema": "heartbench.ladder/1", "rto_s": asked.rto_s(), "rows": rows.to_dict("records")})
+        print_json({"schema": "heartbench.ladder/1", "rto_s": model.rto_s(), "rows": rows.to_dict("records")})
         return
     table = rows.pivot(index="outage_s", columns="phase", values="gap_s")
     columns = ["outage", *(f"begins at {phase:g} of the interval" for phase in table.columns)]
     cells = [[f"{outage:g} s", *map(_gap_text, gaps)] for outage, *gaps in table.itertuples()]
-    print_table("Longest gap between signs of life at the hub", columns, cells, f"RTO before it: {asked.rto_s():.3f} s")
+    print_table(
+        "Longest gap between messages at the hub", columns, cells, f"RTO before the outage: {model.rto_s():.3f} s"
+    )
     if plot is not None:
         print(plot)
 
 
 def each_once(values: Iterable[float]) -> list[float]:
-    """The values in their order, without those that were there before."""
+    """Return the values in their order, without repetitions."""
     return list(dict.fromkeys(values))
 
 
 def _check_plot(path: Path, stale_after_s: float) -> None:
-    """Refuse what cannot be drawn, before the work for it is done."""
+    """Raise an error for a plot that cannot be written, before the simulation."""
     from heartbench.cli.errors import CommandError
 
     if path.suffix.lower() not in FORMATS:
         raise CommandError(f"--plot: {path}: must be a file that ends in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
     check_output(path, "--plot")
     if not stale_after_s:
-        raise CommandError("--stale-after: 0 s: must be longer than 0 to be drawn")
+        raise CommandError("--stale-after: 0 s: must be longer than 0 with --plot")
 
 
 def _phase(text: str) -> float:
@@ -91,7 +93,7 @@ def _phase(text: str) -> float:
 
 
 def _gap_text(gap_s: float) -> str:
-    return "not heard again" if isnan(gap_s) else f"{gap_s:.1f} s"
+    return "never" if isnan(gap_s) else f"{gap_s:.1f} s"
 
 
 def _draw(sweep: "pd.DataFrame", stale_after_s: float, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`heartbench load`: Locust with the fleet's users, in a process of its own."""
+"""`heartbench load`: Locust with the nodes of a scenario as its users, in a separate process."""
 
 import os
 import sys
@@ -13,8 +13,8 @@ from heartbench.cli.errors import CommandError
 from heartbench.hub.extras import how_to_install
 
 QUIET = {
-    "GRPC_VERBOSITY": "ERROR",  # else gRPC logs a line for each connection that breaks
-    "LOCUST_WEB_HOST": "127.0.0.1",  # else Locust listens to the whole network
+    "GRPC_VERBOSITY": "ERROR",  # otherwise gRPC logs a line per broken connection
+    "LOCUST_WEB_HOST": "127.0.0.1",  # otherwise Locust listens on all interfaces
     "LOCUST_MASTER_BIND_HOST": "127.0.0.1",
 }
 LOCUSTFILE = Path(heartbench.simulator.engines.locust.__file__).with_name("locustfile.py")
@@ -22,23 +22,24 @@ LOCUSTFILE = Path(heartbench.simulator.engines.locust.__file__).with_name("locus
 
 def load(
     options: Annotated[
-        list[str] | None, typer.Argument(metavar="[LOCUST OPTIONS]", help="Anything that `locust` takes.")
+        list[str] | None, typer.Argument(metavar="[LOCUST OPTIONS]", help="Options of `locust`.")
     ] = None,
 ) -> None:
-    """Load a running hub with the nodes of a scenario, as Locust users: with its web page, or --headless.
+    """Put load on a running hub from the nodes of a scenario, as Locust users.
 
-    --scenario NAME and --seed N say which nodes, --host HOST:PORT which hub;
-    all else is Locust's: `heartbench load --headless -u 200 -r 50 -t 20s` has
-    200 nodes, 50 more each second, for 20 s. `heartbench load -- --help` lists
-    it; --master and --worker spread the nodes over processes.
+    --scenario NAME and --seed N select the nodes, --host HOST:PORT the hub. All
+    other options are Locust's: `heartbench load --headless -u 200 -r 50 -t 20s`
+    runs 200 nodes for 20 s and starts 50 per second; without --headless Locust
+    serves its web page. `heartbench load -- --help` lists all options; --master
+    and --worker spread the nodes over processes.
     """
     if find_spec("locust") is None:
         raise CommandError(f"load: Locust is not installed: {how_to_install('load')}")
     command = [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), *(options or [])]
     sys.stdout.flush()
-    # In our place, so that signals and exit status are Locust's own.
+    # Replaces this process, so that signals and exit status are Locust's.
     os.execve(sys.executable, command, QUIET | os.environ)  # noqa: S606
 
 
-# What looks like an option is Locust's.
+# Unknown options are passed to Locust.
 load.context_settings = {"ignore_unknown_options": True, "help_option_names": ["--help"]}  # type: ignore[attr-defined]

@@ -1,142 +1,100 @@
-"""What `heartbench run` does with a scenario: one of two engines runs it, and tells what it did in figures."""
+"""Run a scenario in one of the engines, and measure what it did; the trace is written meanwhile, or not at all."""
 
-import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from heartbench.cli.output import progress
 
 if TYPE_CHECKING:
-    from heartbench.hub.config import HubSettings
+    from heartbench.analysis.agreement import Agreement
+    from heartbench.analysis.run_figures import RunFigures
+    from heartbench.simulator.engines.contract import Engine, RunSummary
     from heartbench.simulator.engines.live.hub import ExternalHub
     from heartbench.simulator.run_directory import RunDirectory
     from heartbench.simulator.scenario import Scenario
 
-LAG = ("p50", "p99", "max")
 
-
-class Engine(StrEnum):
-    """Where the nodes live."""
+class EngineName(StrEnum):
+    """Where the nodes run."""
 
     VIRTUAL = "virtual"
     LIVE = "live"
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a scenario is run.
+
+    Attributes:
+        engine: where the nodes run.
+        workers: threads or processes for the nodes; None: one per core.
+        hub: the external hub that is driven, if any.
+        keeps_trace: whether trace, nodes, truth and transitions are written.
+    """
+
+    engine: EngineName
+    workers: int | None = None
+    hub: "ExternalHub | None" = None
+    keeps_trace: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a run did, its figures, and how a managed hub's changes agree with the messages that it received."""
+
+    summary: "RunSummary"
+    figures: "RunFigures"
+    agreement: "Agreement | None"
+
+
 def measure(
-    scenario: "Scenario",
-    engine: Engine,
-    directory: "RunDirectory",
-    workers: int | None,
-    hub: "ExternalHub | None",
-    interrupted: Callable[[], bool],
-) -> "tuple[dict[str, Any], HubSettings]":
-    """Run it; return what was done and the settings by which the hub judged."""
-    settings = scenario.hub_settings()
-    try:
-        if engine is Engine.LIVE:
-            did, settings = run_live(scenario, directory, workers, hub, interrupted)
-        else:
-            did = run_virtual(scenario, directory, workers, interrupted)
-    except KeyboardInterrupt:  # raised while the engine loads, and noted from then on
-        did = nothing(directory)
-    per_s = did["heartbeats"] / did["simulate_s"] if did["simulate_s"] else None
-    return {**did, "heartbeats_per_s": per_s}, settings
-
-
-def run_virtual(
-    scenario: "Scenario", directory: "RunDirectory", workers: int | None, interrupted: Callable[[], bool]
-) -> dict[str, Any]:
-    """Run it in virtual time."""
+    scenario: "Scenario", options: Options, directory: "RunDirectory", interrupted: Callable[[], bool]
+) -> Measured:
+    """Run it; once interrupted, with what was done until then."""
     from heartbench.simulator.interrupts import raised
 
-    with raised():
-        from heartbench.simulator.engines.virtual import simulate
-    with progress("Simulating", scenario.nodes) as advance:
-
-        def advance_or_end(nodes: int) -> None:
-            advance(nodes)
-            if interrupted():
-                raise KeyboardInterrupt  # the engine ends after the blocks under way
-
-        did = simulate(scenario, directory, workers, advance_or_end)
-    return {
-        "nodes": did.nodes,
-        "duration_s": scenario.duration_s,
-        "heartbeats": did.heartbeats,
-        "messages": did.messages,
-        "compile_s": did.compile_s,
-        "simulate_s": did.simulate_s,
-        "write_s": did.write_s,
-        "sim_lag_s": dict.fromkeys(LAG),
-        "interrupted": did.interrupted,
-    }
+    with raised():  # nothing is measured yet
+        from heartbench.analysis.run_figures import FiguresSink
+        from heartbench.analysis.sites import sites_of
+        from heartbench.simulator.engines.contract import Control, not_run
+        from heartbench.simulator.engines.sinks import ParquetSink, Sinks
+    # What one machine does to all its live nodes at once, no site knows of.
+    figures = FiguresSink(scenario, sites_of(scenario) if options.engine is EngineName.VIRTUAL else None)
+    with ExitStack() as stack:
+        trace = [stack.enter_context(ParquetSink(directory))] if options.keeps_trace else []
+        try:
+            with raised():
+                engine = engine_for(options, directory)
+            with progress(DOES[options.engine], scenario.nodes) as advance:
+                summary = engine.run(scenario, Sinks(*trace, figures), Control(interrupted, advance))
+        except KeyboardInterrupt:  # while the engine loaded
+            summary = not_run(scenario)
+    return Measured(summary, figures.figures(), agreement_of(summary, directory) if options.hub is None else None)
 
 
-def run_live(
-    scenario: "Scenario",
-    directory: "RunDirectory",
-    workers: int | None,
-    hub: "ExternalHub | None",
-    interrupted: Callable[[], bool],
-) -> "tuple[dict[str, Any], HubSettings]":
-    """Run it for real. A hub that is not ours says by itself after how long it calls a node stale."""
-    from heartbench.analysis.run_figures import said_by_hub
-    from heartbench.analysis.tally import quantiles
-    from heartbench.simulator.interrupts import raised
-
-    with raised():
-        from heartbench.simulator.engines.live.engine import simulate
-    with progress("Running", scenario.duration_s) as advance:
-        did = simulate(scenario, directory, workers, hub, advance, interrupted)
-    settings = scenario.hub_settings()
-    if hub is not None and did.stale_after_s:
-        settings = settings.for_stale_after(did.stale_after_s, settings)
-    said = said_by_hub(directory, did.duration_s)
-    said |= {"deadline_moves": did.deadline_moves, "events_lost": did.events_lost, "events_heard_s": did.events_heard_s}
-    if hub is None:
-        said |= followed(directory, did.origin_s + min(did.duration_s, did.hub_down_s))
-    figures = {
-        "nodes": did.nodes,
-        "duration_s": did.duration_s,
-        "heartbeats": did.heartbeats,
-        "messages": did.messages,
-        "compile_s": did.compile_s,
-        "simulate_s": did.duration_s,
-        "write_s": did.write_s,
-        "sim_lag_s": quantiles(did.lag_s, LAG),
-        "interrupted": did.interrupted,
-        "arrived_by": did.arrived_by,
-        "files": did.files if any(group.file_bytes for group in scenario.group) else None,
-        "hub_said": said,
-    }
-    return figures, settings
+DOES = {EngineName.VIRTUAL: "Simulating", EngineName.LIVE: "Running"}
 
 
-def followed(directory: "RunDirectory", until_s: float) -> dict[str, Any]:
-    """Return whether all that our hub said until its first end follows from what it heard, by rules written again."""
+def engine_for(options: Options, directory: "RunDirectory") -> "Engine":
+    """Load the engine."""
+    if options.engine is EngineName.LIVE:
+        from heartbench.simulator.engines.live.engine import LiveEngine
+
+        return LiveEngine(directory, options.workers, options.hub)
+    from heartbench.simulator.engines.virtual import VirtualEngine
+
+    return VirtualEngine(options.workers)
+
+
+def agreement_of(summary: "RunSummary", directory: "RunDirectory") -> "Agreement | None":
+    """Check a managed hub's status changes, until it first went down, against the messages that it received."""
+    if summary.live is None:
+        return None
     from heartbench.analysis.agreement import agreement
     from heartbench.simulator.observer_frames import read_observer
 
-    found = agreement(read_observer(directory.observer), until_s)
-    return {
-        "changes": found.changes,
-        "changes_that_do_not_follow": found.not_following,
-        "changes_missing": found.missing,
-        "first_of_them": found.first,
-    }
-
-
-def nothing(directory: "RunDirectory") -> dict[str, Any]:
-    """Write down that nothing was measured."""
-    import numpy as np
-
-    from heartbench.simulator.trace import Messages, NodesWriter, TraceWriter, TruthWriter
-
-    shutil.rmtree(directory.trace, ignore_errors=True)
-    none: Any = np.zeros(0)
-    TraceWriter(directory.trace).write_part(0, Messages(none, none, none, none, none, none, none))
-    with NodesWriter(directory.nodes), TruthWriter(directory.truth):
-        pass
-    figures = dict.fromkeys(("nodes", "duration_s", "heartbeats", "messages", "compile_s", "simulate_s", "write_s"), 0)
-    return {**figures, "sim_lag_s": dict.fromkeys(LAG), "interrupted": True}
+    until_s = summary.live.origin_s + min(summary.duration_s, summary.live.hub_down_s)
+    return agreement(read_observer(directory.observer), until_s)

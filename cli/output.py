@@ -1,6 +1,6 @@
-"""What commands print: one JSON object or a table on standard output, progress on standard error.
+"""Output of commands: one JSON object or a table on standard output, progress on standard error.
 
-Standard output is for the result alone, so that it can be piped; the bar appears only where somebody watches.
+Standard output carries only the result, so that it can be piped; the progress bar needs a terminal.
 """
 
 import errno
@@ -21,20 +21,20 @@ from rich.table import Table
 from heartbench.cli.errors import CommandError
 
 PIPE_WIDTH = 120
-"""Columns of a table whose reader is not a terminal."""
+"""Width of a table that is not printed to a terminal, in characters."""
 
 
 def console() -> Console:
-    """Standard output for people: as wide as the terminal, or PIPE_WIDTH where there is none.
+    """Return a console on standard output, as wide as the terminal or PIPE_WIDTH.
 
-    Text stands there as it is: names and notes are a user's, and `[x]` in them is no markup.
+    Markup is off: `[x]` in a user's names and notes is text.
     """
     width = None if sys.stdout.isatty() else PIPE_WIDTH
     return Console(width=width, highlight=False, markup=False, emoji=False)
 
 
 def print_json(result: Mapping[str, Any]) -> None:
-    """Print one JSON object; NaN and infinity, which JSON does not know, become null."""
+    """Print one JSON object; NaN and infinity, which JSON lacks, become null."""
     print(json.dumps(plain(result), allow_nan=False))
 
 
@@ -49,7 +49,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
 
 
 def plain(value: Any) -> Any:
-    """`value` in JSON's types: mappings and sequences by their items, NumPy scalars as numbers, paths as text."""
+    """Return `value` in JSON types: mappings and sequences by their items, NumPy scalars as numbers, paths as text."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, Mapping):
@@ -62,7 +62,7 @@ def plain(value: Any) -> Any:
 
 
 def check_output(path: Path, option: str = "--out") -> None:
-    """Refuse a file that cannot be written, before the work for it is done."""
+    """Raise an error for a file that cannot be written, before the work for it is done."""
     if path.is_dir() or not path.parent.is_dir():
         raise CommandError(f"{option}: {path}: must be a file in a folder that exists")
     is_special = path.exists() and not path.is_file()
@@ -71,17 +71,17 @@ def check_output(path: Path, option: str = "--out") -> None:
 
 
 def check_folder(path: Path, option: str = "--out") -> None:
-    """Refuse a folder that cannot be made, before the work for it is done."""
+    """Raise an error for a folder that cannot be created, before the work for it is done."""
     nearest = next(folder for folder in (path, *path.parents, Path()) if folder.exists())
     if not nearest.is_dir():
-        raise CommandError(f"{option}: {path}: must be a folder, and {nearest} is none")
+        raise CommandError(f"{option}: {path}: must be a folder, but {nearest} is not")
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all; a pipe or a device is written to.
+    """Write a file completely or not at all; write to a pipe or a device directly.
 
     Raises:
-        CommandError: it cannot be written.
+        CommandError: the file cannot be written.
     """
     unfinished = path.with_name(path.name + ".unfinished")
     try:
@@ -98,7 +98,7 @@ def write_whole(path: Path, text: str) -> None:
 
 @contextmanager
 def progress(description: str, total: float) -> Iterator[Callable[[float], None]]:
-    """A bar with the time left on standard error; yields `advance(amount)`, callable from any thread."""
+    """Show progress on standard error; yield `advance(amount)`, callable from any thread."""
     columns = TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     terminal = Console(stderr=True)
     with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as bar:

@@ -1,4 +1,4 @@
-"""`heartbench profiles`: which link profiles are shipped, what is in one, and whether its model does what it says."""
+"""`heartbench profiles`: list the shipped link profiles, show one, or compare its model with its figures."""
 
 import math
 from typing import Annotated
@@ -13,9 +13,7 @@ from heartbench.simulator.ping import Survey, survey
 from heartbench.simulator.profile import PROFILES, Profile, load_profile
 from heartbench.simulator.units import format_duration, parse_duration
 
-profiles = typer.Typer(
-    invoke_without_command=True, help="Link profiles: what a network does to packets, in figures that were measured."
-)
+profiles = typer.Typer(invoke_without_command=True, help="Link profiles: delay, loss and outages of a network.")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -23,12 +21,12 @@ MOST_PINGS = 20_000_000
 
 
 @profiles.callback()
-def list_unless_told_otherwise(context: typer.Context, json: Json = False) -> None:
-    """List the shipped link profiles, unless a command says what else to do."""
+def list_by_default(context: typer.Context, json: Json = False) -> None:
+    """List the shipped link profiles if there is no subcommand."""
     if context.invoked_subcommand is None:
         list_profiles(json)
     elif json:
-        raise CommandError(f"--json: must come behind {context.invoked_subcommand}")
+        raise CommandError(f"--json: must follow {context.invoked_subcommand}")
 
 
 @profiles.command("list")
@@ -39,7 +37,7 @@ def list_profiles(json: Json = False) -> None:
         briefs = [{"name": name, "summary": profile.summary, **_stated(profile)} for name, profile in loaded.items()]
         print_json({"schema": "heartbench.profiles/1", "profiles": briefs})
         return
-    columns = ["profile", "RTT p50 ms", "p99 ms", "out of service", "what it is"]
+    columns = ["profile", "RTT p50 ms", "p99 ms", "out of service", "summary"]
     rows = [
         (
             name,
@@ -49,7 +47,7 @@ def list_profiles(json: Json = False) -> None:
         )
         for name, profile in loaded.items()
     ]
-    print_table("", columns, rows, "`heartbench profiles show NAME` prints one with its sources.")
+    print_table("", columns, rows, "`heartbench profiles show NAME` prints a profile with its sources.")
 
 
 @profiles.command()
@@ -57,18 +55,20 @@ def show(
     profile: Annotated[str, typer.Argument(help="Name of a shipped profile, or the path of a TOML file.")],
     measure: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="Ping over the modelled link for so long, and compare with the file."),
+        typer.Option(
+            metavar="DURATION", help="Ping over the modelled link for this long and compare with the profile."
+        ),
     ] = None,
-    nodes: Annotated[int, typer.Option(min=1, help="Links to measure.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the links.")] = 1,
-    full: Annotated[bool, typer.Option("--full", help="Print resolved values, as of a file.")] = False,
+    nodes: Annotated[int, typer.Option(min=1, help="Number of links to measure.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Random seed.")] = 1,
+    full: Annotated[bool, typer.Option("--full", help="Print resolved values, as for a file.")] = False,
     json: Json = False,
 ) -> None:
-    """Print a link profile as TOML, or measure the link that is modelled from it.
+    """Print a link profile as TOML, or measure the modelled link.
 
-    Of a shipped profile: its file with its sources. Of a file, and with --full:
-    resolved values, that is every key with its default filled in, and as comments
-    what the link makes of it (RTT, outages by length).
+    For a shipped profile, print its file with the sources. For a file, or with
+    --full, print every key with its default filled in, and the figures of the
+    link (RTT, outages by length) as comments.
     """
     loaded = load_profile(profile)
     seen = None if measure is None else _survey(loaded, parse_duration(measure, "--measure"), nodes, seed)
@@ -99,7 +99,7 @@ def _survey(profile: Profile, duration_s: float, nodes: int, seed: int) -> Surve
     if duration_s * nodes > MOST_PINGS:
         raise CommandError(
             f"--measure: {duration_s:g} s on {nodes} links are more pings than fit into memory; "
-            f"allowed are {MOST_PINGS / nodes:g} s on so many (a ping a second, {MOST_PINGS:,} in all)"
+            f"expected at most {MOST_PINGS / nodes:g} s (one ping per second, {MOST_PINGS:,} in total)"
         )
     return survey(profile, duration_s, nodes, seed)
 
@@ -115,7 +115,7 @@ def _measured(profile: Profile, seen: Survey) -> dict[str, object]:
 
 
 def _rtt_s(seen: Survey) -> list[float]:
-    """The QUANTILES of the round-trip time, s; NaN where no ping was answered."""
+    """Return the QUANTILES of the round-trip time, s; NaN if no ping was answered."""
     return [float(np.quantile(seen.rtt_s, p)) if len(seen.rtt_s) else math.nan for p in QUANTILES]
 
 
@@ -129,11 +129,11 @@ def _print_comparison(name: str, profile: Profile, seen: Survey, how: str) -> No
         label = f"outages of {format_duration(length)} or more, per hour"
         rows.append(_row(label, rate * profile.outage.rate_factor, seen.outages_per_hour(length)))
     rows.append(("pings lost", "", f"{seen.lost:.2%}", ""))
-    print_table(f"{name}: the file and its model", ["", "stated", "measured", "off by"], rows, how)
+    print_table(f"{name}: profile and model", ["", "stated", "measured", "difference"], rows, how)
 
 
 def _row(label: str, stated: float, measured: float) -> tuple[str, str, str, str]:
-    """What the file says, what was measured, and by how much that is off where it can be said."""
+    """Return a row: the stated and the measured figure, and their relative difference if it is defined."""
     if math.isnan(measured):
         return label, f"{stated:.4g}", "–", "–"
     return label, f"{stated:.4g}", f"{measured:.4g}", f"{measured / stated - 1:+.1%}" if stated else "–"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from heartbench.cli.errors import CommandError
+from heartbench.cli.goal_options import JSON, MAX_DETECTION, MAX_FALSE_STALE, NOW, PER
 from heartbench.cli.output import check_folder, check_output, print_json, progress, write_whole
 
 if TYPE_CHECKING:
@@ -25,18 +26,11 @@ def report(
     plots: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder to also write the plots to, as SVG files.")
     ] = None,
-    max_false_stale: Annotated[
-        str | None, typer.Option(metavar="RATE", help="Maximum rate of false stales: live nodes marked stale.")
-    ] = None,
-    max_detection: Annotated[str | None, typer.Option(metavar="DURATION", help="Longest p99 detection time.")] = None,
-    per: Annotated[
-        Literal["group", "fleet"] | None,
-        typer.Option(help="Whether each group must meet the goal, or the fleet on average."),
-    ] = None,
-    now: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Current stale threshold; only for an imported trace.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    max_false_stale: Annotated[str | None, MAX_FALSE_STALE] = None,
+    max_detection: Annotated[str | None, MAX_DETECTION] = None,
+    per: Annotated[Literal["group", "fleet"] | None, PER] = None,
+    now: Annotated[str | None, NOW] = None,
+    as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Write a report on a run: one self-contained HTML file.
 

@@ -1,6 +1,6 @@
-"""What a profile or a scenario comes to: keys at their defaults, and figures that follow from what the file states.
+"""Resolved profiles and scenarios: all keys with their defaults, and figures derived from them.
 
-The figures are printed as TOML comments, so that what is printed still loads.
+The figures are TOML comments, so the output is a valid file.
 """
 
 import math
@@ -20,9 +20,9 @@ LENGTHS_S = (1.0, 2.0, 3.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0
 
 
 def link_figures(profile: Profile) -> dict[str, object]:
-    """Return the figures of the link that is modelled from a profile.
+    """Return the figures of the link of a profile.
 
-    `rtt_s` by quantile, `outages_per_hour` by least length in s, `out_of_service` as a share of time.
+    `rtt_s` by quantile, `outages_per_hour` by shortest length in s, `out_of_service` as a share of time.
     """
     rtt = profile.rtt_quantile(np.array(QUANTILES))
     rates = outages_per_hour(profile)
@@ -34,7 +34,7 @@ def link_figures(profile: Profile) -> dict[str, object]:
 
 
 def outages_per_hour(profile: Profile) -> dict[float, float]:
-    """Return how many outages of at least each of LENGTHS_S begin in an hour, by the table that the link draws from."""
+    """Return the outages per hour of at least each of LENGTHS_S, from the table that the link draws from."""
     outage = profile.outage
     if not outage.per_hour:
         return dict.fromkeys(LENGTHS_S, 0.0)
@@ -48,7 +48,7 @@ def share_of_at_least(length_s: float, table: NDArray[np.float64]) -> float:
     if after == 0:
         return 1.0
     if after == len(table):
-        return 0.0  # the link draws none
+        return 0.0  # the link draws no longer one
     score = np.interp(length_s, table[after - 1 : after + 1], OUTAGE_E[after - 1 : after + 1])
     return math.exp(-score)
 
@@ -60,20 +60,20 @@ def quantile_name(probability: float) -> str:
 
 def profile_text(profile: Profile) -> str:
     """Return a profile as TOML with every key, and the figures of its link."""
-    return tomlkit.dumps(profile.to_data()) + comments(["", "What the link makes of it:", *link_lines(profile)])
+    return tomlkit.dumps(profile.to_data()) + comments(["", "Figures of the link:", *link_lines(profile)])
 
 
 def scenario_text(scenario: Scenario) -> str:
     """Return a scenario as TOML with every key, the figures of its links, and all settings of its hub."""
     lines = []
     for group in scenario.group:
-        lines += ["", f"What the link of group {group.name} does:", *link_lines(group.link)]
+        lines += ["", f"Figures of the link of group {group.name}:", *link_lines(group.link)]
     lines += ["", "All settings of the hub:", *setting_lines(scenario.hub_settings().model_dump(mode="json"))]
     return scenario.to_toml(whole_links=True) + comments(lines)
 
 
 def link_lines(profile: Profile) -> Iterator[str]:
-    """Yield the figures of a link in words."""
+    """Yield the figures of a link, one per line."""
     rtt = profile.rtt_quantile(np.array(QUANTILES))
     shown = (f"{quantile_name(p)} {value * 1000:.3g} ms" for p, value in zip(QUANTILES, rtt, strict=True))
     yield f"  RTT                        {' · '.join(shown)}"
@@ -90,5 +90,5 @@ def setting_lines(settings: Mapping[str, object]) -> Iterator[str]:
 
 
 def comments(lines: list[str]) -> str:
-    """Return lines as comments of TOML."""
+    """Return lines as TOML comments."""
     return "".join(f"# {line}".rstrip() + "\n" if line else "\n" for line in lines)

@@ -1,4 +1,4 @@
-"""`heartbench scenarios`: which scenarios are shipped, and what is in one."""
+"""`heartbench scenarios`: list the shipped scenarios, or show one."""
 
 from typing import Annotated
 
@@ -12,19 +12,19 @@ from heartbench.simulator.units import format_duration
 
 scenarios = typer.Typer(
     invoke_without_command=True,
-    help="Scenarios: a fleet on a network, what goes wrong and when, and how the hub is set.",
+    help="Scenarios: a fleet on a network, its faults, and the settings of its hub.",
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @scenarios.callback()
-def list_unless_told_otherwise(context: typer.Context, json: Json = False) -> None:
-    """List the shipped scenarios, unless a command says what else to do."""
+def list_by_default(context: typer.Context, json: Json = False) -> None:
+    """List the shipped scenarios if there is no subcommand."""
     if context.invoked_subcommand is None:
         list_scenarios(json)
     elif json:
-        raise CommandError(f"--json: must come behind {context.invoked_subcommand}")
+        raise CommandError(f"--json: must follow {context.invoked_subcommand}")
 
 
 @scenarios.command("list")
@@ -34,7 +34,7 @@ def list_scenarios(json: Json = False) -> None:
     if json:
         print_json({"schema": "heartbench.scenarios/1", "scenarios": [_brief(scenario) for scenario in loaded]})
         return
-    columns = ["scenario", "nodes", "duration", "heartbeat", "stale after", "what it is"]
+    columns = ["scenario", "nodes", "duration", "heartbeat", "stale after", "summary"]
     rows = [
         (
             scenario.name,
@@ -46,7 +46,7 @@ def list_scenarios(json: Json = False) -> None:
         )
         for scenario in loaded
     ]
-    print_table("", columns, rows, "`heartbench scenarios show NAME` prints one; `heartbench run NAME` runs it.")
+    print_table("", columns, rows, "`heartbench scenarios show NAME` prints a scenario; `heartbench run NAME` runs it.")
 
 
 @scenarios.command()
@@ -55,16 +55,17 @@ def show(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, such as seed=3.")
     ] = None,
-    nodes: Annotated[int | None, typer.Option(help="Scale the groups to so many nodes in all.")] = None,
-    full: Annotated[bool, typer.Option("--full", help="Print resolved values, as of a file.")] = False,
+    nodes: Annotated[int | None, typer.Option(help="Scale the groups to this total number of nodes.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Print resolved values, as for a file.")] = False,
     json: Json = False,
 ) -> None:
     """Print a scenario as TOML that `heartbench run` accepts.
 
-    Of a shipped scenario: its file with its comments; with --set or --nodes, what
-    they make of it. Of a file, and with --full: resolved values, that is every
-    key with its default filled in, the whole link of each group, and as comments
-    what the link does (RTT, outages by length) and all settings of the hub.
+    For a shipped scenario, print its file with the comments, or the scenario
+    with the changes of --set and --nodes. For a file, or with --full, print
+    every key with its default filled in, the whole link of each group, and as
+    comments the figures of the link (RTT, outages by length) and all settings
+    of the hub.
     """
     loaded = load_scenario(scenario, overrides or ())
     changed = loaded if nodes is None else loaded.with_nodes(nodes)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from heartbench.cli.goal_options import JSON, MAX_DETECTION, MAX_FALSE_STALE, NOW, PER
 from heartbench.cli.output import (
     check_output,
     console,
@@ -19,6 +20,9 @@ from heartbench.cli.output import (
 if TYPE_CHECKING:
     from heartbench.analysis.evidence import Evidence
     from heartbench.analysis.tune import Recommendation
+
+
+OUT_HELP = "Env file for the hub, written if the goal is met."
 
 
 def columns(counted: str) -> tuple[str, ...]:
@@ -39,21 +43,12 @@ def tune(
     source: Annotated[
         Path | None, typer.Argument(metavar="RUN_DIR|TRACE", help="Run or trace to tune from. Default: the newest run.")
     ] = None,
-    max_false_stale: Annotated[
-        str, typer.Option(metavar="RATE", help="Maximum rate of false stales: live nodes marked stale.")
-    ] = "1/node-week",
-    max_detection: Annotated[str, typer.Option(metavar="DURATION", help="Longest p99 detection time.")] = "90s",
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Env file for the hub, written if the goal is met.")] = Path(
-        "hub.env"
-    ),
-    per: Annotated[
-        Literal["group", "fleet"],
-        typer.Option(help="Whether each group must meet the goal, or the fleet on average."),
-    ] = "group",
-    now: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Current stale threshold; only for an imported trace.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    max_false_stale: Annotated[str, MAX_FALSE_STALE] = "1/node-week",
+    max_detection: Annotated[str, MAX_DETECTION] = "90s",
+    out: Annotated[Path, typer.Option(metavar="FILE", help=OUT_HELP)] = Path("hub.env"),
+    per: Annotated[Literal["group", "fleet"], PER] = "group",
+    now: Annotated[str | None, NOW] = None,
+    as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Find the lowest stale threshold that meets a goal, and write the hub's settings for it.
 

@@ -1,9 +1,11 @@
 """The reference hub: who is there, who went silent, and what each node last said."""
 
 from heartbench.hub.clock import Clock, ManualClock, SystemClock
+from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import HubError
-from heartbench.hub.events.replay import read_records, recorded_changes, replay
+from heartbench.hub.events.observer_file import read_records
+from heartbench.hub.events.replay import recorded_changes, replay
 from heartbench.hub.events.types import Change, Event, EventsLost
 from heartbench.hub.liveness.chen import Chen
 from heartbench.hub.liveness.detector import Detector, DetectorParameters
@@ -33,6 +35,7 @@ __all__ = [
     "Session",
     "Status",
     "SystemClock",
+    "open_hub",
     "read_records",
     "recorded_changes",
     "replay",

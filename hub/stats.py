@@ -1,83 +1,108 @@
-"""How the hub is, in figures: what GetStats answers, and what the summary line in the log is made of."""
+"""The hub's figures, as GetStats answers them and as the summary line in the log shows them.
 
-from collections import Counter
+Computing them takes the same time for ten nodes and for a million: whatever changes a figure counts it.
+"""
+
+from dataclasses import dataclass
 from typing import Any
 
 from heartbench.hub.core import Hub
 from heartbench.hub.liveness.rules import Status
-from heartbench.hub.work.executor import BoundedExecutor
-from heartbench.mesh.v1 import mesh_pb2 as pb
+from heartbench.hub.store import WriterStats
+from heartbench.hub.work.executor import BoundedExecutor, ExecutorStats
 
 
-def stats_of(hub: Hub, uploads: int, executor: BoundedExecutor | None) -> pb.HubStats:
-    """All figures now; costs a look at every node."""
-    nodes = hub.registry.nodes.values()
-    statuses = Counter(node.status for node in nodes)
-    return pb.HubStats(
+@dataclass(frozen=True, slots=True)
+class HubStats:
+    """Figures of one moment; totals count from the hub's start, times are in s.
+
+    Attributes:
+        epoch: Number of this opening of the store.
+        up_s: Time since the start.
+        online, stale, offline: Known nodes by status.
+        connected: Nodes with an open Connect stream.
+        flapping: Nodes that are marked as flapping.
+        heartbeats, chunks, hellos: Messages received.
+        throttled: Hellos that were told to retry later.
+        flaps: Changes between online and stale.
+        flashes: Changes of status of nodes that were not flapping.
+        heap: Entries in the heap of deadlines.
+        loop_lag_p50_s, loop_lag_max_s: Lag of the ticker over the last minute.
+        pauses, paused_s: Pauses of the hub, and how long they lasted together.
+        mass_silence: Whether the hub suspects its own network.
+        subscribers, events, events_lost: Subscribers now, events published, events that subscribers missed.
+        commands_waiting: Commands that are not answered.
+        uploads: Open Upload streams.
+        history_bytes: Data in all histories.
+        store: The queue in front of the store, and its commits.
+        executor: The threads that write files; None if the hub accepts no files.
+    """
+
+    epoch: int
+    up_s: float
+    online: int
+    stale: int
+    offline: int
+    connected: int
+    flapping: int
+    heartbeats: int
+    chunks: int
+    hellos: int
+    throttled: int
+    flaps: int
+    flashes: int
+    heap: int
+    loop_lag_p50_s: float
+    loop_lag_max_s: float
+    pauses: int
+    paused_s: float
+    mass_silence: bool
+    subscribers: int
+    events: int
+    events_lost: int
+    commands_waiting: int
+    uploads: int
+    history_bytes: int
+    store: WriterStats
+    executor: ExecutorStats | None
+
+
+def stats_of(hub: Hub, now: float, uploads: int, executor: BoundedExecutor | None) -> HubStats:
+    """Return all figures at `now` (s, monotonic)."""
+    registry, counters, pauses = hub.registry, hub.counters, hub.pauses
+    return HubStats(
         epoch=hub.epoch,
-        up_s=hub.clock.monotonic() - hub.began_s,
-        online=statuses[Status.ONLINE],
-        stale=statuses[Status.STALE],
-        offline=statuses[Status.OFFLINE],
-        connected=sum(node.connected for node in nodes),
-        flapping=sum(node.flapping for node in nodes),
-        heartbeats=hub.counters.heartbeats,
-        chunks=hub.counters.chunks,
-        hellos=hub.counters.hellos,
+        up_s=now - hub.began_s,
+        online=registry.count[Status.ONLINE],
+        stale=registry.count[Status.STALE],
+        offline=registry.count[Status.OFFLINE],
+        connected=registry.connected,
+        flapping=registry.flapping,
+        heartbeats=counters.heartbeats,
+        chunks=counters.chunks,
+        hellos=counters.hellos,
         throttled=hub.admission.refused,
-        flaps=hub.registry.flaps,
-        flashes=hub.chronicle.flashes,
-        heap=hub.registry.heap_size,
-        loop_lag_p50_s=hub.attention.lag_s.quantile(0.5),
-        loop_lag_max_s=hub.attention.lag_s.quantile(1.0),
-        pauses=hub.attention.lapses,
-        paused_s=hub.attention.lapsed_s,
-        mass_silence=hub.silence.open is not None,
-        subscribers=len(hub.bus),
-        events=hub.bus.seq,
-        events_lost=hub.bus.lost,
+        flaps=registry.flaps,
+        flashes=hub.effects.flashes,
+        heap=registry.heap_size,
+        loop_lag_p50_s=pauses.lag_s.quantile(0.5),
+        loop_lag_max_s=pauses.lag_s.quantile(1.0),
+        pauses=pauses.pauses,
+        paused_s=pauses.paused_s,
+        mass_silence=hub.mass_silence.open is not None,
+        subscribers=len(hub.fanout),
+        events=hub.fanout.seq,
+        events_lost=hub.fanout.lost,
         commands_waiting=len(hub.commands),
         uploads=uploads,
-        history_bytes=sum(history.size_bytes for history in hub.histories.values()),
-        store=store_stats(hub),
-        executor=executor_stats(executor) if executor else None,
+        history_bytes=hub.history_bytes.total,
+        store=hub.writer.stats(),
+        executor=executor.stats() if executor else None,
     )
 
 
-def store_stats(hub: Hub) -> pb.StoreStats:
-    """The queue in front of the store, and how long its commits take."""
-    stats = hub.writer.stats()
-    return pb.StoreStats(
-        state=stats.health.state,
-        error=stats.health.error,
-        queued_chunks=stats.queued_chunks,
-        queued_bytes=stats.queued_bytes,
-        waiting=stats.waiting,
-        commits=stats.commits,
-        failures=stats.failures,
-        commit_p50_s=stats.commit_p50_s,
-        commit_p99_s=stats.commit_p99_s,
-    )
-
-
-def executor_stats(executor: BoundedExecutor) -> pb.ExecutorStats:
-    """How busy the threads are that write files."""
-    stats = executor.stats()
-    return pb.ExecutorStats(
-        workers=stats.workers,
-        running=stats.running,
-        queued=stats.queued,
-        waiting=stats.waiting,
-        completed=stats.completed,
-        failed=stats.failed,
-        rejected=stats.rejected,
-        wait_p50_s=stats.wait_p50_s,
-        wait_p99_s=stats.wait_p99_s,
-    )
-
-
-def summary(now: pb.HubStats, before: pb.HubStats | None) -> dict[str, Any]:
-    """The figures of one line: how things stand, and what came since the summary `before` (None: since the start)."""
+def summary(now: HubStats, before: HubStats | None) -> dict[str, Any]:
+    """Return the keys and values of one log line; rates are since the line of `before` (None: since the start)."""
     interval_s = max(1e-9, now.up_s - before.up_s if before else now.up_s)
     heartbeats = now.heartbeats - before.heartbeats if before else now.heartbeats
     return {
@@ -97,9 +122,9 @@ def summary(now: pb.HubStats, before: pb.HubStats | None) -> dict[str, Any]:
         "mass_silence": now.mass_silence,
         "events_lost": now.events_lost,
         "history_bytes": now.history_bytes,
-        "store": now.store.state,
+        "store": now.store.health.state,
         "store_queue": now.store.queued_chunks,
         "commit_p99_ms": round(now.store.commit_p99_s * 1000, 1),
-        "executor_queue": now.executor.queued,
-        "executor_wait_p99_ms": round(now.executor.wait_p99_s * 1000, 1),
+        "executor_queue": now.executor.queued if now.executor else 0,
+        "executor_wait_p99_ms": round(now.executor.wait_p99_s * 1000, 1) if now.executor else 0.0,
     }

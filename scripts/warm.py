@@ -1,4 +1,4 @@
-"""Compile what is compiled at first use, so that nobody waits for it later: the loops of simulator and judgement."""
+"""Compile the loops of simulator and analysis now, so that the first command does not have to."""
 
 import tempfile
 from pathlib import Path

@@ -1,11 +1,11 @@
-"""Signals that end a run: noted from its start until its record is written, so that none loses what was measured.
+"""Signals that end a run: noted from its start until its record is written, so that no measurement is lost.
 
-Only while the run loads, and nothing is measured yet, are they raised, and end it at once:
+While the run loads, when nothing is measured yet, they are raised instead and end it at once:
 
     with noted() as interrupted:
         with raised():
             ...             # load
-        ...                 # measure, ask `interrupted` now and then, and write
+        ...                 # measure, ask `interrupted()` now and then, and write
 """
 
 import signal
@@ -19,9 +19,9 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def noted() -> Iterator[Callable[[], bool]]:
-    """Let SIGINT and SIGTERM interrupt nothing; yields a function that says whether one came.
+    """Note SIGINT and SIGTERM instead of being interrupted; yields a function that returns whether one came.
 
-    Outside the main thread, where Python knows no signals, none ever comes.
+    Outside the main thread Python handles no signals, so that the function always returns False.
     """
     came = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -33,9 +33,9 @@ def noted() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def raised() -> Iterator[None]:
-    """Let SIGINT and SIGTERM raise KeyboardInterrupt, so that what was begun is cleared away.
+    """Raise KeyboardInterrupt at SIGINT and SIGTERM, so that what was begun is cleaned up.
 
-    Outside the main thread none is ever raised.
+    Outside the main thread nothing is raised.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -6,7 +6,8 @@ are computed in `heartbench.analysis`.
 
 from pathlib import Path
 
-from heartbench.simulator.engines.virtual import simulate
+from heartbench.simulator.engines.sinks import ParquetSink
+from heartbench.simulator.engines.virtual import VirtualEngine
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario
 
@@ -23,7 +24,8 @@ def run_scenario(scenario: Scenario, path: Path | None = None, workers: int | No
         SimulatorError: `path` is not empty, or the scenario is too large for this engine.
     """
     run = RunDirectory.create(path, scenario.name, "virtual")
-    result = simulate(scenario, run, workers)
+    with ParquetSink(run) as sink:
+        result = VirtualEngine(workers).run(scenario, sink)
     hub = scenario.hub_settings().model_dump(mode="json")
     run.write_record(
         {

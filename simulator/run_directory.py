@@ -1,6 +1,7 @@
-"""One run's results in one folder: `run.json`, `trace/`, `nodes.parquet`, `truth.parquet`, `transitions.parquet`.
+"""The results of a run in one directory: `run.json`, `trace/`, `nodes.parquet`, `truth.parquet`, `transitions.parquet`.
 
-A run directory is made once, empty, and is complete when it holds `run.json`, which is written last and whole.
+A run directory is created empty, and is complete once it holds `run.json`, which is written last and whole. A run that
+keeps no trace has `run.json` alone, in which `trace` is false.
 """
 
 import json
@@ -19,16 +20,16 @@ RUNS = Path("results/runs")
 
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
-    """A folder with the results of one run."""
+    """A directory with the results of one run."""
 
     path: Path
 
     @classmethod
     def create(cls, path: Path | None, scenario: str, engine: str) -> Self:
-        """Make an empty run directory: at `path`, or the next free `results/runs/<scenario>-<engine>-<n>`.
+        """Create an empty run directory: at `path`, or the next free `results/runs/<scenario>-<engine>-<n>`.
 
         Raises:
-            SimulatorError: `path` holds something already, or cannot be made.
+            SimulatorError: `path` is not empty, or cannot be created.
         """
         if path is None:
             return cls(_next_free(RUNS, f"{_file_name(scenario)}-{engine}"))
@@ -36,9 +37,9 @@ class RunDirectory:
             path.mkdir(parents=True, exist_ok=True)
             taken = any(path.iterdir())
         except OSError as error:
-            raise SimulatorError(f"{path}: cannot be made a run directory ({error.strerror})") from error
+            raise SimulatorError(f"{path}: cannot be used as a run directory ({error.strerror})") from error
         if taken:
-            raise SimulatorError(f"{path}: is not empty; allowed: a new or empty directory")
+            raise SimulatorError(f"{path}: is not empty; use a new or empty directory")
         return cls(path)
 
     @classmethod
@@ -51,7 +52,7 @@ class RunDirectory:
         if not path.exists():
             raise SimulatorError(f"{path}: no such directory")
         if not (path / "run.json").is_file():
-            raise SimulatorError(f"{path}: no run directory, it has no run.json; `heartbench run` makes one")
+            raise SimulatorError(f"{path}: not a run directory, it has no run.json; `heartbench run` makes one")
         return cls(path)
 
     @classmethod
@@ -59,7 +60,7 @@ class RunDirectory:
         """Return the run in `folder` that was finished last.
 
         Raises:
-            SimulatorError: there is none.
+            SimulatorError: there are no runs.
         """
         records = sorted(folder.glob("*/run.json"), key=lambda record: record.stat().st_mtime_ns)
         if not records:
@@ -83,21 +84,21 @@ class RunDirectory:
 
     @property
     def truth(self) -> Path:
-        """What really happened."""
+        """What really happened to nodes and hub."""
         return self.path / "truth.parquet"
 
     @property
     def transitions(self) -> Path:
-        """What the hub said; live engines only."""
+        """Status changes of the hub; live engine only."""
         return self.path / "transitions.parquet"
 
     @property
     def observer(self) -> Path:
-        """What the hub heard, as it wrote it; live engines only."""
+        """The hub's own record of messages and changes; live engine only."""
         return self.path / "observer.jsonl"
 
     def write_record(self, record: Mapping[str, Any]) -> None:
-        """Write `run.json`, whole or not at all; its schema version is added here."""
+        """Write `run.json`, whole or not at all, with its schema version."""
         unfinished = self.path / "run.json.unfinished"
         with unfinished.open("w", encoding="utf-8") as file:
             json.dump({"schema": SCHEMA, **record}, file, indent=2, allow_nan=False)
@@ -107,10 +108,10 @@ class RunDirectory:
         unfinished.replace(self.record_file)
 
     def read_record(self) -> dict[str, Any]:
-        """Return what `run.json` says.
+        """Return the content of `run.json`.
 
         Raises:
-            SimulatorError: it is damaged or of another schema version.
+            SimulatorError: it is damaged, or of another schema version.
         """
         try:
             record = json.loads(self.record_file.read_text(encoding="utf-8"))
@@ -119,12 +120,12 @@ class RunDirectory:
             raise SimulatorError(f"{self.record_file}: cannot be read: {reason}") from error
         found = record.get("schema") if isinstance(record, dict) else None
         if found != SCHEMA:
-            raise SimulatorError(f"{self.record_file}: schema: {found!r}; allowed: {SCHEMA}")
+            raise SimulatorError(f"{self.record_file}: schema: {found!r}; expected {SCHEMA}")
         return dict(record)
 
 
 def _next_free(folder: Path, stem: str) -> Path:
-    """Make and return `folder`/`stem`-n with the least n that is larger than any there."""
+    """Create and return `folder`/`stem`-n, where n is one more than the largest that exists."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         numbers = [int(match[1]) for path in folder.iterdir() if (match := re.fullmatch(rf"{stem}-(\d+)", path.name))]
@@ -133,11 +134,11 @@ def _next_free(folder: Path, stem: str) -> Path:
             try:
                 (folder / f"{stem}-{number}").mkdir()
             except FileExistsError:
-                number += 1  # another run began at this moment
+                number += 1  # another run has just begun
             else:
                 return folder / f"{stem}-{number}"
     except OSError as error:
-        raise SimulatorError(f"{folder}: cannot hold a run directory ({error.strerror})") from error
+        raise SimulatorError(f"{folder}: cannot create a run directory in it ({error.strerror})") from error
 
 
 def _file_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What really happened to the nodes of a run: what was ordered, what was drawn, which streams ended. In all engines."""
+"""What really happened in a run: the faults of the scenario, the outages that were drawn, the streams that ended."""
 
 from collections.abc import Sequence
 from math import nan
@@ -23,13 +23,13 @@ _NAMES = {START: TruthEvent.RESTART, CRASH: TruthEvent.CRASH, EXIT: TruthEvent.E
 
 
 def truth_of(squad: Squad, seed: int, nodes: range, closes: NDArray[np.float64], until: float) -> Truth:
-    """Gather what happened to `nodes` of `squad` before `until` s, sorted by node and time.
+    """Return what happened to `nodes` of `squad` before `until` s, sorted by node and time.
 
-    `closes` has a row for each stream that ended: node, when the node saw it and when the hub did, s (NaN: never).
+    `closes` has a row for each stream that ended: node, when the node saw it and when the hub did, s (NaN if never).
     """
     tables = [
         _closes(closes),
-        _ordered(squad, nodes),
+        _faults(squad, nodes),
         _cuts(squad, nodes),
         _outages(squad, seed, nodes, until),
     ]
@@ -41,21 +41,21 @@ def truth_of(squad: Squad, seed: int, nodes: range, closes: NDArray[np.float64],
 
 
 def truth_of_hub(spans: Sequence[tuple[TruthEvent, float, float]]) -> Truth:
-    """Tell what happened to the hub, as (what, from, to) in s, of node -1; `to` is NaN for what was not over."""
-    what, from_s, to_s = np.array(spans, float).reshape(-1, 3).T
-    return Truth(np.full(len(what), -1, np.int32), what.astype(np.int8), from_s, to_s)
+    """Return what happened to the hub, from spans (event, from, to) in s; `to` is NaN if it was not over."""
+    event, from_s, to_s = np.array(spans, float).reshape(-1, 3).T
+    return Truth(np.full(len(event), -1, np.int32), event.astype(np.int8), from_s, to_s)
 
 
 def hub_spans(scenario: Scenario) -> list[tuple[TruthEvent, float, float]]:
-    """Return what a scenario does to the hub before its end, as (what, from, to) in s."""
+    """Return what a scenario does to the hub before its end, as spans (event, from, to) in s."""
     faults = sorted(scenario.hub_fault, key=lambda fault: fault.at_s)
     spans = [(TruthEvent[f"HUB_{fault.kind.name}"], fault.at_s, fault.at_s + fault.duration_s) for fault in faults]
     until = scenario.duration_s
-    return [(what, from_s, to_s if to_s <= until else nan) for what, from_s, to_s in spans if from_s < until]
+    return [(event, from_s, to_s if to_s <= until else nan) for event, from_s, to_s in spans if from_s < until]
 
 
 def _table(*columns: NDArray[Any] | float) -> NDArray[np.float64]:
-    """Make (n, 4): node, event, start, end."""
+    """Return the rows (node, event, start, end), shape (n, 4)."""
     return np.stack(np.broadcast_arrays(*columns), axis=1).astype(float)
 
 
@@ -63,8 +63,8 @@ def _closes(closes: NDArray[np.float64]) -> NDArray[np.float64]:
     return _table(closes[:, 0], float(TruthEvent.CLOSE), closes[:, 1], closes[:, 2])
 
 
-def _ordered(squad: Squad, nodes: range) -> NDArray[np.float64]:
-    """Crashes, exits and restarts; the first event of a node is its first start, and no restart."""
+def _faults(squad: Squad, nodes: range) -> NDArray[np.float64]:
+    """Return crashes, exits and restarts; the first event of a node is its start, which is not a restart."""
     begin = squad.begin[nodes.start - squad.first : nodes.stop - squad.first + 1]
     owner = np.repeat(np.arange(nodes.start, nodes.stop), np.diff(begin))
     what, at_s = squad.what[begin[0] : begin[-1]], squad.at_s[begin[0] : begin[-1]]
@@ -98,7 +98,7 @@ def _outages(squad: Squad, seed: int, nodes: range, until: float) -> NDArray[np.
 def _walk_outages(link: Record, seed: int, first: int, stop: int, until: float, found: NDArray[np.float64]) -> int:
     """Write (node, from, to, what it cuts, whether it holds) of all outages before `until` into `found`.
 
-    Returns how many there are, written or not. An outage of a site is one of each of its nodes.
+    Returns how many there are, written or not. An outage of a site counts for each of its nodes.
     """
     count = 0
     for node in range(first, stop):

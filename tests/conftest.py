@@ -22,6 +22,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long-pauses", action="store_true", help="hold the hub up for 45 s, with 300 nodes: 7 minutes")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the number of workers for `--numprocesses auto`: more than cores, because live tests mostly wait."""
+    return 3 * len(os.sched_getaffinity(0)) // 2
+
+
+def pytest_sessionstart() -> None:
+    """Hide the worker from processes that tests start: pytest-benchmark does not measure in a worker."""
+    os.environ.pop("PYTEST_XDIST_WORKER", None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the slow tests first, so that none of them is the last to end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture
 def kills(request: pytest.FixtureRequest) -> int:
     return int(request.config.getoption("--kills"))
@@ -39,13 +55,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of 40 nodes for 10 minutes on a network with many outages."""
-    from heartbench.simulator.engines.virtual import simulate
-    from heartbench.simulator.run_directory import RunDirectory
+    from tests.simulator.recorded import virtual_run
+
     from heartbench.simulator.scenario import load_scenario
 
     scenario = load_scenario("wireguard-5g-fast").with_nodes(40).model_copy(update={"duration_s": 600.0})
-    run = RunDirectory.create(tmp_path_factory.mktemp("runs") / "fast", scenario.name, "virtual")
-    simulate(scenario, run)
+    run = virtual_run(scenario, tmp_path_factory.mktemp("runs") / "fast")
     settings = {"scenario": scenario.to_data(), "hub": scenario.hub_settings().model_dump(mode="json")}
     run.write_record(
         {"command": "heartbench run fast", "seed": 1, "settings": settings, "duration_s": 600.0, "nodes": 40}

@@ -10,6 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
+pytestmark = pytest.mark.xdist_group("old way")  # one run for all
+
 
 @pytest.fixture(scope="module")
 def old_way(tmp_path_factory: pytest.TempPathFactory) -> list[ElementTree.Element]:

@@ -29,7 +29,7 @@ from heartbench.benchmarks.executors.ways import CallerRuns, Executor, ThreadAMe
 from heartbench.benchmarks.history.memory import resident_bytes
 from heartbench.hub import Hello, HubSettings
 from heartbench.hub.clock import SystemClock
-from heartbench.hub.core import Hub
+from heartbench.hub.composition import open_hub
 from heartbench.hub.work.executor import BoundedExecutor, ExecutorFullError, Policy
 
 SLOTS, SERVICE_S = 4, 0.010
@@ -167,18 +167,18 @@ class Trial:
 
     async def heartbeats(self) -> None:
         """A hub hears its nodes, each on its own schedule, until cancelled."""
-        hub = Hub(HubSettings.of(admit_per_s=0, store_url="memory:"), SystemClock(), seed=1)
-        said = [hub.hello(Hello(f"node-{number}", 1, 0, HEARTBEAT_S))[0] for number in range(NODES)]
+        hub = open_hub(HubSettings.of(admit_per_s=0, store_url="memory:"), SystemClock(), seed=1)
+        said = [hub.hello(Hello(f"node-{number}", 1, 0, HEARTBEAT_S), time.monotonic())[0] for number in range(NODES)]
         sessions = [session for session in said if session is not None]
         seq = 0
         while True:
             due_s = seq * HEARTBEAT_S / NODES
             await asyncio.sleep(max(0.0, due_s - self.now()))
-            hub.heartbeat(sessions[seq % NODES], seq, 0.0)
+            hub.heartbeat(sessions[seq % NODES], time.monotonic(), seq, 0.0)
             self.seen.late_s.append(self.now() - due_s)
             seq += 1
             if seq % (NODES // 4) == 0:
-                hub.beat()
+                hub.tick(time.monotonic())
 
 
 def measure(way: str, load: str) -> dict[str, float]:

@@ -1,6 +1,6 @@
-"""The yardstick: a `grpc.aio` servicer that receives and answers the same messages as the hub, and does nothing else.
+"""The baseline: a `grpc.aio` servicer that receives and answers the same messages as the hub, and does nothing else.
 
-Run as a process, it prints its address and serves until it is killed.
+As a process, it prints its address and serves until it is killed.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from heartbench.mesh.v1 import mesh_pb2_grpc as pb_grpc
 
 
 class Bare(pb_grpc.NodeMeshServicer):
-    """Welcomes each node, and acknowledges the heartbeats that ask for it."""
+    """Welcomes each node and acknowledges the heartbeats that ask for it."""
 
     async def Connect(  # type: ignore[override]  # noqa: N802
         self, request_iterator: AsyncIterator[pb.NodeMessage], context: grpc.aio.ServicerContext[Any, Any]
     ) -> None:
-        """One stream of a node."""
+        """Serve one stream of a node."""
         async for message in request_iterator:
             if message.WhichOneof("body") == "hello":
                 await context.write(pb.HubMessage(welcome=pb.Welcome(epoch=1)))
@@ -32,7 +32,7 @@ class Bare(pb_grpc.NodeMeshServicer):
     async def Upload(  # type: ignore[override]  # noqa: N802
         self, request_iterator: AsyncIterator[pb.Chunk], context: grpc.aio.ServicerContext[Any, Any]
     ) -> None:
-        """Nothing is uploaded here."""
+        """Accept no uploads."""
 
 
 async def serve() -> None:

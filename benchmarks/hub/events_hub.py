@@ -1,18 +1,19 @@
-"""A hub with something to tell: `python -m ….events_hub RATE` prints its address and publishes RATE events a second.
+"""A hub with many events: `python -m ….events_hub RATE` prints its address and publishes RATE events per second.
 
-They are published at times that were fixed before, whatever the subscribers do, and carry the time at which they were.
+They are published on a fixed schedule, whatever the subscribers do, and carry the time of publishing.
 """
 
 import asyncio
 import sys
+import time
 
 from heartbench.hub import logs
 from heartbench.hub.config import HubSettings
 from heartbench.hub.events.types import StoreChanged
 from heartbench.hub.rpc.server import HubServer
 
-TEXT = "what a store may have to say about itself; " * 48
-"""2 kB: so long that gRPC's own buffers are soon full of what a subscriber does not read."""
+TEXT = "an error message of a store, of some length; " * 48
+"""2 kB, so that unread events soon fill gRPC's own buffers."""
 
 
 async def serve(rate: float) -> None:
@@ -21,12 +22,11 @@ async def serve(rate: float) -> None:
     logs.configure(settings.log_level)
     async with HubServer(settings) as server:
         print(server.address, flush=True)  # noqa: T201
-        hub = server.hub
-        due_s = hub.clock.monotonic()
+        due_s = time.monotonic()
         while True:
             due_s += 1 / rate
-            await asyncio.sleep(due_s - hub.clock.monotonic())
-            hub.bus.publish(hub.clock.monotonic(), StoreChanged("ok", TEXT))
+            await asyncio.sleep(due_s - time.monotonic())
+            server.hub.fanout.publish(time.monotonic(), StoreChanged("ok", TEXT))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What a heartbeat costs a server, and what an idle node holds there: CPU time and memory of its process.
+"""CPU time of a server per heartbeat, and its memory per idle node.
 
-Both are read from /proc by the load's process, around the heartbeats alone. CPU time and not wall time: the load shares
-the machine with the server.
+The load's process reads both from /proc, around the heartbeats alone. It is CPU time and not wall time, because the
+load shares the machine with the server.
 """
 
 import asyncio
@@ -15,6 +15,8 @@ from pathlib import Path
 
 import grpc.aio
 
+from heartbench.mesh.channel import open_aio_channel
+from heartbench.mesh.encoding import heartbeat, hello
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import NodeMeshStub
 
@@ -27,7 +29,7 @@ Stream = grpc.aio.StreamStreamCall[pb.NodeMessage, pb.HubMessage]
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """CPU time of the server for a heartbeat (µs), and its memory for a connected idle node (KiB)."""
+    """CPU time of the server per heartbeat (µs), and its memory per connected idle node (KiB)."""
 
     heartbeat_us: float
     node_kib: float
@@ -35,7 +37,7 @@ class Cost:
 
 @contextmanager
 def server(command: list[str], **settings: str) -> Iterator[tuple[str, int]]:
-    """A server in a process of its own, with what else it is set to: its address and process id."""
+    """Run a server with these settings in a process of its own; yield its address and process id."""
     environment = {**os.environ, **HUB_SETTINGS, **settings}
     process = subprocess.Popen(  # noqa: S603
         [sys.executable, *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -49,10 +51,9 @@ def server(command: list[str], **settings: str) -> Iterator[tuple[str, int]]:
 
 
 async def measure(address: str, pid: int, nodes: int, heartbeats: int, acked: bool) -> Cost:
-    """Connect so many nodes, leave them idle, and then have each send so many heartbeats as fast as it may."""
+    """Connect the nodes, leave them idle, and then send `heartbeats` from each as fast as possible."""
     before_kib = resident_kib(pid)
-    options = [("grpc.use_local_subchannel_pool", 1)]
-    channels = [grpc.aio.insecure_channel(address, options=options) for _ in range(nodes)]
+    channels = [open_aio_channel(address) for _ in range(nodes)]
     streams = await asyncio.gather(*(connect(channel, f"n{number}") for number, channel in enumerate(channels)))
     await asyncio.sleep(0.5)
     node_kib = (resident_kib(pid) - before_kib) / nodes
@@ -65,31 +66,31 @@ async def measure(address: str, pid: int, nodes: int, heartbeats: int, acked: bo
 
 
 async def connect(channel: grpc.aio.Channel, node_id: str) -> Stream:
-    """A stream of a node that was welcomed."""
+    """Return the stream of a welcomed node."""
     stream = NodeMeshStub(channel).Connect()
-    await stream.write(pb.NodeMessage(hello=pb.Hello(node_id=node_id, boot_id=1)))
+    await stream.write(hello(node_id))
     await stream.read()
     return stream
 
 
 async def beat(stream: Stream, heartbeats: int, acked: bool) -> None:
-    """Send heartbeats; the last one is acknowledged in any case, so that all were read when this returns."""
+    """Send heartbeats; the last one asks for an acknowledgement, so that all are read when this returns."""
     for seq in range(1, heartbeats + 1):
         ack = acked or seq == heartbeats
-        await stream.write(pb.NodeMessage(heartbeat=pb.Heartbeat(seq=seq, ack=ack)))
+        await stream.write(heartbeat(seq, ack=ack))
         if ack:
             await stream.read()
         elif seq % 5 == 0:
-            await asyncio.sleep(0.01)  # else the server reads many of one stream at once, as it never does
+            await asyncio.sleep(0.01)  # else the server reads many of one stream at once, unlike in practice
 
 
 def cpu_s(pid: int) -> float:
-    """CPU time of a process so far, user and system."""
+    """Return the CPU time of a process so far, user and system, s."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_kib(pid: int) -> int:
-    """Memory of a process that is in RAM."""
+    """Return the resident memory of a process, KiB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmRSS")).split()[1])

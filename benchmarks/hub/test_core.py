@@ -1,6 +1,6 @@
-"""What happens to a node, through the whole of the hub but its connections: judged, told, kept.
+"""The whole hub but its connections: what each message costs to judge, publish and store.
 
-A hub does this for every message of every node on one core, beside gRPC, which costs fifty times as much a heartbeat.
+A hub does this for every message of every node on one core, beside gRPC, which costs fifty times as much per heartbeat.
 """
 
 import random
@@ -11,9 +11,11 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from heartbench.hub import Hello, HubSettings, Session
 from heartbench.hub.clock import ManualClock
+from heartbench.hub.composition import open_hub
 from heartbench.hub.core import Hub
 from heartbench.hub.events.fanout import EventFanout
-from heartbench.hub.events.replay import Record, recorded_changes, replay
+from heartbench.hub.events.observer_file import Header, Receipt, Record
+from heartbench.hub.events.replay import recorded_changes, replay
 from heartbench.hub.events.types import Change
 from heartbench.hub.liveness.rules import Reason, Status
 from heartbench.hub.work.admission import Admission
@@ -24,8 +26,8 @@ SPEAKERS = 20
 
 def a_hub() -> tuple[Hub, ManualClock, list[Session]]:
     clock = ManualClock(1000.0)
-    hub = Hub(HubSettings.of(admit_per_s=0), clock, seed=1)
-    sessions = [hub.hello(Hello(f"node-{number:06d}", 1, 0, 10.0))[0] for number in range(NODES)]
+    hub = open_hub(HubSettings.of(admit_per_s=0), clock, seed=1)
+    sessions = [hub.hello(Hello(f"node-{number:06d}", 1, 0, 10.0), clock.now_s)[0] for number in range(NODES)]
     return hub, clock, [session for session in sessions if session is not None]
 
 
@@ -37,8 +39,8 @@ def test_heartbeats(benchmark: BenchmarkFixture) -> None:
     def beat() -> None:
         clock.now_s += 0.1
         for session in sessions:
-            hub.heartbeat(session, 1, 0.0)
-        hub.beat()
+            hub.heartbeat(session, clock.now_s, 1, 0.0)
+        hub.tick(clock.now_s)
 
     benchmark(beat)
     assert hub.registry.flaps == 0
@@ -46,7 +48,7 @@ def test_heartbeats(benchmark: BenchmarkFixture) -> None:
 
 @pytest.mark.benchmark(group=f"core: {NODES} messages")
 def test_reconnects(benchmark: BenchmarkFixture) -> None:
-    """A fleet that comes back: the old stream ends, a new one says Hello."""
+    """A fleet reconnects: the old stream of each node ends, and a new one begins with Hello."""
     hub, clock, sessions = a_hub()
     connection = 0
 
@@ -55,8 +57,9 @@ def test_reconnects(benchmark: BenchmarkFixture) -> None:
         connection += 1
         clock.now_s += 0.1
         for session in sessions:
-            hub.closed(session)
-        again = [hub.hello(Hello(session.node.node_id, 1, connection, 10.0))[0] for session in sessions]
+            hub.closed(session, clock.now_s)
+        hellos = [Hello(session.node.node_id, 1, connection, 10.0) for session in sessions]
+        again = [hub.hello(hello, clock.now_s)[0] for hello in hellos]
         sessions = [session for session in again if session is not None]
 
     benchmark(reconnect)
@@ -66,7 +69,7 @@ def test_reconnects(benchmark: BenchmarkFixture) -> None:
 @pytest.mark.parametrize("subscribers", [1, 100])
 @pytest.mark.benchmark(group="bus: 100 events")
 def test_events(benchmark: BenchmarkFixture, subscribers: int) -> None:
-    """Events are queued for each who listens; those who do not read lose the oldest."""
+    """Events are queued for each subscriber; one that does not read loses the oldest."""
     bus = EventFanout(queue_limit=50)
     change = Change(1.0, "node-1", Status.STALE, True, False, Reason.SILENCE)
 
@@ -85,7 +88,7 @@ def test_events(benchmark: BenchmarkFixture, subscribers: int) -> None:
 
 @pytest.mark.benchmark(group="admission: 1,000 asked")
 def test_admission_in_a_storm(benchmark: BenchmarkFixture) -> None:
-    """A hub that has just started refuses almost all of its nodes, and must be quick about it."""
+    """A hub that has just started refuses almost all of its nodes, and must do so quickly."""
     admission = Admission(100.0, random.Random(1).random, 0.0)
     now = 0.0
 
@@ -101,18 +104,17 @@ def test_admission_in_a_storm(benchmark: BenchmarkFixture) -> None:
 
 @pytest.mark.benchmark(group="replay: what the hub said, computed again")
 def test_replay(benchmark: BenchmarkFixture) -> None:
-    """The check of a live run: a record of every message, and what follows from it."""
-    records = a_record()
-    assert len(benchmark(lambda: replay(records))) == len(recorded_changes(records)) + 2 * SPEAKERS
+    """The check of a live run: recompute status changes from the record of every message."""
+    header, records = Header(0.0, 0.0, 1, {}), a_record()
+    assert len(benchmark(lambda: replay(header, records))) == len(recorded_changes(records)) + 2 * SPEAKERS
 
 
 def a_record() -> list[Record]:
-    """Nodes that say Hello, two heartbeats, nothing for 40 s, and one more."""
-    header: Record = ["header", {"schema": "heartbench.observer/1", "settings": {}}]
-    online = [["change", 0.0, f"n{n}", "online", True, False, "registered"] for n in range(SPEAKERS)]
+    """Nodes that send Hello, two heartbeats, nothing for 40 s, and one more."""
+    online = [Change(0.0, f"n{n}", Status.ONLINE, True, False, Reason.REGISTERED) for n in range(SPEAKERS)]
     heard = [
-        ["receipt", at_s + n / 1000, f"n{n}", 1, 0, "hello" if seq == 0 else "heartbeat", seq, 0.0]
+        Receipt(at_s + n / 1000, f"n{n}", 1, 0, "hello" if seq == 0 else "heartbeat", seq, 0.0)
         for seq, at_s in enumerate((0.0, 10.0, 20.0, 60.0))
         for n in range(SPEAKERS)
     ]
-    return [header, *online, *heard]
+    return [*online, *heard]

@@ -1,4 +1,4 @@
-"""The hub against a bare `grpc.aio` servicer, in one run: CPU time of a heartbeat, memory of a connected idle node."""
+"""The hub compared with a bare `grpc.aio` servicer, in one run: CPU time per heartbeat, memory per idle node."""
 
 import asyncio
 from statistics import median
@@ -18,7 +18,7 @@ def cost(command: list[str], acked: bool, heartbeats: int) -> Cost:
 
 @pytest.mark.parametrize("acked", [False, True], ids=["not acknowledged", "acknowledged"])
 def test_heartbeats_over_grpc(benchmark: BenchmarkFixture, acked: bool) -> None:
-    """What does our hub cost beside gRPC itself? It decides how many nodes a core can hold."""
+    """What does our hub cost compared with gRPC itself? The answer limits the nodes per core."""
     pairs: list[tuple[Cost, Cost]] = []
     heartbeats = 100 if benchmark.enabled else 5
 
@@ -26,7 +26,7 @@ def test_heartbeats_over_grpc(benchmark: BenchmarkFixture, acked: bool) -> None:
         pairs.append((cost(BARE, acked, heartbeats), cost(HUB, acked, heartbeats)))
 
     benchmark.pedantic(one_pair, rounds=PAIRS)
-    # By pairs: what lies side by side was in the same weather, and the least of all was in the best.
+    # By pairs, because noise on the machine affects neighbouring measurements alike.
     ingested = median(bare.heartbeat_us / hub.heartbeat_us for bare, hub in pairs)
     memory = median(hub.node_kib / bare.node_kib for bare, hub in pairs)
     benchmark.extra_info.update(

@@ -1,7 +1,7 @@
-"""A heartbeat in the registry, among few nodes and among many, in random order; and what a sweep costs.
+"""The cost of a heartbeat in the registry, among few nodes and among many in random order, and of a sweep.
 
-At 100,000 nodes the records do not fit into the cache: an order that the memory can foresee would measure something
-that no hub ever sees.
+At 100,000 nodes the records do not fit into the cache. The order is random because a predictable one would let the
+memory prefetch them, which a real hub's traffic does not.
 """
 
 import random
@@ -22,7 +22,7 @@ def a_fleet(registry: Registry, nodes: int) -> list[Session]:
 
 @cache
 def a_crowd(nodes: int) -> tuple[Registry, list[Session]]:
-    """A registry and its nodes in random order; made once a process, because the large one takes half a second."""
+    """Return a registry and its nodes in random order; cached, because the large one takes half a second."""
     registry = Registry(HubSettings.of().policy)
     sessions = a_fleet(registry, nodes)
     return registry, random.Random(1).sample(sessions, nodes)
@@ -31,7 +31,7 @@ def a_crowd(nodes: int) -> tuple[Registry, list[Session]]:
 @pytest.mark.parametrize("nodes", [100, 10_000, 100_000])
 @pytest.mark.benchmark(group=f"registry: {HEARTBEATS} heartbeats")
 def test_a_heartbeat(benchmark: BenchmarkFixture, nodes: int) -> None:
-    """What does a heartbeat cost among so many nodes? Only what leaves the cache may grow with the fleet."""
+    """What does a heartbeat cost as the fleet grows? Only cache misses may add to it."""
     registry, order = a_crowd(nodes)
     order = order * max(1, HEARTBEATS // nodes)
     clock_s, at = 0.0, 0
@@ -51,7 +51,7 @@ def test_a_heartbeat(benchmark: BenchmarkFixture, nodes: int) -> None:
 
 @pytest.mark.benchmark(group=f"registry: a sweep among {NODES} nodes")
 def test_a_sweep_that_renews_every_node(benchmark: BenchmarkFixture) -> None:
-    """The dear kind: every deadline that it finds was put off by a heartbeat since."""
+    """The expensive kind: every deadline that it finds was moved by a heartbeat."""
     registry = Registry(HubSettings.of().policy)
     sessions = a_fleet(registry, NODES)
     clock_s = 0.0
@@ -70,7 +70,7 @@ def test_a_sweep_that_renews_every_node(benchmark: BenchmarkFixture) -> None:
 
 @pytest.mark.benchmark(group=f"registry: a sweep among {NODES} nodes")
 def test_sweeps_that_find_nothing(benchmark: BenchmarkFixture) -> None:
-    """The usual kind, a hundred times: it costs what expires, not what exists."""
+    """The usual kind, a hundred times: the cost depends on expired deadlines, not on the number of nodes."""
     registry = Registry(HubSettings.of().policy)
     a_fleet(registry, NODES)
 
@@ -84,7 +84,7 @@ def test_sweeps_that_find_nothing(benchmark: BenchmarkFixture) -> None:
 
 @pytest.mark.benchmark(group=f"registry: {NODES} nodes")
 def test_nodes_that_turn_stale_and_come_back(benchmark: BenchmarkFixture) -> None:
-    """An outage of everybody, as the registry alone judges it: two changes a node."""
+    """An outage of all nodes, as the registry alone judges it: two changes per node."""
     registry = Registry(HubSettings.of().policy)
     sessions = a_fleet(registry, NODES)
     clock_s = 0.0

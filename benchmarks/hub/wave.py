@@ -1,10 +1,10 @@
-"""A wave of files into a hub that may use only so much memory, and the same wave into the hub without its bounds.
+"""A wave of files into a hub with a memory limit, and the same wave into the hub without its bounds.
 
     python -m heartbench.benchmarks.hub.wave --nodes 300 --megabytes 20 --out DIR
 
-Each node has a connection of its own, sends a heartbeat a second, and hands one file over as fast as it may. The hub is
-a process whose resident memory is read every 50 ms; past the limit it is killed. What counts is what the hub itself
-wrote down: when each heartbeat came (its observer file), and the files in its folder, which are hashed once more.
+Each node has its own connection, sends one heartbeat per second, and one file as fast as flow control allows. The hub
+is a process whose resident memory is read every 50 ms; above the limit it is killed. The figures come from the hub's
+own records: when each heartbeat arrived (its observer file), and the files in its folder, which are hashed once more.
 """
 
 import argparse
@@ -26,13 +26,14 @@ from pathlib import Path
 from heartbench.benchmarks.hub.ingest import HUB, cpu_s, resident_kib
 from heartbench.benchmarks.hub.wave_nodes import PATH, Payload
 from heartbench.benchmarks.provenance import provenance
-from heartbench.hub.events.replay import read_records
+from heartbench.hub.events.observer_file import Receipt, read_records
+from heartbench.mesh.kinds import WORDS, Kind
 
 PROGRAM = "python -m heartbench.benchmarks.hub.wave"
-OLD_WAY = ["-m", "heartbench.benchmarks.hub.unbounded"]
+UNBOUNDED = ["-m", "heartbench.benchmarks.hub.unbounded"]
 NODES = ["-m", "heartbench.benchmarks.hub.wave_nodes"]
 FILES, OBSERVED = "files", "observer.jsonl"
-LOOK_S = 0.05
+POLL_S = 0.05
 LIMIT_MIB = 512
 LEAST_INFLIGHT_BYTES = 8 << 20
 HEARTBEAT_WITHIN_S = 2.0
@@ -40,7 +41,7 @@ HEARTBEAT_WITHIN_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Wave:
-    """How large a wave is: nodes, and MB (10^6 bytes) of each node's file."""
+    """The size of a wave: nodes, and MB (10^6 bytes) of each node's file."""
 
     nodes: int
     megabytes: float
@@ -48,7 +49,7 @@ class Wave:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a hub in the wave. Times in s from the hub's start, memory in MiB, heartbeats late in s."""
+    """Figures of a hub in the wave: times in s from the hub's start, memory in MiB, lateness of heartbeats in s."""
 
     survived: bool
     lasted_s: float
@@ -66,7 +67,7 @@ class Result:
 
 
 class Watchdog(threading.Thread):
-    """Reads a process's memory every 50 ms, and kills it past the limit."""
+    """Reads a process's memory every 50 ms, and kills the process above the limit."""
 
     def __init__(self, pid: int, limit_mib: float) -> None:
         super().__init__(daemon=True)
@@ -78,9 +79,9 @@ class Watchdog(threading.Thread):
         self._over = threading.Event()
 
     def run(self) -> None:
-        """Watch until the process is gone, or `leave` is called."""
+        """Watch until the process is gone or `stop` is called."""
         began_s = time.monotonic()
-        while not self._over.wait(LOOK_S):
+        while not self._over.wait(POLL_S):
             try:
                 mib, self.cpu_s = resident_kib(self._pid) / 1024, cpu_s(self._pid)
             except (OSError, StopIteration):  # the process is gone, or is a zombie that has no memory
@@ -91,35 +92,35 @@ class Watchdog(threading.Thread):
                 os.kill(self._pid, signal.SIGKILL)
                 return
 
-    def leave(self) -> None:
+    def stop(self) -> None:
         """Stop watching."""
         self._over.set()
         self.join()
 
 
 def run_wave(command: Sequence[str], wave: Wave, folder: Path, limit_mib: float, timeout_s: float) -> Result:
-    """One wave into one hub, whose files and records go to `folder`."""
+    """Send one wave into one hub, whose files and records go to `folder`."""
     with hub_process(command, folder, limit_mib) as (hub, address):
         watchdog = Watchdog(hub.pid, limit_mib)
         watchdog.start()
-        said = send(address, wave, watchdog, timeout_s)
-        watchdog.leave()
+        sent = send(address, wave, watchdog, timeout_s)
+        watchdog.stop()
         hub.terminate()  # it writes the rest of its records
-    survived = bool(said) and not watchdog.killed and hub.returncode == 0
+    survived = bool(sent) and not watchdog.killed and hub.returncode == 0
     lateness_s = heartbeats_late(folder / OBSERVED)
     return Result(
         survived=survived,
         lasted_s=watchdog.curve[-1][0],
         peak_mib=max(mib for _, mib in watchdog.curve),
         hub_cpu_s=watchdog.cpu_s,
-        heartbeats_sent=said.get("heartbeats", 0),
+        heartbeats_sent=sent.get("heartbeats", 0),
         heartbeats_seen=len(lateness_s),
         heartbeat_p50_s=quantile(lateness_s, 0.5),
         heartbeat_p99_s=quantile(lateness_s, 0.99),
         heartbeat_max_s=quantile(lateness_s, 1.0),
-        files_complete=said.get("complete", 0),
+        files_complete=sent.get("complete", 0),
         files_verified=verified(folder / FILES, wave),
-        streams_broken=said.get("broken", 0),
+        streams_broken=sent.get("broken", 0),
         curve=watchdog.curve,
     )
 
@@ -128,7 +129,7 @@ def run_wave(command: Sequence[str], wave: Wave, folder: Path, limit_mib: float,
 def hub_process(
     command: Sequence[str], folder: Path, limit_mib: float
 ) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    """A hub that listens, told to take in no more than a quarter of its memory: its process and address."""
+    """Run a hub that admits up to a quarter of its memory; yield its process and address."""
     settings = {
         "HUB_LISTEN": "127.0.0.1:0",
         "HUB_STORE_URL": f"sqlite:///{folder / 'hub.db'}",
@@ -153,42 +154,43 @@ def hub_process(
 
 
 def send(address: str, wave: Wave, watchdog: Watchdog, timeout_s: float) -> dict[str, int]:
-    """Have the nodes send; what they saw, nothing if the hub did not outlive it."""
+    """Run the nodes; return their figures, or nothing if the hub did not survive."""
     command = [sys.executable, *NODES, address, str(wave.nodes), str(wave.megabytes)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as nodes:  # noqa: S603
         until_s = time.monotonic() + timeout_s
         while nodes.poll() is None and watchdog.is_alive() and time.monotonic() < until_s:
-            time.sleep(LOOK_S)
+            time.sleep(POLL_S)
         if nodes.poll() is None:
             nodes.kill()
             return {}
-        said, _ = nodes.communicate()
-        return dict(json.loads(said)) if nodes.returncode == 0 else {}
+        output, _ = nodes.communicate()
+        return dict(json.loads(output)) if nodes.returncode == 0 else {}
 
 
 def heartbeats_late(observed: Path) -> list[float]:
-    """How long after they were sent the hub had the heartbeats, s, the least first."""
-    records = read_records(observed)
-    _, header = next(records, (None, {"unix_s": 0.0, "monotonic_s": 0.0}))  # a hub that was killed early wrote nothing
-    behind_s = header["unix_s"] - header["monotonic_s"]
-    receipts = (record for record in records if record[0] == "receipt" and record[5] == "heartbeat")
-    return sorted(at_s + behind_s - sent_unix_s for _, at_s, *_, sent_unix_s in receipts)
+    """Return the times from sending to receiving each heartbeat, s, sorted."""
+    if not observed.stat().st_size:  # a hub that was killed early wrote nothing
+        return []
+    header, records = read_records(observed)
+    behind_s = header.unix_s - header.monotonic_s
+    heartbeats = (record for record in records if isinstance(record, Receipt) and record.kind == WORDS[Kind.HEARTBEAT])
+    return sorted(heartbeat.at_s + behind_s - heartbeat.sent_unix_s for heartbeat in heartbeats)
 
 
 def quantile(ordered: Sequence[float], share: float) -> float | None:
-    """Of values in order; None of none."""
+    """Return a quantile of sorted values; None if there are none."""
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
 
 
 def verified(files: Path, wave: Wave) -> int:
-    """How many of the files that lie in the hub's folder have the SHA-256 of what was sent."""
+    """Return how many files in the hub's folder have the SHA-256 of what was sent."""
     payload = Payload(wave.megabytes)
     names = (f"n{number}" for number in range(wave.nodes))
     return sum(sha256_of(files / "files" / name / PATH) == payload.sha256(name).hexdigest() for name in names)
 
 
 def sha256_of(path: Path) -> str:
-    """Of a file's content; empty if there is none."""
+    """Return the SHA-256 of a file; empty if there is no file."""
     if not path.is_file():
         return ""
     with path.open("rb") as file:
@@ -196,9 +198,9 @@ def sha256_of(path: Path) -> str:
 
 
 def both(wave: Wave, limit_mib: float, timeout_s: float, scratch: Path | None) -> dict[str, Result]:
-    """The wave into the hub and into the old way, one after the other; nothing is left of the files."""
+    """Send the wave into the hub and into the unbounded one, one after the other; remove the files."""
     results = {}
-    for name, command in {"hub": HUB, "old way": OLD_WAY}.items():
+    for name, command in {"hub": HUB, "old way": UNBOUNDED}.items():
         folder = Path(tempfile.mkdtemp(prefix="heartbench-wave-", dir=scratch))
         try:
             results[name] = run_wave(command, wave, folder, limit_mib, timeout_s)
@@ -208,13 +210,13 @@ def both(wave: Wave, limit_mib: float, timeout_s: float, scratch: Path | None) -
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run both, print the figures, write curve and plot; 1 if the hub did not hold."""
+    """Run both, print the figures, write curve and plot; return 1 if a bound does not hold."""
     parser = argparse.ArgumentParser(
         prog="python -m heartbench.benchmarks.hub.wave", description=__doc__.split("\n")[0]
     )
     parser.add_argument("--nodes", type=int, default=300)
     parser.add_argument("--megabytes", type=float, default=20.0, help="10^6 bytes of each node's file")
-    parser.add_argument("--limit-mib", type=float, default=LIMIT_MIB, help="resident memory past which it is killed")
+    parser.add_argument("--limit-mib", type=float, default=LIMIT_MIB, help="memory above which the hub is killed")
     parser.add_argument("--timeout-s", type=float, default=600.0)
     parser.add_argument("--scratch", type=Path, help="folder for the files; default: the system's")
     parser.add_argument("--out", type=Path, help="folder for wave.json and wave.svg")
@@ -239,7 +241,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def holds(result: Result, wave: Wave) -> bool:
-    """Whether the hub survived, saw each heartbeat in time, and has all files whole."""
+    """Return whether the hub survived, received each heartbeat in time, and has all files complete."""
     return (
         result.survived
         and result.heartbeats_seen == result.heartbeats_sent

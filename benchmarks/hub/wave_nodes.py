@@ -1,7 +1,7 @@
 """The nodes of the wave: `python -m ….wave_nodes ADDRESS NODES MEGABYTES` prints JSON when all files are handed over.
 
-Each node has a connection of its own, with a heartbeat a second on `Connect` and one file on `Upload`, written as fast
-as gRPC's flow control lets it. A stream that breaks is opened again, and the file goes on from where the hub holds it.
+Each node has its own connection, with one heartbeat per second on `Connect` and one file on `Upload`, written as fast
+as gRPC's flow control allows. A stream that breaks is reopened, and the file resumes at what the hub holds.
 """
 
 import asyncio
@@ -10,61 +10,54 @@ import json
 import random
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from zlib import crc32
 
 import grpc.aio
 
+from heartbench.mesh.channel import open_aio_channel
+from heartbench.mesh.encoding import file_chunk, goodbye, heartbeat, hello, upload_metadata, upload_of
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import NodeMeshStub
 
-PIECE_BYTES = 64 << 10
+CHUNK_BYTES = 64 << 10
 INTERVAL_S = 1.0
 RETRY_S = 0.5
 PATH = "wave.bin"
-OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.http2.bdp_probe", 0)]
 
 ConnectStream = grpc.aio.StreamStreamCall[pb.NodeMessage, pb.HubMessage]
 UploadStream = grpc.aio.StreamStreamCall[pb.Chunk, pb.ChunkAck]
 
 
 class Payload:
-    """A file of each node: the same random bytes, and the node's name behind them."""
+    """The file of each node: the same random bytes, followed by the node's name."""
 
     def __init__(self, megabytes: float) -> None:
         self._body = random.Random(0).randbytes(round(megabytes * 1_000_000))
-        self._begun = hashlib.sha256(self._body)
-        self._checksums = {offset: crc32(self._body[offset : offset + PIECE_BYTES]) for offset in self.offsets}
-
-    @property
-    def offsets(self) -> range:
-        """Where the pieces before the last one begin."""
-        return range(0, len(self._body), PIECE_BYTES)
+        self._hash_of_body = hashlib.sha256(self._body)
+        self._chunks = {
+            offset: file_chunk(PATH, offset, self._body[offset : offset + CHUNK_BYTES])
+            for offset in range(0, len(self._body), CHUNK_BYTES)
+        }
 
     def sha256(self, name: str) -> "hashlib._Hash":
-        """Of the whole file of a node."""
-        whole = self._begun.copy()
+        """Return the hash of a node's whole file."""
+        whole = self._hash_of_body.copy()
         whole.update(name.encode())
         return whole
 
-    def piece(self, name: str, offset: int) -> pb.FileChunk:
-        """The piece that begins at an offset."""
-        if offset >= len(self._body):
-            data, whole = name.encode(), self.sha256(name).digest()
-            return pb.FileChunk(path=PATH, offset=offset, data=data, crc32=crc32(data), last=True, sha256=whole)
-        data = self._body[offset : offset + PIECE_BYTES]
-        checksum = self._checksums.get(offset) or crc32(data)
-        return pb.FileChunk(path=PATH, offset=offset, data=data, crc32=checksum)
-
-    def pieces_from(self, held_bytes: int) -> list[int]:
-        """Offsets of what is still to be sent where so much is held."""
-        return [offset for offset in self.offsets if offset >= held_bytes] + [len(self._body)]
+    def chunks_from(self, held_bytes: int, name: str) -> Iterator[pb.FileChunk]:
+        """Yield the chunks of a node's file that the hub does not hold; the last one carries the name."""
+        for offset, body in self._chunks.items():
+            if offset >= held_bytes:
+                yield body
+        yield file_chunk(PATH, len(self._body), name.encode(), self.sha256(name).digest())
 
 
 @dataclass(slots=True)
 class Node:
-    """One node, and how far its file is."""
+    """One node, and how much of its file the hub holds."""
 
     name: str
     payload: Payload
@@ -75,10 +68,10 @@ class Node:
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def live(self, address: str) -> None:
-        """Until the hub has said that the file is complete."""
-        async with grpc.aio.insecure_channel(address, options=OPTIONS) as channel:
+        """Send heartbeats and the file until the hub has it complete."""
+        async with open_aio_channel(address) as channel:
             connect = NodeMeshStub(channel).Connect()
-            await connect.write(pb.NodeMessage(hello=pb.Hello(node_id=self.name, boot_id=1, sent_unix_s=time.time())))
+            await connect.write(hello(self.name, sent_unix_s=time.time()))
             await connect.read()
             beating = asyncio.create_task(self._beat(connect))
             while not self.complete:
@@ -89,8 +82,8 @@ class Node:
                     await asyncio.sleep(RETRY_S)
             self.done.set()
             await beating
-            await connect.write(pb.NodeMessage(goodbye=pb.Goodbye()))
-            await connect.read()  # nothing: the hub has read all, and ends the stream
+            await connect.write(goodbye())
+            await connect.read()  # returns when the hub has read all and ends the stream
 
     async def _beat(self, connect: ConnectStream) -> None:
         wait_s = INTERVAL_S * random.random()
@@ -99,12 +92,11 @@ class Node:
                 async with asyncio.timeout(wait_s):
                     await self.done.wait()
             self.heartbeats += 1
-            heartbeat = pb.Heartbeat(seq=self.heartbeats, sent_unix_s=time.time())
-            await connect.write(pb.NodeMessage(heartbeat=heartbeat))
+            await connect.write(heartbeat(self.heartbeats, time.time()))
             wait_s = INTERVAL_S
 
     async def _hand_over(self, channel: grpc.aio.Channel) -> None:
-        stream = NodeMeshStub(channel).Upload(metadata=(("node-id", self.name),))
+        stream = NodeMeshStub(channel).Upload(metadata=upload_metadata(self.name))
         sending = asyncio.create_task(self._send(stream))
         try:
             while not self.complete and isinstance(ack := await stream.read(), pb.ChunkAck):
@@ -116,18 +108,18 @@ class Node:
             raise await stream_error(stream)
 
     async def _send(self, stream: UploadStream) -> None:
-        for offset in self.payload.pieces_from(self.held_bytes):
-            await stream.write(pb.Chunk(boot_id=1, file=self.payload.piece(self.name, offset)))
+        for chunk in self.payload.chunks_from(self.held_bytes, self.name):
+            await stream.write(upload_of(chunk))
 
 
 async def stream_error(stream: UploadStream) -> grpc.aio.AioRpcError:
-    """What ended a stream before its file was complete."""
+    """Return the error that ended a stream before its file was complete."""
     code = await stream.code()
     return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), await stream.details())
 
 
 async def wave(address: str, count: int, megabytes: float) -> dict[str, float]:
-    """All nodes at once; what they saw."""
+    """Run all nodes at once; return their figures."""
     payload = Payload(megabytes)
     nodes = [Node(f"n{number}", payload) for number in range(count)]
     began_s = time.monotonic()

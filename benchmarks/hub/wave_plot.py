@@ -1,4 +1,4 @@
-"""The memory of both hubs in the wave, as one plot."""
+"""The plot of both hubs' memory in the wave."""
 
 from collections.abc import Mapping, Sequence
 from math import ceil
@@ -14,12 +14,12 @@ LABELS = {"hub": "this hub", "old way": "unbounded executor, no limits"}
 
 @style.styled
 def wave_plot(record: Mapping[str, Any]) -> Axes:
-    """Draw what `wave.json` holds: resident memory over time, and where a hub was killed."""
+    """Draw the figures in `wave.json`: resident memory over time, and when a hub was killed."""
     ax = style.axes()
     limit_mib = record["limit_mib"]
     ax.axhline(limit_mib, color=style.GREY, linewidth=1.2, linestyle=(0, (4, 2)))
     ax.annotate(
-        f"killed past {limit_mib:g} MiB",
+        f"killed above {limit_mib:g} MiB",
         (1.0, limit_mib),
         xycoords=("axes fraction", "data"),
         xytext=(0, 4),
@@ -39,7 +39,7 @@ def wave_plot(record: Mapping[str, Any]) -> Axes:
 
 
 def draw(ax: Axes, name: str, curve: Sequence[Sequence[float]], killed: bool) -> None:
-    """One curve, and a cross at its end if the hub did not outlive the wave."""
+    """Draw one curve, with a cross at its end if the hub did not survive the wave."""
     at_s, mib = zip(*curve, strict=True)
     ax.plot(at_s, mib, color=COLORS[name], label=LABELS[name])
     if killed:
@@ -47,13 +47,13 @@ def draw(ax: Axes, name: str, curve: Sequence[Sequence[float]], killed: bool) ->
 
 
 def finding(record: Mapping[str, Any]) -> str:
-    """What the two curves say, in a sentence."""
+    """Return the finding of the two curves, in one sentence."""
     hub, old = record["results"]["hub"], record["results"]["old way"]
     wave = f"{record['nodes']} nodes sending {record['megabytes']:g} MB each"
-    ours = f"the hub stays under {ceil(hub['peak_mib'])} MiB" if hub["survived"] else "the hub does not hold"
+    ours = f"the hub stays under {ceil(hub['peak_mib'])} MiB" if hub["survived"] else "the hub is killed"
     theirs = (
         f"the same hub without bounds reaches {old['peak_mib']:.0f} MiB"
         if old["survived"]
-        else f"the same hub without bounds is dead after {old['lasted_s']:.0f} s"
+        else f"the same hub without bounds is killed after {old['lasted_s']:.0f} s"
     )
     return f"{wave}: {ours}, {theirs}"

@@ -15,7 +15,7 @@ from heartbench.analysis.qos import judge
 from heartbench.benchmarks.history.baseline import SplicedHistory
 from heartbench.hub import Hello, HubSettings, Registry
 from heartbench.hub.clock import ManualClock
-from heartbench.hub.core import Hub
+from heartbench.hub.composition import open_hub
 from heartbench.hub.events.fanout import EventFanout
 from heartbench.hub.events.types import Change
 from heartbench.hub.liveness.rules import Reason, Status
@@ -47,10 +47,10 @@ def a_heartbeat(nodes: int) -> Work:
 
 
 def a_heartbeat_in_the_hub(nodes: int) -> Work:
-    """A heartbeat through all of the hub but its connections: clock, doubt, registry, chronicle."""
+    """A heartbeat through all of the hub but its connections: pause detector, registry, effects."""
     clock = ManualClock(1000.0)
-    hub = Hub(HubSettings.of(admit_per_s=0, max_nodes=nodes), clock, seed=1)
-    said = [hub.hello(Hello(f"node-{number:07d}", 1, 0))[0] for number in range(nodes)]
+    hub = open_hub(HubSettings.of(admit_per_s=0, max_nodes=nodes), clock, seed=1)
+    said = [hub.hello(Hello(f"node-{number:07d}", 1, 0), clock.now_s)[0] for number in range(nodes)]
     order = random.Random(1).choices([each for each in said if each is not None], k=HEARTBEATS * 8)
     turn = count()
 
@@ -58,7 +58,7 @@ def a_heartbeat_in_the_hub(nodes: int) -> Work:
         clock.now_s += 1e-3
         at = next(turn) % 8 * HEARTBEATS
         for session in order[at : at + HEARTBEATS]:
-            hub.heartbeat(session, 1, 0.0)
+            hub.heartbeat(session, clock.now_s, 1, 0.0)
 
     return beat, HEARTBEATS
 
@@ -112,11 +112,11 @@ def appends(keeper: History | SplicedHistory, filled: int, first: int = 1) -> Wo
 def a_simulated_hour(nodes: int) -> Work:
     """An hour of so many nodes on 5G behind WireGuard, simulated; in blocks, as the virtual engine does it."""
     scenario = load_scenario("wireguard-5g").with_nodes(nodes).model_copy(update={"duration_s": HOUR_S})
-    run_nodes(scenario, next(blocks(scenario.with_nodes(1))))
+    run_nodes(next(blocks(scenario.with_nodes(1))))
 
     def run() -> None:
-        for block in blocks(scenario):
-            run_nodes(scenario, block)
+        for plan in blocks(scenario):
+            run_nodes(plan)
 
     return run, 1
 
@@ -135,7 +135,7 @@ def some_gaps(nodes: int, each: int) -> Gaps:
     """Gaps of about ten seconds, one in five hundred of them long."""
     scenario = load_scenario("wireguard-5g").with_nodes(nodes)
     scenario = scenario.model_copy(update={"duration_s": each * 10.0})
-    parts = [run_nodes(scenario, block)[0] for block in blocks(scenario)]
+    parts = [run_nodes(plan)[0] for plan in blocks(scenario)]
     found = [find_gaps(part, NO_LOSSES, scenario.duration_s) for part in parts]
     return join_gaps(found)
 

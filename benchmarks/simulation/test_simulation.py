@@ -1,4 +1,4 @@
-"""How long one waits for a simulated fleet, and for the judgement of what it did.
+"""How long a simulated fleet takes, and judging what it did.
 
 The loops are compiled; the first call of each compiles them, or reads them from disk, before anything is timed.
 """
@@ -13,8 +13,8 @@ from heartbench.analysis.gaps import NO_LOSSES, Gaps, find_gaps
 from heartbench.analysis.ladder import Ladder
 from heartbench.analysis.qos import judge
 from heartbench.hub.config import HubSettings
-from heartbench.simulator.engines.virtual import Block, blocks, run_nodes
-from heartbench.simulator.scenario import Scenario, load_scenario
+from heartbench.simulator.engines.virtual import BlockPlan, blocks, run_nodes
+from heartbench.simulator.scenario import load_scenario
 from heartbench.simulator.trace import Messages
 
 DURATION_S = 3600.0
@@ -23,14 +23,13 @@ THRESHOLDS_S = range(10, 121, 5)
 
 
 @cache
-def a_fleet() -> tuple[Scenario, Block]:
-    scenario = load_scenario("wireguard-5g").with_nodes(NODES).model_copy(update={"duration_s": DURATION_S})
-    return scenario, next(blocks(scenario))
+def a_fleet() -> BlockPlan:
+    return next(blocks(load_scenario("wireguard-5g").with_nodes(NODES).model_copy(update={"duration_s": DURATION_S})))
 
 
 @cache
 def an_hour() -> Messages:
-    return run_nodes(*a_fleet())[0]
+    return run_nodes(a_fleet())[0]
 
 
 @cache
@@ -40,10 +39,10 @@ def its_gaps() -> Gaps:
 
 @pytest.mark.benchmark(group=f"virtual engine: {NODES} nodes, one hour")
 def test_a_simulated_hour(benchmark: BenchmarkFixture) -> None:
-    """Node, stream, TCP and link of a fleet: what a day of a thousand nodes consists of."""
-    scenario, block = a_fleet()
-    run_nodes(scenario, block)
-    messages, _ = benchmark(lambda: run_nodes(scenario, block))
+    """Node, stream, TCP and link of a small fleet for an hour."""
+    plan = a_fleet()
+    run_nodes(plan)
+    messages, _ = benchmark(lambda: run_nodes(plan))
     assert len(messages) > 0.9 * NODES * DURATION_S / 10.0
 
 
@@ -65,7 +64,7 @@ def test_finding_gaps(benchmark: BenchmarkFixture) -> None:
 
 @pytest.mark.benchmark(group=f"judgement: {NODES} nodes, one hour")
 def test_judging_a_grid_of_thresholds(benchmark: BenchmarkFixture) -> None:
-    """From silences to what each threshold would have said of them: most of what `tune` does."""
+    """From silences to how each threshold would have judged them: most of what `tune` does."""
     gaps, policies = its_gaps(), [HubSettings.for_stale_after(float(each)).policy for each in THRESHOLDS_S]
     judge(gaps, policies, DURATION_S)
     qos = benchmark(lambda: judge(gaps, policies, DURATION_S))

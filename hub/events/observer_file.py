@@ -1,114 +1,248 @@
-"""What the hub heard and what it said, written down so that the one can be computed again from the other.
+"""What the hub received and what it reported, recorded so that the one can be computed again from the other.
 
-JSON Lines, an array a line, times in s on the hub's monotonic clock:
+JSON Lines: each line is an array of the name of a record below and its values, times in s on the hub's monotonic clock.
+The first line is `["header", {"schema", "monotonic_s", "unix_s", "epoch", "settings"}]`. A last line without its line
+end, as a killed hub leaves it, is ignored.
 
-    ["header", {"schema", "monotonic_s", "unix_s", "epoch", "settings"}]
-    ["receipt", at_s, node_id, boot_id, connection, kind, seq, sent_unix_s]
-    ["throttled", at_s, node_id, boot_id, connection]         the hello that follows was a sign of life and no more
-    ["closed", at_s, node_id, boot_id, connection]            a stream ended without Goodbye
-    ["forgotten", at_s, node_id]                              a node was removed for good
-    ["restored", at_s, node_id, boot_id, connection, status, flapping, [flap_s, ...], heard_s, deadline_s or null]
-    ["deadline", at_s, node_id, deadline_s, reason]           a deadline moved, and no receipt moved it
-    ["change", at_s, node_id, status, connected, flapping, reason]
-    ["end", at_s]                                             the hub looked for passed deadlines until here
-
-Lines are collected in memory and written each second by the hub's pulse: a write of some 100 KB into the page cache
+Lines are collected in memory and written each second by the hub's ticker: a write of some 100 KB into the page cache
 takes under a millisecond, a write for each heartbeat would cost more than the heartbeat.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import astuple
+from collections.abc import Iterator
+from enum import StrEnum
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, TypeAlias, get_type_hints
 
 from heartbench.hub.errors import HubError
-from heartbench.hub.events.types import Change
-from heartbench.hub.liveness.registry import Node
-from heartbench.hub.liveness.rules import Status
-from heartbench.mesh.kinds import WORDS, Kind
+from heartbench.hub.liveness.changes import Change
+from heartbench.hub.liveness.rules import MoveReason, Status
 
 SCHEMA = "heartbench.observer/1"
-MOST_LINES_HELD = 20_000
+MAX_LINES_HELD = 20_000
+
+# One json call for many lines parses twice as fast as a call for each. One call for a whole file is slower again,
+# because Python's garbage collector then walks millions of rows.
+LINES_PER_BATCH = 20_000
 
 encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
+class Header(NamedTuple):
+    """One moment on both clocks, the epoch of the hub's store, and the hub's settings as JSON values."""
+
+    monotonic_s: float
+    unix_s: float
+    epoch: int
+    settings: dict[str, Any]
+
+
 class Receipt(NamedTuple):
-    """A message that was received and heard."""
+    """A message that was received and counted; `kind` is one of `heartbench.mesh.kinds.WORDS`."""
 
     at_s: float
     node_id: str
     boot_id: int
     connection: int
-    kind: Kind
+    kind: str
     seq: int
     sent_unix_s: float
 
 
-class Observer:
-    """Writes the records to a file; `header` is what the first of them says besides its schema."""
+class Throttled(NamedTuple):
+    """The Hello that follows was a sign of life and began no stream."""
 
-    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
+    at_s: float
+    node_id: str
+    boot_id: int
+    connection: int
+
+
+class Closed(NamedTuple):
+    """A stream ended without Goodbye."""
+
+    at_s: float
+    node_id: str
+    boot_id: int
+    connection: int
+
+
+class Removed(NamedTuple):
+    """A node was removed for good."""
+
+    at_s: float
+    node_id: str
+
+
+class Restored(NamedTuple):
+    """A node was taken over from the hub's last run; `deadline_s` is None unless it is online."""
+
+    at_s: float
+    node_id: str
+    boot_id: int
+    connection: int
+    status: Status
+    flapping: bool
+    flaps_s: list[float]
+    heard_s: float
+    deadline_s: float | None
+
+
+class DeadlineMoved(NamedTuple):
+    """A deadline moved without a sign of life."""
+
+    at_s: float
+    node_id: str
+    deadline_s: float
+    reason: MoveReason
+
+
+class End(NamedTuple):
+    """The hub looked for passed deadlines until `at_s`, and the file is complete."""
+
+    at_s: float
+
+
+Record: TypeAlias = Receipt | Throttled | Closed | Removed | Restored | DeadlineMoved | Change | End
+Row: TypeAlias = list[Any]
+"""A line as it is parsed: the name of a record, and its values."""
+
+RECORDS: dict[str, type[Record]] = {
+    "receipt": Receipt,
+    "throttled": Throttled,
+    "closed": Closed,
+    "forgotten": Removed,
+    "restored": Restored,
+    "deadline": DeadlineMoved,
+    "change": Change,
+    "end": End,
+}
+NAMES = {record: name for name, record in RECORDS.items()}
+WIDTHS = {name: 1 + len(record._fields) for name, record in RECORDS.items()}
+
+
+class Observer:
+    """Writes records to a file, of which `header` is the first line."""
+
+    def __init__(self, path: Path, header: Header) -> None:
         try:
             self._file: IO[str] = path.open("w", encoding="utf-8")
         except OSError as error:
             raise HubError(
-                f"HUB_OBSERVE_FILE={str(path)!r} cannot be written: {error.strerror}; allowed is a file in a directory "
-                "that exists"
+                f"HUB_OBSERVE_FILE={str(path)!r} cannot be written: {error.strerror}; use a file in a directory that "
+                "exists"
             ) from None
-        self._lines: list[str] = []
-        self._add(["header", {"schema": SCHEMA, **header}])
+        self._lines = [encode(["header", {"schema": SCHEMA, **header._asdict()}])]
         self.flush()
 
-    def receipt(self, receipt: Receipt) -> None:
-        """A message was received and heard."""
-        at_s, node_id, boot_id, connection, kind, seq, sent_unix_s = receipt
-        self._add(["receipt", at_s, node_id, boot_id, connection, WORDS[kind], seq, sent_unix_s])
-
-    def closed(self, at_s: float, node_id: str, boot_id: int, connection: int) -> None:
-        """A stream ended without Goodbye."""
-        self._add(["closed", at_s, node_id, boot_id, connection])
-
-    def throttled(self, at_s: float, node_id: str, boot_id: int, connection: int) -> None:
-        """The hello that follows is a sign of life and no more."""
-        self._add(["throttled", at_s, node_id, boot_id, connection])
-
-    def forgotten(self, at_s: float, node_id: str) -> None:
-        """A node was removed for good."""
-        self._add(["forgotten", at_s, node_id])
-
-    def restored(self, at_s: float, node: Node) -> None:
-        """A node was taken over from the hub's last run."""
-        deadline_s = node.deadline_s if node.status is Status.ONLINE else None
-        stream = node.boot_id, node.connection
-        flaps = list(node.flaps)
-        self._add(
-            ["restored", at_s, node.node_id, *stream, node.status, node.flapping, flaps, node.heard_s, deadline_s]
-        )
-
-    def deadline(self, at_s: float, node_id: str, deadline_s: float, reason: str) -> None:
-        """A deadline moved, and no receipt moved it."""
-        self._add(["deadline", at_s, node_id, deadline_s, reason])
-
-    def change(self, change: Change) -> None:
-        """The hub said something about a node."""
-        self._add(["change", *astuple(change)])
+    def write(self, record: Record) -> None:
+        """Add one line."""
+        self._lines.append(encode((NAMES[type(record)], *record)))
+        if len(self._lines) >= MAX_LINES_HELD:
+            self.flush()
 
     def end(self, at_s: float) -> None:
-        """The hub looked for passed deadlines for the last time; the file is complete."""
-        self._add(["end", at_s])
+        """Complete the file: the hub has looked for passed deadlines for the last time."""
+        self.write(End(at_s))
         self.flush()
         self._file.close()
 
     def flush(self) -> None:
-        """Write what is held."""
+        """Write the lines that are held."""
         if self._lines and not self._file.closed:
             self._file.write("\n".join(self._lines) + "\n")
             self._file.flush()
         self._lines.clear()
 
-    def _add(self, record: list[Any]) -> None:
-        self._lines.append(encode(record))
-        if len(self._lines) >= MOST_LINES_HELD:
-            self.flush()
+
+def read_records(path: Path) -> tuple[Header, Iterator[Record]]:
+    """Return the header of an observer's file, and its records in order; raise HubError for any other file."""
+    header, batches = read_batches(path)
+    return header, (to_record(path, row) for rows in batches for row in rows)
+
+
+def read_batches(path: Path) -> tuple[Header, Iterator[list[Row]]]:
+    """Return the header of an observer's file, and its rows, thousands at a time: the quick way to read a long file.
+
+    Each row has a known name and as many values as its record has fields; their types are not checked.
+
+    Raises:
+        HubError: The file cannot be read or is not an observer's file, now or when a batch is taken.
+    """
+    batches = _parsed(path)
+    first = next(batches, [])
+    match first[:1]:
+        case [["header", {"schema": str(schema), "settings": dict()}]] if schema == SCHEMA:
+            values = first[0][1]
+            header = Header._make(values.get(name) for name in Header._fields)
+            return header, _checked(path, first[1:], batches)
+    raise HubError(f"{path}: not an observer file; its first line must be a header of {SCHEMA}")
+
+
+def to_record(path: Path, row: Row) -> Record:
+    """Return a row as its record, with enums for the words of its status and reason."""
+    record, values = RECORDS[row[0]], row[1:]
+    try:
+        for index, enum in ENUMS[row[0]].items():
+            values[index] = enum(values[index])
+    except ValueError as error:
+        raise HubError(f"{path}: a {row[0]} line: {error}") from None
+    return record._make(values)
+
+
+def _enums_of(record: type[Record]) -> dict[int, type[StrEnum]]:
+    """Return the enums among a record's fields, by position."""
+    hints = enumerate(get_type_hints(record).values())
+    return {index: hint for index, hint in hints if isinstance(hint, type) and issubclass(hint, StrEnum)}
+
+
+ENUMS = {name: _enums_of(record) for name, record in RECORDS.items()}
+
+
+def _checked(path: Path, first: list[Row], batches: Iterator[list[Row]]) -> Iterator[list[Row]]:
+    rows: list[Row] | None = first
+    while rows is not None:
+        for row in rows:
+            if not isinstance(row[0], str) or WIDTHS.get(row[0]) != len(row):
+                raise HubError(f"{path}: {_mistake(row)}")
+        yield rows
+        rows = next(batches, None)
+
+
+def _mistake(row: Row) -> str:
+    record = RECORDS.get(row[0]) if isinstance(row[0], str) else None
+    if record is None:
+        return f"{str(row)[:60]} is not a record of {SCHEMA}; expected one of {', '.join(RECORDS)}"
+    return f"a {row[0]} line has other values than {', '.join(record._fields)}"
+
+
+def _parsed(path: Path) -> Iterator[list[Row]]:
+    """Yield the file's lines as lists, many at a time."""
+    first = 1
+    try:
+        with path.open(encoding="utf-8") as file:
+            while lines := list(islice(file, LINES_PER_BATCH)):
+                if not lines[-1].endswith("\n"):
+                    lines.pop()
+                yield _parse(path, first, lines)
+                first += len(lines)
+    except (OSError, UnicodeDecodeError) as error:
+        raise HubError(f"{path}: cannot be read as an observer file ({error})") from None
+
+
+def _parse(path: Path, first: int, lines: list[str]) -> list[Row]:
+    try:
+        rows: list[Row] = json.loads("[" + ",".join(lines) + "]")
+    except ValueError:
+        rows = []
+    if len(rows) == len(lines) and all(isinstance(row, list) and row for row in rows):
+        return rows
+    for number, line in enumerate(lines, first):
+        try:
+            damaged = not (isinstance(row := json.loads(line), list) and row)
+        except ValueError:
+            damaged = True
+        if damaged:
+            raise HubError(f"{path}: line {number} is not a JSON array: {line.strip()[:60]}")
+    return rows

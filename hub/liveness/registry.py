@@ -18,6 +18,7 @@ Before a node is marked stale, `before_stale` is called and may move deadlines (
 Each call is given `now` (s, monotonic, never decreasing) and returns what changed. No I/O, no clock, no lock.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -25,7 +26,7 @@ from itertools import count
 from math import inf
 
 from heartbench.hub.errors import OutdatedStreamError
-from heartbench.hub.events.types import Change
+from heartbench.hub.liveness.changes import Change
 from heartbench.hub.liveness.detector import Detector
 from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.rules import Reason, Status
@@ -113,13 +114,16 @@ class Session:
 
 
 class Registry:
-    """All nodes that the hub knows."""
+    """All nodes that the hub knows; `count`, `connected` and `flapping` say how many are in each state."""
 
     def __init__(self, policy: PolicySpec) -> None:
         self.policy = policy
         self.nodes: dict[str, Node] = {}
         self.before_stale: Callable[[Node, float], None] = keep_deadline
         self.flaps = 0  # of all nodes since the start
+        self.count: Counter[Status] = Counter()
+        self.connected = 0
+        self.flapping = 0
         self._rule = policy.flap_rule
         self._heap: list[tuple[float, int, Node]] = []
         self._ticket = count()
@@ -143,6 +147,7 @@ class Registry:
         node = self.nodes.get(hello.node_id)
         if node is None:
             node = self.nodes[hello.node_id] = self.new_node(hello.node_id, hello.interval_s)
+            self.count[node.status] += 1
             node.changed_s = now
             reason = Reason.REGISTERED
         elif (hello.boot_id, hello.connection) < (node.boot_id, node.connection):
@@ -159,6 +164,7 @@ class Registry:
         node.interval_s, node.labels = hello.interval_s, hello.labels
         node.hello_s, node.hello_heartbeats = now, node.heartbeats
         node.session = Session(node, hello.boot_id, hello.connection)
+        self.connected += not node.connected
         node.connected = True
         changes.append(change_of(node, now, reason))
         return node.session, changes
@@ -176,7 +182,7 @@ class Registry:
         if node.session is not session:
             return NOTHING
         changes = self._expire_deadlines(node, now)
-        node.session, node.connected = None, False
+        self._disconnect(node)
         self._set_status(node, now, Status.OFFLINE, Reason.GOODBYE, changes)
         return changes
 
@@ -186,7 +192,7 @@ class Registry:
         if node.session is not session:
             return NOTHING
         changes = self._expire_deadlines(node, now)
-        node.session, node.connected = None, False
+        self._disconnect(node)
         changes.append(change_of(node, now, Reason.STREAM_ENDED))
         return changes
 
@@ -194,6 +200,8 @@ class Registry:
         """Add a node as it was when the hub last ran, with a deadline if it is online."""
         node.flapping = node.flapping and self._rule.stays(node.flaps)  # the rule may have changed
         self.nodes[node.node_id] = node
+        self.count[node.status] += 1
+        self.flapping += node.flapping
         self._queue(node)
 
     def new_node(self, node_id: str, interval_s: float = 0.0) -> Node:
@@ -214,7 +222,10 @@ class Registry:
             return NOTHING
         changes = self._expire_deadlines(node, now)
         del self.nodes[node_id]
-        node.session, node.queued_s = None, inf
+        self._disconnect(node)
+        self.count[node.status] -= 1
+        self.flapping -= node.flapping
+        node.queued_s = inf
         return changes
 
     def sweep(self, now: float) -> Sequence[Change]:
@@ -261,6 +272,7 @@ class Registry:
             deadline_s = node.deadline_s if node.status is Status.ONLINE else inf
             if exit_s <= min(now, deadline_s):
                 node.flapping = False
+                self.flapping -= 1
                 changes.append(change_of(node, exit_s, Reason.FLAPS_EXIT))
             elif deadline_s >= now:
                 return changes
@@ -272,6 +284,8 @@ class Registry:
     def _set_status(self, node: Node, at: float, status: Status, reason: Reason, changes: list[Change]) -> None:
         """Change the status; a change between online and stale is a flap."""
         flap = Status.OFFLINE not in (node.status, status)
+        self.count[node.status] -= 1
+        self.count[status] += 1
         node.status, node.reason, node.changed_s = status, reason, at
         if status is not Status.ONLINE:
             node.deadline_s = -inf
@@ -281,7 +295,12 @@ class Registry:
             node.flaps = (*self._rule.remembered(node.flaps, at), at)
             if not node.flapping and self._rule.enters(node.flaps):
                 node.flapping = True
+                self.flapping += 1
                 changes.append(change_of(node, at, Reason.FLAPS_ENTRY))
+
+    def _disconnect(self, node: Node) -> None:
+        self.connected -= node.connected
+        node.session, node.connected = None, False
 
     def _queue(self, node: Node) -> None:
         """Put the node into the heap at its next wake-up, unless it comes up earlier anyway."""

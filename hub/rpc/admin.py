@@ -9,6 +9,7 @@ from operator import attrgetter
 
 import structlog
 
+from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
 from heartbench.hub.errors import BadMessageError
 from heartbench.hub.events.fanout import Subscription
@@ -28,8 +29,9 @@ log = structlog.get_logger()
 class AdminService:
     """Serves operators. Its methods raise UnknownNodeError for a node that the hub never saw."""
 
-    def __init__(self, hub: Hub, nodes: NodeService, uploads: UploadService) -> None:
+    def __init__(self, hub: Hub, clock: Clock, nodes: NodeService, uploads: UploadService) -> None:
         self._hub = hub
+        self._clock = clock
         self._nodes = nodes
         self._uploads = uploads
         self._wakers: set[asyncio.Event] = set()
@@ -49,14 +51,14 @@ class AdminService:
             page = nsmallest(size + 1, (node for node in wanted if node.node_id > after), key=attrgetter("node_id"))
             wanted, more = page[:size], page[size:]
             token = token_of(wanted[-1].node_id) if more else ""
-        infos = [mapping.node_info(self._hub, node) for node in wanted]
+        infos = [mapping.node_info(self._hub, node, self._clock) for node in wanted]
         return pb.ListNodesResponse(
-            nodes=infos, epoch=self._hub.epoch, last_seq=self._hub.bus.seq, next_page_token=token
+            nodes=infos, epoch=self._hub.epoch, last_seq=self._hub.fanout.seq, next_page_token=token
         )
 
     def get_node(self, request: pb.GetNodeRequest) -> pb.NodeInfo:
         """Return one node."""
-        return mapping.node_info(self._hub, self._hub.node(request.node_id))
+        return mapping.node_info(self._hub, self._hub.node(request.node_id), self._clock)
 
     def get_history(self, request: pb.GetHistoryRequest) -> pb.GetHistoryResponse:
         """Return the newest chunks of a node's terminal output."""
@@ -69,7 +71,7 @@ class AdminService:
         """Subscribe to events, from now on or from the subscriber's last one; the block misses none of them."""
         waker = asyncio.Event()
         after = (request.epoch, request.after_seq) if request.epoch else None
-        with self._hub.bus.subscribe(request.node_id, waker.set, after) as subscription:
+        with self._hub.fanout.subscribe(request.node_id, waker.set, after) as subscription:
             self._wakers.add(waker)
             try:
                 yield self._events(subscription, waker)
@@ -104,24 +106,24 @@ class AdminService:
         with suppress(TimeoutError):
             async with asyncio.timeout(STREAMS_END_S):
                 await self._uploads.close_node(node_id)
-        self._hub.forget(node_id)
+        self._hub.forget(node_id, self._clock.monotonic())
 
     async def forget_expired(self) -> None:
         """Remove the nodes that were silent for longer than HUB_FORGET_AFTER."""
-        for node_id in self._hub.expired_nodes():
+        for node_id in self._hub.expired_nodes(self._clock.monotonic()):
             await self.forget(node_id)
 
     def debug_node(self, peer: Peer, request: pb.DebugNodeRequest) -> pb.DebugNodeResponse:
         """Begin or stop logging each message of one node."""
         node_id = self._hub.node(request.node_id).node_id
         log.info("debug node", node_id=node_id, on=request.on, operator=str(peer))
-        self._hub.chronicle.debug(node_id, request.on)
+        self._hub.effects.debug(node_id, request.on)
         return pb.DebugNodeResponse()
 
     async def _events(self, subscription: Subscription, waker: asyncio.Event) -> AsyncIterator[pb.Event]:
         while True:
             while (event := subscription.take()) is not None:
-                yield mapping.event(self._hub, event)
+                yield mapping.event(event, self._hub.epoch, self._clock)
             if self._closed:
                 return
             waker.clear()

@@ -13,6 +13,7 @@ its acknowledgements is still heard.
 import asyncio
 from collections.abc import AsyncIterator
 
+from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
 from heartbench.hub.errors import BadMessageError, ReplacedStreamError
 from heartbench.hub.liveness import registry
@@ -51,8 +52,9 @@ class Stream:
 class NodeService:
     """Serves the Connect streams of all nodes of one hub."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, clock: Clock) -> None:
         self._hub = hub
+        self._now = clock.monotonic
         self._open: dict[str, Stream] = {}
 
     async def connect(self, peer: Peer, messages: AsyncIterator[NodeMessage], send: Send) -> None:
@@ -67,14 +69,14 @@ class NodeService:
         hello = await self._first_message(messages)
         if hello is None:
             return
-        session, retry_after_s = self._hub.hello(hello_of(hello), hello.sent_unix_s)
+        session, retry_after_s = self._hub.hello(hello_of(hello), self._now(), hello.sent_unix_s)
         if session is None:
             await send(mapping.throttle(retry_after_s))
             return
         try:
             await self._serve(session, peer, messages, send)
         finally:
-            self._hub.closed(session)
+            self._hub.closed(session, self._now())
 
     def drain(self, reconnect_after_s: float) -> None:
         """Send all nodes a Drain, because the hub is about to stop, and end their streams."""
@@ -110,7 +112,7 @@ class NodeService:
         async with task_scope() as tasks:
             writer = tasks.create_task(outbox.send_all(send))
             await self._converse(session, stream, messages)
-            self._hub.closed(session)
+            self._hub.closed(session, self._now())
             outbox.close()
             await asyncio.wait([writer], timeout=FLUSH_S)
             writer.cancel()
@@ -138,19 +140,19 @@ class NodeService:
         self._open[node_id] = stream
 
     async def _read(self, session: Session, messages: AsyncIterator[NodeMessage], outbox: Outbox) -> None:
-        heartbeat_came = self._hub.heartbeat
+        heartbeat_came, now = self._hub.heartbeat, self._now
         async for message in messages:
             kind = message.WhichOneof("body")
             if kind == "heartbeat":
                 heartbeat = message.heartbeat
-                heartbeat_came(session, heartbeat.seq, heartbeat.sent_unix_s)
+                heartbeat_came(session, now(), heartbeat.seq, heartbeat.sent_unix_s)
                 if heartbeat.ack:
                     outbox.put_ack(mapping.heartbeat_ack(heartbeat))
             elif kind == "command_result":
                 result = message.command_result
-                self._hub.answered(session, result.command_id, Answer(result.payload, result.error))
+                self._hub.answered(session, now(), result.command_id, Answer(result.payload, result.error))
             elif kind == "goodbye":
-                self._hub.goodbye(session)
+                self._hub.goodbye(session, now())
                 return
 
     def _command(self, node_id: str) -> HubMessage | None:

@@ -2,10 +2,14 @@
 
 from typing import Any
 
+from google.protobuf.message import Message
+
+from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
 from heartbench.hub.events import types as events
 from heartbench.hub.liveness.registry import Node, Session
 from heartbench.hub.liveness.rules import Reason, Status
+from heartbench.hub.stats import HubStats
 from heartbench.hub.store.history import StoredChunk
 from heartbench.hub.store.received_files import FilePart, FileProgress
 from heartbench.hub.work.commands import Answer, Command, Outcome
@@ -70,9 +74,9 @@ def file_part(sent: pb.FileChunk) -> FilePart:
     return FilePart(sent.path, sent.offset, sent.data, sent.crc32, sent.last, sent.sha256)
 
 
-def node_info(hub: Hub, node: Node) -> pb.NodeInfo:
+def node_info(hub: Hub, node: Node, clock: Clock) -> pb.NodeInfo:
     """Return what the hub knows of a node now."""
-    now = hub.clock.monotonic()
+    now = clock.monotonic()
     return pb.NodeInfo(
         node_id=node.node_id,
         status=STATUS[node.status],
@@ -85,9 +89,23 @@ def node_info(hub: Hub, node: Node) -> pb.NodeInfo:
         heartbeat_interval_s=node.interval_s,
         heartbeats=node.heartbeats,
         reason=REASON[node.reason],
-        changed_unix_s=hub.clock.unix(node.changed_s),
+        changed_unix_s=clock.unix(node.changed_s),
         labels=node.labels,
     )
+
+
+def hub_stats(stats: HubStats) -> pb.HubStats:
+    """Return the hub's figures as GetStats answers them."""
+    health = stats.store.health
+    store = pb.StoreStats(state=health.state, error=health.error, **fields_of(pb.StoreStats, stats.store))
+    executor = pb.ExecutorStats(**fields_of(pb.ExecutorStats, stats.executor)) if stats.executor else None
+    return pb.HubStats(store=store, executor=executor, **fields_of(pb.HubStats, stats))
+
+
+def fields_of(message: type[Message], figures: object) -> dict[str, Any]:
+    """Return the scalar fields of a message that `figures` has under the same names."""
+    scalars = [field.name for field in message.DESCRIPTOR.fields if field.message_type is None]
+    return {name: getattr(figures, name) for name in scalars if hasattr(figures, name)}
 
 
 def chunk(stored: StoredChunk) -> pb.Chunk:
@@ -95,10 +113,10 @@ def chunk(stored: StoredChunk) -> pb.Chunk:
     return pb.Chunk(boot_id=stored.boot_id, seq=stored.seq, sent_unix_s=stored.sent_unix_s, data=stored.data)
 
 
-def event(hub: Hub, published: events.Event) -> pb.Event:
+def event(published: events.Event, epoch: int, clock: Clock) -> pb.Event:
     """Return an event with its time on the wall clock; one without a time of its own gets the current time."""
-    at_unix_s = hub.clock.unix(published.at_s or hub.clock.monotonic())
-    return pb.Event(seq=published.seq, epoch=hub.epoch, at_unix_s=at_unix_s, **body(published.body))
+    at_unix_s = clock.unix(published.at_s or clock.monotonic())
+    return pb.Event(seq=published.seq, epoch=epoch, at_unix_s=at_unix_s, **body(published.body))
 
 
 def body(of_event: events.Body) -> dict[str, Any]:

@@ -17,20 +17,19 @@ import grpc.aio
 import structlog
 
 from heartbench.hub.clock import SystemClock
+from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
-from heartbench.hub.core import Hub
 from heartbench.hub.errors import HubError
 from heartbench.hub.rpc.admin import AdminService
 from heartbench.hub.rpc.connect import NodeService
 from heartbench.hub.rpc.listen import listen_on
 from heartbench.hub.rpc.servicers import HubAdmin, NodeMesh
 from heartbench.hub.rpc.upload import Files, UploadService
-from heartbench.hub.stats import stats_of, summary
-from heartbench.hub.store import open_store
+from heartbench.hub.stats import HubStats, stats_of, summary
+from heartbench.hub.store import StoreHealth, open_store
 from heartbench.hub.store.received_files import FileReceiver
-from heartbench.hub.ticker import Pulse
+from heartbench.hub.ticker import Ticker
 from heartbench.hub.work.executor import BoundedExecutor
-from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1 import mesh_pb2_grpc as pb_grpc
 
 RECONNECT_AFTER_S = 1.0
@@ -65,6 +64,7 @@ class HubServer:
     def __init__(self, settings: HubSettings) -> None:
         self.settings = settings
         self.address = ""
+        self._clock = SystemClock()
 
     async def __aenter__(self) -> "HubServer":
         """Start to listen; HubError if the address, the store or the folder for files cannot be used."""
@@ -76,7 +76,8 @@ class HubServer:
         except HubError:
             await self._server.stop(None)
             raise
-        work = self.hub.writer.run(), self._pulse.beat(), self._forget_expired()
+        writing = self.hub.writer.run(self.hub.all_nodes, self._store_changed)
+        work = writing, self._ticker.run(), self._forget_expired()
         self._tasks = [asyncio.create_task(one) for one in work]
         if self._files:
             self._files.executor.start()
@@ -86,7 +87,7 @@ class HubServer:
 
     async def __aexit__(self, *exception: object) -> None:
         """Judge no more deadlines, send the nodes a Drain, store what is left, and stop."""
-        self.hub.end()
+        self.hub.end(self._clock.monotonic())
         self._nodes.drain(RECONNECT_AFTER_S)
         self._uploads.close()
         self._admin.close()
@@ -106,9 +107,10 @@ class HubServer:
             if task.done():
                 task.result()
 
-    def stats(self) -> pb.HubStats:
+    def stats(self) -> HubStats:
         """Return the hub's figures now."""
-        return stats_of(self.hub, len(self._uploads), self._files.executor if self._files else None)
+        executor = self._files.executor if self._files else None
+        return stats_of(self.hub, self._clock.monotonic(), len(self._uploads), executor)
 
     def _assemble(self) -> None:
         settings = self.settings
@@ -116,17 +118,20 @@ class HubServer:
         with ExitStack() as undo:
             store = open_store(settings.store_url, settings.store_durability, settings.store_ttl_s)
             undo.callback(store.close)
-            self.hub = Hub(settings, SystemClock(), store)
+            self.hub = open_hub(settings, self._clock, store)
             undo.pop_all()
-        self._nodes = NodeService(self.hub)
-        self._uploads = UploadService(self.hub, self._files)
-        self._admin = AdminService(self.hub, self._nodes, self._uploads)
-        self._summarised: pb.HubStats | None = None
-        self._pulse = Pulse(self.hub)
-        self._pulse.every(FLUSH_INTERVAL_S, self.hub.chronicle.flush)
-        self._pulse.every(settings.summary_interval_s, self._summarise)
+        self._nodes = NodeService(self.hub, self._clock)
+        self._uploads = UploadService(self.hub, self._clock, self._files)
+        self._admin = AdminService(self.hub, self._clock, self._nodes, self._uploads)
+        self._summarised: HubStats | None = None
+        self._ticker = Ticker(self.hub, self._clock)
+        self._ticker.every(FLUSH_INTERVAL_S, self.hub.effects.flush)
+        self._ticker.every(settings.summary_interval_s, self._summarise)
         pb_grpc.add_NodeMeshServicer_to_server(NodeMesh(self._nodes, self._uploads), self._server)
         pb_grpc.add_HubAdminServicer_to_server(HubAdmin(self._admin, self.stats), self._server)
+
+    def _store_changed(self, health: StoreHealth) -> None:
+        self.hub.store_changed(health, self._clock.monotonic())
 
     async def _forget_expired(self) -> None:
         while True:

@@ -25,7 +25,9 @@ from heartbench.hub.errors import (
 from heartbench.hub.rpc.admin import AdminService
 from heartbench.hub.rpc.connect import NodeService
 from heartbench.hub.rpc.peer import Peer
+from heartbench.hub.rpc.protobuf_mapping import hub_stats
 from heartbench.hub.rpc.upload import UploadService
+from heartbench.hub.stats import HubStats
 from heartbench.hub.store.received_files import FileRefusedError
 from heartbench.hub.work.executor import ExecutorFullError
 from heartbench.mesh.encoding import node_id_of
@@ -91,7 +93,7 @@ class NodeMesh(pb_grpc.NodeMeshServicer):
 class HubAdmin(pb_grpc.HubAdminServicer):
     """The calls of operators."""
 
-    def __init__(self, admin: AdminService, stats: Callable[[], pb.HubStats]) -> None:
+    def __init__(self, admin: AdminService, stats: Callable[[], HubStats]) -> None:
         self._admin = admin
         self._stats = stats
 
@@ -125,7 +127,7 @@ class HubAdmin(pb_grpc.HubAdminServicer):
 
     async def GetStats(self, request: pb.GetStatsRequest, context: Context) -> pb.HubStats:
         """Return the hub's figures."""
-        return self._stats()
+        return hub_stats(self._stats())
 
     async def ForgetNode(self, request: pb.ForgetNodeRequest, context: Context) -> pb.ForgetNodeResponse:
         """Remove a node for good."""

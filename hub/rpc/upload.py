@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
 from heartbench.hub.errors import BadMessageError, NoRoomError
 from heartbench.hub.rpc import protobuf_mapping as mapping
@@ -122,8 +123,9 @@ class NodeUploads:
 class UploadService:
     """Serves the Upload streams of all nodes of one hub; without `files` it accepts no files."""
 
-    def __init__(self, hub: Hub, files: Files | None = None) -> None:
+    def __init__(self, hub: Hub, clock: Clock, files: Files | None = None) -> None:
         self._hub = hub
+        self._now = clock.monotonic
         self._files = files
         self._nodes: dict[str, NodeUploads] = {}
         self._count = 0
@@ -196,7 +198,7 @@ class UploadService:
 
     async def _store(self, node_id: str, room: Budget, message: Chunk, acks: AckQueue) -> None:
         chunk = StoredChunk(message.boot_id, message.seq, message.sent_unix_s, message.data)
-        node = self._hub.sign_of_life(node_id, chunk.boot_id, chunk.seq, chunk.sent_unix_s)
+        node = self._hub.sign_of_life(node_id, chunk.boot_id, self._now(), chunk.seq, chunk.sent_unix_s)
         if chunk.boot_id < node.boot_id:
             return
         await room.acquire(len(chunk.data))
@@ -211,7 +213,7 @@ class UploadService:
         acks.put(chunk, saved)
 
     async def _write_file(self, node_id: str, message: Chunk, acks: AckQueue) -> None:
-        self._hub.sign_of_life(node_id, message.boot_id, 0, message.sent_unix_s)
+        self._hub.sign_of_life(node_id, message.boot_id, self._now(), 0, message.sent_unix_s)
         if self._files is None:
             raise BadMessageError("this hub accepts no files: HUB_FILES_DIR is empty")
         await acks.put_file(await self._files.write(node_id, mapping.file_part(message.file)))

@@ -70,6 +70,12 @@ class WriterStats:
 
 
 KnownNode = tuple[str, History | None, NodeRecord | None]
+AllNodes = Callable[[], Iterable[KnownNode]]
+OnHealth = Callable[[StoreHealth], None]
+
+
+def ignore(health: StoreHealth) -> None:
+    """Do nothing with the store's health."""
 
 
 class Writer:
@@ -83,16 +89,14 @@ class Writer:
         max_chunks: int = 20_000,
         max_bytes: int = 64 << 20,
         linger_s: float = 0.01,
-        everything: Callable[[], Iterable[KnownNode]] = tuple,
-        on_health: Callable[[StoreHealth], None] = lambda _: None,
     ) -> None:
-        """`linger_s`: how long a batch waits for company. `everything`: all nodes, for a store that lost them."""
+        """`linger_s`: how long a batch waits to grow."""
         self._store = store
         self._buffered = durability is Durability.BUFFERED
         self._budget = Budget(max_chunks, max_bytes)
         self._linger_s = linger_s
-        self._everything = everything
-        self._on_health = on_health
+        self._all_nodes: AllNodes = tuple
+        self._on_health: OnHealth = ignore
         self._unsaved: dict[str, Unsaved] = {}
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
@@ -173,12 +177,17 @@ class Writer:
             commit_p99_s=self._commit_s.quantile(0.99),
         )
 
-    async def run(self) -> None:
-        """Write until cancelled; the store is closed then.
+    async def run(self, all_nodes: AllNodes = tuple, on_health: OnHealth = ignore) -> None:
+        """Write until cancelled, then close the store.
+
+        Args:
+            all_nodes: Returns every known node; called if the store lost what it had confirmed.
+            on_health: Called each time the state of the store changes.
 
         Raises:
-            FencedError: Another hub has taken the store. This one acknowledges nothing any more and should end.
+            FencedError: Another hub has taken the store. This one acknowledges nothing more and should end.
         """
+        self._all_nodes, self._on_health = all_nodes, on_health
         thread = ThreadPoolExecutor(1, "store-writer")
         try:
             while True:
@@ -240,7 +249,7 @@ class Writer:
                 one.saved.set_result(None)
 
     def _rewrite_everything(self) -> None:
-        for node_id, history, record in self._everything():
+        for node_id, history, record in self._all_nodes():
             self._of(node_id).rewrite(history, record)
 
     def _of(self, node_id: str) -> Unsaved:

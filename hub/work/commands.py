@@ -50,12 +50,12 @@ class Commands:
     def __init__(self, most_for_a_node: int, epoch: int) -> None:
         self._most = most_for_a_node
         self._epoch = epoch
-        self._count = 0
+        self._numbered = self._waiting = 0
         self._of_node: dict[str, dict[str, Command]] = {}
         self._wake: dict[str, Callable[[], None]] = {}
 
     def __len__(self) -> int:
-        return sum(len(commands) for commands in self._of_node.values())
+        return self._waiting
 
     async def run(self, node_id: str, payload: bytes, within_s: float) -> tuple[str, Outcome, Answer | None]:
         """Have a node carry out a command: its id, what became of it, and the answer if there is one.
@@ -104,8 +104,9 @@ class Commands:
                 f"node {node_id!r}: {len(commands)} commands wait for it; HUB_COMMANDS_WAITING allows no more"
             )
         loop = asyncio.get_running_loop()
-        self._count += 1
-        command = Command(f"{self._epoch}-{self._count}", payload, loop.time() + within_s, loop.create_future())
+        self._numbered += 1
+        self._waiting += 1
+        command = Command(f"{self._epoch}-{self._numbered}", payload, loop.time() + within_s, loop.create_future())
         commands[command.command_id] = command
         if node_id in self._wake:
             self._wake[node_id]()
@@ -114,5 +115,6 @@ class Commands:
     def _drop(self, node_id: str, command: Command) -> None:
         commands = self._of_node[node_id]
         del commands[command.command_id]
+        self._waiting -= 1
         if not commands:
             del self._of_node[node_id]

@@ -1,8 +1,8 @@
 """Engine `virtual`: the whole fleet in simulated time, block by block, as fast as the machine goes.
 
 Nodes do not know of each other, so each is run from its start to the end of the scenario before the next begins, in
-one compiled loop; a block of nodes fills one part of the trace. Blocks are cut by the scenario alone and every draw is
-counted, so that any number of workers writes the same bytes. Workers are threads: the loops hold no interpreter lock.
+one compiled loop. Blocks are cut by the scenario alone and every draw is counted, so that any number of workers makes
+the same blocks. Workers are threads, because the loops hold no interpreter lock, or those of any other executor.
 
 There is no hub, only what its kernel does with connections and messages, and when its process reads them: a message
 that comes while the hub is paused has arrived when it runs again.
@@ -10,159 +10,151 @@ that comes while the hub is paused has arrived when it runs again.
 
 import gc
 import os
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import islice
 from math import ceil
+from operator import add
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.mesh.kinds import Kind
+from heartbench.simulator.engines.contract import UNCONTROLLED, Block, Conditions, Control, RunSummary, Sink
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.fault import HubFaultKind
-from heartbench.simulator.fleet import Squad, squads
+from heartbench.simulator.fleet import Partition, Squad, squads
 from heartbench.simulator.interrupts import raised
 from heartbench.simulator.kernel import kernel
 from heartbench.simulator.link import LINK_STATE, MAX_PARTITIONS, Record, rewind
 from heartbench.simulator.node import FILE_PIECE_BYTES, NODE, Events, Rows, follow, make_rows, run, switch_off
-from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.stream import CONNECTION
-from heartbench.simulator.trace import Messages, NodesWriter, TraceWriter, Truth, TruthWriter
+from heartbench.simulator.trace import Messages
 from heartbench.simulator.truth import hub_spans, truth_of, truth_of_hub
 
-BLOCK_ROWS = 1_000_000  # about so many messages to a part of the trace
+BLOCK_ROWS = 1_000_000  # messages of a block, about
 MOST_ROWS_A_NODE = 100_000_000  # a node is whole in memory: 4 GB
+AHEAD = 1  # blocks that wait for a worker, so that none waits for a block
+
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True, slots=True)
-class VirtualResult:
-    """What a virtual run did. `simulate_s` is the time in the compiled loops, summed over workers, divided by them."""
-
-    nodes: int
-    heartbeats: int
-    messages: int
-    compile_s: float
-    simulate_s: float
-    write_s: float
-    interrupted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Nodes of one group, run one after the other; they fill one part of the trace."""
+class BlockPlan:
+    """The nodes of a block, to be run one after the other: small, and picklable for a worker elsewhere."""
 
     index: int
+    scenario: Scenario
     squad: Squad
-    first: int
-    count: int
+
+
+class Counts(NamedTuple):
+    """What blocks of nodes did, and how long their workers took."""
+
+    nodes: int = 0
+    heartbeats: int = 0
+    messages: int = 0
+    simulate_s: float = 0.0
+    extract_s: float = 0.0
+
+    def plus(self, other: "Counts") -> "Counts":
+        """Return the sum of both."""
+        return Counts(*map(add, self, other))
 
 
 @dataclass(frozen=True, slots=True)
-class _Done:
-    block: Block
-    truth: Truth
-    nodes: int
-    heartbeats: int
-    messages: int
-    simulate_s: float
-    write_s: float
+class VirtualEngine:
+    """Runs a scenario in simulated time.
 
-
-class _World:
-    """Room for one node at a time, its connection and its link (twice: an old connection is followed on a copy)."""
-
-    def __init__(self, squad: Squad) -> None:
-        self.node = np.zeros(1, NODE).view(np.recarray)[0]
-        self.node.behaviour = squad.behaviour[0]
-        self.connection = np.zeros(1, CONNECTION).view(np.recarray)[0]
-        self.connection.rules = self.node.behaviour.rules
-        self.links = np.zeros(2, LINK_STATE).view(np.recarray)
-        self.links["profile"] = squad.link[0]
-
-
-def simulate(
-    scenario: Scenario,
-    directory: RunDirectory,
-    workers: int | None = None,
-    progress: Callable[[int], None] | None = None,
-) -> VirtualResult:
-    """Run a scenario and write trace, truth and names into `directory`.
-
-    Args:
-        scenario: what to run.
-        directory: an empty run directory.
-        workers: threads; None: one a core.
-        progress: called with the number of nodes done since its last call.
-
-    Ctrl-C ends it after the blocks under way; what is finished is written, whole nodes only.
+    Attributes:
+        workers: number of blocks that run at once; None: one per core.
+        executor: runs `run_block` for each block; None: threads of its own.
+        fleet: squads to run; None: those of the scenario.
     """
+
+    workers: int | None = None
+    executor: Executor | None = None
+    fleet: Iterable[Squad] | None = None
+
+    def run(self, scenario: Scenario, sink: Sink[Any], control: Control = UNCONTROLLED) -> RunSummary:
+        """Run a scenario and hand its blocks to `sink`; once it is interrupted, no other block begins.
+
+        Raises:
+            SimulatorError: a node would send more than memory holds.
+            KeyboardInterrupt: a signal came while the loops were compiled.
+        """
+        began = time.perf_counter()
+        with raised():
+            _compile()
+        compile_s = time.perf_counter() - began
+        plans = list(blocks(scenario, self.fleet))
+        workers = min(self.workers or os.cpu_count() or 1, len(plans))
+        hub = scenario.hub_settings()
+        hub_truth = truth_of_hub(hub_spans(scenario)) if scenario.hub_fault else None
+        sink.begin(Conditions(scenario.duration_s, hub, hub_truth))
+        done = self._run_all(plans, workers, sink, control)
+        return RunSummary(
+            nodes=done.nodes,
+            duration_s=scenario.duration_s,
+            heartbeats=done.heartbeats,
+            messages=done.messages,
+            compile_s=compile_s,
+            simulate_s=done.simulate_s / workers,
+            write_s=done.extract_s / workers,
+            interrupted=done.nodes < sum(plan.squad.count for plan in plans),
+            hub=hub,
+        )
+
+    def _run_all(self, plans: Sequence[BlockPlan], workers: int, sink: Sink[Any], control: Control) -> Counts:
+        """Run the plans, as many at once as there are workers, and take what comes of them in order."""
+        extract, total = sink.extract, Counts()
+        with ExitStack() as stack:
+            executor = self.executor or stack.enter_context(ThreadPoolExecutor(workers))
+            running: deque[Future[tuple[Any, Counts]]] = deque()
+            stack.callback(_cancel, running)  # of a run that fails no other block begins
+            rest = iter(plans)
+            while True:
+                running.extend(
+                    executor.submit(run_block, plan, extract) for plan in islice(rest, workers + AHEAD - len(running))
+                )
+                if control.interrupted():
+                    rest = iter(())
+                    _cancel(running)
+                if not running:
+                    return total
+                kept, counts = running.popleft().result()
+                sink.add(kept)
+                total = total.plus(counts)
+                control.advance(counts.nodes)
+
+
+def _cancel(running: "deque[Future[Any]]") -> None:
+    """Take away the blocks that have not begun."""
+    while running and running[-1].cancel():
+        running.pop()
+
+
+def run_block(plan: BlockPlan, extract: Callable[[Block], Kept]) -> tuple[Kept, Counts]:
+    """Run the nodes of a block, and return what `extract` keeps of it; called in any thread or process."""
     began = time.perf_counter()
-    with raised():
-        _compile()
-    compiled = time.perf_counter() - began
-    todo = list(blocks(scenario))
-    threads = min(workers or os.cpu_count() or 1, len(todo))
-    trace, stop = TraceWriter(directory.trace), threading.Event()
-    done: list[_Done] = []
-    interrupted = False
-    with TruthWriter(directory.truth) as truth, ThreadPoolExecutor(threads) as pool:
-        waiting = [pool.submit(_run_block, scenario, block, trace, stop) for block in todo]
-        if scenario.hub_fault:  # an empty table has bytes too
-            truth.write(truth_of_hub(hub_spans(scenario)))
-        try:
-            with _stopping(stop):
-                for block in waiting:
-                    _take(block, truth, done, progress)
-        except KeyboardInterrupt:
-            interrupted = True
-            for block in waiting[len(done) :]:
-                _take(block, truth, done, None)
-    _write_nodes(directory, [each.block for each in done])
-    return VirtualResult(
-        nodes=sum(block.nodes for block in done),
-        heartbeats=sum(block.heartbeats for block in done),
-        messages=sum(block.messages for block in done),
-        compile_s=compiled,
-        simulate_s=sum(block.simulate_s for block in done) / threads,
-        write_s=sum(block.write_s for block in done) / threads,
-        interrupted=interrupted,
-    )
+    messages, closes = run_nodes(plan)
+    simulated = time.perf_counter()
+    squad, scenario = plan.squad, plan.scenario
+    nodes = range(squad.first, squad.first + squad.count)
+    truth = truth_of(squad, scenario.seed, nodes, closes, scenario.duration_s)
+    kept = extract(Block(plan.index, squad.name, squad.first, squad.count, messages, truth))
+    heartbeats = int((messages.kind == Kind.HEARTBEAT).sum())
+    took_s = simulated - began, time.perf_counter() - simulated
+    return kept, Counts(squad.count, heartbeats, len(messages), *took_s)
 
 
-def _write_nodes(directory: RunDirectory, ran: list[Block]) -> None:
-    with NodesWriter(directory.nodes) as writer:
-        for block in ran:
-            writer.write(block.squad.name, block.squad.names(block.first, block.count))
-
-
-@contextmanager
-def _stopping(stop: threading.Event) -> Iterator[None]:
-    """Let no other block begin where something goes wrong."""
-    try:
-        yield
-    except BaseException:
-        stop.set()
-        raise
-
-
-def _take(
-    future: "Future[_Done | None]", truth: TruthWriter, done: list[_Done], progress: Callable[[int], None] | None
-) -> None:
-    block = future.result()
-    if block is None:
-        return
-    truth.write(block.truth)
-    done.append(block)
-    if progress is not None:
-        progress(block.nodes)
-
-
-def blocks(scenario: Scenario, fleet: Iterable[Squad] | None = None) -> Iterator[Block]:
+def blocks(scenario: Scenario, fleet: Iterable[Squad] | None = None) -> Iterator[BlockPlan]:
     """Cut a scenario's nodes, or a `fleet` that was made of them, into blocks.
 
     Raises:
@@ -177,13 +169,27 @@ def blocks(scenario: Scenario, fleet: Iterable[Squad] | None = None) -> Iterator
                 " make duration shorter, or heartbeat_interval longer"
             )
         size = max(1, BLOCK_ROWS // rows)
-        for first in range(squad.first, squad.first + squad.count, size):
-            yield Block(index, squad, first, min(size, squad.first + squad.count - first))
+        for begin in range(0, squad.count, size):
+            yield BlockPlan(index, scenario, _part_of(squad, begin, min(begin + size, squad.count)))
             index += 1
 
 
+def _part_of(squad: Squad, begin: int, end: int) -> Squad:
+    """Return the nodes of a squad from place `begin` to `end`."""
+    events = slice(squad.begin[begin], squad.begin[end])
+    return replace(
+        squad,
+        first=squad.first + begin,
+        count=end - begin,
+        begin=squad.begin[begin : end + 1] - squad.begin[begin],
+        at_s=squad.at_s[events],
+        what=squad.what[events],
+        partitions=tuple(Partition(cut.from_s, cut.to_s, cut.hit[begin:end]) for cut in squad.partitions),
+    )
+
+
 def _rows_a_node(squad: Squad, duration_s: float) -> int:
-    """Estimate, rather high, how many messages a node sends."""
+    """Return an upper estimate of how many messages a node sends."""
     b = squad.behaviour.view(np.recarray)[0]
     heartbeats = duration_s / (b.heartbeat_interval_s * (1.0 - b.heartbeat_jitter / 2.0))
     chunks = duration_s / b.chunk_interval_s if b.chunk_interval_s > 0.0 else 0.0
@@ -192,32 +198,13 @@ def _rows_a_node(squad: Squad, duration_s: float) -> int:
     return ceil(messages) + 300
 
 
-def _run_block(scenario: Scenario, block: Block, trace: TraceWriter, stop: threading.Event) -> _Done | None:
-    if stop.is_set():
-        return None
-    with _stopping(stop):
-        began = time.perf_counter()
-        messages, closes = run_nodes(scenario, block)
-        simulated = time.perf_counter()
-        trace.write_part(block.index, messages)
-        numbers = range(block.first, block.first + block.count)
-        return _Done(
-            block=block,
-            truth=truth_of(block.squad, scenario.seed, numbers, closes, scenario.duration_s),
-            nodes=block.count,
-            heartbeats=int((messages.kind == Kind.HEARTBEAT).sum()),
-            messages=len(messages),
-            simulate_s=simulated - began,
-            write_s=time.perf_counter() - simulated,
-        )
-
-
-def run_nodes(scenario: Scenario, block: Block) -> tuple[Messages, NDArray[np.float64]]:
+def run_nodes(plan: BlockPlan) -> tuple[Messages, NDArray[np.float64]]:
     """Run the nodes of a block from their start to the end of the scenario.
 
     Returns what they sent, and for each stream that ended (node, when the node saw it, when the hub saw it), in s.
     """
-    squad, capacity = block.squad, _rows_a_node(block.squad, scenario.duration_s) * block.count
+    squad, scenario = plan.squad, plan.scenario
+    capacity = _rows_a_node(squad, scenario.duration_s) * squad.count
     while True:
         rows, nodes, closes = make_rows(capacity), np.empty(capacity, np.int32), np.empty((capacity // 8 + 64, 3))
         world = _World(squad)
@@ -225,20 +212,32 @@ def run_nodes(scenario: Scenario, block: Block) -> tuple[Messages, NDArray[np.fl
             world.node,
             world.connection,
             world.links,
-            *_partitions(squad, block),
+            *_partitions(squad),
             Events(squad.at_s, squad.what),
-            squad.begin[block.first - squad.first :][: block.count + 1],
+            squad.begin,
             scenario.seed,
-            block.first,
+            squad.first,
             scenario.duration_s,
             rows,
             nodes,
             closes,
         )
-        if finished == block.count:
+        if finished == squad.count:
             _read_after_pauses(rows, scenario)
             return _messages(rows, nodes), closes[:ended]
-        capacity *= 2  # more reconnects than was guessed
+        capacity *= 2  # more reconnects than estimated
+
+
+class _World:
+    """Room for one node at a time, its connection and its link (twice: an old connection is followed on a copy)."""
+
+    def __init__(self, squad: Squad) -> None:
+        self.node = np.zeros(1, NODE).view(np.recarray)[0]
+        self.node.behaviour = squad.behaviour[0]
+        self.connection = np.zeros(1, CONNECTION).view(np.recarray)[0]
+        self.connection.rules = self.node.behaviour.rules
+        self.links = np.zeros(2, LINK_STATE).view(np.recarray)
+        self.links["profile"] = squad.link[0]
 
 
 @kernel
@@ -257,7 +256,7 @@ def _simulate_block(
     nodes: NDArray[np.int32],
     closes: NDArray[np.float64],
 ) -> tuple[int, int]:
-    """Run node after node. Return how many were finished, fewer than asked where there is no more room, and the closes.
+    """Run node after node; return how many were finished (fewer than asked if the room ends), and the closes.
 
     `closes` gets (node, when the node saw it, when the hub saw it) for each stream that ended.
     """
@@ -287,7 +286,7 @@ def _simulate_block(
 
 
 def _compile() -> None:
-    """Have the loop compiled, or read from disk, before anything is timed: no node, no time."""
+    """Compile the loop, or read it from disk, by running no node, so that this is not timed as simulation."""
     node, connection = np.zeros(1, NODE).view(np.recarray)[0], np.zeros(1, CONNECTION).view(np.recarray)[0]
     links, rows = np.zeros(2, LINK_STATE).view(np.recarray), make_rows(0)
     none, nothing = np.zeros(0), np.zeros(0, np.int64)
@@ -297,17 +296,17 @@ def _compile() -> None:
     gc.collect()  # after compiling a quarter of a second, which a worker would lose in the middle of a block
 
 
-def _partitions(squad: Squad, block: Block) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return what cuts the nodes of a block off: (nodes, MAX_PARTITIONS, from and to in s), and how many each has."""
-    spans, counts = np.zeros((block.count, MAX_PARTITIONS, 2)), np.zeros(block.count, np.int64)
-    for i in range(block.count if squad.partitions else 0):
-        own = squad.partitions_of(block.first + i)
-        spans[i, : len(own)], counts[i] = np.reshape(own, (-1, 2)), len(own)
+def _partitions(squad: Squad) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return what cuts each node off: (nodes, MAX_PARTITIONS, from and to in s), and how many cuts each has."""
+    spans, counts = np.zeros((squad.count, MAX_PARTITIONS, 2)), np.zeros(squad.count, np.int64)
+    for i in range(squad.count if squad.partitions else 0):
+        cuts = squad.partitions_of(squad.first + i)
+        spans[i, : len(cuts)], counts[i] = np.reshape(cuts, (-1, 2)), len(cuts)
     return spans, counts
 
 
 def _read_after_pauses(rows: Rows, scenario: Scenario) -> None:
-    """Let what came while the hub was paused arrive when it reads again, or not at all if the run has ended by then."""
+    """Move arrivals during a pause of the hub to its end, or to never if the run has ended by then."""
     arrived_s = rows.arrived_s[: rows.used[0]]
     for fault in scenario.hub_fault:
         if fault.kind is HubFaultKind.PAUSE:

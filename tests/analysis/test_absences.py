@@ -1,6 +1,6 @@
 """Time in which the hub was away is no node's silence: held against the hub itself, and by hand."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -14,12 +14,12 @@ from heartbench.analysis import qos
 from heartbench.analysis.absences import ALWAYS_THERE, AbsenceRules, Absences, hub_absences
 from heartbench.analysis.gaps import NO_LOSSES, Gaps, find_gaps, join_gaps
 from heartbench.hub.clock import ManualClock
+from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
-from heartbench.hub.core import Hub
 from heartbench.hub.events.types import Change
 from heartbench.hub.liveness.registry import Hello, Session
 from heartbench.hub.liveness.rules import Reason, Status
-from heartbench.hub.liveness.self_health import BEAT_S
+from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.hub.store.memory import MemoryStore
 from heartbench.hub.store.protocol import StoredNode
 from heartbench.hub.store.record_mapping import record_of
@@ -52,7 +52,7 @@ class Kept(MemoryStore):
         super().__init__(9.0)
         self.nodes = list(nodes)
 
-    def load(self) -> Iterable[StoredNode]:  # type: ignore[override]
+    def load(self) -> Iterator[StoredNode]:
         return iter(self.nodes)
 
 
@@ -60,21 +60,22 @@ class RealHub:
     """The hub itself with one node, on a clock that is told: away at times, and restarted."""
 
     def __init__(self, hub: HubSettings) -> None:
-        self.settings, self.clock, self.changes = hub, ManualClock(0.0), []
+        self.settings, self.clock = hub, ManualClock(0.0)
+        self.changes: list[Change] = []
         self.session: Session | None = None
         self.connection = 0
         self.start(())
 
     def start(self, nodes: Iterable[StoredNode]) -> None:
-        self.hub, self.session = Hub(self.settings, self.clock, Kept(nodes)), None
-        self.hub.chronicle.changed = self.changes.extend  # type: ignore[method-assign]
+        self.hub, self.session = open_hub(self.settings, self.clock, Kept(nodes)), None
+        self.hub.effects.changed = self.changes.extend  # type: ignore[method-assign, assignment]
 
     def restart(self) -> None:
         nodes = self.hub.registry.nodes.values()
         self.start([StoredNode(each.node_id, record_of(each, self.clock), (), (1, 1)) for each in nodes])
 
     def beat(self) -> None:
-        self.hub.beat()
+        self.hub.tick(self.clock.now_s)
 
     def sweep(self) -> None:
         self.changes += self.hub.registry.sweep(self.clock.now_s)
@@ -82,15 +83,15 @@ class RealHub:
     def hear(self) -> None:
         if self.session is None:
             self.connection += 1
-            self.session, _ = self.hub.hello(Hello("n", 1, self.connection))
+            self.session, _ = self.hub.hello(Hello("n", 1, self.connection), self.clock.now_s)
         else:
-            self.hub.heartbeat(self.session, 1, 0.0)
+            self.hub.heartbeat(self.session, self.clock.now_s, 1, 0.0)
 
 
 def hub_changes(heard_s: list[float], spans: Spans, hub: HubSettings) -> list[Change]:
     """Beat by beat: when a span begins the hub has just looked for passed deadlines, and its pulse does not come."""
     real = RealHub(hub)
-    beat_s = [number / 10 for number in range(1, round(END_S / BEAT_S))]
+    beat_s = [number / 10 for number in range(1, round(END_S / TICK_S))]
     beat_s = [at for at in beat_s if not any(from_s <= at < to_s for from_s, to_s, _ in spans)]
     events = [(at, 2, real.beat) for at in beat_s]
     events += [(at, 1, real.hear) for at in heard_s]

@@ -7,10 +7,11 @@ import pytest
 
 from heartbench.analysis.agreement import agreement
 from heartbench.hub.clock import ManualClock
+from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
-from heartbench.hub.core import Hub
+from heartbench.hub.events.observer_file import Header
 from heartbench.hub.liveness.registry import Hello
-from heartbench.hub.liveness.self_health import BEAT_S
+from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.simulator.observer_frames import Observed, read_observer
 
 CHANGES = [
@@ -26,7 +27,7 @@ def observed(changes: list[tuple[float, str, str, str]], until_s: float = 10.0) 
     moves = pd.DataFrame(columns=["at_s", "node_id", "deadline_s"]).astype({"at_s": float, "deadline_s": float})
     said = pd.DataFrame(changes, columns=["at_s", "node_id", "status", "reason"])
     forgotten = pd.DataFrame(columns=["at_s", "node_id"])
-    return Observed({"settings": hub.model_dump()}, receipts, forgotten, moves, said, until_s)
+    return Observed(Header(0.0, 0.0, 1, hub.model_dump()), receipts, forgotten, moves, said, until_s)
 
 
 def test_what_follows_is_agreed_to() -> None:
@@ -79,18 +80,17 @@ def test_what_a_killed_hub_did_not_write_down_any_more_is_not_missed() -> None:
 @pytest.mark.parametrize("last_s", [5.08, 5.55])
 def test_a_deadline_that_a_killed_hub_had_not_looked_for_yet_is_not_missed(last_s: float, tmp_path: Path) -> None:
     clock, path = ManualClock(0.05), tmp_path / "observer.jsonl"
-    hub = Hub(HubSettings.of(stale_after_s=5.0, observe_file=path), clock)
-    hub.hello(Hello("silent", 1, 1))
-    session, _ = hub.hello(Hello("heard", 1, 2))
+    hub = open_hub(HubSettings.of(stale_after_s=5.0, observe_file=path), clock)
+    hub.hello(Hello("silent", 1, 1), clock.now_s)
+    session, _ = hub.hello(Hello("heard", 1, 2), clock.now_s)
     for beat in range(1, 51):  # the last at 5 s
-        clock.now_s = beat * BEAT_S
-        hub.beat()
-    clock.now_s = last_s  # the next is late, as far as is tolerated
-    assert session is not None
-    hub.heartbeat(session, 1, 0.0)
-    hub.chronicle.flush()  # as when very many lines are held
+        clock.now_s = beat * TICK_S
+        hub.tick(clock.now_s)
+    assert session is not None  # the next is late, as far as is tolerated
+    hub.heartbeat(session, last_s, 1, 0.0)
+    hub.effects.flush()  # as when very many lines are held
     left = read_observer(path)
-    hub.end()
+    hub.end(last_s)
 
     found = agreement(left, until_s=20.0)
     assert (found.changes, found.not_following, found.missing, found.first) == (2, 0, 0, "")

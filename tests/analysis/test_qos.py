@@ -13,11 +13,12 @@ from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.gaps import NO_LOSSES, Gaps, PowerLosses, find_gaps, join_gaps, power_losses
 from heartbench.analysis.policies import allowed_silence
 from heartbench.hub.config import HubSettings
+from heartbench.hub.events.types import Change
 from heartbench.hub.liveness.chen import Chen
 from heartbench.hub.liveness.policy import PolicySpec
-from heartbench.hub.liveness.registry import Hello, Registry
+from heartbench.hub.liveness.registry import Hello, Registry, Session
 from heartbench.hub.liveness.rules import FlapRule, Reason, Status
-from heartbench.hub.liveness.self_health import BEAT_S
+from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.mesh.kinds import Kind
 from heartbench.simulator.trace import Messages
 
@@ -68,14 +69,16 @@ def ask_the_hub(
 ) -> StatusChange:
     """Feed a registry, sweep once at the end, and count its changes."""
     registry = Registry(policy)
-    changes, said, session, heard = [], StatusChange(), None, []
+    session: Session | None = None
+    changes: list[Change] = []
+    said, heard = StatusChange(), []
     for connection, (at, kind) in enumerate(messages):
         if kind is Kind.HELLO:
             session, new = registry.hello(Hello("n", 1, connection, INTERVAL_S), at)
-        elif kind is Kind.GOODBYE:
-            new = registry.goodbye(session, at)
         else:
-            new = registry.heartbeat(session, at, connection)
+            assert session is not None
+            is_goodbye = kind is Kind.GOODBYE
+            new = registry.goodbye(session, at) if is_goodbye else registry.heartbeat(session, at, connection)
         changes += new
         heard.append(at)
     changes += registry.sweep(END_S)
@@ -197,7 +200,7 @@ def test_detection_time_is_that_of_power_losses_at_uniform_times() -> None:
     gaps = find_gaps(trace(beats(*times)), NO_LOSSES, END_S)
     losses = np.linspace(times[0], END_S, 400_001)[:-1]
     last = times[np.searchsorted(times, losses, side="right") - 1]
-    sweep = generator.uniform(0, BEAT_S, len(losses))
+    sweep = generator.uniform(0, TICK_S, len(losses))
     for threshold in (8.0, 20.0):
         simulated = np.quantile(np.maximum(last + threshold + sweep - losses, 0), [0.5, 0.9, 0.99])
         row = judged(gaps, threshold).iloc[0]
@@ -209,10 +212,10 @@ def test_detection_time_under_a_silence_that_varies_is_that_of_power_losses_at_u
     times = np.sort(generator.uniform(0, END_S, 30))
     policy = PolicySpec(Chen(margin_s=3.0, interval_s=13.0, window=8), FlapRule(60.0, 3, 1))
     gaps = find_gaps(trace(beats(*times)), NO_LOSSES, END_S, interval_s=np.zeros(1))
-    silence_s = allowed_silence(policy, gaps.arrivals)
+    silence_s = np.asarray(allowed_silence(policy, gaps.arrivals))
     losses = np.linspace(times[0], END_S, 400_001)[:-1]
     last = np.searchsorted(times, losses, side="right") - 1
-    sweep = generator.uniform(0, BEAT_S, len(losses))
+    sweep = generator.uniform(0, TICK_S, len(losses))
     simulated = np.quantile(np.maximum(times[last] + silence_s[last] + sweep - losses, 0), [0.5, 0.9, 0.99])
     row = qos.judge(gaps, [policy], END_S).frame().iloc[0]
     assert [row.detection_p50_s, row.detection_p90_s, row.detection_p99_s] == pytest.approx(simulated, abs=0.01)
@@ -238,9 +241,9 @@ def test_detection_time_is_that_of_a_hub_that_hears_late_and_looks_ten_times_a_s
         session, _ = registry.hello(Hello("n", 1, 0), heard[0])
         for at in heard[1:]:
             registry.heartbeat(session, at)
-        beat = max(heard[-1], lost_s) + generator.uniform(0, BEAT_S)
+        beat = max(heard[-1], lost_s) + generator.uniform(0, TICK_S)
         while not registry.sweep(beat):
-            beat += BEAT_S
+            beat += TICK_S
         return beat - lost_s
 
     simulated = [detected_after_s(lost_s) for lost_s in generator.uniform(sent[10], sent[-2], 2000)]

@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heartbench.analysis.replay import REASONS, replay
-from heartbench.hub import core
 from heartbench.hub import replay as replay_by_registry
 from heartbench.hub.clock import ManualClock
+from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
-from heartbench.hub.events.replay import read_records
+from heartbench.hub.events.observer_file import Header, read_records
 from heartbench.hub.events.types import Change
 from heartbench.hub.liveness.registry import Hello, Registry, Session
 from heartbench.hub.liveness.rules import Status
-from heartbench.hub.liveness.self_health import BEAT_S
+from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.hub.work.admission import Admission
 from heartbench.simulator.observer_frames import Observed, read_observer
 
@@ -80,7 +80,7 @@ def observed(
     moves: list[tuple[object, ...]] | None = None,
 ) -> Observed:
     return Observed(
-        header={"settings": HUB.model_dump()},
+        header=Header(0.0, 0.0, 1, HUB.model_dump()),
         receipts=pd.DataFrame(receipts, columns=["at_s", "node_id", "kind", "seq"]),
         forgotten=pd.DataFrame(forgotten or [], columns=["at_s", "node_id"]),
         deadlines=pd.DataFrame(moves or [], columns=["at_s", "node_id", "deadline_s"]),
@@ -102,33 +102,33 @@ def record_of(path: Path, steps: list[tuple[str, str, float]]) -> None:
     settings = HubSettings.of(
         stale_after_s=3, flap_window_s=30, mass_silence_nodes=2, mass_silence_max_s=20, observe_file=path
     )
-    hub = core.Hub(settings, clock)
+    hub = open_hub(settings, clock)
     for number, (verb, name, seconds) in enumerate(steps, 1):
         clock.now_s += 0.001  # no two messages are heard at one moment
         session = sessions.get(name)
         match verb:
             case "run":
-                for _ in range(round(seconds / BEAT_S)):
-                    clock.now_s += BEAT_S
-                    hub.beat()
+                for _ in range(round(seconds / TICK_S)):
+                    clock.now_s += TICK_S
+                    hub.tick(clock.now_s)
             case "stop":
                 clock.now_s += seconds
             case "hello" | "throttled":
                 hub.admission = Admission(float(verb == "throttled"), lambda: 0.0, clock.now_s)
-                while (opened := hub.hello(Hello(name, 1, number))[0]) is not None:
+                while (opened := hub.hello(Hello(name, 1, number), clock.now_s)[0]) is not None:
                     sessions[name] = opened
                     if verb == "hello":
                         break
             case "forget" if name in hub.registry.nodes:
-                hub.forget(name)
+                hub.forget(name, clock.now_s)
                 del sessions[name]
             case "beat" if session is not None:
-                hub.heartbeat(session, number, 0.0)
+                hub.heartbeat(session, clock.now_s, number, 0.0)
             case "chunk" if session is not None:
-                hub.sign_of_life(name, 1, number)
+                hub.sign_of_life(name, 1, clock.now_s, number)
             case "goodbye" if session is not None:
-                hub.goodbye(session)
-    hub.end()
+                hub.goodbye(session, clock.now_s)
+    hub.end(clock.now_s)
 
 
 verbs = st.sampled_from(["run"] * 3 + ["stop", "hello", "beat", "beat", "chunk", "goodbye", "throttled", "forget"])
@@ -144,7 +144,7 @@ def test_says_what_the_hubs_own_replay_of_its_record_says(
     record_of(path, steps)
     record = read_observer(path)
     found = replay(record, record.until_s)
-    computed = [change for change in replay_by_registry(read_records(path)) if change.reason in REASONS]
+    computed = [change for change in replay_by_registry(*read_records(path)) if change.reason in REASONS]
     for node in ("a", "b"):
         ours = found[found.node_id == node]
         theirs = [(c.at_s, c.status, c.flapping, c.reason) for c in computed if c.node_id == node]

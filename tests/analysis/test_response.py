@@ -26,7 +26,9 @@ def gaps_at(*nodes: list[float], end_s: float) -> Gaps:
     node = np.repeat(np.arange(len(nodes)), [len(times) for times in nodes]).astype(np.int32)
     at = np.concatenate([np.array(times, float) for times in nodes])
     ones = np.ones(len(at), np.int32)
-    return find_gaps(Messages(node, ones, ones, ones, np.ones(len(at), np.int8), at, at), NO_LOSSES, end_s)
+    return find_gaps(
+        Messages(node, ones, ones, ones.astype(np.int64), np.ones(len(at), np.int8), at, at), NO_LOSSES, end_s
+    )
 
 
 def outages(*spans: tuple[int, float, float]) -> SimulatedOutages:

@@ -12,11 +12,11 @@ from heartbench.analysis.assumptions import assumptions_of
 from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.evidence import evidence_of, simulated
 from heartbench.analysis.networks import nodes_to_simulate
-from heartbench.analysis.run_figures import figures_of
+from heartbench.analysis.run_figures import FiguresSink
 from heartbench.analysis.study import study
 from heartbench.analysis.tune import Goal
 from heartbench.analysis.verdict import sentence
-from heartbench.hub.config import HubSettings
+from heartbench.simulator.engines.virtual import VirtualEngine
 from heartbench.simulator.outages import Outages
 from heartbench.simulator.profile import load_profile
 from heartbench.simulator.run_directory import RunDirectory
@@ -151,10 +151,13 @@ def test_false_stales_are_the_gaps_longer_than_the_threshold(run_path: Path) -> 
 def test_the_figures_of_a_run_are_those_of_its_threshold(run_path: Path) -> None:
     evidence = evidence_of(run_path)
     row = study(evidence, HARD).rows(3.0)["edge"]
-    figures = figures_of(RunDirectory(run_path), HubSettings.of(stale_after_s=3.0), 600.0, evidence.sites)
-    del figures["latency_s"], figures["groups"], figures["node_days"], figures["flaps"], figures["flashes"]
-    assert figures.pop("false_stale_ci") == pytest.approx(row["false_stale_ci"])
-    assert figures == pytest.approx({name: row[name] for name in figures})
+    assert evidence.scenario is not None
+    sink = FiguresSink(evidence.scenario.model_copy(update={"duration_s": 600.0}), evidence.sites)
+    VirtualEngine().run(evidence.scenario, sink)
+    judged = sink.figures().whole.judged
+    assert judged.false_stale_ci == pytest.approx(row["false_stale_ci"])
+    names = ("false_stale", "false_stale_per_node_day", "flaps_per_node_hour", "flashes_per_hour")
+    assert [getattr(judged, name) for name in names] == pytest.approx([row[name] for name in names])
 
 
 @pytest.mark.parametrize(
@@ -170,6 +173,13 @@ def test_a_damaged_record_is_named(changes: dict[str, object], refusal: str, run
     run = RunDirectory.open(run_path)
     run.write_record({**run.read_record(), **changes})
     with pytest.raises(AnalysisError, match=refusal):
+        evidence_of(run_path)
+
+
+def test_a_run_without_a_trace_is_refused_with_what_to_do(run_path: Path) -> None:
+    run = RunDirectory.open(run_path)
+    run.write_record({**run.read_record(), "trace": False})
+    with pytest.raises(AnalysisError, match=r"fast-virtual-1: it was run with --no-trace, .*; run it without$"):
         evidence_of(run_path)
 
 

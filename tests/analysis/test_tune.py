@@ -110,7 +110,9 @@ def test_events_that_come_together_take_longer_to_count() -> None:
 def test_hours_needed_are_those_at_the_best_estimate_of_the_network() -> None:
     found = recommend(Goal(2.0, 50.0), frontier([9, 8, 7, 6, 1], network_high=[9, 8, 7, 6, 3]))
     assert found.hours_watched() == 8.0
-    assert found.hours_needed() == pytest.approx(24 * tune.node_days_needed(1.5, 2.0))
+    node_days = tune.node_days_needed(1.5, 2.0)
+    assert node_days is not None
+    assert found.hours_needed() == pytest.approx(24 * node_days)
     assert recommend(Goal(4.0, 50.0), frontier([9, 8, 7, 6, 1], network_high=[9, 8, 7, 6, 3])).hours_needed() is None
     assert recommend(Goal(1.0, 50.0), frontier([9, 8, 7, 6, 1], network_high=[9, 8, 7, 6, 3])).hours_needed() is None
 

@@ -3,13 +3,15 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from heartbench.cli.app import invoke
 
 
-def store(folder, count, change):
+def store(folder: Any, count: Any, change: Any) -> None:
     for number in range(count):
         document = {
             "commit_info": {"id": f"{number:040x}", "time": f"2026-01-{number + 1:02d}"},
@@ -35,7 +37,9 @@ def store(folder, count, change):
         (["--history", "nowhere"], "--history nowhere: no such folder"),
     ],
 )
-def test_a_mistake_is_one_line_and_status_2(tmp_path, monkeypatch, capsys, arguments, said):
+def test_a_mistake_is_one_line_and_status_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: Any, said: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert invoke(["bench", *arguments]) == 2
     captured = capsys.readouterr()
@@ -44,7 +48,7 @@ def test_a_mistake_is_one_line_and_status_2(tmp_path, monkeypatch, capsys, argum
     assert captured.err.count("\n") == 1
 
 
-def test_history_prints_changes_and_draws_each_series(tmp_path, capsys):
+def test_history_prints_changes_and_draws_each_series(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store(tmp_path, 20, change=12)
     assert invoke(["bench", "--history", str(tmp_path), "--json", "--out", str(tmp_path / "drawn")]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -55,7 +59,7 @@ def test_history_prints_changes_and_draws_each_series(tmp_path, capsys):
     assert "+50.0%" in capsys.readouterr().out
 
 
-def test_importing_the_command_loads_nothing_heavy():
+def test_importing_the_command_loads_nothing_heavy() -> None:
     loaded = "[name for name in ('numpy', 'scipy', 'matplotlib') if name in sys.modules]"
     script = f"import heartbench.cli.bench, sys; print({loaded})"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -10,13 +10,12 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-import grpc
 import pytest
 
+from heartbench.mesh.channel import open_channel
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 
-OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
 HUB = [sys.executable, "-c", "from heartbench.cli.app import main; main()", "hub"]
 
 
@@ -139,7 +138,7 @@ def test_it_takes_more_connections_than_the_soft_limit_of_open_files() -> None:
     limited = ["sh", "-c", 'ulimit -Sn 64; exec "$@"', "sh", *HUB]
     with ExitStack() as stack:
         hub, address = started(stack, limited)
-        channels = [grpc.insecure_channel(address, options=OWN_CONNECTION) for _ in range(100)]
+        channels = [open_channel(address) for _ in range(100)]
         answers = [HubAdminStub(channel).GetStats.future(pb.GetStatsRequest(), timeout=20) for channel in channels]
         assert all(answer.result().epoch for answer in answers)
         for channel in channels:
@@ -178,7 +177,7 @@ def test_it_listens_where_it_is_told_to(listen: str, shown: str) -> None:
         pytest.skip("this machine has no IPv6")
     with ExitStack() as stack:
         hub, address = started(stack, HUB, HUB_LISTEN=f"{listen}:0")
-        with grpc.insecure_channel(address) as channel:
+        with open_channel(address) as channel:
             assert HubAdminStub(channel).GetStats(pb.GetStatsRequest(), timeout=20).epoch
         hub.terminate()
     assert address.rpartition(":")[0] == shown

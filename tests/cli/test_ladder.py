@@ -17,7 +17,7 @@ def test_the_table_has_a_row_an_outage_and_a_column_a_phase(capsys: pytest.Captu
     (six,) = [line.split() for line in lines if line.startswith("  6 s ")]
     assert (len(two), len(six)) == (6, 6)
     assert float(two[2]) < float(two[4]) < float(six[2])
-    assert any("RTO before it: 0.288 s" in line for line in lines)
+    assert any("RTO before the outage: 0.288 s" in line for line in lines)
 
 
 def test_as_json_it_is_one_object_with_a_row_a_cell(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,14 +59,14 @@ def test_the_plot_is_a_file_of_the_kind_that_its_name_says(
         (["--stale-after", "soon"], 'heartbench: --stale-after: "soon" is not a duration'),
         (["--outages", "2s,"], 'heartbench: --outages: "" is not a duration'),
         (["--outages", "1e15s"], "heartbench: --outages: 1e+15 s: must not be negative, nor longer than 86400 s"),
-        (["--outages", "2h", "--interval", "1ms"], "heartbench: --interval: 0.001 s: allowed is 0.01 s to 86400 s"),
+        (["--outages", "2h", "--interval", "1ms"], "heartbench: --interval: 0.001 s: expected 0.01 s to 86400 s"),
         (["--outages", "20000s", "--interval", "10ms"], "heartbench: --outages: 20000 s: must not be negative, nor"),
-        (["--interval", "1e15s"], "heartbench: --interval: 1e+15 s: allowed is 0.01 s to 86400 s"),
+        (["--interval", "1e15s"], "heartbench: --interval: 1e+15 s: expected 0.01 s to 86400 s"),
         (["--interval", "0s"], "heartbench: --interval: 0 s: must be more than 0 s"),
         (["--phases", "late"], "heartbench: --phases: 'late': must be a number between 0 and 1"),
         (["--phases", "1.5"], "heartbench: --phases: 1.5: must lie between 0 and 1"),
         (["--phases", "nan"], "heartbench: --phases: nan: must lie between 0 and 1"),
-        (["--rtt", "11s"], "heartbench: --rtt: 11 s: nobody connects over so slow a link"),
+        (["--rtt", "11s"], "heartbench: --rtt: 11 s: too slow to connect"),
         (["--warmup", "0"], "heartbench: --warmup: 0: must be at least 1"),
         (["--warmup", "1000000000000"], "heartbench: --warmup: 1000000000000: must be at least 1 and at most"),
         (["--warmup", "1", "--interval", "10ms"], "heartbench: --warmup: 1: nothing arrived before the outage"),

@@ -63,7 +63,7 @@ def test_the_resolved_rates_are_the_stated_ones_and_fall_beyond_them(capsys: pyt
     assert rates == sorted(rates, reverse=True)
     assert 0 < link["30"] < link["10"]
     assert app.invoke(["profiles", "show", "wireguard-5g", "--full"]) == 0
-    assert "# What the link makes of it:" in capsys.readouterr().out
+    assert "# Figures of the link:" in capsys.readouterr().out
 
 
 def test_outages_of_one_length_are_all_at_least_that_long() -> None:
@@ -94,7 +94,7 @@ def test_what_was_not_measured_is_a_dash(
     assert app.invoke([*arguments, "--json"]) == 0
     measured = json.loads(capsys.readouterr().out)["measured"]
 
-    assert "[bold].toml: the file and its model" in table
+    assert "[bold].toml: profile and model" in table
     assert re.search(r"RTT p50, ms +60 +– +–", table)
     assert re.search(r"outages of 1s or more, per hour +0 +0 +–", table)
     assert measured["rtt_s"] == dict.fromkeys(("p5", "p50", "p90", "p95", "p99"))

@@ -9,17 +9,22 @@ import subprocess
 import sys
 import time
 from contextlib import chdir
+from math import inf
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from heartbench.analysis import run_figures as figures
+from heartbench.analysis.agreement import Agreement
+from heartbench.analysis.run_figures import FiguresSink
 from heartbench.cli import app
-from heartbench.cli.run import contradictions, missing, too_short
-from heartbench.hub import HubSettings
+from heartbench.cli.run import too_short
+from heartbench.cli.run_output import missing, unexplained
 from heartbench.hub.program import warn
-from heartbench.simulator.engines.live import engine, record
+from heartbench.simulator.engines.contract import LiveSummary, RunSummary
+from heartbench.simulator.engines.live.engine import LiveEngine
+from heartbench.simulator.engines.sinks import ParquetSink
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import load_scenario, scenario_of
 from heartbench.simulator.trace import TruthWriter, read_trace, read_transitions
@@ -92,8 +97,6 @@ def test_a_virtual_run_has_the_contracts_figures_and_its_record_holds_them(capsy
     assert {key: record[key] for key in result} == result
     assert record["command"] == "heartbench run wireguard-5g-fast --nodes 20 --duration 5m --seed 4 --json"
     assert record["seed"] == scenario_of(record["settings"]["scenario"]).seed == 4
-    hub = HubSettings.of(**record["settings"]["hub"])
-    assert figures.figures_of(run, hub, 300.0)["flaps_per_node_hour"] == result["flaps_per_node_hour"]
     assert {"machine", "revision", "versions"} <= record.keys()
 
 
@@ -196,7 +199,7 @@ def test_a_value_of_a_hub_env_is_what_the_hub_takes_it_for(tmp_path: Path, capsy
         (["lan", "--engine", "live", "--hub", "127.0.0.1:1"], "heartbench: --hub: 127.0.0.1:1: no hub answers there"),
         (["lan", "--out", "a" * 300], f"heartbench: {'a' * 300}: File name too long"),
         (["lan", "--out", "full"], "heartbench: full: is not empty"),
-        (["lan", "--out", "wrong.env"], "heartbench: wrong.env: cannot be made a run directory"),
+        (["lan", "--out", "wrong.env"], "heartbench: wrong.env: cannot be used as a run directory"),
         ([], "heartbench: Missing argument"),
         (["cut.toml"], "heartbench: group rack: 17 partitions; at most 16 are allowed"),
         (["lan", "--nodez", "3"], "heartbench: No such option: --nodez"),
@@ -267,10 +270,37 @@ def test_what_was_measured_stays_where_it_cannot_be_recorded(
     assert app.invoke(["run", "lan", "--nodes", "2", "--duration", "5s", "--out", "run"]) == 2
     assert capsys.readouterr() == (
         "",
-        "heartbench: run: what was measured until it failed lies there, without a run.json\n"
+        "heartbench: run: the run failed; what was measured until then is there, without a run.json\n"
         "heartbench: No space left on device\n",
     )
     assert len(read_trace(Path("run"))) > 0
+
+
+@pytest.mark.parametrize("options", [[], ["--engine", "live", "--workers", "1"]])
+def test_without_a_trace_there_are_the_same_figures_and_only_the_record(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = result_of(capsys, "lan", "--nodes", "2", "--duration", "3s", "--no-trace", "--out", "run", *options)
+    assert result.pop("trace") is False
+    assert result["heartbeats"] > 0
+    assert list(Path("run").rglob("*.parquet")) == []
+    assert RunDirectory.open(Path("run")).read_record()["trace"] is False
+    traced = result_of(capsys, "lan", "--nodes", "2", "--duration", "3s", *options)
+    assert traced.keys() == result.keys()
+    if not options:
+        assert (Path("run/run.json").stat().st_size > 0) == (len(list(Path("run").iterdir())) == 1)
+        same = ("nodes", "heartbeats", "messages", "latency_s", "false_stale_ci", "flashes_per_hour", "groups")
+        assert {name: traced[name] for name in same} == {name: result[name] for name in same}
+
+
+@pytest.mark.parametrize("command", ["tune", "report"])
+def test_what_needs_a_trace_says_so_in_one_line(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    result_of(capsys, "lan", "--nodes", "2", "--duration", "5s", "--no-trace", "--out", "run")
+    assert app.invoke([command, "run"]) == 2
+    assert capsys.readouterr() == (
+        "",
+        "heartbench: run: it was run with --no-trace, so there are no gaps to judge by; run it without\n",
+    )
 
 
 def test_what_was_measured_stays_where_it_cannot_be_judged(
@@ -279,10 +309,10 @@ def test_what_was_measured_stays_where_it_cannot_be_judged(
     def without_memory(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(figures, "figures_of", without_memory)
+    monkeypatch.setattr(FiguresSink, "figures", without_memory)
     with pytest.raises(MemoryError):
         app.invoke(["run", "lan", "--nodes", "2", "--duration", "5s"])
-    assert capsys.readouterr().err.startswith("heartbench: results/runs/lan-virtual-1: what was measured ")
+    assert capsys.readouterr().err.startswith("heartbench: results/runs/lan-virtual-1: the run failed; ")
     assert len(read_trace(Path("results/runs/lan-virtual-1"))) > 0
 
 
@@ -298,7 +328,7 @@ def test_of_a_hub_that_ends_by_itself_what_it_heard_and_its_log_stay(tmp_path: P
         output, errors = run.communicate(timeout=60)
     assert (run.returncode, output) == (2, "")
     assert errors.startswith(
-        "heartbench: run: what was measured until it failed lies there, without a run.json\n"
+        "heartbench: run: the run failed; what was measured until then is there, without a run.json\n"
         "heartbench: the hub ended by itself: "
     )
     assert errors.count("\n") == 2
@@ -326,21 +356,21 @@ def tampered(directory: RunDirectory) -> None:
 def test_a_hub_whose_changes_do_not_follow_from_what_it_heard_fails_the_run(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    simulate = engine.simulate
+    run = LiveEngine.run
 
-    def and_tamper(scenario: Any, directory: RunDirectory, *others: Any) -> engine.LiveResult:
-        did = simulate(scenario, directory, *others)
-        tampered(directory)
-        return did
+    def and_tamper(engine: LiveEngine, *arguments: Any) -> RunSummary:
+        summary = run(engine, *arguments)
+        tampered(engine.directory)
+        return summary
 
-    monkeypatch.setattr(engine, "simulate", and_tamper)
+    monkeypatch.setattr(LiveEngine, "run", and_tamper)
     arguments = ["lan", "--engine", "live", "--nodes", "2", "--duration", "2s", "--workers", "1", "--out", "run"]
     assert app.invoke(["run", *arguments, "--json"]) == 1
     output, errors = capsys.readouterr()
     said = json.loads(output)["hub_said"]
     assert (said["changes_that_do_not_follow"], said["changes_missing"]) == (1, 1)
     assert errors == (
-        "heartbench: changes of the hub that do not follow from what it heard: 1; that follow and are missing: 1; "
+        "heartbench: unexplained status changes of the hub: 1; expected and missing: 1; "
         f"the first: {said['first_of_them']}\n"
     )
     assert "the hub said online (registered) at" in errors
@@ -366,41 +396,47 @@ def test_a_live_run_of_a_hub_that_keeps_its_rules_says_so_and_how_many_files_cam
 def test_a_hub_that_does_not_say_what_follows_fails_the_run(
     left_out: int, row: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    simulate = engine.simulate
+    run = LiveEngine.run
 
-    def and_leave_out(scenario: Any, directory: RunDirectory, *others: Any) -> engine.LiveResult:
-        did = simulate(scenario, directory, *others)
-        lines = directory.observer.read_text().splitlines(keepends=True)
+    def and_leave_out(engine: LiveEngine, *arguments: Any) -> RunSummary:
+        summary = run(engine, *arguments)
+        observer = engine.directory.observer
+        lines = observer.read_text().splitlines(keepends=True)
         gone = [line for line in lines if line.startswith('["change"') and "registered" in line][-left_out:]
-        directory.observer.write_text("".join(line for line in lines if line not in gone))
-        return did
+        observer.write_text("".join(line for line in lines if line not in gone))
+        return summary
 
-    monkeypatch.setattr(engine, "simulate", and_leave_out)
+    monkeypatch.setattr(LiveEngine, "run", and_leave_out)
     arguments = ["--engine", "live", "--nodes", "2", "--duration", "2s", "--workers", "1", "--out", "run"]
     assert app.invoke(["run", "lan", *arguments, "--set", "group.rack.start_spread=0.1s"]) == 1
     output, errors = capsys.readouterr()
-    assert re.search(rf"its changes that follow from what it heard · missing +{row} *\n", output)
+    assert re.search(rf"verified status changes · missing ones +{row} *\n", output)
     said = RunDirectory.open(Path("run")).read_record()["hub_said"]
     assert (said["changes_that_do_not_follow"], said["changes_missing"]) == (0, left_out)
     assert "the hub said nothing, its record implies online (registered) at" in errors
 
 
+AGREEING = Agreement(changes=10, stale=1, not_following=0, missing=0, first="")
+
+
+def live_summary(events_lost: int, events_heard_s: float) -> LiveSummary:
+    return LiveSummary("node", np.zeros(0), 0, 0, events_lost, events_heard_s, 0.0, inf)
+
+
 def test_events_of_a_running_hub_that_were_lost_are_said(capsys: pytest.CaptureFixture[str]) -> None:
-    did = {"hub_said": {"events_lost": 1234}}
-    warn(*missing(did), *contradictions(did))
+    warn(*missing(live_summary(events_lost=1234, events_heard_s=600.0), 600.0), *unexplained(AGREEING))
     assert capsys.readouterr().err == (
-        "heartbench: 1,234 events of the hub did not reach us: it said more than is counted here\n"
+        "heartbench: 1,234 events of the hub were lost; counts of its changes are too low\n"
     )
 
 
 def test_events_of_a_running_hub_that_ended_before_the_run_are_said(capsys: pytest.CaptureFixture[str]) -> None:
-    did = {"duration_s": 600.0, "hub_said": {"events_lost": 0, "events_heard_s": 10.04}}
-    warn(*missing(did))
+    live = live_summary(events_lost=0, events_heard_s=10.04)
+    warn(*missing(live, 600.0))
     assert capsys.readouterr().err == (
-        "heartbench: the hub's events were heard only for the first 10.0 s of 600 s, then they ended: "
-        "what it said later is not counted here\n"
+        "heartbench: the hub's events ended after the first 10.0 s of 600 s; later changes are not counted\n"
     )
-    warn(*missing({**did, "duration_s": 10.04}))
+    warn(*missing(live, 10.04))
     assert capsys.readouterr().err == ""
 
 
@@ -411,7 +447,7 @@ def test_a_run_in_which_no_node_sends_a_heartbeat_is_done_with_a_warning(capsys:
     output, errors = capsys.readouterr()
     assert json.loads(output)["heartbeats"] == 0
     assert errors == (
-        "heartbench: no node sends a heartbeat: duration=8s is shorter than 8.1s, the least that "
+        "heartbench: no node sends a heartbeat: duration=8s is shorter than 8.1s, the shortest that "
         "group.edge.heartbeat_interval=9s and group.edge.heartbeat_jitter=0.1 allow\n"
     )
     assert app.invoke(["run", *arguments, "--duration", "8.5s", "--json"]) == 0
@@ -426,8 +462,8 @@ def test_the_group_that_can_send_first_is_the_one_that_counts(tmp_path: Path) ->
     (tmp_path / "two.toml").write_text('duration = "4s"\n' + steady + loose)
     scenario = load_scenario("two.toml")
     assert list(too_short(scenario)) == [
-        "no node sends a heartbeat: duration=4s is shorter than 5s, the least that group.loose.heartbeat_interval=10s "
-        "and group.loose.heartbeat_jitter=0.5 allow"
+        "no node sends a heartbeat: duration=4s is shorter than 5s, the shortest that "
+        "group.loose.heartbeat_interval=10s and group.loose.heartbeat_jitter=0.5 allow"
     ]
     assert list(too_short(scenario.model_copy(update={"duration_s": 5.0}))) == []
 
@@ -455,7 +491,7 @@ def press_ctrl_c(*_: object) -> None:
     [
         ([], TruthWriter, "__exit__"),
         ([], RunDirectory, "write_record"),
-        (["--engine", "live", "--workers", "1"], record, "write_trace"),
+        (["--engine", "live", "--workers", "1"], ParquetSink, "add"),
         (["--engine", "live", "--workers", "1"], RunDirectory, "write_record"),
     ],
 )

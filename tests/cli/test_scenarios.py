@@ -41,7 +41,7 @@ def test_a_group_alone_lists(group: str, options: list[str], capsys: pytest.Capt
 @pytest.mark.parametrize("group", ["scenarios", "profiles"])
 def test_json_before_the_command_is_refused(group: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert app.invoke([group, "--json", "list"]) == 2
-    assert capsys.readouterr() == ("", "heartbench: --json: must come behind list\n")
+    assert capsys.readouterr() == ("", "heartbench: --json: must follow list\n")
 
 
 def test_a_file_is_shown_resolved_and_loads_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,7 +52,7 @@ def test_a_file_is_shown_resolved_and_loads_again(tmp_path: Path, capsys: pytest
     assert 'start_spread = "4s"' in shown  # a default that follows from another key
     assert "base_delay" in shown  # of the profile
     assert "#   stale_after_s = 30.0\n" in shown
-    assert "# What the link of group a does:\n" in shown
+    assert "# Figures of the link of group a:\n" in shown
     mine.with_name("shown.toml").write_text(shown)
     again = load_scenario(str(mine.with_name("shown.toml"))).model_copy(update={"name": "mine"})
     assert again == load_scenario(str(mine))

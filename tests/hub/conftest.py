@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from heartbench.hub.store import Store, open_store
 
@@ -51,7 +53,7 @@ class RedisServer:
             time.sleep(0.02)
 
     def _answers(self) -> bool:
-        with redis.Redis(port=self.port, retry=None) as client:
+        with redis.Redis(port=self.port, retry=Retry(NoBackoff(), 0)) as client:
             try:
                 return bool(client.ping())
             except redis.ConnectionError:

@@ -1,9 +1,9 @@
 """Real nodes in a process of their own: `live_nodes.py ADDRESS COUNT INTERVAL_S [PING_S [BACKOFF_CAP_S]]`.
 
-Each has its own connection, sends a heartbeat every INTERVAL_S, and comes back when its stream ends, with a backoff
-that doubles from 0.1 s to BACKOFF_CAP_S with jitter. PING_S > 0: it pings that often, and gives a ping as long. Prints
-`up` when all were welcomed once, and on SIGTERM how many streams were opened in all. The name of node 7 is `n7`; those
-whose names come on standard input, a line each, fall silent without closing anything.
+Each has its own connection, sends a heartbeat every INTERVAL_S, and reconnects when its stream ends, with a backoff
+that doubles from 0.1 s to BACKOFF_CAP_S with jitter. With PING_S > 0 it pings that often, with the same timeout. Prints
+`up` when each node was welcomed once, and on SIGTERM the number of streams opened. The name of node 7 is `n7`; a node
+whose name comes on standard input, one per line, falls silent without closing anything.
 """
 
 import asyncio
@@ -14,17 +14,18 @@ import sys
 import grpc
 import grpc.aio
 
+from heartbench.mesh import encoding
+from heartbench.mesh.channel import open_aio_channel
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import NodeMeshStub
 
 
 class Node:
     def __init__(self, address: str, name: str, interval_s: float, ping_s: float, cap_s: float) -> None:
-        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", round(cap_s * 1000))]
+        options = [("grpc.max_reconnect_backoff_ms", round(cap_s * 1000))]
         if ping_s:
             names = "grpc.keepalive_time_ms", "grpc.keepalive_timeout_ms", "grpc.http2.ping_timeout_ms"
             options += [(option, round(ping_s * 1000)) for option in names]
-            options += [("grpc.http2.max_pings_without_data", 0)]
         self.address, self.name, self.interval_s, self.cap_s = address, name, interval_s, cap_s
         self.options = options
         self.streams = 0
@@ -38,7 +39,7 @@ class Node:
             began = asyncio.get_running_loop().time()
             retry_after_s = 0.0
             try:
-                async with grpc.aio.insecure_channel(self.address, options=self.options) as channel:
+                async with open_aio_channel(self.address, options=self.options) as channel:
                     retry_after_s = await self.speak(NodeMeshStub(channel).Connect())
             except grpc.aio.AioRpcError:
                 pass
@@ -48,19 +49,17 @@ class Node:
             backoff_s = min(2 * backoff_s, self.cap_s)
 
     async def speak(self, stream: "grpc.aio.StreamStreamCall[pb.NodeMessage, pb.HubMessage]") -> float:
-        """One stream until it ends; how long the hub wants this node to stay away, 0 if it does not say."""
+        """Serve one stream until it ends; return how long the hub asks this node to stay away, 0 if it does not ask."""
         connection, self.streams = self.streams, self.streams + 1
-        hello = pb.Hello(node_id=self.name, boot_id=1, connection=connection, heartbeat_interval_s=self.interval_s)
-        await stream.write(pb.NodeMessage(hello=hello))
+        await stream.write(encoding.hello(self.name, 1, connection, self.interval_s))
         beating = asyncio.create_task(self.beat(stream))
         try:
-            while (message := await stream.read()) is not grpc.aio.EOF:
-                if message.WhichOneof("body") == "welcome":
-                    self.welcomed.set()
-                elif message.WhichOneof("body") == "throttle":
-                    return float(message.throttle.retry_after_s)
-                elif message.WhichOneof("body") == "drain":
-                    return float(message.drain.reconnect_after_s)
+            async for message in stream:
+                match encoding.body_of(message):
+                    case pb.Welcome():
+                        self.welcomed.set()
+                    case pb.Throttle(retry_after_s=away_s) | pb.Drain(reconnect_after_s=away_s):
+                        return float(away_s)
             return 0.0
         finally:
             beating.cancel()
@@ -73,7 +72,7 @@ class Node:
         while True:
             if not self.silent:
                 self.seq += 1
-                await stream.write(pb.NodeMessage(heartbeat=pb.Heartbeat(seq=self.seq)))
+                await stream.write(encoding.heartbeat(self.seq))
             await asyncio.sleep(self.interval_s)
 
 

@@ -14,12 +14,15 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
 
 from heartbench.hub.store.history import START, History, Position, StoredChunk
+from heartbench.mesh.channel import open_aio_channel
+from heartbench.mesh.encoding import hello, upload_metadata
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub, NodeMeshStub
 
@@ -47,18 +50,17 @@ class Node:
     async def live(self, address: str) -> None:
         """Be connected and write, as long as the hub lives."""
         with gone_with_the_hub():
-            async with grpc.aio.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+            async with open_aio_channel(address) as channel:
                 connect = NodeMeshStub(channel).Connect()
                 await self._introduce(connect)
-                upload = NodeMeshStub(channel).Upload(metadata=(("node-id", self.name),))
+                upload = NodeMeshStub(channel).Upload(metadata=upload_metadata(self.name))
                 for chunk in self.unacknowledged:
                     await upload.write(as_message(chunk))
                 await self._converse(upload)
 
     async def _introduce(self, connect: "grpc.aio.StreamStreamCall[pb.NodeMessage, pb.HubMessage]") -> None:
-        hello = pb.Hello(node_id=self.name, boot_id=self.boot_id, connection=self.connection)
+        await connect.write(hello(self.name, self.boot_id, self.connection))
         self.connection += 1
-        await connect.write(pb.NodeMessage(hello=hello))
         welcome = (await connect.read()).welcome
         if self.acknowledged[0] == self.boot_id:
             assert welcome.last_chunk_seq >= self.acknowledged[1]
@@ -130,7 +132,7 @@ async def start_hub(store_url: str) -> tuple[Process, str]:
     return hub, json.loads(await hub.stdout.readline())["address"]
 
 
-async def history_of(node_id: str, admin: HubAdminStub) -> list[StoredChunk]:
+async def history_of(node_id: str, admin: Any) -> list[StoredChunk]:
     try:
         history = await admin.GetHistory(pb.GetHistoryRequest(node_id=node_id))
     except grpc.aio.AioRpcError as error:
@@ -143,7 +145,7 @@ async def history_of(node_id: str, admin: HubAdminStub) -> list[StoredChunk]:
 async def live_and_die(nodes: list[Node], store_url: str, life_s: float) -> None:
     hub, address = await start_hub(store_url)
     try:
-        async with grpc.aio.insecure_channel(address) as channel:
+        async with open_aio_channel(address) as channel:
             for node in nodes:  # none of them is back
                 node.check(await history_of(node.name, HubAdminStub(channel)))
                 if node.chance.random() < REBOOT:

@@ -16,6 +16,8 @@ from heartbench.hub.config import HubSettings
 from heartbench.hub.rpc.server import HubServer
 from heartbench.hub.store import open_store
 from heartbench.hub.store.history import History
+from heartbench.mesh.channel import open_aio_channel
+from heartbench.mesh.encoding import chunk, heartbeat, hello, upload_metadata
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub, NodeMeshStub
 
@@ -66,22 +68,22 @@ class Node:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.connect = NodeMeshStub(channel).Connect()
-        self.upload = NodeMeshStub(channel).Upload(metadata=(("node-id", "edge"),))
+        self.upload = NodeMeshStub(channel).Upload(metadata=upload_metadata("edge"))
         self.heartbeats = 0
 
     async def introduce(self) -> None:
-        await self.connect.write(pb.NodeMessage(hello=pb.Hello(node_id="edge", boot_id=1)))
+        await self.connect.write(hello("edge"))
         await self.connect.read()
 
     async def beat(self) -> None:
         """A heartbeat, and its answer."""
         self.heartbeats += 1
-        await self.connect.write(pb.NodeMessage(heartbeat=pb.Heartbeat(seq=self.heartbeats, ack=True)))
+        await self.connect.write(heartbeat(self.heartbeats, ack=True))
         assert (await self.connect.read()).heartbeat_ack.seq == self.heartbeats
 
     async def write(self, first: int, last: int) -> None:
         for seq in range(first, last + 1):
-            await self.upload.write(pb.Chunk(boot_id=1, seq=seq, data=DATA))
+            await self.upload.write(chunk(seq, DATA))
 
     async def acknowledged(self, seq: int) -> None:
         while (await self.upload.read()).seq < seq:
@@ -106,7 +108,7 @@ def test_an_outage_of_the_store_slows_who_writes_and_loses_nothing(store_and_tro
     )
 
     async def scene() -> None:
-        async with HubServer(settings) as server, grpc.aio.insecure_channel(server.address) as channel:
+        async with HubServer(settings) as server, open_aio_channel(server.address) as channel:
             admin, node = HubAdminStub(channel), Node(channel)
             events = admin.WatchEvents(pb.WatchEventsRequest())
             await events.initial_metadata()
@@ -132,7 +134,7 @@ def test_an_outage_of_the_store_slows_who_writes_and_loses_nothing(store_and_tro
         asyncio.run(asyncio.wait_for(scene(), 60))
     assert [entry["state"] for entry in logs if entry["event"] == "StoreChanged"] == ["unavailable", "ok"]
     with closing(open_store(store_url)) as store:
-        (stored,) = store.load()
-    history = History.restore(HELD, HELD_BYTES, stored.chunks, stored.newest)
-    assert [chunk.seq for chunk in history] == list(range(CHUNKS - HELD + 1, CHUNKS + 1))
-    assert stored.record is not None
+        (node,) = store.load()
+    history = History.restore(HELD, HELD_BYTES, node.chunks, node.newest)
+    assert [stored.seq for stored in history] == list(range(CHUNKS - HELD + 1, CHUNKS + 1))
+    assert node.record is not None

@@ -19,9 +19,10 @@ from pathlib import Path
 import pytest
 
 from heartbench.hub.config import HubSettings
-from heartbench.hub.events.replay import read_records, recorded_changes, replay
+from heartbench.hub.events.observer_file import DeadlineMoved, read_records
+from heartbench.hub.events.replay import recorded_changes, replay
 from heartbench.hub.events.types import Change
-from heartbench.hub.liveness.rules import Reason
+from heartbench.hub.liveness.rules import MoveReason, Reason
 from heartbench.hub.rpc.server import HubServer
 
 pytestmark = pytest.mark.slow
@@ -89,14 +90,15 @@ def streams_opened(nodes: Told) -> int:
 
 def judge(observed: Path, dead: str, awake_s: float, case: Case) -> None:
     """Only the dead node may have left online, and it in time; and what was said follows from what was heard."""
-    records = list(read_records(observed))
+    header, lines = read_records(observed)
+    records = list(lines)
     said = recorded_changes(records)
     gone = [change for change in said if change.reason is Reason.SILENCE]
     assert [change.node_id for change in gone] == [dead]
     print(f"\n{case}: {dead} stale {gone[0].at_s - awake_s:.1f} s after the hub went on, nobody else")
     assert gone[0].at_s <= awake_s + case.stale_after_s + 2
-    assert Counter(map(key, replay(records))) == Counter(map(key, said))
-    assert any(record[0] == "deadline" and record[4] == "pause" for record in records)
+    assert Counter(map(key, replay(header, records))) == Counter(map(key, said))
+    assert any(isinstance(record, DeadlineMoved) and record.reason is MoveReason.PAUSE for record in records)
 
 
 def key(change: Change) -> tuple[object, ...]:
@@ -142,7 +144,7 @@ def test_a_hub_whose_event_loop_is_held_up_calls_nobody_stale_but_who_died(tmp_p
                 time.sleep(case.pause_s)  # noqa: ASYNC251  (that is the fault)
                 awake_s = time.monotonic()
                 await asyncio.sleep(case.stale_after_s + 2.5)
-                server.hub.end()
+                server.hub.end(time.monotonic())
                 return awake_s
 
     judge(observed, "n3", asyncio.run(scene()), case)

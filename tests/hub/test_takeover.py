@@ -14,7 +14,8 @@ import grpc.aio
 import pytest
 
 from heartbench.hub.store import open_store
-from heartbench.mesh.v1 import mesh_pb2 as pb
+from heartbench.mesh.channel import open_aio_channel
+from heartbench.mesh.encoding import chunk, hello, upload_metadata
 from heartbench.mesh.v1.mesh_pb2_grpc import NodeMeshStub
 
 
@@ -29,15 +30,15 @@ async def start_hub(store_url: str) -> tuple[Process, str]:
 def test_a_hub_whose_store_was_taken_over_acknowledges_nothing_says_so_and_ends(store_url: str) -> None:
     async def scene() -> None:
         stopped, address = await start_hub(store_url)
-        async with grpc.aio.insecure_channel(address) as channel:
+        async with open_aio_channel(address) as channel:
             connect = NodeMeshStub(channel).Connect()
-            await connect.write(pb.NodeMessage(hello=pb.Hello(node_id="edge", boot_id=1)))
+            await connect.write(hello("edge"))
             await connect.read()
-            upload = NodeMeshStub(channel).Upload(metadata=(("node-id", "edge"),))
-            await upload.write(pb.Chunk(boot_id=1, seq=1, data=b"before"))
+            upload = NodeMeshStub(channel).Upload(metadata=upload_metadata("edge"))
+            await upload.write(chunk(1, b"before"))
             assert (await upload.read()).seq == 1
             stopped.send_signal(signal.SIGSTOP)
-            await upload.write(pb.Chunk(boot_id=1, seq=2, data=b"too late"))
+            await upload.write(chunk(2, b"too late"))
             newer, _ = await start_hub(store_url)
             stopped.send_signal(signal.SIGCONT)
             with pytest.raises(grpc.aio.AioRpcError):

@@ -17,7 +17,7 @@ from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.registry import Registry, Session
 from heartbench.hub.liveness.rules import FlapRule
 from heartbench.hub.store import Durability
-from heartbench.hub.store.history import History, StoredChunk
+from heartbench.hub.store.history import HeldBytes, History, StoredChunk
 from heartbench.hub.store.memory import MemoryStore
 from heartbench.hub.work.executor import BoundedExecutor
 
@@ -35,8 +35,8 @@ class SplicedHistory(History):
 
     _chunks: list[StoredChunk]  # type: ignore[assignment]
 
-    def __init__(self, max_chunks: int, max_bytes: int) -> None:
-        super().__init__(max_chunks, max_bytes)
+    def __init__(self, max_chunks: int, max_bytes: int, held: HeldBytes | None = None) -> None:
+        super().__init__(max_chunks, max_bytes, held)
         self._chunks = []
 
     def append(self, chunk: StoredChunk) -> bool:
@@ -71,10 +71,10 @@ def memory_alone(url: str, durability: Durability, ttl_s: float) -> MemoryStore:
     return MemoryStore(time.time())
 
 
-def heartbeat_with_a_line(hub: Hub, session: Session, seq: int, sent_unix_s: float) -> None:
+def heartbeat_with_a_line(hub: Hub, session: Session, now: float, seq: int, sent_unix_s: float) -> None:
     """A heartbeat, and a line that says so."""
     log.debug("heartbeat received", node_id=session.node.node_id, seq=seq, sent_unix_s=sent_unix_s)
-    heartbeat_came(hub, session, seq, sent_unix_s)
+    heartbeat_came(hub, session, now, seq, sent_unix_s)
 
 
 PARTS = {

@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 
-import grpc
-import grpc.aio
 import pytest
 import structlog
 from tests.review.conftest import Measured
@@ -12,7 +10,8 @@ from tests.review.conftest import Measured
 from heartbench.hub.config import HubSettings
 from heartbench.hub.logs import configure
 from heartbench.hub.rpc.server import HubServer
-from heartbench.mesh.v1 import mesh_pb2 as pb
+from heartbench.mesh.channel import open_aio_channel
+from heartbench.mesh.encoding import heartbeat, hello
 from heartbench.mesh.v1.mesh_pb2_grpc import NodeMeshStub
 
 HEARTBEATS = 1000
@@ -31,13 +30,13 @@ def test_heartbeats_are_counted_and_leave_no_line_each(capsys: pytest.CaptureFix
     configure(settings.log_level)
 
     async def scene() -> tuple[int, str]:
-        async with HubServer(settings) as server, grpc.aio.insecure_channel(server.address) as channel:
+        async with HubServer(settings) as server, open_aio_channel(server.address) as channel:
             stream = NodeMeshStub(channel).Connect()
-            await stream.write(pb.NodeMessage(hello=pb.Hello(node_id="n", boot_id=1)))
+            await stream.write(hello("n"))
             assert (await stream.read()).HasField("welcome")
             assert "hub is ready" in capsys.readouterr().err
             for seq in range(1, HEARTBEATS + 1):
-                await stream.write(pb.NodeMessage(heartbeat=pb.Heartbeat(seq=seq, ack=seq == HEARTBEATS)))
+                await stream.write(heartbeat(seq, ack=seq == HEARTBEATS))
             assert (await stream.read()).heartbeat_ack.seq == HEARTBEATS
             return server.stats().heartbeats, capsys.readouterr().err
 

@@ -9,11 +9,11 @@ import pytest
 from tests.review.conftest import Measured
 
 from heartbench.hub.clock import ManualClock
+from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
-from heartbench.hub.core import Hub
 from heartbench.hub.liveness.registry import Hello
 from heartbench.hub.liveness.rules import Status
-from heartbench.hub.liveness.self_health import BEAT_S
+from heartbench.hub.liveness.self_health import TICK_S
 
 INTERVAL_S = 10.0
 GAP_OF_20_S = 39.0
@@ -27,25 +27,25 @@ class Scene:
 
     def __init__(self) -> None:
         self.clock = ManualClock()
-        self.hub = Hub(HubSettings.load(), self.clock)
-        session, _ = self.hub.hello(Hello("n", 1, 0, INTERVAL_S))
+        self.hub = open_hub(HubSettings.load(), self.clock)
+        session, _ = self.hub.hello(Hello("n", 1, 0, INTERVAL_S), self.clock.now_s)
         assert session is not None
         self.session = session
 
     def pass_time(self, for_s: float) -> Iterator[float]:
         """Let the hub's pulse beat, and give the time that has passed at each beat."""
         began_s = self.clock.now_s
-        for beat in range(1, round(for_s / BEAT_S) + 1):
-            self.clock.now_s = began_s + beat * BEAT_S
-            self.hub.beat()
-            yield beat * BEAT_S
+        for beat in range(1, round(for_s / TICK_S) + 1):
+            self.clock.now_s = began_s + beat * TICK_S
+            self.hub.tick(self.clock.now_s)
+            yield beat * TICK_S
 
     def hear(self, gaps_s: Iterable[float]) -> None:
         """Heartbeats, each so long after the one before."""
         for gap_s in gaps_s:
             for _ in self.pass_time(gap_s):
                 pass
-            self.hub.heartbeat(self.session, 0, 0.0)
+            self.hub.heartbeat(self.session, self.clock.now_s, 0, 0.0)
 
     def noticed_after_s(self, at_most_s: float = 300.0) -> float:
         """Time from the last heartbeat of a node that died to when the hub calls it stale."""
@@ -61,8 +61,8 @@ def test_outages_that_end_within_the_threshold_that_was_set_flash_nobody(
     scene = Scene()
     outages = [GAP_OF_20_S] * 5 + [GAP_OF_40_S]
     scene.hear([gap_s for outage in outages for gap_s in (outage, *[INTERVAL_S] * 50)])
-    measured(f"flashes of {len(outages)} outages in an hour, 90 s asked for", str(scene.hub.chronicle.flashes))
-    assert scene.hub.chronicle.flashes == 0
+    measured(f"flashes of {len(outages)} outages in an hour, 90 s asked for", str(scene.hub.effects.flashes))
+    assert scene.hub.effects.flashes == 0
 
 
 def test_a_dead_node_is_noticed_within_the_threshold_that_was_set(
@@ -73,7 +73,7 @@ def test_a_dead_node_is_noticed_within_the_threshold_that_was_set(
     scene.hear([1.0] * 10)
     noticed_s = scene.noticed_after_s()
     measured("s until a dead node is noticed, 3 s asked for", f"{noticed_s:.1f}")
-    assert noticed_s == pytest.approx(3.0, abs=2 * BEAT_S)
+    assert noticed_s == pytest.approx(3.0, abs=2 * TICK_S)
 
 
 def test_a_node_that_flaps_within_the_window_that_was_set_is_marked_and_flashes_no_more(
@@ -82,6 +82,6 @@ def test_a_node_that_flaps_within_the_window_that_was_set_is_marked_and_flashes_
     monkeypatch.setenv("HUB_FLAP_WINDOW_S", "600")
     scene = Scene()
     scene.hear([GAP_OF_20_S, *[INTERVAL_S] * 8] * 30)
-    measured("flashes of 30 outages in an hour, a window of 600 s asked for", str(scene.hub.chronicle.flashes))
-    assert scene.hub.chronicle.flashes <= scene.hub.settings.flap_threshold
+    measured("flashes of 30 outages in an hour, a window of 600 s asked for", str(scene.hub.effects.flashes))
+    assert scene.hub.effects.flashes <= scene.hub.settings.flap_threshold
     assert scene.session.node.flapping

@@ -7,8 +7,8 @@ import pytest
 from tests.review.conftest import Measured
 
 from heartbench.hub.clock import ManualClock
+from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
-from heartbench.hub.core import Hub
 from heartbench.hub.store.history import History, StoredChunk
 
 APPENDS = 1000
@@ -17,7 +17,7 @@ POINTER_BYTES = struct.calcsize("P")
 
 def history_as_set() -> History:
     """A node's history in a hub that is set as the environment says."""
-    return Hub(HubSettings.load(), ManualClock()).history("n")
+    return open_hub(HubSettings.load(), ManualClock()).history("n")
 
 
 def fill(history: History, chunks: int, size_bytes: int = 200) -> None:

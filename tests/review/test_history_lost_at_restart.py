@@ -13,6 +13,8 @@ from tests.review.conftest import Measured
 
 from heartbench.hub.config import HubSettings
 from heartbench.hub.rpc.server import HubServer
+from heartbench.mesh.channel import open_aio_channel
+from heartbench.mesh.encoding import chunk, goodbye, hello, upload_metadata
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub, NodeMeshStub
 
@@ -29,25 +31,25 @@ async def introduce(
     channel: grpc.aio.Channel, node_id: str
 ) -> "grpc.aio.StreamStreamCall[pb.NodeMessage, pb.HubMessage]":
     stream = NodeMeshStub(channel).Connect()
-    await stream.write(pb.NodeMessage(hello=pb.Hello(node_id=node_id, boot_id=1)))
+    await stream.write(hello(node_id))
     assert (await stream.read()).HasField("welcome")
     return stream
 
 
 async def say_chunks(address: str) -> None:
     """Say as much as a history holds, and hear that it is safe."""
-    async with grpc.aio.insecure_channel(address) as channel:
+    async with open_aio_channel(address) as channel:
         await introduce(channel, "n")
-        upload = NodeMeshStub(channel).Upload(metadata=(("node-id", "n"),))
+        upload = NodeMeshStub(channel).Upload(metadata=upload_metadata("n"))
         for seq in range(1, CHUNKS + 1):
-            await upload.write(pb.Chunk(boot_id=1, seq=seq, data=b"line"))
+            await upload.write(chunk(seq, b"line"))
         while (await upload.read()).seq < CHUNKS:
             pass
 
 
 async def history(address: str) -> list[int]:
     """The chunks that the hub says it has of the node; none where it never saw the node."""
-    async with grpc.aio.insecure_channel(address) as channel:
+    async with open_aio_channel(address) as channel:
         try:
             answer = await HubAdminStub(channel).GetHistory(pb.GetHistoryRequest(node_id="n"))
         except grpc.aio.AioRpcError as error:
@@ -73,12 +75,12 @@ def test_what_was_acknowledged_outlives_a_hub_that_was_killed(measured: Measured
 
 def test_a_restarted_hub_knows_its_nodes_and_how_they_were_before_they_are_back(measured: Measured) -> None:
     async def scene() -> dict[str, int]:
-        async with HubServer(HubSettings.load()) as first, grpc.aio.insecure_channel(first.address) as channel:
+        async with HubServer(HubSettings.load()) as first, open_aio_channel(first.address) as channel:
             await introduce(channel, "stays")
             leaves = await introduce(channel, "leaves")
-            await leaves.write(pb.NodeMessage(goodbye=pb.Goodbye()))
+            await leaves.write(goodbye())
             assert await leaves.read() is grpc.aio.EOF
-        async with HubServer(HubSettings.load()) as second, grpc.aio.insecure_channel(second.address) as channel:
+        async with HubServer(HubSettings.load()) as second, open_aio_channel(second.address) as channel:
             nodes = (await HubAdminStub(channel).ListNodes(pb.ListNodesRequest())).nodes
             return {node.node_id: node.status for node in nodes}
 

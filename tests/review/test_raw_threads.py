@@ -11,8 +11,8 @@ import pytest
 from tests.review.conftest import Measured
 
 from heartbench.hub.clock import ManualClock
+from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
-from heartbench.hub.core import Hub
 from heartbench.hub.liveness.registry import Hello
 from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.server import files_of
@@ -49,10 +49,10 @@ async def no_answer(_: ChunkAck) -> None:
 def test_messages_before_the_executor_is_ready_are_refused_and_start_no_thread(
     tmp_path: Path, started: list[Thread], measured: Measured
 ) -> None:
-    settings = HubSettings.of(files_dir=tmp_path)
-    hub, files = Hub(settings, ManualClock()), files_of(settings)
+    settings, clock = HubSettings.of(files_dir=tmp_path), ManualClock()
+    hub, files = open_hub(settings, clock), files_of(settings)
     assert files is not None
-    service = UploadService(hub, files)
+    service = UploadService(hub, clock, files)
 
     async def all_nodes_send() -> list[BaseException | None]:
         sending = [service.upload(Peer("10.0.0.1:1"), node_id, one_file(), no_answer) for node_id in NODES]
@@ -60,7 +60,7 @@ def test_messages_before_the_executor_is_ready_are_refused_and_start_no_thread(
 
     async def scene() -> None:
         for node_id in NODES:
-            hub.hello(Hello(node_id, 1, 0))
+            hub.hello(Hello(node_id, 1, 0), clock.now_s)
         refused = await all_nodes_send()
         measured(f"threads for {len(NODES)} messages before the executor is ready", str(len(started)))
         assert started == []

@@ -25,6 +25,7 @@ import numpy as np
 from tests.simulator.kernel_case import Case, Seen, make_case_link
 
 from heartbench.simulator import stream
+from heartbench.simulator.link import Record
 from heartbench.simulator.tcp.flow import MESSAGES, TICK_S
 from heartbench.simulator.tcp.timers import fires
 
@@ -172,7 +173,7 @@ def _kind(case: Case, size: int) -> int:
     return stream.HEARTBEAT_ASKING if case.asks else stream.HEARTBEAT
 
 
-def _advance(made: stream.Record, link: stream.Record, until: float, arrived: list[float]) -> None:
+def _advance(made: Record, link: Record, until: float, arrived: list[float]) -> None:
     """Let the model come to `until`; say hello as soon as it is ready."""
     reached = -inf
     while reached < until:

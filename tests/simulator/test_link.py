@@ -41,8 +41,8 @@ def link(partitions: Sequence[tuple[float, float]] = (), seed: int = 1, node: in
     return make_link(profile(**fields), partitions, seed, node)
 
 
-JITTERY = {"jitter_s": np.linspace(0.0, 0.4, len(JITTER_Z))}
-OUT_OFTEN = {"outage_gap_mean_s": 20.0, "outage_s": 5.0}
+JITTERY: dict[str, Any] = {"jitter_s": np.linspace(0.0, 0.4, len(JITTER_Z))}
+OUT_OFTEN: dict[str, Any] = {"outage_gap_mean_s": 20.0, "outage_s": 5.0}
 
 
 def test_a_plain_link_only_delays() -> None:
@@ -128,7 +128,7 @@ def arrival_by_definition(outages: list[Outage], partition: tuple[float, float],
 
 
 # Own outages and a site's, of each direction and kind, so often that they overlap.
-CROWDED = {
+CROWDED: dict[str, Any] = {
     "outage_gap_mean_s": 4.0,
     "site_gap_mean_s": 3.0,
     "outage_s": np.linspace(1.0, 30.0, 97),

@@ -27,7 +27,7 @@ def test_each_kind_of_line_becomes_a_frame(tmp_path: Path) -> None:
 
     seen = read_observer(file)
 
-    assert seen.header["monotonic_s"] == 5.0
+    assert seen.header.monotonic_s == 5.0
     assert seen.receipts.iloc[1].tolist() == RECEIPT[1:]
     assert seen.deadlines.iloc[0].tolist() == DEADLINE[1:]
     assert seen.changes.iloc[0].tolist() == CHANGE[1:]
@@ -82,10 +82,10 @@ def test_a_long_file_is_read_whole(tmp_path: Path) -> None:
     [
         ([], "not an observer file; its first line must be a header"),
         ([RECEIPT], "not an observer file; its first line must be a header"),
-        ([[*HEADER[:1], {"schema": HEADER[1]["schema"]}]], "its header's settings are not those of a hub"),
+        ([[*HEADER[:1], {"schema": HEADER[1]["schema"]}]], "not an observer file; its first line must be a header"),
         ([HEADER, RECEIPT[:-1]], "a receipt line has other values than at_s"),
         ([HEADER, [*DEADLINE[:-1], 3]], "a deadline line has a value of the wrong type"),
-        ([HEADER, {"receipt": 1}], "line 2 is no JSON array"),
+        ([HEADER, {"receipt": 1}], "line 2 is not a JSON array"),
     ],
 )
 def test_a_damaged_file_is_refused_in_one_line(tmp_path: Path, rows: list[Any], reason: str) -> None:

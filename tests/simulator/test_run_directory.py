@@ -26,9 +26,9 @@ def test_numbers_are_not_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_directory_that_holds_something_is_refused(tmp_path: Path) -> None:
     (tmp_path / "note").touch()
 
-    with pytest.raises(SimulatorError, match="is not empty; allowed: a new or empty directory"):
+    with pytest.raises(SimulatorError, match="is not empty; use a new or empty directory"):
         RunDirectory.create(tmp_path, "lan", "live")
-    with pytest.raises(SimulatorError, match="cannot be made a run directory"):
+    with pytest.raises(SimulatorError, match="cannot be used as a run directory"):
         RunDirectory.create(tmp_path / "note", "lan", "live")
 
 
@@ -69,7 +69,7 @@ def test_what_is_no_run_is_refused_in_one_line(tmp_path: Path) -> None:
         RunDirectory.open(tmp_path)
     with pytest.raises(SimulatorError, match="no such directory"):
         RunDirectory.open(tmp_path / "none")
-    with pytest.raises(SimulatorError, match=r"schema: 'heartbench.run/0'; allowed: heartbench.run/1"):
+    with pytest.raises(SimulatorError, match=r"schema: 'heartbench.run/0'; expected heartbench.run/1"):
         RunDirectory.open(tmp_path / "old").read_record()
     with pytest.raises(SimulatorError, match="cannot be read"):
         RunDirectory.open(tmp_path / "cut").read_record()

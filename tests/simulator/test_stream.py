@@ -236,7 +236,7 @@ HOLD_S = 20.0
 
 @pytest.mark.parametrize("alone", [[0.0, 0.0], [1.0, 0.0]])
 def test_a_held_outage_makes_a_gap_of_about_its_own_length(alone: list[float]) -> None:
-    holding = {"outage_gap_mean_s": 60.0, "outage_s": HOLD_S, "alone": alone, "hold": 1.0}
+    holding: dict[str, Any] = {"outage_gap_mean_s": 60.0, "outage_s": HOLD_S, "alone": alone, "hold": 1.0}
     begins, ends, *_ = next_outage(link(**holding), OWN, 0.0)
     on = link(**holding)
     made, _ = ready(on)

@@ -1,5 +1,6 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -153,7 +154,7 @@ def test_a_trace_with_a_column_twice_is_refused(tmp_path: Path) -> None:
     table = pq.read_table(part)
     pq.write_table(table.append_column("seq", table["seq"]), part)
 
-    with pytest.raises(SimulatorError, match="no trace, column seq is in it twice"):
+    with pytest.raises(SimulatorError, match="not a trace, column seq occurs twice"):
         read_trace(part)
 
 
@@ -229,7 +230,7 @@ def test_blocks_of_a_truth_may_hold_different_events(tmp_path: Path) -> None:
     assert read_truth(tmp_path / "truth.parquet")["event"].tolist() == ["outage", "hold_down", "outage_up", "exit"]
 
 
-TRUTH_COLUMNS = {"node": [1], "event": ["crash"], "start_s": [1.0], "end_s": [None]}
+TRUTH_COLUMNS: dict[str, Any] = {"node": [1], "event": ["crash"], "start_s": [1.0], "end_s": [None]}
 
 
 def test_a_truth_that_was_written_elsewhere_is_read(tmp_path: Path) -> None:
@@ -249,14 +250,16 @@ def test_a_truth_that_was_written_elsewhere_is_read(tmp_path: Path) -> None:
         ({"node": [2**40]}, "cannot be read as a truth: column node: "),
         ({"end_s": [[1.0]]}, "cannot be read as a truth: column end_s: "),
         ({"start_s": [None]}, "column start_s has empty values; only arrived_s and end_s may"),
-        ({"event": None}, "no truth, it lacks event; its columns are node, start_s, end_s"),
+        ({"event": None}, "not a truth, it lacks event; its columns are node, start_s, end_s"),
         ({"event": None, "two\nlines": [1]}, "its columns are node, start_s, end_s, 'two\\nlines'"),
     ],
 )
 def test_a_truth_with_wrong_columns_is_refused_in_one_line(
     changes: dict[str, list[object] | None], reason: str, tmp_path: Path
 ) -> None:
-    columns = {name: values for name, values in {**TRUTH_COLUMNS, **changes}.items() if values is not None}
+    columns: dict[str, Any] = {
+        name: values for name, values in {**TRUTH_COLUMNS, **changes}.items() if values is not None
+    }
     path = tmp_path / "truth.parquet"
     pq.write_table(pa.table(columns), path)
 
@@ -299,7 +302,7 @@ def test_a_damaged_file_is_refused_in_one_line_or_read(read: Callable[[Path], pd
 def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
     for read in (read_truth, read_transitions):
         with pytest.raises(
-            SimulatorError, match=r"gone.parquet: no such file; allowed: a (truth|list of transitions) with"
+            SimulatorError, match=r"gone.parquet: no such file; expected a (truth|list of transitions) with"
         ):
             read(tmp_path / "gone.parquet")
 
@@ -391,7 +394,7 @@ def test_a_damaged_list_of_nodes_is_refused_in_one_line(tmp_path: Path) -> None:
         return text
 
     file.write_bytes(b"noise")
-    assert "not a Parquet file; allowed: a list of nodes with node, group, name" in refusal()
+    assert "not a Parquet file; expected a list of nodes with node, group, name" in refusal()
     pd.DataFrame({"node": [1], "name": ["a"]}).to_parquet(file)
     assert "it lacks group" in refusal()
     pd.DataFrame({"node": ["x"], "group": ["g"], "name": ["a"]}).to_parquet(file)
@@ -399,9 +402,9 @@ def test_a_damaged_list_of_nodes_is_refused_in_one_line(tmp_path: Path) -> None:
     pd.DataFrame({"node": [1], "group": [None], "name": ["a"]}).astype({"group": "string"}).to_parquet(file)
     assert "column group has empty values" in refusal()
     pd.DataFrame({"node": [1, 1], "group": ["g", "g"], "name": ["a", "b"]}).to_parquet(file)
-    assert "node 1 is in it twice" in refusal()
+    assert "node 1 is listed twice" in refusal()
     pd.DataFrame({"node": [1, 2], "group": ["g", "g"], "name": ["a", "a"]}).to_parquet(file)
-    assert "name 'a' is in it twice" in refusal()
+    assert "name 'a' is listed twice" in refusal()
     pd.DataFrame({"node": [-1], "group": ["g"], "name": ["a"]}).to_parquet(file)
     assert "node -1: must be at least 0" in refusal()
 

@@ -1,5 +1,7 @@
 """The truth: what was ordered and drawn, sorted, and nothing that the run did not live to see."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -31,7 +33,7 @@ nodes = 3
 """
 
 
-def test_truth_holds_what_happened_before_the_end(tmp_path) -> None:
+def test_truth_holds_what_happened_before_the_end(tmp_path: Path) -> None:
     path = tmp_path / "faults.toml"
     path.write_text(FAULTS)
     squad = next(iter(squads(load_scenario(str(path)))))
@@ -46,7 +48,7 @@ def test_truth_holds_what_happened_before_the_end(tmp_path) -> None:
     assert keys == sorted(keys)
 
 
-def test_a_node_that_a_fault_kept_from_starting_neither_crashed_nor_restarted(tmp_path) -> None:
+def test_a_node_that_a_fault_kept_from_starting_neither_crashed_nor_restarted(tmp_path: Path) -> None:
     path = tmp_path / "early.toml"
     path.write_text(FAULTS.replace('at = "10m"\nfor = "5m"\nfraction = 0.5', 'at = "5s"\nfor = "5m"'))
     scenario = load_scenario(str(path))
@@ -63,7 +65,7 @@ def test_a_node_that_a_fault_kept_from_starting_neither_crashed_nor_restarted(tm
         assert set(truth.start_s[of_event]) == {at_s}
 
 
-def test_a_node_that_never_starts_has_no_history_of_its_own(tmp_path) -> None:
+def test_a_node_that_never_starts_has_no_history_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "never.toml"
     path.write_text(FAULTS.replace('at = "10m"\nfor = "5m"\nfraction = 0.5', 'at = "0s"'))
     truth = truth_of(next(squads(load_scenario(str(path)))), 5, range(20), np.zeros((0, 3)), 3600.0)
@@ -90,7 +92,7 @@ hold = 0.4
 DAY_S = 86_400.0
 
 
-def outages_of_each(tmp_path, share: float, until: float) -> list[set[tuple[int, float, float]]]:
+def outages_of_each(tmp_path: Path, share: float, until: float) -> list[set[tuple[int, float, float]]]:
     """What happens to each of the 25 nodes behind sites of ten: (event, from, to)."""
     path = tmp_path / "sites.toml"
     path.write_text(SITES.replace("SHARE", str(share)))
@@ -100,7 +102,7 @@ def outages_of_each(tmp_path, share: float, until: float) -> list[set[tuple[int,
     return [{row for row, node in zip(rows, truth.node, strict=True) if node == number} for number in range(3, 28)]
 
 
-def test_nodes_of_a_site_share_its_outages_and_no_other(tmp_path) -> None:
+def test_nodes_of_a_site_share_its_outages_and_no_other(tmp_path: Path) -> None:
     each = outages_of_each(tmp_path, 0.3, DAY_S)
     sites = [each[:10], each[10:20], each[20:]]
     shared = [set.intersection(*site) for site in sites]
@@ -111,7 +113,7 @@ def test_nodes_of_a_site_share_its_outages_and_no_other(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.01, 0.3, 1.0])
-def test_a_node_has_as_many_outages_as_its_profile_says_whatever_its_site_shares(tmp_path, share: float) -> None:
+def test_a_node_has_as_many_outages_as_its_profile_says_whatever_its_site_shares(tmp_path: Path, share: float) -> None:
     each = outages_of_each(tmp_path, share, 15 * DAY_S)
     counts = np.array([len(outages) for outages in each])
     by_site = np.array([counts[:10].mean(), counts[10:20].mean(), counts[20:].mean()])
@@ -119,7 +121,7 @@ def test_a_node_has_as_many_outages_as_its_profile_says_whatever_its_site_shares
     assert by_site / (15 * 24) == pytest.approx([per_hour] * 3, rel=0.06)
 
 
-def test_truth_tells_direction_and_kind_of_each_outage(tmp_path) -> None:
+def test_truth_tells_direction_and_kind_of_each_outage(tmp_path: Path) -> None:
     each = outages_of_each(tmp_path, 0.01, 5 * DAY_S)
     events = np.array([event for outages in each for event, _, _ in outages])
     expected = {

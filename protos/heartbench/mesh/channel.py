@@ -1,7 +1,7 @@
 """Channels to a hub, with the options that all our clients share.
 
-A channel has a TCP connection of its own: gRPC lets channels with equal options share one unless told otherwise. It
-uses no proxy, repeats no call, and sends no pings to estimate the bandwidth.
+Each channel has its own TCP connection; by default, gRPC lets channels with equal options share one. A channel uses no
+proxy, repeats no call, and sends no pings to estimate the bandwidth.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
-"""What goes wrong with the hub in a live run: it is paused, killed or stopped, or its store takes no writes.
+"""Faults of the hub in a live run: it is paused, killed or stopped, or its store accepts no writes.
 
-Each is real: signals to the hub's process, and a write lock on its database, as a backup or a slow disk would hold it.
+They are real: signals to the hub's process, and a write lock on its database, as a backup or a slow disk would hold it.
 """
 
 import sqlite3
@@ -19,8 +19,8 @@ LOCKED_WITHIN_S = 5.0
 class HubFaults:
     """Carries out the faults of the hub at their times.
 
-    `happened` has (what, from, to) of what has begun, in s since time 0; `to` is NaN while it lasts. `down_s` is when
-    the hub first was down, inf: never.
+    `happened` has (event, from, to) of each fault that has begun, in s since time 0; `to` is NaN while it lasts.
+    `down_s` is when a fault first took the hub down, inf if none did.
     """
 
     def __init__(
@@ -35,18 +35,18 @@ class HubFaults:
         self._due: list[tuple[float, Callable[[], None]]] = []
         if hub is not None:
             for fault in faults:
-                begin, end = self._ways(hub, fault.kind)
+                begin, end = self._actions(hub, fault.kind)
                 self._due.append((fault.at_s, self._beginning(fault.kind, begin)))
                 self._due.append((fault.at_s + fault.duration_s, self._ending(fault.kind, end)))
             self._due.sort(key=lambda due: due[0])
 
     @property
     def next_s(self) -> float:
-        """When something is due next, s since time 0; inf: nothing is."""
+        """Time of the next action, s since time 0; inf if there is none."""
         return self._due[0][0] if self._due else inf
 
     def begin(self, origin_s: float) -> None:
-        """Time 0 was then, on the monotonic clock."""
+        """Set time 0, on the monotonic clock."""
         self._origin_s = origin_s
 
     def act(self) -> None:
@@ -55,12 +55,12 @@ class HubFaults:
             self._due.pop(0)[1]()
 
     def check(self) -> None:
-        """SimulatorError where the hub is down, and no fault took it down."""
+        """Raise SimulatorError if the hub is down, and no fault took it down."""
         if self._hub is not None and not self._is_down:
             self._hub.check()
 
     def close(self) -> None:
-        """Let go of the hub, so that it can be stopped; what was still to come does not."""
+        """End the faults under way and drop the others, so that the hub can be stopped."""
         self._due.clear()
         if self._hub is not None:
             self._hub.resume()
@@ -69,8 +69,8 @@ class HubFaults:
     def _now(self) -> float:
         return time.monotonic() - self._origin_s
 
-    def _ways(self, hub: HubProcess, kind: HubFaultKind) -> tuple[Callable[[], None], Callable[[], None]]:
-        """What begins such a fault, and what ends it."""
+    def _actions(self, hub: HubProcess, kind: HubFaultKind) -> tuple[Callable[[], None], Callable[[], None]]:
+        """Return what begins such a fault, and what ends it."""
         match kind:
             case HubFaultKind.PAUSE:
                 return hub.pause, hub.resume
@@ -96,9 +96,9 @@ class HubFaults:
         def act() -> None:
             end()
             self._is_down = False  # faults do not overlap
-            what = TruthEvent[f"HUB_{kind.name}"]
-            last = max(number for number, (happening, _, _) in enumerate(self.happened) if happening is what)
-            self.happened[last] = (what, self.happened[last][1], self._now())
+            event = TruthEvent[f"HUB_{kind.name}"]
+            last = max(number for number, (happened, _, _) in enumerate(self.happened) if happened is event)
+            self.happened[last] = (event, self.happened[last][1], self._now())
 
         return act
 

@@ -155,7 +155,7 @@ class HubProcess:
         observed = [read_observer(path) for path in self._observers if path.exists() and path.stat().st_size]
         tables = zip(*((each.receipts, each.deadlines, each.changes) for each in observed), strict=True)
         receipts, deadlines, changes = (pd.concat(table, ignore_index=True) for table in tables)
-        started_s = tuple(float(each.header["monotonic_s"]) for each in observed)
+        started_s = tuple(each.header.monotonic_s for each in observed)
         return Heard(receipts, deadlines, changes, started_s=started_s)
 
 

@@ -1,7 +1,7 @@
-"""What the shards did and the hub wrote down, put together: trace, names, truth and transitions of a live run.
+"""The record of a live run, put together from what the shards sent and what the hub recorded: blocks and transitions.
 
 `sent_s` is the model's schedule. `arrived_s` is when the hub received the message, by the hub's own record and clock;
-of a hub that keeps none, when the node had written it. Nothing is recorded that came after the end of the run.
+for an external hub, which keeps no record, when the node had written it. Later than the end of the run nothing counts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,30 +12,29 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from heartbench.mesh.kinds import KINDS, Kind
-from heartbench.simulator import trace
+from heartbench.simulator.engines.contract import Block
 from heartbench.simulator.engines.live.hub import Heard
 from heartbench.simulator.engines.live.shard import Result, Start, group_of_each
 from heartbench.simulator.fleet import node_name, squads
-from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario
-from heartbench.simulator.trace import Messages, NodesWriter, TraceWriter, TruthEvent, TruthWriter
+from heartbench.simulator.trace import Messages, Truth, TruthEvent
 from heartbench.simulator.truth import truth_of, truth_of_hub
 
-PART_ROWS = 1_000_000
+BLOCK_ROWS = 1_000_000
 KEY = ["node", "boot", "kind", "seq", "connection"]
-PIECE = ["written_unix_s", "piece"]
+FILE_CHUNK = ["written_unix_s", "place"]
 
 
 def numbers_by_name(scenario: Scenario) -> dict[str, int]:
-    """Return the number of each node by the name under which the hub knows it."""
+    """Return the number of each node by its name at the hub."""
     return {node_name(group.name, number): number for number, group in enumerate(group_of_each(scenario))}
 
 
 def rows_of(results: list[Result], origin_s: float) -> pd.DataFrame:
     """Return all rows, sorted by (node, sent_s).
 
-    `due_s` is when the model delivered the message, `begun_s` when it was really given to gRPC, `written_s` when gRPC
-    had written it, s since the start.
+    `due_s` is when the model delivered the message, `begun_s` when it was passed to gRPC, `written_s` when gRPC had
+    written it, s since the start.
     """
     frames = [
         pd.DataFrame(
@@ -60,27 +59,27 @@ def rows_of(results: list[Result], origin_s: float) -> pd.DataFrame:
 def arrivals(
     rows: pd.DataFrame, heard: Heard, names: dict[str, int], boot_base: int, start: Start, end_s: float
 ) -> NDArray[np.float64]:
-    """Return when each row was received, s since the start; NaN where it was not before the end."""
+    """Return when each row was received, s since the start; NaN if it was not received before the end."""
     if heard.receipts is None:
         at_s = rows.written_s.to_numpy()
     else:
         received = _receipts(heard.receipts, names, boot_base)
         key = _keyed(rows, rows.sent_s + start.unix_s)
-        at_s = key.merge(received, on=[*KEY, *PIECE], how="left").at_s.to_numpy() - start.origin_s
+        at_s = key.merge(received, on=[*KEY, *FILE_CHUNK], how="left").at_s.to_numpy() - start.origin_s
     return np.where(at_s <= end_s, at_s, np.nan)
 
 
 def _keyed(rows: pd.DataFrame, sent_unix_s: "pd.Series[float]") -> pd.DataFrame:
-    """What names a message: heartbeats and chunks are counted through a boot, a hello has its connection.
+    """Return what identifies each message: heartbeats and chunks count through a boot, a hello has its connection.
 
-    A piece of a file has when the file was written, and how many pieces came before it.
+    A file chunk has the time when the file was written, and its place in the file.
     """
     key = rows[KEY].astype(np.int64)
-    is_piece = (key.kind == Kind.CHUNK) & (key.seq == 0)
+    is_file_chunk = (key.kind == Kind.CHUNK) & (key.seq == 0)
     key["connection"] = key.connection.where(key.kind == Kind.HELLO, 0)
-    key["written_unix_s"] = sent_unix_s.where(is_piece, 0.0)
-    key["piece"] = key[is_piece].groupby(["node", "boot", "written_unix_s"]).cumcount()
-    return key.fillna({"piece": 0})
+    key["written_unix_s"] = sent_unix_s.where(is_file_chunk, 0.0)
+    key["place"] = key[is_file_chunk].groupby(["node", "boot", "written_unix_s"]).cumcount()
+    return key.fillna({"place": 0})
 
 
 def _receipts(receipts: pd.DataFrame, names: dict[str, int], boot_base: int) -> pd.DataFrame:
@@ -95,73 +94,70 @@ def _receipts(receipts: pd.DataFrame, names: dict[str, int], boot_base: int) -> 
             "connection": ours.connection,
         }
     )
-    return _keyed(found, ours.sent_unix_s).assign(at_s=ours.at_s).drop_duplicates([*KEY, *PIECE])
+    return _keyed(found, ours.sent_unix_s).assign(at_s=ours.at_s).drop_duplicates([*KEY, *FILE_CHUNK])
 
 
-def write_trace(directory: RunDirectory, rows: pd.DataFrame, arrived_s: NDArray[np.float64]) -> None:
-    """Write the parts of the trace; there is one, though it be empty."""
-    writer = TraceWriter(directory.trace)
-    columns = {name: rows[name].to_numpy() for name in ("node", "boot", "connection", "seq", "kind", "sent_s")}
-    messages = Messages(**columns, arrived_s=arrived_s)
-    for index, part in enumerate(_parts(messages.node)):
-        writer.write_part(index, messages.select(part))
-
-
-def _parts(node: NDArray[np.int32]) -> Iterator[slice]:
-    """Cut rows into parts of about PART_ROWS, each node whole."""
-    begin = 0
-    while True:
-        end = begin + PART_ROWS
-        end = len(node) if end >= len(node) else int(np.searchsorted(node, node[end]))
-        if end <= begin:  # one node fills more than a part
-            end = int(np.searchsorted(node, node[begin], side="right")) if len(node) else 0
-        yield slice(begin, end)
-        begin = end
-        if begin >= len(node):
-            return
-
-
-def write_truth(
-    directory: RunDirectory,
+def blocks_of(
     scenario: Scenario,
-    results: list[Result],
-    to_the_hub: list[tuple[TruthEvent, float, float]],
-    started_s: Sequence[float],
+    rows: pd.DataFrame,
+    arrived_s: NDArray[np.float64],
+    closes: NDArray[np.float64],
     end_s: float,
-) -> None:
-    """Write what really happened until `end_s`; what happened to the hub (what, from, to) is told of node -1.
+) -> Iterator[Block]:
+    """Yield the nodes of each group in blocks of about BLOCK_ROWS messages, with the truth until `end_s`.
+
+    `rows` are those of `rows_of`, and `closes` as for `truth_of`.
+    """
+    node = rows.node.to_numpy(np.int32)
+    index = 0
+    for squad in squads(scenario):
+        for first, stop in _cut(node, squad.first, squad.first + squad.count):
+            of_block = slice(*np.searchsorted(node, (first, stop)))
+            ended = closes[(closes[:, 0] >= first) & (closes[:, 0] < stop)]
+            truth = truth_of(squad, scenario.seed, range(first, stop), ended, end_s)
+            messages = _messages(rows.iloc[of_block], arrived_s[of_block])
+            yield Block(index, squad.name, first, stop - first, messages, truth)
+            index += 1
+
+
+def _cut(node: NDArray[np.int32], first: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Cut the nodes from `first` to `stop` into ranges of about BLOCK_ROWS messages; `node` is that of each, sorted."""
+    while first < stop:
+        last_row = int(np.searchsorted(node, first)) + BLOCK_ROWS
+        end = stop if last_row >= len(node) else min(max(int(node[last_row]), first + 1), stop)
+        yield first, end
+        first = end
+
+
+def _messages(rows: pd.DataFrame, arrived_s: NDArray[np.float64]) -> Messages:
+    return Messages(
+        node=rows.node.to_numpy(np.int32),
+        boot=rows.boot.to_numpy(np.int32),
+        connection=rows.connection.to_numpy(np.int32),
+        seq=rows.seq.to_numpy(np.int64),
+        kind=rows.kind.to_numpy(np.int8),
+        sent_s=rows.sent_s.to_numpy(np.float64),
+        arrived_s=arrived_s,
+    )
+
+
+def hub_truth(spans: Sequence[tuple[TruthEvent, float, float]], started_s: Sequence[float]) -> Truth:
+    """Return what happened to the hub, from spans of (event, from, to) in s.
 
     A hub that was down is back when it judges again (`started_s`, s since the start), not when its process was started.
     """
-    closes = np.concatenate([np.zeros((0, 3)), *(result.closes for result in results)])
-    with TruthWriter(directory.truth) as writer:
-        spans = [(what, from_s, _back_s(what, to_s, started_s)) for what, from_s, to_s in to_the_hub]
-        writer.write(truth_of_hub(spans))
-        for squad in squads(scenario):
-            nodes = range(squad.first, squad.first + squad.count)
-            mine = closes[(closes[:, 0] >= nodes.start) & (closes[:, 0] < nodes.stop)]
-            writer.write(truth_of(squad, scenario.seed, nodes, mine, end_s))
+    return truth_of_hub([(event, from_s, _back_s(event, to_s, started_s)) for event, from_s, to_s in spans])
 
 
-def write_nodes(directory: RunDirectory, scenario: Scenario) -> None:
-    """Write the group and the name of each node."""
-    with NodesWriter(directory.nodes) as writer:
-        for squad in squads(scenario):
-            writer.write(squad.name, squad.names(squad.first, squad.count))
-
-
-def _back_s(what: TruthEvent, to_s: float, started_s: Sequence[float]) -> float:
-    """Return when a fault of the hub was over: NaN if it was not."""
-    if what not in (TruthEvent.HUB_KILL, TruthEvent.HUB_STOP):
+def _back_s(event: TruthEvent, to_s: float, started_s: Sequence[float]) -> float:
+    """Return when a fault of the hub was over, NaN if it was not."""
+    if event not in (TruthEvent.HUB_KILL, TruthEvent.HUB_STOP):
         return to_s
     return min((at_s for at_s in started_s if at_s >= to_s), default=nan)
 
 
-def write_transitions(
-    directory: RunDirectory, changes: pd.DataFrame, names: dict[str, int], origin_s: float, end_s: float
-) -> None:
-    """Write what the hub said of our nodes until the end, by node and time."""
-    said = changes.assign(node=changes.node_id.map(names).astype(float), at_s=changes.at_s.astype(float) - origin_s)
-    said = said[said.node.notna() & (said.at_s <= end_s)]
-    said = said.assign(node=said.node.astype(np.int32)).sort_values(["node", "at_s"], kind="stable")
-    trace.write_transitions(directory.transitions, said)
+def transitions_of(changes: pd.DataFrame, names: dict[str, int], origin_s: float, end_s: float) -> pd.DataFrame:
+    """Return the hub's status changes of our nodes until the end, sorted by (node, at_s)."""
+    ours = changes.assign(node=changes.node_id.map(names).astype(float), at_s=changes.at_s.astype(float) - origin_s)
+    ours = ours[ours.node.notna() & (ours.at_s <= end_s)]
+    return ours.assign(node=ours.node.astype(np.int32)).sort_values(["node", "at_s"], kind="stable")

@@ -77,7 +77,7 @@ def test_it_is_judged_as_the_hub_judges(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(ARRAY_FORMS, TwiceTheGap.name, over_arrays)
     generator = np.random.default_rng(1)
     lives = [
-        [(0.0, Kind.HELLO), *beats(*(generator.integers(1, 4 * END_S, 40).cumsum() % (4 * END_S) / 4))]
+        [(0.0, Kind.HELLO), *beats(*(generator.integers(1, 4 * int(END_S), 40).cumsum() % (4 * END_S) / 4))]
         for _ in range(20)
     ]
     lives = [sorted(life) for life in lives]

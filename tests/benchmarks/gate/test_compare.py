@@ -6,9 +6,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from tests.benchmarks.gate.conftest import Project
 
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.gate.compare import compare, subject
@@ -20,16 +22,16 @@ from heartbench.cli.app import invoke
 pytestmark = pytest.mark.slow
 
 
-def compared(project, against="HEAD~1", **options):
+def compared(project: Any, against: str = "HEAD~1", **options: Any) -> Any:
     settings = load(project.path, python=sys.executable)
     return compare(subject(project.path, against, [], settings), **options)
 
 
-def verdicts(report):
+def verdicts(report: Any) -> Any:
     return {judgement.name: judgement.verdict for judgement in report.judgements}
 
 
-def test_a_slower_commit_is_caught(project):
+def test_a_slower_commit_is_caught(project: Project) -> None:
     project.commit({"tiny.py": project.slow})
     report = compared(project)
     assert verdicts(report) == {"benchmarks/test_tiny.py::test_total": Verdict.SLOWER}
@@ -40,7 +42,9 @@ def test_a_slower_commit_is_caught(project):
     assert project.git("worktree", "list").count("\n") == 0
 
 
-def test_a_commit_that_changes_a_comment_is_not_and_all_reports_say_so(project, tmp_path, capsys):
+def test_a_commit_that_changes_a_comment_is_not_and_all_reports_say_so(
+    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     project.commit({"tiny.py": project.source.replace("Add up", "Add them up")})
     where = ["--project", str(project.path), "--python", sys.executable, "--no-counts"]
     files = ["--markdown", str(tmp_path / "bench.md"), "--junit", str(tmp_path / "bench.xml")]
@@ -51,12 +55,12 @@ def test_a_commit_that_changes_a_comment_is_not_and_all_reports_say_so(project, 
     assert ElementTree.parse(tmp_path / "bench.xml").getroot().get("failures") == "0"
 
 
-def test_changes_that_are_not_committed_yet_are_compared(project):
+def test_changes_that_are_not_committed_yet_are_compared(project: Project) -> None:
     (project.path / "tiny.py").write_text(project.slow, "utf-8")
     assert compared(project, "HEAD").status == 1
 
 
-def test_what_fails_on_one_side_or_is_new_or_gone_is_reported_as_such(project):
+def test_what_fails_on_one_side_or_is_new_or_gone_is_reported_as_such(project: Project) -> None:
     project.commit({"benchmarks/test_tiny.py": project.suite + "\n\ndef test_gone(benchmark):\n    benchmark(int)\n"})
     broken = project.source.replace("def total", "def fresh():\n    return 1\n\n\ndef total")
     more = "\n\ndef test_new(benchmark):\n    benchmark(tiny.fresh)\n"
@@ -70,13 +74,13 @@ def test_what_fails_on_one_side_or_is_new_or_gone_is_reported_as_such(project):
     assert report.status == 2
 
 
-def test_a_project_without_benchmarks_cannot_be_measured(project):
+def test_a_project_without_benchmarks_cannot_be_measured(project: Project) -> None:
     project.commit({"tiny.py": project.slow, "benchmarks/test_tiny.py": "def test_nothing():\n    pass\n"})
     with pytest.raises(BenchmarkError, match="no benchmark was measured: there is none"):
         compared(project)
 
 
-def test_code_that_is_imported_from_elsewhere_is_not_judged(project, tmp_path):
+def test_code_that_is_imported_from_elsewhere_is_not_judged(project: Project, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "tiny.py").write_text(project.source, "utf-8")
     steal = f"import sys\nsys.path.insert(0, {str(tmp_path / 'elsewhere')!r})\n"
@@ -108,18 +112,18 @@ OVERLAY = 'overlay = ["benchmarks"]\n'
 
 
 @pytest.fixture
-def helped(project):
+def helped(project: Project) -> Any:
     """A project whose second benchmark measures a module of `benchmarks/`."""
     helper = {"benchmarks/helper.py": HELPER, "benchmarks/test_helper.py": WITH_HELPER}
     project.commit({**helper, "pyproject.toml": FINE})
     return project
 
 
-def slow_down_the_helper(project, **more):
+def slow_down_the_helper(project: Any, **more: Any) -> Any:
     return project.commit({"benchmarks/helper.py": HELPER.replace("range(laps)", "range(laps * 124 // 100)"), **more})
 
 
-def test_a_slower_helper_module_is_found_by_default(helped):
+def test_a_slower_helper_module_is_found_by_default(helped: Any) -> None:
     slow_down_the_helper(helped)
     report = compared(helped)
     found = {judgement.name: judgement for judgement in report.judgements}
@@ -130,7 +134,9 @@ def test_a_slower_helper_module_is_found_by_default(helped):
     assert (report.not_compared, report.status) == ([], 1)
 
 
-def test_under_an_overlay_it_is_not_compared_and_nothing_is_measured(helped, capsys):
+def test_under_an_overlay_it_is_not_compared_and_nothing_is_measured(
+    helped: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     helped.commit({"pyproject.toml": FINE + OVERLAY})
     slow_down_the_helper(helped)
     where = ["--project", str(helped.path), "--python", sys.executable]
@@ -145,7 +151,7 @@ def test_under_an_overlay_it_is_not_compared_and_nothing_is_measured(helped, cap
     assert not (helped.path / ".benchmarks").exists()
 
 
-def test_beside_a_change_that_is_compared_it_is_not_compared_either(helped):
+def test_beside_a_change_that_is_compared_it_is_not_compared_either(helped: Any) -> None:
     helped.commit({"pyproject.toml": FINE + OVERLAY})
     slow_down_the_helper(helped, **{"README.md": "More words.\n"})
     report = compared(helped)
@@ -153,7 +159,7 @@ def test_beside_a_change_that_is_compared_it_is_not_compared_either(helped):
     assert (report.not_compared, report.status) == (["benchmarks/helper.py"], 2)
 
 
-def test_a_slowdown_within_a_test_file_is_not_compared_and_other_files_are(helped):
+def test_a_slowdown_within_a_test_file_is_not_compared_and_other_files_are(helped: Any) -> None:
     own = WITH_HELPER.replace("benchmark(work, 1000)", "benchmark(work, 1240)")
     helped.commit({"benchmarks/test_helper.py": own, "README.md": "More words.\n"})
     report = compared(helped)
@@ -164,7 +170,9 @@ def test_a_slowdown_within_a_test_file_is_not_compared_and_other_files_are(helpe
 
 
 @pytest.mark.parametrize("as_json", [["--json"], []], ids=["json", "text"])
-def test_a_commit_that_changes_nothing_but_test_files_says_so(project, capsys, tmp_path, as_json):
+def test_a_commit_that_changes_nothing_but_test_files_says_so(
+    project: Project, capsys: pytest.CaptureFixture[str], tmp_path: Path, as_json: Any
+) -> None:
     project.commit({"benchmarks/test_tiny.py": project.suite.replace("500", "600").replace("124750", "179700")})
     where = ["--project", str(project.path), "--python", sys.executable]
     files = ["--markdown", str(tmp_path / "bench.md"), "--junit", str(tmp_path / "bench.xml")]
@@ -177,14 +185,14 @@ def test_a_commit_that_changes_nothing_but_test_files_says_so(project, capsys, t
     assert "benchmarks/test_tiny.py" in printed.out
 
 
-def test_two_revisions_with_the_same_files_are_not_measured(project):
+def test_two_revisions_with_the_same_files_are_not_measured(project: Project) -> None:
     report = compared(project, "HEAD")
     assert (report.outcome, report.status) == (Outcome.NOTHING_COMPARED, 2)
     assert report.notes == ["no tracked file differs; nothing was measured"]
     assert report.not_compared == []
 
 
-def start(project):
+def start(project: Any) -> Any:
     """The command in a process of its own."""
     script = "from heartbench.cli.app import main; main()"
     arguments = ["bench", "--against", "HEAD~1", "--no-counts", "--python", sys.executable]
@@ -193,7 +201,7 @@ def start(project):
     return subprocess.Popen([sys.executable, "-c", script, *arguments], cwd=project.path, stderr=subprocess.DEVNULL)
 
 
-def test_a_killed_comparison_goes_on_from_its_finished_rounds(project):
+def test_a_killed_comparison_goes_on_from_its_finished_rounds(project: Project) -> None:
     project.commit({"tiny.py": project.slow})
     child = start(project)
     finished = wait_for_rounds(project.path, 4)
@@ -206,7 +214,7 @@ def test_a_killed_comparison_goes_on_from_its_finished_rounds(project):
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_one_tidies_up(project, sent):
+def test_an_interrupted_one_tidies_up(project: Project, sent: Any) -> None:
     project.commit({"tiny.py": project.slow})
     child = start(project)
     wait_for_rounds(project.path, 1)

@@ -1,6 +1,9 @@
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.benchmarks.gate.conftest import Project
 
 from heartbench.benchmarks.gate import counts
 from heartbench.benchmarks.gate.compare import laid_out, subject
@@ -25,12 +28,12 @@ def test_prepared(benchmark):
     benchmark.pedantic(sorted, setup=lambda: (([*range(2000), *range(2000)],), {}), rounds=3)
 """
 
-HERE = {counter.what for counter in counters(sys.executable)}
+HERE = {counter.what for counter in counters(Path(sys.executable))}
 instructions = pytest.mark.skipif("instructions" not in HERE, reason="valgrind is not here")
 allocations = pytest.mark.skipif("allocations" not in HERE, reason="memray is not here")
 
 
-def counted_of(project, names):
+def counted_of(project: Any, names: Any) -> Any:
     """What the last commit changed, as it is counted."""
     chosen = subject(project.path, "HEAD~1", [], load(project.path, python=sys.executable))
     with laid_out(chosen, chosen.changes(), project.path / ".benchmarks" / "counting", silent) as comparison:
@@ -39,7 +42,9 @@ def counted_of(project, names):
 
 @instructions
 @pytest.mark.slow
-def test_instructions_show_a_change_in_the_code_and_nothing_in_unchanged_code(project, monkeypatch):
+def test_instructions_show_a_change_in_the_code_and_nothing_in_unchanged_code(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(counts, "HASH_SEEDS", (1,))
     project.commit({"benchmarks/test_tiny.py": project.suite + THREADS})
     project.commit({"tiny.py": project.source.replace("sum(numbers)", "sum(numbers) + sum(numbers[:50]) * 0")})
@@ -56,7 +61,7 @@ def test_instructions_show_a_change_in_the_code_and_nothing_in_unchanged_code(pr
 
 @allocations
 @pytest.mark.slow
-def test_allocations_are_counted_one_by_one(project, monkeypatch):
+def test_allocations_are_counted_one_by_one(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counts, "HASH_SEEDS", (1,))
     monkeypatch.setattr(counts, "counters", lambda _: [counts.Counter("allocations")])
     project.commit({"tiny.py": project.source.replace("sum(numbers)", "sum([bytearray(2000) and x for x in numbers])")})
@@ -71,7 +76,7 @@ def test_allocations_are_counted_one_by_one(project, monkeypatch):
     assert not notes
 
 
-def test_tools_that_are_not_there_count_nothing(tmp_path, monkeypatch):
+def test_tools_that_are_not_there_count_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "python").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "python").chmod(0o755)

@@ -3,8 +3,10 @@
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.benchmarks.gate.conftest import Project
 
 from heartbench.benchmarks.gate.compare import compare, subject
 from heartbench.benchmarks.gate.settings import load
@@ -53,7 +55,7 @@ COMMENT = {"No I/O, no clock.": "No I/O, no clock, no thread."}
 
 
 @pytest.fixture
-def hub(project):
+def hub(project: Project) -> Any:
     """The hub as it is, with two benchmarks."""
     for room in ("hub", "protos", "src"):
         shutil.copytree(
@@ -73,7 +75,9 @@ def hub(project):
         pytest.param("hub/store/history.py", COMMENT, set(), id="comment"),
     ],
 )
-def test_the_gate_catches_what_made_the_hub_slower_and_nothing_else(hub, file, edits, slower):
+def test_the_gate_catches_what_made_the_hub_slower_and_nothing_else(
+    hub: Any, file: str, edits: Any, slower: Any
+) -> None:
     text = (hub.path / file).read_text("utf-8")
     for old, new in edits.items():
         assert old in text, f"{file} has changed: {old}"

@@ -1,7 +1,10 @@
 import os
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.benchmarks.gate.conftest import Project
 
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.gate.process import Measurer, Order, hash_seed, interpreter, pinned
@@ -9,14 +12,21 @@ from heartbench.benchmarks.gate.settings import Settings, load
 from heartbench.benchmarks.gate.worktrees import Tree
 
 
-def measured(project, tmp_path, name="x", suite=("benchmarks",), spins=None, **settings):
+def measured(
+    project: Project,
+    tmp_path: Path,
+    name: str = "x",
+    suite: tuple[str] = ("benchmarks",),
+    spins: dict[Any, Any] | None = None,
+    **settings: Any,
+) -> Any:
     chosen = load(project.path, **settings)
     measurer = Measurer(interpreter(project.path, chosen), suite, chosen, tmp_path / "work")
     tree = Tree(project.path, project.path)
     return measurer.measure({name: Order(tree, hash_seed(0, 0), (), spins)}, "0")[name]
 
 
-def test_a_process_measures_slice_by_slice(project, tmp_path):
+def test_a_process_measures_slice_by_slice(project: Project, tmp_path: Path) -> None:
     sample = measured(project, tmp_path, max_time="20ms")
     (timing,) = sample.times.values()
     assert len(timing.slices) > 2
@@ -32,7 +42,7 @@ def test_pedantic(benchmark):
 """
 
 
-def test_processes_take_turns_over_all_kinds_of_benchmarks(project, tmp_path):
+def test_processes_take_turns_over_all_kinds_of_benchmarks(project: Project, tmp_path: Path) -> None:
     project.commit({"benchmarks/test_tiny.py": project.suite + PEDANTIC})
     chosen = load(project.path, max_time="20ms")
     measurer = Measurer(interpreter(project.path, chosen), ("benchmarks",), chosen, tmp_path / "work")
@@ -55,7 +65,7 @@ def test_lengths(benchmark):
 """
 
 
-def test_what_a_process_is_told_is_as_long_for_all(project, tmp_path):
+def test_what_a_process_is_told_is_as_long_for_all(project: Project, tmp_path: Path) -> None:
     project.commit({"benchmarks/test_tiny.py": TELLS})
     chosen = load(project.path)
     measurer = Measurer(interpreter(project.path, chosen), ("benchmarks",), chosen, tmp_path / "work")
@@ -66,7 +76,7 @@ def test_what_a_process_is_told_is_as_long_for_all(project, tmp_path):
     assert said[0].startswith("ValueError: ")
 
 
-def test_injected_spins_make_the_measured_call_slower(project, tmp_path):
+def test_injected_spins_make_the_measured_call_slower(project: Project, tmp_path: Path) -> None:
     name = "benchmarks/test_tiny.py::test_total"
     plain = measured(project, tmp_path, spins={}).times[name]
     slowed = measured(project, tmp_path, spins={name: 100_000.0}).times[name]
@@ -74,20 +84,20 @@ def test_injected_spins_make_the_measured_call_slower(project, tmp_path):
     assert slowed.median_s > 50_000 * slowed.spin_s
 
 
-def test_a_node_id_is_measured_alone(project, tmp_path):
+def test_a_node_id_is_measured_alone(project: Project, tmp_path: Path) -> None:
     project.commit({"benchmarks/test_more.py": "def test_more(benchmark):\n    benchmark(int)\n"})
     sample = measured(project, tmp_path, suite=("benchmarks/test_tiny.py::test_total",))
     assert list(sample.times) == ["benchmarks/test_tiny.py::test_total"]
 
 
-def test_a_file_that_cannot_be_imported_is_a_failure_and_the_rest_is_measured(project, tmp_path):
+def test_a_file_that_cannot_be_imported_is_a_failure_and_the_rest_is_measured(project: Project, tmp_path: Path) -> None:
     project.commit({"benchmarks/test_broken.py": "import nosuch\n"})
     sample = measured(project, tmp_path)
     assert list(sample.times) == ["benchmarks/test_tiny.py::test_total"]
     assert "No module named 'nosuch'" in sample.failures["benchmarks/test_broken.py"]
 
 
-def test_a_process_that_crashes_or_hangs_is_an_error_that_names_its_log(project, tmp_path):
+def test_a_process_that_crashes_or_hangs_is_an_error_that_names_its_log(project: Project, tmp_path: Path) -> None:
     project.commit({"benchmarks/test_tiny.py": "import os\nos._exit(7)\n"})
     with pytest.raises(BenchmarkError, match=r"pytest ended with status 7: .*00\.log"):
         measured(project, tmp_path)
@@ -96,7 +106,7 @@ def test_a_process_that_crashes_or_hangs_is_an_error_that_names_its_log(project,
         measured(project, tmp_path, process_timeout=2)
 
 
-def test_a_python_without_pytest_benchmark_is_a_mistake(tmp_path):
+def test_a_python_without_pytest_benchmark_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="cannot be run"):
         interpreter(tmp_path, Settings(python="nosuch"))
     (tmp_path / "python").write_text("#!/bin/sh\nexit 1\n")
@@ -106,7 +116,7 @@ def test_a_python_without_pytest_benchmark_is_a_mistake(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen on this system")
-def test_everything_started_meanwhile_stays_on_one_core():
+def test_everything_started_meanwhile_stays_on_one_core() -> None:
     before = os.sched_getaffinity(0)
     with pinned() as core:
         assert os.sched_getaffinity(0) == {core}
@@ -115,7 +125,7 @@ def test_everything_started_meanwhile_stays_on_one_core():
         pass
 
 
-def test_hash_seeds_differ_between_rounds_and_are_the_same_when_asked_again():
+def test_hash_seeds_differ_between_rounds_and_are_the_same_when_asked_again() -> None:
     seeds = [hash_seed(1, number) for number in range(50)]
     assert len(set(seeds)) == 50
     assert seeds == [hash_seed(1, number) for number in range(50)]

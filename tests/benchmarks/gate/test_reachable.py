@@ -41,7 +41,7 @@ def test_other(benchmark):
     ],
     ids=lambda text: text.partition("\n")[0],
 )
-def test_what_a_test_runs_differs(old, new):
+def test_what_a_test_runs_differs(old: str, new: str) -> None:
     assert old in BASE
     assert part_differs(BASE, BASE.replace(old, new), "test_it")
 
@@ -58,26 +58,26 @@ def test_what_a_test_runs_differs(old, new):
     ],
     ids=lambda text: text.partition("\n")[0],
 )
-def test_what_it_does_not_run_may_change(old, new):
+def test_what_it_does_not_run_may_change(old: str, new: str) -> None:
     assert old in BASE
     assert not part_differs(BASE, BASE.replace(old, new), "test_it")
 
 
-def test_a_new_test_with_all_that_it_brings_hides_nothing():
+def test_a_new_test_with_all_that_it_brings_hides_nothing() -> None:
     more = "\n\ndef work():\n    return json.dumps(numbers())\n\n\ndef test_new(benchmark):\n    benchmark(work)\n"
     head = f"import json\n{BASE}{more}"
     assert not part_differs(BASE, head, "test_new")
     assert part_differs(BASE, head.replace("range(SIZE)", "range(2 * SIZE)"), "test_new")
 
 
-def test_a_fixture_that_is_named_in_a_string_is_run():
+def test_a_fixture_that_is_named_in_a_string_is_run() -> None:
     base = (
         "import pytest\n\n\ndef slow():\n    return 1\n\n\n@pytest.mark.usefixtures('slow')\ndef test_it():\n    pass\n"
     )
     assert part_differs(base, base.replace("return 1", "return 2"), "test_it")
 
 
-def test_code_differs_by_statements_not_by_comments():
+def test_code_differs_by_statements_not_by_comments() -> None:
     assert not code_differs("a = 1", "a = (1)  # one")
     assert code_differs("a = 1", "a = 2")
     assert code_differs("a = 1", "a =")

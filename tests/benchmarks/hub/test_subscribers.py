@@ -5,13 +5,13 @@ import asyncio
 import pytest
 
 from heartbench.benchmarks.hub.ingest import server
-from heartbench.benchmarks.hub.subscribers import TALKATIVE, Found, Silent, Spell, compare
+from heartbench.benchmarks.hub.subscribers import EVENTS_HUB, Found, Period, Silent, compare
 
 pytestmark = pytest.mark.slow
 
 
 def test_who_never_reads_is_told_what_it_lost_and_the_others_lose_nothing() -> None:
-    with server([*TALKATIVE, "1000"], HUB_EVENT_QUEUE="50") as (address, pid):
+    with server([*EVENTS_HUB, "1000"], HUB_EVENT_QUEUE="50") as (address, pid):
         found = asyncio.run(compare(address, pid, subscribers=2, seconds=2.0, pairs=1))
     [silent], [alone], [beside] = found.silent, found.alone, found.beside
     assert silent.adds_up
@@ -21,10 +21,10 @@ def test_who_never_reads_is_told_what_it_lost_and_the_others_lose_nothing() -> N
 
 
 def test_what_counts_is_the_change_between_neighbours() -> None:
-    def spells(*p99_ms: float) -> list[Spell]:
-        return [Spell(ms / 1000, 0.0, 0.0, 1) for ms in p99_ms]
+    def periods(*p99_ms: float) -> list[Period]:
+        return [Period(ms / 1000, 0.0, 0.0, 1) for ms in p99_ms]
 
     told = [Silent(10, 5, adds_up=True)] * 3
-    assert Found(spells(2, 50, 3), spells(3, 51, 4), told).holds
-    assert not Found(spells(2, 3, 4), spells(12, 13, 14), told).holds
-    assert not Found(spells(2, 3, 4), spells(2, 3, 4), [Silent(10, 0, adds_up=True)] * 3).holds
+    assert Found(periods(2, 50, 3), periods(3, 51, 4), told).holds
+    assert not Found(periods(2, 3, 4), periods(12, 13, 14), told).holds
+    assert not Found(periods(2, 3, 4), periods(2, 3, 4), [Silent(10, 0, adds_up=True)] * 3).holds

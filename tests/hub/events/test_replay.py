@@ -8,21 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartbench.hub.clock import ManualClock
+from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.core import Hub
 from heartbench.hub.errors import HubError
-from heartbench.hub.events.replay import read_records, recorded_changes, replay
-from heartbench.hub.events.types import Change
+from heartbench.hub.events.observer_file import Change, End, Receipt, read_records
+from heartbench.hub.events.replay import recorded_changes, replay
 from heartbench.hub.liveness.registry import Hello, Session
-from heartbench.hub.liveness.self_health import BEAT_S
+from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.hub.store import NodeRecord, StoredNode
 from heartbench.hub.store.memory import MemoryStore
 from heartbench.hub.store.record_mapping import record_of
 from heartbench.hub.work.admission import Admission
 
 
-def welcomed(hub: Hub, node_id: str, connection: int) -> Session:
-    session, _ = hub.hello(Hello(node_id, 1, connection))
+def welcomed(hub: Hub, node_id: str, connection: int, now: float = 0.0) -> Session:
+    session, _ = hub.hello(Hello(node_id, 1, connection), now)
     assert session is not None
     return session
 
@@ -63,32 +64,33 @@ class Play:
             restart_grace_s=5,
             observe_file=self.path,
         )
-        self.hub = Hub(settings, self.clock, Kept(records))
+        self.hub = open_hub(settings, self.clock, Kept(records))
         self.sessions: dict[str, Session] = {}
 
     def end(self) -> None:
-        self.hub.end()
-        records = list(read_records(self.path))
-        assert by_node(replay(records)) == by_node(recorded_changes(records))
+        self.hub.end(self.clock.now_s)
+        header, lines = read_records(self.path)
+        records = list(lines)
+        assert by_node(replay(header, records)) == by_node(recorded_changes(records))
 
     def step(self, verb: str, name: str, seconds: float) -> None:
         self.number += 1
         hub, session = self.hub, self.sessions.get(name)
         if verb == "run":
-            for _ in range(round(seconds / BEAT_S)):
-                self.clock.now_s += BEAT_S
-                hub.beat()
+            for _ in range(round(seconds / TICK_S)):
+                self.clock.now_s += TICK_S
+                hub.tick(self.clock.now_s)
         elif verb == "stop":
             self.clock.now_s += seconds
         elif verb == "hello":
-            self.sessions[name] = welcomed(hub, name, self.number)
+            self.sessions[name] = welcomed(hub, name, self.number, self.clock.now_s)
         elif verb == "throttled":
             hub.admission = Admission(1.0, lambda: 0.0, self.clock.now_s)
-            while hub.hello(Hello(name, 1, self.number))[0] is not None:
+            while hub.hello(Hello(name, 1, self.number), self.clock.now_s)[0] is not None:
                 pass
             hub.admission = Admission(0.0, lambda: 0.0, self.clock.now_s)
         elif verb == "forget" and name in hub.registry.nodes:
-            hub.forget(name)
+            hub.forget(name, self.clock.now_s)
             self.sessions.pop(name, None)
         elif verb == "restart":
             self.end()
@@ -98,15 +100,16 @@ class Play:
             self.say(verb, name, session)
 
     def say(self, verb: str, name: str, session: Session) -> None:
+        now = self.clock.now_s
         match verb:
             case "beat":
-                self.hub.heartbeat(session, self.number, 0.0)
+                self.hub.heartbeat(session, now, self.number, 0.0)
             case "chunk":
-                self.hub.sign_of_life(name, 1, self.number)
+                self.hub.sign_of_life(name, 1, now, self.number)
             case "goodbye":
-                self.hub.goodbye(session)
+                self.hub.goodbye(session, now)
             case "closed":
-                self.hub.closed(session)
+                self.hub.closed(session, now)
 
 
 VERBS = ["run"] * 3 + ["stop", "hello", "beat", "beat", "chunk", "goodbye", "closed", "throttled", "forget", "restart"]
@@ -125,24 +128,25 @@ def test_the_recorded_changes_are_those_computed_again(
 
 def test_nothing_is_said_after_the_end(tmp_path: Path) -> None:
     clock = ManualClock()
-    hub = Hub(HubSettings.of(observe_file=tmp_path / "o"), clock)
+    hub = open_hub(HubSettings.of(observe_file=tmp_path / "o"), clock)
     session = welcomed(hub, "n", 0)
-    hub.end()
-    said = hub.bus.seq
-    clock.now_s = 500.0
-    hub.closed(session)
-    hub.heartbeat(session, 1, 0.0)
-    hub.beat()
-    hub.end()
-    assert hub.bus.seq == said
-    assert [record[0] for record in read_records(tmp_path / "o")] == ["header", "receipt", "change", "end"]
+    hub.end(0.0)
+    said = hub.fanout.seq
+    hub.closed(session, 500.0)
+    hub.heartbeat(session, 500.0, 1, 0.0)
+    hub.tick(500.0)
+    hub.end(500.0)
+    assert hub.fanout.seq == said
+    _, records = read_records(tmp_path / "o")
+    assert [type(record) for record in records] == [Receipt, Change, End]
 
 
 def test_a_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "o"
-    Hub(HubSettings.of(observe_file=path), ManualClock()).end()
+    open_hub(HubSettings.of(observe_file=path), ManualClock()).end(0.0)
     path.write_text(path.read_text() + '["receipt",1.0,"n"')
-    assert [record[0] for record in read_records(path)] == ["header", "end"]
+    header, records = read_records(path)
+    assert (header.monotonic_s, [type(record) for record in records]) == (0.0, [End])
 
 
 @pytest.mark.parametrize(
@@ -152,11 +156,11 @@ def test_what_is_no_observer_file_is_refused(tmp_path: Path, content: bytes) -> 
     path = tmp_path / "o"
     path.write_bytes(content)
     with pytest.raises(HubError, match=str(path)):
-        list(read_records(path))
+        read_records(path)
     with pytest.raises(HubError, match="cannot be read"):
-        list(read_records(tmp_path / "missing"))
+        read_records(tmp_path / "missing")
 
 
 def test_a_file_that_cannot_be_written_is_a_mistake_of_the_settings(tmp_path: Path) -> None:
     with pytest.raises(HubError, match=r"HUB_OBSERVE_FILE=.* cannot be written: Is a directory"):
-        Hub(HubSettings.of(observe_file=tmp_path), ManualClock())
+        open_hub(HubSettings.of(observe_file=tmp_path), ManualClock())

@@ -1,7 +1,10 @@
 """The registry against a model that keeps no heap and scans every node each time."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
@@ -23,7 +26,7 @@ def a_registry(stale_after_s: float = STALE_AFTER_S, rule: FlapRule = RULE) -> R
     return Registry(PolicySpec(FixedTimeout(stale_after_s), rule))
 
 
-def said(changes: list[Change] | tuple[Change, ...]) -> list[tuple[float, str, Reason]]:
+def said(changes: Sequence[Change]) -> list[tuple[float, str, Reason]]:
     return [(change.at_s, change.node_id, change.reason) for change in changes]
 
 
@@ -102,6 +105,14 @@ STEPS = st.lists(
 )
 
 
+def assert_counts(registry: Registry) -> None:
+    """The counts kept from change to change are those of a scan of all nodes."""
+    nodes = registry.nodes.values()
+    assert +registry.count == Counter(node.status for node in nodes)
+    assert registry.connected == sum(node.connected for node in nodes)
+    assert registry.flapping == sum(node.flapping for node in nodes)
+
+
 @given(STEPS)
 def test_it_says_what_a_scan_of_all_nodes_says(steps: list[tuple[float, str, str, int]]) -> None:
     registry, changes = a_registry(), list[Change]()
@@ -146,11 +157,31 @@ def test_it_says_what_a_scan_of_all_nodes_says(steps: list[tuple[float, str, str
                     model.become(now, Status.OFFLINE, Reason.GOODBYE)
                 else:
                     model.say(now, Reason.STREAM_ENDED)
+        assert_counts(registry)
     now += 100.0
     changes.extend(registry.sweep(now))
+    assert_counts(registry)
     for name, model in models.items():
         model.advance(now)
         assert [change for change in changes if change.node_id == name] == model.changes
+
+
+@given(STEPS, st.lists(st.integers(0, 59), max_size=20))
+def test_it_knows_how_many_nodes_are_in_each_state(
+    steps: list[tuple[float, str, str, int]], forgotten: list[int]
+) -> None:
+    registry, now, sessions = a_registry(), 0.0, dict[str, Session]()
+    for number, (wait_s, name, verb, _) in enumerate(steps):
+        now += wait_s
+        if number in forgotten:
+            registry.forget(name, now)
+        elif verb in ("goodbye", "closed") and name in sessions:
+            {"goodbye": registry.goodbye, "closed": registry.closed}[verb](sessions[name], now)
+        elif verb == "sweep":
+            registry.sweep(now)
+        else:
+            sessions[name], _ = registry.hello(Hello(name, 1, number), now)
+        assert_counts(registry)
 
 
 @given(STEPS, st.lists(st.integers(0, 59), max_size=20))
@@ -264,7 +295,7 @@ def test_a_sweep_handles_a_node_once_for_each_threshold_that_passes() -> None:
 class Shrinking:
     """A detector whose deadline comes nearer with each sign of life."""
 
-    name = "shrinking"
+    name: ClassVar[str] = "shrinking"
 
     def __init__(self) -> None:
         self.left_s = 10.0

@@ -7,15 +7,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from heartbench.hub.clock import ManualClock
+from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
-from heartbench.hub.core import Hub
 from heartbench.hub.errors import BadMessageError, NoRoomError, UnknownNodeError
 from heartbench.hub.liveness.registry import Hello, Session
 from heartbench.hub.rpc.admin import AdminService
 from heartbench.hub.rpc.connect import NodeService
 from heartbench.hub.rpc.peer import Peer
+from heartbench.hub.rpc.protobuf_mapping import hub_stats
 from heartbench.hub.rpc.upload import UploadService
-from heartbench.hub.stats import stats_of, summary
+from heartbench.hub.stats import HubStats, stats_of, summary
 from heartbench.hub.store.memory import MemoryStore
 from heartbench.mesh.v1 import mesh_pb2 as pb
 
@@ -28,15 +29,15 @@ class Office:
 
     def __init__(self, **settings: object) -> None:
         self.clock = ManualClock(100.0)
-        self.hub = Hub(HubSettings.of(**settings), self.clock, MemoryStore(EPOCH / 1000))
-        self.nodes, self.uploads = NodeService(self.hub), UploadService(self.hub)
-        self.admin = AdminService(self.hub, self.nodes, self.uploads)
+        self.hub = open_hub(HubSettings.of(**settings), self.clock, MemoryStore(EPOCH / 1000))
+        self.nodes, self.uploads = NodeService(self.hub, self.clock), UploadService(self.hub, self.clock)
+        self.admin = AdminService(self.hub, self.clock, self.nodes, self.uploads)
 
-    def stats(self) -> pb.HubStats:
-        return stats_of(self.hub, len(self.uploads), None)
+    def stats(self) -> HubStats:
+        return stats_of(self.hub, self.clock.now_s, len(self.uploads), None)
 
     def connect(self, name: str, connection: int = 0) -> Session:
-        session, _ = self.hub.hello(Hello(name, 1, connection))
+        session, _ = self.hub.hello(Hello(name, 1, connection), self.clock.now_s)
         assert session is not None
         return session
 
@@ -89,7 +90,7 @@ def test_pages_are_of_the_status_that_is_asked_for() -> None:
         for name in ("a", "b", "c", "d"):
             session = office.connect(name)
             if name in "bd":
-                office.hub.goodbye(session)
+                office.hub.goodbye(session, office.clock.now_s)
         asked = pb.ListNodesRequest(status=pb.STATUS_OFFLINE, page_size=1)
         first = office.admin.list_nodes(asked)
         second = office.admin.list_nodes(
@@ -181,7 +182,7 @@ def test_one_who_watches_a_node_hears_of_it_and_of_the_hub() -> None:
             for name in "abc":
                 office.connect(name)
             office.clock.now_s += 20.0
-            office.hub.beat()  # it was away for 20 s
+            office.hub.tick(office.clock.now_s)  # it was away for 20 s
             office.admin.close()
             told = [event async for event in events]
         assert [event.WhichOneof("body") for event in told] == ["changed", "paused"]
@@ -231,7 +232,7 @@ def test_the_old_are_forgotten_by_themselves() -> None:
     async def scene(office: Office) -> None:
         session = office.connect("a")
         office.connect("b")
-        office.hub.goodbye(session)
+        office.hub.goodbye(session, office.clock.now_s)
         office.clock.now_s += 120.0
         await office.admin.forget_expired()
         assert list(office.hub.registry.nodes) == ["b"]
@@ -246,7 +247,7 @@ def test_the_messages_of_one_node_can_be_logged_while_it_is_wanted() -> None:
             for on in (True, False):
                 office.admin.debug_node(OPERATOR, pb.DebugNodeRequest(node_id="a", on=on))
                 for session in sessions:
-                    office.hub.heartbeat(session, 5, 0.0)
+                    office.hub.heartbeat(session, office.clock.now_s, 5, 0.0)
         received = [entry for entry in logs if entry["event"] == "received"]
         assert [entry["operator"] for entry in logs if entry["event"] == "debug node"] == [OPERATOR.address] * 2
         assert [(entry["node_id"], entry["kind"], entry["seq"]) for entry in received] == [("a", "heartbeat", 5)]
@@ -261,8 +262,8 @@ def test_heartbeats_are_counted_and_never_logged() -> None:
         with capture_logs() as logs:
             for seq in range(1000):
                 office.clock.now_s += 0.01
-                office.hub.heartbeat(session, seq, 0.0)
-                office.hub.attention.beat(office.clock.now_s)
+                office.hub.heartbeat(session, office.clock.now_s, seq, 0.0)
+                office.hub.pauses.tick(office.clock.now_s)
         assert logs == []
         line = summary(office.stats(), before)
         assert (line["online"], line["heartbeats_per_s"]) == (1, pytest.approx(100.0))
@@ -274,8 +275,8 @@ def test_stats_say_how_things_stand() -> None:
     async def scene(office: Office) -> None:
         session = office.connect("a")
         office.connect("b")
-        office.hub.goodbye(session)
-        stats = office.stats()
+        office.hub.goodbye(session, office.clock.now_s)
+        stats = hub_stats(office.stats())
         assert (stats.online, stats.offline, stats.connected, stats.hellos) == (1, 1, 1, 2)
         assert (stats.store.state, stats.executor.workers, stats.epoch) == ("ok", 0, EPOCH)
         assert stats.events == 3

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from heartbench.hub.clock import ManualClock
+from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.core import Hub
 from heartbench.hub.errors import BadMessageError, OutdatedStreamError, ReplacedStreamError
@@ -47,8 +48,11 @@ def beat(seq: int, ack: bool = False) -> NodeMessage:
     return heartbeat(seq, sent_unix_s=seq / 2, ack=ack)
 
 
+CLOCK = ManualClock()
+
+
 def a_hub() -> Hub:
-    return Hub(HubSettings.of(), ManualClock(), MemoryStore(0.007))
+    return open_hub(HubSettings.of(), CLOCK, MemoryStore(0.007))
 
 
 async def settle() -> None:
@@ -59,7 +63,7 @@ async def settle() -> None:
 
 def run(scene: Callable[[Hub, NodeService], Awaitable[None]]) -> None:
     hub = a_hub()
-    asyncio.run(asyncio.wait_for(scene(hub, NodeService(hub)), 10))  # type: ignore[arg-type]
+    asyncio.run(asyncio.wait_for(scene(hub, NodeService(hub, CLOCK)), 10))  # type: ignore[arg-type]
 
 
 def test_a_node_is_welcomed_and_acknowledged_where_it_asks() -> None:
@@ -94,7 +98,7 @@ def test_a_stream_that_is_cancelled_has_ended() -> None:
         task.cancel()
         await asyncio.wait([task])
         assert not hub.registry.nodes["n"].connected
-        assert task.cancelled()
+        assert task.cancelled()  # type: ignore[unreachable]
 
     run(scene)
 
@@ -169,7 +173,7 @@ def test_a_hub_that_drains_says_so_on_each_stream_and_ends_it() -> None:
         lines = [Line().say(hello(name)) for name in ("a", "b")]
         tasks = [asyncio.create_task(service.connect(NODE, aiter(line), line.send)) for line in lines]
         await settle()
-        hub.end()
+        hub.end(CLOCK.now_s)
         service.drain(2.5)
         await asyncio.gather(*tasks)
         assert [line.kinds for line in lines] == [["welcome", "drain"]] * 2

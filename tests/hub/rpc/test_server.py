@@ -174,7 +174,7 @@ def test_a_connection_that_breaks_leaves_the_node_online_and_not_connected() -> 
         await stream.write(hello("n"))
         await stream.read()
         ended = asyncio.Event()
-        with server.hub.bus.subscribe("n", ended.set):
+        with server.hub.fanout.subscribe("n", ended.set):
             await channel.close()
             await ended.wait()
         node = server.hub.registry.nodes["n"]
@@ -248,7 +248,7 @@ def test_a_subscriber_that_does_not_read_is_told_what_it_lost_and_holds_up_nobod
             await slow.initial_metadata()
             await quick.initial_metadata()
             for number in range(EVENTS):
-                server.hub.bus.publish(0.0, StoreChanged(f"state {number}", "x" * 20_000))
+                server.hub.fanout.publish(0.0, StoreChanged(f"state {number}", "x" * 20_000))
                 assert (await quick.read()).seq == number + 1
             seen = 0
             while seen < EVENTS:

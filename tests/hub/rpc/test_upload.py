@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from heartbench.hub.clock import ManualClock
+from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.core import Hub
 from heartbench.hub.errors import BadMessageError, NoRoomError, NotIntroducedError
@@ -68,14 +69,15 @@ def chunk(seq: int, boot_id: int = 1, data: bytes = b"text") -> Chunk:
     return encoding.chunk(seq, data, boot_id)
 
 
+CLOCK = ManualClock()
 Scene = Callable[[Hub, UploadService, GatedStore], Awaitable[None]]
 
 
 def run(scene: Scene, files_dir: Path | None = None, **settings: object) -> None:
     async def played() -> None:
         store = GatedStore()
-        hub = Hub(HubSettings.of(store_linger_s=0, **settings), ManualClock(), store)
-        hub.hello(Hello("n", 1, 0))
+        hub = open_hub(HubSettings.of(store_linger_s=0, **settings), CLOCK, store)
+        hub.hello(Hello("n", 1, 0), CLOCK.now_s)
         files = None
         if files_dir is not None:
             executor = BoundedExecutor(1, 4)
@@ -83,7 +85,7 @@ def run(scene: Scene, files_dir: Path | None = None, **settings: object) -> None
             files = Files(FileReceiver(files_dir, 1000), executor, 1 << 20)
         writing = asyncio.create_task(hub.writer.run())
         try:
-            await scene(hub, UploadService(hub, files), store)
+            await scene(hub, UploadService(hub, CLOCK, files), store)
         finally:
             if files:
                 await files.executor.close()
@@ -118,7 +120,7 @@ def test_a_chunk_is_acknowledged_only_when_it_is_stored() -> None:
         task = asyncio.create_task(uploads.upload(NODE, "n", aiter(stream), stream.send))
         await settle()
         assert (stream.taken, stream.acks) == (2, [])
-        session, _ = hub.hello(Hello("n", 1, 1))
+        session, _ = hub.hello(Hello("n", 1, 1), CLOCK.now_s)
         assert session is not None
         assert hub.saved_seq(session) == 0
         store.reachable = True
@@ -193,7 +195,7 @@ def test_what_cannot_be_taken_is_refused(node_id: str, sent: Chunk, error: type[
 
 def test_chunks_of_an_older_boot_are_dropped() -> None:
     async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
-        hub.hello(Hello("n", 2, 0))
+        hub.hello(Hello("n", 2, 0), CLOCK.now_s)
         stream = Stream().put(chunk(1, boot_id=1), chunk(1, boot_id=2), None)
         await uploads.upload(NODE, "n", aiter(stream), stream.send)
         assert [(stored.boot_id, stored.seq) for stored in hub.history("n")] == [(2, 1)]

@@ -113,8 +113,8 @@ def test_a_writer_makes_a_server_whole_that_came_back_empty(redis_server: Any) -
 
     async def scenario() -> None:
         store = RedisStore(redis_server.url, timeout_s=1.0)
-        writer = Writer(store, linger_s=0, everything=lambda: known)
-        task = asyncio.create_task(writer.run())
+        writer = Writer(store, linger_s=0)
+        task = asyncio.create_task(writer.run(lambda: known))
         for name, history in histories.items():
             await (await writer.append(name, history, StoredChunk(1, 1, 0.0, b"x")))
         redis_server.kill()

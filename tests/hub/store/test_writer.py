@@ -71,8 +71,9 @@ class ToldStore:
 
 @asynccontextmanager
 async def writing(store: ToldStore, **options: Any) -> AsyncIterator[Writer]:
+    run = {name: options.pop(name) for name in ("all_nodes", "on_health") if name in options}
     writer = Writer(store, linger_s=0, **options)
-    task = asyncio.create_task(writer.run())
+    task = asyncio.create_task(writer.run(**run))
     try:
         yield writer
     finally:
@@ -244,7 +245,7 @@ def test_a_store_that_lost_everything_is_told_everything() -> None:
         store = ToldStore()
         histories = {"edge": History(9, 99), "quiet": History(9, 99)}
         known = [("edge", histories["edge"], record(7)), ("quiet", histories["quiet"], None)]
-        async with writing(store, everything=lambda: known) as writer:
+        async with writing(store, all_nodes=lambda: known) as writer:
             for node_id, history in histories.items():
                 await writer.append(node_id, history, chunk(1))
             await writer.flush()
@@ -263,12 +264,12 @@ def test_a_fenced_hub_acknowledges_nothing_and_says_so() -> None:
     async def scenario() -> None:
         store, history, said = ToldStore(), History(9, 99), list[StoreHealth]()
         store.failures.append(FencedError("epoch 2 rules"))
-        writer = Writer(store, linger_s=0, max_chunks=1, on_health=said.append)
+        writer = Writer(store, linger_s=0, max_chunks=1)
         saved = await writer.append("edge", history, chunk(1))
         waiting = asyncio.create_task(writer.append("edge", history, chunk(2)))
         await settle()
         with pytest.raises(FencedError, match="epoch 2 rules"):
-            await writer.run()
+            await writer.run(on_health=said.append)
         again, more = (writer.append("edge", history, chunk(seq)) for seq in (1, 3))
         for late in (saved, waiting, again, more, writer.flush()):
             with pytest.raises(FencedError):
@@ -355,7 +356,7 @@ def test_in_the_end_the_store_holds_what_the_histories_hold(steps: list[tuple[st
     async def scenario() -> None:
         store = ToldStore()
         histories = {name: History(3, 99) for name in "ab"}
-        async with writing(store, everything=lambda: [(*item, None) for item in histories.items()]) as writer:
+        async with writing(store, all_nodes=lambda: [(*item, None) for item in histories.items()]) as writer:
             saved = []
             for step in steps:
                 if step == "fail":

@@ -1,15 +1,21 @@
 """The virtual engine: the same bytes from any number of workers, the faults of the scenario, whole nodes on Ctrl-C."""
 
 import hashlib
+import multiprocessing
+from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from tests.simulator.recorded import record
 
 from heartbench.mesh.kinds import Kind
 from heartbench.simulator.engines import virtual
+from heartbench.simulator.engines.contract import Block, Control, RunSummary, Sink
+from heartbench.simulator.engines.sinks import ParquetSink, Sinks
+from heartbench.simulator.engines.virtual import BlockPlan, VirtualEngine
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario, load_scenario
@@ -44,9 +50,9 @@ def scenario(nodes: int = 40, duration_s: float = 600.0, name: str = "wireguard-
     return load_scenario(name).with_nodes(nodes).model_copy(update={"duration_s": duration_s})
 
 
-def run(of: Scenario, at: Path, workers: int = 1) -> tuple[RunDirectory, virtual.VirtualResult]:
+def run(of: Scenario, at: Path, workers: int = 1, executor: Executor | None = None) -> tuple[RunDirectory, RunSummary]:
     directory = RunDirectory.create(at, "test", "virtual")
-    return directory, virtual.simulate(of, directory, workers)
+    return directory, record(VirtualEngine(workers, executor), of, directory)
 
 
 def digests(directory: RunDirectory) -> list[str]:
@@ -61,6 +67,50 @@ def test_the_number_of_workers_changes_no_byte(tmp_path: Path, monkeypatch: pyte
     assert digests(one) == digests(two)
     assert len(digests(one)) > 3
     assert result.heartbeats == pytest.approx(40 * 600, rel=0.03)
+
+
+def test_blocks_may_be_mapped_by_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(virtual, "BLOCK_ROWS", 5_000)
+    threads, _ = run(scenario(), tmp_path / "threads", workers=2)
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as executor:
+        processes, _ = run(scenario(), tmp_path / "processes", workers=2, executor=executor)
+    assert digests(processes) == digests(threads)
+    assert len(digests(processes)) > 3
+
+
+class CountsOfKinds(Sink[np.ndarray]):
+    """A sink that is not Heartbench's own."""
+
+    def __init__(self) -> None:
+        self.counts = np.zeros(len(Kind), int)
+
+    def extract(self, block: Block) -> np.ndarray:
+        return np.bincount(block.messages.kind, minlength=len(Kind))
+
+    def add(self, kept: np.ndarray) -> None:
+        self.counts += kept
+
+
+def test_a_sink_from_elsewhere_takes_the_blocks_and_nothing_is_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(virtual, "BLOCK_ROWS", 5_000)
+    monkeypatch.chdir(tmp_path)
+    sink = CountsOfKinds()
+    summary = VirtualEngine(workers=2).run(scenario(), sink)
+    assert sink.counts[Kind.HELLO] >= summary.nodes == 40
+    assert sink.counts[Kind.HEARTBEAT] == summary.heartbeats
+    assert sink.counts.sum() == summary.messages
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_sinks_take_the_same_blocks(tmp_path: Path) -> None:
+    counts, others = CountsOfKinds(), CountsOfKinds()
+    directory = RunDirectory.create(tmp_path / "run", "test", "virtual")
+    with ParquetSink(directory) as parquet:
+        VirtualEngine().run(scenario(), Sinks(counts, parquet, others))
+    assert counts.counts.tolist() == others.counts.tolist()
+    assert counts.counts.tolist() == np.bincount(read_trace(directory.path).kind, minlength=len(Kind)).tolist()
 
 
 def test_another_seed_is_another_run(tmp_path: Path) -> None:
@@ -178,14 +228,12 @@ def test_nothing_arrives_in_an_outage_of_the_way_up_and_all_else_in_one_of_the_w
     assert all(np.mean(np.array(counts[event]) > 0) > 0.5 for event in ("outage_down", "hold_down"))
 
 
-def test_ctrl_c_writes_the_nodes_that_are_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_keeps_the_nodes_that_are_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(virtual, "BLOCK_ROWS", 5_000)
     directory = RunDirectory.create(tmp_path / "run", "test", "virtual")
-
-    def interrupt(nodes: int) -> None:
-        raise KeyboardInterrupt
-
-    result = virtual.simulate(scenario(), directory, 1, interrupt)
+    done: list[float] = []
+    result = record(VirtualEngine(1), scenario(), directory, Control(lambda: bool(done), done.append))
+    assert sum(done) == result.nodes
     assert result.interrupted
     assert 0 < result.nodes < 40
     assert read_trace(directory.path)["node"].nunique() == result.nodes
@@ -210,14 +258,33 @@ def test_a_block_that_fails_keeps_the_others_from_beginning(tmp_path: Path, monk
     monkeypatch.setattr(virtual, "BLOCK_ROWS", 5_000)
     begun: list[int] = []
 
-    def fail(scenario: Scenario, block: virtual.Block) -> None:
-        begun.append(block.index)
+    def fail(plan: BlockPlan) -> None:
+        begun.append(plan.index)
         raise ZeroDivisionError
 
     monkeypatch.setattr(virtual, "run_nodes", fail)
     with pytest.raises(ZeroDivisionError):
         run(scenario(), tmp_path / "run", workers=1)
-    assert begun == [0]
+    assert begun in ([0], [0, 1])  # of eight
+    assert list((tmp_path / "run").rglob("*.*")) == []
+
+
+def test_a_run_that_fails_keeps_the_blocks_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(virtual, "BLOCK_ROWS", 5_000)
+    directory = RunDirectory.create(tmp_path / "run", "test", "virtual")
+    done: list[float] = []
+
+    def fail_at_the_third(nodes: float) -> None:
+        done.append(nodes)
+        if len(done) == 3:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        record(VirtualEngine(2), scenario(), directory, Control(advance=fail_at_the_third))
+    nodes = list(range(int(sum(done))))
+    assert nodes_of(directory).node.tolist() == nodes
+    assert sorted(set(read_trace(directory.path).node)) == nodes
+    assert set(read_truth(directory.truth).node) <= set(nodes)
 
 
 def test_what_no_memory_holds_is_refused_before_it_begins(tmp_path: Path) -> None:

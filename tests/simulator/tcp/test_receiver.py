@@ -47,7 +47,7 @@ def talk(on: Any, pauses: list[float], size: int) -> tuple[Any, list[float], lis
 @given(LOSSY, st.integers(0, 1000), PAUSES, st.sampled_from([34, 1000, 3000]))
 @settings(max_examples=40)
 def test_all_arrives_once_in_order_and_not_before_it_can(
-    fields: dict[str, float], node: int, pauses: list[float], size: int
+    fields: dict[str, Any], node: int, pauses: list[float], size: int
 ) -> None:
     made, written, arrived = talk(link(node=node, **fields), pauses, size)
     assert [tag for tag, _ in arrived] == list(range(len(written) if made.state == stream.READY else len(arrived)))
@@ -58,7 +58,7 @@ def test_all_arrives_once_in_order_and_not_before_it_can(
 
 @given(LOSSY, st.integers(0, 1000), PAUSES)
 @settings(max_examples=15)
-def test_a_connection_repeats(fields: dict[str, float], node: int, pauses: list[float]) -> None:
+def test_a_connection_repeats(fields: dict[str, Any], node: int, pauses: list[float]) -> None:
     one, other = (talk(link(node=node, **fields), pauses, 34) for _ in range(2))
     assert one[1:] == other[1:]
 

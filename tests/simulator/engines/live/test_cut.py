@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.simulator.recorded import record
 
-from heartbench.simulator.engines.live.engine import simulate
+from heartbench.simulator.engines.live.engine import LiveEngine
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import load_scenario
 from heartbench.simulator.trace import read_trace, read_transitions, read_truth
@@ -38,7 +39,7 @@ def test_a_hub_that_is_cut_off_calls_nobody_stale_and_a_third_of_the_nodes_as_ev
     faults = [CUT.format(group, *cut) for group in ("patient", "hasty") for cut in (SOME, ALL)]
     (tmp_path / "cuts.toml").write_text(CUTS + "".join(faults), encoding="utf-8")
     directory = RunDirectory.create(tmp_path / "run", "cuts", "live")
-    simulate(load_scenario(str(tmp_path / "cuts.toml")), directory, workers=1)
+    record(LiveEngine(directory, workers=1), load_scenario(str(tmp_path / "cuts.toml")), directory)
     said, truth = read_transitions(directory.transitions), read_truth(directory.truth)
     arrived = read_trace(directory.path)[["node", "arrived_s"]].dropna()
 

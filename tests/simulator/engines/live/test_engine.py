@@ -8,26 +8,31 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import grpc
 import numpy as np
 import pandas as pd
 import pytest
+from tests.simulator.recorded import record
 
 from heartbench.analysis.replay import replay
 from heartbench.hub import read_records, recorded_changes
 from heartbench.hub import replay as replay_by_registry
+from heartbench.mesh.channel import open_channel
 from heartbench.mesh.kinds import Kind
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
-from heartbench.simulator.engines import virtual
-from heartbench.simulator.engines.live.engine import LiveResult, simulate
+from heartbench.simulator.engines.contract import Control, LiveSummary, RunSummary
+from heartbench.simulator.engines.live.engine import LiveEngine
 from heartbench.simulator.engines.live.hub import ExternalHub, HubProcess
+from heartbench.simulator.engines.virtual import VirtualEngine
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.observer_frames import read_observer
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario, load_scenario
 from heartbench.simulator.trace import read_nodes, read_trace, read_transitions, read_truth
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("live engine")]  # most share one run
 
 HUB = [sys.executable, "-c", "from heartbench.cli.app import main; main()", "hub"]
 KEY = ["node", "boot", "connection", "seq", "kind"]
@@ -69,7 +74,12 @@ nodes = 10
 class Run:
     scenario: Scenario
     directory: RunDirectory
-    result: LiveResult | virtual.VirtualResult
+    summary: RunSummary
+
+    @property
+    def live(self) -> LiveSummary:
+        assert self.summary.live is not None
+        return self.summary.live
 
     @property
     def trace(self) -> pd.DataFrame:
@@ -94,7 +104,8 @@ def live(
     progress: Callable[[float], None] | None = None,
 ) -> Run:
     directory = RunDirectory.create(path, "test", "live")
-    return Run(scenario, directory, simulate(scenario, directory, workers, hub, progress))
+    control = Control(advance=progress or (lambda _: None))
+    return Run(scenario, directory, record(LiveEngine(directory, workers, hub), scenario, directory, control))
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +118,7 @@ def faults(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="module")
 def modelled(faults: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     directory = RunDirectory.create(tmp_path_factory.mktemp("virtual") / "run", "test", "virtual")
-    return Run(faults.scenario, directory, virtual.simulate(faults.scenario, directory))
+    return Run(faults.scenario, directory, record(VirtualEngine(), faults.scenario, directory))
 
 
 @contextmanager
@@ -153,10 +164,9 @@ def test_messages_arrive_when_they_do_in_the_virtual_engine(faults: Run, modelle
 
 
 def test_the_simulators_lag_is_measured_apart(faults: Run) -> None:
-    assert isinstance(faults.result, LiveResult)
-    assert 0.99 * np.isfinite(faults.trace.arrived_s).sum() <= len(faults.result.lag_s)
-    assert faults.result.lag_s.min() >= 0.0
-    assert faults.result.arrived_by == "hub"
+    assert 0.99 * np.isfinite(faults.trace.arrived_s).sum() <= len(faults.live.lag_s)
+    assert faults.live.lag_s.min() >= 0.0
+    assert faults.live.arrived_by == "hub"
 
 
 def test_what_the_hub_said_follows_from_what_it_heard(faults: Run) -> None:
@@ -164,7 +174,7 @@ def test_what_the_hub_said_follows_from_what_it_heard(faults: Run) -> None:
     expected = replay(observed, observed.until_s)
     said = observed.changes[observed.changes.reason.isin(expected.reason.unique())]
     columns = ["node_id", "status", "flapping", "reason"]
-    order = {"by": ["node_id", "at_s"], "kind": "stable", "ignore_index": True}
+    order: dict[str, Any] = {"by": ["node_id", "at_s"], "kind": "stable", "ignore_index": True}
     said, expected = (frame.astype({"node_id": str}).sort_values(**order) for frame in (said, expected))
     assert (said.reason == "silence").sum() > 10
     assert said[columns].astype(str).equals(expected[columns].astype(str))
@@ -172,9 +182,10 @@ def test_what_the_hub_said_follows_from_what_it_heard(faults: Run) -> None:
 
 
 def test_the_hubs_own_replay_agrees_also_about_connections(faults: Run) -> None:
-    records = list(read_records(faults.directory.observer))
+    header, lines = read_records(faults.directory.observer)
+    records = list(lines)
     by_node = sorted(recorded_changes(records), key=lambda change: change.node_id)
-    assert by_node == sorted(replay_by_registry(records), key=lambda change: change.node_id)
+    assert by_node == sorted(replay_by_registry(header, records), key=lambda change: change.node_id)
 
 
 def test_transitions_are_what_the_hub_said_until_the_end(faults: Run) -> None:
@@ -224,8 +235,7 @@ def test_a_running_hub_is_driven_and_left_running(tmp_path: Path) -> None:
         first = live(scenario, tmp_path / "first", hub=hub)
         again = live(scenario, tmp_path / "again", hub=ExternalHub(hub.address))
     for run in (first, again):
-        assert isinstance(run.result, LiveResult)
-        assert (run.result.arrived_by, run.result.stale_after_s) == ("node", 7.0)
+        assert (run.live.arrived_by, run.summary.hub.stale_after_s) == ("node", 7.0)
         assert run.trace.arrived_s[run.trace.sent_s < 2.5].notna().all()
         assert not run.directory.observer.exists()
     assert first.said.groupby("node").reason.first().eq("registered").all()
@@ -235,14 +245,13 @@ def test_a_running_hub_is_driven_and_left_running(tmp_path: Path) -> None:
 
 def test_nodes_leave_a_running_hub_in_order_and_that_is_no_part_of_the_run(tmp_path: Path) -> None:
     scenario = load_scenario("lan", ["duration=2s"]).with_nodes(6)
-    with running_hub(HUB_STALE_AFTER_S="30") as (hub, _), grpc.insecure_channel(hub.address) as channel:
+    with running_hub(HUB_STALE_AFTER_S="30") as (hub, _), open_channel(hub.address) as channel:
         run = live(scenario, tmp_path / "run", workers=2, hub=hub)
         nodes = HubAdminStub(channel).ListNodes(pb.ListNodesRequest()).nodes
     assert [(node.status, node.reason) for node in nodes] == 6 * [(pb.STATUS_OFFLINE, pb.REASON_GOODBYE)]
     assert set(run.said.status) == {"online"}
-    assert isinstance(run.result, LiveResult)
-    assert run.result.events_lost == 0
-    assert run.result.events_heard_s == run.result.duration_s == 2.0
+    assert run.live.events_lost == 0
+    assert run.live.events_heard_s == run.summary.duration_s == 2.0
 
 
 def test_a_throttled_node_comes_back_when_it_was_told_to(tmp_path: Path) -> None:
@@ -257,31 +266,30 @@ def test_a_throttled_node_comes_back_when_it_was_told_to(tmp_path: Path) -> None
 def test_a_hub_that_goes_away_ends_streams_and_not_the_run(tmp_path: Path) -> None:
     scenario = load_scenario("lan", ["duration=3s"]).with_nodes(3)
     with running_hub() as (hub, process):
-        passed_s: list[float] = []
+        done: list[float] = []
 
-        def stop(seconds: float) -> None:
-            passed_s.append(seconds)
-            if sum(passed_s) > 1.0:
+        def stop(nodes: float) -> None:
+            done.append(nodes)
+            if sum(done) > 1.0:  # of three nodes in 3 s
                 process.terminate()
 
         run = live(scenario, tmp_path / "run", hub=hub, progress=stop)
     closes = read_truth(run.directory.truth).query("event == 'close'")
     assert set(closes.node) == {0, 1, 2}
     assert run.trace.arrived_s.isna().any()
-    assert isinstance(run.result, LiveResult)
-    assert 1.0 < run.result.events_heard_s < 3.0 == run.result.duration_s
+    assert 1.0 < run.live.events_heard_s < 3.0 == run.summary.duration_s
 
 
 def test_nodes_answer_commands_with_what_they_were_sent(tmp_path: Path) -> None:
     scenario = load_scenario("lan", ["duration=3s"]).with_nodes(2)
-    passed_s: list[float] = []
+    done: list[float] = []
     answers: list[pb.SendCommandResponse] = []
-    with running_hub() as (hub, _), grpc.insecure_channel(hub.address) as channel:
+    with running_hub() as (hub, _), open_channel(hub.address) as channel:
         admin = HubAdminStub(channel)
 
-        def ask(seconds: float) -> None:
-            passed_s.append(seconds)
-            if sum(passed_s) > 1.5 and not answers:
+        def ask(nodes: float) -> None:
+            done.append(nodes)
+            if sum(done) > 1.0 and not answers:  # of two nodes in 3 s
                 request = pb.SendCommandRequest(node_id="rack-00001", payload=b"uptime", within_s=2.0)
                 answers.append(admin.SendCommand(request))
 

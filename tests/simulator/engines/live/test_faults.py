@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from tests.simulator.recorded import record
 
-from heartbench.simulator.engines.live.engine import simulate
+from heartbench.simulator.engines.contract import Control
+from heartbench.simulator.engines.live.engine import LiveEngine
 from heartbench.simulator.engines.live.hub import ExternalHub, HubProcess
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.run_directory import RunDirectory
@@ -49,7 +51,7 @@ def scenario(tmp_path: Path) -> Scenario:
 @pytest.mark.slow
 def test_a_hub_that_is_paused_killed_and_cannot_store_calls_nobody_stale(scenario: Scenario, tmp_path: Path) -> None:
     directory = RunDirectory.create(tmp_path / "run", "faults", "live")
-    result = simulate(scenario, directory, workers=1)
+    live = record(LiveEngine(directory, workers=1), scenario, directory).live
     happened = read_truth(directory.truth).query("node == -1")
     said = read_transitions(directory.transitions)
     log = (directory.path / "hub.log").read_text()
@@ -59,7 +61,8 @@ def test_a_hub_that_is_paused_killed_and_cannot_store_calls_nobody_stale(scenari
     paused_s, down_s, slow_s = happened.end_s - happened.start_s
     assert [paused_s, slow_s] == pytest.approx([4.0, 2.0], abs=1.0)
     assert down_s > 0.5  # until the new hub judges
-    assert result.hub_down_s == pytest.approx(8.0, abs=1.0)
+    assert live is not None
+    assert live.hub_down_s == pytest.approx(8.0, abs=1.0)
     assert set(said.status) == {"online"}
     assert (said.reason == "connected").sum() == scenario.nodes  # all came back after the kill
     assert (heard > 15.0).sum() > scenario.nodes
@@ -84,20 +87,17 @@ def test_a_hub_that_dies_by_itself_ends_the_run(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(HubProcess, "start", noted)
     scenario = load_scenario("lan", ["duration=20s"]).with_nodes(3)
+    directory = RunDirectory.create(tmp_path / "run", "lan", "live")
     with pytest.raises(SimulatorError, match="the hub ended by itself"):
-        simulate(
-            scenario,
-            RunDirectory.create(tmp_path / "run", "lan", "live"),
-            workers=1,
-            progress=lambda _: hubs[0].kill(),
-        )
+        record(LiveEngine(directory, workers=1), scenario, directory, Control(advance=lambda _: hubs[0].kill()))
 
 
 def test_a_hub_that_is_not_ours_is_not_harmed(scenario: Scenario, tmp_path: Path) -> None:
     hub = HubProcess(scenario.hub_settings(), RunDirectory.create(tmp_path / "hub", "faults", "hub"))
     try:
         hub.wait_until_ready()
-        with pytest.raises(SimulatorError, match="hub_fault: a hub that runs already"):
-            simulate(scenario, RunDirectory.create(tmp_path / "run", "faults", "live"), hub=ExternalHub(hub.address))
+        directory = RunDirectory.create(tmp_path / "run", "faults", "live")
+        with pytest.raises(SimulatorError, match="hub_fault: an external hub is left as it is"):
+            record(LiveEngine(directory, hub=ExternalHub(hub.address)), scenario, directory)
     finally:
         hub.stop()

@@ -7,10 +7,11 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 import pytest
+from tests.simulator.recorded import record, virtual_run
 
 from heartbench.mesh.kinds import Kind
-from heartbench.simulator.engines import virtual
-from heartbench.simulator.engines.live.engine import simulate
+from heartbench.simulator.engines.contract import Control
+from heartbench.simulator.engines.live.engine import LiveEngine
 from heartbench.simulator.engines.live.files import PATH, file_chunks
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import load_scenario
@@ -41,9 +42,9 @@ def test_a_real_hub_gets_the_files_of_live_nodes_whole(tmp_path: Path) -> None:
     def look(_: float) -> None:
         held.update(path.read_bytes() for path in directory.path.glob(f"files/files/*/{PATH}"))
 
-    result = simulate(scenario, directory, workers=1, progress=look)
-    modelled = RunDirectory.create(tmp_path / "virtual", "files", "virtual")
-    virtual.simulate(scenario, modelled)
+    live = record(LiveEngine(directory, workers=1), scenario, directory, Control(advance=look)).live
+    modelled = virtual_run(scenario, tmp_path / "virtual")
+    assert live is not None
 
     assert held == {b"".join(chunk.data for chunk in file_chunks("rack", SIZE))}
     assert not (directory.path / "files").exists()
@@ -54,7 +55,7 @@ def test_a_real_hub_gets_the_files_of_live_nodes_whole(tmp_path: Path) -> None:
     in_time = chunks[chunks.sent_s < 4.0]
     assert len(in_time) >= 2 * 3 * 3
     assert in_time.arrived_s.notna().all()
-    assert 3 * result.files == pytest.approx(chunks.arrived_s.notna().sum(), abs=2)
+    assert 3 * live.files == pytest.approx(chunks.arrived_s.notna().sum(), abs=2)
     late_s = in_time.arrived_s - expected.loc[in_time.index].arrived_s
     assert late_s.min() > -0.001
     assert np.median(late_s) < 0.2

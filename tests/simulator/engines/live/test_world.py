@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.simulator.recorded import virtual_run
 
-from heartbench.simulator.engines import virtual
 from heartbench.simulator.engines.live.world import (
     ACTIONS,
     CLOSED,
@@ -126,9 +126,7 @@ def scenario(tmp_path_factory: pytest.TempPathFactory) -> Scenario:
 
 @pytest.fixture(scope="module")
 def reference(scenario: Scenario, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
-    directory = RunDirectory.create(tmp_path_factory.mktemp("virtual") / "run", "test", "virtual")
-    virtual.simulate(scenario, directory, 1)
-    return directory
+    return virtual_run(scenario, tmp_path_factory.mktemp("virtual") / "run")
 
 
 @pytest.mark.parametrize("step_s", [0.01, 1.0, 90.0])

@@ -10,12 +10,15 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-import grpc
 import pytest
 
 from heartbench.hub import HubSettings
 from heartbench.hub.extras import how_to_install
+from heartbench.mesh.channel import open_channel
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 from heartbench.simulator.engines.live.hub import HubProcess
@@ -28,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def hub(tmp_path):
+def hub(tmp_path: Path) -> Iterator[Any]:
     process = HubProcess(HubSettings.of(), RunDirectory.create(tmp_path / "hub", "lan", "load"))
     process.wait_until_ready()
     yield process.address
@@ -36,13 +39,13 @@ def hub(tmp_path):
 
 
 @pytest.fixture
-def locust():
+def locust() -> Iterator[Any]:
     """Start `heartbench load` with some options; whatever comes of it is gone at the end."""
     started = []
 
-    def start(*options):
+    def start(*options: Any) -> Any:
         command = [sys.executable, "-P", "-c", MAIN, "load", *options]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         started.append(subprocess.Popen(command, start_new_session=True, **pipes))
         return started[-1]
 
@@ -59,7 +62,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def end_of(process):
+def end_of(process: Any) -> Any:
     """Its exit status, the figures by (type, name), and what it logged; no process of its session is left."""
     out, log = process.communicate(timeout=WITHIN_S)
     with pytest.raises(ProcessLookupError):
@@ -72,12 +75,12 @@ def end_of(process):
     return process.returncode, {(row["type"], row["name"]): row for row in result["rows"]} | result, log
 
 
-def nodes_at(address):
-    with grpc.insecure_channel(address) as channel:
+def nodes_at(address: str) -> Any:
+    with open_channel(address) as channel:
         return HubAdminStub(channel).ListNodes(pb.ListNodesRequest()).nodes
 
 
-def test_thirty_nodes_load_a_hub_and_say_goodbye(hub, locust):
+def test_thirty_nodes_load_a_hub_and_say_goodbye(hub: Any, locust: Any) -> None:
     status, table, log = end_of(locust("--headless", "--json", "-u", "30", "-r", "30", "-t", "8s", "--host", hub))
     assert status == 0, log
     connect, heartbeat = table["hub", "connect"], table["hub", "heartbeat"]
@@ -92,18 +95,18 @@ def test_thirty_nodes_load_a_hub_and_say_goodbye(hub, locust):
     assert len(nodes_at(hub)) == 30
 
 
-def test_users_of_two_workers_are_different_nodes(hub, locust):
+def test_users_of_two_workers_are_different_nodes(hub: Any, locust: Any) -> None:
     port = str(free_port())
     workers = [locust("--worker", "--master-port", port) for _ in range(2)]
     master = ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--expect-workers", "2")
-    run = ("--headless", "--json", "-u", "20", "-r", "20", "-t", "5s", "--host", hub)
+    run = ("--headless", "--json", "-u", "20", "-r", "20", "-t", "8s", "--host", hub)
     status, table, log = end_of(locust(*master, *run))
     assert status == 0, log
     assert table["hub", "connect"]["requests"] == len(nodes_at(hub)) == 20
     assert [end_of(worker)[0] for worker in workers] == [0, 0]
 
 
-def test_a_hub_that_is_not_there_is_a_failure_of_every_attempt(locust):
+def test_a_hub_that_is_not_there_is_a_failure_of_every_attempt(locust: Any) -> None:
     nowhere = f"127.0.0.1:{free_port()}"
     status, table, log = end_of(locust("--headless", "--json", "-u", "3", "-r", "3", "-t", "4s", "--host", nowhere))
     assert status == 1
@@ -115,7 +118,7 @@ def test_a_hub_that_is_not_there_is_a_failure_of_every_attempt(locust):
     assert "Traceback" not in log
 
 
-def test_the_web_page_starts_nodes_and_the_process_ends_when_told(hub, locust):
+def test_the_web_page_starts_nodes_and_the_process_ends_when_told(hub: Any, locust: Any) -> None:
     port = free_port()
     process = locust("--web-host", "127.0.0.1", "--web-port", str(port), "--host", hub)
     page = page_of(f"http://127.0.0.1:{port}/", process)
@@ -130,7 +133,7 @@ def test_the_web_page_starts_nodes_and_the_process_ends_when_told(hub, locust):
     assert end_of(process)[0] == 0
 
 
-def page_of(url, process):
+def page_of(url: Any, process: Any) -> Any:
     end = time.monotonic() + WITHIN_S
     while process.poll() is None and time.monotonic() < end:
         try:
@@ -141,7 +144,7 @@ def page_of(url, process):
     raise AssertionError("no page")
 
 
-def test_as_json_it_names_the_hub_that_it_takes_by_default(locust):
+def test_as_json_it_names_the_hub_that_it_takes_by_default(locust: Any) -> None:
     _, figures, _ = end_of(locust("--headless", "--json", "-u", "1", "-t", "1s", "--seed", "5"))
     assert (figures["hub"], figures["seed"]) == ("127.0.0.1:50551", 5)
 
@@ -157,21 +160,21 @@ def test_as_json_it_names_the_hub_that_it_takes_by_default(locust):
         (("--moon",), "heartbench: load: unrecognized arguments: --moon"),
     ],
 )
-def test_wrong_options_are_told_with_status_2(locust, options, said):
+def test_wrong_options_are_told_with_status_2(locust: Any, options: Any, said: str) -> None:
     status, printed, log = end_of(locust("--headless", "-t", "1s", *options))
     assert (status, printed) == (2, {})
     assert said in log
     assert "Traceback" not in log
 
 
-def test_benchmarks_are_imported_without_locust_or_gevent():
+def test_benchmarks_are_imported_without_locust_or_gevent() -> None:
     lines = "import sys, heartbench.benchmarks, heartbench.cli.load\n"
     loaded = "print([name for name in ('locust', 'gevent') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-P", "-c", lines + loaded], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-def test_without_locust_one_line_says_what_to_install():
+def test_without_locust_one_line_says_what_to_install() -> None:
     hidden = "import sys; sys.modules['locust'] = None; sys.argv = ['heartbench', 'load']; " + MAIN
     done = subprocess.run([sys.executable, "-P", "-c", hidden], capture_output=True, text=True, check=False)
     assert done.returncode == 2

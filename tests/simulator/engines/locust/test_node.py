@@ -1,6 +1,8 @@
 """The modelled node with a connection that only records."""
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,27 +14,31 @@ from heartbench.simulator.node import CRASH, START
 from heartbench.simulator.scenario import load_scenario
 
 
-class Connections(list):
-    def __call__(self, node_id, lost, report):
+class Connections(list[Any]):
+    def __call__(self, node_id: str, lost: Callable[..., Any], report: Callable[..., Any]) -> "Recorder":
         self.append(Recorder(node_id, lost))
         return self[-1]
 
 
 class Recorder:
-    def __init__(self, node_id, lost):
-        self.node_id, self.lost, self.sent, self.closed = node_id, lost, [], False
+    def __init__(self, node_id: str, lost: Callable[..., Any]) -> None:
+        self.node_id, self.lost, self.closed = node_id, lost, False
+        self.sent: list[str] = []
 
-    def send(self, message):
+    def send(self, message: Any) -> None:
         self.sent.append(message.WhichOneof("body"))
 
-    def close(self):
+    def close(self) -> None:
         self.closed = True
 
     leave = close
 
 
+Lived = tuple[Node, Connections, list[Any], Callable[..., Any]]
+
+
 @pytest.fixture
-def clock(monkeypatch):
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     return now
@@ -47,17 +53,19 @@ CUT = [
 
 
 @pytest.fixture
-def overrides():
+def overrides() -> list[Any]:
     return []
 
 
 @pytest.fixture
-def lived(clock, overrides):
+def lived(clock: list[float], overrides: list[Any]) -> Lived:
     """A node, its connections, what it reported, and a way to let it live for so many seconds."""
-    fleet, connections, reports = Fleet(load_scenario("lan", overrides)), Connections(), []
+    connections: Any = Connections()
+    reports: list[Any] = []
+    fleet = Fleet(load_scenario("lan", overrides))
     node = Node(fleet.take(), fleet.scenario.nodes, clock[0], connections, lambda *report: reports.append(report))
 
-    def live(seconds):
+    def live(seconds: float) -> None:
         end = clock[0] + seconds
         while clock[0] < end:
             clock[0] += 0.01
@@ -66,7 +74,9 @@ def lived(clock, overrides):
     return node, connections, reports, live
 
 
-def test_a_node_says_hello_and_then_heartbeats_on_its_schedule(lived):
+def test_a_node_says_hello_and_then_heartbeats_on_its_schedule(
+    lived: Lived,
+) -> None:
     _, connections, reports, live = lived
     live(10.0)
     (connection,) = connections
@@ -76,7 +86,9 @@ def test_a_node_says_hello_and_then_heartbeats_on_its_schedule(lived):
     assert [report[:2] for report in reports] == [("link", "heartbeat")] * (len(connection.sent) - 1)
 
 
-def test_a_node_whose_stream_was_ended_connects_again_after_its_backoff(lived):
+def test_a_node_whose_stream_was_ended_connects_again_after_its_backoff(
+    lived: Lived,
+) -> None:
     _, connections, _, live = lived
     live(5.0)
     connections[0].lost(Loss(3.0, refused=False))
@@ -88,7 +100,9 @@ def test_a_node_whose_stream_was_ended_connects_again_after_its_backoff(lived):
 
 
 @pytest.mark.parametrize("overrides", [CUT])
-def test_the_end_of_a_stream_that_the_node_has_left_does_not_touch_the_connection_that_it_makes(lived):
+def test_the_end_of_a_stream_that_the_node_has_left_does_not_touch_the_connection_that_it_makes(
+    lived: Lived,
+) -> None:
     _, connections, _, live = lived
     live(12.0)
     assert len(connections) == 1
@@ -99,14 +113,16 @@ def test_the_end_of_a_stream_that_the_node_has_left_does_not_touch_the_connectio
     assert not connections[1].closed
 
 
-def test_a_node_that_leaves_closes_its_connection(lived):
+def test_a_node_that_leaves_closes_its_connection(
+    lived: Lived,
+) -> None:
     node, connections, _, live = lived
     live(5.0)
     node.leave()
     assert connections[0].closed
 
 
-def test_what_would_have_happened_before_a_node_joined_has_not():
+def test_what_would_have_happened_before_a_node_joined_has_not() -> None:
     crash = "fault=[{kind='crash', group='rack', fraction=1.0, at='20s', for='5s'}]"
     fleet = Fleet(load_scenario("lan", [crash]))
     member, nodes = fleet.take(), fleet.scenario.nodes

@@ -1,4 +1,4 @@
-"""The folder of a run while it is under way: what was measured is never lost, and nothing else is left behind."""
+"""The directory of a run while it goes on: if it fails, what was measured stays and nothing else is left behind."""
 
 import shutil
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def made(out: Path | None, scenario: str, engine: str) -> Iterator["RunDirectory"]:
-    """A run directory. Where the run fails, what was measured stays and is pointed to; else nothing of it is left."""
+    """Create a run directory. If the run fails, it stays only if something was measured, and a warning names it."""
     from heartbench.simulator.run_directory import RUNS, RunDirectory
 
     wanted = RUNS if out is None else out
@@ -24,14 +24,14 @@ def made(out: Path | None, scenario: str, engine: str) -> Iterator["RunDirectory
         yield directory
     except BaseException:
         if was_measured(directory):
-            warn(f"{directory.path}: what was measured until it failed lies there, without a run.json")
+            warn(f"{directory.path}: the run failed; what was measured until then is there, without a run.json")
         else:
             clear(directory.path, was_there)
         raise
 
 
 def was_measured(directory: "RunDirectory") -> bool:
-    """Whether anything was: an engine writes the truth once it has measured, an own hub what it hears at once."""
+    """Whether anything was: the truth is there if a block was done, and a managed hub records messages at once."""
     if directory.truth.exists() or not directory.observer.exists():
         return directory.truth.exists()
     with directory.observer.open("rb") as lines:

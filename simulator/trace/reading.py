@@ -1,0 +1,198 @@
+"""Read the tables of a run, or of a trace recorded elsewhere, and check that they hold what they must."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from heartbench.mesh.kinds import Kind
+from heartbench.simulator.errors import SimulatorError
+from heartbench.simulator.trace.columns import Messages
+from heartbench.simulator.trace.tables import MESSAGES, NODES, NODES_FILE, TRANSITIONS, TRUTH
+
+LATEST_S = 1e11
+"""Times lie within ± this, s: Unix time in s does so for three thousand years, in ms it does not."""
+NODE = pa.schema([MESSAGES.field("node")])
+MAY_BE_EMPTY = ("arrived_s", "end_s")
+_TIMES = (-LATEST_S, LATEST_S, f"in s, within {LATEST_S:g} of 0")
+POSSIBLE = {
+    "node": (0, np.inf, "0 or more"),
+    "kind": (min(Kind), max(Kind), f"{min(Kind):d} to {max(Kind):d}"),
+    "sent_s": _TIMES,
+    "arrived_s": _TIMES,
+}
+"""Smallest and largest value of a trace's column, and both in words."""
+DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)  # what reading a damaged file raises
+
+
+def trace_parts(path: Path) -> list[Path]:
+    """Return the Parquet files of a trace: a run directory's, those of a folder, or the one file itself.
+
+    Raises:
+        SimulatorError: there is no such file or folder, or it is not a trace.
+    """
+    if (path / "trace").is_dir():
+        path = path / "trace"
+    parts = _parts_in(path) if path.is_dir() else [path] if path.exists() else None
+    if parts is None:
+        raise SimulatorError(
+            f"{path}: no such file or folder; expected a run directory, a folder of Parquet files or one file"
+        )
+    if not parts:
+        raise SimulatorError(f"{path}: no trace in it; expected a run directory, a folder of Parquet files or one file")
+    for part in parts:
+        _check_columns(part, MESSAGES, "trace")
+    return parts
+
+
+def _parts_in(folder: Path) -> list[Path]:
+    return [part for part in sorted(folder.glob("*.parquet")) if part.name != NODES_FILE]
+
+
+def read_nodes(path: Path) -> pd.DataFrame | None:
+    """Return the nodes of a trace by ascending number: node (int32), group, name; None if they are not listed.
+
+    Args:
+        path: a run directory, or a trace: a folder or a file. `nodes.parquet` is looked for in the run directory, or in
+            the trace's folder and then in the folder above.
+
+    Raises:
+        SimulatorError: it is damaged, or lists a node twice.
+    """
+    found = next((file for file in _nodes_files(path) if file.is_file()), None)
+    if found is None:
+        return None
+    nodes = _read(found, NODES, "list of nodes").to_pandas()
+    for column in ("node", "name"):
+        twice = nodes[column][nodes[column].duplicated()]
+        if len(twice):
+            raise SimulatorError(f"{found}: {column} {twice.tolist()[0]!r} is listed twice; must be listed once")
+    if (nodes.node < 0).any():
+        raise SimulatorError(f"{found}: node {nodes.node.min()}: must be at least 0")
+    return nodes.sort_values("node", ignore_index=True)
+
+
+def _nodes_files(path: Path) -> list[Path]:
+    """Return where `nodes.parquet` may be, best first; a trace file of that name is not a list of nodes."""
+    if (path / "trace").is_dir():
+        return [path / NODES_FILE]
+    folder = path if path.is_dir() else path.parent
+    places = [folder / NODES_FILE, folder.resolve().parent / NODES_FILE]
+    return [place for place in places if place != path]
+
+
+def read_blocks(path: Path) -> Iterator[Messages]:
+    """Yield a trace block by block, each node whole and in order.
+
+    A foreign trace that breaks that rule (a node in two parts, rows out of order) is read as one sorted block.
+    """
+    parts = trace_parts(path)
+    if _parts_share_a_node(parts):
+        yield _sorted(_concatenate([_read_messages(part) for part in parts]))
+    else:
+        for part in parts:
+            yield _sorted(_read_messages(part))
+
+
+def read_trace(path: Path) -> pd.DataFrame:
+    """Return a whole trace as a frame with the columns of `Messages`, sorted by (node, sent_s)."""
+    return _frame(_concatenate(list(read_blocks(path))))
+
+
+def read_truth(path: Path) -> pd.DataFrame:
+    """Return `truth.parquet`: node, event (categorical), start_s, end_s (NaN if it has no end).
+
+    Raises:
+        SimulatorError: it does not exist, or is damaged.
+    """
+    return _read(path, TRUTH, "truth").to_pandas()
+
+
+def read_transitions(path: Path) -> pd.DataFrame:
+    """Return `transitions.parquet`: node, at_s, status, connected, flapping, reason.
+
+    Raises:
+        SimulatorError: it does not exist, or is damaged.
+    """
+    return _read(path, TRANSITIONS, "list of transitions").to_pandas()
+
+
+def _check_columns(path: Path, schema: pa.Schema, what: str) -> None:
+    try:
+        found = pq.read_schema(path).names
+    except DAMAGE as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else "not a Parquet file"
+        raise SimulatorError(f"{path}: {reason}; expected a {what} with {', '.join(schema.names)}") from error
+    missing = [name for name in schema.names if name not in found]
+    if missing:
+        columns = ", ".join(name if name.isprintable() else repr(name) for name in found)
+        raise SimulatorError(f"{path}: not a {what}, it lacks {', '.join(missing)}; its columns are {columns}")
+    twice = [name for name in schema.names if found.count(name) > 1]
+    if twice:
+        raise SimulatorError(f"{path}: not a {what}, column {twice[0]} occurs twice")
+
+
+def _read(path: Path, schema: pa.Schema, what: str) -> pa.Table:
+    """Read the columns of `schema`, in its types; `what` names what the file should be.
+
+    Raises:
+        SimulatorError: it is damaged, or something else.
+    """
+    _check_columns(path, schema, what)
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read(columns=schema.names, use_threads=False)
+    except DAMAGE as error:
+        raise SimulatorError(f"{path}: cannot be read as a {what}: {str(error).splitlines()[0]}") from error
+    return pa.Table.from_arrays([_cast(path, table[field.name], field, what) for field in schema], schema=schema)
+
+
+def _cast(path: Path, column: "pa.ChunkedArray[Any]", field: "pa.Field[Any]", what: str) -> "pa.ChunkedArray[Any]":
+    try:
+        cast = column.cast(field.type)
+        cast.validate(full=True)
+    except pa.ArrowException as error:
+        reason = str(error).splitlines()[0]
+        raise SimulatorError(f"{path}: cannot be read as a {what}: column {field.name}: {reason}") from error
+    if cast.null_count and field.name not in MAY_BE_EMPTY:
+        raise SimulatorError(f"{path}: column {field.name} has empty values; only {' and '.join(MAY_BE_EMPTY)} may")
+    return cast
+
+
+def _read_messages(part: Path) -> Messages:
+    messages = Messages(*(column.to_numpy() for column in _read(part, MESSAGES, "trace").columns))
+    for name, (least, most, allowed) in POSSIBLE.items():
+        column = getattr(messages, name)
+        odd = ~((column >= least) & (column <= most))
+        if name in MAY_BE_EMPTY:
+            odd &= ~np.isnan(column)
+        if np.any(odd):
+            raise SimulatorError(f"{part}: column {name}: {column[np.argmax(odd)]:g}: must be {allowed}")
+    return messages
+
+
+def _parts_share_a_node(parts: Sequence[Path]) -> bool:
+    if len(parts) == 1:
+        return False
+    nodes = [np.unique(_read(part, NODE, "trace")["node"].to_numpy()) for part in parts]
+    return len(np.unique(np.concatenate(nodes))) < sum(map(len, nodes))
+
+
+def _concatenate(blocks: Sequence[Messages]) -> Messages:
+    return Messages(*(np.concatenate([getattr(b, field.name) for b in blocks]) for field in fields(Messages)))
+
+
+def _sorted(messages: Messages) -> Messages:
+    step = np.diff(messages.node)
+    if np.all((step > 0) | ((step == 0) & (np.diff(messages.sent_s) >= 0))):
+        return messages
+    return messages.select(np.lexsort((messages.sent_s, messages.node)))
+
+
+def _frame(messages: Messages) -> pd.DataFrame:
+    return pd.DataFrame({field.name: getattr(messages, field.name) for field in fields(messages)})
