@@ -97,7 +97,8 @@ def hub_changes(heard_s: list[float], spans: Spans, hub: HubSettings) -> list[Ch
     events += [(at, 1, real.hear) for at in heard_s]
     for from_s, to_s, is_restart in spans:
         events += [(from_s, 0, real.sweep), *([(to_s, 0, real.restart)] if is_restart else [])]
-    for at, _, act in sorted(events, key=lambda event: event[:2]):
+    in_time = [event for event in events if event[0] <= END_S]
+    for at, _, act in sorted(in_time, key=lambda event: event[:2]):
         real.clock.now_s = at
         act()
     if not any(from_s <= END_S < to_s for from_s, to_s, _ in spans):
