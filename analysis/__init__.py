@@ -1,8 +1,8 @@
 """What a trace means and what to set: gaps, quality of service for each threshold, a recommendation, plots.
 
     evidence = evidence_of(run.path)            # of a run or a trace; or simulated(scenario), without files
-    hubs = settings_of([30.0, 60.0, 90.0], evidence.hub)
-    qos = judge(evidence.gaps, hubs, evidence.duration_s).frame()       # one row per threshold
+    policies = policies_at([30.0, 60.0, 90.0], evidence.hub)
+    qos = judge(evidence.gaps, policies, evidence.duration_s).frame()       # one row per threshold
     found = study(evidence, Goal(max_false_stale_per_node_day=4.0, max_detection_s=120.0))
     print(sentence(found))
     plot_frontier(found).figure.savefig("frontier.svg")
@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from heartbench.analysis.errors import AnalysisError
-from heartbench.analysis.evidence import Evidence, evidence_of, settings_of, simulated
+from heartbench.analysis.evidence import Evidence, evidence_of, policies_at, simulated
 from heartbench.analysis.gaps import Gaps
 from heartbench.analysis.qos import Qos, judge
 from heartbench.analysis.study import study
@@ -36,8 +36,8 @@ __all__ = [
     "plot_flaps",
     "plot_frontier",
     "plot_gaps",
+    "policies_at",
     "sentence",
-    "settings_of",
     "simulated",
     "study",
 ]

@@ -1,6 +1,6 @@
 """Where the gaps come from that a threshold is judged by: a run, a bare trace, or a scenario simulated for it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.gaps import NO_LOSSES, Gaps, find_gaps, join_gaps, power_losses
 from heartbench.analysis.sites import sites_of
 from heartbench.hub.config import ABSENCE_FIELDS, POLICY_FIELDS, HubSettings
+from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario, scenario_of
 from heartbench.simulator.trace import read_blocks, read_nodes, read_truth
@@ -177,6 +178,11 @@ def simulated(scenario: Scenario, advance: Callable[[int], None] | None = None) 
     )
 
 
-def settings_of(thresholds: Sequence[float], hub: HubSettings) -> list[HubSettings]:
-    """The hub as it is, and as it would be set at each of the other thresholds."""
-    return [hub if each == hub.stale_after_s else HubSettings.for_stale_after(each, hub) for each in thresholds]
+def settings_at(stale_after_s: float, hub: HubSettings) -> HubSettings:
+    """Return the hub's settings at a threshold: unchanged at its own."""
+    return hub if stale_after_s == hub.stale_after_s else HubSettings.for_stale_after(stale_after_s, hub)
+
+
+def policies_at(thresholds: Iterable[float], hub: HubSettings) -> list[PolicySpec]:
+    """Return the hub's policy at each threshold, s."""
+    return [settings_at(each, hub).policy for each in thresholds]

@@ -9,7 +9,7 @@ loss counts as silence of a node that was up. Gaps include the time in which the
 no node is observed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
@@ -18,6 +18,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from heartbench.analysis.absences import ALWAYS_THERE, Absences
+from heartbench.analysis.errors import AnalysisError
+from heartbench.analysis.policies.arrivals import Arrivals
 from heartbench.mesh.kinds import Kind
 from heartbench.simulator.trace import Messages
 
@@ -35,6 +37,15 @@ class PowerLosses(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Signs:
+    """What detectors need of the signs of life with which the gaps begin; see `Arrivals`."""
+
+    seq: NDArray[np.integer]
+    kind: NDArray[np.int8]
+    interval_s: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class Gaps:
     """All gaps of some nodes, by node and time.
 
@@ -48,6 +59,7 @@ class Gaps:
         away: whether a Goodbye began it.
         transit_s: usual time of each node's messages to the hub, s; n entries.
         absences: when the hub was away.
+        signs: what detectors other than a fixed timeout need; None: not kept.
     """
 
     node: NDArray[np.int64]
@@ -59,6 +71,7 @@ class Gaps:
     away: NDArray[np.bool_]
     transit_s: Floats
     absences: Absences = ALWAYS_THERE
+    signs: Signs | None = None
 
     def __len__(self) -> int:
         return len(self.start_s)
@@ -80,7 +93,14 @@ class Gaps:
             away=self.away[each],
             transit_s=self.transit_s[chosen],
             absences=self.absences,
+            signs=self.signs and Signs(self.signs.seq[each], self.signs.kind[each], self.signs.interval_s[chosen]),
         )
+
+    def arrivals(self) -> Arrivals:
+        """Return the signs of life with which the gaps begin; raise AnalysisError if they were not kept."""
+        if self.signs is None:
+            raise AnalysisError("gaps without signs of life serve only fixed timeouts; pass interval_s to find_gaps")
+        return Arrivals(self.first, self.start_s, self.signs.seq, self.signs.kind, self.signs.interval_s)
 
     def watched_s(self) -> Floats:
         """Return the part of `up_s` in which the hub was up, s."""
@@ -106,24 +126,35 @@ def power_losses(truth: pd.DataFrame) -> PowerLosses:
 NO_LOSSES = PowerLosses(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
 
 
-def find_gaps(messages: Messages, losses: PowerLosses, end_s: float, absences: Absences = ALWAYS_THERE) -> Gaps:
-    """Return the gaps of a block of nodes; messages that arrived after `end_s` are ignored."""
-    seen = messages.arrived_s <= end_s  # NaN, never arrived, is not
+def find_gaps(
+    messages: Messages,
+    losses: PowerLosses,
+    end_s: float,
+    absences: Absences = ALWAYS_THERE,
+    interval_s: Floats | None = None,
+) -> Gaps:
+    """Return the gaps of a block of nodes; messages that arrived after `end_s` are ignored.
+
+    With `interval_s`, the heartbeat interval that each node of the run announces, by its number (s; 0: not announced),
+    the gaps also keep what detectors other than a fixed timeout need.
+    """
+    seen = np.flatnonzero(messages.arrived_s <= end_s)  # NaN, never arrived, is not
     node, at, kind = messages.node[seen].astype(np.int64), messages.arrived_s[seen], messages.kind[seen]
     transit_s = usual_transit_s(node, at - messages.sent_s[seen])
     if np.any((np.diff(node) == 0) & (np.diff(at) < 0)):
         order = np.lexsort((at, node))
-        node, at, kind = node[order], at[order], kind[order]
+        seen, node, at, kind = seen[order], node[order], at[order], kind[order]
     if np.any(kind == Kind.GOODBYE):
         accepted = until_next_hello(node, kind)
-        node, at, kind = node[accepted], at[accepted], kind[accepted]
+        seen, node, at, kind = seen[accepted], node[accepted], at[accepted], kind[accepted]
     last = np.append(node[1:] != node[:-1], True)[: len(node)]
     until = np.where(last, end_s, np.append(at[1:], end_s)[: len(node)])
     away = kind == Kind.GOODBYE
     up = np.where(away, 0.0, until - at)
     ends = np.flatnonzero(last)
     first = np.concatenate([[0], ends + 1])
-    gaps = Gaps(node[ends], first, at, until - at, up, ~last, away, transit_s, absences)
+    signs = None if interval_s is None else Signs(messages.seq[seen], kind, interval_s[node[ends]])
+    gaps = Gaps(node[ends], first, at, until - at, up, ~last, away, transit_s, absences, signs)
     cut_at_losses(gaps.node, first, at, until, up, losses)
     return gaps
 
@@ -175,7 +206,14 @@ def cut_at_losses(
 def join_gaps(blocks: Iterable[Gaps]) -> Gaps:
     """Return the gaps of several blocks of nodes of one run, in order."""
     parts = list(blocks)
-    names = {field.name for field in fields(Gaps)} - {"first", "absences"}
+    names = {field.name for field in fields(Gaps)} - {"first", "absences", "signs"}
     columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    signs = [part.signs for part in parts if part.signs]
     counts = np.concatenate([np.diff(part.first) for part in parts])
-    return Gaps(**columns, first=np.concatenate([[0], np.cumsum(counts)]), absences=parts[0].absences)
+    first = np.concatenate([[0], np.cumsum(counts)])
+    return Gaps(**columns, first=first, absences=parts[0].absences, signs=join_signs(signs) if signs else None)
+
+
+def join_signs(parts: Sequence[Signs]) -> Signs:
+    """Put the signs of life of blocks together, in order."""
+    return Signs(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Signs)))

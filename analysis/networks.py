@@ -1,10 +1,10 @@
 """False stales on each network that fits what was observed of a group's link.
 
-For each such group a fleet of its own is simulated (SIMULATED_NODE_DAYS, with outages of all lengths added), and what
-one outage does there (`response`) gives the rate on every network that the posterior draws (`network.posterior`).
+A separate fleet is simulated for each such group (SIMULATED_NODE_DAYS, with outages of all lengths added). The effect
+of one outage there (`response`) gives the rate on every network that the posterior draws (`posterior`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -16,7 +16,8 @@ from heartbench.analysis.evidence import Evidence
 from heartbench.analysis.intervals import LEVEL
 from heartbench.analysis.posterior import Networks, draw_networks
 from heartbench.analysis.qos import DAY_S
-from heartbench.analysis.response import BEYOND, Response, with_probes
+from heartbench.analysis.response import BEYOND, Response, edges_of, with_probes
+from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.simulator.group import Group
 from heartbench.simulator.outages import Observed, Outages
 from heartbench.simulator.scenario import Scenario
@@ -30,7 +31,7 @@ TINY_S = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class NetworkRates:
-    """False stales per node-day at k thresholds.
+    """False stales per node-day under k policies.
 
     Attributes:
         best: on the network of best estimate; shape (k,).
@@ -48,7 +49,7 @@ class NetworkRates:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """False stales of a group in a trace at k thresholds, shape (k,), and the node-days for which it was watched."""
+    """False stales of a group in a trace under k policies, shape (k,), and the node-days for which it was watched."""
 
     events: Floats
     node_days: float
@@ -57,7 +58,7 @@ class Counted:
 def observed_groups(evidence: Evidence) -> dict[str, tuple[Group, Observed]]:
     """Return the groups whose link was observed, and is simulated as it was observed.
 
-    A `rate_factor` makes another network of it, and nobody has observed that one.
+    A `rate_factor` other than 1 makes it another network, which was not observed.
     """
     groups = evidence.scenario.group if evidence.scenario else ()
     return {
@@ -68,26 +69,26 @@ def observed_groups(evidence: Evidence) -> dict[str, tuple[Group, Observed]]:
 
 
 def nodes_to_simulate(evidence: Evidence) -> int:
-    """Return how many nodes `network_rates` simulates."""
+    """Return the number of nodes that `network_rates` simulates."""
     return len(observed_groups(evidence)) * nodes_for(simulated_s(evidence))
 
 
 def simulated_s(evidence: Evidence) -> float:
-    """Return for how long each of them runs, s: at least a day, so that the longest gaps fit in."""
+    """Return the duration of each of their runs, s: at least a day, so that the longest gaps fit in."""
     return max(evidence.duration_s, DAY_S)
 
 
 def nodes_for(duration_s: float) -> int:
-    """Return how many nodes make SIMULATED_NODE_DAYS in runs of this length."""
+    """Return the number of nodes that give SIMULATED_NODE_DAYS in runs of this length."""
     return max(ceil(SIMULATED_NODE_DAYS * DAY_S / duration_s), 1)
 
 
 def network_rates(
-    evidence: Evidence, thresholds_s: Floats, advance: Callable[[int], None] | None = None
+    evidence: Evidence, policies: Sequence[PolicySpec], advance: Callable[[int], None] | None = None
 ) -> dict[str, NetworkRates]:
-    """Simulate each group whose link was observed, and return its rates at these thresholds, which ascend.
+    """Simulate each group whose link was observed, and return its rates under these policies.
 
-    Groups with the same outages are on the same network: what is drawn for one is drawn for the other.
+    Groups with the same outages are on the same network: they share the networks that are drawn.
     """
     found: dict[str, NetworkRates] = {}
     scenario = evidence.scenario
@@ -100,14 +101,14 @@ def network_rates(
             known.append(outage)
         networks = draw_networks(observed, evidence.seed + known.index(outage))
         fleet = alone(scenario, group, simulated_s(evidence), nodes_for(simulated_s(evidence)))
-        response = response_of(fleet, observed, thresholds_s, advance)
+        response = response_of(fleet, observed, policies, advance)
         best = response.false_stale_per_node_day(best_estimate(outage, observed))[0]
         found[name] = NetworkRates(best, response.false_stale_per_node_day(networks))
     return found
 
 
 def alone(scenario: Scenario, group: Group, duration_s: float, nodes: int) -> Scenario:
-    """Return what was run, with so many nodes of this group alone, and a hub that never fails."""
+    """Return the scenario with `nodes` nodes of this group alone, and a hub that never fails."""
     changes = {
         "group": (group.model_copy(update={"nodes": nodes}),),
         "fault": tuple(fault for fault in scenario.fault if fault.group == group.name),
@@ -118,22 +119,23 @@ def alone(scenario: Scenario, group: Group, duration_s: float, nodes: int) -> Sc
 
 
 def response_of(
-    scenario: Scenario, observed: Observed, thresholds_s: Floats, advance: Callable[[int], None] | None = None
+    scenario: Scenario, observed: Observed, policies: Sequence[PolicySpec], advance: Callable[[int], None] | None = None
 ) -> Response:
-    """Simulate a scenario of one group with outages of all lengths added, and count what each length does."""
+    """Simulate a scenario of one group with outages of all lengths added, and count the effect of each length."""
     from heartbench.analysis.simulated import simulate_gaps
     from heartbench.simulator.fleet import squads
 
     (group,) = scenario.group
     own = 1.0 - group.site.share if group.site else 1.0
-    longest_s = BEYOND * float(thresholds_s[-1])
+    interval_s = group.heartbeat_interval_s
+    longest_s = BEYOND * max(policy.parameters.usual_silence_s(interval_s) for policy in policies)
     fleet = [with_probes(squad, group.link.outage, own, observed.from_s, longest_s) for squad in squads(scenario)]
     gaps, outages = simulate_gaps(scenario, fleet, advance)
-    return Response.of(gaps, outages, observed.from_s, thresholds_s)
+    return Response.of(gaps, outages, edges_of(observed.from_s, longest_s), policies)
 
 
 def best_estimate(outage: Outages, observed: Observed) -> Networks:
-    """Return the network as the profile has it, over the length from which on outages were counted.
+    """Return the profile's network, above the length from which outages were counted.
 
     Beyond a higher threshold a generalised Pareto tail keeps its shape, and its scale grows by shape · difference.
     """
@@ -154,7 +156,7 @@ def of_fleet(
     Args:
         rates: of the groups whose network was observed, of at least one.
         shares: of the time watched, of each group.
-        counted: what the trace has of each group: all that is known of those whose network was not observed.
+        counted: the counts of each group in the trace, used for those whose network was not observed.
         seed: of the draws for the latter: their rates have the Gamma posterior of a Poisson count.
     """
     best: Floats = np.sum([shares[name] * each.best for name, each in rates.items()], axis=0)

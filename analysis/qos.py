@@ -1,45 +1,46 @@
-"""What hubs set in different ways would have said about one trace, and how good that would have been.
+"""How good each of k policies would have been on one trace: false stales, detection time, flaps and flashes.
 
 The measures are those of Chen, Toueg and Aguilera, "On the quality of service of failure detectors" (IEEE Transactions
-on Computers 51(5), May 2002, sections 2.2 and 2.3). With a threshold τ, a gap of length g makes a hub call the node
-stale τ after the gap's start, for g − τ. That is a *mistake* if the node was up at that moment. Of the mistakes:
+on Computers 51(5), May 2002, sections 2.2 and 2.3). If the policy allows the silence τ after a sign of life, a gap of
+length g makes a hub mark the node stale τ after the gap's start, for g − τ. That is a *mistake* if the node was up at
+that moment. Of the mistakes:
 
     T_M   their mean duration              λ_M = mistakes / time up = 1 / E(T_MR)        (Theorem 1)
     T_MR  mean time from one to the next   P_A = E(T_G) / E(T_MR) = 1 − E(T_M) / E(T_MR) (Theorem 1)
 
 Detection time T_D: the power fails at time t. What was sent by then still arrives, one transit later (δ); let the last
 sign of life have the age a at t + δ. The deadline passes at t + δ + τ − a, and the next sweep of the hub, at a uniform
-time u within a beat, finds it, unless the node was stale before: T_D = max(τ + δ + u − a, 0). The age at a uniform time
-has P(a < x) = Σ min(g, x) / Σ g over the gaps of nodes that are up.
+time u within a tick, finds it, unless the node was stale before: T_D = max(τ + δ + u − a, 0). With a constant τ the age
+at a uniform time has P(a < x) = Σ min(g, x) / Σ g over the gaps of nodes that are up; else the time left, τ − a, has
+P(τ − a > y) = Σ [(τ − y)⁺ − (τ − g − y)⁺] / Σ g.
 
-Time in which the hub was away is no node's silence: `absences` says how it moves deadlines. It counts neither as time
-up nor as time stale, and detection times are those of a hub that is there.
+Time in which the hub was away is no node's silence: `absences` computes how it moves deadlines. It counts neither as
+time up nor as time stale, and detection times are those of a hub that is there.
 
-Flaps, flapping and flashes follow the hub's own rules (`HubSettings`). All of it is computed in one pass over the gaps;
-which setting to choose is not decided here.
+One pass over the gaps (`watch`) judges all policies; `tune` chooses between them.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heartbench.analysis.absences import Absences, allowed_s, away_between
+from heartbench.analysis.absences import BY_DEFAULT, AbsenceRules
 from heartbench.analysis.gaps import Gaps
+from heartbench.analysis.policies.array_forms import Silence, allowed_silence
 from heartbench.analysis.sites import Cells, cells_of
-from heartbench.hub.config import HubSettings
+from heartbench.analysis.watch import watch, watchers
+from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.self_health import TICK_S
-from heartbench.simulator.kernel import kernel
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 DAY_S = 86400.0
-SWEEPS = 16  # moments of a beat at which a detection time is looked at
+SWEEPS = 16  # moments within a tick for which a detection time is computed
 PRECISION_S = 1e-6
 
 
@@ -78,12 +79,52 @@ class Ages:
         return high
 
 
+def time_left_quantile(silence_s: Floats, up_s: Floats, share: float, tick_s: float) -> float:
+    """Return the quantile of the time left to the deadline plus a uniform time within a tick, s.
+
+    The time left is that at a uniform time while the node was up: negative if the deadline has passed. `silence_s` is
+    allowed after the start of each gap, of which the node was up for `up_s`. NaN if no node was ever up.
+    """
+    some = up_s > 0
+    if not some.any():
+        return np.nan
+    ends_s = silence_s[some] - up_s[some]
+    first, last = Excess.of(silence_s[some]), Excess.of(ends_s)
+    sweeps_s = tick_s * (np.arange(SWEEPS) + 0.5) / SWEEPS
+    low, high, total_s = float(ends_s.min()), float(silence_s[some].max()) + tick_s, float(up_s[some].sum())
+    while high - low > PRECISION_S:
+        middle = (low + high) / 2
+        more = (first.over(middle - sweeps_s) - last.over(middle - sweeps_s)).mean() / total_s
+        low, high = (middle, high) if more > 1 - share else (low, middle)
+    return high
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """By how much values exceed a limit, in total: Σ (v − y)⁺."""
+
+    ascending: Floats
+    sums_above: Floats
+
+    @classmethod
+    def of(cls, values: Floats) -> "Excess":
+        """Return it for the values, in any order."""
+        ascending = np.sort(values)
+        return cls(ascending, np.append(np.cumsum(ascending[::-1])[::-1], 0.0))
+
+    def over(self, limit: Floats) -> Floats:
+        """Return the total excess over each limit."""
+        row = np.searchsorted(self.ascending, limit)
+        excess: Floats = self.sums_above[row] - limit * (len(self.ascending) - row)
+        return excess
+
+
 @dataclass(frozen=True)
 class Qos:
-    """How good each of k hub settings would have been, over S groups of sites and B blocks of time (see `sites`).
+    """How good each of k policies would have been, over S groups of sites and B blocks of time (see `sites`).
 
     Attributes:
-        stale_after_s: the thresholds, ascending; shape (k,).
+        silences: what each policy allows after a sign of life, s: one number, or one for each of `up_gaps_s`.
         up_s: time for which nodes were up and watched, s; shape (S, B).
         mistakes: times that a node was marked stale while up; shape (S, B, k).
         independent: whether sites are known to share nothing.
@@ -97,7 +138,7 @@ class Qos:
         duration_s: of the run, s.
     """
 
-    stale_after_s: Floats
+    silences: tuple[Silence, ...]
     up_s: Floats
     mistakes: NDArray[np.int32]
     independent: bool
@@ -112,7 +153,7 @@ class Qos:
 
     @cached_property
     def ages(self) -> Ages:
-        """Age of the last sign of life at a uniform time; sorts the gaps when first asked."""
+        """Age of the last sign of life at a uniform time; sorts the gaps on first use."""
         return Ages.of(self.up_gaps_s[self.up_gaps_s > 0])
 
     @property
@@ -120,12 +161,24 @@ class Qos:
         """Time for which nodes were up and watched, node-days."""
         return float(self.up_s.sum()) / DAY_S
 
+    @property
+    def stale_after_s(self) -> Floats:
+        """The thresholds, s; NaN if the silence that a policy allows varies; shape (k,)."""
+        return np.array([np.nan if isinstance(each, np.ndarray) else each for each in self.silences])
+
     def detection_s(self, share: float) -> Floats:
-        """Quantile of the detection time over power losses at uniform times, s; shape (k,)."""
-        return np.maximum(self.stale_after_s + self.transit_s - self.ages.quantile(1 - share, TICK_S), 0.0)
+        """Return the quantile of the detection time over power losses at uniform times, s; shape (k,)."""
+        varying = [isinstance(each, np.ndarray) for each in self.silences]
+        detection_s = self.stale_after_s + self.transit_s
+        if not all(varying):
+            detection_s -= self.ages.quantile(1 - share, TICK_S)
+        for k in np.flatnonzero(varying):
+            left_s = time_left_quantile(np.asarray(self.silences[k]), self.up_gaps_s, share, TICK_S)
+            detection_s[k] = left_s + self.transit_s
+        return np.maximum(detection_s, 0.0)
 
     def frame(self) -> pd.DataFrame:
-        """One row a threshold; what needs a mistake to be known is NaN where none was seen."""
+        """Return one row per policy; a figure that needs a mistake is NaN if none was seen."""
         mistakes, mistake_s, up_s = self.mistakes.sum((0, 1)), self.mistake_s, self.up_s.sum()
         with np.errstate(divide="ignore", invalid="ignore"):
             return pd.DataFrame(
@@ -148,23 +201,37 @@ class Qos:
             )
 
 
-def judge(gaps: Gaps, settings: Sequence[HubSettings], duration_s: float, cells: Cells | None = None) -> Qos:
-    """Judge hubs of fixed thresholds on the same gaps.
+def judge(
+    gaps: Gaps,
+    policies: Sequence[PolicySpec],
+    duration_s: float,
+    cells: Cells | None = None,
+    rules: AbsenceRules = BY_DEFAULT,
+) -> Qos:
+    """Judge policies on the same gaps.
 
     Args:
         gaps: all gaps of the trace, or those of some nodes (`Gaps.of`).
-        settings: the hubs, by ascending `stale_after_s`.
+        policies: how the hubs judge, one each.
         duration_s: of the run, s.
         cells: where mistakes are counted; None: each node is a site of its own, and what they share is not known.
+        rules: how the hubs move deadlines after an absence; without absences not needed.
+
+    Raises:
+        AnalysisError: a detector has no array form, or `gaps` lacks what it needs.
     """
     cells = cells or cells_of(gaps.node, duration_s)
-    hubs, recent = watchers(settings)
+    silences = [allowed_silence(policy, gaps.arrivals) for policy in policies]
+    hubs, recent, varying_s = watchers(silences, [policy.flap_rule for policy in policies])
     up_s, mistake_s = np.zeros((cells.rows, cells.blocks)), np.zeros(len(hubs))
     mistakes = np.zeros((*up_s.shape, len(hubs)), np.int32)
-    silences = gaps.start_s, gaps.length_s, gaps.up_s, gaps.heard, gaps.away, gaps.absences
-    watch(gaps.first, *silences, cells.rows_of(gaps.node), cells.block_s, hubs, recent, up_s, mistakes, mistake_s)
+    silent = gaps.start_s, gaps.length_s, gaps.up_s, gaps.heard, gaps.away, gaps.absences, rules
+    rows, found = cells.rows_of(gaps.node), (up_s, mistakes, mistake_s)
+    watch(gaps.first, *silent, rows, cells.block_s, hubs, recent, varying_s, *found)
+    hubs = hubs[np.argsort(hubs.column)]
+    whole = gaps.watched_s() == gaps.up_s if len(gaps.absences.to_s) else slice(None)
     return Qos(
-        stale_after_s=hubs.stale_after_s.copy(),
+        silences=tuple(each[whole] if isinstance(each, np.ndarray) else each for each in silences),
         up_s=up_s,
         mistakes=mistakes,
         independent=cells.independent,
@@ -173,137 +240,7 @@ def judge(gaps: Gaps, settings: Sequence[HubSettings], duration_s: float, cells:
         flashes=hubs.flashes.copy(),
         entries=hubs.entries.copy(),
         flapping_nodes=hubs.flapping_nodes.copy(),
-        up_gaps_s=gaps.up_s[gaps.watched_s() == gaps.up_s] if len(gaps.absences.to_s) else gaps.up_s,
+        up_gaps_s=gaps.up_s[whole],
         transit_s=float(np.median(gaps.transit_s)) if len(gaps.transit_s) else 0.0,
         duration_s=duration_s,
     )
-
-
-WATCHER = np.dtype(
-    [
-        ("stale_after_s", np.float64),
-        ("window_s", np.float64),
-        ("enter", np.int64),
-        ("leave", np.int64),
-        ("pause_over_s", np.float64),
-        ("restart_grace_s", np.float64),
-        # of the node that is watched
-        ("told", np.int64),
-        ("flapping", np.bool_),
-        ("was_flapping", np.bool_),
-        # of all nodes
-        ("flaps", np.int64),
-        ("flashes", np.int64),
-        ("entries", np.int64),
-        ("flapping_nodes", np.int64),
-    ],
-    align=True,
-)
-"""A hub as the kernel sees it. One record a hub is ten times as fast as an array a field: calls pass one pointer."""
-
-
-def watchers(settings: Sequence[HubSettings]) -> tuple[Any, Floats]:
-    """The hubs as records of WATCHER, and for each a ring of its last flaps' times (a power of two, no division)."""
-    hubs: Any = np.zeros(len(settings), WATCHER).view(np.recarray)
-    hubs.stale_after_s = [each.stale_after_s for each in settings]
-    hubs.window_s = [each.flap_window_s for each in settings]
-    hubs.enter = [each.flap_threshold for each in settings]
-    hubs.leave = [each.flap_exit for each in settings]
-    hubs.pause_over_s = [each.pause_over_s for each in settings]
-    hubs.restart_grace_s = [each.restart_grace_s for each in settings]
-    longest = max(each.flap_threshold for each in settings)
-    return hubs, np.zeros((len(hubs), 1 << (longest - 1).bit_length()))
-
-
-@kernel
-def watch(
-    first: Counts,
-    start_s: Floats,
-    length_s: Floats,
-    up_s: Floats,
-    heard: NDArray[np.bool_],
-    away: NDArray[np.bool_],
-    absences: Absences,
-    row: Counts,
-    block_s: float,
-    hubs: Any,
-    recent: Floats,
-    watched_s: Floats,
-    mistakes: NDArray[np.int32],
-    mistake_s: Floats,
-) -> None:
-    """Walk through the gaps as each of the hubs would; adds to `hubs`, `watched_s`, `mistakes` and `mistake_s`.
-
-    A gap counts in the block of time in which it begins.
-    """
-    for node in range(len(first) - 1):
-        for k in range(len(hubs)):
-            begin_node(hubs[k])
-        absence = 0
-        for gap in range(first[node], first[node + 1]):
-            end = start_s[gap] + length_s[gap]
-            while absence < len(absences.to_s) and absences.to_s[absence] <= start_s[gap]:
-                absence += 1
-            is_excused = absence < len(absences.to_s) and absences.from_s[absence] < end
-            block = min(max(int(start_s[gap] / block_s), 0), watched_s.shape[1] - 1)
-            watched_s[row[node], block] += up_s[gap]
-            if is_excused:
-                watched_s[row[node], block] -= away_between(absences, absence, start_s[gap], start_s[gap] + up_s[gap])
-            if away[gap]:
-                for k in range(len(hubs)):
-                    leave_and_return(hubs[k], recent[k], start_s[gap], end, heard[gap])
-                continue
-            k = 0
-            while k < len(hubs) and (is_excused or hubs[k].stale_after_s < length_s[gap]):
-                stale = hubs[k].stale_after_s
-                if is_excused:
-                    stale = allowed_s(hubs[k], start_s[gap], end, absences, absence)
-                if stale < length_s[gap]:
-                    if stale < up_s[gap]:
-                        away_s = away_between(absences, absence, start_s[gap] + stale, start_s[gap] + up_s[gap])
-                        mistakes[row[node], block, k] += 1
-                        mistake_s[k] += up_s[gap] - stale - away_s
-                    flap(hubs[k], recent[k], start_s[gap] + stale)
-                    if heard[gap] and not away[gap + 1]:  # a Goodbye takes a stale node offline: no flap
-                        flap(hubs[k], recent[k], end)
-                k += 1
-
-
-@kernel
-def begin_node(hub: Any) -> None:
-    """Forget the flaps of the node before."""
-    hub.told = 0
-    hub.flapping = False
-    hub.was_flapping = False
-
-
-@kernel
-def leave_and_return(hub: Any, recent: Floats, left: float, returned: float, heard: bool) -> None:
-    """Count the flashes of a Goodbye and of the Hello after it."""
-    settle(hub, recent, left)
-    hub.flashes += not hub.flapping
-    if heard:
-        settle(hub, recent, returned)
-        hub.flashes += not hub.flapping
-
-
-@kernel
-def flap(hub: Any, recent: Floats, at: float) -> None:
-    """Count a change between online and stale."""
-    settle(hub, recent, at)
-    hub.flaps += 1
-    hub.flashes += not hub.flapping
-    recent[hub.told & (len(recent) - 1)] = at
-    hub.told += 1
-    if hub.told >= hub.enter and not hub.flapping:
-        hub.flapping = recent[(hub.told - hub.enter) & (len(recent) - 1)] + hub.window_s > at
-        hub.entries += hub.flapping
-        hub.flapping_nodes += hub.flapping and not hub.was_flapping
-        hub.was_flapping |= hub.flapping
-
-
-@kernel
-def settle(hub: Any, recent: Floats, at: float) -> None:
-    """End the flapping if fewer than `leave` flaps are remembered at `at`."""
-    if hub.flapping:
-        hub.flapping = recent[(hub.told - hub.leave) & (len(recent) - 1)] + hub.window_s > at

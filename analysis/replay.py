@@ -1,16 +1,17 @@
-"""What a hub must have said, computed from what it heard: the hub's rules again, written over whole arrays.
+"""The status changes that follow from what a hub received: the hub's rules again, written over whole arrays.
 
-It shares no line with `heartbench.hub.liveness.registry`, so that the one can be held against the other. A receipt at
-`a` sets
-the deadline a + stale_after; a move sets it as it says, and was made only of nodes that were online; who is forgotten
-begins anew. With `d` the deadline after a node's row and `b` the time of its next row (or the end):
+It shares no code with `heartbench.hub.liveness.registry`, so that each can be validated against the other. A receipt
+sets the deadline that the array form of the hub's policy computes (`policies`); a move sets it as recorded, and is made
+only of online nodes; a forgotten node starts over. With `d` the deadline after a node's row and `b` the time of its
+next row (or the end):
 
     silence   online → stale at d       if d < b, and the next row is no move
     heard     → online at b             if the node was stale or offline, and b is no Goodbye
     goodbye   → offline at b
 
-A flap is a change between online and stale. Beside these stand the entry and exit of flapping. Not computed here: what
-happens to connections alone (connected, stream_ended, replaced), and what a hub knew from before it started.
+A flap is a change between online and stale. The entry and exit of flapping are computed too. Not computed: changes of
+connections alone (connected, stream_ended, replaced), and what a hub knew from before it started. The hub's record does
+not contain the heartbeat intervals that nodes announce.
 """
 
 from collections.abc import Iterator
@@ -19,15 +20,18 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from heartbench.analysis.policies import Arrivals, allowed_silence
 from heartbench.hub.config import HubSettings
-from heartbench.hub.liveness.rules import Reason, Status
+from heartbench.hub.liveness.policy import PolicySpec
+from heartbench.hub.liveness.rules import FlapRule, Reason, Status
+from heartbench.mesh.kinds import KINDS
 from heartbench.simulator.observer_frames import Observed
 
 REASONS = (Reason.REGISTERED, Reason.HEARD, Reason.SILENCE, Reason.GOODBYE, Reason.FLAPS_ENTRY, Reason.FLAPS_EXIT)
 """The reasons of the changes that are computed."""
 
 FORGOTTEN = "forgotten"
-"""Stands among the changes of a node where nothing of before counts any more; the hub says nothing then."""
+"""Marks, among the changes of a node, that nothing before it counts any more; the hub reports no change then."""
 
 STATUS = {
     Reason.REGISTERED: Status.ONLINE,
@@ -38,7 +42,7 @@ STATUS = {
 
 
 class StatusChange(NamedTuple):
-    """One change, as the hub's observer writes it but for `connected`."""
+    """One change, as the hub's observer writes it, without `connected`."""
 
     node_id: str
     at_s: float
@@ -51,43 +55,59 @@ def replay(observed: Observed, until_s: float) -> pd.DataFrame:
     """Return the changes that follow from receipts and moves of deadlines (node_id, at_s, status, flapping, reason).
 
     Args:
-        observed: what the hub heard; its header holds the settings.
+        observed: what the hub received; its header holds the settings.
         until_s: when the hub last looked for passed deadlines, s on its clock.
 
     Returns:
-        Rows sorted by node and time, in the order in which they were said of each node.
+        Rows sorted by node and time, in the order in which the hub reports them for each node.
     """
-    settings = HubSettings.of(**observed.header.settings)
-    changes = status_changes(rows_of(observed, settings.stale_after_s), until_s)
+    policy = HubSettings.of(**observed.header.settings).policy
+    changes = status_changes(rows_of(observed, policy), until_s)
     said = [
         each
         for node_id, own in changes.groupby("node_id", sort=True)
-        for each in with_flapping(str(node_id), own, settings, until_s)
+        for each in with_flapping(str(node_id), own, policy.flap_rule, until_s)
     ]
     return pd.DataFrame(said, columns=list(StatusChange._fields))
 
 
-def rows_of(observed: Observed, stale_after_s: float) -> pd.DataFrame:
-    """What counts of each node in the order of time: node_id, at_s, kind (of a receipt, `move`, FORGOTTEN), deadline_s.
+def rows_of(observed: Observed, policy: PolicySpec) -> pd.DataFrame:
+    """Return what counts, by node and time: node_id, at_s, kind (of a receipt, `move`, FORGOTTEN), deadline_s.
 
-    A message from which the hub learns that it could not hear moves all deadlines first, at the same time: so do moves
-    come first.
+    A message that shows the hub that it was paused moves all deadlines first, at the same time: so moves come first.
     """
     moves = observed.deadlines[["node_id", "at_s", "deadline_s"]].assign(kind="move")
-    receipts = observed.receipts[["node_id", "at_s", "kind"]].astype({"kind": str})
-    receipts["deadline_s"] = receipts.at_s + stale_after_s
+    receipts = observed.receipts[["node_id", "at_s", "kind", "seq"]].astype({"kind": str}).assign(deadline_s=np.nan)
     forgotten = observed.forgotten[["node_id", "at_s"]].assign(kind=FORGOTTEN, deadline_s=np.inf)
     parts = [part.astype({"node_id": str}) for part in (moves, receipts, forgotten) if len(part)]
     rows = pd.concat(parts or [receipts], ignore_index=True)
     rows = rows.sort_values(["node_id", "at_s"], kind="stable", ignore_index=True)
     turns = rows.kind.where(rows.kind.isin(["hello", "goodbye", FORGOTTEN]))
     before = turns.groupby(rows.node_id).ffill().groupby(rows.node_id).shift()
-    listened_to = (before != "goodbye") | rows.kind.isin(["hello", FORGOTTEN])  # who left is not
-    return rows[listened_to].reset_index(drop=True)
+    listened_to = (before != "goodbye") | rows.kind.isin(["hello", FORGOTTEN])  # a node that left is not
+    return with_deadlines(rows[listened_to].reset_index(drop=True), policy)
+
+
+def with_deadlines(rows: pd.DataFrame, policy: PolicySpec) -> pd.DataFrame:
+    """Return the rows with the deadline that each receipt sets."""
+    received = ~rows.kind.isin(["move", FORGOTTEN])
+    life = ((rows.node_id != rows.node_id.shift()) | (rows.kind.shift() == FORGOTTEN)).cumsum()
+    seen, lives = rows[received], life[received].to_numpy()
+    first = np.flatnonzero(np.append(True, lives[1:] != lives[:-1])[: len(lives)])
+    arrivals = Arrivals(
+        first=np.append(first, len(lives)),
+        at_s=seen.at_s.to_numpy(float),
+        seq=seen.seq.to_numpy(np.int32),
+        kind=np.array([KINDS[each] for each in seen.kind], np.int8),
+        interval_s=np.zeros(len(first)),
+    )
+    deadline_s = rows.deadline_s.copy()
+    deadline_s[received] = arrivals.at_s + allowed_silence(policy, lambda: arrivals)
+    return rows.assign(deadline_s=deadline_s)
 
 
 def status_changes(rows: pd.DataFrame, until_s: float) -> pd.DataFrame:
-    """The changes of status, by node and time: node_id, at_s, reason (FORGOTTEN among them), flap."""
+    """Return the changes of status, by node and time: node_id, at_s, reason (FORGOTTEN among them), flap."""
     gone, goodbye = rows.kind == FORGOTTEN, rows.kind == "goodbye"
     last = rows.node_id != rows.node_id.shift(-1)
     first = (rows.node_id != rows.node_id.shift(1)) | gone.shift(1, fill_value=False)
@@ -108,13 +128,13 @@ def status_changes(rows: pd.DataFrame, until_s: float) -> pd.DataFrame:
 
 
 def change(rows: pd.DataFrame, chosen: "pd.Series[bool]", reason: str, *, flap: bool) -> pd.DataFrame:
-    """The chosen rows as changes for one reason."""
+    """Return the chosen rows as changes for one reason."""
     return rows.loc[np.asarray(chosen, bool), ["node_id", "at_s"]].assign(reason=reason, flap=flap)
 
 
-def with_flapping(node_id: str, changes: pd.DataFrame, settings: HubSettings, until_s: float) -> Iterator[StatusChange]:
-    """One node's changes, and between them when it began and ended to be flapping."""
-    window_s, enter, leave = settings.flap_window_s, settings.flap_threshold, settings.flap_exit
+def with_flapping(node_id: str, changes: pd.DataFrame, rule: FlapRule, until_s: float) -> Iterator[StatusChange]:
+    """Yield one node's changes, and between them the beginnings and ends of flapping."""
+    window_s, enter, leave = rule.window_s, rule.threshold, rule.exit_below
     status, ends_s = Status.ONLINE, np.inf  # ends_s: when the flapping ends if no flap comes
     flaps: list[float] = []
     for at_s, reason, flap in zip(changes.at_s, changes.reason, changes.flap, strict=True):

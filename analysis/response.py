@@ -2,7 +2,7 @@
 
     false stales per node-day = a(τ) + Σ 24 h · λ · P(length in bin) · r(bin, τ)
 
-    r(bin, τ)   mean number of gaps longer than τ that an outage of this length makes
+    r(bin, τ)   mean number of gaps longer than τ, the silence that a policy allows, that an outage of this length makes
     a(τ)        gaps longer than τ, per node-day, without a long outage in them or shortly before them
     λ, P        rate (1/h) and distribution of the long outages, of the network that is asked about
 
@@ -13,6 +13,7 @@ What other outages do meanwhile is as on the network of best estimate, so the su
 a first approximation around it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -20,9 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.analysis.gaps import Gaps
+from heartbench.analysis.policies.array_forms import Silence, allowed_silence
 from heartbench.analysis.posterior import Networks
 from heartbench.analysis.qos import DAY_S
 from heartbench.analysis.simulated import SimulatedOutages
+from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.simulator.fleet import Squad
 from heartbench.simulator.link import OUTAGE_E
 from heartbench.simulator.outages import HOUR_S, Outages, table_mean_s
@@ -33,20 +36,20 @@ Floats = NDArray[np.float64]
 RECOVERED_S = 180.0
 PROBES_PER_HOUR = 0.5
 MOST_OUT = 0.015
-"""At most so many outages are added, and for so large a part of the time, that they seldom meet others."""
+"""Limits on the outages that are added, per hour and as a share of the time, so that they seldom meet others."""
 BEYOND = 1.25
-"""Outages are added up to this many times the largest threshold; longer ones do as the longest of these."""
+"""Outages are added up to this many times the longest silence allowed; longer ones count like the longest of these."""
 BINS = 120
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """How many false stales outages make.
+    """How many false stales outages make under k policies.
 
     Attributes:
-        edges_s: lengths that part the bins, from the least length of a long outage on; shape (b,). The last bin has no
-            upper end.
-        per_outage: false stales per outage at k thresholds; shape (b, k).
+        edges_s: lengths that separate the bins, from the least length of a long outage on; shape (b,). The last bin has
+            no upper end.
+        per_outage: false stales per outage; shape (b, k).
         without: false stales per node-day that no long outage makes; shape (k,).
     """
 
@@ -55,24 +58,22 @@ class Response:
     without: Floats
 
     @classmethod
-    def of(cls, gaps: Gaps, outages: SimulatedOutages, from_s: float, thresholds_s: Floats) -> Self:
-        """Count what outages of at least `from_s` s made in a simulated fleet, at thresholds that ascend."""
-        edges = edges_of(from_s, BEYOND * thresholds_s[-1])
+    def of(cls, gaps: Gaps, outages: SimulatedOutages, edges_s: Floats, policies: Sequence[PolicySpec]) -> Self:
+        """Return what outages of at least `edges_s[0]` made in a simulated fleet, under each policy."""
+        silences = [allowed_silence(policy, gaps.arrivals) for policy in policies]
         watched = outages_watched(gaps, outages)
-        struck = np.bincount(_bins(watched.length_s, edges), minlength=len(edges) + 1)
-        exceeds = gaps.up_s > thresholds_s[0]
-        bins = _bins(longest_outage_s(gaps, outages)[exceeds], edges)
-        level = np.searchsorted(thresholds_s, gaps.up_s[exceeds], "left")  # of so many thresholds it is longer
-        shape = (len(edges) + 1, len(thresholds_s) + 1)
-        counts = np.bincount(bins * shape[1] + level, minlength=shape[0] * shape[1]).reshape(shape)
-        longer = np.cumsum(counts[:, ::-1], axis=1)[:, -2::-1].astype(float)
+        struck = np.bincount(_bins(watched.length_s, edges_s), minlength=len(edges_s) + 1)
+        exceeds = gaps.up_s > min(float(np.min(each)) for each in silences)
+        bins = _bins(longest_outage_s(gaps, outages)[exceeds], edges_s)
+        allowed = [each[exceeds] if isinstance(each, np.ndarray) else each for each in silences]
+        longer = count_longer(gaps.up_s[exceeds], allowed, bins, len(edges_s) + 1)
         node_days = float(gaps.up_s.sum()) / DAY_S
-        seen = np.maximum.accumulate(np.where(struck[1:] > 0, np.arange(len(edges)), 0))  # else as the next shorter
+        seen = np.maximum.accumulate(np.where(struck[1:] > 0, np.arange(len(edges_s)), 0))  # else as the next shorter
         per_outage = longer[1:] / np.maximum(struck[1:, None], 1)
-        return cls(edges, per_outage[seen], longer[0] / node_days)
+        return cls(edges_s, per_outage[seen], longer[0] / node_days)
 
     def false_stale_per_node_day(self, networks: Networks) -> Floats:
-        """Return the false stales per node-day on each network at each threshold; shape (networks, thresholds)."""
+        """Return the false stales per node-day on each network under each policy; shape (networks, k)."""
         excess = np.maximum(self.edges_s - networks.from_s, 0.0)
         beyond = np.exp(log_survival(excess, networks.shape[:, None], networks.scale_s[:, None]))
         share = beyond - np.append(beyond[:, 1:], np.zeros((len(networks), 1)), axis=1)
@@ -81,13 +82,29 @@ class Response:
         return found
 
 
+def count_longer(length_s: Floats, silences: Sequence[Silence], bins: NDArray[np.int64], rows: int) -> Floats:
+    """Return how many gaps of each bin are longer than each silence, which may vary by gap; shape (rows, k)."""
+    longer = np.zeros((rows, len(silences)))
+    constant = np.array([k for k, each in enumerate(silences) if not isinstance(each, np.ndarray)], int)
+    if len(constant):
+        silence_s = np.array([silences[k] for k in constant])
+        order = np.argsort(silence_s, kind="stable")
+        level = np.searchsorted(silence_s[order], length_s, "left")  # the number of silences that it is longer than
+        shape = (rows, len(constant) + 1)
+        counts = np.bincount(bins * shape[1] + level, minlength=shape[0] * shape[1]).reshape(shape)
+        longer[:, constant[order]] = np.cumsum(counts[:, ::-1], axis=1)[:, -2::-1]
+    for k in np.setdiff1d(np.arange(len(silences)), constant):
+        longer[:, k] = np.bincount(bins[length_s > silences[k]], minlength=rows)
+    return longer
+
+
 def _bins(length_s: Floats, edges_s: Floats) -> NDArray[np.int64]:
     """Return the number of the bin of each length, from 1 on; 0: it is shorter than all."""
     return np.searchsorted(edges_s, length_s * (1 + 1e-12), "right")
 
 
 def edges_of(from_s: float, longest_s: float) -> Floats:
-    """Return the lengths that part the bins, s: by equal ratios."""
+    """Return the lengths that separate the bins, s, at equal ratios."""
     return np.geomspace(from_s, max(longest_s, 2 * from_s), BINS + 1)
 
 

@@ -1,14 +1,15 @@
 """What was run, judged: every threshold of the grid, for each group and for the fleet, and on each likely network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from heartbench.analysis.absences import AbsenceRules
 from heartbench.analysis.coincidence import coincidence
 from heartbench.analysis.errors import AnalysisError
-from heartbench.analysis.evidence import Evidence, settings_of
+from heartbench.analysis.evidence import Evidence, policies_at
 from heartbench.analysis.networks import Counted, network_rates, observed_groups, of_fleet
 from heartbench.analysis.qos import Qos, judge
 from heartbench.analysis.sites import cells_of
@@ -22,7 +23,7 @@ from heartbench.analysis.tune import (
     grid,
     recommend,
 )
-from heartbench.hub.config import HubSettings
+from heartbench.hub.liveness.policy import PolicySpec
 
 
 def study(
@@ -38,10 +39,10 @@ def study(
     """
     refuse_a_short_run(evidence)
     thresholds = grid(evidence.usual_gap_s, evidence.current_s, goal.max_detection_s, evidence.duration_s)
-    settings = settings_of(thresholds, evidence.hub)
+    policies = policies_at(thresholds, evidence.hub)
     heard = {name: nodes for name, nodes in evidence.groups.items() if np.isin(nodes, evidence.gaps.node).any()}
-    judged = {name: judge_nodes(evidence, nodes, settings) for name, nodes in heard.items()}
-    rates = network_rates(evidence, np.array(thresholds), advance)
+    judged = {name: judge_nodes(evidence, nodes, policies) for name, nodes in heard.items()}
+    rates = network_rates(evidence, policies, advance)
     groups = {name: frontier(qos, rates.get(name)) for name, qos in judged.items()}
     if len(groups) == 1:
         (fleet,) = groups.values()
@@ -49,7 +50,7 @@ def study(
         watched = {name: float(qos.up_s.sum()) for name, qos in judged.items()}
         shares = {name: up_s / sum(watched.values()) for name, up_s in watched.items()}
         counted = {name: Counted(qos.mistakes.sum((0, 1)), max(qos.node_days, 1e-9)) for name, qos in judged.items()}
-        whole = judge_nodes(evidence, evidence.gaps.node, settings)
+        whole = judge_nodes(evidence, evidence.gaps.node, policies)
         fleet = frontier(whole, of_fleet(rates, shares, counted, evidence.seed) if rates else None)
     hours = {name: observed.hours for name, (_, observed) in observed_groups(evidence).items()}
     if evidence.scenario is None:
@@ -80,9 +81,9 @@ def shared_outages(evidence: Evidence) -> str | None:
     return None if found is None else found.sentence
 
 
-def judge_nodes(evidence: Evidence, nodes: NDArray[np.int64], settings: list[HubSettings]) -> Qos:
-    """Judge some nodes of the trace."""
+def judge_nodes(evidence: Evidence, nodes: NDArray[np.int64], policies: Sequence[PolicySpec]) -> Qos:
+    """Judge policies on some nodes of the trace."""
     gaps = evidence.gaps.of(nodes)
     sites = evidence.sites
     cells = cells_of(gaps.node, evidence.duration_s, None if sites is None else sites[gaps.node])
-    return judge(gaps, settings, evidence.duration_s, cells)
+    return judge(gaps, policies, evidence.duration_s, cells, AbsenceRules.of(evidence.hub))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from heartbench.analysis.absences import AbsenceRules
 from heartbench.analysis.gaps import Gaps
 from heartbench.analysis.intervals import rate_interval
 from heartbench.analysis.qos import DAY_S, judge
@@ -91,7 +92,7 @@ def tally_block(
         cells: where mistakes are counted.
     """
     heartbeats = int((messages.kind == Kind.HEARTBEAT).sum())
-    qos = judge(gaps, [hub], duration_s, cells)
+    qos = judge(gaps, [hub.policy], duration_s, cells, AbsenceRules.of(hub))
     flaps, flashes = int(qos.flaps[0]), int(qos.flashes[0])
     return BlockTally(node, heartbeats, latency(messages), qos.up_s, qos.mistakes, flaps, flashes)
 

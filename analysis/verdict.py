@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from heartbench.analysis.assumptions import assumptions_of
-from heartbench.analysis.evidence import Evidence, settings_of
+from heartbench.analysis.evidence import Evidence, settings_at
 from heartbench.analysis.tune import (
     DAY_H,
     FLEET,
@@ -301,7 +301,7 @@ def frame_of(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 def env_file(found: Recommendation, evidence: Evidence) -> str:
     """Return the hub's settings as an env file that begins with their source and assumptions."""
-    (settings,) = settings_of([found.recommended_s], evidence.hub)
+    settings = settings_at(found.recommended_s, evidence.hub)
     head = [
         f"Tuned by Heartbench from {evidence.origin}.",
         f"Goal: {goal_text(found)}.",

@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from heartbench.analysis.evidence import settings_of, simulated
+from heartbench.analysis.evidence import policies_at, simulated
 from heartbench.analysis.ladder import Ladder
 from heartbench.analysis.qos import judge
 from heartbench.analysis.report import style
@@ -217,8 +217,8 @@ dashboard_plot(false_stales(gaps, STALE_AFTER_S), nodes=24, hours=12).figure
 # shows; the price of fewer visible flaps is a longer detection time.
 
 # %%
-hubs = settings_of([15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0], fleet.hub)
-judged = judge(gaps, hubs, fleet.duration_s).frame()
+policies = policies_at([15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0], fleet.hub)
+judged = judge(gaps, policies, fleet.duration_s).frame()
 judged[["stale_after_s", "false_stale_per_node_day", "flashes_per_hour", "detection_p99_s"]].round(2)
 
 # %%

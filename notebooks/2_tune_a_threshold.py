@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
-from heartbench.analysis.evidence import settings_of, simulated
+from heartbench.analysis.evidence import policies_at, simulated
 from heartbench.analysis.qos import judge
 from heartbench.analysis.report import style
 from heartbench.analysis.report.plots import plot_flaps, plot_frontier, plot_gaps
@@ -117,7 +117,7 @@ fleets = {
 }
 thresholds = [float(threshold) for threshold in np.arange(20, 92.5, 2.5)]
 frontiers = {
-    interval: frontier(judge(each.gaps, settings_of(thresholds, each.hub), each.duration_s))
+    interval: frontier(judge(each.gaps, policies_at(thresholds, each.hub), each.duration_s))
     for interval, each in fleets.items()
 }
 
@@ -162,8 +162,8 @@ pd.DataFrame({f"every {i} s": f.set_index("stale_after_s").false_stale_per_node_
 checked = []
 for seed in (2, 3, 4):
     day = simulated(scenario.model_copy(update={"seed": seed}))
-    hubs = settings_of(sorted(found.settings_s), day.hub)
-    figures = frontier(judge(day.gaps, hubs, day.duration_s)).set_index("stale_after_s")
+    policies = policies_at(sorted(found.settings_s), day.hub)
+    figures = frontier(judge(day.gaps, policies, day.duration_s)).set_index("stale_after_s")
     for threshold, row in figures.iterrows():
         checked.append((seed, threshold, row.false_stale_per_node_day, row.false_stale_high, row.detection_p99_s))
 columns = ["seed", "stale_after_s", "false_stale_per_node_day", "at_most_95", "detection_p99_s"]

@@ -18,6 +18,7 @@ import typer
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from heartbench.analysis.evidence import policies_at
 from heartbench.analysis.intervals import poisson_interval
 from heartbench.analysis.networks import (
     SIMULATED_NODE_DAYS,
@@ -30,6 +31,7 @@ from heartbench.analysis.posterior import draw_networks
 from heartbench.analysis.qos import DAY_S
 from heartbench.analysis.response import with_lengths
 from heartbench.analysis.simulated import simulate_gaps
+from heartbench.hub.config import HubSettings
 from heartbench.simulator.fleet import squads
 from heartbench.simulator.link import OUTAGE_E
 from heartbench.simulator.outages import Outages
@@ -131,8 +133,8 @@ def estimate(seed: int, lengths_s: list[float], node_days: int) -> NetworkRates:
     seen = group.link.outage.observed
     if seen is None:
         raise ValueError("nothing was observed")
-    thresholds = np.array([*THRESHOLDS_S, 135.0])  # the largest threshold that `tune` evaluates by default
-    response = response_of(alone(scenario, group, DAY_S, node_days), seen, thresholds)
+    policies = policies_at([*THRESHOLDS_S, 135.0], HubSettings.of())  # the largest that `tune` evaluates by default
+    response = response_of(alone(scenario, group, DAY_S, node_days), seen, policies)
     best = response.false_stale_per_node_day(best_estimate(outage, seen))[0]
     drawn = response.false_stale_per_node_day(draw_networks(seen, seed))
     return NetworkRates(best[:-1], drawn[:, :-1])

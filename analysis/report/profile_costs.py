@@ -5,11 +5,10 @@ The same fleet is simulated on each profile.
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from heartbench.analysis.evidence import settings_of, simulated
+from heartbench.analysis.evidence import policies_at, simulated
 from heartbench.analysis.networks import network_rates
 from heartbench.analysis.qos import DAY_S
 from heartbench.analysis.report import style
@@ -39,14 +38,14 @@ def compare_profiles(
     Returns:
         One row per profile and threshold: profile, and the columns of `tune.frontier()`.
     """
-    settings = settings_of([float(each) for each in thresholds_s], HubSettings.of())
+    policies = policies_at([float(each) for each in thresholds_s], HubSettings.of())
     frames = []
     for profile in profiles or PROFILES.names():
         progress(f"thresholds: {profile}")
         evidence = simulated(fleet(profile, nodes, duration_s, seed))
-        rates = network_rates(evidence, np.array([each.stale_after_s for each in settings]))
+        rates = network_rates(evidence, policies)
         (name,) = evidence.groups
-        frame = frontier(judge_nodes(evidence, evidence.gaps.node, settings), rates.get(name))
+        frame = frontier(judge_nodes(evidence, evidence.gaps.node, policies), rates.get(name))
         frame.insert(0, "profile", profile)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)

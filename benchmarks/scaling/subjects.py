@@ -125,10 +125,10 @@ def a_judgement(gaps: int) -> Work:
     """So many gaps judged under 23 thresholds."""
     nodes = max(1, gaps // 8640)
     each = gaps // nodes
-    settings = [HubSettings.for_stale_after(float(seconds)) for seconds in range(10, 121, 5)]
+    policies = [HubSettings.for_stale_after(float(seconds)).policy for seconds in range(10, 121, 5)]
     made = some_gaps(nodes, each)
-    judge(made, settings, 86_400.0)
-    return lambda: judge(made, settings, 86_400.0), 1
+    judge(made, policies, 86_400.0)
+    return lambda: judge(made, policies, 86_400.0), 1
 
 
 def some_gaps(nodes: int, each: int) -> Gaps:

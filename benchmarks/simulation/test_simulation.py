@@ -65,9 +65,9 @@ def test_finding_gaps(benchmark: BenchmarkFixture) -> None:
 @pytest.mark.benchmark(group=f"judgement: {NODES} nodes, one hour")
 def test_judging_a_grid_of_thresholds(benchmark: BenchmarkFixture) -> None:
     """From silences to how each threshold would have judged them: most of what `tune` does."""
-    gaps, settings = its_gaps(), [HubSettings.for_stale_after(float(each)) for each in THRESHOLDS_S]
-    judge(gaps, settings, DURATION_S)
-    qos = benchmark(lambda: judge(gaps, settings, DURATION_S))
+    gaps, policies = its_gaps(), [HubSettings.for_stale_after(float(each)).policy for each in THRESHOLDS_S]
+    judge(gaps, policies, DURATION_S)
+    qos = benchmark(lambda: judge(gaps, policies, DURATION_S))
     assert np.all(np.diff(qos.mistakes.sum((0, 1))) <= 0)
 
 

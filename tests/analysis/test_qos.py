@@ -8,21 +8,33 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heartbench.analysis import qos
+from heartbench.analysis import qos, watch
+from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.gaps import NO_LOSSES, Gaps, PowerLosses, find_gaps, join_gaps, power_losses
+from heartbench.analysis.policies import allowed_silence
 from heartbench.hub.config import HubSettings
 from heartbench.hub.events.types import Change
+from heartbench.hub.liveness.chen import Chen
+from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.registry import Hello, Registry, Session
-from heartbench.hub.liveness.rules import Reason, Status
+from heartbench.hub.liveness.rules import FlapRule, Reason, Status
 from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.mesh.kinds import Kind
 from heartbench.simulator.trace import Messages
 
 END_S = 400.0
+INTERVAL_S = 4.0
 HUBS = [
     HubSettings.of(stale_after_s=threshold, flap_window_s=60.0, flap_threshold=enter, flap_exit=leave)
     for threshold, enter, leave in [(2.0, 2, 1), (5.0, 3, 1), (5.0, 5, 3), (12.0, 3, 2), (30.0, 3, 1)]
 ]
+
+POLICIES = [
+    *(hub.policy for hub in HUBS),
+    PolicySpec(Chen(margin_s=1.0, interval_s=99.0, window=2), FlapRule(60.0, 3, 1)),
+    PolicySpec(Chen(margin_s=6.0, interval_s=99.0, window=1), FlapRule(60.0, 5, 3)),
+]
+"""Windows of 2 and 1, so that the means of exact quarters are exact."""
 
 
 def trace(*nodes: list[tuple[float, Kind]]) -> Messages:
@@ -38,7 +50,7 @@ def beats(*times: float) -> list[tuple[float, Kind]]:
 
 
 def judged(gaps: Gaps, *thresholds: float) -> pd.DataFrame:
-    return qos.judge(gaps, [HubSettings.for_stale_after(each) for each in thresholds], END_S).frame()
+    return qos.judge(gaps, [HubSettings.for_stale_after(each).policy for each in thresholds], END_S).frame()
 
 
 @dataclass
@@ -53,19 +65,20 @@ class StatusChange:
 
 
 def ask_the_hub(
-    messages: list[tuple[float, Kind]], losses: list[tuple[float, float]], hub: HubSettings
+    messages: list[tuple[float, Kind]], losses: list[tuple[float, float]], policy: PolicySpec
 ) -> StatusChange:
     """Feed a registry, sweep once at the end, and count its changes."""
-    registry = Registry(hub.policy)
+    registry = Registry(policy)
     session: Session | None = None
     changes: list[Change] = []
     said, heard = StatusChange(), []
     for connection, (at, kind) in enumerate(messages):
         if kind is Kind.HELLO:
-            session, new = registry.hello(Hello("n", 1, connection), at)
+            session, new = registry.hello(Hello("n", 1, connection, INTERVAL_S), at)
         else:
             assert session is not None
-            new = registry.goodbye(session, at) if kind is Kind.GOODBYE else registry.heartbeat(session, at)
+            is_goodbye = kind is Kind.GOODBYE
+            new = registry.goodbye(session, at) if is_goodbye else registry.heartbeat(session, at, connection)
         changes += new
         heard.append(at)
     changes += registry.sweep(END_S)
@@ -77,7 +90,7 @@ def ask_the_hub(
         said.entries += change.reason is Reason.FLAPS_ENTRY
         status = change.status
         if change.reason is Reason.SILENCE:
-            last = change.at_s - hub.stale_after_s
+            last = max(at for at in heard if at < change.at_s)
             until = min([at for at in heard if at > change.at_s], default=END_S)
             lost = min([from_s for from_s, to_s in losses if from_s < until and to_s > last], default=until)
             said.mistakes += lost > change.at_s
@@ -106,10 +119,11 @@ def node_lives(draw: st.DrawFn) -> tuple[list[tuple[float, Kind]], list[tuple[fl
 def test_judges_as_the_hub_does(lives: list[tuple[list[tuple[float, Kind]], list[tuple[float, float]]]]) -> None:
     rows = [(node, *loss) for node, (_, losses) in enumerate(lives) for loss in losses]
     columns = [np.array(column) for column in zip(*rows, strict=True)] if rows else NO_LOSSES
-    gaps = find_gaps(trace(*(messages for messages, _ in lives)), PowerLosses(*columns), END_S)
-    found = qos.judge(gaps, HUBS, END_S)
-    for k, hub in enumerate(HUBS):
-        said = [ask_the_hub(messages, losses, hub) for messages, losses in lives]
+    messages = trace(*(messages for messages, _ in lives))
+    gaps = find_gaps(messages, PowerLosses(*columns), END_S, interval_s=np.full(len(lives), INTERVAL_S))
+    found = qos.judge(gaps, POLICIES, END_S)
+    for k, policy in enumerate(POLICIES):
+        said = [ask_the_hub(messages, losses, policy) for messages, losses in lives]
         assert found.mistakes[..., k].sum(1).tolist() == [each.mistakes for each in said]
         assert found.mistake_s[k] == pytest.approx(sum(each.mistake_s for each in said))
         assert found.flaps[k] == sum(each.flaps for each in said)
@@ -118,13 +132,19 @@ def test_judges_as_the_hub_does(lives: list[tuple[list[tuple[float, Kind]], list
         assert found.flapping_nodes[k] == sum(each.entries > 0 for each in said)
 
 
+def without_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("begin_node", "leave_and_return", "flap", "end_flapping", "allowed_s", "away_between"):
+        monkeypatch.setattr(watch, name, getattr(watch, name).py_func)
+    monkeypatch.setattr(qos, "watch", watch.watch.py_func)
+
+
 def test_the_kernels_say_the_same_uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.default_rng(1)
     gaps = find_gaps(trace(*(beats(*generator.uniform(0, END_S, 40)) for _ in range(3))), NO_LOSSES, END_S)
-    compiled = qos.judge(gaps, HUBS, END_S)
-    for name in ("watch", "begin_node", "leave_and_return", "flap", "settle"):
-        monkeypatch.setattr(qos, name, getattr(qos, name).py_func)
-    pd.testing.assert_frame_equal(qos.judge(gaps, HUBS, END_S).frame(), compiled.frame())
+    policies = POLICIES[:-2]
+    compiled = qos.judge(gaps, policies, END_S)
+    without_compiling(monkeypatch)
+    pd.testing.assert_frame_equal(qos.judge(gaps, policies, END_S).frame(), compiled.frame())
     assert compiled.entries.sum() > 0
 
 
@@ -187,6 +207,26 @@ def test_detection_time_is_that_of_power_losses_at_uniform_times() -> None:
         assert [row.detection_p50_s, row.detection_p90_s, row.detection_p99_s] == pytest.approx(simulated, abs=0.01)
 
 
+def test_detection_time_under_a_silence_that_varies_is_that_of_power_losses_at_uniform_times() -> None:
+    generator = np.random.default_rng(1)
+    times = np.sort(generator.uniform(0, END_S, 30))
+    policy = PolicySpec(Chen(margin_s=3.0, interval_s=13.0, window=8), FlapRule(60.0, 3, 1))
+    gaps = find_gaps(trace(beats(*times)), NO_LOSSES, END_S, interval_s=np.zeros(1))
+    silence_s = np.asarray(allowed_silence(policy, gaps.arrivals))
+    losses = np.linspace(times[0], END_S, 400_001)[:-1]
+    last = np.searchsorted(times, losses, side="right") - 1
+    sweep = generator.uniform(0, TICK_S, len(losses))
+    simulated = np.quantile(np.maximum(times[last] + silence_s[last] + sweep - losses, 0), [0.5, 0.9, 0.99])
+    row = qos.judge(gaps, [policy], END_S).frame().iloc[0]
+    assert [row.detection_p50_s, row.detection_p90_s, row.detection_p99_s] == pytest.approx(simulated, abs=0.01)
+
+
+def test_gaps_without_signs_of_life_serve_fixed_timeouts_alone() -> None:
+    gaps = find_gaps(trace(beats(0, 10)), NO_LOSSES, END_S)
+    with pytest.raises(AnalysisError, match="pass interval_s to find_gaps"):
+        qos.judge(gaps, POLICIES, END_S)
+
+
 def test_detection_time_is_that_of_a_hub_that_hears_late_and_looks_ten_times_a_second() -> None:
     generator, transit_s, threshold = np.random.default_rng(2), 0.3, 5.0
     sent = np.cumsum(generator.uniform(1.5, 2.5, 150))
@@ -206,7 +246,7 @@ def test_detection_time_is_that_of_a_hub_that_hears_late_and_looks_ten_times_a_s
             beat += TICK_S
         return beat - lost_s
 
-    simulated = [detected_after_s(lost_s) for lost_s in generator.uniform(sent[10], sent[-2], 5000)]
+    simulated = [detected_after_s(lost_s) for lost_s in generator.uniform(sent[10], sent[-2], 2000)]
     found = [row.detection_p50_s, row.detection_p90_s, row.detection_p99_s]
     assert found == pytest.approx(np.quantile(simulated, [0.5, 0.9, 0.99]), abs=0.04)
 

@@ -54,7 +54,7 @@ class Hub:
         else:
             new = self.registry.heartbeat(self.sessions[node], at)
         self.changes += new
-        self.receipts.append((at, node, what))
+        self.receipts.append((at, node, what, 0))
 
     def move(self, at: float, node: str) -> None:
         """Move a deadline as the hub does: after it looked for passed ones, and of an online node."""
@@ -81,7 +81,7 @@ def observed(
 ) -> Observed:
     return Observed(
         header=Header(0.0, 0.0, 1, HUB.model_dump()),
-        receipts=pd.DataFrame(receipts, columns=["at_s", "node_id", "kind"]),
+        receipts=pd.DataFrame(receipts, columns=["at_s", "node_id", "kind", "seq"]),
         forgotten=pd.DataFrame(forgotten or [], columns=["at_s", "node_id"]),
         deadlines=pd.DataFrame(moves or [], columns=["at_s", "node_id", "deadline_s"]),
         changes=pd.DataFrame(),
@@ -186,10 +186,10 @@ def test_a_moved_deadline_is_the_one_that_counts() -> None:
 
 def test_who_left_is_not_listened_to_until_the_next_hello() -> None:
     receipts: list[tuple[object, ...]] = [
-        (1.0, "a", "hello"),
-        (2.0, "a", "goodbye"),
-        (3.0, "a", "chunk"),
-        (50.0, "a", "hello"),
+        (1.0, "a", "hello", 0),
+        (2.0, "a", "goodbye", 0),
+        (3.0, "a", "chunk", 0),
+        (50.0, "a", "hello", 0),
     ]
     found = replay(observed(receipts), 51.0)
     assert list(zip(found.at_s, found.reason, strict=True)) == [(1, "registered"), (2, "goodbye"), (50, "heard")]
@@ -197,7 +197,7 @@ def test_who_left_is_not_listened_to_until_the_next_hello() -> None:
 
 def test_a_node_that_was_forgotten_registers_anew_and_its_flaps_of_before_do_not_count() -> None:
     said = {1.0: "hello", 8.0: "heartbeat", 16.0: "heartbeat", 30.0: "hello", 36.0: "heartbeat"}
-    receipts: list[tuple[object, ...]] = [(at_s, "a", kind) for at_s, kind in said.items()]
+    receipts: list[tuple[object, ...]] = [(at_s, "a", kind, 0) for at_s, kind in said.items()]
     found = replay(observed(receipts, forgotten=[(22.0, "a")]), 37.0)
 
     assert list(zip(found.at_s, found.reason, found.flapping, strict=True))[-5:] == [

@@ -3,18 +3,22 @@
 import numpy as np
 import pytest
 
+from heartbench.analysis.evidence import policies_at
 from heartbench.analysis.gaps import NO_LOSSES, Gaps, find_gaps
 from heartbench.analysis.posterior import Networks
-from heartbench.analysis.response import Response, longest_outage_s, outages_watched, with_probes
+from heartbench.analysis.response import BEYOND, Response, edges_of, longest_outage_s, outages_watched, with_probes
 from heartbench.analysis.simulated import SimulatedOutages, simulate_gaps
+from heartbench.hub.config import HubSettings
 from heartbench.simulator.fleet import squads
 from heartbench.simulator.link import OUTAGE_E
 from heartbench.simulator.scenario import load_scenario
 from heartbench.simulator.tail import Tail
 from heartbench.simulator.trace import Messages
 
-THRESHOLDS = np.array([15.0, 30.0, 60.0])
+THRESHOLDS = [15.0, 30.0, 60.0]
 DAY_S = 86400.0
+POLICIES = policies_at(THRESHOLDS, HubSettings.of())
+EDGES_S = edges_of(3.0, BEYOND * 60.0)
 
 
 def gaps_at(*nodes: list[float], end_s: float) -> Gaps:
@@ -49,7 +53,7 @@ def test_false_stales_of_a_network_are_those_of_its_outages() -> None:
     # Two outages of 5 s do nothing; one of two of 20 s makes a gap of 40 s.
     gaps = gaps_at([*np.arange(0, 8000, 10.0), *np.arange(8030, 16000, 10.0)], end_s=16000)
     out = outages((0, 1000, 1005), (0, 2000, 2005), (0, 5000, 5020), (0, 8001, 8021))
-    response = Response.of(gaps, out, 3.0, THRESHOLDS)
+    response = Response.of(gaps, out, EDGES_S, POLICIES)
     always_20 = Networks(20.0, np.array([2.0]), np.array([0.0]), np.array([1e-9]))
     rates = response.false_stale_per_node_day(always_20)
     assert rates[0] == pytest.approx([2 * 24 / 2, 2 * 24 / 2, 0])
@@ -59,7 +63,7 @@ def test_false_stales_of_a_network_are_those_of_its_outages() -> None:
 
 def test_what_no_outage_made_stays_on_every_network() -> None:
     gaps = gaps_at([*np.arange(0, 8000, 10.0), *np.arange(8030, 16000, 10.0)], end_s=16000)
-    response = Response.of(gaps, outages((0, 15990, 15995)), 3.0, THRESHOLDS)
+    response = Response.of(gaps, outages((0, 15990, 15995)), EDGES_S, POLICIES)
     none = Networks(3.0, np.array([0.0]), np.array([0.0]), np.array([1.0]))
     assert response.false_stale_per_node_day(none)[0] == pytest.approx([DAY_S / 16000, DAY_S / 16000, 0])
 
@@ -86,7 +90,7 @@ def test_the_network_of_best_estimate_gives_what_a_simulation_of_it_gives() -> N
     scenario = load_scenario("wireguard-5g").with_nodes(150).model_copy(update={"duration_s": DAY_S})
     outage = scenario.group[0].link.outage
     fleet = [with_probes(squad, outage, 1.0, 3.0, 75.0) for squad in squads(scenario)]
-    response = Response.of(*simulate_gaps(scenario, fleet), 3.0, THRESHOLDS)
+    response = Response.of(*simulate_gaps(scenario, fleet), EDGES_S, POLICIES)
     tail: Tail = outage.tail
     same = Networks(3.0, *(np.array([each]) for each in (outage.tail_per_hour, tail.shape, tail.scale_s)))
     direct, _ = simulate_gaps(scenario.model_copy(update={"seed": 2}))

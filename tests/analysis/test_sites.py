@@ -27,7 +27,7 @@ def test_mistakes_and_time_are_counted_by_site_and_block() -> None:
     lives = [0.0, 100.0, 3610.0, 3700.0], [0.0, 90.0, 7000.0], [3650.0]
     gaps = find_gaps(beats(*lives), NO_LOSSES, 7200.0)
     cells = cells_of(gaps.node, 7200.0, np.array([5, 5, 9]))
-    qos = judge(gaps, [HubSettings.for_stale_after(each) for each in (80.0, 300.0)], 7200.0, cells)
+    qos = judge(gaps, [HubSettings.for_stale_after(each).policy for each in (80.0, 300.0)], 7200.0, cells)
     assert (cells.rows, cells.blocks) == (2, 20)
     assert qos.up_s.sum() == gaps.up_s.sum() == 7200 + 7200 + 3550
     counts = {(row, block): qos.mistakes[row, block].tolist() for row, block in np.argwhere(qos.mistakes.any(2))}

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from heartbench.analysis import verdict
-from heartbench.analysis.evidence import evidence_of, settings_of
+from heartbench.analysis.evidence import evidence_of, settings_at
 from heartbench.analysis.study import study
 from heartbench.analysis.tune import Goal, Per, Recommendation, recommend
 from heartbench.cli.output import plain
@@ -182,7 +182,7 @@ def test_the_hub_starts_with_what_is_written(stale_after_s: float, tmp_path: Pat
     chosen = replace(chosen, met=True, recommended_s=stale_after_s, fleet=frame, groups={"edge": frame})
     path = tmp_path / "hub.env"
     path.write_text(verdict.env_file(chosen, evidence))
-    (expected,) = settings_of([stale_after_s], evidence.hub)
+    expected = settings_at(stale_after_s, evidence.hub)
     assert HubSettings.load(path) == expected
     text = path.read_text()
     assert text.startswith("# Tuned by Heartbench from results/runs/fast-virtual-1, seed 1.\n# Goal: ")

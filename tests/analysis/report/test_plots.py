@@ -27,7 +27,7 @@ def gaps_of(lengths_s: list[float]) -> Gaps:
 
 
 def judged(gaps: Gaps, goal: Goal) -> Recommendation:
-    settings = [HubSettings.for_stale_after(each) for each in (15.0, 30.0, 45.0)]
+    settings = [HubSettings.for_stale_after(each).policy for each in (15.0, 30.0, 45.0)]
     frame = frontier(judge(gaps, settings, HOUR_S))
     return recommend(goal, Per.GROUP, 30.0, frame, {"edge": frame}, {})
 

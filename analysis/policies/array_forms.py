@@ -1,0 +1,40 @@
+"""Which function computes a detector over arrays, by the detector's name. To add a detector, add its line here.
+
+An array form returns the silence, in s, that its detector allows after each arrival: an array of shape (m,), or one
+number if it is the same after every arrival. With one number the deadlines need no array, and many policies are judged
+in one pass over the gaps (`heartbench.analysis.watch`).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heartbench.analysis.errors import AnalysisError
+from heartbench.analysis.policies import chen, fixed_timeout
+from heartbench.analysis.policies.arrivals import Arrivals
+from heartbench.hub.liveness.chen import Chen
+from heartbench.hub.liveness.fixed_timeout import FixedTimeout
+from heartbench.hub.liveness.policy import PolicySpec
+
+Silence = float | NDArray[np.float64]
+ArrayForm = Callable[[Any, Callable[[], Arrivals]], Silence]
+"""Takes the detector's parameters, and a function that returns the arrivals for a form that needs them."""
+
+ARRAY_FORMS: dict[str, ArrayForm] = {
+    FixedTimeout.name: fixed_timeout.allowed_silence,
+    Chen.name: chen.allowed_silence,
+}
+
+
+def allowed_silence(policy: PolicySpec, arrivals: Callable[[], Arrivals]) -> Silence:
+    """Return the silence that a policy allows after each arrival, s: shape (m,), or one number if always the same.
+
+    Raises:
+        AnalysisError: the detector has no array form, or needs arrivals that were not kept.
+    """
+    form = ARRAY_FORMS.get(policy.name)
+    if form is None:
+        raise AnalysisError(f"detector {policy.name!r} has no array form; there are: {', '.join(sorted(ARRAY_FORMS))}")
+    return form(policy.parameters, arrivals)
