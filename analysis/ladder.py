@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 
 from heartbench.analysis.errors import AnalysisError
-from heartbench.simulator.link import LINK, LINK_STATE, make_link
-from heartbench.simulator.node import BEHAVIOUR, MAX_WAITING_CHUNKS, START, Events, follow, make_node, make_rows, run
-from heartbench.simulator.stream import make_connection
+from heartbench.simulator.connection import make_connection
+from heartbench.simulator.link import LINK, LINK_STATE, make_link, set_partitions
+from heartbench.simulator.node import BEHAVIOUR, MAX_WAITING_CHUNKS, START, Events, make_node
+from heartbench.simulator.session import follow, make_rows, run
 
 BOOTS = 15
 MIN_INTERVAL_S = 0.01
@@ -113,7 +114,7 @@ class _Node:
         profile[0].base_s[:] = ladder.rtt_s / 2
         profile[0].jitter_correlation_s = 1.0
         profile[0].mss_bytes = MSS_BYTES
-        self.node = make_node(behaviour)
+        self.node = make_node(behaviour, 0, boot)
         self.connection = make_connection(behaviour["rules"])
         self.link = make_link(profile, [], seed=0, node=boot)
         self.rows = make_rows(ceil(self._end_s(1.0) / ladder.interval_s) + 2 * MAX_WAITING_CHUNKS)
@@ -134,8 +135,7 @@ class _Node:
 
     def gap_s(self, phase: float) -> float:
         begins = self.outage_from(phase)
-        self.link.partitions[0] = begins, begins + self._outage_s
-        self.link.partition_count = 1
+        set_partitions(self.link, [(begins, begins + self._outage_s)])
         self.live_until(self._end_s(phase))
         arrived_s = self.rows.arrived_s[: self.rows.used[0]]
         arrived_s = np.sort(arrived_s[~np.isnan(arrived_s)])

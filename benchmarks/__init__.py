@@ -1,1 +1,1 @@
-"""The judgement: what was measured, what it means, and what to set."""
+"""Benchmarks: what measures code, the suites that run and show it, and the gate that compares revisions."""

@@ -1,5 +1,5 @@
-"""What can go wrong in the judgement by somebody's mistake."""
+"""The error of this package."""
 
 
 class BenchmarkError(Exception):
-    """An input that cannot be judged; the message names it and says what is allowed."""
+    """An input that cannot be used; the message names it and states what is allowed."""

@@ -1,31 +1,48 @@
-"""What made a result: the command, the revision of the sources, the machine and the versions of what it runs on."""
+"""Provenance of a result: the command, the revision of the sources, the machine and the versions of the packages."""
 
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 PACKAGES = ("heartbench", "grpcio", "numba", "numpy", "pandas", "protobuf", "pyarrow")
 CHANGED = "+changes"
 
 
-def provenance(command: str) -> dict[str, Any]:
-    """Return `command`, `revision` (None: not known), `machine` and `versions` as `run.json` holds them.
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The machine that made a result."""
 
-    The caller names the command: how this process was started need not be what made the result.
+    platform: str
+    cpu: str
+    cpus: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What made a result, as `run.json` holds it; a revision or version that is not known is None."""
+
+    command: str
+    revision: str | None
+    machine: Machine
+    versions: Mapping[str, str | None]
+
+
+def provenance(command: str) -> Provenance:
+    """Return the provenance of a result of this process.
+
+    The caller names the command, because the one that started this process may be another.
     """
-    return {
-        "command": command,
-        "revision": revision(Path(__file__).resolve()),
-        "machine": {"platform": platform.platform(), "cpu": cpu(), "cpus": os.cpu_count()},
-        "versions": {"python": platform.python_version()} | {name: version_of(name) for name in PACKAGES},
-    }
+    versions = {"python": platform.python_version()} | {name: version_of(name) for name in PACKAGES}
+    machine = Machine(platform.platform(), cpu(), os.cpu_count())
+    return Provenance(command, revision(Path(__file__).resolve()), machine, versions)
 
 
 def revision(source: Path) -> str | None:
-    """Return the commit that `source` is checked out from, marked where sources differ; None where it is of none."""
+    """Return the commit that `source` is checked out from, marked if sources differ; None if it is not in a commit."""
     if git(source.parent, "ls-files", "--error-unmatch", source.name) is None:
         return None  # installed somewhere inside another project's repository, perhaps
     commit = git(source.parent, "rev-parse", "HEAD")
@@ -34,9 +51,9 @@ def revision(source: Path) -> str | None:
 
 
 def git(folder: Path, *arguments: str) -> str | None:
-    """Return what git says; None where it says nothing good, or is not there."""
+    """Return the output of git; None if it fails or is not installed."""
     try:
-        done = subprocess.run(  # noqa: S603 (the words are ours)
+        done = subprocess.run(  # noqa: S603 (the arguments are ours)
             ["git", *arguments],  # noqa: S607 (the user's git)
             cwd=folder,
             capture_output=True,
@@ -49,7 +66,7 @@ def git(folder: Path, *arguments: str) -> str | None:
 
 
 def cpu() -> str:
-    """Return the processor's name, as far as the system tells it."""
+    """Return the processor's name, or an empty string if the system does not report it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

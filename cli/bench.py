@@ -1,7 +1,7 @@
-"""`heartbench bench`: has a revision made any benchmark slower, and how sure can one be?
+"""`heartbench bench`: has a revision made any benchmark slower, and how certain is that?
 
-One command with three uses, told apart by what is compared: the work tree with a revision (`--against`), the gate with
-the truth (`--self-test`), or stored results with each other (`--history`).
+One command with three uses: compare the work tree with a revision (`--against`), measure the gate's own error rates
+(`--self-test`), or find lasting changes in stored results (`--history`).
 """
 
 import math
@@ -20,86 +20,87 @@ from heartbench.cli.errors import CommandError
 from heartbench.hub.program import warn
 
 if TYPE_CHECKING:
-    from heartbench.benchmarks.gate.exam import Exam
+    from heartbench.benchmarks.gate.compare import Subject
     from heartbench.benchmarks.gate.report import Report
+    from heartbench.benchmarks.gate.self_test import Length, SelfTest
 
-EXAM, FILES = "Exam", "Output"
+SELF_TEST, FILES = "Self-test", "Output"
 
 
 def bench(
     suite: Annotated[
-        list[str] | None, typer.Argument(help="Folders, files or node ids; a bare name is a folder in benchmarks/.")
+        list[str] | None, typer.Argument(help="Folders, files or node ids; a plain name is a folder in benchmarks/.")
     ] = None,
     against: Annotated[str | None, typer.Option(metavar="REV", help="Compare the work tree with a revision.")] = None,
-    self_test: Annotated[bool, typer.Option("--self-test", help="Examine the gate: slow the suite for real.")] = False,
-    history: Annotated[Path | None, typer.Option(metavar="DIR", help="Show stored results and their changes.")] = None,
+    self_test: Annotated[bool, typer.Option("--self-test", help="Measure the gate's error rates.")] = False,
+    history: Annotated[Path | None, typer.Option(metavar="DIR", help="Show lasting changes in stored results.")] = None,
     project: Annotated[Path, typer.Option(help="A project with a pytest-benchmark suite.")] = Path(),
     rounds: Annotated[int | None, typer.Option(help="Rounds of fresh processes (default 16).")] = None,
-    budget: Annotated[str | None, typer.Option(help="Time for more rounds where undecided (default 10m).")] = None,
+    budget: Annotated[str | None, typer.Option(help="Time limit for extra rounds if undecided (default 10m).")] = None,
     python: Annotated[str | None, typer.Option(help="The project's interpreter.")] = None,
-    core: Annotated[int | None, typer.Option(help="The core to measure on; the last if not given.")] = None,
-    seed: Annotated[int, typer.Option(help="Decides the order and the hash seeds.")] = 0,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Do not go on with an interrupted measurement.")] = False,
-    counts: Annotated[bool, typer.Option(help="Count instructions and allocations where the tools are there.")] = True,
-    repetitions: Annotated[int, typer.Option(min=1, rich_help_panel=EXAM, help="How often all of it is done.")] = 5,
-    pairs: Annotated[int, typer.Option(min=1, rich_help_panel=EXAM, help="Pairs of the same code in each.")] = 3,
+    core: Annotated[int | None, typer.Option(help="CPU core to measure on; default: the last.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the order and of the hash seeds.")] = 0,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over; do not resume.")] = False,
+    counts: Annotated[bool, typer.Option(help="Count instructions and allocations if the tools are installed.")] = True,
+    repetitions: Annotated[int, typer.Option(min=1, rich_help_panel=SELF_TEST, help="Number of repetitions.")] = 5,
+    pairs: Annotated[int, typer.Option(min=1, rich_help_panel=SELF_TEST, help="A/A comparisons per repetition.")] = 3,
     minutes: Annotated[
-        float, typer.Option(rich_help_panel=EXAM, help="Begin no repetition later.", show_default=False)
+        float,
+        typer.Option(
+            rich_help_panel=SELF_TEST, help="Start no repetition after this many minutes.", show_default=False
+        ),
     ] = math.inf,
-    out: Annotated[Path | None, typer.Option(rich_help_panel=FILES, help="Folder for an exam or for plots.")] = None,
-    markdown: Annotated[Path | None, typer.Option(rich_help_panel=FILES, help="File for a pull request.")] = None,
-    junit: Annotated[Path | None, typer.Option(rich_help_panel=FILES, help="File in JUnit XML.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(rich_help_panel=FILES, help="Directory for the self-test or the plots.")
+    ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(rich_help_panel=FILES, help="Markdown file, for a pull request.")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(rich_help_panel=FILES, help="JUnit XML file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", rich_help_panel=FILES, help="Print one JSON object.")] = False,
 ) -> None:
-    """Compare the benchmarks of two revisions, and say how often such a comparison is wrong.
+    """Compare the benchmarks of two revisions, with the error rates of the comparison.
 
-    Exit status: 1 if a benchmark is slower; 0 if none of those compared is, or the
-    gate cannot tell; 2 if none could be compared. An interrupted measurement resumes.
+    Exit status: 1 if a benchmark is slower; 0 if no compared benchmark is slower or the
+    result is inconclusive; 2 if none could be compared. An interrupted measurement resumes.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if sum((against is not None, self_test, history is not None)) != 1:
         raise CommandError("bench: give exactly one of --against REV, --self-test and --history DIR")
-    if against == "":
-        raise CommandError("--against: '': must be a revision, such as HEAD~1")
-    if not minutes > 0:  # NaN is neither
-        raise CommandError(f"--minutes: {minutes:g}: must be more than 0")
-    for option, path in (("--markdown", markdown), ("--junit", junit)):
-        if path is not None:
-            output.check_output(path, option)
-    if out is not None and out.exists() and not out.is_dir():
-        raise CommandError(f"--out: {out}: is a file; must be a folder")
+    _check(against, minutes, markdown, junit, out)
     if history is not None:
         _show_history(history, out, as_json)
         return
     from heartbench.benchmarks.gate.compare import compare, subject
-    from heartbench.benchmarks.gate.exam import Length, examine
     from heartbench.benchmarks.gate.settings import load
 
     settings = load(project, rounds=rounds, budget=budget, python=python)
     chosen = subject(project, against or "HEAD", suite or [], settings, seed)
     if self_test:
-        length = Length(repetitions, pairs, 60 * minutes)
-        from heartbench.benchmarks.gate import transcript
+        from heartbench.benchmarks.gate.self_test import Length
 
-        folder = out or Path("results", "runs", f"gate-exam-{chosen.head[:7]}")
-        exam = examine(
-            chosen,
-            length,
-            core=core,
-            fresh=fresh,
-            progress=_progress,
-            keep=lambda exam: transcript.save(exam, folder),
-        )
-        _show_exam(exam, folder, as_json)
+        _self_test(chosen, Length(repetitions, pairs, 60 * minutes), core, fresh, out, as_json)
         return
     report = compare(chosen, core=core, fresh=fresh, counting=counts, progress=_progress)
     _show_report(report, markdown, junit, as_json)
     raise typer.Exit(report.status)
 
 
+def _check(against: str | None, minutes: float, markdown: Path | None, junit: Path | None, out: Path | None) -> None:
+    if against == "":
+        raise CommandError("--against: '': expected a revision, such as HEAD~1")
+    if not minutes > 0:  # also if it is NaN
+        raise CommandError(f"--minutes: {minutes:g}: must be more than 0")
+    for option, path in (("--markdown", markdown), ("--junit", junit)):
+        if path is not None:
+            output.check_output(path, option)
+    if out is not None and out.exists() and not out.is_dir():
+        raise CommandError(f"--out: {out}: is a file; must be a directory")
+
+
 @contextmanager
 def _progress(description: str, total: float) -> Iterator[Callable[[float], None]]:
-    """A bar, or where nobody watches (in a CI log) a line for each part of the work: it takes minutes."""
+    """Show a progress bar; in a log, also print a line for each part of the work, because it takes minutes."""
     if not sys.stderr.isatty():
         print(f"{description}: {total:g} processes", file=sys.stderr, flush=True)
     with output.progress(description, total) as advance:
@@ -107,7 +108,7 @@ def _progress(description: str, total: float) -> Iterator[Callable[[float], None
 
 
 def _show_report(report: "Report", markdown: Path | None, junit: Path | None, as_json: bool) -> None:
-    from heartbench.benchmarks.gate import output as reports
+    from heartbench.benchmarks.gate import report_formats as reports
     from heartbench.benchmarks.gate.report import Outcome
 
     if markdown:
@@ -122,13 +123,22 @@ def _show_report(report: "Report", markdown: Path | None, junit: Path | None, as
         reports.terminal(report, output.console())
 
 
-def _show_exam(exam: "Exam", folder: Path, as_json: bool) -> None:
-    from heartbench.benchmarks.gate import transcript
+def _self_test(
+    chosen: "Subject", length: "Length", core: int | None, fresh: bool, out: Path | None, as_json: bool
+) -> None:
+    from heartbench.benchmarks.gate import self_test_report
+    from heartbench.benchmarks.gate.self_test import run_self_test
 
+    folder = out or Path("results", "runs", f"gate-exam-{chosen.head[:7]}")
+
+    def save(result: "SelfTest") -> None:
+        self_test_report.save(result, folder)
+
+    result = run_self_test(chosen, length, core=core, fresh=fresh, progress=_progress, save=save)
     if as_json:
-        output.print_json(transcript.summary(exam))
+        output.print_json(self_test_report.summary(result))
     else:
-        print(transcript.markdown(exam))
+        print(self_test_report.markdown(result))
         print(folder)
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,7 +87,7 @@ def run_and_record(scenario: "Scenario", options: Options, out: Path | None, com
         from heartbench.benchmarks.provenance import provenance
 
         used = {"scenario": scenario.to_data(), "hub": measured.summary.hub.model_dump(mode="json")}
-        origin = {**provenance(command), "seed": scenario.seed, "settings": used}
+        origin = {**asdict(provenance(command)), "seed": scenario.seed, "settings": used}
         directory.write_record(plain({**origin, **to_json(report)}))
     return report
 

@@ -1,4 +1,4 @@
-"""The reference hub: who is there, who went silent, and what each node last said."""
+"""The reference hub: which nodes are online, which are stale, and the newest output of each."""
 
 from heartbench.hub.clock import Clock, ManualClock, SystemClock
 from heartbench.hub.composition import open_hub

@@ -20,17 +20,17 @@ from heartbench.hub.program import allow_many_connections, quietly, run, warn
 def hub(
     env: Annotated[
         Path | None,
-        typer.Option(help="File of HUB_KEY=value lines, such as `tune` writes. The environment goes before it."),
+        typer.Option(help="File of HUB_KEY=value lines, such as `tune` writes. Environment variables override it."),
     ] = None,
     print_config: Annotated[
         bool,
-        typer.Option("--print-config", help="Show every setting, its value, its source and its meaning; no start."),
+        typer.Option("--print-config", help="Show every setting, its value, its source and its meaning, then exit."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Say that it is ready as one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object when the hub is ready.")] = False,
 ) -> None:
-    """Start the reference hub; it prints its address when it is ready, and ends on SIGINT or SIGTERM.
+    """Start the reference hub. It prints its address when it is ready, and stops on SIGINT or SIGTERM.
 
-    Each HUB_ setting is taken from the environment, else from the file, else it has its default.
+    Each HUB_ setting comes from the environment, else from the file, else it has its default.
     """
     settings = HubSettings.load(env)
     warn(*ignored())
@@ -50,7 +50,7 @@ def hub(
 
 
 def show(settings: HubSettings, source_of: dict[str, str], as_json: bool) -> None:
-    """Print every setting with its value, where that comes from, and what it means: an env file, or one JSON object."""
+    """Print every setting with its value, its source and its meaning, as an env file or one JSON object."""
     rows: list[dict[str, Any]] = [
         {
             "name": env_name(name),
@@ -77,7 +77,7 @@ def app() -> typer.Typer:
 
 
 def main() -> None:
-    """Entry point of `python -m heartbench.hub`."""
+    """Run `python -m heartbench.hub`."""
     allow_many_connections()
     sys.exit(quietly(lambda: run(app, "python -m heartbench.hub", sys.argv[1:], lambda: (OSError, HubError))))
 

@@ -21,6 +21,7 @@ from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.rules import FlapRule
 from heartbench.hub.setting_values import AnyCase, OptionalPath, Seconds, is_loopback, split_address
 from heartbench.hub.store.protocol import Durability
+from heartbench.hub.store.url import FORMS as STORE_FORMS
 from heartbench.hub.work.executor import Policy
 
 POLICY_FIELDS = ("stale_after_s", "flap_window_s", "flap_threshold", "flap_exit")
@@ -97,8 +98,8 @@ class HubSettings(BaseSettings):
         262_144, ge=1024, description="Bytes of terminal output kept for each node. The limit reached first applies."
     )
     store_url: str = Field(
-        "sqlite:///heartbench.db", description="Where histories and nodes survive the hub: sqlite:///relative.db, "
-        "sqlite:////absolute.db or redis://host:port/db. With memory: they do not."
+        "sqlite:///heartbench.db", description="Where histories and nodes survive the hub; with memory: they do not. "
+        f"Allowed: {STORE_FORMS}."
     )  # fmt: skip
     store_durability: Annotated[Durability, AnyCase] = Field(
         Durability.COMMITTED, description="A chunk is acknowledged when it is `committed` (SQLite's commit returned, "

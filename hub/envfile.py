@@ -1,7 +1,7 @@
-"""Settings as text: env files read and written, and mistakes in them explained in one line.
+"""Settings as text: reads and writes env files, and explains mistakes in them in one line.
 
-What a setting is called outside, `HUB_STALE_AFTER_S`, is its name in capitals behind a prefix. Keys of other programs
-in the same file are not read; a key with our prefix that is no setting is refused.
+The environment variable of a setting, `HUB_STALE_AFTER_S`, is its name in capitals behind a prefix. Keys of other
+programs in the same file are ignored; a key with our prefix that is not a setting is rejected.
 """
 
 import io
@@ -21,12 +21,12 @@ PREFIX = "HUB_"
 
 
 def env_name(name: str) -> str:
-    """The environment's name of a setting: `stale_after_s` is `HUB_STALE_AFTER_S`."""
+    """Return the environment variable of a setting: `HUB_STALE_AFTER_S` for `stale_after_s`."""
     return PREFIX + name.upper()
 
 
 def env_value(value: object) -> str:
-    """A setting's value as it stands in an env file."""
+    """Return a setting's value as it is written in an env file."""
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, bool):
@@ -37,50 +37,50 @@ def env_value(value: object) -> str:
 
 
 def env_entry(name: str, field: FieldInfo, value: object, always: bool) -> str:
-    """A setting's meaning as a comment, and its line; commented out too where it is as by default."""
+    """Return a setting's meaning as a comment, and its line, which is commented out if the value is the default."""
     comment = textwrap.fill(str(field.description), 100, initial_indent="# ", subsequent_indent="# ")
     kept = always or value != field.default
     return f"{comment}\n{'' if kept else '# '}{env_name(name)}={env_value(value)}\n"
 
 
 def read_env_file(path: Path, names: Collection[str]) -> dict[str, str]:
-    """The settings in an env file, by name."""
+    """Return the settings in an env file, by name; raise HubError for a key or line that is wrong."""
     known = {env_name(name): name for name in names}
     values: dict[str, str] = {}
     for key, value in dotenv_values(stream=io.StringIO(read_text(path))).items():
         if not key.upper().startswith(PREFIX):
             continue
         if key.upper() not in known:
-            raise HubError(f"{path}: {key}={value!r}: no such setting; allowed are {', '.join(sorted(known))}")
+            raise HubError(f"{path}: {key}={value!r}: no such setting; allowed: {', '.join(sorted(known))}")
         if value is None:
-            raise HubError(f"{path}: {key}: a value is missing; allowed is {key}=VALUE")
+            raise HubError(f"{path}: {key}: a value is missing; write {key}=VALUE")
         values[known[key.upper()]] = value
     return values
 
 
 def read_text(path: Path) -> str:
-    """What stands in a file that should be text."""
+    """Return the content of a text file; raise HubError if it is something else."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise HubError(f"{path}: cannot be read as an env file: {reason}") from None
     if "\0" in text:
-        raise HubError(f"{path}: cannot be read as an env file: it is no text")
+        raise HubError(f"{path}: cannot be read as an env file: it is not text")
     return text
 
 
 def explain(
     error: ValidationError, fields: Mapping[str, FieldInfo], path: Path | None = None, in_file: Mapping[str, Any] = {}
 ) -> str:
-    """One line for the first thing that is wrong: where it stands, key, value, and what is allowed."""
+    """Return one line about the first mistake: its file, key and value, and what is allowed."""
     first = error.errors(include_url=False)[0]
-    message = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    message = "a path" if first["type"] == "path_type" else message.partition(", unable to ")[0]
+    message = first["msg"].removeprefix("Value error, ").replace("Input should be ", "must be ")
+    message = "must be a path" if first["type"] == "path_type" else message.partition(", unable to ")[0]
     if not first["loc"]:
         return f"{path}: {message}" if path else message
     name = str(first["loc"][0])
     if name not in fields:
-        return f"{name}={first['input']!r}: no such setting; allowed are {', '.join(fields)}"
+        return f"{name}={first['input']!r}: no such setting; allowed: {', '.join(fields)}"
     where = f"{path}: " if name in in_file else ""
-    return f"{where}{env_name(name)}={first['input']!r}: allowed is {message}"
+    return f"{where}{env_name(name)}={first['input']!r}: {message}"

@@ -1,16 +1,16 @@
-"""What can go wrong in the hub by somebody's mistake, or because a bound is reached."""
+"""The errors of the hub: mistakes of nodes, operators and settings, and limits that are reached."""
 
 
 class HubError(Exception):
-    """Something that the hub cannot work with; the message names it and says what is allowed."""
+    """Something the hub cannot work with; the message names it and what is allowed."""
 
 
 class BadMessageError(HubError):
-    """A message that is wrong in itself: the same again would be refused again."""
+    """A message that is wrong in itself: sent again, it would be rejected again."""
 
 
 class NotIntroducedError(HubError):
-    """A node sent something before the Hello that belongs to it."""
+    """A node sent something before its Hello."""
 
 
 class OutdatedStreamError(HubError):
@@ -18,11 +18,11 @@ class OutdatedStreamError(HubError):
 
 
 class ReplacedStreamError(HubError):
-    """A newer stream of the same node took the place of this one."""
+    """A newer stream of the same node replaced this one."""
 
 
 class NoRoomError(HubError):
-    """A bound is reached: the same may be tried again later."""
+    """A limit is reached; the same request may succeed later."""
 
 
 class UnknownNodeError(HubError):

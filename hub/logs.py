@@ -1,4 +1,4 @@
-"""How the hub logs: one line of key=value a matter, on standard error. Heartbeats are counted, never logged."""
+"""How the hub logs: one line of key=value pairs per entry, on standard error. Heartbeats are counted, never logged."""
 
 import logging
 import sys
@@ -9,7 +9,7 @@ ORDER = ["timestamp", "level", "event"]
 
 
 def configure(level: str) -> None:
-    """Log what is at least as severe as `level`."""
+    """Log entries that are at least as severe as `level`."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

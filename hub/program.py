@@ -1,4 +1,4 @@
-"""What each of our programs does at its edge: errors in one line, and quiet where nobody reads the output."""
+"""The edge of each command-line program: errors in one line, and silence if the output is closed (SIGPIPE)."""
 
 import os
 import select
@@ -11,12 +11,12 @@ import typer
 Mistakes = Callable[[], tuple[type[Exception], ...]]
 
 UNREAD = 141
-"""Status of a program that a closed pipe ends: 128 and the number of SIGPIPE."""
+"""Exit status of a program that a closed pipe ends: 128 and the number of SIGPIPE."""
 
 
 def allow_many_connections() -> None:
-    """Raise the limit of open files to what the system allows, one a node, for this process and those it starts."""
-    with suppress(ImportError, ValueError, OSError):  # some systems have no limit, or name one that they do not give
+    """Raise the limit of open files to what the system allows, for this process and its children: a node needs one."""
+    with suppress(ImportError, ValueError, OSError):  # some systems have no limit, or report one that they do not grant
         import resource
 
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -24,21 +24,21 @@ def allow_many_connections() -> None:
 
 
 def quietly(command: Callable[[], int]) -> int:
-    """Run it and return its status; where its output is not read to the end, say nothing and return UNREAD."""
-    output = os.dup(sys.stdout.fileno())  # Rich puts another file in its place
+    """Run a command and return its status; if its output is closed before the end, return UNREAD without a message."""
+    output = os.dup(sys.stdout.fileno())  # Rich replaces it
     try:
         status = command()
         sys.stdout.flush()
     except BrokenPipeError as error:
         broken = error
-    except SystemExit as error:  # what Typer and Rich make of it
+    except SystemExit as error:  # Typer and Rich turn the error into this
         if not isinstance(error.__context__, BrokenPipeError):
             raise
         broken = error.__context__
     else:
         return status
     if is_read(output):
-        if not is_read(sys.stderr.fileno()):  # nobody reads our complaint, nor what Python flushes in the end
+        if not is_read(sys.stderr.fileno()):  # closed too: Python must not write to it either
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
         return complain(str(broken))
     # Python flushes once more when it ends.
@@ -47,20 +47,20 @@ def quietly(command: Callable[[], int]) -> int:
 
 
 def is_read(output: int) -> bool:
-    """Whether somebody can still read what is written to this file: another pipe may be the broken one."""
+    """Return whether the other end of this file is still open: another pipe may be the broken one."""
     poll = select.poll()
     poll.register(output, select.POLLOUT)
     return not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def complain(message: str) -> int:
-    """One line on standard error, whatever the message looked like."""
+    """Print a message as one line on standard error, and return the status of a user's mistake."""
     print("heartbench:", " ".join(message.split()), file=sys.stderr)
     return 2
 
 
 def without_number(error: OSError) -> str:
-    """What the system refuses: the file, if it is one's, and why."""
+    """Return the file of an error, if it has one, and its reason."""
     reason = error.strerror or str(error)
     return f"{error.filename}: {reason}" if error.filename is not None else reason
 
@@ -71,11 +71,11 @@ def run(
     """Run one command line and return its exit status.
 
     Args:
-        command: builds the parser; what it imports may be missing.
-        name: of the program.
-        arguments: what was typed behind it.
-        mistakes: asked afterwards: the errors that a user can fix, shown in one line; OSError among them.
-        typed: the whole command line, for the command's own context.
+        command: builds the parser; a module that it imports may be missing.
+        name: the name of the program.
+        arguments: the words after the name.
+        mistakes: returns the errors that a user can fix, OSError among them; they are shown in one line.
+        typed: the whole command line, for the command's context.
     """
     try:
         program = typer.main.get_command(command())
@@ -96,25 +96,25 @@ def run(
 
 
 def in_plain_words(error: typer.TyperException) -> str:
-    """What the parser refuses: the option, the value and what is allowed; the checking library's words are left out."""
+    """Return the option, its value and what is allowed, without the words of the validation library."""
     from pydantic import ValidationError
 
-    said = error.format_message()
+    message = error.format_message()
     if not isinstance(error.__cause__, ValidationError):
-        return said
+        return message
     first = error.__cause__.errors(include_url=False)[0]
     problem = first["msg"].partition(", unable to parse")[0].removeprefix("Value error, ")
-    return said.replace(first["msg"], problem).replace("Input should", f"{first['input']!r}: must")
+    return message.replace(first["msg"], problem).replace("Input should", f"{first['input']!r}: must")
 
 
 def what_is_allowed(error: typer.TyperException) -> str:
-    """The commands of a group, where one of them is missing."""
+    """Return the commands of a group if one of them is missing, else nothing."""
     group = getattr(getattr(error, "ctx", None), "command", None)
     names = getattr(group, "commands", ()) if "Missing command" in error.format_message() else ()
     return f" Allowed: {', '.join(names)}" if names else ""
 
 
 def warn(*lines: str) -> None:
-    """A line each on standard error."""
+    """Print each line on standard error."""
     for line in lines:
         print("heartbench:", line, file=sys.stderr)

@@ -23,7 +23,7 @@ class HubStats:
         connected: Nodes with an open Connect stream.
         flapping: Nodes that are marked as flapping.
         heartbeats, chunks, hellos: Messages received.
-        throttled: Hellos that were told to retry later.
+        throttled: Hellos that were answered with a delay after which to retry.
         flaps: Changes between online and stale.
         flashes: Changes of status of nodes that were not flapping.
         heap: Entries in the heap of deadlines.

@@ -13,11 +13,11 @@
 # %% [markdown]
 # # Tune a threshold
 #
-# A hub calls a node stale when it has not heard of it for some time. Too short a time, and living nodes are called
-# dead; too long, and dead nodes are noticed late. This notebook finds the shortest time that a goal allows, asks what
-# the answer rests on, and tries it on days that it has not seen.
+# A hub marks a node stale when it has received nothing from it for some time. If that time is too short, live nodes are
+# marked stale; if it is too long, failures are detected late. This notebook finds the shortest time that meets a goal,
+# shows how certain the answer is, and checks it on days that were not used to find it.
 #
-# What is done here step by step, `heartbench tune` does in one.
+# `heartbench tune` does the same in one step.
 
 # %%
 import numpy as np
@@ -39,26 +39,25 @@ from heartbench.simulator.scenario import load_scenario
 # %% [markdown]
 # ## The fleet and the goal
 #
-# A scenario says which nodes there are and what their network is like. This one is a fleet on the move, behind
-# WireGuard on 5G. The goal has two sides: how often a living node may be called stale, and how soon a dead one must be
-# noticed.
+# A scenario describes the nodes and their network. This one is a fleet of mobile nodes behind WireGuard on 5G. The goal
+# has two sides: the maximum rate of false stales, and the longest detection time.
 
 # %%
 scenario = load_scenario("wireguard-5g")
 goal = Goal(max_false_stale_per_node_day=4.0, max_detection_s=120.0)
 Markdown(
     f"{scenario.nodes} nodes, a heartbeat every {scenario.group[0].heartbeat_interval_s:g} s, "
-    f"{scenario.duration_s / 3600:g} h; stale after {scenario.hub_settings().stale_after_s:g} s as it is. The goal: at "
-    f"most {goal.max_false_stale_per_node_day:g} false stales a node and day, 99 of 100 dead nodes noticed within "
+    f"{scenario.duration_s / 3600:g} h; currently stale after {scenario.hub_settings().stale_after_s:g} s. The goal: "
+    f"at most {goal.max_false_stale_per_node_day:g} false stales per node-day, and a detection time (p99) of at most "
     f"{goal.max_detection_s:g} s."
 )
 
 # %% [markdown]
 # ## The answer
 #
-# Every threshold is judged on the silences of one simulated day. How sure is that? A day of 300 nodes says a lot about
-# this network, but the network itself was watched for a few hours only. So a thousand networks that fit what was seen
-# in these hours are looked at as well, and the goal must be met up to the upper end of their interval.
+# Every threshold is evaluated on the gaps of one simulated day. How certain is the result? A day of 300 nodes says a
+# lot about this simulated network, but the real network was observed for only a few hours. So a thousand networks that
+# fit these observations are evaluated too, and the upper end of their interval must meet the goal.
 
 # %%
 evidence = simulated(scenario)
@@ -69,18 +68,18 @@ Markdown(sentence(found))
 plot_frontier(found).figure
 
 # %% [markdown]
-# Each point of a line is a threshold. To the right a death is noticed later, downwards fewer living nodes are called
-# stale. The line does not fall evenly: its cliffs are the steps of TCP's retransmission timer (notebook 1). The narrow
-# band is what one simulated day leaves uncertain; the wide one is what is not known of the network. The recommended
-# threshold has its *whole* wide band within the goal.
+# Each point of the line is a threshold. Failures are detected later to the right; fewer live nodes are marked stale
+# further down. The cliffs of the line are the steps of TCP's retransmission timeout (notebook 1). The narrow band is
+# the uncertainty of one simulated day, the wide one the uncertainty about the network. The *whole* wide band of the
+# recommended threshold is within the goal.
 #
-# The silences themselves, and both thresholds among them:
+# The gaps, with both thresholds:
 
 # %%
 plot_gaps(evidence.gaps, found).figure
 
 # %% [markdown]
-# And what the person in front of the dashboard gets:
+# And what the dashboard shows:
 
 # %%
 plot_flaps(found, scenario.nodes).figure
@@ -88,27 +87,27 @@ plot_flaps(found, scenario.nodes).figure
 # %% [markdown]
 # ## What a stricter goal costs
 #
-# The silences are judged already, so another goal takes no time. A threshold that meets the goal is in bold type; where
-# there is none, the nearest is shown.
+# All thresholds are already evaluated, so another goal takes no time. A threshold that meets its goal is in bold; if
+# there is none, the closest is shown.
 
 # %%
-asked = {"15 a node-day": 15.0, "8 a node-day": 8.0, "4 a node-day": 4.0, "1 a node-week": 1 / 7}
+goals = {"15 per node-day": 15.0, "8 per node-day": 8.0, "4 per node-day": 4.0, "1 per node-week": 1 / 7}
 within = [45.0, 60.0, 90.0, 120.0]
 known = found.per, found.current_s, found.fleet, found.groups, found.hours
-answers = {name: {limit: recommend(Goal(rate, limit), *known) for limit in within} for name, rate in asked.items()}
+answers = {name: {limit: recommend(Goal(rate, limit), *known) for limit in within} for name, rate in goals.items()}
 lines = [
     f"| {name} | "
     + " | ".join(f"**{a.recommended_s:g} s**" if a.met else f"{a.recommended_s:g} s" for a in row.values())
     for name, row in answers.items()
 ]
-head = "| at most | " + " | ".join(f"noticed within {limit:g} s" for limit in within) + " |"
+head = "| at most | " + " | ".join(f"detection time {limit:g} s" for limit in within) + " |"
 Markdown("\n".join([head, "|---" * (len(within) + 1) + "|", *(line + " |" for line in lines)]))
 
 # %% [markdown]
-# ## The heartbeat interval belongs to it
+# ## The heartbeat interval matters too
 #
-# Could more heartbeats buy a better threshold? All links see the same outages in the next three runs; only how often
-# nodes speak differs.
+# Do more heartbeats allow a better threshold? The next three runs have the same outages on all links and differ only in
+# the heartbeat interval.
 
 # %%
 intervals = (5, 10, 20)
@@ -138,7 +137,7 @@ def interval_plot(frontiers):
     ax.set_ylim(bottom=0.003)
     often, usual = (frontiers[interval].false_stale for interval in (5, 10))
     fewer = (often < usual).sum()
-    style.state(ax, f"Twice the heartbeats help at {fewer} of {len(usual)} thresholds")
+    style.state(ax, f"Twice as many heartbeats help at {fewer} of {len(usual)} thresholds")
     return ax
 
 
@@ -150,14 +149,14 @@ pd.DataFrame({f"every {i} s": f.set_index("stale_after_s").false_stale_per_node_
 ].round(3)
 
 # %% [markdown]
-# An outage is as long as it is, and TCP's timer doubles whoever waits for it. More heartbeats cost battery, data and
-# work at the hub; they move the steps, and whether that helps depends on where between two steps the threshold stands.
+# More heartbeats do not shorten an outage or TCP's doubling timeout. They cost battery, data and work at the hub, and
+# they move the steps; whether that helps depends on the position of the threshold between two steps.
 
 # %% [markdown]
-# ## Days that it has not seen
+# ## Other days
 #
-# The threshold was chosen on one simulated day. Does it hold on others? Same fleet, other seeds: other outages at
-# other times, on the network of best estimate.
+# The threshold was chosen on one simulated day. Does it hold on others? The same fleet with other seeds has other
+# outages at other times, on the best estimate of the network.
 
 # %%
 checked = []
@@ -174,7 +173,6 @@ unseen.round(2)
 # %%
 held = unseen[unseen.stale_after_s == found.recommended_s].false_stale_per_node_day <= goal.max_false_stale_per_node_day
 Markdown(
-    f"On {held.sum()} of {len(held)} unseen days the recommended {found.recommended_s:g} s kept the goal. These days "
-    "share the profile with the first; whether *your* network does is what a recording of it can tell "
-    "(`heartbench tune TRACE`)."
+    f"The recommended {found.recommended_s:g} s met the goal on {held.sum()} of {len(held)} other days. These days "
+    "have the same profile as the first; to check *your* network, tune on a recording of it (`heartbench tune TRACE`)."
 )

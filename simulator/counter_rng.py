@@ -1,6 +1,6 @@
-"""Randomness that is counted, not drawn: a draw is a function of (seed, node, purpose, index).
+"""Counter-based random numbers: a draw is a function of (seed, node, purpose, index).
 
-Any worker can make any draw of any node in any order and gets the same bits, and changing one knob of a scenario
+Any worker can make any draw of any node in any order and gets the same bits, and changing one setting of a scenario
 changes no draw of another: settings are compared on common random numbers. The idea is Random123's (Salmon, Moraes,
 Dror and Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011); the mixing is SplitMix64's (Steele, Lea and
 Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014).
@@ -22,7 +22,7 @@ _M2 = np.uint64(0x94D049BB133111EB)
 
 
 class Purpose(IntEnum):
-    """What a sequence of draws is for. Numbers are part of what a seed means: never reuse one."""
+    """What a sequence of draws is for. A seed's meaning depends on these numbers: never reuse one."""
 
     DELAY = 1
     OUTAGE = 2
@@ -54,26 +54,26 @@ def mix(x: np.uint64) -> np.uint64:
 
 @kernel
 def key(seed: int, node: int, purpose: int) -> np.uint64:
-    """The sequence of draws that `node` uses for `purpose` under `seed`."""
+    """Return the sequence of draws that `node` uses for `purpose` under `seed`."""
     return mix(mix(mix(np.uint64(seed)) + np.uint64(node)) + np.uint64(purpose))
 
 
 @part
 def uniform(sequence: np.uint64, index: int) -> float:
-    """Draw `index` of a sequence, uniform in (0, 1): never 0, never 1."""
+    """Return draw `index` of a sequence, uniform in (0, 1): never 0, never 1."""
     bits = mix(np.uint64(sequence) + np.uint64(index + 1) * GOLDEN)
     return (np.float64(bits >> np.uint64(12)) + 0.5) * (1.0 / 4503599627370496.0)
 
 
 @part
 def exponential(sequence: np.uint64, index: int) -> float:
-    """Draw `index` of a sequence, exponential with mean 1."""
+    """Return draw `index` of a sequence, exponential with mean 1."""
     return -log(uniform(sequence, index))
 
 
 @part
 def normal(sequence: np.uint64, index: int) -> float:
-    """Draw `index` of a sequence, standard normal: Φ⁻¹ of the uniform draw (Wichura 1988, AS 241, PPND7: 7 digits)."""
+    """Return draw `index`, standard normal: Φ⁻¹ of the uniform draw (Wichura 1988, AS 241, PPND7: 7 digits)."""
     q = uniform(sequence, index) - 0.5
     if abs(q) <= 0.425:
         r = 0.180625 - q * q

@@ -1,10 +1,10 @@
-"""A scenario's fleet as the engines need it: for each group the records of its kernels, for each node what happens.
+"""A scenario's fleet as the engines need it: the kernel records of each group, and the events of each node.
 
-Which nodes of a group a fault hits is drawn by the node's own count: those with the least draws, as many as the fault
-says, so that a larger share always includes a smaller one.
+A fault hits those nodes of a group whose draws are least, as many as the fault states, so that a larger share always
+includes a smaller one.
 
-A node is off until its own start and while any fault has it down. So a fault that comes before a node's start puts that
-start off, for ever where the fault has no end, and one that is over by then does nothing.
+A node is off until its own start and while any fault keeps it down. So a fault before a node's start delays that start,
+for ever if the fault has no end; a fault that is over by then has no effect.
 """
 
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.simulator import counter_rng
+from heartbench.simulator.connection import RULES
 from heartbench.simulator.counter_rng import Purpose
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.fault import Fault, FaultKind, HubFaultKind
@@ -23,15 +24,14 @@ from heartbench.simulator.kernel import kernel
 from heartbench.simulator.link import MAX_PARTITIONS
 from heartbench.simulator.node import BEHAVIOUR, CRASH, EXIT, START
 from heartbench.simulator.scenario import Scenario
-from heartbench.simulator.stream import RULES
 
 HUB_STATES = {HubFaultKind.PAUSE: HUB_PAUSED, HubFaultKind.KILL: HUB_DOWN, HubFaultKind.STOP: HUB_DOWN}
-RESTART_DELAY_S = 1.0  # a process that is restarted without a given pause is back after so long
+RESTART_DELAY_S = 1.0  # pause of a restart that states none
 
 
 @dataclass(frozen=True)
 class Squad:
-    """The nodes of one group: numbers `first` to `first + count`, and what happens to each of them.
+    """The nodes of one group, numbers `first` to `first + count`, and their events.
 
     The events of node `first + i` are `at_s[begin[i]:begin[i + 1]]` and `what[...]`, in order. Each of them changes
     whether the node is on: the first is its START, every second one a CRASH or EXIT. A node that never starts has none.
@@ -52,7 +52,7 @@ class Squad:
         return {number: node_name(self.name, number) for number in range(first, first + count)}
 
     def partitions_of(self, node: int) -> list[tuple[float, float]]:
-        """Return (from, to) in s of what cuts this node off."""
+        """Return (from, to) in s of each partition of this node."""
         return [(cut.from_s, cut.to_s) for cut in self.partitions if cut.hit[node - self.first]]
 
 
@@ -71,7 +71,7 @@ def node_name(group: str, number: int) -> str:
 
 
 def squads(scenario: Scenario) -> Iterator[Squad]:
-    """Yield the groups of a scenario, numbering nodes through."""
+    """Yield the groups of a scenario, numbering nodes consecutively."""
     first, hub = 0, hub_states(scenario)
     for group in scenario.group:
         yield _squad(scenario, group, first, hub)
@@ -121,7 +121,7 @@ def _stops_and_starts(fault: Fault) -> list[tuple[float, int]]:
 
 
 def _turns(begin: NDArray[np.int64], what: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Say which events turn their node on or off; `begin` as in Squad, a START for each thing that keeps a node off."""
+    """Return which events turn their node on or off; `begin` as in Squad, with a START for each cause of being off."""
     step = np.where(what == START, -1, 1)
     total = np.append(0, np.cumsum(step))
     keep_off = 1 + total[:-1] - np.repeat(total[begin[:-1]], np.diff(begin))  # before each event
@@ -137,7 +137,7 @@ def _hit(seed: int, nodes: NDArray[np.int64], fault: int, count: int) -> NDArray
 
 
 def _draws(seed: int, nodes: NDArray[np.int64], purpose: int, index: int) -> NDArray[np.float64]:
-    """Make draw `index` of `purpose` for each node: shape (nodes,), uniform in (0, 1)."""
+    """Return draw `index` of `purpose` for each node: shape (nodes,), uniform in (0, 1)."""
     draws = np.empty(len(nodes))
     _draw_each(seed, nodes, purpose, index, draws)
     return draws
@@ -150,10 +150,10 @@ def _draw_each(seed: int, nodes: NDArray[np.int64], purpose: int, index: int, dr
 
 
 def hub_states(scenario: Scenario) -> NDArray[np.void]:
-    """Return what the hub's process does and when, as an array of one HUB. A slow store changes nothing for nodes.
+    """Return the states of the hub's process, as an array of one HUB. A slow store changes nothing for nodes.
 
     Raises:
-        SimulatorError: more happens to it than a connection can follow.
+        SimulatorError: it has more faults than a connection can follow.
     """
     faults = [fault for fault in scenario.hub_fault if fault.kind in HUB_STATES]
     if len(faults) > MAX_HUB_FAULTS:

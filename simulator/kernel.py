@@ -52,8 +52,9 @@ def _compiled(function: Function, inline: bool) -> Function:
     folder = _cache_folder(_room(function.__module__))
     if folder is not None:
         _numba.config.CACHE_DIR = str(folder)
+    has_file = not function.__code__.co_filename.startswith("<")  # else Numba cannot cache it
     compiled = _numba.njit(
-        cache=folder is not None,
+        cache=folder is not None and has_file,
         nogil=True,
         error_model="numpy",
         no_cfunc_wrapper=True,

@@ -1,26 +1,38 @@
 """A node's link to the hub, packet by packet: delay, loss and outages as functions of time.
 
-Whether a packet that leaves at time t is lost, and what its delay is, depends on (seed, node, direction, t) alone and
-not on what else is sent. So every engine sees the same link, and a connection that outlives its node can be followed
-apart. One thing does depend on the packets before it: it does not overtake them.
+Whether a packet that leaves at time t is lost, and what its delay is, depends only on (seed, node, direction, t), not
+on other packets. So every engine sees the same link, and a connection that outlives its node can be followed on a copy.
+One thing does depend on earlier packets: a packet does not overtake them.
 
     delay     base + jitter(z(t)): a quantile function of a stationary normal process, interpolated between counted
               normals `jitter_correlation_s` apart, weights scaled to keep the variance 1. One process serves both
-              directions: what makes a radio slow makes it slow both ways.
-    order     a packet never arrives before one that left earlier in its direction: where it would, it arrives with it.
+              directions, because a slow radio is slow both ways.
+    order     a packet never arrives before one that left earlier in its direction; at the earliest it arrives with it.
     loss      Gilbert–Elliott in continuous time (Gilbert 1960, Elliott 1963): good and bad periods of exponential
               length, in each of which packets are lost independently with the period's probability.
     outage    periods with exponential gaps and tabled durations, in which no packet passes up, down or either way. A
-              dropping one loses the packets. A holding one keeps them and lets them out together, in order, at its end.
-              A node has outages of its own, and may have some that it shares with all nodes of its site. Where both are
-              on, a packet is lost if either drops it. Partitions, which a scenario orders, drop and come on top.
+              dropping outage loses the packets. A holding one keeps them and releases them together, in order, at its
+              end. A node has outages of its own, and may share others with all nodes of its site. If both are on, a
+              packet is lost if either drops it. Partitions, which a scenario orders, drop packets in addition.
 
-Bandwidth is not modelled: the flows of a node are thin against what its link carries.
+Bandwidth is not modelled: the flows of a node are small against the capacity of its link.
+
+**The interface of a link model.** The rest of the simulator knows a link by its record and by
+
+    rewind(link, seed, node)          reset it to time 0 of a node
+    transmit(link, direction, t)      when a packet that leaves at t arrives; NaN: it is lost
+    next_outage(link, whose, t)       the outage at t or the next one, which a run records as truth
+    mss_bytes(link)                   the payload of a full packet
+
+A transport calls `transmit` in the order of time in each direction, and copies the record to follow a connection that
+its node has left. Draws of nodes and transports are not the link's. Another model is a module with its own record and
+these functions; `Link` nests that record, each function above chooses between the two by a field of `profile`, and
+`profile.to_link` sets that field: three files.
 """
 
 from collections.abc import Sequence
 from math import floor, inf, isnan, nan, sqrt
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,78 +40,84 @@ from numpy.typing import NDArray
 from heartbench.simulator import counter_rng
 from heartbench.simulator.counter_rng import Purpose
 from heartbench.simulator.kernel import kernel, part
+from heartbench.simulator.record import Array, Record, dtype_of, new, resetter
 
 UP, DOWN, BOTH = 0, 1, 2  # node to hub, hub to node, and an outage of both
 OWN, SITE = 0, 1  # outages of the node alone, and of its whole site
 
-# Tables are tabled at these normal scores and exponential scores (−ln of the survival), so that a draw is a look-up.
+# Tables hold quantiles at these normal and exponential scores (−ln of the survival), so that a draw is a look-up.
 JITTER_Z = np.linspace(-4.0, 4.0, 33)
 OUTAGE_E = np.linspace(0.0, 24.0, 97)
 
-# What a profile says of a link: the same for all nodes of a group. Pairs are (UP, DOWN).
-LINK = np.dtype(
-    [
-        ("base_s", "f8", (2,)),
-        ("jitter_s", "f8", (2, len(JITTER_Z))),  # extra delay at JITTER_Z, s, not falling
-        ("jitter_correlation_s", "f8"),
-        ("loss_good", "f8", (2,)),  # probability of losing a packet
-        ("loss_bad", "f8", (2,)),
-        ("good_mean_s", "f8", (2,)),  # mean length of a good period; 0: there are no bad ones
-        ("bad_mean_s", "f8", (2,)),
-        ("outage_gap_mean_s", "f8"),  # mean time from the end of an outage to the next; 0: there are none
-        ("outage_s", "f8", (len(OUTAGE_E),)),  # duration at OUTAGE_E, s, not falling
-        ("mss_bytes", "i8"),  # TCP payload of a full packet
-        ("alone", "f8", (2,)),  # share of the outages that cut this direction alone; the rest cut both
-        ("hold", "f8"),  # share of the outages that hold packets instead of dropping them
-        ("site_gap_mean_s", "f8"),  # as outage_gap_mean_s, for the outages that a whole site shares
-        ("site_nodes", "i8"),  # nodes of a site, by consecutive numbers; 0: there are no sites
-        ("first_node", "i8"),  # number of the first node of the first site
-    ]
-)
-
 MAX_PARTITIONS = 16
 
-# One node's link: its profile, its draws, and where it is in its own history. The cursors only move forward.
-LINK_STATE = np.dtype(
-    [
-        ("profile", LINK),
-        ("draws", "u8", (len(Purpose) + 1,)),  # the node's sequences, by Purpose
-        ("partitions", "f8", (MAX_PARTITIONS, 2)),  # ordered by the scenario: from, to in s
-        ("partition_count", "i8"),
-        ("knot", "i8"),
-        ("z0", "f8"),
-        ("z1", "f8"),
-        ("outage", "i8", (2,)),  # OWN and SITE: number of the outage that is on or comes next, -1: none was drawn yet
-        ("outage_from", "f8", (2,)),
-        ("outage_to", "f8", (2,)),
-        ("bursts", "i8", (2,)),
-        ("bad_from", "f8", (2,)),
-        ("bad_to", "f8", (2,)),
-        ("last_arrival", "f8", (2,)),
-    ]
-)
+
+class LinkTables(Record):
+    """What a profile says about a link, the same for all nodes of a group. Pairs are (UP, DOWN)."""
+
+    base_s: Annotated[Array[float], 2]
+    jitter_s: Annotated[Array[Array[float]], (2, len(JITTER_Z))]  # extra delay at JITTER_Z, s, not falling
+    jitter_correlation_s: float
+    loss_good: Annotated[Array[float], 2]  # probability of losing a packet
+    loss_bad: Annotated[Array[float], 2]
+    good_mean_s: Annotated[Array[float], 2]  # mean length of a good period; 0: there are no bad ones
+    bad_mean_s: Annotated[Array[float], 2]
+    outage_gap_mean_s: float  # mean time from the end of an outage to the next; 0: there are none
+    outage_s: Annotated[Array[float], len(OUTAGE_E)]  # duration at OUTAGE_E, s, not falling
+    mss_bytes: int  # TCP payload of a full packet
+    alone: Annotated[Array[float], 2]  # share of the outages that cut this direction alone; the rest cut both
+    hold: float  # share of the outages that hold packets instead of dropping them
+    site_gap_mean_s: float  # as outage_gap_mean_s, for the outages that a whole site shares
+    site_nodes: int  # nodes of a site, by consecutive numbers; 0: there are no sites
+    first_node: int  # number of the first node of the first site
 
 
-Record = Any  # a record of a structured array, whose fields the checker cannot see
+class Link(Record):
+    """One node's link: its tables, its draws, and its position in its own history. The cursors only move forward."""
+
+    profile: LinkTables
+    draws: Annotated[Array[np.uint64], len(Purpose) + 1]  # the link's sequences, by Purpose
+    partitions: Annotated[Array[Array[float]], (MAX_PARTITIONS, 2)]  # ordered by the scenario: from, to in s
+    partition_count: int
+    knot: int = -2  # not the neighbour of any knot that a packet can ask for
+    z0: float
+    z1: float
+    outage: Annotated[Array[int], 2]  # OWN and SITE: number of the current or next outage, -1: none was drawn yet
+    outage_from: Annotated[Array[float], 2]
+    outage_to: Annotated[Array[float], 2]
+    bursts: Annotated[Array[int], 2]
+    bad_from: Annotated[Array[float], 2]
+    bad_to: Annotated[Array[float], 2]
+    last_arrival: Annotated[Array[float], 2]
 
 
-def make_link(profile: NDArray[np.void], partitions: Sequence[tuple[float, float]], seed: int, node: int) -> Record:
-    """Stand at time 0 of the link of `node`.
+LINK, LINK_STATE = dtype_of(LinkTables), dtype_of(Link)
+_reset = resetter(Link)
 
-    `profile` is an array of one LINK; `partitions` are (from, to) in s, MAX_PARTITIONS at most.
+
+def make_link(profile: NDArray[np.void], partitions: Sequence[tuple[float, float]], seed: int, node: int) -> Link:
+    """Return the link of `node` at time 0.
+
+    `profile` is an array of one LINK; `partitions` are (from, to) in s, at most MAX_PARTITIONS.
     """
-    link = np.zeros(1, LINK_STATE).view(np.recarray)[0]
+    link = new(Link)
     link.profile = profile[0]
-    link.partition_count = len(partitions)
-    for i, span in enumerate(partitions):
-        link.partitions[i] = span
+    set_partitions(link, partitions)
     rewind(link, seed, node)
     return link
 
 
+def set_partitions(link: Link, partitions: Sequence[tuple[float, float]]) -> None:
+    """Set when the link is cut by order of the scenario: (from, to) in s, at most MAX_PARTITIONS."""
+    link.partition_count = len(partitions)
+    for i, (begins, ends) in enumerate(partitions):
+        link.partitions[i][0], link.partitions[i][1] = begins, ends
+
+
 @kernel
-def rewind(link: Record, seed: int, node: int) -> None:
-    """Make `link` the link of `node` at time 0."""
+def rewind(link: Link, seed: int, node: int) -> None:
+    """Reset `link` to the link of `node` at time 0."""
+    _reset(link)
     for purpose in range(1, len(link.draws)):
         link.draws[purpose] = counter_rng.key(seed, node, purpose)
     if link.profile.site_nodes > 0:
@@ -107,7 +125,6 @@ def rewind(link: Record, seed: int, node: int) -> None:
         link.draws[Purpose.SITE_OUTAGE] = counter_rng.key(seed, site, Purpose.SITE_OUTAGE)
         link.draws[Purpose.SITE_OUTAGE_DIRECTION] = counter_rng.key(seed, site, Purpose.SITE_OUTAGE_DIRECTION)
         link.draws[Purpose.SITE_OUTAGE_HOLD] = counter_rng.key(seed, site, Purpose.SITE_OUTAGE_HOLD)
-    link.knot = -2  # not the neighbour of any knot that a packet can ask for
     for whose in range(2):
         link.outage[whose] = -1
         link.outage_from[whose] = link.outage_to[whose] = 0.0 if _gap_mean_s(link, whose) > 0.0 else inf
@@ -117,16 +134,22 @@ def rewind(link: Record, seed: int, node: int) -> None:
 
 
 @part
-def _look_up(table: NDArray[np.float64], position: float) -> float:
-    """Interpolate linearly between neighbours in a table; positions beyond its ends give its ends."""
+def mss_bytes(link: Link) -> int:
+    """Return the TCP payload of a full packet, bytes."""
+    return link.profile.mss_bytes
+
+
+@part
+def _look_up(table: Array[float], position: float) -> float:
+    """Interpolate linearly in a table; a position beyond an end gives the value at that end."""
     i = min(max(int(position), 0), len(table) - 2)
     part = min(max(position - i, 0.0), 1.0)
     return table[i] + part * (table[i + 1] - table[i])
 
 
 @part
-def _radio(link: Record, t: float) -> float:
-    """Give z(t), which says how the link's delay stands in its distribution: standard normal."""
+def _radio(link: Link, t: float) -> float:
+    """Return z(t), the standard normal score of the link's delay at `t`."""
     position = t / link.profile.jitter_correlation_s
     knot = floor(position)
     if knot != link.knot:
@@ -139,21 +162,21 @@ def _radio(link: Record, t: float) -> float:
 
 
 @part
-def delay(link: Record, direction: int, t: float) -> float:
-    """Give the one-way delay of a packet that leaves at `t`, s."""
+def delay(link: Link, direction: int, t: float) -> float:
+    """Return the one-way delay of a packet that leaves at `t`, in s."""
     profile = link.profile
     position = (_radio(link, t) + 4.0) * 4.0
     return profile.base_s[direction] + _look_up(profile.jitter_s[direction], position)
 
 
 @part
-def _gap_mean_s(link: Record, whose: int) -> float:
+def _gap_mean_s(link: Link, whose: int) -> float:
     return link.profile.outage_gap_mean_s if whose == OWN else link.profile.site_gap_mean_s
 
 
 @kernel
-def _outage_at(link: Record, whose: int, t: float) -> tuple[int, float, float]:
-    """Return (number, from, to) of the outage of `whose` that is on at `t` or comes next; the cursor stays."""
+def _outage_at(link: Link, whose: int, t: float) -> tuple[int, float, float]:
+    """Return (number, from, to) of the current or next outage of `whose` at `t`; the cursor stays."""
     number, begins, ends = link.outage[whose], link.outage_from[whose], link.outage_to[whose]
     sequence = link.draws[Purpose.OUTAGE if whose == OWN else Purpose.SITE_OUTAGE]
     while ends <= t:
@@ -165,7 +188,7 @@ def _outage_at(link: Record, whose: int, t: float) -> tuple[int, float, float]:
 
 
 @part
-def _direction_of(link: Record, whose: int, number: int) -> int:
+def _direction_of(link: Link, whose: int, number: int) -> int:
     """Return what an outage cuts: UP, DOWN or BOTH."""
     alone = link.profile.alone
     draw = counter_rng.uniform(link.draws[Purpose.OUTAGE_DIRECTION + whose], number)
@@ -173,36 +196,36 @@ def _direction_of(link: Record, whose: int, number: int) -> int:
 
 
 @part
-def _holds(link: Record, whose: int, number: int) -> bool:
-    """Whether an outage holds packets and does not drop them."""
+def _holds(link: Link, whose: int, number: int) -> bool:
+    """Return whether an outage holds packets instead of dropping them."""
     return counter_rng.uniform(link.draws[Purpose.OUTAGE_HOLD + whose], number) < link.profile.hold
 
 
 @part
-def _cuts(link: Record, whose: int, number: int, direction: int) -> bool:
+def _cuts(link: Link, whose: int, number: int, direction: int) -> bool:
     cut = _direction_of(link, whose, number)
     return cut in (BOTH, direction)
 
 
 @kernel
-def _is_on(link: Record, whose: int, direction: int, t: float) -> bool:
-    """Whether an outage of `whose` is on at `t`, to which its cursor moves, and cuts `direction`."""
+def _is_on(link: Link, whose: int, direction: int, t: float) -> bool:
+    """Return whether an outage of `whose` cuts `direction` at `t`; the cursor moves to `t`."""
     number, begins, ends = _outage_at(link, whose, t)
     link.outage[whose], link.outage_from[whose], link.outage_to[whose] = number, begins, ends
     return begins <= t and _cuts(link, whose, number, direction)
 
 
 @part
-def _is_partitioned(link: Record, t: float) -> bool:
+def _is_partitioned(link: Link, t: float) -> bool:
     for i in range(link.partition_count):  # noqa: SIM110 (Numba compiles no generator inside a kernel)
-        if link.partitions[i, 0] <= t < link.partitions[i, 1]:
+        if link.partitions[i][0] <= t < link.partitions[i][1]:
             return True
     return False
 
 
 @part
-def is_out(link: Record, direction: int, t: float) -> bool:
-    """Whether an outage or a partition cuts `direction` at `t`. Times must not fall from call to call."""
+def is_out(link: Link, direction: int, t: float) -> bool:
+    """Return whether an outage or a partition cuts `direction` at `t`. Times must not fall from call to call."""
     for whose in range(2):
         if link.outage_from[whose] <= t and _is_on(link, whose, direction, t):
             return True
@@ -210,8 +233,8 @@ def is_out(link: Record, direction: int, t: float) -> bool:
 
 
 @kernel
-def _released(link: Record, direction: int, t: float) -> float:
-    """Return when the link passes on a packet that it was given in an outage, at `t`, in s; NaN: it drops it."""
+def _released(link: Link, direction: int, t: float) -> float:
+    """Return when a packet that leaves at `t`, in an outage, is passed on, in s, or NaN if it is dropped."""
     at, before = t, -inf
     while at > before:
         before = at
@@ -227,8 +250,8 @@ def _released(link: Record, direction: int, t: float) -> float:
 
 
 @part
-def _is_lost(link: Record, direction: int, t: float) -> bool:
-    """Whether Gilbert–Elliott loss takes a packet that leaves at `t`; its draw is counted by the microsecond."""
+def _is_lost(link: Link, direction: int, t: float) -> bool:
+    """Return whether Gilbert–Elliott loss takes a packet that leaves at `t`; its draw is indexed by microsecond."""
     profile = link.profile
     probability = profile.loss_good[direction]
     if profile.good_mean_s[direction] > 0.0:
@@ -247,10 +270,10 @@ def _is_lost(link: Record, direction: int, t: float) -> bool:
 
 
 @part
-def transmit(link: Record, direction: int, t: float) -> float:
+def transmit(link: Link, direction: int, t: float) -> float:
     """Return the time at which a packet that leaves at `t` arrives, in s, or NaN if it is lost.
 
-    A packet that an outage holds is past the radio when the outage ends: it takes its delay then, and no loss.
+    A packet that an outage holds is past the radio when the outage ends: it is delayed from then on and not lost.
     """
     passes = t
     if is_out(link, direction, t):
@@ -265,10 +288,11 @@ def transmit(link: Record, direction: int, t: float) -> float:
 
 
 @kernel
-def next_outage(link: Record, whose: int, t: float) -> tuple[float, float, int, bool]:
-    """Return the outage of `whose` (OWN or SITE) that is on at `t` or comes next, partitions apart.
+def next_outage(link: Link, whose: int, t: float) -> tuple[float, float, int, bool]:
+    """Return the current or next outage of `whose` (OWN or SITE) at `t`, not counting partitions.
 
-    It is (from, to, what it cuts: UP, DOWN or BOTH, whether it holds packets), times in s; from inf: there is none.
+    It is (from, to, what it cuts: UP, DOWN or BOTH, whether it holds packets), times in s; `from` is inf if there is
+    none.
     """
     number, begins, ends = _outage_at(link, whose, t)
     link.outage[whose], link.outage_from[whose], link.outage_to[whose] = number, begins, ends

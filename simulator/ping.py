@@ -1,4 +1,4 @@
-"""Ping on a modelled link: what a profile's source measured, measured again on the model that was made of it."""
+"""Ping on a modelled link: repeats on the model the measurement that its profile was made from."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ from numpy.typing import NDArray
 
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.kernel import kernel
-from heartbench.simulator.link import DOWN, OWN, UP, Record, make_link, next_outage, rewind, transmit
+from heartbench.simulator.link import DOWN, OWN, UP, Link, make_link, next_outage, rewind, transmit
 from heartbench.simulator.outages import HOUR_S
 from heartbench.simulator.profile import Profile
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What pings and a watch on the outages saw.
+    """What pings and the observation of outages found.
 
     Attributes:
         rtt_s: round-trip time of each ping that was answered, s, sorted.
         sent: pings sent.
         outages_s: length of each outage that began, s, sorted.
-        hours: time watched, over all nodes.
+        hours: observed time, over all nodes.
     """
 
     rtt_s: NDArray[np.float64]
@@ -30,17 +30,17 @@ class Survey:
     hours: float
 
     def outages_per_hour(self, at_least_s: float) -> float:
-        """Return how many outages of at least so long began in an hour of one node."""
+        """Return how many outages of at least `at_least_s` began per node-hour."""
         return float(len(self.outages_s) - np.searchsorted(self.outages_s, at_least_s)) / self.hours
 
     @property
     def lost(self) -> float:
-        """Return the share of pings that were not answered."""
+        """Share of pings that were not answered."""
         return 1 - len(self.rtt_s) / self.sent
 
 
 def survey(profile: Profile, duration_s: float, nodes: int = 100, seed: int = 1) -> Survey:
-    """Ping over the links of `nodes` nodes, once a second each, for `duration_s`.
+    """Ping once per second over the links of `nodes` nodes, for `duration_s`.
 
     Raises:
         SimulatorError: there is nothing to measure in so short a time.
@@ -61,11 +61,11 @@ def survey(profile: Profile, duration_s: float, nodes: int = 100, seed: int = 1)
 
 
 @kernel
-def _ping(up: Record, down: Record, rtt: NDArray[np.float64]) -> None:
-    """Note the round-trip time of a ping in each second; what is lost on its way or back leaves none.
+def _ping(up: Link, down: Link, rtt: NDArray[np.float64]) -> None:
+    """Record the round-trip time of one ping per second; a ping lost either way leaves none.
 
     `up` and `down` are the same link, once for each direction: a ping that an outage holds is answered after later ones
-    were sent, and a link is asked in the order of time.
+    were sent, and `transmit` is called in the order of time.
     """
     for second in range(len(rtt)):
         there = transmit(up, UP, float(second))
@@ -73,7 +73,7 @@ def _ping(up: Record, down: Record, rtt: NDArray[np.float64]) -> None:
             rtt[second] = transmit(down, DOWN, there) - second
 
 
-def _outages(link: Record, duration_s: float) -> Iterator[float]:
+def _outages(link: Link, duration_s: float) -> Iterator[float]:
     """Yield the length of each outage that begins within `duration_s`."""
     start, end, _, _ = next_outage(link, OWN, 0.0)
     while start < duration_s:

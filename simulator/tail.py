@@ -1,4 +1,4 @@
-"""The longest outages: a generalised Pareto distribution over the length from which on outages were counted.
+"""The longest outages: a generalised Pareto distribution above the threshold from which outages were counted.
 
     P(length > u + x | length > u) = (1 + ξ x / σ)^(−1/ξ)        exp(−x / σ) for ξ = 0
 
@@ -6,7 +6,7 @@ with shape ξ, scale σ and threshold u: what remains above a high threshold of 
 de Haan 1974; Pickands 1975). ξ = 0 is the exponential, ξ > 0 a power law, ξ < 0 ends at u − σ/ξ. Shapes are kept
 between −0.5, below which maximum likelihood breaks down (Smith 1985), and 1, from which on the mean is infinite.
 
-Nothing here knows where lengths come from, or how sure a fit is.
+Where lengths come from, and how certain a fit is, is decided elsewhere.
 """
 
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ Floats = NDArray[np.float64]
 
 LEAST_SHAPE, MOST_SHAPE = -0.5, 1.0
 FEWEST_LENGTHS = 10
-"""Fewer lengths are not fitted: they say next to nothing about the shape."""
+"""Fewer lengths are not fitted, because they hardly determine the shape."""
 EXPONENTIAL_BELOW = 1e-6
-"""Shapes nearer to 0 than this are taken for 0, where the general formula loses its digits."""
+"""Shapes nearer to 0 than this count as 0, because the general formula loses its digits there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Tail:
     scale_s: float
 
     def quantile_s(self, score: Floats) -> Floats:
-        """Return the length, s, that a share exp(−score) of these outages exceeds."""
+        """Return the length, in s, that a share exp(−score) of these outages exceeds."""
         if abs(self.shape) < EXPONENTIAL_BELOW:
             return self.from_s + self.scale_s * score
         return self.from_s + self.scale_s / self.shape * np.expm1(self.shape * score)
@@ -56,7 +56,7 @@ def log_density(excess_s: Floats, shape: Floats | float, scale_s: Floats | float
 
 
 def fit(lengths_s: Floats, from_s: float, resolution_s: float = 0.0) -> Tail:
-    """Return the tail of greatest likelihood, rounded to three digits.
+    """Return the maximum-likelihood tail, rounded to three digits.
 
     Args:
         lengths_s: observed lengths of at least `from_s`, s.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from heartbench.simulator.fleet import Squad
 from heartbench.simulator.kernel import kernel
-from heartbench.simulator.link import BOTH, DOWN, LINK_STATE, UP, Record, next_outage, rewind
+from heartbench.simulator.link import BOTH, DOWN, LINK_STATE, UP, Link, next_outage, rewind
 from heartbench.simulator.node import CRASH, EXIT, START
 from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.trace import Truth, TruthEvent
@@ -95,7 +95,7 @@ def _outages(squad: Squad, seed: int, nodes: range, until: float) -> NDArray[np.
 
 
 @kernel
-def _walk_outages(link: Record, seed: int, first: int, stop: int, until: float, found: NDArray[np.float64]) -> int:
+def _walk_outages(link: Link, seed: int, first: int, stop: int, until: float, found: NDArray[np.float64]) -> int:
     """Write (node, from, to, what it cuts, whether it holds) of all outages before `until` into `found`.
 
     Returns how many there are, written or not. An outage of a site counts for each of its nodes.

@@ -1,1 +1,1 @@
-"""What is known of a network: how its outages were counted."""
+"""Checks of the shipped figures: the recount of the driving traces, and the coverage of the network's interval."""

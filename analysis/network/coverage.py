@@ -1,11 +1,12 @@
-"""How often the interval of the network holds the true rate of false stales.
+"""How often the interval of the network covers the true rate of false stales.
 
     python -m heartbench.analysis.network.coverage
 
-A world is a network whose outages are known. Its true rates are counted in a long simulation. Then it is watched for
-WATCHED_H, as a user would watch theirs, what was seen becomes a profile, and the profile goes the way that `heartbench
-tune` takes: fitted, simulated with outages of all lengths added, weighed on the networks that fit. The interval covers
-if the true rate is in it. Beside it stands the interval of the simulation alone, at the network of best estimate.
+A world is a network whose outages are known. Its true rates are counted in a long simulation. Then it is observed for
+WATCHED_H, as a user would observe theirs; the observations become a profile, which is processed as in `heartbench
+tune`: fitted, simulated with outages of all lengths added, weighted on the networks that fit. The interval covers if it
+contains the true rate. For comparison, the interval of the simulation alone, at the best estimate of the network, is
+printed.
 """
 
 from collections.abc import Callable, Iterator
@@ -44,11 +45,11 @@ FROM_S = 3.0
 SHORT = ((1.0, 27.8), (2.0, 13.7))
 PER_HOUR = 8.8
 MEAN_EXCESS_S = 4.0
-"""Rates an hour of shorter outages (s, 1/h), the rate from FROM_S on, and its mean excess: as in wireguard-5g."""
+"""Rates of shorter outages (s, 1/h), rate of those of at least FROM_S, and their mean excess: as in wireguard-5g."""
 LOG_MEAN, LOG_SIGMA = 0.35, 0.97
-"""Mean and deviation of ln(length in s) in the lognormal world: what an earlier count of the source was fitted to."""
+"""Mean and deviation of ln(length in s) in the lognormal world: fitted to an earlier count of the source."""
 SITE_NODES, SITE_SHARE = 10, 0.3
-"""Nodes of a site that are watched, WATCHED_H node-hours in all, and the share of outages that strikes all of them."""
+"""Observed nodes of a site, WATCHED_H node-hours in total, and the share of outages that hits all of them."""
 TRUTH_NODE_DAYS = 6000
 MOST_NODES_AT_ONCE = 500
 
@@ -62,7 +63,7 @@ class World:
     shared: bool = False
 
     def watch(self, generator: np.random.Generator) -> list[float]:
-        """Return the lengths of the outages that are seen in WATCHED_H, s."""
+        """Return the lengths of the outages observed in WATCHED_H, s."""
         if not self.shared:
             return self._lengths_s(generator, PER_HOUR * WATCHED_H)
         own = self._lengths_s(generator, PER_HOUR * WATCHED_H * (1 - SITE_SHARE))
@@ -74,7 +75,7 @@ class World:
         return lengths
 
     def true_rates(self, node_days: int) -> Floats:
-        """Return the false stales per node-day at THRESHOLDS_S, counted in a simulation of so many node-days."""
+        """Return the false stales per node-day at THRESHOLDS_S, counted in a simulation of `node_days`."""
         counts, up_s = np.zeros(len(THRESHOLDS_S)), 0.0
         for seed, done in enumerate(range(0, node_days, MOST_NODES_AT_ONCE)):
             nodes = min(MOST_NODES_AT_ONCE, node_days - done)
@@ -93,12 +94,12 @@ class World:
 
 
 def pareto(shape: float) -> Callable[[Floats], Floats]:
-    """Return the lengths of a world in the family that is fitted."""
+    """Return the quantile function of a world in the fitted family."""
     return Tail(FROM_S, shape, MEAN_EXCESS_S * (1 - shape)).quantile_s
 
 
 def lognormal(score: Floats) -> Floats:
-    """Return the lengths of a world that is in no family of ours."""
+    """Return the lengths of a world outside the fitted family."""
     beyond = ndtr(-(np.log(FROM_S) - LOG_MEAN) / LOG_SIGMA)
     lengths: Floats = np.exp(LOG_MEAN - LOG_SIGMA * ndtri(beyond * np.exp(-score)))
     return lengths
@@ -122,15 +123,15 @@ def a_day(outage: Outages) -> Scenario:
 
 
 def estimate(seed: int, lengths_s: list[float], node_days: int) -> NetworkRates:
-    """Return what `tune` would say after watching so, if it simulates so many node-days."""
+    """Return the rates that `tune` would compute from observed lengths with `node_days` of simulation."""
     observed = {"hours": WATCHED_H, "from": FROM_S, "resolution": 0, "lengths": lengths_s}
-    outage = validate(Outages, {"rates": SHORT, "observed": observed}, "what was watched")
+    outage = validate(Outages, {"rates": SHORT, "observed": observed}, "observed outages")
     scenario = a_day(outage).model_copy(update={"seed": seed})
     (group,) = scenario.group
     seen = group.link.outage.observed
     if seen is None:
-        raise ValueError("nothing was watched")
-    thresholds = np.array([*THRESHOLDS_S, 135.0])  # up to where `tune` looks by default
+        raise ValueError("nothing was observed")
+    thresholds = np.array([*THRESHOLDS_S, 135.0])  # the largest threshold that `tune` evaluates by default
     response = response_of(alone(scenario, group, DAY_S, node_days), seen, thresholds)
     best = response.false_stale_per_node_day(best_estimate(outage, seen))[0]
     drawn = response.false_stale_per_node_day(draw_networks(seen, seed))
@@ -138,7 +139,7 @@ def estimate(seed: int, lengths_s: list[float], node_days: int) -> NetworkRates:
 
 
 def try_world(world: World, worlds: int, node_days: int) -> Iterator[dict[str, object]]:
-    """Watch a world so many times; yield a row a time and threshold."""
+    """Observe a world `worlds` times; yield one row per observation and threshold."""
     true = world.true_rates(TRUTH_NODE_DAYS)
     for seed in range(worlds):
         rates = estimate(seed, world.watch(np.random.default_rng([seed, 1])), node_days)
@@ -170,7 +171,7 @@ def lines(rows: pd.DataFrame) -> Iterator[str]:
 
 
 def main(worlds: int = 100, node_days: int = int(SIMULATED_NODE_DAYS), first: int = 0) -> None:
-    """Print how often the intervals cover, in so many times of watching each of WORLDS, from the `first` on."""
+    """Print how often the intervals cover in `worlds` observations of each of WORLDS, from index `first`."""
     print(HEAD, flush=True)
     for world in WORLDS[first:]:
         print(*lines(pd.DataFrame(try_world(world, worlds, node_days))), sep="\n", flush=True)

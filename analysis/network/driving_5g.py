@@ -1,17 +1,16 @@
-"""Count the outages in the driving traces that the profile `wireguard-5g` was made from.
+"""The outages of the driving traces behind the profile `wireguard-5g`, recounted.
 
     python -m heartbench.analysis.network.driving_5g 5G-production-dataset.zip
 
 The source is a log of a constant download while driving and standing (Raca, Leahy, Sreenan, Quinlan, "Beyond
 Throughput, The Next Generation: A 5G Dataset with Channel and Context Metrics", ACM MMSys 2020, repository
-uccmisl/5Gdataset). Its logger repeats about one timestamp in nine and skips about as many seconds, so rows are no
-clock: repeated timestamps are dropped, and an outage lasts from its first quiet second to its last, both counted. The
-first and last 20 s of each file are left out.
+uccmisl/5Gdataset). Its logger repeats about one timestamp in nine and skips about as many seconds, so rows do not
+measure time: repeated timestamps are dropped, and an outage lasts from its first quiet second to its last, inclusive.
+The first and last 20 s of each file are ignored.
 
-A second is quiet at 2 kbit/s or less. At up to 15 kbit/s a lone segment got through, as a sender transmits that
-receives no acknowledgement: the way down was open and the way up was not. A heartbeat goes up, so for heartbeats such a
-second does not end an outage (`LONE_SEGMENT_KBIT_S`). The printed figures are of that count, and are those of the
-shipped profile.
+A second is quiet at 2 kbit/s or less. At up to 15 kbit/s a lone segment arrived, as from a sender that receives no
+acknowledgement: the downlink was open and the uplink was not. Heartbeats use the uplink, so for them such a second does
+not end an outage (`LONE_SEGMENT_KBIT_S`). The printed figures are from that count and match the shipped profile.
 """
 
 import csv
@@ -33,7 +32,7 @@ QUIET_KBIT_S = 2.0
 LONE_SEGMENT_KBIT_S = 15.0
 EDGE_S = 20
 FROM_S = 3.0
-"""Outages are counted from this length on: while it pings, the logger stops its download for one or two seconds."""
+"""Shortest counted outage: while it pings, the logger pauses its download for one or two seconds."""
 RESOLUTION_S = 1.0
 TABLE_S = (3, 5, 10, 15, 20, 30)
 RTT_SHARES = (0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
@@ -43,7 +42,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One file of the log, by the clock.
+    """One file of the log, with rows of repeated timestamps dropped.
 
     Attributes:
         at_s: second of each row, rising; shape (n,).
@@ -61,13 +60,13 @@ class Trace:
 
     @property
     def hours(self) -> float:
-        """Time watched, h."""
+        """Time observed, h."""
         return float(self.at_s[-1] - self.at_s[0]) / 3600
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A run of quiet seconds: when it began (s), its length (s), and whether a lone segment came in its midst."""
+    """A run of quiet seconds: when it began (s), its length (s), and whether it contains a lone segment."""
 
     at_s: float
     length_s: float
@@ -76,30 +75,30 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class Recount:
-    """All outages of some traces, and the hours in which they were seen."""
+    """All outages of some traces, and the observed hours."""
 
     hours: float
     outages: tuple[Outage, ...]
 
     def lengths_s(self, at_least_s: float = FROM_S) -> Floats:
-        """Return the lengths of at least so long, sorted, s."""
+        """Return the lengths of at least `at_least_s`, sorted, s."""
         return np.sort([each.length_s for each in self.outages if each.length_s >= at_least_s])
 
     def tail(self) -> Tail:
-        """Fit the tail over FROM_S."""
+        """Return the tail fitted to the lengths over FROM_S."""
         return fit(self.lengths_s(), FROM_S, RESOLUTION_S)
 
     def up_share(self) -> float:
-        """Return the share of the outages of at least FROM_S in which the way down was open."""
+        """Return the share of the outages of at least FROM_S in which the downlink was open."""
         long = [each for each in self.outages if each.length_s >= FROM_S]
         return sum(each.lone_segment for each in long) / len(long)
 
 
 def read_traces(archive: Path, movement: str) -> list[Trace]:
-    """Read the download traces of one movement (`Driving` or `Static`).
+    """Return the download traces of one movement (`Driving` or `Static`).
 
     Raises:
-        AnalysisError: the file is no such archive.
+        AnalysisError: the file is not this archive.
     """
     try:
         with ZipFile(archive) as files:
@@ -154,8 +153,7 @@ def outages(trace: Trace, up_to_kbit_s: float) -> Iterator[Outage]:
 def short_ratios(traces: list[Trace]) -> tuple[float, float]:
     """Return how many outages of at least 1 s and of at least 2 s there are for each one of at least 3 s.
 
-    The logger's own pauses are left out: counted are the runs in which, and within a second of which, no ping was
-    answered.
+    Only runs without an answered ping in them or within a second of them count, which excludes the logger's pauses.
     """
     lengths = np.concatenate([_unanswered_s(trace) for trace in traces])
     three = np.count_nonzero(lengths >= FROM_S)
@@ -173,10 +171,10 @@ def _unanswered_s(trace: Trace) -> Floats:
 
 
 def table_rows(traces: list[Trace]) -> dict[str, list[str]]:
-    """Return both ways of counting, by name: hours, counts of at least TABLE_S, and the longest."""
-    ways = {"quiet seconds": QUIET_KBIT_S, "lone segments joined": LONE_SEGMENT_KBIT_S}
+    """Return the rows of both counting methods, by name: hours, counts of at least TABLE_S, and the longest."""
+    methods = {"quiet seconds": QUIET_KBIT_S, "lone segments joined": LONE_SEGMENT_KBIT_S}
     rows = {}
-    for name, up_to in ways.items():
+    for name, up_to in methods.items():
         counted = recount(traces, up_to)
         lengths = counted.lengths_s()
         counts = [str(np.count_nonzero(lengths >= each)) for each in TABLE_S]
@@ -200,13 +198,13 @@ def profile_figures(traces: list[Trace]) -> str:
             f'rates = [["1s", {one:.1f}], ["2s", {two:.1f}]]',
             f"shape = {tail.shape:g}",
             f'scale = "{tail.scale_s:g}s"',
-            f"# the way down was open in {100 * joined.up_share():.0f}% of them",
+            f"# the downlink was open in {100 * joined.up_share():.0f}% of them",
             "[outage.observed]",
             f"hours = {joined.hours:.2f}",
             f'from = "{FROM_S:g}s"',
             f'resolution = "{RESOLUTION_S:g}s"',
             f"lengths = [{lengths}]",
-            "# round trip, ms: least "
+            "# round trip, ms: min "
             + f"{np.nanmin(rtt):.0f}, "
             + ", ".join(f"{share:g}: {value:.0f}" for share, value in zip(RTT_SHARES, quantiles, strict=True)),
             f"# of {len(lost):,} ping rounds, one, two, three, four and all five pings were lost in "
@@ -216,7 +214,7 @@ def profile_figures(traces: list[Trace]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Print both ways of counting, driving and standing, and the profile's figures."""
+    """Print both counts, driving and standing, and the profile's figures."""
     if len(arguments) != 1:
         print("usage: python -m heartbench.analysis.network.driving_5g 5G-production-dataset.zip", file=sys.stderr)
         return 2

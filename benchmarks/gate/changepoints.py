@@ -1,11 +1,11 @@
-"""Where a series of times changed its level for good: advice for a reader, never a verdict.
+"""Lasting changes of the level of a series of times: advice for a reader, never a verdict.
 
-    cost(segment) = sum |x - median|      of log times; one slow night moves a median by nothing
-    penalty       = 4 · s · ln n          a change; s is the noise, a robust estimate from neighbours' differences
+    cost(segment) = sum |x - median|      of log times; one slow night does not move a median
+    penalty       = 4 · s · ln n          per change; s is the noise, estimated robustly from differences of neighbours
 
 The segmentation with the least sum of costs and penalties is found exactly, by dynamic programming over the last
 change (optimal partitioning, Jackson et al. 2005; PELT prunes the same recursion). Series of revisions are short: 100
-take a quarter of a second, so nothing is pruned and no library is needed.
+take a quarter of a second without pruning, so no library is needed.
 """
 
 import math
@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 SHORTEST = 3
-"""Revisions that a level must last to be one."""
+"""Least number of revisions of a level."""
 PENALTY = 4.0
-"""In units of the noise and of ln n. At 4, no change was found in 180 series of pure noise (20 to 100 revisions); one
-of 5 % was found to within a revision in five of six, with 1 % noise and an outlier in twenty."""
+"""In units of the noise and of ln n. At 4, no change was found in 180 series of pure noise (20 to 100 revisions); a
+change of 5% was found to within a revision in five of six, with 1% noise and an outlier in twenty."""
 QUIET = 0.002
-"""Noise is taken to be at least this: 0.2 % is no news however steady a benchmark is."""
+"""Least noise that is assumed: a change of 0.2% is irrelevant however steady a benchmark is."""
 
 
 def change_points(times_s: Sequence[float]) -> list[int]:
-    """The positions at which a new level begins, in order; none where nothing lasting changed."""
+    """Return the positions at which a new level begins, in order."""
     logs = np.log(np.asarray(times_s, dtype=np.float64))
     count = len(logs)
     if count < 2 * SHORTEST:
@@ -41,12 +41,12 @@ def change_points(times_s: Sequence[float]) -> list[int]:
 
 
 def cost(logs: NDArray[np.float64]) -> float:
-    """How far a segment is from being level."""
+    """Return the sum of the absolute deviations of a segment from its median."""
     return float(np.abs(logs - np.median(logs)).sum())
 
 
 def noise(logs: NDArray[np.float64]) -> float:
-    """The mean absolute deviation of a level, from the differences of neighbours: changes hardly touch their median."""
+    """Return the mean absolute deviation of a level, from the median difference of neighbours."""
     spread = float(np.median(np.abs(np.diff(logs)))) / 0.6745 / math.sqrt(2)
     return max(QUIET, spread * math.sqrt(2 / math.pi))
 

@@ -1,4 +1,4 @@
-"""A comparison from the name of a revision to the report: lays out what is needed, measures, takes it away again."""
+"""A comparison from the name of a revision to the report: create the worktrees, measure, remove them."""
 
 import json
 import time
@@ -6,26 +6,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from heartbench.benchmarks.errors import BenchmarkError
-from heartbench.benchmarks.gate import overlay, samples, worktrees
+from heartbench.benchmarks.gate import overlay, worktrees
+from heartbench.benchmarks.gate.checkpoint import Plan, checkpoint
 from heartbench.benchmarks.gate.counts import LONGEST_S, count_all
-from heartbench.benchmarks.gate.keeping import kept
+from heartbench.benchmarks.gate.error_rates import ErrorRates, Share
 from heartbench.benchmarks.gate.overlay import Changes
 from heartbench.benchmarks.gate.phases import AGAIN, BASE, HEAD, Comparison
 from heartbench.benchmarks.gate.process import Measurer, interpreter, paths_of, pinned
 from heartbench.benchmarks.gate.progress import Progress, silent
 from heartbench.benchmarks.gate.report import Report
 from heartbench.benchmarks.gate.rounds import Arm, Rounds
-from heartbench.benchmarks.gate.selftest import SelfTest, Share
 from heartbench.benchmarks.gate.settings import Settings, chosen_suite
 from heartbench.benchmarks.gate.verdict import Judgement, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is compared, and how: all that the samples depend on."""
+    """What is compared, and how: everything that the samples depend on."""
 
     project: Path
     suite: tuple[str, ...]
@@ -36,32 +35,24 @@ class Subject:
     seed: int
 
     @property
-    def plan(self) -> dict[str, Any]:
-        """The subject as it is kept beside its rounds."""
-        return {
-            "samples": samples.FORMAT,
-            "base": self.base,
-            "head": self.head,
-            "suite": self.suite,
-            "python": str(self.python),
-            "seed": self.seed,
-            "settings": self.settings.model_dump(mode="json"),
-        }
+    def plan(self) -> Plan:
+        """The plan that is stored beside the rounds."""
+        return Plan(self.base, self.head, self.suite, str(self.python), self.seed, self.settings)
 
     def changes(self) -> Changes:
-        """Return what differs between the revisions, and what of it both sides take from the head."""
+        """Return the files that differ between the revisions, and which of them both sides take from the head."""
         suite = paths_of(self.suite)
         return overlay.changes(self.project, self.base, self.head, suite, self.settings.overlay)
 
 
 def subject(project: Path, against: str, suite: Sequence[str], settings: Settings, seed: int = 0) -> Subject:
-    """Settle what is to be compared; nothing is measured yet.
+    """Resolve what is to be compared; nothing is measured yet.
 
     Raises:
         BenchmarkError: there is no such project, revision, suite or interpreter.
     """
     if not project.is_dir():
-        raise BenchmarkError(f"--project {project}: no such folder")
+        raise BenchmarkError(f"--project {project}: no such directory")
     project = project.resolve()
     base, head = worktrees.commit_of(project, against), worktrees.commit_of_work_tree(project)
     chosen = chosen_suite(project, suite, settings)
@@ -76,14 +67,14 @@ def compare(
     counting: bool = False,
     progress: Progress = silent,
 ) -> Report:
-    """Measure both revisions and judge; measure nothing if only what both sides take from the head differs.
+    """Measure and judge both revisions; measure nothing if only files that both sides take from the head differ.
 
     Args:
         subject: what is compared.
         core: the core to measure on; None takes the last one.
-        fresh: do not go on with an interrupted comparison.
-        counting: count instructions and allocations too, where the tools are there.
-        progress: shows the work.
+        fresh: start over instead of resuming an interrupted comparison.
+        counting: also count instructions and allocations, if the tools are installed.
+        progress: displays the progress.
 
     Raises:
         BenchmarkError: it could not be measured, or nothing was.
@@ -94,7 +85,7 @@ def compare(
         return nothing_compared(subject, changes)
     name = f"{subject.base[:7]}-{subject.head[:7]}"
     with (
-        kept(subject.project, name, subject.plan, fresh=fresh) as directory,
+        checkpoint(subject.project, name, subject.plan, fresh=fresh) as directory,
         pinned(core) as chosen,
         laid_out(subject, changes, directory, progress) as comparison,
     ):
@@ -117,13 +108,13 @@ def compare(
 
 
 def nothing_compared(subject: Subject, changes: Changes) -> Report:
-    """Return the report on revisions between which there is nothing to measure: a row for each test file."""
+    """Return the report on revisions without a difference to measure: one row per test file."""
     files = overlay.test_files(subject.project, subject.head, paths_of(subject.suite))
     differs = "only files that both sides take from the head differ" if changes.overlaid else "no tracked file differs"
     reason = f"{differs}; nothing was measured"
     return Report(
         judgements=[Judgement(file, Verdict.NOT_COMPARED, note=reason) for file in files],
-        self_test=SelfTest(Share(0, 0), Share(0, 0)),
+        error_rates=ErrorRates(Share(0, 0), Share(0, 0)),
         suite=subject.suite,
         base_s={},
         measured={},
@@ -141,7 +132,7 @@ def nothing_compared(subject: Subject, changes: Changes) -> Report:
 
 @contextmanager
 def laid_out(subject: Subject, changes: Changes, directory: Path, progress: Progress) -> Iterator[Comparison]:
-    """The comparison with its three worktrees, which are taken away in the end."""
+    """Prepare a comparison with its three worktrees; remove them in the end."""
     paths = {arm: directory / "trees" / str(number) for number, arm in enumerate((BASE, AGAIN, HEAD))}
     measurer = Measurer(subject.python, subject.suite, subject.settings, directory / "work")
     try:
@@ -164,7 +155,7 @@ def laid_out(subject: Subject, changes: Changes, directory: Path, progress: Prog
 
 
 def _own_benchmarks(measurer: Measurer, tree: worktrees.Tree) -> list[str]:
-    """The benchmarks that base itself has, to say which are gone; none where its suite cannot be collected."""
+    """Return the benchmarks of base's own suite, to report which are gone; none if it cannot be collected."""
     there = [node for node in measurer.suite if (tree.project / node.partition("::")[0]).exists()]
     try:
         return replace(measurer, suite=there).collect(tree) if there else []

@@ -1,7 +1,7 @@
-"""What stored results of many revisions show: a series for each benchmark, and where its level changed.
+"""Stored results of many revisions: a series per benchmark, and the lasting changes of its level.
 
 Reads the files that pytest-benchmark writes (`--benchmark-autosave`, `--benchmark-json`). Results of different machines
-are different series: between them there is nothing to compare. Advisory only: a change point says where to look.
+are different series, because their times cannot be compared. Advisory only: a change point shows where to look.
 """
 
 import json
@@ -28,7 +28,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A lasting change of level: the first revision of the new one, and its median time over the old one's."""
+    """A lasting change: the first revision of the new level, and its median time over that of the old level."""
 
     revision: str
     time: str
@@ -38,7 +38,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One benchmark on one machine through time, and where its level changed."""
+    """One benchmark on one machine over time, and the changes of its level."""
 
     benchmark: str
     machine: str
@@ -47,26 +47,26 @@ class Series:
 
 
 def read(directory: Path) -> list[Series]:
-    """All series in a directory and those below it, by benchmark.
+    """Return all series in a directory and those below it, by benchmark.
 
     Raises:
-        BenchmarkError: there is no such directory, or no result of pytest-benchmark in it.
+        BenchmarkError: the directory does not exist, or contains no result of pytest-benchmark.
     """
     if not directory.is_dir():
-        raise BenchmarkError(f"--history {directory}: no such folder")
+        raise BenchmarkError(f"--history {directory}: no such directory")
     found: dict[tuple[str, str], list[Result]] = {}
     for file in sorted(directory.rglob("*.json")):
         for machine, name, result in _results(file):
             found.setdefault((name, machine), []).append(result)
     if not found:
         raise BenchmarkError(
-            f"--history {directory}: no result of pytest-benchmark in it (files that --benchmark-json writes)"
+            f"--history {directory}: no results of pytest-benchmark found (files that --benchmark-json writes)"
         )
     return [series(name, machine, results) for (name, machine), results in sorted(found.items())]
 
 
 def series(benchmark: str, machine: str, results: Iterable[Result]) -> Series:
-    """A series in order of time, with its changes."""
+    """Return a series in order of time, with its changes."""
     ordered = tuple(sorted(results, key=lambda result: result.time))
     times = [result.median_s for result in ordered]
     starts = change_points(times)
@@ -80,7 +80,7 @@ def series(benchmark: str, machine: str, results: Iterable[Result]) -> Series:
 
 
 def _results(file: Path) -> Iterable[tuple[str, str, Result]]:
-    """The results in one file; a JSON file of another kind has none."""
+    """Yield the results in one file; a JSON file of another kind has none."""
     try:
         document = json.loads(file.read_text("utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError, IsADirectoryError, RecursionError):
@@ -91,7 +91,7 @@ def _results(file: Path) -> Iterable[tuple[str, str, Result]]:
         yield from _results_of(document, file)
     except (AttributeError, KeyError, TypeError) as error:
         raise BenchmarkError(
-            f"{file}: no result of pytest-benchmark, or a damaged one; each has fullname and stats.median"
+            f"{file}: not a valid result of pytest-benchmark; expected fullname and stats.median for each benchmark"
         ) from error
 
 
@@ -112,7 +112,7 @@ def _machine(info: Mapping[str, Any]) -> str:
 
 
 def as_json(found: Iterable[Series]) -> dict[str, Any]:
-    """The object that `--history … --json` prints; times in s."""
+    """Return the object that `--history … --json` prints."""
     return {
         "schema": "heartbench.history/1",
         "series": [

@@ -1,19 +1,18 @@
-"""The processes of a round in lockstep: a slice of a benchmark each, by turns, on one core.
+"""Interleaves the processes of a round on one core: each measures a slice of the same benchmark in each turn.
 
 A neighbour on the other half of a core makes everything 1.6 to 1.9 times as slow for a tenth of a second to some
 seconds, and no counter of a virtual machine shows it. Processes that run one after the other differ by that; slices of
-2 ms that lie side by side do not, and only such are compared (`samples.log_ratio`). To measure two programs in the same
-weather is the idea of duet benchmarking (Bulej et al., ICPE 2020), there on two cores at once.
+2 ms in the same turn do not, and only those are compared (`samples.log_ratio`). Measuring two programs under the same
+disturbances is the idea of duet benchmarking (Bulej et al., ICPE 2020), there on two cores at once.
 
-What the processes say (`probe.py`), a line each:
+A process (`probe.py`) sends one line per message:
 
-    suite […]       the benchmarks that it will come to, in order
-    begin "…"       it is about to measure that one
+    suite […]       the benchmarks that it will run, in order
+    begin "…"       it is about to measure that benchmark
     over            its slice is used up
-    end             it has measured
+    end             it has measured the benchmark
 
-After all but the first it waits to be let go on, and is told the number of the turn, which is the same for all slices
-that lie side by side.
+After each of them but the first it waits for the number of its next turn, which is the same for all slices of a turn.
 """
 
 import json
@@ -26,51 +25,51 @@ from enum import Enum
 from typing import NamedTuple, Protocol
 
 TURN = struct.Struct("!q")
-"""How the number of a turn is written."""
+"""Encoding of the number of a turn."""
 
 
 class Announcement(NamedTuple):
-    """What a process is about to measure, and what it will after that."""
+    """The benchmark that a process is about to measure, and those that follow."""
 
     benchmark: str
     ahead: Sequence[str] = ()
 
 
 class Signal(Enum):
-    """What else a process may say."""
+    """Any other message of a process."""
 
     OVER = "over"
     END = "end"
     GONE = ""
-    """It has ended, or its socket has."""
+    """The process, or its connection, has ended."""
 
 
 class Player(Protocol):
     """A process that takes turns."""
 
-    def hear(self) -> Announcement | Signal:
-        """What it says next."""
+    def receive(self) -> Announcement | Signal:
+        """Return its next message."""
 
     def go(self, turn: int) -> None:
-        """Let it go on."""
+        """Start its slice of a turn."""
 
 
 class Line:
-    """A process at the other end of a socket."""
+    """A player at the other end of a socket."""
 
-    def __init__(self, own: socket.socket, silence_s: float, hangs: Callable[[], Exception]) -> None:
-        """`hangs`: what to raise where it says nothing for longer than `silence_s`."""
+    def __init__(self, own: socket.socket, silence_s: float, hang: Callable[[], Exception]) -> None:
+        """`hang` returns the error to raise if no message arrives within `silence_s`."""
         own.settimeout(silence_s)
-        self._socket, self._hangs = own, hangs
+        self._socket, self._hang = own, hang
         self._lines = own.makefile("rb")
         self._ahead: list[str] = []
 
-    def hear(self) -> Announcement | Signal:
+    def receive(self) -> Announcement | Signal:
         """See Player."""
         word, rest = self._read()
         if word == "suite":
             self._ahead = json.loads(rest)
-            return self.hear()
+            return self.receive()
         if word == "begin":
             benchmark = json.loads(rest)
             if benchmark in self._ahead:
@@ -82,8 +81,8 @@ class Line:
         try:
             word, _, rest = self._lines.readline().decode().strip().partition(" ")
         except TimeoutError:
-            raise self._hangs() from None
-        except ConnectionError:  # it was killed while we spoke
+            raise self._hang() from None
+        except ConnectionError:  # it was killed
             return "", ""
         return word, rest
 
@@ -93,42 +92,43 @@ class Line:
             self._socket.sendall(TURN.pack(turn))
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the connection."""
         self._lines.close()
         self._socket.close()
 
 
 def conduct(players: Sequence[Player], seed: str) -> None:
-    """Have each benchmark measured by all who have it, slice by slice, until all processes have ended."""
+    """Run each benchmark in all processes that have it, interleaved, until all processes have ended."""
     order, turn = random.Random(seed), 0
-    wishes = _listen(players)
-    while wishes:
-        next_one = due(list(wishes.values()))
-        group = [player for player, wish in wishes.items() if wish.benchmark == next_one]
+    waiting = _announcements(players)
+    while waiting:
+        benchmark = due(list(waiting.values()))
+        group = [player for player, announced in waiting.items() if announced.benchmark == benchmark]
         turn = _play(group, turn, order)
-        wishes = {player: wish for player, wish in wishes.items() if player not in group} | _listen(group)
+        rest = {player: announced for player, announced in waiting.items() if player not in group}
+        waiting = rest | _announcements(group)
 
 
-def due(wishes: Sequence[Announcement]) -> str:
-    """The benchmark that nobody has still ahead; where the processes have different orders, the first one's."""
-    free = (wish.benchmark for wish in wishes if not any(wish.benchmark in other.ahead for other in wishes))
-    return next(free, wishes[0].benchmark)
+def due(announced: Sequence[Announcement]) -> str:
+    """Return a benchmark that no other process still has ahead; if all of them are, the first process's."""
+    free = (each.benchmark for each in announced if not any(each.benchmark in other.ahead for other in announced))
+    return next(free, announced[0].benchmark)
 
 
-def _listen(players: Sequence[Player]) -> dict[Player, Announcement]:
-    """What each is about to measure, of those that have not ended."""
-    heard = ((player, player.hear()) for player in players)
-    return {player: wish for player, wish in heard if isinstance(wish, Announcement)}
+def _announcements(players: Sequence[Player]) -> dict[Player, Announcement]:
+    """Return what each player is about to measure, without those that have ended."""
+    received = ((player, player.receive()) for player in players)
+    return {player: message for player, message in received if isinstance(message, Announcement)}
 
 
 def _play(group: Sequence[Player], turn: int, order: random.Random) -> int:
-    """One benchmark; in each turn everybody has one slice, in an order drawn anew. The number of the next turn."""
+    """Run one benchmark, in each turn one slice per player in a new random order; return the next turn."""
     playing = list(group)
     while playing:
         order.shuffle(playing)
         for player in playing.copy():
             player.go(turn)
-            if player.hear() is not Signal.OVER:
+            if player.receive() is not Signal.OVER:
                 playing.remove(player)
         turn += 1
     for player in order.sample(group, len(group)):

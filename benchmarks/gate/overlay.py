@@ -1,18 +1,18 @@
-"""What both sides of a comparison take from the head, and which benchmarks that leaves uncompared.
+"""Which files both sides of a comparison take from the head, and which benchmarks are therefore not compared.
 
-Both sides run the head's test files, so that a benchmark which was added or mended can be run on base too. A change in
-a file that both sides take from the head is invisible. So by default only these are:
+Both sides run the head's test files, so that a benchmark that was added or fixed can run on base too. A change in a
+file that both sides take from the head cannot be measured. So by default only these are overlaid:
 
     test_*.py, *_test.py     below the folders of the suite, and the files that the suite names
     conftest.py              below these folders, and in the folders above them
 
-and what the project's `overlay` adds. A file of these that differs between the revisions may be used
+and the files that the project's `overlay` adds. An overlaid file that differs between the revisions may be used
 
-    a test file              by its own benchmarks, if the part that they run differs (`reachable.py`)
+    a test file              by its own benchmarks, if the part that they run differs (`code_diff.py`)
     a conftest.py            by the benchmarks in its folder and below, if its code differs
     any other file           by every benchmark; also a test file or a conftest.py that another Python file mentions
 
-and a benchmark that may use one is *not compared*, unless it is slower all the same.
+and a benchmark that may use one is *not compared*, unless it is slower in spite of that.
 """
 
 import re
@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.gate import worktrees
-from heartbench.benchmarks.gate.reachable import code_differs, part_differs
+from heartbench.benchmarks.gate.code_diff import code_differs, part_differs
 from heartbench.benchmarks.gate.worktrees import Tree
 
 TEST_FILES = ("test_*.py", "*_test.py")
@@ -35,8 +35,8 @@ class Changes:
     """The files that differ between the revisions, relative to the project.
 
     Attributes:
-        compared: files that each side has as in its own revision.
-        overlaid: files that both sides take from the head, so that they are not compared.
+        compared: files that each side has from its own revision.
+        overlaid: files that both sides take from the head and that are therefore not compared.
     """
 
     compared: Sequence[str]
@@ -44,13 +44,13 @@ class Changes:
 
 
 def changes(project: Path, base: str, head: str, suite: Sequence[str], more: Sequence[str]) -> Changes:
-    """Return what differs between two revisions.
+    """Return the files that differ between two revisions.
 
     Args:
         project: a folder in the repository.
         base: a revision.
-        head: another one.
-        suite: what pytest is given, without node ids.
+        head: another revision.
+        suite: the paths that pytest gets, without node ids.
         more: pathspecs that are overlaid besides the suite's test files.
 
     Raises:
@@ -58,7 +58,7 @@ def changes(project: Path, base: str, head: str, suite: Sequence[str], more: Seq
     """
     for path in (*suite, *more):
         if not worktrees.files_at(project, head, [path]):
-            raise BenchmarkError(f"{path}: not in git at the head; allowed: paths of committed or added files")
+            raise BenchmarkError(f"{path}: not in git at the head; commit it, or git add it")
     overlaid = worktrees.differing(project, base, head, [*test_pathspecs(project, suite), *more])
     rest = set(worktrees.differing(project, base, head)) - set(overlaid)
     return Changes(sorted(rest), sorted(overlaid))
@@ -82,10 +82,10 @@ def test_pathspecs(project: Path, suite: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Overlaid:
-    """Tells which benchmarks may use changed files that both sides take from the head.
+    """The changed files that both sides take from the head, to determine which benchmarks may use them.
 
     Attributes:
-        versions: base's and head's text by file, relative to the project; empty if the file is not there.
+        versions: base's and head's text by file, relative to the project; empty if the file does not exist.
         shared: the files that every benchmark may use.
     """
 
@@ -93,7 +93,7 @@ class Overlaid:
     shared: frozenset[str]
 
     def reason(self, benchmark: str) -> str:
-        """Return why a benchmark (a node id) is not compared; empty if it is."""
+        """Return the reason for which a benchmark (a node id) is not compared; empty if it is."""
         test_file, _, test = benchmark.partition("::")
         test = re.split(r"::|\[", test)[0]
         for file in self.versions:
@@ -112,20 +112,20 @@ class Overlaid:
 
 
 def overlaid(base: Tree, head: Tree, files: Sequence[str], suite: Sequence[str]) -> Overlaid:
-    """Return what is known of changed files that both sides are about to take from the head.
+    """Return the changed files that both sides are about to take from the head.
 
     Args:
         base: base's worktree, into which nothing has been overlaid yet.
-        head: head's.
+        head: head's worktree.
         files: the changed files, relative to the project.
-        suite: what pytest is given, without node ids.
+        suite: the paths that pytest gets, without node ids.
     """
     versions = {file: (_text(base.project / file), _text(head.project / file)) for file in files}
     return Overlaid(versions, frozenset(file for file in files if _is_shared(file, (base, head), suite)))
 
 
 def _is_shared(file: str, trees: Sequence[Tree], suite: Sequence[str]) -> bool:
-    """Whether a file is more than a test file or a conftest, or another Python file mentions its name."""
+    """Return whether a file is neither a test file nor a conftest, or another Python file mentions its name."""
     path = PurePosixPath(file)
     if file not in suite and not any(path.match(name) for name in (*TEST_FILES, CONFTEST)):
         return True

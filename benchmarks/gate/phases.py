@@ -1,13 +1,13 @@
 """The phases of a comparison, in a plan that is fixed before the first sample.
 
-    first       `rounds` rounds of base, base again and head over the whole suite; 4/5 of the level is spent here
-    more        as many rounds of base and head for what is undecided, within the time budget; the last 1/5
-    confirming  as many fresh rounds of base and head for what is red: both must say so
+    first       `rounds` rounds of base, base again and head over the whole suite; spends 4/5 of the level
+    more        as many rounds of base and head for undecided benchmarks, within the time budget; spends 1/5
+    confirming  as many fresh rounds of base and head for benchmarks that are slower: both must agree
 
-What may use changed files that both sides have from the head is *not compared*. It is measured all the same, as it may
-be slower by what was compared; only then has it a verdict.
+Benchmarks that may use changed files which both sides took from the head are *not compared*. They are measured all the
+same, because the compared code may have made them slower; only then do they get a verdict.
 
-Splitting the level over the two looks (Bonferroni) pays for looking twice; confirming can only take reds away.
+Splitting the level over the two looks (Bonferroni) pays for looking twice; confirming can only remove findings.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,21 +16,21 @@ from typing import TypeVar
 
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.gate import samples
+from heartbench.benchmarks.gate.error_rates import error_rates
 from heartbench.benchmarks.gate.progress import Progress
 from heartbench.benchmarks.gate.report import Estimate, Report
 from heartbench.benchmarks.gate.rounds import Arm, Phase, Rounds, check_python, warm_up
 from heartbench.benchmarks.gate.samples import Round
-from heartbench.benchmarks.gate.selftest import self_test
 from heartbench.benchmarks.gate.settings import Settings
 from heartbench.benchmarks.gate.verdict import Judgement, Verdict, check_reach, judge
 
 FIRST_LOOK = 0.8
-"""Share of the level that is spent after the first rounds."""
+"""Share of the level that is spent on the first rounds."""
 BASE, AGAIN, HEAD = "base", "again", "head"
 
 
 def all_compared(_benchmark: str) -> str:
-    """Return why a benchmark is not compared, if nothing that it may use was overlaid: no reason."""
+    """Return no reason against comparing a benchmark: nothing was overlaid."""
     return ""
 
 
@@ -39,8 +39,8 @@ class Comparison:
     """A comparison that is ready to be measured.
 
     Attributes:
-        own: the benchmarks that base has without the head's test files.
-        why_not: returns why a benchmark is not compared; empty if it is.
+        own: benchmarks that base has without the head's test files.
+        why_not: returns the reason for which a benchmark is not compared; empty if it is.
     """
 
     suite: Sequence[str]
@@ -52,24 +52,24 @@ class Comparison:
     why_not: Callable[[str], str] = all_compared
 
     def report(self) -> Report:
-        """Measure, judge, and count what this comparison's verdicts are worth.
+        """Measure, judge, and count the error rates of this comparison.
 
         Raises:
-            BenchmarkError: it could not be measured, nothing was, or so few rounds cannot turn anything red.
+            BenchmarkError: measuring failed, nothing was measured, or there are too few rounds for any verdict.
         """
         warm = warm_up(self.rounds, self.arms, self.progress)
         both = [name for name in warm[HEAD].times if name in warm[BASE].times]
         if not both:
-            raise BenchmarkError(f"{', '.join(self.suite)}: no benchmark was measured{why(warm)}")
+            raise BenchmarkError(f"{', '.join(self.suite)}: no benchmark was measured{reason(warm)}")
         check_reach(self.settings.rounds, len(both), FIRST_LOOK * self.settings.level)
         return self._judged()
 
     def _judged(self) -> Report:
-        already = sum(file.suffix == ".json" for file in self.rounds.directory.iterdir())
+        kept = sum(file.suffix == ".json" for file in self.rounds.directory.iterdir())
         measured = self._measure("Comparing", Phase([self.arms], 0, self.settings.rounds))
         level = FIRST_LOOK * self.settings.level
         again = samples.pairs(measured, BASE, AGAIN)
-        tested = self_test(again, self.settings.rules_for(again), level)
+        rates = error_rates(again, self.settings.rules_for(again), level)
         judgements, more = self._look_again(self._compared(self._judge(measured, level)), measured)
         judgements, confirming = self._confirm(judgements)
         judgements = self._compared(judgements)
@@ -77,12 +77,12 @@ class Comparison:
         check_python(everything)
         return Report(
             judgements=[*judgements, *self._unpaired(measured, {j.name for j in judgements})],
-            self_test=tested,
+            error_rates=rates,
             suite=self.suite,
             base_s=_of_compared(samples.typical_s(measured, BASE), judgements),
             means=_of_compared(mean_ratios([*measured, *more]), judgements),
             measured={"first": len(measured), "more": len(more), "confirming": len(confirming)},
-            kept=already,
+            kept=kept,
             python=measured[0][BASE].python,
             measured_s=sum(sample.wall_s for each in everything for sample in each.values()),
             failed_on_head=bool(samples.failures(measured, HEAD)),
@@ -105,8 +105,8 @@ class Comparison:
         return [not_compared(judgement, self.why_not(judgement.name)) for judgement in judgements]
 
     def _look_again(self, judgements: list[Judgement], measured: list[Round]) -> tuple[list[Judgement], list[Round]]:
-        """More rounds for what is undecided, if they fit the budget; the decision reads clocks, never ratios."""
-        undecided = [j.name for j in judgements if j.verdict is Verdict.CANNOT_TELL]
+        """Measure more rounds of undecided benchmarks if they fit the budget; only times decide this, never ratios."""
+        undecided = [j.name for j in judgements if j.verdict is Verdict.INCONCLUSIVE]
         phase = Phase([self._sides()], self.settings.rounds, self.settings.rounds, undecided)
         walls = [sample.wall_s for each in measured for sample in each.values()]
         expected = sum(walls) + phase.processes * sum(walls) / len(walls)
@@ -118,20 +118,20 @@ class Comparison:
         return [second.get(judgement.name, judgement) for judgement in judgements], more
 
     def _confirm(self, judgements: list[Judgement]) -> tuple[list[Judgement], list[Round]]:
-        """Fresh rounds for the reds; what is not red again becomes undecided."""
-        red = [j.name for j in judgements if j.verdict is Verdict.SLOWER]
-        if not red:
+        """Measure fresh rounds of slower benchmarks; those not slower again become inconclusive."""
+        slower = [j.name for j in judgements if j.verdict is Verdict.SLOWER]
+        if not slower:
             return judgements, []
-        phase = Phase([self._sides()], 2 * self.settings.rounds, self.settings.rounds, red)
-        rounds = self._measure(f"Confirming {len(red)}", phase)
-        second = {j.name: j for j in self._judge(rounds, self.settings.level, red)}
-        return [confirmed(j, second.get(j.name)) if j.name in red else j for j in judgements], rounds
+        phase = Phase([self._sides()], 2 * self.settings.rounds, self.settings.rounds, slower)
+        rounds = self._measure(f"Confirming {len(slower)}", phase)
+        second = {j.name: j for j in self._judge(rounds, self.settings.level, slower)}
+        return [confirmed(j, second.get(j.name)) if j.name in slower else j for j in judgements], rounds
 
     def _sides(self) -> list[Arm]:
         return [arm for arm in self.arms if arm.name != AGAIN]
 
     def _unpaired(self, measured: Sequence[Round], judged: set[str]) -> list[Judgement]:
-        """What exists, or works, on one side only."""
+        """Return the judgements of benchmarks that exist, or work, on one side only."""
         seen = {arm.name: measured[0][arm.name].benchmarks for arm in self.arms}
         failed = {arm.name: samples.failures(measured, arm.name) for arm in self.arms}
         names = dict.fromkeys([*seen[HEAD], *seen[BASE], *self.own])
@@ -141,13 +141,13 @@ class Comparison:
 def _notes(measured: Sequence[Round]) -> Iterator[str]:
     if apart := samples.apart(measured, BASE, HEAD):
         yield (
-            f"{len(apart)} of the benchmarks ({apart[0]}…) were not always measured side by side, as where processes "
-            "run their tests in different orders; read them with caution"
+            f"{len(apart)} of the benchmarks ({apart[0]}…) were not always measured interleaved, for instance because "
+            "the processes ran their tests in different orders; read them with caution"
         )
 
 
 def mean_ratios(measured: Sequence[Round]) -> dict[str, Estimate]:
-    """Return head's mean time over base's by benchmark: what their processes come to."""
+    """Return head's mean time over base's, by benchmark."""
     pairs = samples.pairs(measured, BASE, HEAD, samples.mean_log_ratio)
     return {name: Estimate.of(x) for name, x in pairs.items()}
 
@@ -161,20 +161,20 @@ def _of_compared(figures: Mapping[str, Figure], judgements: Sequence[Judgement])
 
 
 def not_compared(judgement: Judgement, reason: str) -> Judgement:
-    """Return a judgement without its figures if there is a reason; a red stands, as the compared code explains it."""
+    """Return a judgement without figures if there is a reason; *slower* stands: the compared code explains it."""
     if not reason or judgement.verdict is Verdict.SLOWER:
         return judgement
     return Judgement(judgement.name, Verdict.NOT_COMPARED, note=reason)
 
 
 def confirmed(first: Judgement, second: Judgement | None) -> Judgement:
-    """A red after its confirmation: red still, or undecided."""
+    """Return the judgement *slower* after its confirmation: still slower, or inconclusive."""
     if second is None:
-        return replace(first, verdict=Verdict.CANNOT_TELL, note="slower at first; failed while it was confirmed")
-    words = f"{second.ratio:.3f} [{second.low:.3f}, {second.high:.3f}] in fresh processes"
+        return replace(first, verdict=Verdict.INCONCLUSIVE, note="slower at first; failed in the confirming rounds")
+    figures = f"{second.ratio:.3f} [{second.low:.3f}, {second.high:.3f}] in fresh processes"
     if second.verdict is Verdict.SLOWER:
-        return replace(first, note=f"confirmed: {words}")
-    return replace(first, verdict=Verdict.CANNOT_TELL, note=f"slower at first, not confirmed: {words}")
+        return replace(first, note=f"confirmed: {figures}")
+    return replace(first, verdict=Verdict.INCONCLUSIVE, note=f"slower at first, not confirmed: {figures}")
 
 
 def one_sided(
@@ -184,7 +184,7 @@ def one_sided(
     failed: Mapping[str, Mapping[str, tuple[int, str]]],
     rounds: int,
 ) -> Judgement:
-    """The verdict on a benchmark without pairs: new, gone or failed, and where."""
+    """Return the judgement of a benchmark without pairs: new, gone or failed, and where."""
     reasons = {}
     for arm in (BASE, HEAD):
         count, reason = failed[arm].get(name) or failed[arm].get(name.partition("::")[0]) or (0, "")
@@ -198,9 +198,9 @@ def one_sided(
     return Judgement(name, Verdict.FAILED, note=note or "skipped, or measured as 0 s, in some processes")
 
 
-def why(seen: Round) -> str:
-    """The first reason why there is nothing to judge."""
+def reason(seen: Round) -> str:
+    """Return the first reason for which no benchmark was measured."""
     for arm in (HEAD, BASE):
-        for name, reason in seen[arm].failures.items():
-            return f"; {name} fails on {arm}: {reason}"
-    return ": there is none in it (tests that use the `benchmark` fixture)"
+        for name, failure in seen[arm].failures.items():
+            return f"; {name} fails on {arm}: {failure}"
+    return ": no test in it uses the `benchmark` fixture"

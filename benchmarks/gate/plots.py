@@ -1,4 +1,4 @@
-"""The gate's two plots: its power curve, and a benchmark through time. Both return matplotlib axes."""
+"""The gate's two plots: its power curve, and a benchmark over time. Both return matplotlib axes."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,23 +8,23 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from heartbench.analysis.report import style
+from heartbench.benchmarks.gate.error_rates import Share
 from heartbench.benchmarks.gate.history import Series
-from heartbench.benchmarks.gate.selftest import Share
 
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 REVISION_LETTERS = 8
 MOST_TICKS = 12
 APART = 0.08
-"""Shift between series along the slowdown, in %, so that no interval hides another."""
+"""Shift between series along the slowdown, in percentage points, so that no interval hides another."""
 
 
 @style.styled
 def power_curve(measured_on: str, series: Mapping[str, Sequence[tuple[float, Share]]]) -> Axes:
-    """The share called slower against the slowdown that was really there, with exact 95 % intervals.
+    """Plot the share of verdicts *slower* against the injected slowdown, with exact 95% intervals.
 
     Args:
-        measured_on: the small print.
-        series: by label the points: slowdown as a fraction, and how many of how many were called slower.
+        measured_on: the caption.
+        series: the points by label: slowdown as a fraction, and the share of verdicts *slower*.
     """
     ax = style.axes()
     colors = (style.BLUE, style.GREEN, style.ORANGE)
@@ -36,7 +36,7 @@ def power_curve(measured_on: str, series: Mapping[str, Sequence[tuple[float, Sha
         y = np.array([100 * share.value for _, share in points])
         low, high = (np.array([100 * share.interval[side] for _, share in points]) for side in (0, 1))
         ax.errorbar(x, y, yerr=(y - low, high - y), color=color, marker="o", capsize=3, label=label)
-    ax.set(xlabel="slowdown injected into the measured function, %", ylabel="called slower, %", ylim=(-3, 103))
+    ax.set(xlabel="slowdown injected into the measured function, %", ylabel="verdicts “slower”, %", ylim=(-3, 103))
     ax.legend(loc="lower right")
     style.state(ax, finding(series))
     style.caption(ax, measured_on)
@@ -44,18 +44,18 @@ def power_curve(measured_on: str, series: Mapping[str, Sequence[tuple[float, Sha
 
 
 def finding(series: Mapping[str, Sequence[tuple[float, Share]]]) -> str:
-    """What the power curve shows, in a sentence: false alarms, and what the gate sees nine times in ten."""
+    """Return the finding: the false alarms, and the slowdown that the gate detects nine times in ten."""
     points = dict(next(iter(series.values())))
-    seen = [slowdown for slowdown, share in points.items() if slowdown and share.value >= 0.9]
+    detected = [slowdown for slowdown, share in points.items() if slowdown and share.value >= 0.9]
     false = points.get(0.0, Share(0, 0))
-    power = f"sees {min(seen):.0%} nine times in ten" if seen else f"sees not even {max(points):.0%} nine times in ten"
+    slowdown = f"{min(detected):.0%}" if detected else f"not even {max(points):.0%}"
     alarms = f"{false.count} false alarm{'s'[: false.count != 1]}"
-    return f"The gate {power}, with {alarms} in {false.total} verdicts"
+    return f"The gate detects {slowdown} nine times in ten, with {alarms} in {false.total} verdicts"
 
 
 @style.styled
 def through_time(series: Series) -> Axes:
-    """A benchmark's median time at each revision, with its levels and where they changed."""
+    """Plot a benchmark's median time at each revision, with its levels and their changes."""
     ax = style.axes()
     times = np.array([result.median_s for result in series.results])
     scale, unit = next((each for each in UNITS if times.max() >= each[0]), UNITS[-1])

@@ -1,17 +1,18 @@
-"""A pytest plugin that the gate puts into each process it measures: says what ran and from where, and takes turns.
+"""A pytest plugin that the gate loads into each measured process: reports what ran, and interleaves the processes.
 
-It is copied beside the results and loaded by name in the *project's* interpreter, so it may import nothing but the
-standard library and pytest-benchmark. The file named in the environment (HEARTBENCH_GATE) tells it what to do:
+It is copied beside the results and loaded by name in the *project's* interpreter, so it may import only the standard
+library and pytest-benchmark. The file named in the environment (HEARTBENCH_GATE) contains its order:
 
-    report   where to write what it saw
+    report   the file to write its report to
     roots    the folders of this worktree that modules must come from
-    only     the node ids to keep, with all that is below them; everything where empty
-    spins    only in an exam: for each benchmark the spins of an empty loop that are added to each call of the
-             measured function; 0 puts the same wrapper around it and adds nothing
-    line     the file descriptor of the socket on which turns are taken with other processes (`lockstep.py`)
+    only     the node ids to keep, with everything below them; empty: all
+    spins    only in a self-test (else null): for each benchmark the spins of an empty loop that are added to each call
+             of the measured function; 0 adds the same wrapper and no spins
+    line     the file descriptor of the socket for taking turns with other processes (`lockstep.py`), or null
+    count    for `call_counter.py`
 
-pytest-benchmark asks its timer before and after each of its rounds. Before a round is where a process whose slice is
-used up waits for its next turn; so no round is ever interrupted, and no loop of pytest-benchmark is replaced.
+pytest-benchmark calls its timer before and after each of its rounds. A process whose slice is used up waits for its
+next turn in the call before a round; so no round is ever interrupted, and no loop of pytest-benchmark is replaced.
 """
 
 import json
@@ -37,20 +38,20 @@ with open(os.environ["HEARTBENCH_GATE"], encoding="utf-8") as _file:
 
 NOWHERE: deque[None] = deque(maxlen=0)
 SLICE_S = 0.002
-"""How long a process measures at a stretch: long against the change of processes (50 µs), short against the weather."""
+"""Length of a slice: long against a switch between processes (50 µs), short against disturbances."""
 
 benchmarks: list[str] = []
 failures: dict[str, str] = {}
 
 
 def pytest_configure() -> None:
-    """Stand between the benchmarks and pytest-benchmark."""
-    for name, method in (("__call__", _watched_call), ("pedantic", _watched_pedantic)):
+    """Wrap the calls of pytest-benchmark."""
+    for name, method in (("__call__", _interleaved_call), ("pedantic", _interleaved_pedantic)):
         setattr(BenchmarkFixture, name, method)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep what was asked for: pytest runs a node id once, however often it is on the command line."""
+    """Keep the requested tests: pytest gets files, because it runs each once however often it is named."""
     if ORDER["only"]:
         chosen = [item for item in items if is_below(item.nodeid, ORDER["only"])]
         config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
@@ -58,7 +59,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Note which tests are benchmarks."""
+    """Record which tests are benchmarks."""
     for item in session.items:
         if "benchmark" in getattr(item, "fixturenames", ()) and item.nodeid not in benchmarks:
             benchmarks.append(item.nodeid)
@@ -67,52 +68,52 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:
-    """Note a file that could not be imported."""
+    """Record a file that could not be imported."""
     if report.failed:
         failures[report.nodeid] = _last_line(report)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Note a benchmark that failed, also after it was measured."""
+    """Record a benchmark that failed, even if it was measured before."""
     if report.failed:
         failures[report.nodeid] = _last_line(report)
 
 
 def pytest_benchmark_generate_machine_info() -> dict[str, str]:
-    """Replace what takes half a second in each process and is the same in all."""
+    """Skip collecting information that takes half a second and is the same in all processes."""
     return {"python": sys.version}
 
 
 def pytest_benchmark_generate_commit_info() -> dict[str, str]:
-    """Replace three calls of git in each process."""
+    """Skip three calls of git."""
     return {"id": "", "time": ""}
 
 
 def pytest_benchmark_update_json(output_json: dict[str, Any]) -> None:
-    """Leave out the single timings: the gate reads those of the slices."""
+    """Remove the single timings: the gate reads those of the slices."""
     for entry in output_json["benchmarks"]:
         entry["stats"].pop("data", None)
 
 
 def pytest_sessionfinish() -> None:
-    """Write what was seen."""
-    seen: dict[str, Any] = {
+    """Write the report."""
+    report = {
         "python": sys.version,
         "benchmarks": benchmarks,
         "failures": failures,
         "foreign_modules": foreign_modules([Path(root) for root in ORDER["roots"]]),
     }
     with open(ORDER["report"], "w", encoding="utf-8") as file:
-        json.dump(seen, file)
+        json.dump(report, file)
 
 
 def is_below(node: str, wanted: list[str]) -> bool:
-    """Whether a test is one of the wanted, or in a file or class, or a case, of them."""
+    """Return whether a test is one of the wanted node ids, or below one of them."""
     return any(node == each or node.startswith((f"{each}::", f"{each}[", f"{each}/")) for each in wanted)
 
 
 def foreign_modules(roots: list[Path]) -> list[str]:
-    """The modules that this worktree has a file for, and that were imported from elsewhere."""
+    """Return the modules that this worktree has a file for, but that were imported from elsewhere."""
     found = []
     for name, module in list(sys.modules.items()):
         origin = getattr(module, "__file__", None)
@@ -130,7 +131,7 @@ def _has(root: Path, name: str) -> bool:
 
 
 def slowed(function: Callable[..., Any], spins: float) -> Callable[..., Any]:
-    """`function` with `spins` spins of an empty loop after each call; fractions are owed to the next call."""
+    """Return `function` with `spins` spins of an empty loop after each call; fractions carry over to the next call."""
     owed = 0.0
 
     @wraps(function)
@@ -147,12 +148,12 @@ def slowed(function: Callable[..., Any], spins: float) -> Callable[..., Any]:
 
 
 def spin(times: int) -> None:
-    """Spin an empty loop so many times. In C: in Python it is 40 % slower or quicker as the process's memory lies."""
+    """Spin an empty loop in C. In Python its speed varies by 40% with the memory layout of the process."""
     NOWHERE.extend(repeat(None, times))
 
 
 def seconds_a_spin(spins: int = 10_000, tries: int = 15) -> float:
-    """What one spin of an empty loop takes now, in s: the median of some tries, under 1 ms in all."""
+    """Return the current time of one spin of an empty loop, in s: the median of some tries, under 1 ms in total."""
     taken = []
     for _ in range(tries):
         start = time.perf_counter()
@@ -162,17 +163,17 @@ def seconds_a_spin(spins: int = 10_000, tries: int = 15) -> float:
 
 
 class Turns:
-    """The timer of one benchmark, which lets the other processes measure whenever a slice is used up."""
+    """A timer of one benchmark that yields to the other processes when its slice is used up."""
 
     def __init__(self, line: socket.socket, timer: Callable[[], float]) -> None:
         self._line, self._timer = line, timer
         self._turn = 0
         self._until, self._within = 0.0, False
         self.rounds: list[int] = []
-        """The turn of each round so far, those that calibrate or warm up too."""
+        """The turn of each round so far, including calibration and warm-up."""
 
     def __call__(self) -> float:
-        """The time; before a round it may be long in coming."""
+        """Return the time; before a round, wait for a turn if the slice is used up."""
         if self._within:
             now = self._timer()
             self._within = False
@@ -183,9 +184,9 @@ class Turns:
         self._within = True
         return self._timer()
 
-    def wait(self, why: str) -> None:
-        """Let the others go on, and wait to be let go on."""
-        self._line.sendall(f"{why}\n".encode())
+    def wait(self, message: str) -> None:
+        """Yield to the others, and wait for the next turn."""
+        self._line.sendall(f"{message}\n".encode())
         (self._turn,) = struct.unpack("!q", self._line.recv(8, socket.MSG_WAITALL))
         self._until = self._timer() + SLICE_S
 
@@ -196,8 +197,8 @@ if LINE:
 
 
 @contextmanager
-def watched(fixture: BenchmarkFixture, function: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
-    """What to measure in place of `function`, while turns are taken."""
+def interleaved(fixture: BenchmarkFixture, function: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """Yield what to measure in place of `function`, interleaved with the other processes."""
     if LINE is None:
         yield function
         return
@@ -219,7 +220,7 @@ def watched(fixture: BenchmarkFixture, function: Callable[..., Any]) -> Iterator
 
 
 def slices(turns: Sequence[int], times: Sequence[float]) -> list[tuple[int, float]]:
-    """The turns that were measured in, and the median of what each round of it took: the last rounds are those."""
+    """Return each turn with the median time of its rounds; the last rounds of `turns` are the measured ones."""
     found: dict[int, list[float]] = {}
     for turn, taken in zip(turns[-len(times) :], times, strict=True):
         found.setdefault(turn, []).append(taken)
@@ -230,13 +231,15 @@ _measure: Callable[..., Any] = BenchmarkFixture.__call__
 _measure_pedantic: Callable[..., Any] = BenchmarkFixture.pedantic
 
 
-def _watched_call(self: BenchmarkFixture, function_to_benchmark: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    with watched(self, function_to_benchmark) as function:
+def _interleaved_call(
+    self: BenchmarkFixture, function_to_benchmark: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
+    with interleaved(self, function_to_benchmark) as function:
         return _measure(self, function, *args, **kwargs)
 
 
-def _watched_pedantic(self: BenchmarkFixture, target: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    with watched(self, target) as function:
+def _interleaved_pedantic(self: BenchmarkFixture, target: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    with interleaved(self, target) as function:
         return _measure_pedantic(self, function, *args, **kwargs)
 
 

@@ -1,7 +1,7 @@
-"""Fresh processes of the project's interpreter that run the suite, each in a worktree, in lockstep or alone.
+"""Fresh processes of the project's interpreter that run the suite, each in a worktree, interleaved or alone.
 
-Pinned, because two processes on two cores of a shared machine differ by twenty times what two on one core do. The
-hash seed is given, because dictionaries that collide differently differ by more than what is looked for.
+They are pinned, because two processes on two cores of a shared machine differ by twenty times as much as two on one
+core. The hash seed is set, because different collisions in dictionaries cost more than the differences of interest.
 """
 
 import json
@@ -29,24 +29,24 @@ PROBE = "heartbench_gate_probe"
 CALL_COUNTER = "heartbench_gate_counter"
 """The names of the two pytest plugins in the project's interpreter."""
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-"""Threads of numerical libraries would only share the one core."""
+"""Threads of numerical libraries would only compete for the one core."""
 RAN = (0, 1, 5)
-"""Exit statuses of pytest after which the probe's report can be read: passed, some failed, nothing collected."""
+"""Exit statuses of pytest with a report of the probe: all passed, some failed, nothing collected."""
 LAST_LINES = 3
 MIN_ROUNDS = 3
-"""Rounds at least that pytest-benchmark measures."""
+"""Minimum number of rounds that pytest-benchmark measures."""
 
 
 @contextmanager
 def pinned(core: int | None = None) -> Iterator[int | None]:
-    """Keep this process, and all that it starts, on one core; yields which, or None where that is not possible."""
+    """Pin this process, and all that it starts, to one core; yield its number, or None if pinning is not possible."""
     if not hasattr(os, "sched_setaffinity"):
         yield None
         return
     allowed = os.sched_getaffinity(0)
     chosen = max(allowed) if core is None else core
     if chosen not in allowed:
-        raise BenchmarkError(f"--core {chosen}: allowed: {', '.join(map(str, sorted(allowed)))}")
+        raise BenchmarkError(f"--core {chosen}: not available; allowed: {', '.join(map(str, sorted(allowed)))}")
     os.sched_setaffinity(0, {chosen})
     try:
         yield chosen
@@ -55,38 +55,38 @@ def pinned(core: int | None = None) -> Iterator[int | None]:
 
 
 def interpreter(project: Path, settings: Settings) -> Path:
-    """The Python that runs the suite: as set, else the project's own environment, else this one.
+    """Return the Python that runs the suite: the configured one, else that of the project's environment, else this one.
 
     Raises:
         BenchmarkError: it cannot be run, or has no pytest-benchmark.
     """
     own = project / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    # Not resolved: the link in an environment is what makes it that environment.
+    # Not resolved: Python finds its environment by the path of the link.
     chosen = (project / Path(settings.python)) if settings.python else (own if own.exists() else Path(sys.executable))
     try:
         done = subprocess.run([chosen, "-c", "import pytest_benchmark"], capture_output=True, check=False)
     except OSError as error:
         raise BenchmarkError(f"python = {chosen}: cannot be run: {error.strerror}") from None
     if done.returncode:
-        raise BenchmarkError(f"python = {chosen}: has no pytest-benchmark; install it there, or name another python")
+        raise BenchmarkError(f"python = {chosen}: pytest-benchmark is not installed; install it, or set another python")
     return chosen.absolute()
 
 
 def hash_seed(seed: int, number: int) -> int:
-    """PYTHONHASHSEED of a round: the same for all of its arms, another in the next."""
+    """Return the PYTHONHASHSEED of a round: the same for all of its arms, and another in the next round."""
     return random.Random(f"hash {seed} {number}").randrange(1, 2**32)
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What one process is to measure: benchmarks (all of the suite where empty) and, in an exam, how much slower."""
+    """What one process is to measure: benchmarks (empty: the whole suite) and, in a self-test, the spins to add."""
 
     tree: Tree
     hash_seed: int
     benchmarks: Sequence[str] = ()
     spins: Mapping[str, float] | None = None
     warm_up: bool = False
-    """Run each benchmark as briefly as can be: to compile, and to see what there is."""
+    """Run each benchmark as briefly as possible: to compile, and to find out which benchmarks there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class ProbeReport:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A process that runs the suite, and the files in which it says what it saw (`report`) and printed (`log`)."""
+    """A process that runs the suite, with the files of the probe's report and of its output (`log`)."""
 
     child: subprocess.Popen[bytes]
     project: Path
@@ -138,7 +138,7 @@ class Running:
         try:
             status = self.child.wait(self.silence_s)
         except subprocess.TimeoutExpired:
-            raise self.hangs() from None
+            raise self.hang() from None
         if status not in RAN or not self.report.exists():
             raise BenchmarkError(
                 f"{self.project}: pytest ended with status {status}: {_tail(self.log)} (see {self.log})"
@@ -147,15 +147,15 @@ class Running:
         self.report.unlink()
         return found
 
-    def hangs(self) -> BenchmarkError:
-        """The error where nothing is heard of it."""
+    def hang(self) -> BenchmarkError:
+        """Return the error to raise if the process does not respond."""
         limit = f"process_timeout = {self.silence_s:g} s"
         return BenchmarkError(f"{self.project}: pytest was silent for longer than {limit} (see {self.log})")
 
 
 @dataclass(frozen=True, slots=True)
 class Measurer:
-    """Starts processes; keeps what they print in `directory`."""
+    """Starts processes; `directory` holds their output."""
 
     python: Path
     suite: Sequence[str]
@@ -168,21 +168,21 @@ class Measurer:
             copyfile(Path(__file__).with_name(file), self.directory / f"{name}.py")
 
     def collect(self, tree: Tree) -> list[str]:
-        """The names of the benchmarks in a worktree, none of them run."""
+        """Return the names of the benchmarks in a worktree without running them."""
         return list(self.run(Order(tree, hash_seed=1, warm_up=True), "collect", ["--collect-only"]).benchmarks)
 
     def measure(self, orders: Mapping[str, Order], seed: str) -> dict[str, Sample]:
-        """Measure in lockstep, a process for each order; what came of them, by the orders' names.
+        """Measure interleaved, one process per order; return their samples by the names of the orders.
 
         Raises:
             BenchmarkError: a process crashed, hung, or imported the project from elsewhere than its worktree.
         """
         start = time.monotonic()
         drawn = random.Random(seed).sample(list(orders), len(orders))
-        # Their files are called by their places: names of different lengths would move the stack of a process.
+        # Files are named by position: names of different lengths would shift the stack of a process.
         places = {name: f"{place:02d}" for place, name in enumerate(drawn)}
         with ExitStack() as stack:
-            both = {name: stack.enter_context(self._taking_turns(orders[name], places[name])) for name in drawn}
+            both = {name: stack.enter_context(self._interleaved(orders[name], places[name])) for name in drawn}
             conduct([line for _, line in both.values()], seed)
             reports = {name: running.result() for name, (running, _) in both.items()}
         wall_s = (time.monotonic() - start) / len(orders)
@@ -205,13 +205,13 @@ class Measurer:
             return running.result()
 
     @contextmanager
-    def _taking_turns(self, order: Order, name: str) -> Iterator[tuple[Running, Line]]:
+    def _interleaved(self, order: Order, name: str) -> Iterator[tuple[Running, Line]]:
         ours, theirs = socket.socketpair()
         arguments = [f"--benchmark-json={self.directory / name}.json", *self._timing(order)]
         command = self._command(order, arguments)
         with ours, theirs, self._started(order, name, command, line=theirs.fileno()) as running:
             theirs.close()
-            with closing(Line(ours, running.silence_s, running.hangs)) as line:
+            with closing(Line(ours, running.silence_s, running.hang)) as line:
                 yield running, line
 
     def _sample(self, name: str, order: Order, report: ProbeReport, wall_s: float) -> Sample:
@@ -295,12 +295,12 @@ class Measurer:
 
 
 def paths_of(suite: Sequence[str]) -> list[str]:
-    """The files and folders that node ids are in."""
+    """Return the files and folders that contain the given node ids."""
     return list(dict.fromkeys(node.partition("::")[0] for node in suite))
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """End a process and all that it started; they are a session of their own."""
+    """End a process and all that it started: they share a session."""
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()

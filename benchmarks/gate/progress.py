@@ -1,4 +1,4 @@
-"""How long work is shown to whoever waits for it, without knowing whether anybody does."""
+"""Progress reporting: the work reports its steps, and the caller decides whether to show them."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -6,10 +6,10 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Shows work: what it is and how many steps it has; yields what is to be called with the steps that are done."""
+    """Shows a piece of work with a number of steps; yields a function to call with the number of steps done."""
 
     def __call__(self, description: str, total: float, /) -> AbstractContextManager[Callable[[float], None]]:
-        """Begin to show."""
+        """Start to show `description`."""
         ...
 
 
@@ -19,4 +19,4 @@ class _Silent:
 
 
 silent: Progress = _Silent()
-"""Shows nothing."""
+"""A progress that is not shown."""

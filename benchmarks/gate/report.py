@@ -1,4 +1,4 @@
-"""What a comparison found, whole: the verdicts, its own error rates, and what it was measured on."""
+"""The complete result of a comparison: verdicts, error rates, and the conditions it was measured under."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from heartbench.benchmarks.gate import signflip
-from heartbench.benchmarks.gate.selftest import SelfTest
+from heartbench.benchmarks.gate.error_rates import ErrorRates
 from heartbench.benchmarks.gate.signflip import Ratios
 from heartbench.benchmarks.gate.verdict import Judgement, Verdict
 
@@ -15,26 +15,26 @@ SCHEMA = "heartbench.bench/1"
 
 
 class Outcome(StrEnum):
-    """What a comparison says as a whole."""
+    """The result of a comparison as a whole."""
 
     NOTHING_COMPARED = "nothing compared"
     SLOWER = "slower"
     FAILED = "failed on the head"
-    TOO_MANY_FALSE_ALARMS = "withheld: too many false alarms of base against base"
-    UNDERPOWERED = "withheld: nothing is slower, but a slowdown would not have been seen either"
+    TOO_MANY_FALSE_ALARMS = "withheld: too many false alarms in the A/A comparison"
+    UNDERPOWERED = "withheld: nothing is slower, but a slowdown would not have been detected either"
     NOTHING_SLOWER = "nothing slower"
 
 
 STATUS = {Outcome.SLOWER: 1, Outcome.FAILED: 2, Outcome.NOTHING_COMPARED: 2}
-"""Exit status by outcome; the others are 0, so that a noisy machine does not turn a build red."""
-COMPARED = (Verdict.SLOWER, Verdict.SAME, Verdict.FASTER, Verdict.CANNOT_TELL)
+"""Exit status by outcome; the others are 0, so that a noisy machine does not fail a build."""
+COMPARED = (Verdict.SLOWER, Verdict.SAME, Verdict.FASTER, Verdict.INCONCLUSIVE)
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A count without noise: of one call, on base and on head, the mean over the hash seeds.
+    """The count of one call on base and on head, each a mean over the hash seeds.
 
-    `repeatable` is false where a second process of base counted something else; the ratio then proves nothing.
+    `repeatable` is false if a second process of base counted something else; the ratio then proves nothing.
     """
 
     base: float
@@ -43,7 +43,7 @@ class Count:
 
     @property
     def ratio(self) -> float:
-        """Head's count over base's; NaN where base counted nothing."""
+        """Head's count over base's; NaN if base counted nothing."""
         return self.head / self.base if self.base else math.nan
 
 
@@ -63,7 +63,7 @@ class Estimate:
 
 UNKNOWN = Estimate(math.nan, math.nan, math.nan)
 Counts = Mapping[str, Mapping[str, Count]]
-"""Counts by what is counted ("instructions", "allocations") and by benchmark."""
+"""Counts by kind ("instructions", "allocations") and by benchmark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +71,18 @@ class Report:
     """A finished comparison of `head` with `base` (full commit names).
 
     Attributes:
-        base_s: what a call of each benchmark takes on base, in s.
-        measured: rounds by what they were for: "first", "more" and "confirming".
-        kept: processes that an earlier, interrupted run had finished.
-        core: the core that all processes were pinned to; None where that was not possible.
-        measured_s: the time of all processes, those of the earlier run too, in s.
-        not_compared: the files that differ and that both sides had from the head, relative to the project.
-        means: head's mean time over base's by benchmark: advice, no verdict hangs on it.
-        notes: what the reader should know besides, a sentence each.
+        base_s: time of one call of each benchmark on base, in s.
+        measured: number of rounds by phase: "first", "more" and "confirming".
+        kept: number of processes that an earlier, interrupted run had finished.
+        core: the core that all processes were pinned to; None if pinning was not possible.
+        measured_s: time of all processes, including those of the earlier run, in s.
+        not_compared: the files that differ and that both sides took from the head, relative to the project.
+        means: head's mean time over base's by benchmark: advice, no verdict depends on it.
+        notes: further remarks for the reader, one sentence each.
     """
 
     judgements: Sequence[Judgement]
-    self_test: SelfTest
+    error_rates: ErrorRates
     suite: Sequence[str]
     base_s: Mapping[str, float]
     measured: Mapping[str, int]
@@ -102,23 +102,23 @@ class Report:
 
     @property
     def compared(self) -> int:
-        """How many benchmarks have a verdict on the change of their code."""
+        """Number of benchmarks that have a verdict on the change of their code."""
         return sum(judgement.verdict in COMPARED for judgement in self.judgements)
 
     @property
     def outcome(self) -> Outcome:
-        """The one thing that counts. A red stands although the power is low; it does not against false alarms."""
+        """The overall outcome: low power does not invalidate a *slower*, too many false alarms do."""
         if self.failed_on_head and not self.compared:
             return Outcome.FAILED
         if not self.compared:
             return Outcome.NOTHING_COMPARED
-        if self.self_test.cries_wolf:
+        if self.error_rates.too_many_false_alarms:
             return Outcome.TOO_MANY_FALSE_ALARMS
         if any(judgement.verdict is Verdict.SLOWER for judgement in self.judgements):
             return Outcome.SLOWER
         if self.failed_on_head:
             return Outcome.FAILED
-        return Outcome.UNDERPOWERED if self.self_test.sleeps else Outcome.NOTHING_SLOWER
+        return Outcome.UNDERPOWERED if self.error_rates.underpowered else Outcome.NOTHING_SLOWER
 
     @property
     def status(self) -> int:
@@ -126,18 +126,18 @@ class Report:
         return STATUS.get(self.outcome, 0)
 
     def as_json(self) -> dict[str, Any]:
-        """The object that `--json` prints; ratios are head / base, `smallest_visible` is a fraction of the time."""
+        """Return the object that `--json` prints; ratios are head / base, `smallest_visible` is a fraction."""
         return {
             "schema": SCHEMA,
             "outcome": self.outcome.value,
             "verdicts": [self._row(judgement) for judgement in self.judgements],
             "self_test": {
-                "aa_alarms": self.self_test.alarms.count,
-                "aa_verdicts": self.self_test.alarms.total,
-                "aa_ci": self.self_test.alarms.interval,
-                "power": self.self_test.found.value,
-                "power_ci": self.self_test.found.interval,
-                "power_effect": self.self_test.effect,
+                "aa_alarms": self.error_rates.alarms.count,
+                "aa_verdicts": self.error_rates.alarms.total,
+                "aa_ci": self.error_rates.alarms.interval,
+                "power": self.error_rates.detected.value,
+                "power_ci": self.error_rates.detected.interval,
+                "power_effect": self.error_rates.effect,
             },
             "wall_s": self.wall_s,
             "measured_s": self.measured_s,

@@ -1,8 +1,8 @@
-"""Rounds of fresh processes, those of a round in lockstep, every finished round kept.
+"""Rounds of fresh processes, those of a round interleaved, every finished round stored.
 
-Hash seed and order (of starting, and of turns) follow from the seed and the round's number alone, so that a measurement
-that goes on after a kill is the one that was begun. Drawing the order is what makes the sign-flip test exact: were base
-always first, whatever favours the second would look like a change.
+Hash seeds and orders (of starting, and of turns) follow from the seed and the round's number alone, so a resumed
+measurement equals an uninterrupted one. The random order is what makes the sign-flip test exact: if base always ran
+first, any advantage of the second process would look like a change.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ from heartbench.benchmarks.gate.worktrees import Tree
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One side of a comparison: a worktree, and in an exam by how much its benchmarks are slowed (`Order.spins`)."""
+    """One side of a comparison: a worktree, and in a self-test the spins that slow its benchmarks (`Order.spins`)."""
 
     name: str
     tree: Tree
@@ -28,10 +28,10 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """Some rounds over all benchmarks or those that are named.
+    """Some rounds over the named benchmarks, or over all.
 
     Attributes:
-        groups: the arms that are measured in lockstep; one group of a round after the other.
+        groups: the arms that are interleaved; within a round, one group runs after the other.
         first: number of the first round.
     """
 
@@ -42,23 +42,23 @@ class Phase:
 
     @property
     def processes(self) -> int:
-        """How many processes the phase takes."""
+        """Number of processes in the phase."""
         return self.rounds * sum(map(len, self.groups))
 
 
 @dataclass(frozen=True, slots=True)
 class Rounds:
-    """Measures phases, and keeps each process's sample in `directory`."""
+    """Measures phases, and stores each process's sample in `directory`."""
 
     measurer: Measurer
     directory: Path
     seed: int
 
     def measure(self, phase: Phase, advance: Callable[[float], None]) -> list[Round]:
-        """The samples of all rounds; those that are kept already are not measured again.
+        """Return the samples of all rounds; measure only those that are not stored yet.
 
         Raises:
-            BenchmarkError: a process failed as a whole, or ran another Python than the one before.
+            BenchmarkError: a process failed as a whole, or ran a different Python than the others.
         """
         measured: list[Round] = []
         for number in range(phase.first, phase.first + phase.rounds):
@@ -82,7 +82,7 @@ class Rounds:
 
 
 def warm_up(rounds: Rounds, arms: Sequence[Arm], progress: Progress) -> Round:
-    """Run each benchmark once in each arm, to compile, and to see what there is; the times mean nothing."""
+    """Run each benchmark once in each arm, to compile it and to find out whether it works; the times mean nothing."""
     wanted = {arm.name: Order(arm.tree, hash_seed(rounds.seed, 0), warm_up=True) for arm in arms}
     with progress("Warming up", len(arms)) as advance:
         found = rounds.measurer.measure(wanted, "warming up")
@@ -91,11 +91,14 @@ def warm_up(rounds: Rounds, arms: Sequence[Arm], progress: Progress) -> Round:
 
 
 def check_python(rounds: Sequence[Round]) -> None:
-    """Refuse samples of different interpreters.
+    """Reject samples of different interpreters.
 
     Raises:
         BenchmarkError: two processes ran different versions.
     """
     versions = {sample.python for each in rounds for sample in each.values()}
     if len(versions) > 1:
-        raise BenchmarkError(f"not one Python but {len(versions)}: {'; '.join(sorted(versions))}; measure again afresh")
+        raise BenchmarkError(
+            f"processes ran {len(versions)} versions of Python: {'; '.join(sorted(versions))}; "
+            "use --fresh to start over"
+        )

@@ -1,8 +1,8 @@
-"""From pytest-benchmark's JSON to pairs: one log-ratio for each benchmark and round.
+"""From pytest-benchmark's JSON to pairs: one log-ratio per benchmark and round.
 
-The replicate is the process. Timings within one process share its memory layout and hash seed; their scatter predicts
-a third of what processes really differ by, so however many there are, two processes give one number: the median of the
-ratios of their slices, each with the one that lies beside it in time (`lockstep`).
+The replicate is the process. Timings within one process share its memory layout and hash seed, and their scatter
+predicts only a third of the difference between processes. So two processes give one number, however many timings they
+have: the median of the ratios of their slices, each with the one of the same turn (`lockstep.py`).
 """
 
 import json
@@ -18,18 +18,18 @@ import numpy as np
 from heartbench.benchmarks.gate.signflip import Ratios
 
 FORMAT = 3
-"""Counts the ways in which samples were measured and kept: rounds of another one are not gone on from."""
+"""Version of how samples are measured and stored: rounds of another version are not resumed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What one process measured of one benchmark: times of a call, in s.
+    """The times of one call of one benchmark in one process, in s.
 
     Attributes:
-        median_s: of all rounds of pytest-benchmark.
-        mean_s: of all its rounds.
+        median_s: the median of all rounds of pytest-benchmark.
+        mean_s: the mean of all its rounds.
         slices: the median of the rounds in each slice, by the number of the turn.
-        spin_s: only in an exam: what a spin of an empty loop took just before, in s.
+        spin_s: only in a self-test: the time of one spin of an empty loop just before, in s.
     """
 
     median_s: float
@@ -39,7 +39,7 @@ class Timing:
 
 
 def log_ratio(base: Timing, head: Timing) -> float:
-    """ln(head / base): the median over the turns in which both measured; of the whole medians where there is none."""
+    """Return ln(head / base): the median over the shared turns, or the ratio of the medians if there are none."""
     shared = base.slices.keys() & head.slices.keys()
     if not shared:
         return math.log(head.median_s / base.median_s)
@@ -47,20 +47,20 @@ def log_ratio(base: Timing, head: Timing) -> float:
 
 
 def mean_log_ratio(base: Timing, head: Timing) -> float:
-    """Return ln(head / base) of the means of all rounds: rare slow calls move it, and so does every disturbance."""
+    """Return ln(head / base) of the means of all rounds: rare slow calls and disturbances change it."""
     return math.log(head.mean_s / base.mean_s)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one process of one arm measured.
+    """The measurements of one process of one arm.
 
     Attributes:
-        times: by benchmark, those alone that were measured and passed.
-        failures: why a benchmark, or a whole file, failed.
-        benchmarks: all that were collected.
+        times: those of the benchmarks that were measured and passed, by name.
+        failures: the reasons for which benchmarks, or whole files, failed.
+        benchmarks: all collected benchmarks.
         python: the interpreter's version.
-        wall_s: how long the process took, in s: of those in lockstep its share.
+        wall_s: time that the process took, in s; if interleaved, its share of the time of all.
     """
 
     times: Mapping[str, Timing]
@@ -71,9 +71,9 @@ class Sample:
 
 
 def from_pytest_benchmark(document: Mapping[str, Any], failed: Mapping[str, str]) -> dict[str, Timing]:
-    """The times in a document that pytest-benchmark wrote, without those of benchmarks that failed afterwards.
+    """Return the times in a document that pytest-benchmark wrote, without those of benchmarks that failed afterwards.
 
-    A time of 0 s (less than the clock can tell) has no logarithm; such a benchmark is left out too.
+    A time of 0 s (below the resolution of the clock) has no logarithm; such a benchmark is left out, too.
     """
     found: dict[str, Timing] = {}
     for entry in document.get("benchmarks", ()):
@@ -86,14 +86,14 @@ def from_pytest_benchmark(document: Mapping[str, Any], failed: Mapping[str, str]
 
 
 def write(sample: Sample, path: Path) -> None:
-    """Keep a sample; whoever is killed in the middle leaves no half of one behind."""
+    """Write a sample atomically."""
     unfinished = path.with_suffix(".part")
     unfinished.write_text(json.dumps(asdict(sample)), "utf-8")
     unfinished.replace(path)
 
 
 def read(path: Path) -> Sample:
-    """Read what `write` kept."""
+    """Read what `write` wrote."""
     document = json.loads(path.read_text("utf-8"))
     times = {
         name: Timing(**each | {"slices": {int(turn): time_s for turn, time_s in each["slices"].items()}})
@@ -107,7 +107,7 @@ Round = Mapping[str, Sample]
 
 
 def apart(rounds: Sequence[Round], base: str, head: str) -> list[str]:
-    """The benchmarks of which two processes of a round took no turn side by side."""
+    """Return the benchmarks for which two processes of a round share no turn."""
     both = [(each[base].times, each[head].times) for each in rounds if base in each and head in each]
     found = (name for a, b in both for name in a.keys() & b.keys() if not a[name].slices.keys() & b[name].slices.keys())
     return sorted(set(found))
@@ -116,7 +116,7 @@ def apart(rounds: Sequence[Round], base: str, head: str) -> list[str]:
 def pairs(
     rounds: Sequence[Round], base: str, head: str, compare: Callable[[Timing, Timing], float] = log_ratio
 ) -> dict[str, Ratios]:
-    """The log-ratios head / base of each benchmark that both arms measured in every round in which either did."""
+    """Return the log-ratios head / base of each benchmark that both arms measured in every round in which one did."""
     measured = [(each[base].times, each[head].times) for each in rounds if base in each and head in each]
     names = dict.fromkeys(name for times, _ in measured for name in times)
     found = {}
@@ -128,7 +128,7 @@ def pairs(
 
 
 def typical_s(rounds: Sequence[Round], arm: str) -> dict[str, float]:
-    """The median over an arm's processes of each benchmark's time, in s."""
+    """Return each benchmark's median time over the processes of an arm, in s."""
     found: dict[str, list[float]] = {}
     for each in rounds:
         for name, timing in each[arm].times.items() if arm in each else ():
@@ -137,7 +137,7 @@ def typical_s(rounds: Sequence[Round], arm: str) -> dict[str, float]:
 
 
 def failures(rounds: Sequence[Round], arm: str) -> dict[str, tuple[int, str]]:
-    """How often each benchmark (or file) of an arm failed, and why it did first."""
+    """Return how often each benchmark (or file) of an arm failed, and the first reason."""
     found: dict[str, tuple[int, str]] = {}
     for each in rounds:
         for name, reason in each[arm].failures.items() if arm in each else ():

@@ -1,14 +1,14 @@
-"""What a project may set for its gate: the table `[tool.heartbench.bench]` of its pyproject.toml.
+"""The settings of a project's gate: the table `[tool.heartbench.bench]` of its pyproject.toml.
 
     [tool.heartbench.bench]
-    suite = ["benchmarks"]          # what pytest is given; default: benchmarks/ or tests/benchmarks/
-    overlay = ["benchmarks/data"]   # what both sides take from the head besides test files: it is not compared
+    suite = ["benchmarks"]          # passed to pytest; default: benchmarks/ or tests/benchmarks/
+    overlay = ["benchmarks/data"]   # files that both sides take from the head besides test files: not compared
     rounds = 16
     [tool.heartbench.bench.benchmark."*::test_startup*"]
     margin = 0.02
     least_effect = 0.05
 
-Every key has a default; an unknown key or a value out of range is refused by name.
+Every key has a default; an unknown key or a value out of range is an error that names it.
 """
 
 import tomllib
@@ -46,51 +46,51 @@ class Table(BaseModel):
 
 
 class BenchmarkTable(Table):
-    """What differs for the benchmarks that a pattern names."""
+    """Settings of the benchmarks that match a pattern."""
 
     margin: Share | None = None
     least_effect: Share | None = None
 
 
 class Settings(Table):
-    """Everything that decides how a comparison is measured and judged."""
+    """How a comparison is measured and judged."""
 
     suite: tuple[str, ...] = ()
     """Files, folders or node ids that pytest is given, relative to the project."""
     overlay: tuple[str, ...] = ()
-    """Git pathspecs of what both sides take from the head besides the suite's test files and `conftest.py`.
+    """Git pathspecs of files that both sides take from the head besides the suite's test files and `conftest.py`.
 
-    More files make fewer comparisons: what differs in them is not compared.
+    Changes of these files are not compared.
     """
     pytest_args: tuple[str, ...] = ()
     """More arguments for pytest, such as `-m quick`."""
     pythonpath: tuple[str, ...] = (".", "src")
-    """Folders of a worktree that modules are imported from; those that do not exist are left out."""
+    """Folders of a worktree that modules are imported from; missing ones are ignored."""
     prepare: tuple[str, ...] = ()
-    """A command that makes a fresh worktree ready, such as one that compiles extensions in place."""
+    """A command that prepares a fresh worktree, for instance compiles extensions in place."""
     python: str = ""
-    """The project's interpreter; its `.venv` where it has one, else the one that runs the gate."""
+    """The project's interpreter; default: that of its `.venv`, or the one that runs the gate if there is none."""
     rounds: int = Field(16, ge=2, le=64)
-    """Rounds of fresh processes before the first verdict; as many again for what is undecided then."""
+    """Rounds of fresh processes before the first verdict; undecided benchmarks get as many again."""
     max_time: Seconds = 0.06
     """Measured time of one benchmark in one process, in s (`--benchmark-max-time`)."""
     min_time: Seconds = 0.0001
     """Least length of one of pytest-benchmark's rounds, in s: long against the clock's resolution."""
     process_timeout: Seconds = 600.0
-    """A process of which nothing is heard for longer, in s, is a failed measurement."""
+    """Longest time without a message from a process, in s; then the measurement fails."""
     budget: Seconds = 600.0
-    """More rounds for undecided benchmarks are begun only if they are expected to end within this time, in s."""
+    """More rounds for undecided benchmarks are started only if they are expected to end within this time, in s."""
     level: Share = 0.01
-    """Chance of any false red in a comparison, over the whole suite."""
+    """Probability of any false *slower* in a comparison, over the whole suite."""
     margin: Share = 0.01
-    """By how much of its time a benchmark may be slower before that is evidence."""
+    """Fraction of its time by which a benchmark may be slower before that counts as evidence."""
     least_effect: Share = 0.02
-    """The least estimate that is worth a red."""
+    """The least estimated slowdown that is reported as *slower*."""
     benchmark: dict[str, BenchmarkTable] = {}
-    """Other margins for the benchmarks whose name is, or matches (`*`), the key; the last match counts."""
+    """Other margins for benchmarks whose name equals the key or matches it (`*`); the last match counts."""
 
     def rules(self, name: str) -> Rules:
-        """The rules for one benchmark."""
+        """Return the rules for one benchmark."""
         margin, least = self.margin, self.least_effect
         for pattern, table in self.benchmark.items():
             if name == pattern or fnmatchcase(name, pattern.replace("[", "[[]")):
@@ -99,7 +99,7 @@ class Settings(Table):
         return Rules(margin, least)
 
     def rules_for(self, names: Iterable[str]) -> dict[str, Rules]:
-        """The rules for each benchmark."""
+        """Return the rules for each benchmark."""
         return {name: self.rules(name) for name in names}
 
 
@@ -107,7 +107,7 @@ def load(project: Path, **overrides: Any) -> Settings:
     """Read a project's settings; overrides that are None are ignored.
 
     Raises:
-        BenchmarkError: the file is no TOML, or a value in it (or an override) is not allowed.
+        BenchmarkError: the file is not valid TOML, or a value in it (or an override) is not allowed.
     """
     file = project / "pyproject.toml"
     table = _table(file)
@@ -124,7 +124,7 @@ def _table(file: Path) -> dict[str, Any]:
     try:
         found: Any = tomllib.loads(file.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BenchmarkError(f"{file}: no TOML: {error}") from None
+        raise BenchmarkError(f"{file}: not valid TOML: {error}") from None
     for key in TABLE.split("."):
         found = found.get(key, {})
         if not isinstance(found, dict):
@@ -138,23 +138,23 @@ def _explain(file: Path, error: ValidationError, given: dict[str, Any]) -> str:
     where = f"--{key.replace('_', '-')}" if first["loc"][0] in given else f"{file}: {TABLE}.{key}"
     if first["type"] == "extra_forbidden":
         return f"{where}: unknown key; allowed: {', '.join(Settings.model_fields)}"
-    said = first["msg"].removeprefix("Value error, ").replace("Input should", "must").partition(", unable to parse")[0]
-    return f"{where} = {first['input']!r}: {said}"
+    message = first["msg"].removeprefix("Value error, ").partition(", unable to parse")[0]
+    return f"{where} = {first['input']!r}: {message.replace('Input should', 'must')}"
 
 
 def chosen_suite(project: Path, asked: Iterable[str], settings: Settings) -> tuple[str, ...]:
-    """What pytest is to be given: what was asked for, else what is set, else the usual folder.
+    """Return the suite to pass to pytest: the requested one, else the configured one, else the usual folder.
 
-    A name that is no path is looked for in the usual folders: `history` is `benchmarks/history`.
+    A name that is not a path is searched for in the usual folders: `history` is `benchmarks/history`.
 
     Raises:
-        BenchmarkError: there is no such path, or nothing to choose from.
+        BenchmarkError: the path does not exist, or there is no suite.
     """
     wanted = tuple(asked) or settings.suite
     if not wanted:
         wanted = tuple(folder for folder in USUAL_SUITES if (project / folder).is_dir())[:1]
     if not wanted:
-        raise BenchmarkError(f"{project}: no suite: name a folder or file, or set {TABLE}.suite in pyproject.toml")
+        raise BenchmarkError(f"{project}: no suite found; name a folder or file, or set suite in {TABLE}")
     return tuple(_located(project, name) for name in wanted)
 
 
@@ -164,4 +164,4 @@ def _located(project: Path, name: str) -> str:
         candidate = Path(folder) / path
         if (project / candidate).exists():
             return f"{candidate.as_posix()}{separator}{test}"
-    raise BenchmarkError(f"{name}: no such suite in {project}; allowed: a path, or the name of a folder in benchmarks/")
+    raise BenchmarkError(f"{name}: not found in {project}; expected a path, or the name of a folder in benchmarks/")

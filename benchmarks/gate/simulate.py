@@ -1,15 +1,15 @@
-"""Where the gate's numbers come from: how often it would see a slowdown, simulated.
+"""The power of the gate, simulated: the basis of its numbers of rounds and of its score.
 
     python -m heartbench.benchmarks.gate.simulate
 
-prints the tables of docs/regression-gate.md. A process's log time is noise of one of three kinds; pairs are differences
-of two such, scaled to the deviation that they are to have:
+prints the tables of docs/regression-gate.md. The log time of a process is noise of one of three kinds; pairs are
+differences of two such times, scaled to a given deviation:
 
-    normal      what is left on a quiet machine
+    normal      the noise of a quiet machine
     heavy       Student's t with 3 degrees of freedom
-    disturbed   normal, and one process in thirty takes an exponential 10 % longer (on top of the deviation)
+    disturbed   normal, and one process in thirty takes an exponential 10% longer (in addition to the deviation)
 
-The tests that were compared differ only in the score that a pair counts with; all are exact.
+The compared tests differ only in the score that a pair counts with; all are exact.
 """
 
 import math
@@ -28,18 +28,18 @@ from heartbench.benchmarks.gate.verdict import Rules, is_slower
 Samples = NDArray[np.float64]
 SUITE = 20
 LEVEL = 0.01 * FIRST_LOOK / SUITE
-"""The level of Holm's first step for a suite of 20 at 1 %, first look."""
+"""The level of Holm's first step for a suite of 20 at 1%, first look."""
 CASES = ((0.03, 0.01), (0.03, 0.02), (0.05, 0.01), (0.05, 0.02), (0.05, 0.04), (0.10, 0.04))
-"""Slowdowns and the pair deviations at which they are to be seen."""
+"""Slowdowns and pair deviations."""
 
 
 def normal(rng: np.random.Generator, shape: tuple[int, int]) -> Samples:
-    """Processes of a quiet machine, of unit deviation."""
+    """Return log times of processes on a quiet machine, of unit deviation."""
     return rng.normal(0.0, 1.0, shape)
 
 
 def heavy(rng: np.random.Generator, shape: tuple[int, int]) -> Samples:
-    """Processes with heavy tails, of unit deviation."""
+    """Return log times of processes with heavy tails, of unit deviation."""
     return rng.standard_t(3, shape) / math.sqrt(3)
 
 
@@ -54,7 +54,7 @@ SCORES: Mapping[str, Callable[[Samples], Samples]] = {
 
 
 def simulated(noise: str, slowdown: float, pair_sd: float, rounds: int, trials: int, seed: int = 0) -> Samples:
-    """Pairs of `trials` comparisons, shape (trials, rounds), as log-ratios."""
+    """Return the pairs of `trials` comparisons, shape (trials, rounds), as log-ratios."""
     rng = np.random.default_rng(seed)
     shape = (trials, rounds)
     make = NOISES.get(noise, normal)
@@ -66,7 +66,7 @@ def simulated(noise: str, slowdown: float, pair_sd: float, rounds: int, trials: 
 
 
 def power(noise: str, slowdown: float, pair_sd: float, rounds: int = 16, trials: int = 400) -> float:
-    """The share of simulated comparisons in which a benchmark is called slower by the gate's own rule."""
+    """Return the share of simulated comparisons in which a benchmark is *slower* by the gate's own rule."""
     found = [is_slower(pairs, Rules(), LEVEL) for pairs in simulated(noise, slowdown, pair_sd, rounds, trials)]
     return float(np.mean(found))
 
@@ -74,7 +74,7 @@ def power(noise: str, slowdown: float, pair_sd: float, rounds: int = 16, trials:
 def power_of_score(
     score: Callable[[Samples], Samples], noise: str, slowdown: float, pair_sd: float, trials: int = 400
 ) -> float:
-    """The same with another score, the estimate left aside: sums of all 2**16 flips, counted."""
+    """Return the power with another score, by the test alone: enumerate the sums of all 2**16 flips."""
     signs = np.array([[1 - 2 * ((flip >> bit) & 1) for bit in range(16)] for flip in range(2**16)], dtype=np.float32)
     found = 0
     for pairs in simulated(noise, slowdown, pair_sd, 16, trials):
@@ -85,7 +85,7 @@ def power_of_score(
 
 
 def rounds_table() -> Table:
-    """Power by number of rounds."""
+    """Return a table of power by number of rounds."""
     choices = (12, 16, 20, 24)
     table = Table("slowdown", "pair deviation", "noise", *(f"{n} rounds" for n in choices), box=SIMPLE_HEAD)
     for slowdown, pair_sd in CASES:
@@ -96,7 +96,7 @@ def rounds_table() -> Table:
 
 
 def scores_table() -> Table:
-    """Power by score, 16 rounds."""
+    """Return a table of power by score, at 16 rounds."""
     table = Table("slowdown", "pair deviation", "noise", *SCORES, box=SIMPLE_HEAD)
     for slowdown, pair_sd in CASES:
         for noise in (*NOISES, DISTURBED):
@@ -108,7 +108,7 @@ def scores_table() -> Table:
 def main() -> None:
     """Print both tables."""
     console = Console(width=120)
-    console.print(f"A suite of {SUITE}, level {LEVEL:.2g} for each; {signflip.pairs_needed(LEVEL)} rounds at least")
+    console.print(f"A suite of {SUITE}, level {LEVEL:.2g} for each; at least {signflip.pairs_needed(LEVEL)} rounds")
     console.print(rounds_table())
     console.print(scores_table())
 

@@ -1,16 +1,16 @@
-"""What a suite's pairs mean: slower, same, faster, or cannot tell.
+"""The verdicts on a suite's pairs: slower, same, faster or inconclusive.
 
-    slower       the pairs lie above the margin (exact test, Holm's correction over the suite) and the estimate is at
-                 least the least effect: more than noise, and enough to matter
-    faster       the same, downwards
-    same         neither, and the whole 95 % interval lies within ±3 %
-    cannot tell  none of these; says the smallest slowdown that would have been seen nine times in ten
+    slower         the pairs lie above the margin (exact test, Holm's correction over the suite), and the estimate is at
+                   least the least effect: more than noise, and enough to matter
+    faster         the same, downwards
+    same           neither, and the whole 95% interval lies within ±3%
+    inconclusive   none of these; comes with the smallest slowdown that would have been detected nine times in ten
 
-A benchmark that may use changed code which both sides had from the head is *not compared* unless it is slower for
-another reason (`overlay.py`).
+A benchmark that may use changed code which both sides took from the head is *not compared*, unless it is slower in
+spite of that (`overlay.py`).
 
-The margin keeps what a second copy of the same code may differ by (memory layout, file system) from becoming a
-finding. Nothing here knows where the pairs come from.
+The margin keeps differences between two copies of the same code (memory layout, file system) from becoming a finding.
+Nothing here depends on the origin of the pairs.
 """
 
 import math
@@ -29,12 +29,12 @@ POWER = 0.9
 
 
 class Verdict(StrEnum):
-    """What can be said about one benchmark."""
+    """The verdict on one benchmark; its value is that in the JSON output."""
 
     SLOWER = "slower"
     SAME = "same"
     FASTER = "faster"
-    CANNOT_TELL = "cannot tell"
+    INCONCLUSIVE = "cannot tell"
     NEW = "new"
     GONE = "gone"
     FAILED = "failed"
@@ -43,7 +43,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What counts as a change of one benchmark; all are fractions of its time."""
+    """Thresholds for a change of one benchmark, as fractions of its time."""
 
     margin: float = 0.01
     least_effect: float = 0.02
@@ -54,7 +54,7 @@ class Rules:
 class Judgement:
     """The verdict on one benchmark; `ratio` is head's time over base's, `smallest_visible` a fraction of it.
 
-    Figures are NaN where nothing was compared. `note` says in words what the figures cannot.
+    Figures are NaN if nothing was compared. `note` is a remark for the reader.
     """
 
     name: str
@@ -76,9 +76,9 @@ def judge(
     Args:
         pairs: log-ratios by benchmark.
         rules: the rules of each benchmark.
-        level: the chance of any false *slower* in the whole suite (and of any false *faster*).
-        suite: how many benchmarks the correction is for, where that is more than are judged now.
-        visible: whether to work out the smallest slowdown that would have been seen.
+        level: the probability of any false *slower* in the whole suite (and of any false *faster*).
+        suite: number of benchmarks that the correction is for, if it is larger than the number judged now.
+        visible: whether to compute the minimum detectable slowdown.
     """
     family = max(suite, len(pairs))
     p_slower = {name: signflip.p_above(x, math.log1p(rules[name].margin)) for name, x in pairs.items()}
@@ -89,8 +89,8 @@ def judge(
         ratio = math.exp(signflip.estimate(x))
         low, high = (math.exp(limit) for limit in signflip.interval(x))
         verdict = _verdict(rules[name], ratio, low, high, name in slower, name in faster)
-        seen_from = smallest_visible(x, rules[name], level / family) if visible else math.nan
-        judgements.append(Judgement(name, verdict, ratio, low, high, seen_from, p_slower[name], len(x)))
+        detectable = smallest_visible(x, rules[name], level / family) if visible else math.nan
+        judgements.append(Judgement(name, verdict, ratio, low, high, detectable, p_slower[name], len(x)))
     return judgements
 
 
@@ -101,13 +101,13 @@ def _verdict(rules: Rules, ratio: float, low: float, high: float, slower: bool, 
         return Verdict.FASTER
     if 1 / (1 + rules.same_within) < low and high < 1 + rules.same_within:
         return Verdict.SAME
-    return Verdict.CANNOT_TELL
+    return Verdict.INCONCLUSIVE
 
 
 def holm(p_values: Mapping[str, float], level: float, family: int = 0) -> set[str]:
-    """The hypotheses that Holm's step-down procedure rejects: at most `level` chance of any false one.
+    """Return the hypotheses that Holm's step-down procedure rejects; the probability of any false one is `level`.
 
-    A larger `family` counts hypotheses that were given up before; they hold the last places.
+    A larger `family` includes hypotheses that were dropped before; they take the last places.
     """
     rejected: set[str] = set()
     for name in sorted(p_values, key=p_values.__getitem__):
@@ -118,16 +118,16 @@ def holm(p_values: Mapping[str, float], level: float, family: int = 0) -> set[st
 
 
 def is_slower(pairs: Ratios, rules: Rules, level: float) -> bool:
-    """Whether one benchmark alone would be called slower at `level`."""
+    """Return whether one benchmark alone would be *slower* at `level`."""
     significant = signflip.p_above(pairs, math.log1p(rules.margin)) <= level
     return significant and signflip.estimate(pairs) >= math.log1p(rules.least_effect)
 
 
 def smallest_visible(pairs: Ratios, rules: Rules, level: float, resamples: int = RESAMPLES) -> float:
-    """The smallest slowdown that scatter like this shows nine times in ten, as a fraction; infinite if none does.
+    """Return the minimum detectable slowdown as a fraction: found nine times in ten with this scatter; else infinite.
 
-    The pairs are moved to have no effect and drawn again with replacement; each draw says how far it would have to
-    move to be called slower at `level`. The answer is the 90th percentile of these distances.
+    The pairs are shifted to have no effect and resampled with replacement. For each sample the shift is computed that
+    would make it *slower* at `level`; the result is the 90th percentile of these shifts.
     """
     still = pairs - signflip.estimate(pairs)
     rng = np.random.default_rng(0)
@@ -141,14 +141,14 @@ def _shift_to_slower(still: Ratios, rules: Rules, level: float) -> float:
 
 
 def check_reach(rounds: int, suite: int, level: float) -> None:
-    """Refuse a plan whose number of rounds could never turn anything red.
+    """Reject a plan with too few rounds for any verdict *slower*.
 
     Raises:
-        BenchmarkError: even pairs that all point one way would not pass Holm's correction over the suite.
+        BenchmarkError: even pairs that all point one way do not pass Holm's correction over the suite.
     """
     if signflip.smallest_p(rounds) > level / suite:
         raise BenchmarkError(
             f"rounds = {rounds}: a suite of {suite} benchmarks at level {level:.2g} needs p <= {level / suite:.2g}, "
             f"the smallest that {rounds} rounds can give is {signflip.smallest_p(rounds):.2g}; "
-            f"allowed: at least {signflip.pairs_needed(level / suite)} rounds"
+            f"use at least {signflip.pairs_needed(level / suite)} rounds"
         )

@@ -1,9 +1,9 @@
-"""The two revisions, each in a git worktree of its own, at paths of equal length.
+"""The two revisions, each in its own git worktree, at paths of equal length.
 
-The length of a path ends up in the environment and the arguments of a process and moves its stack: equal lengths keep
+The length of a path affects the environment and the arguments of a process, and so shifts its stack: equal lengths keep
 that out of the comparison. Both sides get the head's test files (`overlay.py`).
 
-Nothing here touches the project's own work tree or index. Submodules and large-file pointers are not filled in.
+Nothing here changes the project's own work tree or index. Submodules and large-file pointers are not filled in.
 """
 
 import os
@@ -15,62 +15,64 @@ from shutil import rmtree
 
 from heartbench.benchmarks.errors import BenchmarkError
 
-SAME_NAME = {
-    f"GIT_{who}_{what}": value
-    for who in ("AUTHOR", "COMMITTER")
-    for what, value in (("NAME", "heartbench"), ("EMAIL", "heartbench@localhost"), ("DATE", "2000-01-01T00:00:00Z"))
+IDENTITY = {
+    f"GIT_{role}_{field}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for field, value in (("NAME", "heartbench"), ("EMAIL", "heartbench@localhost"), ("DATE", "2000-01-01T00:00:00Z"))
 }
-"""Author and time of a commit of the work tree: the same changes get the same name whenever they are asked for."""
+"""Author and time of a commit of the work tree: the same changes always give the same commit."""
 INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
-"""Set in git's hooks; they would point every command at the wrong tree."""
+"""Variables set in git's hooks; they would point every command at the wrong tree."""
 
 
 def git(folder: Path, *arguments: str, given: str = "") -> str:
-    """Return what a git command prints; it reads `given`.
+    """Return the output of a git command with the input `given`.
 
     Raises:
         BenchmarkError: it failed; the message is git's.
     """
-    environment = {key: value for key, value in os.environ.items() if key not in INHERITED} | SAME_NAME
+    environment = {key: value for key, value in os.environ.items() if key not in INHERITED} | IDENTITY
     command = ["git", *arguments]
     done = subprocess.run(
         command, cwd=folder, env=environment, input=given, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise BenchmarkError(f"{folder}: git {arguments[0]}: {said[-1] if said else f'status {done.returncode}'}")
+        output = (done.stderr or done.stdout).strip().splitlines()
+        raise BenchmarkError(f"{folder}: git {arguments[0]}: {output[-1] if output else f'status {done.returncode}'}")
     return done.stdout.strip()
 
 
 def commit_of(project: Path, revision: str) -> str:
-    """The full name of a commit.
+    """Return the full name of a commit.
 
     Raises:
-        BenchmarkError: the project is in no git repository, or there is no such revision.
+        BenchmarkError: the project is not in a git repository, or the revision does not exist.
     """
     git(project, "rev-parse", "--git-dir")
     try:
         return git(project, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     except BenchmarkError:
-        raise BenchmarkError(f"{revision}: no such revision in {project}; allowed: what git rev-parse knows") from None
+        raise BenchmarkError(
+            f"{revision}: no such revision in {project}; expected one known to git rev-parse"
+        ) from None
 
 
 def commit_of_work_tree(project: Path) -> str:
-    """HEAD, or a commit (on no branch) of HEAD with what is changed in tracked files."""
+    """Return HEAD, or a commit (on no branch) of HEAD with the changes of tracked files."""
     head = commit_of(project, "HEAD")
     return git(project, "stash", "create") or head
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A worktree: where its files are, and where in it the project is (another place only in a larger repository)."""
+    """A worktree, and the folder of the project in it (another one only in a larger repository)."""
 
     path: Path
     project: Path
 
 
 def lay(project: Path, path: Path, revision: str) -> Tree:
-    """Make a worktree of a revision at `path`; one that a killed run left there is replaced."""
+    """Create a worktree of a revision at `path`; replace one that a killed run left there."""
     remove(project, path)
     path.parent.mkdir(parents=True, exist_ok=True)
     git(project, "worktree", "add", "--detach", "--force", str(path), revision)
@@ -78,7 +80,7 @@ def lay(project: Path, path: Path, revision: str) -> Tree:
 
 
 def remove(project: Path, path: Path) -> None:
-    """Take a worktree away, if it is there."""
+    """Remove a worktree if it exists."""
     if path.exists():
         rmtree(path)
     git(project, "worktree", "prune")
@@ -102,7 +104,7 @@ def files_at(project: Path, revision: str, pathspecs: Sequence[str]) -> list[str
 
 
 def overlay(tree: Tree, revision: str, files: Sequence[str]) -> None:
-    """Make files of a worktree as they are in another revision: deleted if that has none."""
+    """Replace files of a worktree by those of another revision; delete the ones that it does not have."""
     if files:
         source = (f"--source={revision}", "--staged", "--worktree")
         named = ("--pathspec-from-file=-", "--pathspec-file-nul")
@@ -110,7 +112,7 @@ def overlay(tree: Tree, revision: str, files: Sequence[str]) -> None:
 
 
 def prepare(tree: Tree, command: Sequence[str]) -> None:
-    """Run the project's own command that makes a fresh worktree ready.
+    """Run the project's command that prepares a fresh worktree.
 
     Raises:
         BenchmarkError: it failed; the message ends with its last line.
@@ -119,5 +121,5 @@ def prepare(tree: Tree, command: Sequence[str]) -> None:
         return
     done = subprocess.run(list(command), cwd=tree.project, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()[-1:] or [""]
-        raise BenchmarkError(f"prepare = {list(command)}: status {done.returncode} in {tree.project}: {said[0]}")
+        output = (done.stderr or done.stdout).strip().splitlines()[-1:] or [""]
+        raise BenchmarkError(f"prepare = {list(command)}: status {done.returncode} in {tree.project}: {output[0]}")

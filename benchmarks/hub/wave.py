@@ -224,7 +224,7 @@ def main(words: Sequence[str] | None = None) -> int:
     wave = Wave(given.nodes, given.megabytes)
     results = both(wave, given.limit_mib, given.timeout_s, given.scratch)
     record = {
-        **provenance(f"{PROGRAM} --nodes {wave.nodes} --megabytes {wave.megabytes:g}"),
+        **asdict(provenance(f"{PROGRAM} --nodes {wave.nodes} --megabytes {wave.megabytes:g}")),
         **asdict(wave),
         "limit_mib": given.limit_mib,
         "results": {name: asdict(result) for name, result in results.items()},

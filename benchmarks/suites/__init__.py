@@ -1,1 +1,1 @@
-"""`make bench`: all comparisons, their results, and the page that is made from them."""
+"""`make bench`: all comparisons, their results, and the page that shows them."""

@@ -12,12 +12,12 @@ from heartbench.benchmarks.suites.run import SUITES, Say, draw, measure
 
 
 def main() -> int:
-    """Measure, draw, write the page; 1 if a suite failed, 2 if nothing could be made of it."""
+    """Measure, draw and write the page; return 1 if a suite failed, 2 if the results are incomplete."""
     parser = argparse.ArgumentParser(prog="python -m heartbench.benchmarks.suites", description=__doc__)
-    parser.add_argument("suite", nargs="*", help=f"some of {', '.join(SUITES)}; all if none is named")
-    parser.add_argument("--out", type=Path, default=Path("results/latest"), help="folder of the results")
-    parser.add_argument("--page", type=Path, help="file of the page; README.md in the folder if not given")
-    parser.add_argument("--draw", action="store_true", help="measure nothing: plots, tables and page of what is there")
+    parser.add_argument("suite", nargs="*", help=f"any of {', '.join(SUITES)}; default: all")
+    parser.add_argument("--out", type=Path, default=Path("results/latest"), help="directory of the results")
+    parser.add_argument("--page", type=Path, help="file of the page; default: README.md in that directory")
+    parser.add_argument("--draw", action="store_true", help="only draw plots, tables and page from existing results")
     chosen = parser.parse_args()
     began = time.monotonic()
 
@@ -30,7 +30,7 @@ def main() -> int:
             raise BenchmarkError(f"suite {min(unknown)!r}: unknown; allowed: {', '.join(SUITES)}")
         failed = [] if chosen.draw else measure(chosen.out, chosen.suite or list(SUITES), say)
         if chosen.suite and missing(chosen.out):
-            say(f"no page yet: {', '.join(missing(chosen.out))}: not measured")
+            say(f"no page yet; not measured: {', '.join(missing(chosen.out))}")
         else:
             write_page(chosen.out, chosen.page or chosen.out / "README.md", say)
     except (BenchmarkError, OSError) as error:
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def write_page(folder: Path, at: Path, say: Say) -> None:
-    """Draw what was found, and say in words what it means."""
+    """Draw the results and write the page."""
     results = read_results(folder)
     draw(results)
     at.write_text(page(results, at), "utf-8")

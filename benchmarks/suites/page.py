@@ -1,4 +1,4 @@
-"""The page that answers the three questions: its words are in `page.md.jinja`, its figures come from the results."""
+"""The page of results: its text is in `page.md.jinja`, its figures come from the results."""
 
 import os
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from heartbench.benchmarks.suites import tables
 from heartbench.benchmarks.suites.results import Results
 
 GRPC_S = 80e-6
-"""What a bare grpc.aio servicer spends on a message, s; earlier measurements on such a machine: 50 to 80 µs."""
+"""Time that a bare grpc.aio servicer takes for a message, in s; earlier measurements on such a machine: 50 to 80 µs."""
 NAMES = {
     "pool": "unbounded pool",
     "threads": "thread a message",
@@ -37,7 +37,7 @@ NAMES = {
 
 
 def page(results: Results, at: Path) -> str:
-    """The page in Markdown, to be written to the file `at`: its links lead from there."""
+    """Return the page in Markdown for the file `at`, from which its links lead."""
     environment = Environment(  # noqa: S701  (Markdown, made from our own figures)
         loader=PackageLoader("heartbench.benchmarks.suites", ""),
         undefined=StrictUndefined,
@@ -46,7 +46,8 @@ def page(results: Results, at: Path) -> str:
     )
     template = environment.get_template("page.md.jinja")
     return template.render(
-        made={**results.provenance, "revision": str(results.provenance["revision"])},
+        made=results.provenance,
+        revision=str(results.provenance.revision)[:12],
         base=relative(results.folder, at.parent),
         tables=tables,
         given=given(),
@@ -62,13 +63,13 @@ def page(results: Results, at: Path) -> str:
 
 
 def relative(folder: Path, start: Path) -> str:
-    """How a link begins that leads from `start` into `folder`."""
+    """Return the beginning of a link from `start` into `folder`."""
     path = os.path.relpath(folder, start)
     return "" if path == "." else Path(path).as_posix() + "/"
 
 
 def given() -> dict[str, str]:
-    """What was set."""
+    """Return the settings of the measurements."""
     return {
         "load": marked(f"{openloop.LOAD_S:g} s", "g"),
         "service": time_text(openloop.SERVICE_S, "g"),
@@ -84,7 +85,7 @@ def given() -> dict[str, str]:
 
 
 def history_figures(frame: pd.DataFrame, left_out: pd.DataFrame) -> dict[str, Any]:
-    """Sizes by name, and for each figure a function of way, chunks and nodes."""
+    """Return sizes by name, and for each figure a function of way, chunks and nodes."""
     few, middle, most = (int(each) for each in sorted(frame.chunks.unique()))
     crowd, least = int(frame.nodes.max()), int(frame.chunk_bytes.min())
     small, large = frame[frame.chunk_bytes == least], frame[frame.chunk_bytes == frame.chunk_bytes.max()]
@@ -118,25 +119,25 @@ def history_figures(frame: pd.DataFrame, left_out: pd.DataFrame) -> dict[str, An
 
 
 class Count(int):
-    """A number that is written with its thousands apart."""
+    """A number that is written with a thousands separator."""
 
     def __str__(self) -> str:
         return f"{self:,d}"
 
 
 def figure_of(frame: pd.DataFrame, column: str, text: Callable[[float, Known], str]) -> Callable[..., str]:
-    """A function of way, chunks and nodes (one if not said) that gives a measured figure of a column."""
+    """Return a function of way, chunks and nodes (default 1) that returns a measured figure of a column."""
     return lambda way, chunks, nodes=1: text(value(frame, column, way, chunks, nodes), "m")
 
 
 def value(frame: pd.DataFrame, column: str, way: str, chunks: int, nodes: int = 1) -> float:
-    """One figure; NaN where it was not measured."""
+    """Return one figure; NaN if it was not measured."""
     found = frame[(frame.way == way) & (frame.chunks == chunks) & (frame.nodes == nodes)]
     return float(found[column].iloc[0]) if len(found) else float("nan")
 
 
 def executor_figures(frame: pd.DataFrame) -> Callable[[str, str, str], str]:
-    """A function of load, way and column that gives a measured figure in the unit that suits it."""
+    """Return a function of load, way and column that returns a measured figure with its unit."""
     table = frame.assign(refused_share=frame.refused / frame.offered).set_index(["load", "way"])
 
     def figure(load: str, way: str, column: str) -> str:
@@ -153,7 +154,7 @@ def executor_figures(frame: pd.DataFrame) -> Callable[[str, str, str], str]:
 
 
 def answer(profile: Any, rows: pd.DataFrame) -> dict[str, str]:
-    """What thresholds cost on one profile, in a sentence."""
+    """Return the costs of thresholds on one profile as a sentence."""
     by_threshold = rows.set_index("stale_after_s")
     rates, highs = by_threshold.false_stale_per_node_day, pd.Series(upper_end(by_threshold), by_threshold.index)
     free = rates[rates == 0].index
@@ -163,24 +164,24 @@ def answer(profile: Any, rows: pd.DataFrame) -> dict[str, str]:
             "name": profile,
             "answer": f"{simulated(rates[first])} false stales per node-day at {first:g} s, as long as the interval "
             f"itself; from {free.min():g} s on none in {profiles.NODES:,} node-days (at most "
-            f"{simulated(highs[free.min()])} per node-day). More buys nothing.",
+            f"{simulated(highs[free.min()])} per node-day). A longer threshold has no benefit.",
         }
     figures = ", ".join(f"{simulated(rates[each])} at {each:g} s" for each in (15.0, 30.0, 60.0, 90.0, 120.0))
     last = highs.index.max()
     return {
         "name": profile,
-        "answer": f"per node-day {figures} false stales, on the network of best estimate. At {last:g} s it can be said "
-        f"to be at most {simulated(highs[last])} (95% of the networks that fit what was observed).",
+        "answer": f"{figures} false stales per node-day, with the best estimate of the network. At {last:g} s the rate "
+        f"is at most {simulated(highs[last])} (95% of the networks that fit the observation).",
     }
 
 
 def simulated(rate: float) -> str:
-    """A rate with its mark."""
+    """Return a rate with its mark."""
     return marked(digits(rate), "s")
 
 
 def growth_figures(frame: pd.DataFrame) -> dict[str, str]:
-    """What a heartbeat costs among few nodes and among many."""
+    """Return the cost of a heartbeat with few nodes and with many."""
     heartbeat = frame[frame.subject == "heartbeat in the registry"].sort_values("size").operation_s
     return {
         "heartbeat_least": time_text(heartbeat.iloc[0], "m"),

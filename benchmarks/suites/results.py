@@ -12,11 +12,11 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from heartbench.benchmarks.errors import BenchmarkError
+from heartbench.benchmarks.provenance import Machine, Provenance
 
 TABLES = {
     "history": "history/append.csv",
@@ -30,8 +30,18 @@ PROVENANCE = "provenance.json"
 
 
 @dataclass(frozen=True, slots=True)
+class SuiteProvenance(Provenance):
+    """What made the results of the suites, when, from which seed, and the machine's load before."""
+
+    seed: int
+    when: str
+    load_average: float
+    remark: str
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
-    """All that was found, as frames, and where from."""
+    """The results of all suites as frames, and their provenance."""
 
     folder: Path
     history: pd.DataFrame
@@ -40,20 +50,21 @@ class Results:
     thresholds: pd.DataFrame
     scaling: pd.DataFrame
     slopes: pd.DataFrame
-    provenance: dict[str, Any]
+    provenance: SuiteProvenance
 
 
 def read_results(folder: Path) -> Results:
     """Read what `make bench` wrote, or what is committed under results/reference.
 
     Raises:
-        BenchmarkError: Something is missing there.
+        BenchmarkError: a file is missing or damaged.
     """
     try:
         frames = {name: read_frame(folder / file) for name, file in TABLES.items()}
-        provenance = json.loads((folder / PROVENANCE).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise BenchmarkError(f"{folder}: {error}; `make bench` writes all of it") from error
+        document = json.loads((folder / PROVENANCE).read_text("utf-8"))
+        provenance = SuiteProvenance(**{**document, "machine": Machine(**document["machine"])})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BenchmarkError(f"{folder}: {error}; `make bench` writes all of them") from error
     return Results(folder=folder, provenance=provenance, **frames)
 
 

@@ -1,13 +1,13 @@
-"""Measure the suites and write what they found: tables, plots, pytest-benchmark's file, and where it all comes from."""
+"""Measure the suites and write their results: tables, plots, pytest-benchmark's file, and the provenance."""
 
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
 
@@ -19,7 +19,7 @@ from heartbench.benchmarks.history import compare as histories
 from heartbench.benchmarks.provenance import provenance
 from heartbench.benchmarks.scaling import measure as scaling
 from heartbench.benchmarks.suites import tables
-from heartbench.benchmarks.suites.results import PROVENANCE, Results, write_frame
+from heartbench.benchmarks.suites.results import PROVENANCE, Results, SuiteProvenance, write_frame
 
 Say = Callable[[str], None]
 BENCHMARKS = "benchmarks.json"
@@ -28,45 +28,45 @@ SEED = profiles.SEED
 
 
 def history(folder: Path, say: Say) -> None:
-    """The histories, and what was left out."""
+    """Measure histories."""
     write_frame(histories.compare(progress=say), folder, "history")
     write_frame(histories.left_out(), folder, "left_out")
 
 
 def blocking(folder: Path, say: Say) -> None:
-    """The executors."""
+    """Measure executors."""
     write_frame(executors.compare(progress=say), folder, "executors")
 
 
 def stale(folder: Path, say: Say) -> None:
-    """The thresholds."""
+    """Simulate thresholds."""
     write_frame(profiles.compare_profiles(progress=say), folder, "thresholds")
 
 
 def growth(folder: Path, say: Say) -> None:
-    """How costs grow."""
+    """Measure how costs grow."""
     found = scaling.measure_scaling(progress=say)
     write_frame(found, folder, "scaling")
     write_frame(scaling.fit_slopes(found), folder, "slopes")
 
 
 def operations(folder: Path, say: Say) -> None:
-    """Every benchmark of pytest-benchmark, with the provenance put into its file.
+    """Run every benchmark of pytest-benchmark, and add the provenance to its file.
 
     Raises:
-        BenchmarkError: One of them failed.
+        BenchmarkError: a benchmark failed.
     """
     say("operations: pytest-benchmark")
     path = folder / BENCHMARKS
     source = Path(__file__).resolve().parent.parent
     words = [sys.executable, "-m", "pytest", str(source), f"--rootdir={source.parent}", *PYTEST]
-    done = subprocess.run(  # noqa: S603  (the words are ours)
+    done = subprocess.run(  # noqa: S603  (the arguments are ours)
         [*words, f"--benchmark-json={path}"], stdout=sys.stderr, check=False
     )
     if done.returncode:
         raise BenchmarkError(f"pytest {source}: exit status {done.returncode}; see above")
     written = json.loads(path.read_text("utf-8"))
-    written["heartbench"] = provenance_of()
+    written["heartbench"] = asdict(provenance_of())
     path.write_text(json.dumps(written, indent=1) + "\n", "utf-8")
 
 
@@ -77,44 +77,48 @@ SUITES: dict[str, Callable[[Path, Say], None]] = {
     "scaling": growth,
     "operations": operations,
 }
-"""By name; about a quarter of a minute, a minute and a half, three, one and a half, and three."""
+"""By name; they take about 0.25, 1.5, 3, 1.5 and 3 minutes."""
 
 
-def provenance_of(remark: str = "") -> dict[str, Any]:
-    """What made the results, when, from which seed, and how busy the machine was before."""
-    busy = os.getloadavg()[0]
-    return {
-        **provenance("make bench"),
-        "seed": SEED,
-        "when": f"{datetime.now(UTC):%Y-%m-%d}",
-        "load_average": round(busy, 2),
-        "remark": remark or shared(busy),
-    }
+def provenance_of() -> SuiteProvenance:
+    """Return what makes the results now."""
+    made, load_average = provenance("make bench"), os.getloadavg()[0]
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    return SuiteProvenance(
+        made.command,
+        made.revision,
+        made.machine,
+        made.versions,
+        seed=SEED,
+        when=today,
+        load_average=round(load_average, 2),
+        remark=shared(load_average),
+    )
 
 
 def shared(busy: float) -> str:
-    """A word of warning where others used the machine."""
+    """Return a warning if other programs used the machine."""
     if busy < 0.5:
         return ""
-    return f"The machine was in use before it began (load average {busy:.1f}): compare figures with each other."
+    return f"The machine was in use before the start (load average {busy:.1f}): compare figures with each other."
 
 
 def measure(folder: Path, suites: Sequence[str], say: Say) -> list[str]:
-    """Run suites one after the other and return those that failed; each leaves its files before the next begins."""
+    """Run suites one after the other and return those that failed; each writes its files before the next starts."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / PROVENANCE).write_text(json.dumps(provenance_of(), indent=1) + "\n", "utf-8")
+    (folder / PROVENANCE).write_text(json.dumps(asdict(provenance_of()), indent=1) + "\n", "utf-8")
     failed = []
     for suite in suites:
         try:
             SUITES[suite](folder, say)
-        except BenchmarkError as error:  # the others are worth having; whoever called is told
+        except BenchmarkError as error:  # the results of the others are useful; the caller gets the failures
             say(f"{suite} failed: {error}")
             failed.append(suite)
     return failed
 
 
 def draw(results: Results) -> None:
-    """All plots and the whole tables, from the results alone."""
+    """Draw all plots and write the complete tables, from the results alone."""
     plots: dict[str, Axes] = {
         "history/append": histories.plot_append(results.history),
         "history/memory": histories.plot_memory(results.history),
@@ -128,14 +132,14 @@ def draw(results: Results) -> None:
     for name, ax in plots.items():
         suite = name.split("/")[0]
         made = results.provenance
-        style.caption(ax, f"{kind.get(suite, 'measured')} · {made['command']} · seed {made['seed']}")
+        style.caption(ax, f"{kind.get(suite, 'measured')} · {made.command} · seed {made.seed}")
         style.save(ax, results.folder / f"{name}.svg")
     for suite, text in whole_tables(results).items():
         (results.folder / suite / "tables.md").write_text(text, "utf-8")
 
 
 def whole_tables(results: Results) -> dict[str, str]:
-    """By suite, everything in Markdown."""
+    """Return the complete tables in Markdown, by suite."""
     loads = [
         f"## Load {executors.tick(load)}\n\n{tables.executors(results.executors, load)}"
         for load in results.executors.load.unique()
@@ -145,9 +149,9 @@ def whole_tables(results: Results) -> dict[str, str]:
         + tables.history_times(results.history)
         + "\nMemory and the garbage collector, measured; nodes in turn, then a build log in 64 KiB chunks.\n\n"
         + tables.history_memory(results.history)
-        + "\nWould not fit into the memory that is allowed (estimated).\n\n"
+        + "\nNot measured, because it would not fit into memory (estimated).\n\n"
         + tables.left_out(results.left_out),
-        "executors": "# Executors\n\nMeasured. Load: messages that come, as a share of what can be done.\n\n"
+        "executors": "# Executors\n\nMeasured. Load: arriving messages as a share of the capacity.\n\n"
         + "\n".join(loads),
         "thresholds": "# Thresholds\n\nFalse stales per node-day (95% interval), simulated.\n\n"
         + tables.thresholds(results.thresholds),

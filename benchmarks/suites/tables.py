@@ -1,4 +1,4 @@
-"""The tables of each suite in Markdown: whole in `tables.md`, in part on the page."""
+"""The tables of each suite in Markdown: complete in `tables.md`, in part on the page."""
 
 import math
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ SHOWN_S = (10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 90.0, 120.0)
 
 
 def rows_of(frame: pd.DataFrame) -> list[Any]:
-    """Rows with their columns as attributes."""
+    """Return rows with their columns as attributes."""
     return list(frame.itertuples())
 
 
 def history_times(history: pd.DataFrame) -> str:
-    """CPU time of an append and of reading everything, a column a way."""
+    """Return the CPU time of an append and of reading everything, one column per way."""
     ways = list(history.way.unique())
     wide = history.pivot(index=["nodes", "chunks", "chunk_bytes"], columns="way", values=["append_s", "read_s"])
     rows = [
@@ -29,7 +29,7 @@ def history_times(history: pd.DataFrame) -> str:
 
 
 def history_memory(history: pd.DataFrame) -> str:
-    """What the process holds: data, resident, at most in a burst of build logs, and afterwards."""
+    """Return the memory of the process: data, resident, peak in a burst of build logs, and afterwards."""
     columns = ["data_bytes", "resident_bytes", "burst_resident_bytes", "after_burst_resident_bytes"]
     rows = [
         [
@@ -43,13 +43,13 @@ def history_memory(history: pd.DataFrame) -> str:
         ]
         for row in rows_of(history)
     ]
-    heads = ["data", "resident", "at most in the burst", "after it", "of that free in malloc", "objects of one node"]
-    more = ["an append's peak above", "allocations an append", "longest collector pause"]
+    heads = ["data", "resident", "peak in the burst", "after it", "of that free in malloc", "objects of one node"]
+    more = ["peak of an append above", "allocations per append", "longest collector pause"]
     return table(["nodes × chunks", *heads, *more], rows)
 
 
 def left_out(frame: pd.DataFrame) -> str:
-    """What would not fit, and what it would take."""
+    """Return the combinations that would not fit, with the memory that they would need."""
     rows = [
         [f"{named(row.nodes, row.chunks, row.chunk_bytes)}, {row.way}", memory_text(row.needed_bytes)]
         for row in rows_of(frame)
@@ -58,17 +58,17 @@ def left_out(frame: pd.DataFrame) -> str:
 
 
 def named(nodes: int, chunks: int, chunk_bytes: int) -> str:
-    """A size of the history comparison."""
+    """Return a size of the history comparison."""
     return f"{nodes:,} × {chunks:,} of {size_text(chunk_bytes)}"
 
 
 def time_or(seconds: float) -> str:
-    """A time, or that it would not fit."""
+    """Return a time, or "would not fit"."""
     return time_text(seconds) if math.isfinite(seconds) else "would not fit"
 
 
 def executors(frame: pd.DataFrame, load: str) -> str:
-    """All ways under one load."""
+    """Return all ways under one load."""
     rows = [
         [
             row.way,
@@ -84,12 +84,20 @@ def executors(frame: pd.DataFrame, load: str) -> str:
         ]
         for row in rows_of(frame[frame.load == load])
     ]
-    heads = ["done", "refused", "wait p50 / p99 / p99.9", "wait in the hub", "wait at the nodes", "memory", "threads"]
-    return table(["way", *heads, "until recovered", "heartbeats late p99 / max"], rows)
+    heads = [
+        "throughput",
+        "rejected",
+        "wait p50 / p99 / p99.9",
+        "backlog in the hub",
+        "at the nodes",
+        "memory",
+        "threads",
+    ]
+    return table(["way", *heads, "recovery", "delay of heartbeats p99 / max"], rows)
 
 
 def thresholds(frame: pd.DataFrame, shown_s: Sequence[float] | None = None) -> str:
-    """False stales per node-day with their intervals, and the detection time, a row a threshold."""
+    """Return false stales per node-day with their intervals, and the detection time, one row per threshold."""
     names = list(frame.profile.drop_duplicates())
     rows = []
     for threshold, each in frame.groupby("stale_after_s"):
@@ -103,23 +111,23 @@ def thresholds(frame: pd.DataFrame, shown_s: Sequence[float] | None = None) -> s
                     *(f"{row.detection_p99_s:.0f} s" for row in found[:1]),
                 ]
             )
-    return table(["stale after", *names, "a dead node is noticed within (p99)"], rows)
+    return table(["stale after", *names, "detection time (p99)"], rows)
 
 
 def interval_text(row: "pd.Series[float]") -> str:
-    """A rate with its interval: that of the network, or of the simulation if the network was not observed."""
+    """Return a rate with its interval: of the network, or of the simulation if the network was not observed."""
     network = pd.notna(row.false_stale_network_high)
     low, high = (row[f"false_stale_network_{end}" if network else f"false_stale_{end}"] for end in ("low", "high"))
     return f"{digits(row.false_stale_per_node_day)} ({digits(low)} … {digits(high)})"
 
 
 def slopes(frame: pd.DataFrame) -> str:
-    """The exponents."""
+    """Return the exponents."""
     rows = [[row.subject, f"{row.of}^{row.slope:.2f}", f"{row.low:.2f} … {row.high:.2f}"] for row in rows_of(frame)]
-    return table(["operation", "cost grows like", "95% interval of the exponent"], rows)
+    return table(["operation", "growth of the cost", "95% interval of the exponent"], rows)
 
 
 def scaling(frame: pd.DataFrame) -> str:
-    """The times behind the exponents."""
+    """Return the times behind the exponents."""
     rows = [[row.subject, f"{row.size:,} {row.of}", time_text(row.operation_s)] for row in rows_of(frame)]
     return table(["operation", "size", "CPU time"], rows)

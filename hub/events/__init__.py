@@ -1,1 +1,1 @@
-"""What happened: event types, the observer's file, and who is told."""
+"""Events: their types, the observer's file, and the fan-out to subscribers."""

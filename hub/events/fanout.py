@@ -1,8 +1,8 @@
-"""Events in one order for all, a bounded queue for each who listens, and a bounded log for those who come back.
+"""The event fan-out: one order for all, a bounded queue per subscriber, and a bounded log for those that return.
 
-Publishing never waits: a subscriber that reads too slowly loses the *oldest* of what waits for it (the newest says how
-things are), and is told how many at the place where they are missing. Who comes back asks for what came after (epoch,
-seq): it is in the log, or the subscriber is told that it is not. No I/O: a subscriber is woken by a callback.
+Publishing never waits: a subscriber that reads too slowly loses the *oldest* events in its queue, because the newest
+hold the current state, and gets their number in their place. A subscriber that returns asks for the events after
+(epoch, seq): it gets them from the log, or an event that reports them lost. No I/O: a callback wakes a subscriber.
 """
 
 from collections import deque
@@ -15,13 +15,13 @@ from heartbench.hub.events.types import Body, Event, EventsLost, LogBegan
 
 
 def nothing() -> None:
-    """Wake nobody."""
+    """Do nothing."""
 
 
 class Subscription:
-    """What waits for one subscriber. `wake` is called when something came to an empty queue."""
+    """The events that wait for one subscriber. `wake` is called when an event comes to an empty queue."""
 
-    __slots__ = ("_first", "_last_lost", "_limit", "_queue", "_unsaid", "lost", "node_id", "wake")
+    __slots__ = ("_first", "_last_lost", "_limit", "_queue", "_unreported", "lost", "node_id", "wake")
 
     def __init__(self, limit: int, node_id: str = "", wake: Callable[[], None] = nothing) -> None:
         self.node_id = node_id
@@ -29,36 +29,36 @@ class Subscription:
         self.lost = 0  # in all
         self._limit = limit
         self._queue: deque[Event] = deque()
-        self._first: Event | None = None  # told before all else
+        self._first: Event | None = None  # delivered before all others
         self._last_lost: Event | None = None
-        self._unsaid = 0  # lost and not yet told
+        self._unreported = 0  # lost and not yet reported
 
     def offer(self, event: Event) -> None:
-        """Queue an event if it is wanted, in place of the oldest where the queue is full."""
+        """Queue an event that the subscriber wants, in place of the oldest if the queue is full."""
         if self.node_id and event.node_id not in ("", self.node_id):
             return
         if len(self._queue) == self._limit:
             self._last_lost = self._queue.popleft()
-            self._unsaid += 1
+            self._unreported += 1
             self.lost += 1
         self._queue.append(event)
         if len(self._queue) == 1:
             self.wake()
 
     def resume(self, first: Event | None, missed: Iterable[Event]) -> None:
-        """Begin with something that must be said first, and with missed events, which get room beside the queue's."""
+        """Begin with `first`, if any, and with missed events, which do not count against the queue's limit."""
         self._first = first
         self._queue.extend(event for event in missed if not self.node_id or event.node_id in ("", self.node_id))
         self._limit += len(self._queue)
 
     def take(self) -> Event | None:
-        """The next event, after what must be said before it; None if nothing waits."""
+        """Return the next event, or the report of lost ones before it; None if nothing waits."""
         if self._first is not None:
             first, self._first = self._first, None
             return first
         if self._last_lost is not None:
             last, self._last_lost = self._last_lost, None
-            count, self._unsaid = self._unsaid, 0
+            count, self._unreported = self._unreported, 0
             return Event(last.seq, last.at_s, EventsLost(count))
         return self._queue.popleft() if self._queue else None
 
@@ -67,7 +67,7 @@ class Subscription:
 
 
 class EventFanout:
-    """Numbers events and hands them to all who subscribed."""
+    """Numbers events and queues them for all subscribers."""
 
     def __init__(self, queue_limit: int, log_limit: int = 1, most: int = 1000, epoch: int = 0) -> None:
         self.seq = 0
@@ -76,15 +76,15 @@ class EventFanout:
         self._log: deque[Event] = deque(maxlen=log_limit)
         self._most = most
         self._subscriptions: set[Subscription] = set()
-        self._lost_by_those_who_left = 0
+        self._lost_before = 0
 
     @property
     def lost(self) -> int:
-        """Events that subscribers lost, in all."""
-        return self._lost_by_those_who_left + sum(subscription.lost for subscription in self._subscriptions)
+        """Events that subscribers lost, in total."""
+        return self._lost_before + sum(subscription.lost for subscription in self._subscriptions)
 
     def publish(self, at_s: float, body: Body) -> Event:
-        """Number an event, keep it, and queue it for each who wants it."""
+        """Number an event, log it, and queue it for each subscriber that wants it."""
         self.seq += 1
         event = Event(self.seq, at_s, body)
         self._log.append(event)
@@ -96,14 +96,14 @@ class EventFanout:
     def subscribe(
         self, node_id: str = "", wake: Callable[[], None] = nothing, after: tuple[int, int] | None = None
     ) -> Iterator[Subscription]:
-        """Listen to one node or (empty) to all; from now on, or from what came `after` (epoch, seq).
+        """Subscribe to one node or (empty) to all; from now on, or from the events `after` (epoch, seq).
 
         Raises:
-            NoRoomError: There are as many subscribers as are allowed.
+            NoRoomError: There are HUB_MAX_SUBSCRIBERS subscribers.
             BadMessageError: `after` lies ahead.
         """
         if len(self._subscriptions) >= self._most:
-            raise NoRoomError(f"{self._most} subscribers listen; HUB_MAX_SUBSCRIBERS allows no more")
+            raise NoRoomError(f"there are {self._most} subscribers; HUB_MAX_SUBSCRIBERS allows no more")
         subscription = Subscription(self._queue_limit, node_id, wake)
         if after is not None:
             subscription.resume(*self._missed(*after))
@@ -112,14 +112,14 @@ class EventFanout:
             yield subscription
         finally:
             self._subscriptions.discard(subscription)
-            self._lost_by_those_who_left += subscription.lost
+            self._lost_before += subscription.lost
 
     def _missed(self, epoch: int, seq: int) -> tuple[Event | None, Iterable[Event]]:
-        """What to tell first to one who knows everything up to `seq`, and what came since."""
+        """Return what a subscriber that has everything up to `seq` gets first, and the events since."""
         if epoch != self.epoch:
             return Event(self.seq, 0.0, LogBegan(epoch)), ()
         if seq > self.seq:
-            raise BadMessageError(f"after_seq={seq} lies ahead of epoch {epoch}; allowed is up to {self.seq}")
+            raise BadMessageError(f"after_seq={seq} lies ahead of epoch {epoch}; use {self.seq} or less")
         oldest = self.seq - len(self._log) + 1
         gone = max(0, oldest - seq - 1)
         first = Event(oldest - 1, 0.0, EventsLost(gone)) if gone else None

@@ -1,4 +1,4 @@
-"""`memory:` keeps nothing: the hub's own memory is the only copy, and everything is gone with the process."""
+"""`memory:` stores nothing: the hub's own memory is the only copy, and it is lost with the process."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,17 +6,17 @@ from heartbench.hub.store.protocol import NodeWrite, StoredNode
 
 
 class MemoryStore:
-    """A store that forgets. Its epoch is the wall clock in ms, which grows from start to start."""
+    """A store that keeps nothing. Its epoch is the wall clock in ms, which grows from start to start."""
 
     def __init__(self, unix_s: float) -> None:
         self.epoch = round(unix_s * 1000)
 
     def load(self) -> Iterator[StoredNode]:
-        """Nothing, always."""
+        """Return nothing."""
         return iter(())
 
     def write(self, batch: Sequence[NodeWrite]) -> None:
-        """Done: there is nothing to do."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing."""

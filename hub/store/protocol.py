@@ -1,15 +1,15 @@
-"""What a store is: the place where a hub's histories and node records outlive the hub.
+"""The contract of a store, which keeps histories and node records beyond the life of a hub.
 
-The rules that every store keeps, and `tests/hub/store/test_contract.py` holds them to:
+The rules that every store keeps, checked by `tests/hub/store/test_contract.py`:
 
-1. `write` returns when the whole batch is as safe as the store can make it, or raises and may be repeated: what had
-   arrived in spite of the error is recognised by its position, and is not there twice.
+1. `write` returns when the whole batch is as safe as the store can make it, or raises and may be repeated: what
+   was stored in spite of the error is recognised by its position, and is not stored twice.
 2. Of each node a store holds one run of chunks in order, to the newest. It begins at `oldest` of the last write or a
-   bounded number of chunks before it: a history of the same bounds, restored from it, is the history that was.
-3. Opening a store begins an epoch, greater than all before it. A store of an older epoch writes nothing any more:
-   `FencedError`. So a hub that was stopped, and wakes after another took its place, can do no harm.
+   bounded number of chunks before it: a history with the same bounds that is restored from it is unchanged.
+3. Opening a store begins an epoch, greater than all before it. A store of an older epoch writes nothing more:
+   `FencedError`. So a hub that was stopped, and resumes after another replaced it, can do no harm.
 
-A store blocks, and is called from one thread at a time: `writer.py` keeps it away from the event loop.
+A store blocks and is called from one thread at a time: `writer.py` keeps it away from the event loop.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,34 +27,34 @@ class StoreUnavailableError(HubError):
 
 
 class StoreLostError(StoreUnavailableError):
-    """The store works but holds less than it had confirmed, as a Redis that restarted from an old snapshot."""
+    """The store works but holds less than it had confirmed, like a Redis that restarted from an old snapshot."""
 
 
 class FencedError(HubError):
-    """Another hub has opened the store since: this one must not write, and acknowledges nothing."""
+    """Another hub has opened the store since: this one must not write and acknowledges nothing."""
 
 
 class Durability(Enum):
     """When a chunk is acknowledged to the node that sent it."""
 
     BUFFERED = "buffered"
-    """As soon as it is queued in the hub's memory: what was not yet written is lost with the process."""
+    """When it is queued in the hub's memory: chunks that are not yet written are lost with the process."""
     COMMITTED = "committed"
     """When the store has it: SQLite's commit returned, Redis replied."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeWrite:
-    """What a batch holds for one node; its parts are applied in the order of the fields.
+    """The part of a batch for one node; its fields are applied in their order.
 
     Attributes:
-        node_id: Whose.
-        anew: Drop all that is stored of this node first; with nothing else, this forgets the node.
+        node_id: The node.
+        anew: Delete everything stored of this node first; with nothing else, this forgets the node.
         after: The newest position that the store confirmed before, as the hub remembers it.
-        chunks: What to append, in order. Those that are not after the stored newest position are passed over.
+        chunks: The chunks to append, in order. Those that are not after the stored newest position are skipped.
         newest: The newest position when all of this is written, whether or not its chunk is still held.
-        oldest: Where the history begins now: chunks before it may go.
-        record: Takes the place of the stored one; None: leave that as it is.
+        oldest: The position at which the history begins now: chunks before it may be deleted.
+        record: Replaces the stored one; None leaves it unchanged.
     """
 
     node_id: str
@@ -67,13 +67,13 @@ class NodeWrite:
 
     @property
     def forgets(self) -> bool:
-        """Whether nothing of the node is to be left."""
+        """Whether the write deletes the node."""
         return self.anew and self.newest == START and self.record is None
 
 
 @dataclass(frozen=True, slots=True)
 class StoredNode:
-    """What a store held of one node; `newest` is the last position it confirmed, `START` where there was none."""
+    """A node as it was stored; `newest` is the last position that was confirmed, `START` if there was none."""
 
     node_id: str
     record: NodeRecord | None
@@ -86,19 +86,19 @@ class Store(Protocol):
 
     @property
     def epoch(self) -> int:
-        """Of this opening; grows with each."""
+        """The number of this opening; it grows with each."""
 
     def load(self) -> Iterator[StoredNode]:
-        """All that is held, node by node. Called before the first write."""
+        """Yield everything stored, node by node. Called before the first write."""
 
     def write(self, batch: Sequence[NodeWrite]) -> None:
         """Make a batch durable, each node at most once in it.
 
         Raises:
-            StoreUnavailableError: Not now; the batch may be repeated.
-            StoreLostError: The store has to be told everything anew.
-            FencedError: Never again.
+            StoreUnavailableError: The store cannot write now; the batch may be repeated.
+            StoreLostError: Everything must be written again.
+            FencedError: This store can never write again.
         """
 
     def close(self) -> None:
-        """Let go of files and connections; safe to call twice."""
+        """Close files and connections; safe to call twice."""

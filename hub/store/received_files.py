@@ -1,13 +1,14 @@
-"""Files that nodes send: verified piece by piece and as a whole, and never outside the hub's folder.
+"""Files that nodes send: verified chunk by chunk and as a whole, and never outside the hub's directory.
 
-    ROOT/files/NODE/PATH     complete files; they appear at once (rename), and replace an older one of the same path
-    ROOT/incoming/NODE/…     what is still on its way, under a name made from PATH
+    ROOT/files/NODE/PATH     complete files; each appears at once (rename) and replaces an older one of the same path
+    ROOT/incoming/NODE/…     incomplete files, under a name made from PATH
 
-A file is sent in parts, in order. A part at the offset that is held extends the file; one before it was sent again and
-is written again; one after it is answered with what is held, so that the node goes on from there; offset 0 begins anew.
+A file is sent in chunks, in order. A chunk at the end of the held bytes extends the file; one before the end is a
+duplicate and is written again; one after it is answered with the held bytes, so that the node resumes there; offset 0
+starts over.
 
-Every step down from ROOT opens one name inside the folder above it and follows no link (`dir_fd`, `O_NOFOLLOW`): a
-link that appears between a check and its use leads nowhere either. Everything here blocks: it runs in the executor.
+Every step down from ROOT opens one name inside the directory above it and follows no link (`dir_fd`, `O_NOFOLLOW`), not
+even a link that appears between a check and its use. Everything here blocks: it runs in the executor.
 """
 
 import errno
@@ -27,7 +28,7 @@ from heartbench.hub.errors import HubError
 LONGEST_PATH = 1024
 """Bytes of a path in UTF-8."""
 
-OF_THE_PATH = {
+PATH_ERRORS = {
     errno.ENOTDIR,
     errno.ELOOP,
     errno.EISDIR,
@@ -36,11 +37,11 @@ OF_THE_PATH = {
     errno.EEXIST,
     errno.EINVAL,
 }
-"""Errors that say something about what the node asked for; all others are about the hub's disk."""
+"""Errors caused by the path that the node sent; all others concern the hub's disk."""
 
 
 class FileRefusedError(HubError):
-    """What the node sends cannot be taken; the same again would be refused again."""
+    """The file cannot be accepted; sent again, it would be rejected again."""
 
 
 class FilesUnavailableError(HubError):
@@ -49,15 +50,15 @@ class FilesUnavailableError(HubError):
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """A piece of a file.
+    """A file chunk.
 
     Attributes:
-        path: Relative, with `/`; names it among the files of its node.
-        offset: Where in the file the data begins, bytes.
+        path: Relative, with `/`; identifies the file among those of its node.
+        offset: Position of the data in the file, bytes.
         data: The bytes.
-        crc32: Of the data, as zlib computes it.
-        last: Whether the file ends with this part.
-        sha256: Of the whole file, with its last part.
+        crc32: CRC-32 of the data, as zlib computes it.
+        last: Whether the file ends with this chunk.
+        sha256: SHA-256 of the whole file, in its last chunk.
     """
 
     path: str
@@ -70,7 +71,7 @@ class FilePart:
 
 @dataclass(frozen=True, slots=True)
 class FileProgress:
-    """How far a file has come: `held_bytes` from its beginning; `complete` when it is verified and in its place."""
+    """Progress of a file: `held_bytes` from its beginning; `complete` when it is verified and in its place."""
 
     path: str
     held_bytes: int
@@ -78,10 +79,10 @@ class FileProgress:
 
 
 class FileReceiver:
-    """Takes in files under one folder."""
+    """Receives files into one directory."""
 
     def __init__(self, root: Path, max_file_bytes: int) -> None:
-        """`max_file_bytes` is for one file. The folder is made if it is not there; HubError if it cannot be."""
+        """Create the directory if it does not exist; HubError if that fails. `max_file_bytes` limits each file."""
         self._root = root
         self._max_file_bytes = max_file_bytes
         self._busy: set[tuple[str, str]] = set()
@@ -89,25 +90,25 @@ class FileReceiver:
         try:
             root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise HubError(f"HUB_FILES_DIR={str(root)!r}: cannot be used as a folder: {error.strerror}") from None
+            raise HubError(f"HUB_FILES_DIR={str(root)!r}: cannot be used as a directory: {error.strerror}") from None
 
     def receive(self, node_id: str, part: FilePart) -> FileProgress:
-        """Write one part; with the last one, verify the file and put it in its place.
+        """Write one chunk; after the last one, verify the file and move it to its place.
 
         Raises:
-            FileRefusedError: The path, a checksum or the size is not right.
-            FilesUnavailableError: The disk does not take it now.
+            FileRefusedError: The path, a checksum or the size is wrong.
+            FilesUnavailableError: The disk cannot be written now.
         """
         names = names_of(part.path)
         if crc32(part.data) != part.crc32:
-            raise FileRefusedError(f"{part.path!r}: the part at {part.offset} arrived damaged (crc32 differs)")
+            raise FileRefusedError(f"{part.path!r}: the chunk at {part.offset} is damaged (crc32 differs)")
         if part.offset + len(part.data) > self._max_file_bytes:
-            raise FileRefusedError(f"{part.path!r}: too long; allowed are {self._max_file_bytes} bytes")
+            raise FileRefusedError(f"{part.path!r}: too long; the limit is {self._max_file_bytes} bytes")
         try:
             with self._alone(node_id, part.path), self._folder("incoming", folder_name(node_id)) as incoming:
                 return self._receive(incoming, node_id, names, part)
         except OSError as error:
-            kind = FileRefusedError if error.errno in OF_THE_PATH else FilesUnavailableError
+            kind = FileRefusedError if error.errno in PATH_ERRORS else FilesUnavailableError
             raise kind(f"{part.path!r}: {error.strerror}") from error
 
     def _receive(self, incoming: int, node_id: str, names: Sequence[str], part: FilePart) -> FileProgress:
@@ -126,7 +127,7 @@ class FileReceiver:
             file.truncate()
             if not matches(file, part):
                 os.unlink(key, dir_fd=incoming)
-                raise FileRefusedError(f"{part.path!r}: sha256 of the whole file differs; send it anew from offset 0")
+                raise FileRefusedError(f"{part.path!r}: sha256 of the whole file differs; send it again from offset 0")
             os.fsync(file.fileno())
         with self._folder("files", folder_name(node_id), *names[:-1]) as folder:
             os.rename(key, names[-1], src_dir_fd=incoming, dst_dir_fd=folder)
@@ -134,7 +135,7 @@ class FileReceiver:
         return FileProgress(part.path, end, complete=True)
 
     def _out_of_order(self, node_id: str, names: Sequence[str], part: FilePart, held_bytes: int) -> FileProgress:
-        """A part after the end of what is held: the last one of a complete file that was sent again, or a gap."""
+        """Answer a chunk after the end of the held bytes: a duplicate of a complete file's last one, or a gap."""
         if part.last and held_bytes == 0:
             with (
                 suppress(FileNotFoundError),
@@ -147,7 +148,7 @@ class FileReceiver:
 
     @contextmanager
     def _alone(self, node_id: str, path: str) -> Iterator[None]:
-        """One writer a file: a stream that was replaced may still have a part in the executor."""
+        """Allow one writer per file: a replaced stream may still have a chunk in the executor."""
         file = (node_id, path)
         with self._lock:
             if file in self._busy:
@@ -160,7 +161,7 @@ class FileReceiver:
 
     @contextmanager
     def _folder(self, *names: str) -> Iterator[int]:
-        """A folder below the root, made where it is missing; its descriptor."""
+        """Open a directory below the root, creating what is missing; yield its descriptor."""
         folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
         try:
             for name in names:
@@ -178,35 +179,35 @@ class FileReceiver:
 
 
 def folder_in(folder: int, name: str) -> int:
-    """Open a folder in a folder; a link is not followed."""
+    """Open a directory in a directory, following no link."""
     return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
 
 
 def names_of(path: str) -> Sequence[str]:
-    """The names that a path is made of; FileRefusedError if it could lead out of its folder, or nowhere."""
+    """Return the parts of a path; FileRefusedError if it could leave its directory, or names no file."""
     names = path.split("/")
     if any(name in ("", ".", "..") or "\0" in name for name in names) or len(path.encode()) > LONGEST_PATH:
         raise FileRefusedError(
-            f"{path!r}: no path of a file; allowed is a relative one without `.` and `..`, up to {LONGEST_PATH} bytes"
+            f"{path!r}: not a valid path; use a relative one without `.` and `..`, up to {LONGEST_PATH} bytes"
         )
     return names
 
 
 def folder_name(node_id: str) -> str:
-    """A node's name as the name of one folder: no `/`, and neither `.` nor `..`."""
+    """Return the directory name for a node: without `/`, and neither `.` nor `..`."""
     name = quote(node_id, safe=" ")
     return name if name.strip(".") else name.replace(".", "%2E")
 
 
 def matches(file: BufferedRandom, part: FilePart) -> bool:
-    """Whether the file is what the last part says that it is."""
+    """Return whether the file has the SHA-256 of its last chunk."""
     file.seek(0)
     return hashlib.file_digest(file, "sha256").digest() == part.sha256
 
 
 @contextmanager
 def opened(name: str, folder: int, flags: int = os.O_RDWR | os.O_CREAT) -> Iterator[BufferedRandom]:
-    """A file in a folder; a link is not followed."""
+    """Open a file in a directory, following no link."""
     descriptor = os.open(name, flags | os.O_NOFOLLOW, 0o640, dir_fd=folder)
     with os.fdopen(descriptor, "r+b") as file:
         yield file

@@ -13,7 +13,7 @@ class NodeRecord:
 
     Attributes:
         node_id: The name that the node gives in its Hello.
-        status: As last said.
+        status: Last status.
         reason: Of the last change of status.
         changed_unix_s: When the status last changed, s since the Unix epoch.
         heard_unix_s: The last sign of life that was known when this was stored, s since the Unix epoch.
@@ -21,7 +21,7 @@ class NodeRecord:
         connection: Of the newest session.
         flaps_unix_s: The flaps within the flap window, oldest first, s since the Unix epoch.
         flapping: Whether the node was marked as flapping.
-        heartbeat_interval_s: What the node said that it intends, s; 0: not said.
+        heartbeat_interval_s: Heartbeat interval that the node announced, s; 0: none.
         heartbeats: Heartbeats received from this node, over all sessions.
         labels: As in its Hello.
         detector: Name of the detector that judged the node.

@@ -1,12 +1,12 @@
-"""Histories in Redis, or in what speaks its protocol: a list and a hash for each node, one script for every write.
+"""Histories in Redis or a compatible server: a list and a hash per node, one script for every write.
 
 Plain push-and-trim appends twice when the hub dies between the write and the acknowledgement, and lets a hub that was
-stopped go on beside the one that took its place. So `write.lua` runs in the server: it compares the stored position
-and the epoch, appends, trims, and renews the time to live in one step. Nothing here retries: `writer.py` does.
+stopped continue beside the one that replaced it. So `write.lua` runs in the server: it compares the stored position and
+the epoch, appends, trims, and renews the time to live in one step. Nothing here retries: `writer.py` does.
 
 Keys: `heartbench:epoch`, `heartbench:nodes` (set of ids), `heartbench:node:ID` (hash), `heartbench:chunks:ID` (list of
-`boot_id seq sent_unix_s`, a line end, and the data). `committed` means that Redis replied: whether that survives *its*
-end is a matter of its `appendfsync`. Redis Cluster is not supported: the script's keys are on different slots.
+`boot_id seq sent_unix_s`, a line end, and the data). `committed` means that Redis replied: whether that survives the
+end of Redis depends on its `appendfsync`. Redis Cluster is not supported: the script's keys are on different slots.
 """
 
 import re
@@ -34,7 +34,7 @@ NODES_PER_READ = 200
 
 
 class RedisStore:
-    """A Redis database that one hub at a time writes; a second one that opens it takes it over."""
+    """A Redis database that one hub at a time writes; a second one that opens it takes over."""
 
     def __init__(self, url: str, ttl_s: float = 0.0, timeout_s: float = 1.5) -> None:
         """Connect and begin an epoch.
@@ -54,7 +54,7 @@ class RedisStore:
             raise HubError(f"HUB_STORE_URL: no Redis to use at {self._address}: {error}") from error
 
     def load(self) -> Iterator[StoredNode]:
-        """Every node that is known and not yet past its time to live, in no order."""
+        """Yield every known node that is not past its time to live, in no order."""
         ids = iter(sorted(_text(node_id) for node_id in self._redis.smembers(NODES)))
         while part := list(islice(ids, NODES_PER_READ)):
             with self._redis.pipeline(transaction=False) as pipe:
@@ -118,7 +118,7 @@ class RedisStore:
 
 
 def _checked(url: str) -> str:
-    """The URL as it may be shown: without user and password."""
+    """Return the URL without user and password, so that it can be shown."""
     try:
         parts = urlsplit(url)
         well_formed = parts.hostname and parts.port != 0 and re.fullmatch(r"/?|/\d+", parts.path)

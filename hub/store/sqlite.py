@@ -1,11 +1,11 @@
-"""Histories in one SQLite file: WAL, one connection, one transaction a batch (group commit).
+"""Histories in one SQLite file: WAL, one connection, one transaction per batch (group commit).
 
-What was measured and decides the form, at 4,000 chunks/s of 2,000 nodes:
+Measurements that decide the form, at 4,000 chunks/s of 2,000 nodes:
 
-- A statement carries many rows (`_execute`): sqlite3 lets go of Python's global lock at every step, and a writer that
-  had to win it back from a busy event loop for each row wrote 3,700 chunks/s where this one wrote 8,400.
-- A write is paid for by the page. So a chunk is one row on one page: the newest position is that of the newest row,
-  and what a history dropped is deleted only now and then (`TRIM_PAGES`).
+- A statement carries many rows (`_execute`): sqlite3 releases Python's global lock at every step, and a writer that
+  had to reacquire it from a busy event loop for each row wrote 3,700 chunks/s; this one wrote 8,400.
+- The cost of a write is its pages. So a chunk is one row on one page: the newest position is that of the newest row,
+  and chunks that a history dropped are deleted only now and then (`TRIM_PAGES`).
 """
 
 import sqlite3
@@ -20,7 +20,7 @@ from heartbench.hub.store.protocol import Durability, FencedError, NodeWrite, St
 from heartbench.hub.store.record import NodeRecord
 
 APPLICATION_ID = 0x48425448
-"""`HBTH`, in the file's header: so that no other program's database is taken for ours."""
+"""`HBTH`, in the file's header: marks the database as ours."""
 
 MIGRATIONS = (
     """
@@ -42,7 +42,7 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     """,
 )
-"""The n-th of them makes schema version n of version n - 1. Only ever appended to."""
+"""The n-th script turns schema version n - 1 into n. Only append to this tuple."""
 
 FORGET_CHUNKS = "DELETE FROM chunk WHERE node_id IN (VALUES {rows})"
 FORGET_NODES = "DELETE FROM node WHERE node_id IN (VALUES {rows})"
@@ -62,24 +62,24 @@ NEWEST = "SELECT boot_id, seq FROM chunk WHERE node_id = ? ORDER BY boot_id DESC
 LOAD = "SELECT node_id, boot_id, seq, sent_unix_s, data FROM chunk ORDER BY node_id, boot_id, seq"
 
 ROWS_PER_STATEMENT = 200
-"""At most 5 values each: far below the 32,766 that SQLite takes."""
+"""A row has up to 5 values: far below SQLite's limit of 32,766."""
 
 PAGE_BYTES = 4096
 TRIM_PAGES = 32
-"""Between two deletions of what a history dropped: chunks, each counted once for every page that it fills."""
+"""Pages of chunks between two deletions of what a history dropped."""
 
 
 class SqliteStore:
-    """A file that one hub at a time writes; a second one that opens it takes it over."""
+    """A file that one hub at a time writes; a second one that opens it takes over."""
 
     def __init__(self, path: Path, durability: Durability = Durability.COMMITTED, busy_timeout_s: float = 1.0) -> None:
-        """Open the file, or make it, bring its schema up to date and begin an epoch.
+        """Open or create the file, migrate its schema and begin an epoch.
 
         Raises:
-            HubError: The path cannot be opened, or is no file of this hub.
+            HubError: The path cannot be opened, or belongs to another program.
         """
         self._path = path
-        self._newest: dict[str, Position] = {}  # ours alone to change, once the epoch has begun
+        self._newest: dict[str, Position] = {}  # no other hub changes it once the epoch has begun
         self._untrimmed: dict[str, int] = {}  # pages since the last deletion
         try:
             self._db = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
@@ -105,7 +105,7 @@ class SqliteStore:
         version = self._pragma("user_version")
         tables = self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
         if self._pragma("application_id") != APPLICATION_ID and (version or tables):
-            raise HubError(f"HUB_STORE_URL: {self._path} is a database of another program; name a file of its own")
+            raise HubError(f"HUB_STORE_URL: {self._path} is a database of another program; use another file")
         if version > len(MIGRATIONS):
             raise HubError(
                 f"HUB_STORE_URL: {self._path} has schema {version}, written by a newer hub;"
@@ -124,7 +124,7 @@ class SqliteStore:
         return int(self._db.execute("UPDATE hub SET epoch = epoch + 1 RETURNING epoch").fetchall()[0][0])
 
     def load(self) -> Iterator[StoredNode]:
-        """Every node that is known, in no order, with its chunks in order."""
+        """Yield every known node, in no order, with its chunks in order."""
         records = dict(self._db.execute("SELECT node_id, record FROM node").fetchall())
         for node_id, rows in groupby(self._db.execute(LOAD), key=itemgetter(0)):
             chunks: list[StoredChunk] = []
@@ -142,7 +142,7 @@ class SqliteStore:
         """Make the batch durable in one transaction: all of it, or nothing.
 
         Raises:
-            StoreUnavailableError: The disk is full, the file locked by somebody, …
+            StoreUnavailableError: The disk is full, the file locked by another program, …
             FencedError: Another hub has opened the file since.
         """
         try:
@@ -183,7 +183,7 @@ class SqliteStore:
             yield write.node_id, *write.newest, 0.0, None
 
     def _is_due(self, write: NodeWrite) -> bool:
-        """Whether it is time to delete: also at the first write since the start, and when all that is stored may go."""
+        """Return whether to delete now: also at the first write, and when everything stored may be deleted."""
         untrimmed = self._untrimmed.get(write.node_id, TRIM_PAGES)
         return untrimmed + pages(write) > TRIM_PAGES or write.oldest > self._stored(write.node_id)
 
@@ -201,7 +201,7 @@ class SqliteStore:
         elif write.newest != START:
             self._newest[node_id] = write.newest if write.anew else max(write.newest, self._stored(node_id))
             if node_id not in self._untrimmed:
-                # Each at its own point of the cycle, so that nodes which write in step do not delete in step.
+                # Each node starts elsewhere in the cycle, so that nodes that write together do not delete together.
                 self._untrimmed[node_id] = len(self._untrimmed) % TRIM_PAGES
             else:
                 self._untrimmed[node_id] = 0 if was_trimmed else self._untrimmed[node_id] + pages(write)
@@ -214,15 +214,15 @@ class SqliteStore:
             self._db.execute(sql.format(rows=", ".join([row] * len(part))), values)
 
     def close(self) -> None:
-        """Fold the write-ahead log back into the file and let go of it."""
+        """Merge the write-ahead log into the file and close it."""
         self._db.close()
 
 
 def pages(write: NodeWrite) -> int:
-    """How much a write adds to what is to be deleted one day."""
+    """Return the pages that a write adds to what must be deleted later."""
     return sum(1 + len(chunk.data) // PAGE_BYTES for chunk in write.chunks)
 
 
 def as_record(text: str | None) -> NodeRecord | None:
-    """A record as it stands in the file."""
+    """Return a record from its JSON form."""
     return None if text is None else NodeRecord.from_json(text)

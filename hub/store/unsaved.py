@@ -1,8 +1,8 @@
-"""What one node has that its store does not: the queue in front of a store, seen from one node.
+"""The difference between one node and its store: one node's part of the queue in front of the store.
 
 The queue holds no copies: chunks wait in the node's history, and a write takes what the history holds after the saved
-position. So a write that is tried again after an outage of the store carries the newest chunks and none that the
-history dropped meanwhile, and a store that lost everything is made whole by setting the saved position back.
+position. So a write that is retried after an outage of the store carries the newest chunks and none that the history
+dropped meanwhile, and a store that lost everything is restored by resetting the saved position.
 """
 
 from asyncio import Future
@@ -16,7 +16,7 @@ from heartbench.hub.store.record import NodeRecord
 
 @dataclass(slots=True)  # not frozen: one is made for each chunk, and takes a third of the time so
 class Pending:
-    """A chunk that is not yet saved: its position, its size, and who waits for it."""
+    """A chunk that is not yet saved: its position, its size, and the future that resolves when it is."""
 
     position: Position
     size_bytes: int
@@ -40,12 +40,12 @@ class Unsaved:
             self.history, self.saved = history, history.newest
 
     def rewrite(self, history: History | None, record: NodeRecord | None) -> None:
-        """Nothing of the node is saved any more."""
+        """Start over: the store has lost everything of the node."""
         self.history, self.saved, self.anew = history, START, True
         self.record = self.record or record
 
     def to_write(self) -> NodeWrite:
-        """All of the difference, as of now."""
+        """Return the write that saves everything that is not saved now."""
         history = self.history
         if history is None:
             return NodeWrite(self.node_id, self.anew, record=self.record)
@@ -54,7 +54,7 @@ class Unsaved:
         )
 
     def confirm(self, write: NodeWrite) -> list[Pending]:
-        """The store has this write: those who need not wait any longer."""
+        """Record that the store has this write, and return the chunks that are saved by it."""
         self.anew = False
         self.saved = max(self.saved, write.newest)
         if self.record is write.record:
@@ -66,6 +66,6 @@ class Unsaved:
 
     @property
     def is_saved(self) -> bool:
-        """Whether nothing of the difference is left."""
+        """Whether the store has everything."""
         saved = self.history is None or self.history.newest <= self.saved
         return saved and self.record is None and not self.anew and not self.pending

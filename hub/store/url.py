@@ -1,35 +1,34 @@
-"""From `HUB_STORE_URL` to an open store. A kind of store is added by one file and one entry in `OPENERS`."""
+"""From `HUB_STORE_URL` to an open store. A kind of store is added by one module and one entry in `KINDS`."""
 
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from heartbench.hub.errors import HubError
 from heartbench.hub.extras import how_to_install
 from heartbench.hub.store.memory import MemoryStore
 from heartbench.hub.store.protocol import Durability, Store
 
-ALLOWED = "memory: | sqlite:///path.db | redis://host:port/db"
-
 
 def open_store(url: str, durability: Durability = Durability.COMMITTED, ttl_s: float = 0.0) -> Store:
     """Open the store that a URL names, and begin an epoch in it; blocks until it answers.
 
-    `ttl_s` is how long Redis keeps a node that is not written to, s; 0: for good. The others keep it until it is
+    `ttl_s` is how long Redis keeps a node after its last write, s; 0: for good. The others keep it until it is
     forgotten.
 
     Raises:
         HubError: The URL names no store, or one that cannot be opened.
     """
-    for scheme, opener in OPENERS.items():
+    for scheme, kind in KINDS.items():
         if url.startswith(scheme):
-            return opener(url, durability, ttl_s)
-    raise HubError(f"HUB_STORE_URL: {url!r} names no store; allowed: {ALLOWED}")
+            return kind.open(url, durability, ttl_s)
+    raise HubError(f"HUB_STORE_URL: {url!r} is not the URL of a store; allowed: {FORMS}")
 
 
 def _open_memory(url: str, _durability: Durability, _ttl_s: float) -> Store:
     if url != "memory:":
-        raise HubError(f"HUB_STORE_URL: {url!r} has more than `memory:`; allowed: {ALLOWED}")
+        raise HubError(f"HUB_STORE_URL: {url!r} has more than `memory:`; allowed: {FORMS}")
     return MemoryStore(time.time())
 
 
@@ -38,9 +37,9 @@ def _open_sqlite(url: str, durability: Durability, _ttl_s: float) -> Store:
 
     path = Path(url.removeprefix("sqlite:///"))
     if not path.name or path.is_dir():
-        raise HubError(f"HUB_STORE_URL: {url!r} names no file; allowed: sqlite:///relative.db, sqlite:////absolute.db")
+        raise HubError(f"HUB_STORE_URL: {url!r} is not the path of a file; allowed: {KINDS['sqlite:///'].form}")
     if not path.parent.is_dir():
-        raise HubError(f"HUB_STORE_URL: {url!r}: there is no directory {path.parent}")
+        raise HubError(f"HUB_STORE_URL: {url!r}: the directory {path.parent} does not exist")
     return SqliteStore(path, durability)
 
 
@@ -54,9 +53,19 @@ def _open_redis(url: str, _durability: Durability, ttl_s: float) -> Store:
     return RedisStore(url, ttl_s)
 
 
-OPENERS: dict[str, Callable[[str, Durability, float], Store]] = {
-    "memory:": _open_memory,
-    "sqlite:///": _open_sqlite,
-    "redis://": _open_redis,
-    "rediss://": _open_redis,
+class StoreKind(NamedTuple):
+    """A kind of store: how its URL is written, and what opens it."""
+
+    form: str
+    open: Callable[[str, Durability, float], Store]
+
+
+KINDS = {
+    "memory:": StoreKind("memory:", _open_memory),
+    "sqlite:///": StoreKind("sqlite:///relative.db (sqlite:////absolute.db)", _open_sqlite),
+    "redis://": StoreKind("redis://host:port/db", _open_redis),
+    "rediss://": StoreKind("rediss://host:port/db", _open_redis),
 }
+"""Each kind by the beginning of its URL."""
+
+FORMS = " | ".join(kind.form for kind in KINDS.values())

@@ -1,7 +1,7 @@
-"""The store, kept away from the event loop: one thread, group commit, a bounded queue, and patience.
+"""Writes to the store away from the event loop: one thread, group commit, a bounded queue, and retries.
 
-What has changed while one batch was written is the next batch: the slower the store, the larger the group. A write that
-fails is tried again until it succeeds, taken afresh from the histories each time. The queue is bounded in chunks and
+The changes that come while one batch is written are the next batch: the slower the store, the larger the group. A
+failed write is retried until it succeeds, and is taken from the histories each time. The queue is bounded in chunks and
 bytes, over all nodes: when it is full, `append` waits, its stream is not read, and gRPC's flow control slows the node.
 """
 
@@ -29,16 +29,16 @@ from heartbench.hub.work.budget import Budget
 from heartbench.hub.work.rolling_quantiles import RollingQuantiles
 
 BATCH = 1000
-"""Chunks and nodes of one batch at most: what a writer waits for a full one is a fraction of a second."""
+"""Maximum number of chunks and nodes in a batch: a full one takes a fraction of a second."""
 
 LARGEST = 2**63 - 1
-"""Of a boot_id or seq: what SQLite's integers hold."""
+"""Largest boot_id or seq: what SQLite's integers hold."""
 
 FIRST_RETRY_S, LAST_RETRY_S = 0.1, 5.0
 
 
 class StoreState(StrEnum):
-    """How it stands with the store."""
+    """State of the store."""
 
     OK = "ok"
     UNAVAILABLE = "unavailable"
@@ -47,7 +47,7 @@ class StoreState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoreHealth:
-    """The store's state, and what it said where that is not OK."""
+    """The store's state, and its error message unless the state is OK."""
 
     state: StoreState
     error: str = ""
@@ -55,7 +55,7 @@ class StoreHealth:
 
 @dataclass(frozen=True, slots=True)
 class WriterStats:
-    """The queue in front of the store, and how long commits take (s, the last 512)."""
+    """The queue in front of the store, and the duration of the last 512 commits, s."""
 
     health: StoreHealth
     queued_chunks: int
@@ -79,7 +79,7 @@ def ignore(health: StoreHealth) -> None:
 
 
 class Writer:
-    """Writes what changes behind the streams. `run` is its task; everything else is called from the same event loop."""
+    """Writes chunks and records. `run` is its task; everything else is called from the same event loop."""
 
     def __init__(
         self,
@@ -108,28 +108,28 @@ class Writer:
         self._commit_s = RollingQuantiles()
 
     async def append(self, node_id: str, history: History, chunk: StoredChunk) -> "asyncio.Future[None]":
-        """Take a chunk into the node's history and have it saved; waits while the queue is full.
+        """Append a chunk to the node's history and queue it for the store; waits while the queue is full.
 
-        Returns when the chunk is queued. The future resolves when it is as safe as the durability says; for a
-        repetition, when everything before it is. It fails with what ended the writer. Others may share it: whoever
-        awaits it shields it.
+        Returns when the chunk is queued. The future resolves when it is as safe as the durability requires; for a
+        duplicate, when everything before it is. It fails with the error that ended the writer. Others may share it:
+        shield it when awaiting it.
 
         Raises:
-            ValueError: boot_id, seq or sent_unix_s is nothing that can be stored.
+            ValueError: boot_id, seq or sent_unix_s cannot be stored.
             FencedError: Another hub has taken the store.
         """
         check(chunk)
         if self._end is not None:
             raise self._end.with_traceback(None)
         if chunk.position <= history.newest:
-            return self._under_way(node_id)
+            return self._last_saved(node_id)
         size_bytes = len(chunk.data)
         await self._budget.acquire(size_bytes)
-        unsaved = self._of(node_id)
+        unsaved = self._unsaved_of(node_id)
         unsaved.follow(history)
-        if not history.append(chunk):  # another stream of the node brought it while this one waited
+        if not history.append(chunk):  # another stream of the node delivered it meanwhile
             self._budget.release(1, size_bytes)
-            return self._under_way(node_id)
+            return self._last_saved(node_id)
         pending = Pending(chunk.position, size_bytes, asyncio.get_running_loop().create_future())
         unsaved.pending.append(pending)
         if self._buffered:
@@ -137,33 +137,33 @@ class Writer:
         return pending.saved
 
     def saved(self, node_id: str, history: History) -> Position:
-        """Up to where the chunks of a node are as safe as the durability says."""
+        """Return the position up to which the chunks of a node are as safe as the durability requires."""
         unsaved = self._unsaved.get(node_id)
         if self._buffered or unsaved is None or unsaved.history is None:
             return history.newest
         return unsaved.saved
 
     def save(self, record: NodeRecord) -> None:
-        """Have a node's record saved; of several that wait, the last one. Never waits."""
+        """Queue a node's record, in place of one that is queued already. Never waits."""
         if self._end is None:
-            self._of(record.node_id).record = record
+            self._unsaved_of(record.node_id).record = record
 
     def forget(self, node_id: str) -> None:
-        """Have everything that is stored of a node removed. Its streams have ended before."""
+        """Queue the deletion of everything stored of a node. Its streams have ended before."""
         if self._end is None:
-            unsaved = self._of(node_id)
+            unsaved = self._unsaved_of(node_id)
             self._release(unsaved.pending)
-            unsaved.pending.clear()  # it may be in the batch that is being written, and be confirmed later
+            unsaved.pending.clear()  # the batch that is being written may hold it, and confirm it later
             self._unsaved[node_id] = Unsaved(node_id, anew=True)
 
     async def flush(self) -> None:
-        """Return when nothing is left to be saved; raises what ended the writer."""
+        """Wait until everything is saved; raise the error that ended the writer, if any."""
         await self._idle.wait()
         if self._end is not None:
             raise self._end
 
     def stats(self) -> WriterStats:
-        """How it stands."""
+        """Return the figures of queue and commits."""
         return WriterStats(
             health=self._health,
             queued_chunks=self._budget.items,
@@ -198,7 +198,7 @@ class Writer:
             self._stop(error if isinstance(error, Exception) else HubError("the store's writer has stopped"))
             raise
         finally:
-            thread.submit(self._store.close)  # after the write that is under way, which cannot be called back
+            thread.submit(self._store.close)  # after the current write, which cannot be cancelled
             thread.shutdown(wait=False)
 
     async def _commit(self, thread: ThreadPoolExecutor) -> None:
@@ -211,16 +211,16 @@ class Writer:
                 self._rewrite_everything()
             self._failures += 1
             self._retry_s = min(LAST_RETRY_S, 2 * self._retry_s or FIRST_RETRY_S)
-            self._say(StoreHealth(StoreState.UNAVAILABLE, str(error)))
+            self._set_health(StoreHealth(StoreState.UNAVAILABLE, str(error)))
             return
         self._commit_s.add(perf_counter() - began_s)
         self._commits += 1
         self._retry_s = 0.0
         self._settle(batch)
-        self._say(StoreHealth(StoreState.OK))
+        self._set_health(StoreHealth(StoreState.OK))
 
     def _take(self) -> list[tuple[Unsaved, NodeWrite]]:
-        """The next batch: whole nodes, the longest unsaved first."""
+        """Return the next batch: whole nodes, the longest unsaved first."""
         batch, room = [], BATCH
         for unsaved in self._unsaved.values():
             write = unsaved.to_write()
@@ -234,7 +234,7 @@ class Writer:
         for unsaved, write in batch:
             self._chunks += len(write.chunks)
             self._release(unsaved.confirm(write))
-            if self._unsaved.get(write.node_id) is unsaved:  # else the node was forgotten meanwhile
+            if self._unsaved.get(write.node_id) is unsaved:  # else the node has been forgotten
                 del self._unsaved[write.node_id]
                 if not unsaved.is_saved:
                     self._unsaved[write.node_id] = unsaved
@@ -250,9 +250,9 @@ class Writer:
 
     def _rewrite_everything(self) -> None:
         for node_id, history, record in self._all_nodes():
-            self._of(node_id).rewrite(history, record)
+            self._unsaved_of(node_id).rewrite(history, record)
 
-    def _of(self, node_id: str) -> Unsaved:
+    def _unsaved_of(self, node_id: str) -> Unsaved:
         unsaved = self._unsaved.get(node_id)
         if unsaved is None:
             unsaved = self._unsaved[node_id] = Unsaved(node_id)
@@ -260,7 +260,7 @@ class Writer:
             self._work.set()
         return unsaved
 
-    def _under_way(self, node_id: str) -> "asyncio.Future[None]":
+    def _last_saved(self, node_id: str) -> "asyncio.Future[None]":
         unsaved = self._unsaved.get(node_id)
         if unsaved is not None and unsaved.pending:
             return unsaved.pending[-1].saved
@@ -268,7 +268,7 @@ class Writer:
         done.set_result(None)
         return done
 
-    def _say(self, health: StoreHealth) -> None:
+    def _set_health(self, health: StoreHealth) -> None:
         changed = health.state is not self._health.state
         self._health = health
         if changed:
@@ -281,16 +281,16 @@ class Writer:
             for one in unsaved.pending:
                 if not one.saved.done():
                     one.saved.set_exception(reason)
-                    one.saved.exception()  # nobody may be waiting for it
+                    one.saved.exception()  # mark it as retrieved: there may be no waiter
         self._idle.set()
         if isinstance(reason, FencedError):
-            self._say(StoreHealth(StoreState.FENCED, str(reason)))
+            self._set_health(StoreHealth(StoreState.FENCED, str(reason)))
 
 
 def check(chunk: StoredChunk) -> None:
-    """Refuse a chunk that no store can hold: it would be tried for ever."""
+    """Raise ValueError for a chunk that no store can hold: it would be retried for ever."""
     if not (0 <= chunk.boot_id <= LARGEST and 0 <= chunk.seq <= LARGEST and isfinite(chunk.sent_unix_s)):
         raise ValueError(
-            f"chunk {chunk.boot_id}/{chunk.seq}, sent_unix_s={chunk.sent_unix_s}: allowed are numbers up to {LARGEST}"
-            " and a finite time"
+            f"chunk {chunk.boot_id}/{chunk.seq}, sent_unix_s={chunk.sent_unix_s}: expected numbers from 0 to "
+            f"{LARGEST} and a finite time"
         )

@@ -1,1 +1,1 @@
-"""Work that waits, and its bounds."""
+"""Bounded work: admission, budgets, commands, outboxes and the executor."""

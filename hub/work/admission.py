@@ -1,9 +1,9 @@
-"""How many streams are let in a second, and when the others are to come back.
+"""Admission of new streams: how many per second, and when the others may retry.
 
-When a hub restarts, all nodes come at once, and a hub that serves all of them badly serves none. A bucket of
-`per_s` tokens, one second deep, lets in what it can. Each refused node is given the next free place behind all who were
-refused before it, with some jitter: so that they come back as fast as they can be served, and no faster. (Hubs with
-10,000 nodes that told all of them the same time never converged: gravitational/teleport issue 6255.)
+When a hub restarts, all nodes connect at once. A bucket of `per_s` tokens, one second deep, admits as many as the hub
+can serve. Each of the others gets the next free slot behind all that were throttled before it, with some jitter: they
+retry as fast as they can be served, and no faster. (Hubs with 10,000 nodes that gave all of them the same retry time
+never converged: gravitational/teleport issue 6255.)
 """
 
 from collections.abc import Callable
@@ -13,18 +13,18 @@ LONGEST_S = 60.0
 
 
 class Admission:
-    """A token bucket, and a queue of promises. `chance` gives numbers in [0, 1); times in s, monotonic."""
+    """A token bucket and the next free retry slot. `draw` returns numbers in [0, 1); times in s, monotonic."""
 
-    def __init__(self, per_s: float, chance: Callable[[], float], now: float) -> None:
+    def __init__(self, per_s: float, draw: Callable[[], float], now: float) -> None:
         self.refused = 0
         self._per_s = per_s
-        self._chance = chance
+        self._draw = draw
         self._tokens = max(1.0, per_s)
         self._filled_s = now
-        self._promised_s = now
+        self._last_slot_s = now
 
     def ask(self, now: float) -> float:
-        """0: come in. Else: come back in so many s."""
+        """Admit a stream and return 0, or return the time after which it may retry, s."""
         if self._per_s == 0:
             return 0.0
         depth = max(1.0, self._per_s)
@@ -34,5 +34,5 @@ class Admission:
             self._tokens -= 1
             return 0.0
         self.refused += 1
-        self._promised_s = min(max(self._promised_s, now) + 1 / self._per_s, now + LONGEST_S)
-        return (self._promised_s - now) * (1 + JITTER * self._chance())
+        self._last_slot_s = min(max(self._last_slot_s, now) + 1 / self._per_s, now + LONGEST_S)
+        return (self._last_slot_s - now) * (1 + JITTER * self._draw())

@@ -1,12 +1,12 @@
-"""Commands to nodes: each is handed over at most once, and its result finds the one who asked.
+"""Commands to nodes: each is sent at most once, and its result is returned to the caller.
 
-    waiting    the node is away, or its stream has not taken the command yet
-    sent       a stream took it: it is never sent again, whatever becomes of that stream
-    answered   the result came, on whichever stream of the node
-    expired    nobody waits any longer: not delivered if it was waiting, unknown if it was sent
+    waiting    the node is not connected, or its stream has not taken the command yet
+    sent       a stream took it: it is never sent again, even if that stream fails
+    answered   the result came, on any stream of the node
+    expired    its time is over: not delivered if it was waiting, unknown if it was sent
 
-So many commands of one node may wait or be unanswered at a time, and none outlives its deadline. A stream takes a
-command at the moment at which it writes it: one that ends with commands before it takes none of them along.
+The number of commands of one node that wait or are unanswered is limited, and none outlives its deadline. A stream
+takes a command only when it writes it, so a stream that ends loses no waiting command.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from heartbench.hub.errors import NoRoomError
 
 
 class Outcome(Enum):
-    """What became of a command."""
+    """The outcome of a command."""
 
     ANSWERED = "answered"
     NOT_DELIVERED = "not delivered"
@@ -27,7 +27,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a node said to a command; an empty `error`: it went well."""
+    """A node's answer to a command; `error` is empty if it succeeded."""
 
     payload: bytes
     error: str
@@ -35,7 +35,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Command:
-    """A command on its way. `expires_s` is on the event loop's clock."""
+    """A command that is waiting or sent. `expires_s` is on the event loop's clock."""
 
     command_id: str
     payload: bytes
@@ -45,10 +45,10 @@ class Command:
 
 
 class Commands:
-    """The commands of all nodes; of one event loop."""
+    """The commands of all nodes; belongs to one event loop."""
 
-    def __init__(self, most_for_a_node: int, epoch: int) -> None:
-        self._most = most_for_a_node
+    def __init__(self, max_per_node: int, epoch: int) -> None:
+        self._max_per_node = max_per_node
         self._epoch = epoch
         self._numbered = self._waiting = 0
         self._of_node: dict[str, dict[str, Command]] = {}
@@ -58,10 +58,10 @@ class Commands:
         return self._waiting
 
     async def run(self, node_id: str, payload: bytes, within_s: float) -> tuple[str, Outcome, Answer | None]:
-        """Have a node carry out a command: its id, what became of it, and the answer if there is one.
+        """Send a command to a node; return its id, its outcome, and the answer if there is one.
 
         Raises:
-            NoRoomError: As many as are allowed wait for this node.
+            NoRoomError: HUB_COMMANDS_WAITING commands wait for this node.
         """
         command = self._post(node_id, payload, within_s)
         try:
@@ -73,18 +73,18 @@ class Commands:
             self._drop(node_id, command)
 
     def attach(self, node_id: str, wake: Callable[[], None]) -> None:
-        """The node's stream has begun: wake it for each command, and for those that wait."""
+        """Call `wake` for each command from now on, and now if any wait: the node's stream has begun."""
         self._wake[node_id] = wake
         if node_id in self._of_node:
             wake()
 
     def detach(self, node_id: str, wake: Callable[[], None]) -> None:
-        """That stream has ended; nothing happens if another has taken its place."""
+        """Stop calling `wake`: that stream has ended. Does nothing if another has replaced it."""
         if self._wake.get(node_id) == wake:
             del self._wake[node_id]
 
     def take(self, node_id: str) -> Command | None:
-        """The oldest command that was not sent yet; from now on it was."""
+        """Return the oldest command that was not sent yet, and mark it as sent; None if there is none."""
         for command in self._of_node.get(node_id, {}).values():
             if not command.sent:
                 command.sent = True
@@ -92,14 +92,14 @@ class Commands:
         return None
 
     def answer(self, node_id: str, command_id: str, answer: Answer) -> None:
-        """A node answered; what nobody waits for any longer is dropped."""
+        """Return a node's answer to the caller; late answers are dropped."""
         command = self._of_node.get(node_id, {}).get(command_id)
         if command is not None and not command.answer.done():
             command.answer.set_result(answer)
 
     def _post(self, node_id: str, payload: bytes, within_s: float) -> Command:
         commands = self._of_node.setdefault(node_id, {})
-        if len(commands) >= self._most:
+        if len(commands) >= self._max_per_node:
             raise NoRoomError(
                 f"node {node_id!r}: {len(commands)} commands wait for it; HUB_COMMANDS_WAITING allows no more"
             )

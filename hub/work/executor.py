@@ -1,12 +1,12 @@
-"""Blocking work beside the event loop: fixed workers, a bounded queue, and two ways to say no.
+"""Blocking work beside the event loop: fixed workers, a bounded queue, and two policies for a full queue.
 
     policy    the queue is full, and one more is submitted
-    block     `submit` waits, first come, first served; so does the stream that it works for
+    block     `submit` waits, first come, first served, and so does its stream
     reject    `submit` raises ExecutorFullError
 
-A third way is known, caller-runs: whoever submits does the work itself. Here that is the event loop, and no node would
-be heard meanwhile; the hub refuses it, `benchmarks/executors/` measures it. All workers are started by `start`, before
-the hub accepts anybody, and no work ever runs on another thread: before `start` and after `close` it is refused.
+A third policy, caller-runs, would run the work on the event loop, and the hub would read no message meanwhile; the hub
+does not offer it, `benchmarks/executors/` measures it. `start` starts all workers before the hub accepts connections.
+No work runs on another thread: before `start` and after `close` it is rejected.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Policy(StrEnum):
-    """What `submit` does when the queue is full."""
+    """The behaviour of `submit` when the queue is full."""
 
     BLOCK = "block"
     REJECT = "reject"
@@ -38,12 +38,12 @@ class ExecutorFullError(HubError):
 
 
 class ExecutorClosedError(HubError):
-    """The executor is not running: not yet, or no more."""
+    """The executor is not running, or no longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutorStats:
-    """How busy the executor is, and how long work waits (from `submit` to a worker) and runs, s, the last 512."""
+    """Load of the executor, and the wait (from `submit` to a worker) and duration of the last 512 calls, s."""
 
     workers: int
     running: int
@@ -60,7 +60,7 @@ class ExecutorStats:
 
 
 class Job:
-    """A call that was submitted, and the times that it went through."""
+    """A submitted call and its times."""
 
     __slots__ = ("args", "began_s", "ended_s", "error", "fn", "outcome", "result", "submitted_s")
 
@@ -74,17 +74,17 @@ class Job:
         self.error: BaseException | None = None
 
     def run(self) -> None:
-        """Do the work, on the thread that calls this."""
+        """Call the function on the current thread, and keep its result or error."""
         self.began_s = perf_counter()
         try:
             self.result = self.fn(*self.args)
-        except BaseException as error:  # noqa: BLE001  (it is raised again where the work was submitted)
+        except BaseException as error:  # noqa: BLE001  (it is raised again in `submit`)
             self.error = error
         self.ended_s = perf_counter()
 
 
 class BoundedExecutor:
-    """Runs blocking calls on `workers` threads; at most `queue_limit` more wait for one of them."""
+    """Runs blocking calls on `workers` threads; up to `queue_limit` more wait for a thread."""
 
     def __init__(self, workers: int, queue_limit: int, policy: Policy = Policy.BLOCK) -> None:
         self.workers = workers
@@ -110,9 +110,10 @@ class BoundedExecutor:
             self._threads.append(thread)
 
     async def submit(self, fn: Callable[..., T], *args: Any) -> T:
-        """Have a worker call `fn(*args)`, and return or raise what it does.
+        """Run `fn(*args)` on a worker, and return its result or raise its error.
 
-        Cancelled while it waits, the call is never made; cancelled while it runs, it runs on and its result is dropped.
+        A call that is cancelled while it waits is never made; one that is cancelled while it runs finishes, and its
+        result is dropped.
 
         Raises:
             ExecutorFullError: The queue is full, and the policy is to reject.
@@ -134,7 +135,7 @@ class BoundedExecutor:
             raise
 
     async def close(self) -> None:
-        """Refuse new work, finish what was queued, end the workers. Under a timeout, what still runs is left behind."""
+        """Reject new work, finish the queue, end the workers. Under a timeout, calls that still run are abandoned."""
         self._room.close(ExecutorClosedError("the executor is closed"))
         try:
             await self._empty.wait()
@@ -144,7 +145,7 @@ class BoundedExecutor:
             thread.join()
 
     def stats(self) -> ExecutorStats:
-        """How it stands."""
+        """Return the figures now."""
         return ExecutorStats(
             workers=self.workers,
             running=self._running,
@@ -179,7 +180,7 @@ class BoundedExecutor:
     def _withdraw(self, job: Job) -> None:
         with self._changed:
             if job not in self._queue:
-                return  # a worker has it
+                return  # a worker runs it
             self._queue.remove(job)
         self._cancelled += 1
         self._leave()
@@ -195,7 +196,7 @@ class BoundedExecutor:
             job.run()
             with self._changed:
                 self._running -= 1
-            with suppress(RuntimeError):  # the loop is gone, and with it whoever would hear of this
+            with suppress(RuntimeError):  # the loop is closed, and all waiters with it
                 loop.call_soon_threadsafe(self._finish, job)
 
     def _finish(self, job: Job) -> None:

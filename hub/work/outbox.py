@@ -1,4 +1,4 @@
-"""What waits to be sent to one node: bounded, in order, and never waited for by the one who hands it in."""
+"""The queue of messages to one node: bounded, in order, and `put` never waits."""
 
 import asyncio
 from collections import deque
@@ -10,54 +10,55 @@ Send = Callable[[HubMessage], Awaitable[None]]
 
 
 def no_more() -> HubMessage | None:
-    """Nothing waits elsewhere."""
+    """Return None: there are no messages from elsewhere."""
     return None
 
 
 class Outbox:
-    """The queue between the hub and one stream, bounded by what the hub has to say and by `ack_limit`.
+    """The queue between the hub and one stream.
 
-    Acknowledgements wait apart from all else. Where they are too many, the oldest goes: a node that does not read them
-    needs the newest at most. `more` is asked for what is to be taken only when it can be sent, while the box is open.
+    Acknowledgements wait apart from other messages. If there are more than `ack_limit`, the oldest is dropped: a node
+    that does not read them needs the newest at most. `more` is called for messages that are taken only when they can be
+    sent, while the outbox is open.
     """
 
-    __slots__ = ("_acks", "_closed", "_messages", "_more", "_something")
+    __slots__ = ("_acks", "_changed", "_closed", "_messages", "_more")
 
     def __init__(self, ack_limit: int, more: Callable[[], HubMessage | None] = no_more) -> None:
         self._messages: deque[HubMessage] = deque()
         self._acks: deque[HubMessage] = deque(maxlen=ack_limit)
         self._more = more
-        self._something = asyncio.Event()
+        self._changed = asyncio.Event()
         self._closed = False
 
     def put(self, message: HubMessage) -> None:
-        """Have a message sent, before anything else that waits."""
+        """Queue a message before all acknowledgements."""
         self._messages.append(message)
-        self._something.set()
+        self._changed.set()
 
     def put_ack(self, message: HubMessage) -> None:
-        """Have an acknowledgement sent if the node reads."""
+        """Queue an acknowledgement."""
         self._acks.append(message)
-        self._something.set()
+        self._changed.set()
 
     def wake(self) -> None:
-        """Have `more` asked."""
-        self._something.set()
+        """Wake `send_all`, because `more` may have a message."""
+        self._changed.set()
 
     def close(self) -> None:
-        """Nothing more comes: `send_all` returns when what waits is sent."""
+        """Accept no more messages; `send_all` returns when the queue is sent."""
         self._closed = True
-        self._something.set()
+        self._changed.set()
 
     async def send_all(self, send: Send) -> None:
-        """Send what is put, one at a time, until closed."""
+        """Send the queued messages, one at a time, until closed."""
         while True:
             while (message := self._next()) is not None:
                 await send(message)
             if self._closed:
                 return
-            self._something.clear()
-            await self._something.wait()
+            self._changed.clear()
+            await self._changed.wait()
 
     def _next(self) -> HubMessage | None:
         if self._messages:

@@ -83,6 +83,7 @@ class Sink(Generic[Kept]):
 
     def begin(self, conditions: Conditions) -> None:
         """Prepare for the run; called once, before all blocks."""
+        return
 
     @property
     def extract(self) -> Callable[[Block], Kept]:
@@ -98,6 +99,7 @@ class Sink(Generic[Kept]):
 
         Columns node, at_s, status, connected, flapping and reason, sorted by (node, at_s); others are to be ignored.
         """
+        return
 
 
 def _never() -> bool:

@@ -25,16 +25,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.mesh.kinds import Kind
+from heartbench.simulator.connection import CONNECTION, Connection
 from heartbench.simulator.engines.contract import UNCONTROLLED, Block, Conditions, Control, RunSummary, Sink
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.fault import HubFaultKind
 from heartbench.simulator.fleet import Partition, Squad, squads
 from heartbench.simulator.interrupts import raised
 from heartbench.simulator.kernel import kernel
-from heartbench.simulator.link import LINK_STATE, MAX_PARTITIONS, Record, rewind
-from heartbench.simulator.node import FILE_PIECE_BYTES, NODE, Events, Rows, follow, make_rows, run, switch_off
+from heartbench.simulator.link import LINK_STATE, MAX_PARTITIONS, rewind
+from heartbench.simulator.node import NODE, Events, Node, switch_off
 from heartbench.simulator.scenario import Scenario
-from heartbench.simulator.stream import CONNECTION
+from heartbench.simulator.session import FILE_PIECE_BYTES, Rows, follow, make_rows, run
 from heartbench.simulator.trace import Messages
 from heartbench.simulator.truth import hub_spans, truth_of, truth_of_hub
 
@@ -242,8 +243,8 @@ class _World:
 
 @kernel
 def _simulate_block(
-    node: Record,
-    connection: Record,
+    node: Node,
+    connection: Connection,
     links: NDArray[np.void],
     partitions: NDArray[np.float64],
     partition_counts: NDArray[np.int64],
@@ -268,7 +269,7 @@ def _simulate_block(
             link.partitions[j, 0] = partitions[i, j, 0]
             link.partitions[j, 1] = partitions[i, j, 1]
         rewind(link, seed, first + i)
-        switch_off(node)
+        switch_off(node, seed, first + i)
         mine = Events(events.at_s[begin[i] : begin[i + 1]], events.what[begin[i] : begin[i + 1]])
         begun = rows.used[0]
         while run(node, connection, link, mine, rows, duration) < duration:

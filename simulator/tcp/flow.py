@@ -1,21 +1,20 @@
 """The state of one direction of a TCP connection, and the rings beside it.
 
-Written by the sender at one end and the receiver at the other; here they are one object, because the model sees both.
+The sender at one end and the receiver at the other write to it; here they are one object, because the model sees both.
 """
 
 from math import inf, nan
+from typing import Annotated
 
-import numpy as np
-
-from heartbench.simulator.kernel import kernel, part
-from heartbench.simulator.link import Record
+from heartbench.simulator.kernel import part
+from heartbench.simulator.record import Array, Record, dtype_of, resetter
 
 TICKS_PER_S = 250  # CONFIG_HZ
 TICK_S = 1.0 / TICKS_PER_S
 RTO_MIN_S = 0.2
 RTO_MAX_S = 120.0
 RTO_FIRST_S = 1.0  # before there is a sample (RFC 6298, 2.1)
-TIMEOUT_MIN_S = 0.002  # what a probe or a reordering timer waits beyond its own time
+TIMEOUT_MIN_S = 0.002  # added to the wait of a probe or reordering timer
 DELAYED_ACK_S = 0.04
 INITIAL_WINDOW = 10
 GIVE_UP_S = 924.6  # tcp_retries2 = 15: 0.2 * (2**10 - 1) + 6 * 120
@@ -25,167 +24,141 @@ FIRING = -inf  # the time of a timer that has just fired
 NO_TIMER, RTO, PROBE, REORDER = 0, 1, 2, 3
 OPEN, DISORDER, RECOVERY, LOSS = 0, 1, 2, 3
 DATA, SYN, SYN_ACK, RESET = 0, 1, 2, 3
-# What an acknowledgement or a timer makes the sender send first. TIMED_OUT: what is lost, but the RTO is set already.
+# What the sender sends first after an acknowledgement or a timer. TIMED_OUT: lost segments, with the RTO armed already.
 NOTHING, LOST, NEW, TIMED_OUT = 0, 1, 2, 3
 
-# Rings: positions are counted for ever and taken modulo the size.
-SEGMENTS = 256  # one less are out at most: the receiver's window
-PACKETS = 1024  # on their way at most
-MESSAGES = 1024  # written and not delivered at most
-
-# A segment that is out. The packet of a segment carries those behind it that are joined to it.
-SEGMENT = np.dtype(
-    [
-        ("end", "i8"),  # bytes of the flow up to its end
-        ("sent_s", "f8"),  # last sent
-        ("received_s", "f8"),  # first received; NaN before
-        ("is_joined", "?"),
-        ("is_resent", "?"),  # ever
-        ("is_resending", "?"),  # a retransmission is out
-        ("is_sacked", "?"),
-        ("is_lost", "?"),
-    ],
-    align=True,
-)
-
-# A packet on its way: 64 bytes, a cache line.
-PACKET = np.dtype(
-    [
-        ("arrives_s", "f8"),
-        ("left_s", "f8"),
-        ("echo_s", "f8"),  # timestamp echoed to the other direction
-        ("segment", "i8"),  # -1: acknowledgement alone
-        ("segment_to", "i8"),
-        ("acks", "i8"),  # segments of the other direction received in order,
-        ("again", "i8"),  # once more,
-        ("sacks", "i4"),  # and beyond a gap
-        ("kind", "i4"),
-    ],
-    align=True,
-)
-
-# A message that was written and is not yet read.
-MESSAGE = np.dtype(
-    [
-        ("end", "i8"),  # bytes of the flow up to its end
-        ("tag", "i8"),
-        ("delivered_s", "f8"),
-        ("kind", "i8"),
-    ],
-    align=True,
-)
-
-# Fields are aligned, and what is used together stands together: the model lives on its cache lines.
-FLOW = np.dtype(
-    [
-        ("direction", "i8"),
-        # what the application wrote, in bytes and messages
-        ("written", "i8"),
-        ("packed", "i8"),
-        ("messages", "i8"),
-        ("delivered", "i8"),
-        # sender: segments [head, tail) are out; `joined` of them travel in the packet of the one before
-        ("head", "i8"),
-        ("tail", "i8"),
-        ("joined", "i8"),
-        ("sacked", "i8"),
-        ("lost", "i8"),
-        ("resending", "i8"),
-        ("losses", "i8"),  # found so far
-        ("to_send", "i8"),
-        ("probe_due", "?"),
-        ("control", "i8"),  # SYN, SYN_ACK or RESET to be sent; DATA: none
-        # congestion
-        ("window", "f8"),
-        ("threshold", "f8"),
-        ("state", "i8"),
-        ("high", "i8"),  # recovery is over when all before it is acknowledged
-        ("is_trying", "?"),  # F-RTO is on: it is open whether the timeout was spurious
-        ("window_end", "i8"),  # the window in use: its end, the most that were out, whether it stood in the way
-        ("window_used", "i8"),
-        ("window_limits", "?"),
-        ("delivered_in_recovery", "i8"),
-        ("sent_in_recovery", "i8"),
-        # what an undo restores; `undo` is where it would begin, -1: nothing to undo
-        ("undo", "i8"),
-        ("undo_retries", "i8"),  # retransmissions that no D-SACK has proven needless, -1: none yet
-        ("old_window", "f8"),
-        ("old_threshold", "f8"),
-        # tail loss probe
-        ("probed", "i8"),  # tail at the probe, 0: none is out
-        ("probe_resent", "?"),
-        # RACK: the newest segment that has arrived
-        ("newest", "i8"),
-        ("newest_s", "f8"),
-        ("newest_rtt_s", "f8"),
-        ("is_news", "?"),
-        # round-trip time and timers
-        ("least_rtt_s", "f8"),
-        ("srtt_s", "f8"),
-        ("mdev_s", "f8"),
-        ("mdev_max_s", "f8"),
-        ("rttvar_s", "f8"),
-        ("round_end", "i8"),
-        ("rto_s", "f8"),
-        ("retries", "i8"),
-        ("first_retry_s", "f8"),
-        ("last_sent_s", "f8"),
-        ("timer", "i8"),
-        ("timer_s", "f8"),
-        ("timer_expires", "i8"),  # the tick that it was set to; the wheel fires later
-        ("timer_phase_s", "f8"),
-        ("user_timeout_s", "f8"),  # 0: none
-        ("orphan", "?"),
-        ("dead", "?"),
-        # receiver
-        ("expected", "i8"),  # segments received in order
-        ("strays", "i8"),  # segments received beyond a gap
-        ("again", "i8"),  # end of what has arrived once more and was not yet told, 0: nothing
-        ("acked", "i8"),  # `expected` when it was last told
-        ("echo_s", "f8"),
-        ("last_data_s", "f8"),
-        ("is_talking", "?"),  # ping-pong: acknowledgements wait for an answer that may carry them
-        ("ack_due_s", "f8"),  # -inf: at once
-        # packets [wire_head, wire_tail) are on their way in this direction
-        ("wire_head", "i8"),
-        ("wire_tail", "i8"),
-        ("packets", PACKET, (PACKETS,)),
-        ("segments", SEGMENT, (SEGMENTS,)),
-        ("log", MESSAGE, (MESSAGES,)),
-    ],
-    align=True,
-)
+# Rings: positions are counted without end and taken modulo the size.
+SEGMENTS = 256  # at most one less is in flight: the receiver's window
+PACKETS = 1024  # most packets in flight
+MESSAGES = 1024  # most messages written and not delivered
 
 
-@kernel
-def reset(flow: Record, direction: int, user_timeout_s: float, timer_phase_s: float) -> None:
-    """Make `flow` new: nothing written, nothing out."""
-    flow.direction = direction
-    flow.written = flow.packed = flow.messages = flow.delivered = flow.head = flow.tail = flow.joined = 0
-    flow.sacked = flow.lost = flow.losses = flow.resending = flow.to_send = flow.state = flow.high = flow.probed = (
-        flow.retries
-    ) = 0
-    flow.window = INITIAL_WINDOW
-    flow.threshold = flow.timer_s = flow.ack_due_s = flow.least_rtt_s = inf
-    flow.window_end = flow.window_used = flow.delivered_in_recovery = flow.sent_in_recovery = flow.timer = 0
-    flow.old_window = flow.old_threshold = flow.srtt_s = flow.mdev_s = flow.mdev_max_s = flow.rttvar_s = 0.0
-    flow.round_end = flow.expected = flow.strays = flow.again = flow.acked = flow.wire_head = flow.wire_tail = 0
-    flow.last_sent_s = flow.newest_s = flow.echo_s = flow.last_data_s = -inf
-    flow.newest_rtt_s = 0.0
-    flow.undo = flow.undo_retries = flow.newest = -1
-    flow.rto_s = RTO_FIRST_S
-    flow.first_retry_s = nan
-    flow.timer_expires = -1
-    flow.timer_phase_s = timer_phase_s
-    flow.user_timeout_s = user_timeout_s
-    flow.orphan = flow.dead = flow.probe_due = flow.probe_resent = flow.is_trying = False
-    flow.window_limits = flow.is_news = flow.is_talking = False
-    flow.control = DATA
+class Segment(Record):
+    """A segment in flight. Its packet also carries the segments behind it that are joined to it."""
+
+    end: int  # bytes of the flow up to its end
+    sent_s: float  # last sent
+    received_s: float  # first received; NaN before
+    is_joined: bool
+    ever_retrans: bool  # it was retransmitted at least once
+    is_retransmitted: bool  # a retransmission is in flight
+    is_sacked: bool
+    is_lost: bool
+
+
+class Packet(Record):
+    """A packet in flight: 64 bytes, a cache line."""
+
+    arrives_s: float
+    left_s: float
+    echo_s: float  # timestamp echoed to the other direction
+    segment: int  # -1: acknowledgement alone
+    segment_to: int
+    acks: int  # segments of the other direction received in order,
+    dsack_end: int  # received a second time,
+    sacks: Annotated[int, "i4"]  # and received beyond a gap
+    kind: Annotated[int, "i4"]
+
+
+class Message(Record):
+    """A message that was written and is not yet read."""
+
+    end: int  # bytes of the flow up to its end
+    tag: int
+    delivered_s: float
+    kind: int
+
+
+class Flow(Record):
+    """One direction. Fields that are used together stand together: the model lives on its cache lines.
+
+    Fields have the names of Linux's tcp_sock where it has them; sequence numbers count segments.
+    """
+
+    direction: int
+    mss_bytes: int
+    # what the application wrote, in bytes and messages
+    written: int = 0
+    packed: int = 0
+    messages: int = 0
+    delivered: int = 0
+    # sender: segments [snd_una, snd_nxt) are in flight; `joined` of them travel in the packet of the one before
+    snd_una: int = 0
+    snd_nxt: int = 0
+    joined: int = 0
+    sacked_out: int = 0
+    lost_out: int = 0
+    retrans_out: int = 0
+    lost_total: int = 0  # losses detected so far
+    to_send: int = NOTHING
+    probe_due: bool = False
+    control: int = DATA  # SYN, SYN_ACK or RESET to be sent; DATA: none
+    # congestion
+    cwnd: float = INITIAL_WINDOW
+    ssthresh: float = inf
+    ca_state: int = OPEN
+    high_seq: int = 0  # recovery is over when everything before it is acknowledged
+    frto: bool = False  # F-RTO is on: it is open whether the timeout was spurious
+    cwnd_usage_seq: int = 0  # end of the window in use,
+    max_packets_out: int = 0  # the most packets in flight in it,
+    is_cwnd_limited: bool = False  # and whether cwnd limited them
+    prr_delivered: int = 0
+    prr_out: int = 0
+    # what an undo restores; it would begin at `undo_marker`, -1: nothing to undo
+    undo_marker: int = -1
+    undo_retrans: int = -1  # retransmissions that no D-SACK has proven needless, -1: none yet
+    prior_cwnd: float = 0.0
+    prior_ssthresh: float = 0.0
+    # tail loss probe
+    tlp_high_seq: int = 0  # snd_nxt at the probe, 0: none is in flight
+    tlp_retrans: bool = False
+    # RACK: the newest segment that has arrived
+    rack_segment: int = -1
+    rack_sent_s: float = -inf
+    rack_rtt_s: float = 0.0
+    rack_advanced: bool = False
+    # round-trip time and timers
+    min_rtt_s: float = inf
+    srtt_s: float = 0.0
+    mdev_s: float = 0.0
+    mdev_max_s: float = 0.0
+    rttvar_s: float = 0.0
+    rtt_seq: int = 0
+    rto_s: float = RTO_FIRST_S
+    retransmits: int = 0
+    retrans_stamp_s: float = nan  # first retransmission
+    last_sent_s: float = -inf
+    timer: int = NO_TIMER
+    timer_s: float = inf
+    timer_expires: int = -1  # the tick that it was set to; the wheel fires later
+    timer_phase_s: float
+    user_timeout_s: float  # 0: none
+    orphan: bool = False
+    dead: bool = False
+    # receiver
+    rcv_nxt: int = 0  # segments received in order
+    out_of_order: int = 0  # segments received beyond a gap
+    dsack_end: int = 0  # end of what arrived a second time and is not yet acknowledged, 0: nothing
+    rcv_wup: int = 0  # `rcv_nxt` at the last acknowledgement
+    echo_s: float = -inf
+    last_data_s: float = -inf
+    is_pingpong: bool = False  # interactive: acknowledgements wait for an answer that may carry them
+    ack_due_s: float = inf  # -inf: at once
+    # packets [wire_head, wire_tail) are in flight in this direction
+    wire_head: int = 0
+    wire_tail: int = 0
+    packets: Annotated[Array[Packet], PACKETS]
+    segments: Annotated[Array[Segment], SEGMENTS]
+    log: Annotated[Array[Message], MESSAGES]
+
+
+FLOW = dtype_of(Flow)
+reset = resetter(Flow)
 
 
 @part
-def write(flow: Record, size: int, kind: int, tag: int) -> bool:
-    """Append a message of `size` bytes to what the flow carries; False where there is no room for it."""
+def write(flow: Flow, size: int, kind: int, tag: int) -> bool:
+    """Append a message of `size` bytes to the flow; return False if there is no room for it."""
     if flow.messages - flow.delivered == MESSAGES:
         return False
     message = flow.log[flow.messages % MESSAGES]
@@ -199,15 +172,15 @@ def write(flow: Record, size: int, kind: int, tag: int) -> bool:
 
 
 @part
-def in_flight(flow: Record) -> int:
-    """Count the packets that are thought to be on their way."""
-    return flow.tail - flow.head - flow.joined - flow.sacked - flow.lost + flow.resending
+def in_flight(flow: Flow) -> int:
+    """Return the number of packets that the sender believes to be in flight."""
+    return flow.snd_nxt - flow.snd_una - flow.joined - flow.sacked_out - flow.lost_out + flow.retrans_out
 
 
 @part
-def packet_end(flow: Record, segment: int) -> int:
-    """Give the end of the packet that begins with `segment`: the first segment behind it that is not joined to it."""
+def packet_end(flow: Flow, segment: int) -> int:
+    """Return the end of the packet that begins with `segment`: the first segment behind it that is not joined to it."""
     end = segment + 1
-    while end < flow.tail and flow.segments[end % SEGMENTS].is_joined:
+    while end < flow.snd_nxt and flow.segments[end % SEGMENTS].is_joined:
         end += 1
     return end

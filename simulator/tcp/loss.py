@@ -1,19 +1,18 @@
-"""What the sender concludes from acknowledgements: what has arrived, what is lost, and how wide its window is.
+"""What the sender concludes from acknowledgements: what is lost, and what cwnd is.
 
-    OPEN ──something is missing──▶ DISORDER ──RACK: lost──▶ RECOVERY ──all before `high` acknowledged──▶ OPEN
+    OPEN ──something is missing──▶ DISORDER ──RACK: lost──▶ RECOVERY ──all before high_seq acknowledged──▶ OPEN
       └──────────────────────────────┴── RTO ──▶ LOSS ◀── RTO ──┘
-    LOSS ──all before `high` acknowledged, or the timeout was spurious──▶ OPEN;  ──a retransmission is lost──▶ RECOVERY
+    LOSS ──all before high_seq acknowledged, or the timeout was spurious──▶ OPEN; ──a retransmission is lost──▶ RECOVERY
 
-An order of tcp_fastretrans_alert and of what it calls (tcp_input.c, tcp_recovery.c). Spurious is a timeout where an
-echoed timestamp is older than the first retransmission (Eifel, RFC 4015), where D-SACKs tell that each retransmission
-arrived a second time (RFC 3708), or where something arrived that was sent once only (F-RTO, RFC 5682). Reordering is
+It follows tcp_fastretrans_alert and what that calls (tcp_input.c, tcp_recovery.c). A timeout is spurious if an echoed
+timestamp is older than the first retransmission (Eifel, RFC 4015), if D-SACKs show that each retransmission arrived a
+second time (RFC 3708), or if something arrived that was sent only once (F-RTO, RFC 5682). The degree of reordering is
 not learnt: the link keeps the order.
 """
 
 from math import floor, inf, isnan, nan
 
 from heartbench.simulator.kernel import kernel, part
-from heartbench.simulator.link import Record
 from heartbench.simulator.tcp.flow import (
     DISORDER,
     LOSS,
@@ -24,62 +23,63 @@ from heartbench.simulator.tcp.flow import (
     REORDER,
     SEGMENTS,
     TIMEOUT_MIN_S,
+    Flow,
     in_flight,
 )
 from heartbench.simulator.tcp.timers import set_timer
 
 
 @part
-def unmark(flow: Record, segment: int) -> None:
-    """Take a segment out of the counts of lost and resent ones."""
+def unmark(flow: Flow, segment: int) -> None:
+    """Remove a segment from the counts of lost and retransmitted ones."""
     out = flow.segments[segment % SEGMENTS]
     if out.is_lost:
         out.is_lost = False
-        flow.lost -= 1
-    if out.is_resending:
-        out.is_resending = False
-        flow.resending -= 1
+        flow.lost_out -= 1
+    if out.is_retransmitted:
+        out.is_retransmitted = False
+        flow.retrans_out -= 1
 
 
 @part
-def mark_lost(flow: Record, segment: int) -> None:
-    """Take a segment, and what was sent of it again, for lost."""
+def mark_lost(flow: Flow, segment: int) -> None:
+    """Mark a segment, and its retransmission if any, as lost."""
     unmark(flow, segment)
     flow.segments[segment % SEGMENTS].is_lost = True
-    flow.lost += 1
-    flow.losses += 1
+    flow.lost_out += 1
+    flow.lost_total += 1
 
 
 @part
-def note_arrival(flow: Record, segment: int, now: float) -> None:
-    """Let RACK know that a packet has arrived (tcp_rack_advance): the newest counts, but for its RTT the latest."""
+def advance_rack(flow: Flow, segment: int, now: float) -> None:
+    """Advance RACK to a packet that has arrived (tcp_rack_advance): the newest sent, but the RTT of the latest."""
     out = flow.segments[segment % SEGMENTS]
     sent_s = out.sent_s
-    if out.is_resent and now - sent_s < flow.least_rtt_s:
-        return  # too soon: it was an earlier one of its transmissions
-    flow.is_news = True
-    flow.newest_rtt_s = now - sent_s
-    if sent_s > flow.newest_s or (sent_s == flow.newest_s and segment > flow.newest):
-        flow.newest = segment
-        flow.newest_s = sent_s
+    if out.ever_retrans and now - sent_s < flow.min_rtt_s:
+        return  # too soon: it was an earlier transmission
+    flow.rack_advanced = True
+    flow.rack_rtt_s = now - sent_s
+    if sent_s > flow.rack_sent_s or (sent_s == flow.rack_sent_s and segment > flow.rack_segment):
+        flow.rack_segment = segment
+        flow.rack_sent_s = sent_s
 
 
 @kernel
-def detect_losses(flow: Record, now: float) -> bool:
+def detect_losses(flow: Flow, now: float) -> bool:
     """Mark as lost what was sent a reordering window before the newest that has arrived.
 
-    Says whether something may yet come and is waited for (tcp_rack_detect_loss, tcp_rack_mark_lost).
+    Return whether the reordering timer waits for packets that may yet come (tcp_rack_detect_loss, tcp_rack_mark_lost).
     """
-    window = 0.0 if flow.state >= RECOVERY or flow.sacked >= 3 else min(flow.least_rtt_s / 4.0, flow.srtt_s)
+    window = 0.0 if flow.ca_state >= RECOVERY or flow.sacked_out >= 3 else min(flow.min_rtt_s / 4.0, flow.srtt_s)
     wait = 0.0
-    for i in range(flow.head, flow.tail):
+    for i in range(flow.snd_una, flow.snd_nxt):
         out = flow.segments[i % SEGMENTS]
-        if out.is_joined or out.is_sacked or (out.is_lost and not out.is_resending):
+        if out.is_joined or out.is_sacked or (out.is_lost and not out.is_retransmitted):
             continue
         sent_s = out.sent_s
-        if sent_s > flow.newest_s or (sent_s == flow.newest_s and i >= flow.newest):
+        if sent_s > flow.rack_sent_s or (sent_s == flow.rack_sent_s and i >= flow.rack_segment):
             continue
-        left = flow.newest_rtt_s + window - (now - sent_s)
+        left = flow.rack_rtt_s + window - (now - sent_s)
         if left <= 1e-9:
             mark_lost(flow, i)
         else:
@@ -90,169 +90,169 @@ def detect_losses(flow: Record, now: float) -> bool:
 
 
 @part
-def _look_for_losses(flow: Record, now: float) -> bool:
-    if flow.head == flow.tail or not flow.is_news:
+def _identify_losses(flow: Flow, now: float) -> bool:
+    if flow.snd_una == flow.snd_nxt or not flow.rack_advanced:
         return False
-    flow.is_news = False
+    flow.rack_advanced = False
     return detect_losses(flow, now)
 
 
 @part
-def reduced(flow: Record) -> float:
-    """Give the window after a loss (RFC 9438, beta = 717/1024)."""
-    return max(floor(flow.window * 717.0 / 1024.0), 2.0)
+def reduced_cwnd(flow: Flow) -> float:
+    """Return cwnd after a loss (RFC 9438, beta = 717/1024)."""
+    return max(floor(flow.cwnd * 717.0 / 1024.0), 2.0)
 
 
 @kernel
-def begin_undo(flow: Record) -> None:
-    """Keep what an undo would restore."""
-    flow.old_threshold = max(flow.threshold, floor(0.75 * flow.window))
-    flow.old_window = flow.window
-    flow.undo = flow.head
-    flow.undo_retries = flow.resending + (1 if flow.probed > 0 and flow.probe_resent else 0)
-    if flow.undo_retries == 0:
-        flow.undo_retries = -1
+def init_undo(flow: Flow) -> None:
+    """Save what an undo would restore."""
+    flow.prior_ssthresh = max(flow.ssthresh, floor(0.75 * flow.cwnd))
+    flow.prior_cwnd = flow.cwnd
+    flow.undo_marker = flow.snd_una
+    flow.undo_retrans = flow.retrans_out + (1 if flow.tlp_high_seq > 0 and flow.tlp_retrans else 0)
+    if flow.undo_retrans == 0:
+        flow.undo_retrans = -1
 
 
 @kernel
-def enter_recovery(flow: Record) -> None:
-    """Begin to send again what is lost, at a reduced window."""
-    begin_undo(flow)
-    flow.high = flow.tail
-    flow.probed = 0
-    flow.delivered_in_recovery = flow.sent_in_recovery = 0
-    flow.threshold = reduced(flow)
-    if not _was_resent(flow):
-        flow.first_retry_s = nan
-    flow.state = RECOVERY
+def enter_recovery(flow: Flow) -> None:
+    """Begin to retransmit what is lost, at a reduced ssthresh."""
+    init_undo(flow)
+    flow.high_seq = flow.snd_nxt
+    flow.tlp_high_seq = 0
+    flow.prr_delivered = flow.prr_out = 0
+    flow.ssthresh = reduced_cwnd(flow)
+    if not _any_retrans(flow):
+        flow.retrans_stamp_s = nan
+    flow.ca_state = RECOVERY
 
 
 @kernel
-def enter_loss(flow: Record, now: float) -> None:
-    """Take what is out for lost, but for what was sent less than a round trip ago."""
-    is_new = flow.state < RECOVERY
-    for i in range(flow.head, flow.tail):
+def enter_loss(flow: Flow, now: float) -> None:
+    """Mark what is in flight as lost, except what was sent less than a round trip ago."""
+    is_new = flow.ca_state < RECOVERY
+    for i in range(flow.snd_una, flow.snd_nxt):
         out = flow.segments[i % SEGMENTS]
         if out.is_joined or out.is_sacked:
             continue
-        if i == flow.head or now - out.sent_s >= flow.newest_rtt_s:
+        if i == flow.snd_una or now - out.sent_s >= flow.rack_rtt_s:
             mark_lost(flow, i)
-    if is_new or flow.high <= flow.head or (flow.state == LOSS and flow.retries == 0):
-        begin_undo(flow)
-        flow.threshold = reduced(flow)
-    flow.window = in_flight(flow) + 1.0
-    flow.state = LOSS
-    flow.high = flow.tail
-    flow.probed = 0
-    flow.is_trying = is_new or flow.retries > 0
+    if is_new or flow.high_seq <= flow.snd_una or (flow.ca_state == LOSS and flow.retransmits == 0):
+        init_undo(flow)
+        flow.ssthresh = reduced_cwnd(flow)
+    flow.cwnd = in_flight(flow) + 1.0
+    flow.ca_state = LOSS
+    flow.high_seq = flow.snd_nxt
+    flow.tlp_high_seq = 0
+    flow.frto = is_new or flow.retransmits > 0
 
 
 @kernel
-def _undo(flow: Record, unmark_losses: bool) -> None:
-    """Take back a reduction of the window that was for nothing."""
+def _undo(flow: Flow, unmark_losses: bool) -> None:
+    """Take back a needless reduction of cwnd."""
     if unmark_losses:
-        for i in range(flow.head, flow.tail):
+        for i in range(flow.snd_una, flow.snd_nxt):
             if flow.segments[i % SEGMENTS].is_lost:
                 flow.segments[i % SEGMENTS].is_lost = False
-                flow.lost -= 1
-    flow.window = max(flow.window, flow.old_window)
-    flow.threshold = max(flow.threshold, flow.old_threshold)
-    flow.undo = -1
-    flow.is_news = True
+                flow.lost_out -= 1
+    flow.cwnd = max(flow.cwnd, flow.prior_cwnd)
+    flow.ssthresh = max(flow.ssthresh, flow.prior_ssthresh)
+    flow.undo_marker = -1
+    flow.rack_advanced = True
 
 
 @part
-def _was_resent(flow: Record) -> bool:
-    """Whether anything that is out has been sent again."""
-    return flow.resending > 0 or (flow.head < flow.tail and flow.segments[flow.head % SEGMENTS].is_resent)
+def _any_retrans(flow: Flow) -> bool:
+    """Return whether anything in flight was retransmitted."""
+    return flow.retrans_out > 0 or (flow.snd_una < flow.snd_nxt and flow.segments[flow.snd_una % SEGMENTS].ever_retrans)
 
 
 @kernel
-def _keep_open(flow: Record) -> None:
-    state = DISORDER if flow.lost > 0 or flow.sacked > 0 or _was_resent(flow) else OPEN
-    if flow.state != state:
-        flow.state = state
-        flow.high = flow.tail
+def _try_keep_open(flow: Flow) -> None:
+    state = DISORDER if flow.lost_out > 0 or flow.sacked_out > 0 or _any_retrans(flow) else OPEN
+    if flow.ca_state != state:
+        flow.ca_state = state
+        flow.high_seq = flow.snd_nxt
 
 
 @part
-def _is_delayed(flow: Record, echo_s: float) -> bool:
-    """Whether what has arrived left before the first retransmission."""
-    return isnan(flow.first_retry_s) or echo_s < flow.first_retry_s
+def _is_delayed(flow: Flow, echo_s: float) -> bool:
+    """Return whether what has arrived left before the first retransmission."""
+    return isnan(flow.retrans_stamp_s) or echo_s < flow.retrans_stamp_s
 
 
 @kernel
-def _end_recovery(flow: Record, echo_s: float) -> None:
-    """All is acknowledged that was out when the loss was found (tcp_try_undo_recovery)."""
-    if flow.undo >= 0 and (flow.undo_retries == 0 or _is_delayed(flow, echo_s)):
+def _end_recovery(flow: Flow, echo_s: float) -> None:
+    """End recovery: all that was in flight when the loss was found is acknowledged (tcp_try_undo_recovery)."""
+    if flow.undo_marker >= 0 and (flow.undo_retrans == 0 or _is_delayed(flow, echo_s)):
         _undo(flow, False)
-    flow.state = OPEN
+    flow.ca_state = OPEN
 
 
 @kernel
-def judge(flow: Record, advanced: bool, sacked: bool, once: bool, echo_s: float, now: float) -> bool:
-    """Draw the conclusions of an acknowledgement that is not plain, and set what is to be sent; say whether RACK waits.
+def process_dubious_ack(flow: Flow, advanced: bool, sacked: bool, once: bool, echo_s: float, now: float) -> bool:
+    """Process an acknowledgement in trouble (tcp_fastretrans_alert), and set what to send; return whether RACK waits.
 
-    `advanced`: more is acknowledged in order; `sacked`: beyond a gap; `once`: something that was sent once only and
+    `advanced`: more is acknowledged in order; `sacked`: beyond a gap; `once`: something that was sent only once and
     before recovery began.
     """
     waits = False
-    if flow.state == OPEN:
-        flow.first_retry_s = nan
-    elif flow.state == RECOVERY and flow.head >= flow.high:
+    if flow.ca_state == OPEN:
+        flow.retrans_stamp_s = nan
+    elif flow.ca_state == RECOVERY and flow.snd_una >= flow.high_seq:
         _end_recovery(flow, echo_s)
-        if flow.threshold < inf and flow.undo >= 0:
-            flow.window = flow.threshold
-    if flow.state == RECOVERY:
-        if advanced and flow.undo >= 0 and _is_delayed(flow, echo_s):
-            if flow.resending > 0:
+        if flow.ssthresh < inf and flow.undo_marker >= 0:
+            flow.cwnd = flow.ssthresh
+    if flow.ca_state == RECOVERY:
+        if advanced and flow.undo_marker >= 0 and _is_delayed(flow, echo_s):
+            if flow.retrans_out > 0:
                 return False
             _undo(flow, True)
-            _keep_open(flow)
-        if flow.undo >= 0 and flow.undo_retries == 0:
+            _try_keep_open(flow)
+        if flow.undo_marker >= 0 and flow.undo_retrans == 0:
             _undo(flow, False)
-            _keep_open(flow)
-    elif flow.state == LOSS:
-        _judge_timeout(flow, advanced, sacked, once, echo_s)
-        before = flow.resending
-        waits = _look_for_losses(flow, now)
-        if flow.state == LOSS and flow.resending >= before:
+            _try_keep_open(flow)
+    elif flow.ca_state == LOSS:
+        _process_loss(flow, advanced, sacked, once, echo_s)
+        before = flow.retrans_out
+        waits = _identify_losses(flow, now)
+        if flow.ca_state == LOSS and flow.retrans_out >= before:
             return waits
-    elif flow.undo >= 0 and flow.undo_retries == 0:
+    elif flow.undo_marker >= 0 and flow.undo_retrans == 0:
         _undo(flow, False)
-    waits = _look_for_losses(flow, now) or waits
-    if flow.state == RECOVERY:
+    waits = _identify_losses(flow, now) or waits
+    if flow.ca_state == RECOVERY:
         flow.to_send = LOST
-    elif flow.lost > 0:
+    elif flow.lost_out > 0:
         enter_recovery(flow)
         flow.to_send = LOST
-    elif flow.state != RECOVERY:
-        if not _was_resent(flow):
-            flow.first_retry_s = nan
-        _keep_open(flow)
+    elif flow.ca_state != RECOVERY:
+        if not _any_retrans(flow):
+            flow.retrans_stamp_s = nan
+        _try_keep_open(flow)
     return waits
 
 
 @kernel
-def _judge_timeout(flow: Record, advanced: bool, sacked: bool, once: bool, echo_s: float) -> None:
-    """Go on after a timeout, or find that it was spurious (tcp_process_loss)."""
-    recovered = flow.head >= flow.high
-    is_spurious = advanced and flow.undo >= 0 and (flow.undo_retries == 0 or _is_delayed(flow, echo_s))
-    if is_spurious or (flow.is_trying and once):
+def _process_loss(flow: Flow, advanced: bool, sacked: bool, once: bool, echo_s: float) -> None:
+    """Continue after a timeout, or find that it was spurious (tcp_process_loss)."""
+    recovered = flow.snd_una >= flow.high_seq
+    is_spurious = advanced and flow.undo_marker >= 0 and (flow.undo_retrans == 0 or _is_delayed(flow, echo_s))
+    if is_spurious or (flow.frto and once):
         _undo(flow, True)
-        flow.retries = 0
-        flow.state = OPEN
+        flow.retransmits = 0
+        flow.ca_state = OPEN
         return
-    if flow.is_trying:
-        if flow.tail > flow.high:
+    if flow.frto:
+        if flow.snd_nxt > flow.high_seq:
             if sacked:
-                flow.is_trying = False
+                flow.frto = False
         elif advanced and not recovered:
-            flow.high = flow.tail
+            flow.high_seq = flow.snd_nxt
             if flow.packed < flow.written:
                 flow.to_send = NEW
                 return
-            flow.is_trying = False
+            flow.frto = False
     if recovered:
         _end_recovery(flow, echo_s)
     else:
@@ -260,44 +260,44 @@ def _judge_timeout(flow: Record, advanced: bool, sacked: bool, once: bool, echo_
 
 
 @kernel
-def end_probe(flow: Record, acks: int, again: int) -> None:
-    """Close a tail loss probe that is answered; a loss that it has repaired narrows the window (RFC 8985, 7.4)."""
-    if acks < flow.probed:
+def process_tlp_ack(flow: Flow, acks: int, dsack_end: int) -> None:
+    """End a tail loss probe that is answered; a loss that it repaired reduces cwnd (RFC 8985, 7.4)."""
+    if acks < flow.tlp_high_seq:
         return
-    if not flow.probe_resent or again == flow.probed:
-        flow.probed = 0
-    elif acks > flow.probed:
-        flow.threshold = flow.window = reduced(flow)
-        flow.high = flow.tail
-        flow.probed = 0
-        _keep_open(flow)
+    if not flow.tlp_retrans or dsack_end == flow.tlp_high_seq:
+        flow.tlp_high_seq = 0
+    elif acks > flow.tlp_high_seq:
+        flow.ssthresh = flow.cwnd = reduced_cwnd(flow)
+        flow.high_seq = flow.snd_nxt
+        flow.tlp_high_seq = 0
+        _try_keep_open(flow)
 
 
 @part
-def widen(flow: Record, delivered: int, advanced: bool, lost: int) -> None:
-    """Set the window after `delivered` packets: PRR in recovery (RFC 6937), else slow start or congestion avoidance."""
-    if flow.state == RECOVERY:
-        _reduce(flow, delivered, advanced, lost)
-    elif advanced and (flow.window_limits or (flow.window < flow.threshold and flow.window < 2.0 * flow.window_used)):
-        if flow.window < flow.threshold:
-            flow.window = min(flow.window + delivered, flow.threshold)
+def update_cwnd(flow: Flow, delivered: int, advanced: bool, lost: int) -> None:
+    """Update cwnd after `delivered` packets: PRR in recovery (RFC 6937), else slow start or congestion avoidance."""
+    if flow.ca_state == RECOVERY:
+        _reduce_cwnd(flow, delivered, advanced, lost)
+    elif advanced and (flow.is_cwnd_limited or (flow.cwnd < flow.ssthresh and flow.cwnd < 2.0 * flow.max_packets_out)):
+        if flow.cwnd < flow.ssthresh:
+            flow.cwnd = min(flow.cwnd + delivered, flow.ssthresh)
         else:
-            flow.window += delivered / flow.window
+            flow.cwnd += delivered / flow.cwnd
 
 
 @kernel
-def _reduce(flow: Record, delivered: int, advanced: bool, lost: int) -> None:
+def _reduce_cwnd(flow: Flow, delivered: int, advanced: bool, lost: int) -> None:
     if delivered <= 0:
         return
-    flow.delivered_in_recovery += delivered
+    flow.prr_delivered += delivered
     out = in_flight(flow)
-    room = flow.threshold - out
+    room = flow.ssthresh - out
     if room < 0.0:
-        part = (flow.threshold * flow.delivered_in_recovery + flow.old_window - 1.0) // flow.old_window
-        count = part - flow.sent_in_recovery
+        part = (flow.ssthresh * flow.prr_delivered + flow.prior_cwnd - 1.0) // flow.prior_cwnd
+        count = part - flow.prr_out
     else:
-        count = max(flow.delivered_in_recovery - flow.sent_in_recovery, delivered)
+        count = max(flow.prr_delivered - flow.prr_out, delivered)
         if advanced and lost == 0:
             count += 1
         count = min(room, count)
-    flow.window = out + max(count, 0.0 if flow.sent_in_recovery > 0 else 1.0)
+    flow.cwnd = out + max(count, 0.0 if flow.prr_out > 0 else 1.0)

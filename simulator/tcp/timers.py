@@ -1,9 +1,8 @@
-"""When a sender's timers fire: the retransmission timeout, the tail loss probe, and the grain of the timer wheel."""
+"""The sender's timers: the RTO's estimate and its doubling, the tail loss probe, and the timer wheel's granularity."""
 
 from math import ceil, isinf
 
 from heartbench.simulator.kernel import kernel, part
-from heartbench.simulator.link import Record
 from heartbench.simulator.tcp.flow import (
     FIRING,
     OPEN,
@@ -16,12 +15,15 @@ from heartbench.simulator.tcp.flow import (
     TICK_S,
     TICKS_PER_S,
     TIMEOUT_MIN_S,
+    Flow,
 )
+
+MAX_PHASE_S = 4096 * TICK_S  # the coarsest granularity of the wheel
 
 
 @part
 def _tick(now: float, phase: float) -> int:
-    """Give the number of the tick that `now` lies in; a timer that fires does so exactly on one."""
+    """Return the number of the tick that `now` lies in; a timer fires exactly on a tick."""
     return int((now + phase) * TICKS_PER_S + 1e-6)
 
 
@@ -32,7 +34,7 @@ def _ticks(wait: float) -> int:
 
 @part
 def _wheel(tick: int, expires: int) -> int:
-    """Give the tick at which the wheel fires a timer that is put into it at `tick` and is to expire at `expires`."""
+    """Return the tick at which the wheel fires a timer that is armed at `tick` and expires at `expires`."""
     shift = 0
     while shift < 12 and expires - tick >= 63 << shift:
         shift += 3
@@ -41,20 +43,20 @@ def _wheel(tick: int, expires: int) -> int:
 
 @kernel
 def fires(now: float, wait: float, phase: float) -> float:
-    """Give when a timer set at `now` for `wait` s fires on the timer wheel; its ticks are `phase` s ahead of time 0."""
+    """Return when a timer armed at `now` for `wait` s fires, in s; the wheel's ticks are `phase` s ahead of time 0."""
     tick = _tick(now, phase)
     return _wheel(tick, tick + _ticks(wait)) * TICK_S - phase
 
 
 @part
-def sample(flow: Record, m: float) -> None:
-    """Take a round-trip time of `m` s into the estimate, and with it the RTO afresh."""
-    flow.least_rtt_s = min(flow.least_rtt_s, m)
+def sample(flow: Flow, m: float) -> None:
+    """Update the estimate with a round-trip time of `m` s, and compute the RTO from it (undoing any back-off)."""
+    flow.min_rtt_s = min(flow.min_rtt_s, m)
     if flow.srtt_s == 0.0:
         flow.srtt_s = m
         flow.mdev_s = 2.0 * m
         flow.rttvar_s = flow.mdev_max_s = max(flow.mdev_s, RTO_MIN_S)
-        flow.round_end = flow.tail
+        flow.rtt_seq = flow.snd_nxt
     else:
         error = m - flow.srtt_s
         flow.srtt_s += error / 8.0
@@ -65,20 +67,27 @@ def sample(flow: Record, m: float) -> None:
         if flow.mdev_s > flow.mdev_max_s:
             flow.mdev_max_s = flow.mdev_s
             flow.rttvar_s = max(flow.rttvar_s, flow.mdev_max_s)
-        if flow.head > flow.round_end:
+        if flow.snd_una > flow.rtt_seq:
             if flow.mdev_max_s < flow.rttvar_s:
                 flow.rttvar_s -= (flow.rttvar_s - flow.mdev_max_s) / 4.0
-            flow.round_end = flow.tail
+            flow.rtt_seq = flow.snd_nxt
             flow.mdev_max_s = RTO_MIN_S
     flow.rto_s = min(ceil((flow.srtt_s + flow.rttvar_s) * TICKS_PER_S - 1e-6) * TICK_S, RTO_MAX_S)
 
 
 @part
-def set_timer(flow: Record, timer: int, now: float, wait: float) -> None:
-    """Let `timer` fire in `wait` s, and no other.
+def back_off(flow: Flow) -> float:
+    """Double the RTO after an expiry, up to RTO_MAX_S, and return it (RFC 6298, 5.5)."""
+    flow.rto_s = min(2.0 * flow.rto_s, RTO_MAX_S)
+    return flow.rto_s
 
-    One that is to expire when it was to expire before stays where it is in the wheel. To a timer that fires, and is
-    set again, the wheel has already turned to the next tick.
+
+@part
+def set_timer(flow: Flow, timer: int, now: float, wait: float) -> None:
+    """Arm `timer` for `wait` s and disarm the others.
+
+    A timer that is armed for the tick it was armed for before keeps its place in the wheel. If a timer is armed while
+    it fires, the wheel has already turned to the next tick.
     """
     tick = _tick(now, flow.timer_phase_s)
     expires = tick + _ticks(wait)
@@ -90,14 +99,14 @@ def set_timer(flow: Record, timer: int, now: float, wait: float) -> None:
 
 
 @part
-def _wait_after_head(flow: Record, now: float) -> float:
-    """Give how far in the future the RTO of the oldest segment is, s."""
-    return flow.segments[flow.head % SEGMENTS].sent_s + flow.rto_s - now
+def _wait_after_head(flow: Flow, now: float) -> float:
+    """Return the time left to the RTO of the oldest segment, s."""
+    return flow.segments[flow.snd_una % SEGMENTS].sent_s + flow.rto_s - now
 
 
 @kernel
-def rearm(flow: Record, now: float) -> None:
-    """Start the RTO; where a probe or reordering timer ran, count from when the oldest segment was sent."""
+def rearm(flow: Flow, now: float) -> None:
+    """Arm the RTO; if a probe or reordering timer was armed, count from when the oldest segment was sent."""
     wait = flow.rto_s
     if flow.timer in (PROBE, REORDER):
         wait = max(_wait_after_head(flow, now), TICK_S)
@@ -105,11 +114,11 @@ def rearm(flow: Record, now: float) -> None:
 
 
 @part
-def schedule_probe(flow: Record, now: float, advancing: bool) -> bool:
-    """Arm the tail loss probe in place of the RTO, where one may be sent."""
-    if flow.state != OPEN or flow.head == flow.tail:
+def schedule_probe(flow: Flow, now: float, advancing: bool) -> bool:
+    """Arm the tail loss probe instead of the RTO; return False if none may be sent."""
+    if flow.ca_state != OPEN or flow.snd_una == flow.snd_nxt:
         return False
-    wait = 2.0 * flow.srtt_s + (RTO_MIN_S if flow.tail - flow.head - flow.joined == 1 else TIMEOUT_MIN_S)
+    wait = 2.0 * flow.srtt_s + (RTO_MIN_S if flow.snd_nxt - flow.snd_una - flow.joined == 1 else TIMEOUT_MIN_S)
     rto = flow.rto_s if advancing else _wait_after_head(flow, now)
     if rto > 0.0:
         wait = min(wait, rto)

@@ -39,7 +39,7 @@ def test_a_change_a_little_late_does_not_follow_and_the_one_in_time_is_missing()
     late = [CHANGES[0], (5.01, "a", "stale", "silence"), CHANGES[2]]
     found = agreement(observed(late), until_s=10.0)
     assert (found.changes, found.not_following, found.missing) == (3, 1, 1)
-    assert found.first == "a: the hub said stale (silence) at 5.01 s, its record implies stale (silence) at 5.0 s"
+    assert found.first == "a: the hub reported stale (silence) at 5.01 s, its record implies stale (silence) at 5.0 s"
 
 
 def test_a_change_that_is_missing_is_found() -> None:
@@ -50,13 +50,13 @@ def test_a_change_that_is_missing_is_found() -> None:
 def test_what_comes_after_a_missing_change_follows_all_the_same() -> None:
     found = agreement(observed([CHANGES[0], CHANGES[2]]), until_s=10.0)
     assert (found.changes, found.stale, found.not_following, found.missing) == (2, 0, 0, 1)
-    assert found.first == "a: the hub said online (heard) at 7.0 s, its record implies stale (silence) at 5.0 s"
+    assert found.first == "a: the hub reported online (heard) at 7.0 s, its record implies stale (silence) at 5.0 s"
 
 
 def test_what_was_said_twice_follows_once() -> None:
     found = agreement(observed([*CHANGES, CHANGES[2]]), until_s=10.0)
     assert (found.changes, found.not_following, found.missing) == (4, 1, 0)
-    assert found.first == "a: the hub said online (heard) at 7.0 s, its record implies nothing"
+    assert found.first == "a: the hub reported online (heard) at 7.0 s, its record implies nothing"
 
 
 def test_what_was_said_in_another_order_does_not_follow() -> None:
@@ -67,13 +67,13 @@ def test_what_was_said_in_another_order_does_not_follow() -> None:
 def test_of_a_node_that_the_hub_never_heard_nothing_follows() -> None:
     found = agreement(observed([*CHANGES, (1.0, "b", "online", "registered")]), until_s=10.0)
     assert (found.not_following, found.missing) == (1, 0)
-    assert found.first == "b: the hub said online (registered) at 1.0 s, its record implies nothing"
+    assert found.first == "b: the hub reported online (registered) at 1.0 s, its record implies nothing"
 
 
 def test_what_a_killed_hub_did_not_write_down_any_more_is_not_missed() -> None:
     assert agreement(observed(CHANGES, until_s=10.0), until_s=20.0).missing == 0
     assert agreement(observed(CHANGES, until_s=20.0), until_s=20.0).first == (
-        "a: the hub said nothing, its record implies stale (silence) at 12.0 s"
+        "a: the hub reported nothing, its record implies stale (silence) at 12.0 s"
     )
 
 

@@ -25,16 +25,16 @@ def store(folder: Any, count: Any, change: Any) -> None:
     [
         ([], "exactly one of --against REV, --self-test and --history DIR"),
         (["--against", "HEAD", "--self-test"], "exactly one of"),
-        (["--against", "HEAD", "--project", "nowhere"], "--project nowhere: no such folder"),
+        (["--against", "HEAD", "--project", "nowhere"], "--project nowhere: no such directory"),
         (["--against", "HEAD", "--rounds", "1"], "--rounds = 1"),
         (["--against", "HEAD", "--budget", "10 parsecs"], "is not a duration"),
         (["--against", "HEAD"], "not a git repository"),
         (["--against", "HEAD", "--markdown", "nowhere/a.md"], "--markdown: nowhere/a.md: must be a file in a folder"),
         (["--against", "HEAD", "--junit", "."], "--junit: .: must be a file in a folder"),
-        (["--against", ""], "--against: '': must be a revision"),
+        (["--against", ""], "--against: '': expected a revision"),
         (["--self-test", "--minutes", "nan"], "--minutes: nan: must be more than 0"),
         (["--self-test", "--minutes", "-1"], "--minutes: -1: must be more than 0"),
-        (["--history", "nowhere"], "--history nowhere: no such folder"),
+        (["--history", "nowhere"], "--history nowhere: no such directory"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(

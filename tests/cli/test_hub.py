@@ -99,7 +99,7 @@ def test_the_configuration_for_people_is_an_env_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"HUB_STALE_AFTER_S": "10 parsecs"}, "HUB_STALE_AFTER_S='10 parsecs': allowed is a valid number"),
+        ({"HUB_STALE_AFTER_S": "10 parsecs"}, "HUB_STALE_AFTER_S='10 parsecs': must be a valid number"),
         ({"HUB_LISTEN": "0.0.0.0:0"}, "HUB_LISTEN='0.0.0.0:0' is not a loopback address"),
         ({"HUB_LISTEN": "127.0.0.1:1", "HUB_OBSERVE_FILE": "/"}, "HUB_OBSERVE_FILE='/' cannot be written"),
     ],

@@ -373,7 +373,7 @@ def test_a_hub_whose_changes_do_not_follow_from_what_it_heard_fails_the_run(
         "heartbench: unexplained status changes of the hub: 1; expected and missing: 1; "
         f"the first: {said['first_of_them']}\n"
     )
-    assert "the hub said online (registered) at" in errors
+    assert "the hub reported online (registered) at" in errors
     assert RunDirectory.open(Path("run")).read_record()["hub_said"] == said
 
 
@@ -413,7 +413,7 @@ def test_a_hub_that_does_not_say_what_follows_fails_the_run(
     assert re.search(rf"verified status changes · missing ones +{row} *\n", output)
     said = RunDirectory.open(Path("run")).read_record()["hub_said"]
     assert (said["changes_that_do_not_follow"], said["changes_missing"]) == (0, left_out)
-    assert "the hub said nothing, its record implies online (registered) at" in errors
+    assert "the hub reported nothing, its record implies online (registered) at" in errors
 
 
 AGREEING = Agreement(changes=10, stale=1, not_following=0, missing=0, first="")

@@ -80,10 +80,10 @@ def test_a_name_that_the_environment_uses_otherwise_is_none_of_ours(monkeypatch:
     ("line", "parts"),
     [
         ("HUB_STALE_AFTER=30", ["HUB_STALE_AFTER='30'", "no such setting", "HUB_STALE_AFTER_S"]),
-        ("HUB_STALE_AFTER_S=soon", ["HUB_STALE_AFTER_S='soon'", "allowed is a valid number"]),
+        ("HUB_STALE_AFTER_S=soon", ["HUB_STALE_AFTER_S='soon'", "must be a valid number"]),
         ("HUB_LISTEN=[::1:5", ["HUB_LISTEN='[::1:5'", "expected HOST:PORT"]),
-        ("HUB_STALE_AFTER_S=-1", ["HUB_STALE_AFTER_S='-1'", "allowed is greater than or equal to 0.1"]),
-        ("HUB_STALE_AFTER_S=nan", ["HUB_STALE_AFTER_S='nan'", "allowed is a finite number"]),
+        ("HUB_STALE_AFTER_S=-1", ["HUB_STALE_AFTER_S='-1'", "must be greater than or equal to 0.1"]),
+        ("HUB_STALE_AFTER_S=nan", ["HUB_STALE_AFTER_S='nan'", "must be a finite number"]),
         ("HUB_STALE_AFTER_S", ["HUB_STALE_AFTER_S", "a value is missing"]),
         ("HUB_FLAP_THRESHOLD=5", ["HUB_FLAP_THRESHOLD=5 cannot be reached", "at most 4 flaps", "use 2 to 4"]),
         ("HUB_FLAP_THRESHOLD=9", ["HUB_FLAP_THRESHOLD=9 cannot be reached", "HUB_STALE_AFTER_S=30", "longer window"]),
@@ -92,8 +92,8 @@ def test_a_name_that_the_environment_uses_otherwise_is_none_of_ours(monkeypatch:
         ("HUB_LISTEN=localhost", ["HUB_LISTEN='localhost'", "expected HOST:PORT"]),
         ("HUB_LISTEN=localhost:99999", ["HUB_LISTEN='localhost:99999'", "0 to 65535"]),
         ("HUB_LOG_LEVEL=loud", ["HUB_LOG_LEVEL='loud'", "'debug', 'info', 'warning' or 'error'"]),
-        ("HUB_HISTORY_CHUNKS=1.5", ["HUB_HISTORY_CHUNKS='1.5'", "allowed is a valid integer"]),
-        ("HUB_INSECURE=perhaps", ["HUB_INSECURE='perhaps'", "allowed is a valid boolean"]),
+        ("HUB_HISTORY_CHUNKS=1.5", ["HUB_HISTORY_CHUNKS='1.5'", "must be a valid integer"]),
+        ("HUB_INSECURE=perhaps", ["HUB_INSECURE='perhaps'", "must be a valid boolean"]),
     ],
 )
 def test_a_mistake_is_one_line_with_file_key_value_and_what_is_allowed(
@@ -131,17 +131,17 @@ def test_what_is_no_env_file_is_refused(tmp_path: Path, content: bytes | None) -
 
 
 def test_a_path_of_another_type_is_refused_in_plain_words() -> None:
-    with pytest.raises(HubError, match=r"^HUB_FILES_DIR=3: allowed is a path$"):
+    with pytest.raises(HubError, match=r"^HUB_FILES_DIR=3: must be a path$"):
         HubSettings.of(files_dir=3)
 
 
 def test_what_is_allowed_is_all_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUB_STALE_AFTER_S", "soon")
-    with pytest.raises(HubError, match=r"^HUB_STALE_AFTER_S='soon': allowed is a valid number$"):
+    with pytest.raises(HubError, match=r"^HUB_STALE_AFTER_S='soon': must be a valid number$"):
         HubSettings.load()
 
 
 def test_a_mistake_in_the_environment_names_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUB_FLAP_EXIT", "many")
-    with pytest.raises(HubError, match=r"^HUB_FLAP_EXIT='many': allowed is a valid integer"):
+    with pytest.raises(HubError, match=r"^HUB_FLAP_EXIT='many': must be a valid integer"):
         HubSettings.from_env_file(a_file(tmp_path, "HUB_FLAP_EXIT=1\n"))

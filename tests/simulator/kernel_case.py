@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from heartbench.simulator.link import LINK, Record, make_link
+from heartbench.simulator.link import LINK, Link, make_link
 from heartbench.simulator.profile import load_profile
 
 MSS_BYTES = 1368
@@ -54,7 +54,7 @@ class Seen:
     hub_closed_s: float | None = None
 
 
-def make_case_link(case: Case, rtt_s: float, out_s: tuple[float, float]) -> Record:
+def make_case_link(case: Case, rtt_s: float, out_s: tuple[float, float]) -> Link:
     """Return the link of a case at its time 0, with an outage from and to `out_s`; `rtt_s` counts without a profile."""
     record = np.zeros(1, LINK).view(np.recarray)
     link = record[0]

@@ -25,7 +25,21 @@ import numpy as np
 from tests.simulator.kernel_case import Case, Seen, make_case_link
 
 from heartbench.simulator import stream
-from heartbench.simulator.link import Record
+from heartbench.simulator.connection import (
+    CHUNK,
+    CONNECT_TIMEOUT_S,
+    HEARTBEAT,
+    HEARTBEAT_ASKING,
+    HEARTBEAT_BYTES,
+    HELLO,
+    HELLO_BYTES,
+    READY,
+    RULES,
+    SYN_TIMEOUT_S,
+    Connection,
+    make_connection,
+)
+from heartbench.simulator.link import Link
 from heartbench.simulator.tcp.flow import MESSAGES, TICK_S
 from heartbench.simulator.tcp.timers import fires
 
@@ -147,20 +161,20 @@ def _longest_gap(case: Case, seen: Seen, arrived_s: Sequence[float]) -> float:
 
 def _model(case: Case, seen: Seen, phase: float, end_s: float, late_s: float) -> Outcome:
     """Run the model with the outage's end `end_s` later, and everything `late_s` later on the link."""
-    rules = np.zeros(1, stream.RULES).view(np.recarray)
+    rules = np.zeros(1, RULES).view(np.recarray)
     rules[0].ping_timeout_s = inf
     rules[0].user_timeout_s, rules[0].hub_user_timeout_s = case.user_timeout_s, case.hub_user_timeout_s
     outage = (seen.out_from_s + late_s, seen.out_to_s + late_s + end_s)
     link = make_case_link(case, seen.min_rtt_s or case.rtt_s, outage)
-    made = stream.make_connection(rules)
+    made = make_connection(rules)
     start_s = seen.start_s + late_s
-    stream.connect(made, link, start_s, start_s + stream.CONNECT_TIMEOUT_S)
+    stream.connect(made, link, start_s, start_s + CONNECT_TIMEOUT_S)
     made.up.timer_phase_s = made.down.timer_phase_s = phase = phase + seen.origin_s - late_s
-    made.syn_timer_s = fires(start_s, stream.SYN_TIMEOUT_S, phase)
+    made.syn_timer_s = fires(start_s, SYN_TIMEOUT_S, phase)
     arrived: list[float] = []
     for number, (at, size) in enumerate(zip(seen.sent_s[2:], seen.sizes[2:], strict=True), 2):
         _advance(made, link, at + late_s, arrived)
-        if made.state == stream.READY:
+        if made.state == READY:
             stream.send(made, link, at + late_s, size, _kind(case, size), number)
     _advance(made, link, max(seen.sent_s[-1], seen.out_to_s) + 2.0 * case.outage_s + 5.0, arrived)
     closed = [float(at) - seen.out_from_s - late_s for at in (made.node_closed_s, made.hub_closed_s)]
@@ -168,18 +182,18 @@ def _model(case: Case, seen: Seen, phase: float, end_s: float, late_s: float) ->
 
 
 def _kind(case: Case, size: int) -> int:
-    if size != stream.HEARTBEAT_BYTES:
-        return stream.CHUNK
-    return stream.HEARTBEAT_ASKING if case.asks else stream.HEARTBEAT
+    if size != HEARTBEAT_BYTES:
+        return CHUNK
+    return HEARTBEAT_ASKING if case.asks else HEARTBEAT
 
 
-def _advance(made: Record, link: Record, until: float, arrived: list[float]) -> None:
-    """Let the model come to `until`; say hello as soon as it is ready."""
+def _advance(made: Connection, link: Link, until: float, arrived: list[float]) -> None:
+    """Advance the model to `until`; send Hello as soon as it is ready."""
     reached = -inf
     while reached < until:
         state = made.state
         reached = stream.advance(made, link, until)
         while len(arrived) < made.up.delivered:
             arrived.append(float(made.up.log[len(arrived) % MESSAGES].delivered_s))
-        if made.state != state and made.state == stream.READY:
-            stream.send(made, link, reached, stream.HELLO_BYTES, stream.HELLO, 1)
+        if made.state != state and made.state == READY:
+            stream.send(made, link, reached, HELLO_BYTES, HELLO, 1)

@@ -31,7 +31,7 @@ from math import isnan
 
 from tests.simulator.kernel_case import Case, Seen, make_case_link
 
-from heartbench.simulator.link import DOWN, UP, Record, transmit
+from heartbench.simulator.link import DOWN, UP, Link, transmit
 
 NODE, HUB = "10.99.0.1", "10.99.0.2"
 HUB_PORT, FIRST_PORT = 7777, 10000
@@ -78,7 +78,7 @@ class Loop:
 class Wire:
     """Carries each TCP packet to the other side's device when its connection's link says, or not at all."""
 
-    def __init__(self, loop: Loop, tuns: tuple[int, int], links: list[Record], seen: list[Seen]) -> None:
+    def __init__(self, loop: Loop, tuns: tuple[int, int], links: list[Link], seen: list[Seen]) -> None:
         self._loop, self._links, self._seen = loop, links, seen
         node_tun, hub_tun = tuns
         loop.watch(node_tun, lambda: self._carry(node_tun, hub_tun, UP))

@@ -11,7 +11,7 @@ from tests.simulator.kernel_families import TABLE
 from tests.simulator.kernel_ladder import Comparison, Outcome, compare, why_not
 from tests.simulator.kernel_spread import TRIED, Trial, most_differences, recorded, try_all
 
-from heartbench.simulator.stream import HELLO_BYTES
+from heartbench.simulator.connection import HELLO_BYTES
 
 pytestmark = pytest.mark.xdist_group("kernel")  # all share one run of the kernel
 

@@ -9,10 +9,25 @@ import pytest
 from tests.simulator.test_link import link
 
 from heartbench.mesh.kinds import Kind
+from heartbench.simulator.connection import make_connection
 from heartbench.simulator.hub_state import HUB_DOWN, HUB_RUNS
 from heartbench.simulator.link import LINK_STATE
-from heartbench.simulator.node import BEHAVIOUR, CRASH, EXIT, START, Events, follow, make_node, make_rows, run
-from heartbench.simulator.stream import make_connection
+from heartbench.simulator.node import (
+    BEHAVIOUR,
+    CONNECT,
+    CRASH,
+    EXIT,
+    NOTHING,
+    POWER_OFF,
+    SEND_HEARTBEAT,
+    START,
+    Events,
+    connected,
+    make_node,
+    next_due,
+    step,
+)
+from heartbench.simulator.session import follow, make_rows, run
 
 
 class Life:
@@ -36,7 +51,7 @@ class Life:
         record[0].rules.hub.count = len(hub)
         for n, (at_s, state) in enumerate(hub):
             record[0].rules.hub.at_s[n], record[0].rules.hub.state[n] = at_s, state
-        self.node, self.rows, self.closes = make_node(record), make_rows(2000), []
+        self.node, self.rows, self.closes = make_node(record, 1, 0), make_rows(2000), []
         connection = make_connection(record["rules"])
         at_s, what = np.array(events or [(0.0, START)]).T
         happenings = Events(at_s.astype(float), what.astype(np.int64))
@@ -51,6 +66,25 @@ class Life:
         used = slice(int(self.rows.used[0]))
         chosen = self.rows.kind[used] == kind if kind is not None else slice(None)
         return getattr(self.rows, name)[used][chosen]
+
+
+def test_a_node_steps_without_transport_or_link() -> None:
+    record = np.zeros(1, BEHAVIOUR).view(np.recarray)
+    record[0].heartbeat_interval_s, record[0].backoff_initial_s = 5.0, 1.0
+    node = make_node(record, 1, 0)
+    events = Events(np.array([0.0, 12.0]), np.array([START, CRASH]))
+    intents = []
+    while (now := next_due(node, events)) < inf:
+        intents.append((now, step(node, events, now)))
+        if intents[-1][1] == CONNECT:
+            connected(node)
+    assert intents == [
+        (0.0, NOTHING),  # it starts
+        (0.0, CONNECT),
+        (5.0, SEND_HEARTBEAT),
+        (10.0, SEND_HEARTBEAT),
+        (12.0, POWER_OFF),
+    ]
 
 
 def test_a_node_says_hello_and_then_sends_its_heartbeats() -> None:
@@ -107,7 +141,7 @@ def test_the_backoff_runs_from_the_start_of_an_attempt_and_a_success_resets_it()
 def test_the_kernel_gives_up_an_attempt_after_131_s_and_the_next_waits_for_the_backoff() -> None:
     life = Life(link([(0.0, inf)]), until=1000.0, backoff_initial_s=200.0, backoff_max_s=200.0)
     assert np.diff([-200.0 + 131.0, *life.closes])[1:] == pytest.approx(200.0, abs=5.0)
-    assert life.closes[0] == pytest.approx(131.0, abs=5.0)  # by the grain of its timers
+    assert life.closes[0] == pytest.approx(131.0, abs=5.0)  # by the granularity of its timers
 
 
 def test_a_crashed_node_is_another_boot_when_it_starts_again() -> None:

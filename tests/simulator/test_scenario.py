@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartbench.hub.config import HubSettings
+from heartbench.simulator.connection import CONNECT_TIMEOUT_S
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.fault import FaultKind, HubFaultKind
 from heartbench.simulator.group import Backoff
 from heartbench.simulator.profile import load_profile
 from heartbench.simulator.scenario import SCENARIOS, Scenario, load_scenario, scenario_of
-from heartbench.simulator.stream import CONNECT_TIMEOUT_S
 
 GROUPS = """
 duration = "1m"

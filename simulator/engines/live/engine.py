@@ -28,7 +28,7 @@ from heartbench.simulator.engines.contract import (
 )
 from heartbench.simulator.engines.live import record
 from heartbench.simulator.engines.live.faults import HubFaults
-from heartbench.simulator.engines.live.hub import ExternalHub, Heard, Hub, HubProcess
+from heartbench.simulator.engines.live.hub import ExternalHub, Hub, HubProcess, HubRecord
 from heartbench.simulator.engines.live.shard import Result, Start, Task
 from heartbench.simulator.engines.live.shards import Shards
 from heartbench.simulator.engines.live.world import advance, make_actions, make_sent, make_world
@@ -52,7 +52,7 @@ class _Ran:
     start: Start
     end_s: float
     results: list[Result]
-    heard: Heard
+    hub_record: HubRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class LiveEngine:
             if self.hub is not None:
                 shards.leave()
             results = shards.results()
-        ran = _Ran(compile_s, boot_base, start, end_s, results, driven.heard())
+        ran = _Ran(compile_s, boot_base, start, end_s, results, driven.record())
         return self._hand_over(scenario, sink, ran, faults)
 
     def _hub_for(self, scenario: Scenario, files: Path) -> tuple[Hub, HubFaults]:
@@ -122,18 +122,18 @@ class LiveEngine:
     def _hand_over(self, scenario: Scenario, sink: Sink[Any], ran: _Ran, faults: HubFaults) -> RunSummary:
         """Hand what the shards sent and the hub recorded to the sink, and sum it up."""
         began = time.monotonic()
-        heard, origin_s, end_s = ran.heard, ran.start.origin_s, ran.end_s
+        hub_record, origin_s, end_s = ran.hub_record, ran.start.origin_s, ran.end_s
         names = record.numbers_by_name(scenario)
         rows = record.rows_of(ran.results, origin_s)
-        arrived_s = record.arrivals(rows, heard, names, ran.boot_base, ran.start, end_s)
+        arrived_s = record.arrivals(rows, hub_record, names, ran.boot_base, ran.start, end_s)
         hub = self._judged_by(scenario, ran.results)
-        started_s = [at_s - origin_s for at_s in heard.started_s]
+        started_s = [at_s - origin_s for at_s in hub_record.started_s]
         sink.begin(Conditions(end_s, hub, record.hub_truth(faults.happened, started_s)))
         extract = sink.extract
         closes = np.concatenate([np.zeros((0, 3)), *(result.closes for result in ran.results)])
         for block in record.blocks_of(scenario, rows, arrived_s, closes, end_s):
             sink.add(extract(block))
-        sink.add_transitions(record.transitions_of(heard.changes, names, origin_s, end_s))
+        sink.add_transitions(record.transitions_of(hub_record.changes, names, origin_s, end_s))
         late_s = (rows.begun_s - rows.due_s).to_numpy()
         return RunSummary(
             nodes=scenario.nodes,
@@ -146,12 +146,12 @@ class LiveEngine:
             interrupted=end_s < scenario.duration_s,
             hub=hub,
             live=LiveSummary(
-                arrived_by="node" if heard.receipts is None else "hub",
+                arrived_by="node" if hub_record.receipts is None else "hub",
                 lag_s=late_s[~np.isnan(late_s)],
                 files=sum(result.files for result in ran.results),
-                deadline_moves=int((heard.deadlines.at_s <= origin_s + end_s).sum()),
-                events_lost=heard.events_lost,
-                events_heard_s=min(max(heard.until_s - origin_s, 0.0), end_s),
+                deadline_moves=int((hub_record.deadlines.at_s <= origin_s + end_s).sum()),
+                events_lost=hub_record.events_lost,
+                events_heard_s=min(max(hub_record.until_s - origin_s, 0.0), end_s),
                 origin_s=origin_s,
                 hub_down_s=faults.down_s,
             ),

@@ -7,7 +7,7 @@ import hashlib
 
 from heartbench.mesh.encoding import file_chunk
 from heartbench.mesh.v1.mesh_pb2 import FileChunk
-from heartbench.simulator.node import FILE_PIECE_BYTES
+from heartbench.simulator.session import FILE_PIECE_BYTES
 
 PATH = "sync/state.bin"
 

@@ -25,7 +25,7 @@ from heartbench.mesh.channel import open_channel
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 from heartbench.simulator.errors import SimulatorError
-from heartbench.simulator.observer_frames import read_observer
+from heartbench.simulator.observer_frames import Observed, read_observer
 from heartbench.simulator.run_directory import RunDirectory
 
 # The same as `python -m heartbench.hub`, and it ends with us, however we end (PR_SET_PDEATHSIG, if the system has it).
@@ -44,7 +44,7 @@ COLUMNS = ["at_s", "node_id", "status", "connected", "flapping", "reason"]
 
 
 @dataclass(frozen=True)
-class Heard:
+class HubRecord:
     """The messages a hub received and its status changes; times are s on the monotonic clock.
 
     Attributes:
@@ -54,6 +54,7 @@ class Heard:
         events_lost: events that did not reach us.
         until_s: when the events ended, on our side or the hub's; inf: all were recorded.
         started_s: when a managed hub started to judge deadlines.
+        observed: what a managed hub recorded, one for each start: the same read serves all that need it.
     """
 
     receipts: pd.DataFrame | None
@@ -62,6 +63,7 @@ class Heard:
     events_lost: int = 0
     until_s: float = inf
     started_s: tuple[float, ...] = ()
+    observed: tuple[Observed, ...] = ()
 
 
 class Hub(Protocol):
@@ -78,7 +80,7 @@ class Hub(Protocol):
     def stop(self) -> None:
         """End the hub, or the connection to it, because the run has ended."""
 
-    def heard(self) -> Heard:
+    def record(self) -> HubRecord:
         """Return what it received and how it changed nodes, once it is stopped."""
 
 
@@ -150,13 +152,13 @@ class HubProcess:
         if self._process.stdout:
             self._process.stdout.close()
 
-    def heard(self) -> Heard:
+    def record(self) -> HubRecord:
         """Read its observer files, one for each start."""
         observed = [read_observer(path) for path in self._observers if path.exists() and path.stat().st_size]
         tables = zip(*((each.receipts, each.deadlines, each.changes) for each in observed), strict=True)
         receipts, deadlines, changes = (pd.concat(table, ignore_index=True) for table in tables)
         started_s = tuple(each.header.monotonic_s for each in observed)
-        return Heard(receipts, deadlines, changes, started_s=started_s)
+        return HubRecord(receipts, deadlines, changes, started_s=started_s, observed=tuple(observed))
 
 
 class ExternalHub:
@@ -211,11 +213,11 @@ class ExternalHub:
         finally:
             self._until_s = time.monotonic()
 
-    def heard(self) -> Heard:
+    def record(self) -> HubRecord:
         """Return its events; its receipts are unknown."""
         nothing = pd.DataFrame({"at_s": [], "node_id": [], "deadline_s": [], "reason": []})
         changes = pd.DataFrame(self._changes, columns=COLUMNS)
-        return Heard(None, nothing, changes, self._events_lost, self._until_s)
+        return HubRecord(None, nothing, changes, self._events_lost, self._until_s)
 
 
 def _change_of(event: Any, at_s: float) -> tuple[Any, ...]:

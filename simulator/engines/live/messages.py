@@ -4,7 +4,7 @@ from heartbench.mesh import encoding
 from heartbench.mesh.kinds import Kind
 from heartbench.mesh.v1.mesh_pb2 import Chunk, NodeMessage
 from heartbench.simulator.group import Group
-from heartbench.simulator.node import Rows
+from heartbench.simulator.session import Rows
 
 
 def message_of(rows: Rows, row: int, node_id: str, group: Group, boot_base: int, unix_s: float) -> NodeMessage | Chunk:

@@ -37,8 +37,8 @@ from heartbench.simulator.engines.live.messages import message_of
 from heartbench.simulator.engines.live.world import CLOSED, OPENED, advance, grow, make_actions, make_sent, make_world
 from heartbench.simulator.fleet import node_name, squads
 from heartbench.simulator.group import Group
-from heartbench.simulator.node import Rows
 from heartbench.simulator.scenario import Scenario
+from heartbench.simulator.session import Rows
 
 LONGEST_NAP_S = 0.05  # within which an action of the hub or the engine is noticed
 FLUSH_S = 0.5  # for writing the last messages

@@ -1,16 +1,17 @@
-"""The modelled side of a shard's nodes, advanced as real time goes by; it says what is to be done for real, and when.
+"""The modelled side of a shard's nodes, advanced as real time goes by; it yields the actions to take on real streams.
 
 Node, connection and link of each node are the virtual engine's records, driven by the same kernels up to the present
-time of the run. A connection that its node has left, while packets are still on their way, lives on beside the new one
-until nothing can come of it.
+time of the run. A connection that its node has left while packets are still in flight is kept beside the new one until
+it is over.
 
-Each modelled connection is a *wire*, numbered through. What has to happen on its real counterpart is written to `Told`:
+Each modelled connection is a *wire*, numbered through. What has to happen on its real counterpart is written to
+`Actions`:
 
     OPENED     the hub's end is there: connect
     DELIVERED  the message of a row is at the hub: write it
     CLOSED     the hub's end sees the end of the connection: end the stream
 
-Nothing is fed back from real time but one thing: a stream that the hub ended (`cut`).
+Only one thing is fed back from real time: a stream that the hub ended (`cut`).
 """
 
 from collections.abc import Iterable
@@ -20,21 +21,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from heartbench.simulator.connection import CONNECTION, FIN, Connection, is_over
 from heartbench.simulator.fleet import Squad
 from heartbench.simulator.kernel import kernel
-from heartbench.simulator.link import LINK_STATE, Record, rewind
-from heartbench.simulator.node import (
-    MOST_ROWS_AT_ONCE,
-    NODE,
-    Events,
-    Rows,
-    follow,
-    make_rows,
-    next_own,
-    run,
-    switch_off,
-)
-from heartbench.simulator.stream import CONNECTION, FIN, is_over, next_event, send_down
+from heartbench.simulator.link import LINK_STATE, rewind, set_partitions
+from heartbench.simulator.node import NODE, Events, next_due, switch_off
+from heartbench.simulator.record import Record, dtype_of
+from heartbench.simulator.session import MOST_ROWS_AT_ONCE, Rows, follow, make_rows, run
+from heartbench.simulator.stream import next_event, send_down
 from heartbench.simulator.tcp.flow import MESSAGES
 
 OPENED, DELIVERED, CLOSED = 0, 1, 2
@@ -42,28 +36,27 @@ OPENED, DELIVERED, CLOSED = 0, 1, 2
 # A node is never advanced further at once: no more messages can be delivered than the connection's ring remembers.
 STRIDE_S = 0.25
 
-# The buffers that may run out of room.
+# The buffers that may fill up.
 ROWS, ACTIONS, CLOSES, OLD = range(4)
 LEAST_MORE = 16
-"""Places that a buffer grows by at least; an old connection takes 200 KiB, so there is room for few to begin with."""
+"""Least growth of a buffer; an old connection takes 200 KiB, so the first buffer has room for few."""
 
-# What is known of the real counterpart of a modelled connection.
-TIE = np.dtype(
-    [
-        ("wire", "i8"),  # -1: there is no connection here
-        ("node", "i8"),  # index of its node
-        ("seen", "i8"),  # messages of the node that were told of
-        ("opened", "?"),
-        ("closed", "?"),
-        ("close", "i8"),  # its row among the closes
-    ]
-)
+
+class Tie(Record):
+    """A modelled connection's real counterpart."""
+
+    wire: int  # -1: there is no connection here
+    node: int  # index of its node
+    seen: int  # messages of the node that were reported as delivered
+    opened: bool
+    closed: bool
+    close: int  # its row among the closes
 
 
 class World(NamedTuple):
     """The nodes of a shard by index, and the connections that they have left (`old_...`, by slot)."""
 
-    number: NDArray[np.int64]  # of each node in the scenario
+    number: NDArray[np.int64]  # of each node, in the scenario
     nodes: Any  # records of NODE, and so on
     connections: Any
     links: Any
@@ -73,18 +66,18 @@ class World(NamedTuple):
     what: NDArray[np.int64]
     next_s: NDArray[np.float64]  # when each node, or its connection, does something next
     cut: NDArray[np.bool_]  # the hub has ended the node's stream
-    away_s: NDArray[np.float64]  # so long at least it is to stay away then
+    away_s: NDArray[np.float64]  # and the node stays away at least this long
     old_connections: Any
     old_links: Any
     old_ties: Any
     old_next_s: NDArray[np.float64]
     closes: NDArray[np.float64]  # (node, when the node saw it, when the hub did)
     counts: NDArray[np.int64]  # wires, closes
-    full: NDArray[np.int64]  # the one buffer that ran out of room last
+    full: NDArray[np.int64]  # the buffer that filled up last
 
 
 class Actions(NamedTuple):
-    """What is to be done, in the order of each wire's time; `used[0]` entries are in use."""
+    """What to do, in order of time for each wire; `used[0]` entries are in use."""
 
     used: NDArray[np.int64]
     what: NDArray[np.int8]
@@ -94,14 +87,14 @@ class Actions(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """What the nodes of a shard sent, a row a message in no order of nodes, and which node it was (by index)."""
+    """What the nodes of a shard sent, one row per message in no order of nodes, and the index of each node."""
 
     rows: Rows
     node: NDArray[np.int32]
 
 
 def make_world(squads: Iterable[Squad], seed: int, shard: int, shards: int) -> World:
-    """Make every `shards`-th node, from number `shard` on; all of them are off until their first event."""
+    """Return a world of every `shards`-th node, from number `shard` on; all are off until their first event."""
     fleets = [
         (squad, np.arange(squad.first + (shard - squad.first) % shards, squad.first + squad.count, shards))
         for squad in squads
@@ -113,7 +106,7 @@ def make_world(squads: Iterable[Squad], seed: int, shard: int, shards: int) -> W
     for squad, mine in fleets:
         for node in mine:
             events = slice(squad.begin[node - squad.first], squad.begin[node - squad.first + 1])
-            _place(world, i, squad, seed, int(node))
+            _place_node(world, i, squad, seed, int(node))
             at_s.append(squad.at_s[events])
             what.append(squad.what[events])
             world.next_s[i] = min(at_s[-1], default=inf)  # a node that never starts has no events
@@ -129,7 +122,7 @@ def _empty_world(number: NDArray[np.int64]) -> World:
         nodes=_records(n, NODE),
         connections=_records(n, CONNECTION),
         links=_records(n, LINK_STATE),
-        ties=_records(n, TIE),
+        ties=_records(n, dtype_of(Tie)),
         begin=np.zeros(n + 1, np.int64),
         at_s=np.zeros(0),
         what=np.zeros(0, np.int64),
@@ -138,7 +131,7 @@ def _empty_world(number: NDArray[np.int64]) -> World:
         away_s=np.zeros(n),
         old_connections=_records(LEAST_MORE, CONNECTION),
         old_links=_records(LEAST_MORE, LINK_STATE),
-        old_ties=_records(LEAST_MORE, TIE),
+        old_ties=_records(LEAST_MORE, dtype_of(Tie)),
         old_next_s=np.full(LEAST_MORE, inf),
         closes=np.zeros((LEAST_MORE, 3)),
         counts=np.array([n, 0]),
@@ -153,61 +146,58 @@ def _records(count: int, dtype: Any) -> Any:
     return np.zeros(count, dtype).view(np.recarray)
 
 
-def _place(world: World, i: int, squad: Squad, seed: int, node: int) -> None:
+def _place_node(world: World, i: int, squad: Squad, seed: int, node: int) -> None:
     world.nodes[i].behaviour = squad.behaviour[0]
-    switch_off(world.nodes[i])
+    switch_off(world.nodes[i], seed, node)
     world.connections[i].rules = squad.behaviour[0]["rules"]
     link = world.links[i]
     link.profile = squad.link[0]
-    cuts = squad.partitions_of(node)
-    link.partition_count = len(cuts)
-    for j, cut in enumerate(cuts):
-        link.partitions[j] = cut
+    set_partitions(link, squad.partitions_of(node))
     rewind(link, seed, node)
 
 
 def make_actions(capacity: int) -> Actions:
-    """Make room for so many things to do."""
+    """Return room for `capacity` actions."""
     whole = [np.zeros(capacity, np.int64) for _ in range(3)]
     return Actions(np.zeros(1, np.int64), np.zeros(capacity, np.int8), *whole)
 
 
 def make_sent(capacity: int) -> Sent:
-    """Make room for so many messages."""
+    """Return room for `capacity` messages."""
     return Sent(make_rows(capacity), np.zeros(capacity, np.int32))
 
 
 @kernel
-def advance(world: World, sent: Sent, told: Actions, until: float) -> float:
-    """Let happen what is due before `until`, s; return when the next thing is due, or NaN where room has run out.
+def advance(world: World, sent: Sent, actions: Actions, until: float) -> float:
+    """Advance the world to `until`, s; return when the next thing is due, or NaN if a buffer is full.
 
-    In the latter case `grow` makes more, and the call is repeated: what was done is done.
+    In the latter case the caller calls `grow`, then repeats the call, which continues where this one stopped.
     """
     soonest = inf
     for i in range(len(world.next_s)):
         while world.next_s[i] < until:
-            if not _has_room(world, sent, told):
+            if not _has_room(world, sent, actions):
                 return nan
-            _live(world, sent, told, i, min(until, world.next_s[i] + STRIDE_S))
+            _advance_node(world, sent, actions, i, min(until, world.next_s[i] + STRIDE_S))
         soonest = min(soonest, world.next_s[i])
     for slot in range(len(world.old_next_s)):
         while world.old_next_s[slot] < until:
-            if not _has_room(world, sent, told):
+            if not _has_room(world, sent, actions):
                 return nan
-            _live_on(world, sent, told, slot, min(until, world.old_next_s[slot] + STRIDE_S))
+            _advance_old(world, sent, actions, slot, min(until, world.old_next_s[slot] + STRIDE_S))
         soonest = min(soonest, world.old_next_s[slot])
     return soonest
 
 
 @kernel
-def _has_room(world: World, sent: Sent, told: Actions) -> bool:
-    """Whether one step of one node fits: it sends what has waited, ends a stream, and tells of a ring of messages.
+def _has_room(world: World, sent: Sent, actions: Actions) -> bool:
+    """Return whether one stride of one node fits: it sends what has waited, ends a stream, and delivers a whole ring.
 
-    If it does not, `world.full` is the first buffer without room for it.
+    If it does not, `world.full` is set to the first buffer without room for it.
     """
     if sent.rows.used[0] + 2 * MOST_ROWS_AT_ONCE >= len(sent.node):
         world.full[0] = ROWS
-    elif told.used[0] + MESSAGES + 2 >= len(told.what):
+    elif actions.used[0] + MESSAGES + 2 >= len(actions.what):
         world.full[0] = ACTIONS
     elif world.counts[1] >= len(world.closes):
         world.full[0] = CLOSES
@@ -227,8 +217,8 @@ def _free_slot(world: World) -> int:
 
 
 @kernel
-def _live(world: World, sent: Sent, told: Actions, i: int, until: float) -> None:
-    """Let node `i` live up to `until`, or to the end of its stream."""
+def _advance_node(world: World, sent: Sent, actions: Actions, i: int, until: float) -> None:
+    """Advance node `i` to `until`, or to the end of its stream."""
     node, connection, link, tie = world.nodes[i], world.connections[i], world.links[i], world.ties[i]
     events = Events(world.at_s[world.begin[i] : world.begin[i + 1]], world.what[world.begin[i] : world.begin[i + 1]])
     begun = sent.rows.used[0]
@@ -236,23 +226,23 @@ def _live(world: World, sent: Sent, told: Actions, i: int, until: float) -> None
     for row in range(begun, sent.rows.used[0]):
         sent.node[row] = i
     if node.has_stream or node.ended:
-        _tell(connection, tie, told)
+        _report(connection, tie, actions)
     if node.ended:
-        _leave_behind(world, i, reached)
+        _set_aside(world, i, reached)
     elif node.has_stream and world.cut[i]:
         world.cut[i] = False
         send_down(connection, link, reached, 1, FIN, -1)
-    world.next_s[i] = next_own(node, events)
+    world.next_s[i] = next_due(node, events)
     if node.has_stream:
         world.next_s[i] = min(world.next_s[i], next_event(connection))
 
 
 @kernel
-def _live_on(world: World, sent: Sent, told: Actions, slot: int, until: float) -> None:
-    """Follow a connection that its node has left."""
+def _advance_old(world: World, sent: Sent, actions: Actions, slot: int, until: float) -> None:
+    """Advance a connection that its node has left."""
     connection, tie = world.old_connections[slot], world.old_ties[slot]
     over = follow(connection, world.old_links[slot], sent.rows, until)
-    _tell(connection, tie, told)
+    _report(connection, tie, actions)
     world.closes[tie.close, 2] = connection.hub_closed_s
     world.old_next_s[slot] = inf if over else next_event(connection)
     if over:
@@ -260,35 +250,35 @@ def _live_on(world: World, sent: Sent, told: Actions, slot: int, until: float) -
 
 
 @kernel
-def _tell(connection: Record, tie: Record, told: Actions) -> None:
-    """Write down what happened at the hub's end since the last call."""
+def _report(connection: Connection, tie: Tie, actions: Actions) -> None:
+    """Append the actions for what happened at the hub's end since the last call."""
     if connection.hub_open and not tie.opened:
         tie.opened = True
-        _note(told, OPENED, tie, -1)
+        _append(actions, OPENED, tie, -1)
     up = connection.up
     while tie.seen < connection.collected:
         row = up.log[tie.seen % MESSAGES].tag
         tie.seen += 1
         if row >= 0:
-            _note(told, DELIVERED, tie, row)
+            _append(actions, DELIVERED, tie, row)
     if tie.opened and not tie.closed and not isnan(connection.hub_closed_s):
         tie.closed = True
-        _note(told, CLOSED, tie, -1)
+        _append(actions, CLOSED, tie, -1)
 
 
 @kernel
-def _note(told: Actions, what: int, tie: Record, row: int) -> None:
-    n = told.used[0]
-    told.used[0] += 1
-    told.what[n] = what
-    told.wire[n] = tie.wire
-    told.node[n] = tie.node
-    told.row[n] = row
+def _append(actions: Actions, what: int, tie: Tie, row: int) -> None:
+    n = actions.used[0]
+    actions.used[0] += 1
+    actions.what[n] = what
+    actions.wire[n] = tie.wire
+    actions.node[n] = tie.node
+    actions.row[n] = row
 
 
 @kernel
-def _leave_behind(world: World, i: int, at: float) -> None:
-    """Note the end of the stream of node `i`, put what is left of its connection aside, and be ready for another."""
+def _set_aside(world: World, i: int, at: float) -> None:
+    """Record the end of the stream of node `i`, move what is left of its connection aside, and prepare the next."""
     connection, tie = world.connections[i], world.ties[i]
     tie.close = world.counts[1]
     world.counts[1] += 1
@@ -311,24 +301,24 @@ def _leave_behind(world: World, i: int, at: float) -> None:
     world.away_s[i] = 0.0
 
 
-def grow(world: World, sent: Sent, told: Actions) -> tuple[World, Sent, Actions]:
-    """Return them with half as much room again in the buffer that ran out of it, `world.full`; the others stay."""
+def grow(world: World, sent: Sent, actions: Actions) -> tuple[World, Sent, Actions]:
+    """Return them with the buffer `world.full` half as large again; the other buffers stay."""
     full = world.full[0]
     if full == ROWS:
-        rows = Rows(sent.rows.used, *(_longer(column) for column in sent.rows[1:]))
-        return world, Sent(rows, _longer(sent.node)), told
+        rows = Rows(sent.rows.used, *(_grown(column) for column in sent.rows[1:]))
+        return world, Sent(rows, _grown(sent.node)), actions
     if full == ACTIONS:
-        return world, sent, Actions(told.used, *(_longer(column) for column in told[1:]))
+        return world, sent, Actions(actions.used, *(_grown(column) for column in actions[1:]))
     if full == CLOSES:
-        return world._replace(closes=_longer(world.closes)), sent, told
-    more = {name: _longer(getattr(world, name)) for name in world._fields if name.startswith("old_")}
+        return world._replace(closes=_grown(world.closes)), sent, actions
+    more = {name: _grown(getattr(world, name)) for name in world._fields if name.startswith("old_")}
     free = len(world.old_next_s)
     more["old_next_s"][free:] = inf
     more["old_ties"].wire[free:] = -1
-    return world._replace(**more), sent, told
+    return world._replace(**more), sent, actions
 
 
-def _longer(column: Any) -> Any:
+def _grown(column: Any) -> Any:
     length = len(column) + max(len(column) // 2, LEAST_MORE)
     more = np.zeros((length, *column.shape[1:]), column.dtype)
     more[: len(column)] = column

@@ -37,7 +37,7 @@ Connect = Callable[[str, Callable[[Loss], None], Report], NodeConnection]
 
 
 def world_of(member: Member, nodes: int, now_s: float) -> World:
-    """Return the world of one node that joins at `now_s` of the test, without its events before that."""
+    """Return the world of a node that joins at `now_s` of the test; its earlier events are dropped."""
     world = make_world(member.squads, member.seed, member.number, nodes)
     to_come = world.at_s > now_s
     at_s, what = world.at_s[to_come], world.what[to_come]

@@ -60,7 +60,7 @@ def test_other_files_are_passed_over(tmp_path: Path) -> None:
 )
 def test_a_result_that_is_damaged_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "bad.json").write_text(text, "utf-8")
-    with pytest.raises(BenchmarkError, match=r"bad\.json: no result of pytest-benchmark"):
+    with pytest.raises(BenchmarkError, match=r"bad\.json: not a valid result of pytest-benchmark"):
         history.read(tmp_path)
 
 
@@ -77,9 +77,9 @@ def test_folders_and_nested_lists_are_passed_over(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_results_is_a_mistake(tmp_path: Path) -> None:
-    with pytest.raises(BenchmarkError, match="no result of pytest-benchmark"):
+    with pytest.raises(BenchmarkError, match="no results of pytest-benchmark"):
         history.read(tmp_path)
-    with pytest.raises(BenchmarkError, match="no such folder"):
+    with pytest.raises(BenchmarkError, match="no such directory"):
         history.read(tmp_path / "nowhere")
 
 

@@ -15,7 +15,7 @@ class Process:
         self.name, self.script, self.seen, self.dies_in = name, list(script.items()), seen, dies_in
         self.left: int | None = None
 
-    def hear(self) -> Announcement | Signal:
+    def receive(self) -> Announcement | Signal:
         if self.left is None:
             if not self.script:
                 return Signal.GONE
@@ -97,11 +97,11 @@ def test_a_line_says_what_it_hears_and_who_is_silent() -> None:
     with ours, theirs:
         line = Line(ours, 0.01, lambda: RuntimeError("it hangs"))
         theirs.sendall(b'suite ["a", "b", "c"]\nbegin "b"\nover\nend\n')
-        assert [line.hear() for _ in range(3)] == [Announcement("b", ("c",)), Signal.OVER, Signal.END]
+        assert [line.receive() for _ in range(3)] == [Announcement("b", ("c",)), Signal.OVER, Signal.END]
         line.go(7)
         assert TURN.unpack(theirs.recv(TURN.size)) == (7,)
         with pytest.raises(RuntimeError, match="it hangs"):
-            line.hear()
+            line.receive()
         theirs.close()
         line.go(8)
 
@@ -110,7 +110,7 @@ def test_a_line_that_was_closed_says_nothing() -> None:
     ours, theirs = socket.socketpair()
     theirs.close()
     with ours:
-        assert Line(ours, 1.0, RuntimeError).hear() is Signal.GONE
+        assert Line(ours, 1.0, RuntimeError).receive() is Signal.GONE
 
 
 def test_a_process_that_was_killed_while_we_spoke_is_gone() -> None:
@@ -119,4 +119,4 @@ def test_a_process_that_was_killed_while_we_spoke_is_gone() -> None:
         line = Line(ours, 1.0, RuntimeError)
         line.go(1)
         theirs.close()  # with what we said unread: the kernel answers with a reset
-        assert line.hear() is Signal.GONE
+        assert line.receive() is Signal.GONE

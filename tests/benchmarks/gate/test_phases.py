@@ -85,7 +85,7 @@ def test_a_slowdown_is_red_and_confirmed(tmp_path: Path) -> None:
 
 def test_a_red_that_is_gone_in_fresh_processes_is_none(tmp_path: Path) -> None:
     found = report(tmp_path, World(lambda processes: {"a": 0.06 if processes < 48 else 0.0}))
-    assert verdicts(found) == {"a": Verdict.CANNOT_TELL}
+    assert verdicts(found) == {"a": Verdict.INCONCLUSIVE}
     assert "not confirmed" in found.judgements[0].note
     assert found.status == 0
 
@@ -101,7 +101,7 @@ def test_what_is_undecided_gets_more_rounds_and_only_that(tmp_path: Path) -> Non
 def test_no_more_rounds_are_begun_that_would_not_fit_the_budget(tmp_path: Path) -> None:
     found = report(tmp_path, World({"a": 0.0}, sd=0.05, wall_s=10.0), budget=600)
     assert found.measured["more"] == 0
-    assert verdicts(found) == {"a": Verdict.CANNOT_TELL}
+    assert verdicts(found) == {"a": Verdict.INCONCLUSIVE}
     assert found.status == 0
 
 
@@ -127,7 +127,7 @@ def test_new_and_gone_benchmarks_are_named(tmp_path: Path) -> None:
 
 
 def test_nothing_measured_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(BenchmarkError, match="no benchmark was measured: there is none in it"):
+    with pytest.raises(BenchmarkError, match="no benchmark was measured: no test in it uses"):
         report(tmp_path, World({}))
     with pytest.raises(BenchmarkError, match="no benchmark was measured; a fails on head: AssertionError"):
         report(tmp_path, World({"a": 0.0}, failing=[(HEAD, "a"), (BASE, "a")]))

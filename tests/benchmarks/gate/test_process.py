@@ -121,7 +121,7 @@ def test_everything_started_meanwhile_stays_on_one_core() -> None:
     with pinned() as core:
         assert os.sched_getaffinity(0) == {core}
     assert os.sched_getaffinity(0) == before
-    with pytest.raises(BenchmarkError, match="--core 9999: allowed"), pinned(9999):
+    with pytest.raises(BenchmarkError, match="--core 9999: not available; allowed"), pinned(9999):
         pass
 
 

@@ -52,7 +52,7 @@ def test_brackets_of_a_parameter_mean_themselves(tmp_path: Path) -> None:
     [
         ("round = 3", r"pyproject.toml: tool.heartbench.bench.round: unknown key; allowed: suite, "),
         ("rounds = 1", r"tool.heartbench.bench.rounds = 1: .*greater than or equal to 2"),
-        ("budget = '10 parsecs'", r"budget = '10 parsecs'.*is no duration"),
+        ("budget = '10 parsecs'", r"budget = '10 parsecs'.*is not a duration"),
         ("margin = -0.1", r"margin = -0.1"),
         ("[tool.heartbench.bench.benchmark.x]\nleast = 1", r"benchmark.x.least"),
     ],
@@ -69,7 +69,7 @@ def test_a_mistake_on_the_command_line_names_the_option(tmp_path: Path) -> None:
 
 def test_a_broken_file_and_a_table_that_is_none_are_refused(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[tool", "utf-8")
-    with pytest.raises(BenchmarkError, match="no TOML"):
+    with pytest.raises(BenchmarkError, match="not valid TOML"):
         load(tmp_path)
     (tmp_path / "pyproject.toml").write_text("[tool.heartbench]\nbench = 3", "utf-8")
     with pytest.raises(BenchmarkError, match="must be a table"):
@@ -90,5 +90,5 @@ def test_the_suite_is_what_was_asked_for_or_set_or_usual(tmp_path: Path) -> None
 def test_no_suite_and_an_unknown_one_are_mistakes(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="no suite"):
         chosen_suite(tmp_path, [], load(tmp_path))
-    with pytest.raises(BenchmarkError, match="no such suite"):
+    with pytest.raises(BenchmarkError, match="not found in"):
         chosen_suite(tmp_path, ["histroy"], load(tmp_path))

@@ -35,8 +35,8 @@ def one(effect: float, sd: float = 0.01, rules: Rules | None = None) -> Judgemen
         (-0.05, 0.01, Verdict.FASTER),
         (0.0, 0.01, Verdict.SAME),
         (0.015, 0.002, Verdict.SAME),
-        (0.0, 0.08, Verdict.CANNOT_TELL),
-        (0.05, 0.08, Verdict.CANNOT_TELL),
+        (0.0, 0.08, Verdict.INCONCLUSIVE),
+        (0.05, 0.08, Verdict.INCONCLUSIVE),
     ],
 )
 def test_verdict_follows_from_effect_and_scatter(effect: float, sd: float, verdict: Verdict) -> None:

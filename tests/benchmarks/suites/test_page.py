@@ -1,4 +1,6 @@
+import json
 import re
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 
@@ -10,9 +12,10 @@ from heartbench.benchmarks.executors.openloop import LOADS
 from heartbench.benchmarks.executors.openloop import WAYS as EXECUTORS
 from heartbench.benchmarks.history.compare import left_out
 from heartbench.benchmarks.history.measure import WAYS as HISTORIES
+from heartbench.benchmarks.provenance import Machine
 from heartbench.benchmarks.scaling.measure import fit_slopes
 from heartbench.benchmarks.suites.page import page, relative
-from heartbench.benchmarks.suites.results import Results, read_results, table, write_frame
+from heartbench.benchmarks.suites.results import Results, SuiteProvenance, read_results, table, write_frame
 from heartbench.benchmarks.suites.run import draw
 
 HISTORY = ["append_s", "read_s", "data_bytes", "resident_bytes", "collections", "collector_longest_s", "retained_bytes"]
@@ -22,15 +25,9 @@ OPEN_LOOP = ["offered", "done", "refused", "throughput_per_s", "wait_p50_s", "wa
 HUB = ["peak_at_nodes", "peak_bytes", "threads", "recovery_s", "heartbeat_late_p50_s", "heartbeat_late_p99_s"]
 QOS = ["false_stale", "false_stale_per_node_day", "false_stale_low", "false_stale_high", "detection_p99_s",
        "false_stale_network_low", "false_stale_network_high"]  # fmt: skip
-MADE = {
-    "command": "make bench",
-    "revision": "0123456789abcdef",
-    "seed": 1,
-    "machine": {"cpu": "A processor", "cpus": 2},
-    "versions": {"python": "3.11"},
-    "when": "2026-01-01",
-    "remark": "",
-}
+MADE = SuiteProvenance(
+    "make bench", "a" * 40, Machine("Linux", "a processor", 2), {"python": "3.11"}, 1, "2026-01-01", 0.1, ""
+)
 
 
 def filled(columns: list[str], by: float) -> dict[str, float]:
@@ -92,10 +89,11 @@ def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
     }
     for name, frame in frames.items():
         write_frame(frame, tmp_path, name)
-    (tmp_path / "provenance.json").write_text('{"seed": 1}', encoding="utf-8")
+    (tmp_path / "provenance.json").write_text(json.dumps(asdict(MADE)), encoding="utf-8")
 
     again = read_results(tmp_path)
 
+    assert again.provenance == MADE
     assert list(again.executors.load.unique()) == list(LOADS)
     pd.testing.assert_frame_equal(again.left_out, results.left_out, check_dtype=False, rtol=1e-5)
 

@@ -336,7 +336,7 @@ def test_a_mistake_in_a_store_ends_the_writer_and_does_not_hang() -> None:
 )
 def test_a_chunk_that_no_store_can_hold_is_refused(bad: StoredChunk) -> None:
     async def scenario() -> None:
-        with pytest.raises(ValueError, match="allowed are numbers up to"):
+        with pytest.raises(ValueError, match="expected numbers from 0 to"):
             await Writer(ToldStore()).append("edge", History(9, 99), bad)
 
     run(scenario())

@@ -11,6 +11,7 @@ from heartbench.simulator.tcp import flow as model
 from heartbench.simulator.tcp.flow import FLOW, MESSAGES
 
 RINGS = {"packets", "segments", "log"}
+SET_BY_CONNECT = {"direction", "mss_bytes", "timer_phase_s", "user_timeout_s"}
 reset, write, in_flight, packet_end = (
     each.py_func  # type: ignore[attr-defined]
     for each in (model.reset, model.write, model.in_flight, model.packet_end)
@@ -19,7 +20,7 @@ reset, write, in_flight, packet_end = (
 
 def flow() -> Any:
     made = np.zeros(1, FLOW).view(np.recarray)[0]
-    reset(made, 0, 0.0, 0.0)
+    reset(made)
     return made
 
 
@@ -43,16 +44,16 @@ def test_a_full_flow_takes_no_message_until_one_is_delivered() -> None:
 
 def test_nothing_of_an_old_connection_is_left_in_a_new_one() -> None:
     used = flow()
-    names = [name for name in FLOW.names or () if name not in RINGS]
+    names = [name for name in FLOW.names or () if name not in {*RINGS, *SET_BY_CONNECT}]
     for name in names:
         used[name] = 7
-    reset(used, 0, 0.0, 0.0)
+    reset(used)
     assert {name: str(used[name]) for name in names} == {name: str(flow()[name]) for name in names}
 
 
 def test_a_packet_carries_what_is_joined_to_its_first_segment() -> None:
     made = flow()
-    made.tail = 5
+    made.snd_nxt = 5
     made.segments[1].is_joined = made.segments[2].is_joined = True
     made.joined = 2
     assert [packet_end(made, first) for first in (0, 3, 4)] == [3, 4, 5]

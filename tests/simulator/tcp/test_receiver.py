@@ -9,6 +9,17 @@ from tests.simulator.test_link import link
 from tests.simulator.test_stream import rules
 
 from heartbench.simulator import stream
+from heartbench.simulator.connection import (
+    CHUNK,
+    CONNECT_TIMEOUT_S,
+    CONNECTING,
+    HEARTBEAT,
+    HEARTBEAT_ASKING,
+    HEARTBEAT_BYTES,
+    READY,
+    SETTLING,
+    make_connection,
+)
 
 LOSSY = st.fixed_dictionaries(
     {
@@ -22,10 +33,10 @@ PAUSES = st.lists(st.floats(0.0, 3.0), min_size=1, max_size=40)
 
 
 def opened(on: Any) -> tuple[Any, float]:
-    made = stream.make_connection(rules())
-    stream.connect(made, on, 0.0, stream.CONNECT_TIMEOUT_S)
+    made = make_connection(rules())
+    stream.connect(made, on, 0.0, CONNECT_TIMEOUT_S)
     at = 0.0
-    while made.state in (stream.CONNECTING, stream.SETTLING):
+    while made.state in (CONNECTING, SETTLING):
         at = stream.advance(made, on, 120.0)
     return made, at
 
@@ -34,14 +45,14 @@ def talk(on: Any, pauses: list[float], size: int) -> tuple[Any, list[float], lis
     """Write a message after each pause, and wait: the connection, when each was written, (tag, when delivered)."""
     made, at = opened(on)
     written = []
-    for number, pause in enumerate(pauses if made.state == stream.READY else []):
+    for number, pause in enumerate(pauses if made.state == READY else []):
         at += pause
         stream.advance(made, on, at)
-        stream.send(made, on, at, size, stream.CHUNK, number)
+        stream.send(made, on, at, size, CHUNK, number)
         written.append(at)
     stream.advance(made, on, at + 800.0)
     log = [made.up.log[i] for i in range(made.up.delivered)]
-    return made, written, [(int(one.tag), float(one.delivered_s)) for one in log if one.kind == stream.CHUNK]
+    return made, written, [(int(one.tag), float(one.delivered_s)) for one in log if one.kind == CHUNK]
 
 
 @given(LOSSY, st.integers(0, 1000), PAUSES, st.sampled_from([34, 1000, 3000]))
@@ -50,7 +61,7 @@ def test_all_arrives_once_in_order_and_not_before_it_can(
     fields: dict[str, Any], node: int, pauses: list[float], size: int
 ) -> None:
     made, written, arrived = talk(link(node=node, **fields), pauses, size)
-    assert [tag for tag, _ in arrived] == list(range(len(written) if made.state == stream.READY else len(arrived)))
+    assert [tag for tag, _ in arrived] == list(range(len(written) if made.state == READY else len(arrived)))
     times = [at for _, at in arrived]
     assert times == sorted(times)
     assert all(at - sent >= 0.01 - 1e-9 for at, sent in zip(times, written, strict=False))
@@ -65,9 +76,9 @@ def test_a_connection_repeats(fields: dict[str, Any], node: int, pauses: list[fl
 
 def acknowledged_after(made: Any, on: Any, at: float, kind: int) -> float:
     stream.advance(made, on, at)
-    stream.send(made, on, at, stream.HEARTBEAT_BYTES, kind, 0)
+    stream.send(made, on, at, HEARTBEAT_BYTES, kind, 0)
     now = at
-    while made.up.head < made.up.tail:
+    while made.up.snd_una < made.up.snd_nxt:
         now = stream.advance(made, on, stream.next_event(made))
     return now - at
 
@@ -75,7 +86,7 @@ def acknowledged_after(made: Any, on: Any, at: float, kind: int) -> float:
 def test_who_has_nothing_to_answer_waits_for_that_once_and_then_acknowledges_at_once() -> None:
     on = link()
     made, at = opened(on)
-    first, *rest = (acknowledged_after(made, on, at + 1.0 + number, stream.HEARTBEAT) for number in range(5))
+    first, *rest = (acknowledged_after(made, on, at + 1.0 + number, HEARTBEAT) for number in range(5))
     assert 0.06 <= first <= 0.07  # the hub has just said its settings; 40 ms on top of the round trip
     assert rest == pytest.approx([0.02] * 4)
 
@@ -83,5 +94,5 @@ def test_who_has_nothing_to_answer_waits_for_that_once_and_then_acknowledges_at_
 def test_an_answer_carries_the_acknowledgement() -> None:
     on = link()
     made, at = opened(on)
-    waits = [acknowledged_after(made, on, at + 1.0 + number, stream.HEARTBEAT_ASKING) for number in range(5)]
+    waits = [acknowledged_after(made, on, at + 1.0 + number, HEARTBEAT_ASKING) for number in range(5)]
     assert waits == pytest.approx([0.02] * 5)

@@ -11,6 +11,7 @@ from tests.simulator.test_link import link
 from tests.simulator.test_stream import deliveries, ready
 
 from heartbench.simulator import stream
+from heartbench.simulator.connection import CHUNK, CLOSED, HEARTBEAT, HEARTBEAT_BYTES, READY
 from heartbench.simulator.tcp.flow import GIVE_UP_S, INITIAL_WINDOW, RTO_MAX_S, SEGMENTS
 
 OUT_S = 1.0  # when the outage of `cut` begins
@@ -21,14 +22,14 @@ def cut(until: float = inf, **fields: float) -> tuple[Any, Any]:
     on = link([(OUT_S, until)])
     made, _ = ready(on, **fields)
     stream.advance(made, on, OUT_S)
-    stream.send(made, on, OUT_S, stream.HEARTBEAT_BYTES, stream.HEARTBEAT, 0)
+    stream.send(made, on, OUT_S, HEARTBEAT_BYTES, HEARTBEAT, 0)
     return made, on
 
 
 def transmissions(made: Any, on: Any, until: float) -> list[float]:
     """When the oldest segment was sent, each time."""
     sent = [float(made.up.last_sent_s)]
-    while stream.next_event(made) <= until and made.state == stream.READY:
+    while stream.next_event(made) <= until and made.state == READY:
         stream.advance(made, on, stream.next_event(made))
         if made.up.last_sent_s > sent[-1]:
             sent.append(float(made.up.last_sent_s))
@@ -49,7 +50,7 @@ def test_waits_end_at_two_minutes_and_a_silent_link_is_given_up_after_15_retries
     made, on = cut()
     waits = [later - sooner for sooner, later in pairwise(transmissions(made, on, 2000.0))]
     assert max(waits) == pytest.approx(RTO_MAX_S, rel=0.15)
-    assert made.state == stream.CLOSED
+    assert made.state == CLOSED
     assert made.node_closed_s - OUT_S >= GIVE_UP_S
 
 
@@ -74,7 +75,7 @@ def test_what_was_written_in_an_outage_comes_with_the_first_retransmission_behin
     made, on = cut(12.0)
     for second in range(2, 12):
         stream.advance(made, on, float(second))
-        stream.send(made, on, float(second), stream.HEARTBEAT_BYTES, stream.HEARTBEAT, second)
+        stream.send(made, on, float(second), HEARTBEAT_BYTES, HEARTBEAT, second)
     stream.advance(made, on, 60.0)
     arrived = deliveries(made)
     assert len(arrived) == 11
@@ -88,24 +89,24 @@ def test_no_more_is_out_than_window_and_receiver_allow(loss: float, messages: in
     made, at = ready(on)
     on.profile.loss_good[:] = loss  # not before: enough SYNs may be lost
     for number in range(messages):
-        stream.send(made, on, at, 1000, stream.CHUNK, number)
+        stream.send(made, on, at, 1000, CHUNK, number)
     most = INITIAL_WINDOW
-    while stream.next_event(made) < at + 30.0 and made.state == stream.READY:
+    while stream.next_event(made) < at + 30.0 and made.state == READY:
         stream.advance(made, on, stream.next_event(made))
         up = made.up
-        most = max(most, int(up.window) + 1)
-        assert 1.0 <= up.window <= INITIAL_WINDOW + messages
-        assert up.tail - up.head <= SEGMENTS - 1
-        assert 0 <= up.sacked + up.lost <= up.tail - up.head - up.joined
+        most = max(most, int(up.cwnd) + 1)
+        assert 1.0 <= up.cwnd <= INITIAL_WINDOW + messages
+        assert up.snd_nxt - up.snd_una <= SEGMENTS - 1
+        assert 0 <= up.sacked_out + up.lost_out <= up.snd_nxt - up.snd_una - up.joined
 
 
 def test_slow_start_doubles_each_round_trip() -> None:
     on = link()
     made, at = ready(on)
     for number in range(150):
-        stream.send(made, on, at, 1368, stream.CHUNK, number)
+        stream.send(made, on, at, 1368, CHUNK, number)
     stream.advance(made, on, at + 1.0)
-    arrived = deliveries(made, stream.CHUNK)
+    arrived = deliveries(made, CHUNK)
     by_round = [
         sum(at + 0.01 + 0.02 * k - 0.001 < one < at + 0.03 + 0.02 * k - 0.001 for one in arrived) for k in range(4)
     ]
@@ -120,11 +121,11 @@ def test_the_window_is_halved_for_each_timeout_without_sending(idle_rtos: float,
     on = link()
     made, _ = ready(on)
     stream.advance(made, on, 1.0)
-    made.up.window = window
+    made.up.cwnd = window
     at = made.up.last_sent_s + idle_rtos * made.up.rto_s
     stream.advance(made, on, at)
-    stream.send(made, on, at, stream.HEARTBEAT_BYTES, stream.HEARTBEAT, 0)
-    assert made.up.window == left
+    stream.send(made, on, at, HEARTBEAT_BYTES, HEARTBEAT, 0)
+    assert made.up.cwnd == left
 
 
 @pytest.mark.parametrize("outage_s", [1.0, 1.9, 4.0, 8.0])
@@ -135,7 +136,7 @@ def test_a_chunk_that_an_outage_cuts_is_repaired_without_another_loss(outage_s: 
     stream.advance(made, on, OUT_S)
     for at in (OUT_S, OUT_S + 0.5):
         stream.advance(made, on, at)
-        stream.send(made, on, at, 64 << 10, stream.CHUNK, 0)
+        stream.send(made, on, at, 64 << 10, CHUNK, 0)
     stream.advance(made, on, 60.0)
-    assert len(deliveries(made, stream.CHUNK)) == 2
-    assert made.up.threshold == 7.0
+    assert len(deliveries(made, CHUNK)) == 2
+    assert made.up.ssthresh == 7.0

@@ -1,4 +1,4 @@
-"""Round-trip estimates, the timeout made of them, and the grain of the timer wheel."""
+"""Round-trip estimates, the timeout made of them, and the granularity of the timer wheel."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ sample = timers.sample.py_func  # type: ignore[attr-defined]
 
 def flow() -> Any:
     made = np.zeros(1, FLOW).view(np.recarray)[0]
-    reset(made, 0, 0.0, 0.0)
+    reset(made)
     return made
 
 
@@ -24,8 +24,8 @@ def after(samples: list[float]) -> Any:
     """A flow that took `samples` of the round-trip time, each in a round trip of its own."""
     made = flow()
     for m in samples:
-        made.head += 1
-        made.tail += 1
+        made.snd_una += 1
+        made.snd_nxt += 1
         sample(made, m)
     return made
 

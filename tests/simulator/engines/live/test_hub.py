@@ -65,10 +65,10 @@ def test_events_that_were_lost_are_counted_among_those_that_were_heard() -> None
         with pytest.raises(SimulatorError, match="the hub has gone"):
             watch(hub)
         hub.stop()
-    heard = hub.heard()
-    assert heard.events_lost == 7
-    assert heard.changes.node_id.tolist() == ["a", "b"]
-    assert set(heard.changes.reason) == {"silence"}
+    record = hub.record()
+    assert record.events_lost == 7
+    assert record.changes.node_id.tolist() == ["a", "b"]
+    assert set(record.changes.reason) == {"silence"}
 
 
 def test_it_is_known_until_when_a_hub_was_heard_whoever_ended_that() -> None:
@@ -79,16 +79,16 @@ def test_it_is_known_until_when_a_hub_was_heard_whoever_ended_that() -> None:
             watch(hub)
         ended_s = time.monotonic()
         hub.stop()
-    assert began_s < hub.heard().until_s < ended_s
+    assert began_s < hub.record().until_s < ended_s
 
     with telling([changed("a")], stays=True) as hub:
         hub.wait_until_ready()
-        while hub.heard().changes.empty:
+        while hub.record().changes.empty:
             hub.check()
         ended_s = time.monotonic()
         hub.stop()
-    assert hub.heard().until_s > ended_s
-    assert hub.heard().changes.node_id.tolist() == ["a"]
+    assert hub.record().until_s > ended_s
+    assert hub.record().changes.node_id.tolist() == ["a"]
 
 
 @pytest.mark.parametrize("stays", [False, True])

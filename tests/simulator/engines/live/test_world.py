@@ -88,25 +88,25 @@ nodes = 1
 
 
 class Life:
-    """A shard's world, advanced from moment to moment; `told` are (what, wire, node, row)."""
+    """A shard's world, advanced from moment to moment; `actions` are (what, wire, node, row)."""
 
     def __init__(self, scenario: Scenario, shard: int = 0, shards: int = 1) -> None:
         self.world: World = make_world(squads(scenario), scenario.seed, shard, shards)
         self.sent: Sent = make_sent(1024)
-        self._told: Actions = make_actions(2 * MESSAGES)
-        self.told: list[tuple[int, int, int, int]] = []
+        self._buffer: Actions = make_actions(2 * MESSAGES)
+        self.actions: list[tuple[int, int, int, int]] = []
 
     def advance(self, until: float) -> float:
-        while isnan(soonest := advance(self.world, self.sent, self._told, until)):
+        while isnan(soonest := advance(self.world, self.sent, self._buffer, until)):
             self._take()
-            self.world, self.sent, self._told = grow(self.world, self.sent, self._told)
+            self.world, self.sent, self._buffer = grow(self.world, self.sent, self._buffer)
         self._take()
         return soonest
 
     def _take(self) -> None:
-        used = slice(int(self._told.used[0]))
-        self.told += zip(*(column[used].tolist() for column in self._told[1:]), strict=True)
-        self._told.used[0] = 0
+        used = slice(int(self._buffer.used[0]))
+        self.actions += zip(*(column[used].tolist() for column in self._buffer[1:]), strict=True)
+        self._buffer.used[0] = 0
 
     def rows(self) -> pd.DataFrame:
         used = slice(int(self.sent.rows.used[0]))
@@ -157,13 +157,13 @@ def test_a_wire_is_opened_then_written_and_closed_once(scenario: Scenario) -> No
     life = Life(scenario)
     life.advance(90.0)
     order: dict[int, list[int]] = {}
-    for what, wire, _, _ in life.told:
+    for what, wire, _, _ in life.actions:
         order.setdefault(wire, []).append(what)
     for happened in order.values():
         assert happened[0] == OPENED
         assert Counter(happened)[OPENED] == 1
         assert CLOSED not in happened[:-1]
-    written = [row for what, _, _, row in life.told if what == DELIVERED]
+    written = [row for what, _, _, row in life.actions if what == DELIVERED]
     arrived = np.flatnonzero(~np.isnan(life.sent.rows.arrived_s[: life.sent.rows.used[0]]))
     assert sorted(written) == arrived.tolist()
 
@@ -172,9 +172,9 @@ def test_it_says_when_it_is_due_next(scenario: Scenario) -> None:
     life, now = Life(scenario), 0.0
     while now < 5.0:
         soonest = life.advance(now)
-        before = len(life.told)
+        before = len(life.actions)
         assert life.advance(soonest) == soonest
-        assert len(life.told) == before
+        assert len(life.actions) == before
         now = float(np.nextafter(soonest, inf))
 
 
@@ -188,7 +188,7 @@ def test_a_node_whose_stream_the_hub_ends_comes_back_after_the_time_it_was_told(
     hellos = life.rows().query("kind == 0")
     assert hellos.connection.tolist() == [0, 1]
     assert hellos.sent_s.iloc[1] == pytest.approx(12.0, abs=0.01)
-    assert {(what, wire) for what, wire, _, _ in life.told if what != DELIVERED} == {
+    assert {(what, wire) for what, wire, _, _ in life.actions if what != DELIVERED} == {
         (OPENED, 0),
         (CLOSED, 0),
         (OPENED, 1),
@@ -200,12 +200,12 @@ def test_a_shard_without_anything_to_do_waits_for_ever() -> None:
     assert life.advance(10.0) == inf
 
 
-def rooms(world: World, sent: Sent, told: Actions) -> dict[int, set[int]]:
+def rooms(world: World, sent: Sent, actions: Actions) -> dict[int, set[int]]:
     """The lengths of the columns of each buffer."""
     old = (world.old_connections, world.old_links, world.old_ties, world.old_next_s)
     return {
         ROWS: {len(column) for column in (*sent.rows[1:], sent.node)},
-        ACTIONS: {len(column) for column in told[1:]},
+        ACTIONS: {len(column) for column in actions[1:]},
         CLOSES: {len(world.closes)},
         OLD: {len(column) for column in old},
     }
@@ -231,17 +231,17 @@ def test_many_messages_make_no_room_for_old_connections() -> None:
 
 
 @settings(max_examples=25)
-@given(rows=st.integers(0, 3000), told=st.integers(0, 3 * MESSAGES), old=st.integers(0, 16), closes=st.integers(0, 16))
+@given(rows=st.integers(0, 3000), room=st.integers(0, 3 * MESSAGES), old=st.integers(0, 16), closes=st.integers(0, 16))
 def test_what_happens_does_not_depend_on_the_room_to_begin_with(
-    scenario: Scenario, rows: int, told: int, old: int, closes: int
+    scenario: Scenario, rows: int, room: int, old: int, closes: int
 ) -> None:
     usual, other = Life(scenario), Life(scenario)
     small = {name: getattr(other.world, name)[:old] for name in World._fields if name.startswith("old_")}
     other.world = other.world._replace(closes=other.world.closes[:closes], **small)
-    other.sent, other._told = make_sent(rows), make_actions(told)
+    other.sent, other._buffer = make_sent(rows), make_actions(room)
     for life in (usual, other):
         life.advance(45.0)
         life.advance(90.0)
     pd.testing.assert_frame_equal(usual.rows(), other.rows())
     np.testing.assert_array_equal(usual.closes(), other.closes())
-    assert usual.told == other.told
+    assert usual.actions == other.actions

@@ -1,32 +1,33 @@
-"""The exam of the gate on this machine: one revision against itself, and against itself really slowed down.
+"""The gate's self-test: compare a revision with itself, and with itself really slowed down.
 
-Every repetition gives false alarms and power together. Its arms are measured in groups, each in lockstep as those of a
-comparison are, one group after the other:
+Every repetition gives false alarms and power together. Its arms are measured in groups, one group after the other; the
+arms of a group are interleaved as those of a comparison are:
 
-    still-0, again-0, slow-2%, slow-10%     the same code twice: a suite of verdicts of base against base; and twice
-    still-1, again-1, slow-3%               more with extra spins of an empty loop *inside* each measured call
+    still-0, again-0, slow-2%, slow-10%     the same code twice, for a suite of A/A verdicts; and the same code with
+    still-1, again-1, slow-3%               extra spins of an empty loop *inside* each measured call
     still-2, again-2, slow-5%
 
-How many spins make 1 % is measured first, for each benchmark: a first guess from the loop's own time, then corrected by
-what the guess did over some rounds of its own. No sample is ever changed. What the slowdowns came to is reported.
+The number of spins for a slowdown of 1% is calibrated first, for each benchmark: a guess from the loop's own time, then
+a correction by the effect of that guess over some rounds. No sample is ever changed. The report contains the attained
+slowdowns.
 
-Each slowed benchmark is judged as if it alone had changed, at the level of Holm's first step; base against base is
-judged as a suite. Nothing is looked at twice and nothing confirmed: these are the error rates of the first look.
+Each slowed benchmark is judged as if it alone had changed, at the level of Holm's first step; A/A comparisons are
+judged as a suite. There is no second look and no confirmation: these are the error rates of the first look.
 """
 
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.gate import samples, signflip, worktrees
+from heartbench.benchmarks.gate.checkpoint import checkpoint
 from heartbench.benchmarks.gate.compare import Subject
-from heartbench.benchmarks.gate.keeping import kept
 from heartbench.benchmarks.gate.phases import FIRST_LOOK
 from heartbench.benchmarks.gate.process import Measurer, pinned
 from heartbench.benchmarks.gate.progress import Progress, silent
@@ -37,19 +38,19 @@ from heartbench.benchmarks.gate.verdict import Verdict, check_reach, is_slower, 
 
 SLOWDOWNS = (0.02, 0.03, 0.05, 0.10)
 PROBED = 0.10
-"""The slowdown that the spins are calibrated with: far above the noise, near enough to be in proportion."""
+"""The slowdown that the spins are calibrated with: far above the noise, and near enough to scale linearly."""
 CALIBRATION_ROUNDS = 6
 CALIBRATION = 90_000
-"""Number of the first calibrating round; the exam's own begin at 0."""
+"""Number of the first calibration round; those of the self-test begin at 0."""
 
 
 @dataclass(frozen=True, slots=True)
-class ExamVerdict:
-    """One verdict of the exam.
+class SelfTestVerdict:
+    """One verdict of the self-test.
 
     Attributes:
-        slowdown: what was injected, as a fraction; 0 for base against base.
-        pair: which of the pairs of base and base again, or whose base the slowed arm was compared with.
+        slowdown: the injected slowdown as a fraction; 0 in an A/A comparison.
+        pair: number of the group of arms.
         pair_sd: standard deviation of the log-ratios of this verdict's own pairs.
     """
 
@@ -67,15 +68,15 @@ class ExamVerdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Exam:
-    """What an exam found, and on what.
+class SelfTest:
+    """The result of a self-test, and the conditions it was measured under.
 
     Attributes:
         rounds: the rounds of each repetition, from which all verdicts follow.
-        process_s: what a process took, in s, in the mean.
+        process_s: mean time of a process, in s.
     """
 
-    verdicts: Sequence[ExamVerdict]
+    verdicts: Sequence[SelfTestVerdict]
     rounds: Sequence[Sequence[Round]]
     revision: str
     suite: Sequence[str]
@@ -89,39 +90,39 @@ class Exam:
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """How long an exam is: `pairs` of base and base again in each repetition, `limit_s` no new one begins after."""
+    """How long a self-test is: repetitions, A/A comparisons in each, and the time after which none starts, in s."""
 
     repetitions: int = 5
     pairs: int = 3
     limit_s: float = math.inf
 
 
-def examine(
+def run_self_test(
     subject: Subject,
     length: Length,
     *,
     core: int | None = None,
     fresh: bool = False,
     progress: Progress = silent,
-    keep: Callable[[Exam], object] = lambda _: None,
-) -> Exam:
-    """Hold the exam; an interrupted one goes on from its finished rounds, as does one that could not be kept.
+    save: Callable[[SelfTest], object] = lambda _: None,
+) -> SelfTest:
+    """Run the self-test; one that was interrupted, or that could not be saved, resumes from its finished rounds.
 
     Args:
-        subject: what is slowed.
-        length: how much of it.
+        subject: what is slowed down.
+        length: how long to measure.
         core: the core to measure on; None takes the last one.
-        fresh: do not go on with an interrupted exam.
-        progress: shows the work.
-        keep: writes the exam down.
+        fresh: start over instead of resuming an interrupted self-test.
+        progress: displays the progress.
+        save: writes the result.
 
     Raises:
         BenchmarkError: it could not be measured.
     """
     start = time.monotonic()
-    plan = {**subject.plan, "pairs": length.pairs, "slowdowns": SLOWDOWNS}
+    plan = replace(subject.plan, pairs=length.pairs, slowdowns=SLOWDOWNS)
     with (
-        kept(subject.project, f"exam-{subject.head[:7]}", plan, fresh=fresh) as directory,
+        checkpoint(subject.project, f"self-test-{subject.head[:7]}", plan, fresh=fresh) as directory,
         pinned(core) as chosen,
         _two_trees(subject, directory) as trees,
     ):
@@ -135,15 +136,15 @@ def examine(
         walls = [sample.wall_s for found in repetitions for each in found for sample in each.values()]
         python = next(iter(repetitions[0][0].values())).python
         about = (subject.head, subject.suite, subject.settings, python, chosen, subject.seed)
-        exam = Exam(verdicts, repetitions, *about, float(np.mean(walls)), time.monotonic() - start)
-        keep(exam)
+        result = SelfTest(verdicts, repetitions, *about, float(np.mean(walls)), time.monotonic() - start)
+        save(result)
         (directory / "report.json").write_text("{}", "utf-8")
-    return exam
+    return result
 
 
 @contextmanager
 def _two_trees(subject: Subject, directory: Path) -> Iterator[tuple[worktrees.Tree, worktrees.Tree]]:
-    """The same revision twice, as base and head of a comparison are two worktrees."""
+    """Two worktrees of the same revision, like those of base and head in a comparison."""
     paths = [directory / "trees" / str(number) for number in range(2)]
     try:
         first, second = (worktrees.lay(subject.project, path, subject.head) for path in paths)
@@ -158,7 +159,7 @@ def _two_trees(subject: Subject, directory: Path) -> Iterator[tuple[worktrees.Tr
 def _calibrated(
     rounds: Rounds, trees: tuple[worktrees.Tree, worktrees.Tree], length: Length, progress: Progress
 ) -> list[list[Arm]]:
-    """The groups of the exam's arms, with the spins that their slowdowns take."""
+    """Return the groups of arms, with the spins that their slowdowns take."""
     still, other = Arm("still", trees[0], {}), Arm("other", trees[1], {})
     warm = warm_up(rounds, [still, other], progress)
     check_reach(
@@ -177,18 +178,18 @@ def _calibrated(
 
 
 def spins_for_all(rounds: Sequence[Round], arm: str) -> dict[str, float]:
-    """For each benchmark the spins of the empty loop that take as long as one call, by the median of the processes."""
+    """Return for each benchmark the spins of an empty loop that take as long as one call: the median over processes."""
     found: dict[str, list[float]] = {}
     for each in rounds:
         for name, timing in each[arm].times.items():
             found.setdefault(name, []).append(timing.median_s / timing.spin_s)
     if not found:
-        raise BenchmarkError("no benchmark was measured: there is nothing to examine the gate with")
+        raise BenchmarkError("no benchmark was measured: there is nothing to run_self_test the gate with")
     return {name: float(np.median(spins)) for name, spins in found.items()}
 
 
 def corrected(spins: Mapping[str, float], rounds: Sequence[Round]) -> dict[str, float]:
-    """The spins after what PROBED of them really did; a benchmark where that was nothing like it keeps the guess."""
+    """Return the spins, corrected by the slowdown that PROBED of them attained; an implausible one changes nothing."""
     attained = {name: math.expm1(signflip.estimate(x)) for name, x in samples.pairs(rounds, "still", "probed").items()}
     plausible = {name: PROBED / x for name, x in attained.items() if PROBED / 2 < x < PROBED * 2}
     return {name: number * plausible.get(name, 1.0) for name, number in spins.items()}
@@ -212,14 +213,14 @@ def _repetitions(
 
 
 def bases(rounds: Sequence[Round]) -> dict[str, str]:
-    """Each arm, and which it is compared with: base of the group that it took turns in (`still-…` with itself)."""
+    """Return the arm that each arm is compared with: the base of its group (`still-…` with itself)."""
     pairs = sum(name.startswith("still-") for name in rounds[0])
     found = {f"{kind}-{k}": f"still-{k}" for k in range(pairs) for kind in ("still", "again")}
     return found | {f"slow-{x:.0%}": f"still-{position % pairs}" for position, x in enumerate(SLOWDOWNS)}
 
 
-def verdicts_of(number: int, rounds: Sequence[Round], settings: Settings) -> list[ExamVerdict]:
-    """All verdicts that follow from the rounds of one repetition."""
+def verdicts_of(number: int, rounds: Sequence[Round], settings: Settings) -> list[SelfTestVerdict]:
+    """Return all verdicts that follow from the rounds of one repetition."""
     slowdowns = {f"slow-{x:.0%}": x for x in SLOWDOWNS}
     compared = ((head, base) for head, base in bases(rounds).items() if head != base)
     return [
@@ -231,11 +232,11 @@ def verdicts_of(number: int, rounds: Sequence[Round], settings: Settings) -> lis
 
 def _verdicts(
     number: int, rounds: Sequence[Round], settings: Settings, slowdown: float, base: str, head: str
-) -> list[ExamVerdict]:
+) -> list[SelfTestVerdict]:
     pairs = samples.pairs(rounds, base, head)
     rules, level = settings.rules_for(pairs), FIRST_LOOK * settings.level
     return [
-        ExamVerdict(
+        SelfTestVerdict(
             repetition=number,
             benchmark=each.name,
             slowdown=slowdown,

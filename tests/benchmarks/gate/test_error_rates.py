@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from heartbench.benchmarks.gate.selftest import SelfTest, Share, self_test
+from heartbench.benchmarks.gate.error_rates import ErrorRates, Share, error_rates
 from heartbench.benchmarks.gate.verdict import Rules
 
 
@@ -11,8 +11,8 @@ def suite(sd: float, shift: float = 0.0, size: int = 20) -> dict[str, np.ndarray
     return {str(k): rng.normal(shift, sd, 16) for k in range(size)}
 
 
-def outcome(pairs: dict[str, np.ndarray]) -> SelfTest:
-    return self_test(pairs, {name: Rules() for name in pairs}, 0.008)
+def outcome(pairs: dict[str, np.ndarray]) -> ErrorRates:
+    return error_rates(pairs, {name: Rules() for name in pairs}, 0.008)
 
 
 @pytest.mark.parametrize(("count", "total"), [(0, 20), (1, 20), (3, 300), (20, 20)])
@@ -30,20 +30,20 @@ def test_of_nothing_nothing_is_known() -> None:
 def test_steady_pairs_give_no_alarm_and_full_power() -> None:
     test = outcome(suite(0.01))
     assert test.alarms == Share(0, 20)
-    assert test.found == Share(20, 20)
-    assert not test.cries_wolf
-    assert not test.sleeps
+    assert test.detected == Share(20, 20)
+    assert not test.too_many_false_alarms
+    assert not test.underpowered
 
 
 def test_wild_pairs_give_a_gate_that_sleeps() -> None:
     test = outcome(suite(0.2))
-    assert test.found.count <= 2
-    assert test.sleeps
-    assert not test.cries_wolf
+    assert test.detected.count <= 2
+    assert test.underpowered
+    assert not test.too_many_false_alarms
 
 
 def test_a_second_copy_that_is_slower_makes_the_gate_cry_wolf() -> None:
-    assert outcome(suite(0.01, shift=0.05)).cries_wolf
+    assert outcome(suite(0.01, shift=0.05)).too_many_false_alarms
 
 
 def test_one_alarm_in_twenty_proves_too_little_to_withhold() -> None:
@@ -51,4 +51,4 @@ def test_one_alarm_in_twenty_proves_too_little_to_withhold() -> None:
     pairs["0"] = pairs["0"] + 0.05
     test = outcome(pairs)
     assert test.alarms == Share(1, 20)
-    assert not test.cries_wolf
+    assert not test.too_many_false_alarms

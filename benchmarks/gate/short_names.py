@@ -1,7 +1,7 @@
-"""Short names of benchmarks for tables: what all share is said once, and the rest is cut to what tells them apart.
+"""Short names of benchmarks for tables: their common beginning is shown once, and the rest is cut to what differs.
 
-A name is cut between words, never within one. The words that are kept at least are those at which it first differs
-from another name of the table, so that no two look the same; more follow from the left while there is room.
+A name is cut between words, never within one. The words at which it first differs from another name of the table are
+always kept, so no two names look the same; more words are kept from the left while there is room.
 """
 
 import re
@@ -13,7 +13,7 @@ GAP = "…"
 
 
 def shared_start(names: Sequence[str]) -> str:
-    """Return the folders, or the file, that all names begin with."""
+    """Return the folders, or the file, that all names start with."""
     files = {name.partition("::")[0] for name in names}
     if len(files) == 1:
         return f"{files.pop()}::" if all("::" in name for name in names) else ""
@@ -23,13 +23,13 @@ def shared_start(names: Sequence[str]) -> str:
 
 
 def shortened(names: Sequence[str], width: int) -> list[str]:
-    """Return each name in at most `width` characters, or in as few as tell it apart from the others."""
+    """Return each name in up to `width` characters, or in as few as distinguish it from the others."""
     split = [re.findall(r"[^\W_]+|[\W_]", name) for name in names]
-    return [_short(words, _telling(words, split), width) for words in split]
+    return [_short(words, _distinguishing(words, split), width) for words in split]
 
 
-def _telling(words: list[str], others: Sequence[list[str]]) -> set[int]:
-    """Return the places of the words at which a name first differs from one of the others, or of its first word."""
+def _distinguishing(words: list[str], others: Sequence[list[str]]) -> set[int]:
+    """Return the positions at which a name first differs from each of the others, or that of its first word."""
     shared = {_shared(words, other) for other in others if other != words}
     return {min(place, len(words) - 1) for place in shared} or {0}
 
@@ -47,6 +47,6 @@ def _short(words: list[str], kept: set[int], width: int) -> str:
 
 
 def _joined(words: list[str], kept: set[int]) -> str:
-    """Return the kept words, with one sign for each gap between them."""
+    """Return the kept words, with one ellipsis for each gap between them."""
     parts = [word if place in kept else GAP for place, word in enumerate(words)]
     return re.sub(f"{GAP}+", GAP, "".join(parts))

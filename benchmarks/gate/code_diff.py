@@ -1,11 +1,11 @@
-"""Whether two versions of a file differ in code, and whether they do in the part that one benchmark runs.
+"""Comparison of two versions of a Python file: do they differ in code, and in the part that one benchmark runs?
 
 That part is every top-level statement, except imports, functions and classes without a decorator, and other tests:
 those belong to it only if it mentions their name, as a variable, a parameter (a fixture) or a word in a string. A new
-function, class, test or import whose name the older version does not define is an addition: it makes nothing slower
-that was there. A new constant or fixture is a difference.
+function, class, test or import whose name the older version does not define is an addition: it cannot slow down what
+existed before. A new constant or fixture is a difference.
 
-Comments and layout are no code, docstrings are. An import is taken to have no side effects.
+Comments and layout are not code; docstrings are. Imports are assumed to have no side effects.
 """
 
 import ast
@@ -17,17 +17,17 @@ Import = ast.Import | ast.ImportFrom
 
 
 def code_differs(base: str, head: str) -> bool:
-    """Whether two versions of a Python file differ in more than comments and layout."""
+    """Return whether two versions of a Python file differ in more than comments and layout."""
     older, newer = _statements(base), _statements(head)
     return older is None or newer is None or _dumped(older) != _dumped(newer)
 
 
 def part_differs(base: str, head: str, test: str) -> bool:
-    """Whether two versions of a test file differ in what a test runs, other than by additions.
+    """Return whether two versions of a test file differ in the code that a test runs, other than by additions.
 
     Args:
         base: the older version.
-        head: the newer one.
+        head: the newer version.
         test: the name of a top-level function or class.
     """
     older, newer = _statements(base), _statements(head)
@@ -60,7 +60,7 @@ def _optional(node: ast.stmt) -> bool:
 
 
 def _mentioned_by(test: str, body: Sequence[ast.stmt]) -> list[ast.stmt]:
-    """Return the optional statements whose names a test or a statement that always runs mentions, directly or not."""
+    """Return the optional statements that a test, or a statement that always runs, mentions directly or indirectly."""
     optional = [node for node in body if _optional(node)]
     names = {test}.union(*map(_mentioned, _always_run(body)))
     found: list[ast.stmt] = []

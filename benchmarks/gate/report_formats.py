@@ -1,7 +1,7 @@
-"""A report for whoever reads it: a person at a terminal, a pull request, a CI server.
+"""A report as text for a terminal, as Markdown for a pull request, and as JUnit XML for a CI server.
 
-All three say the same: the outcome, a line for each benchmark, what was not compared, and how often this comparison is
-wrong. For a person, the names of benchmarks are shortened to what tells them apart; JUnit has them whole.
+All three contain the outcome, one line per benchmark, what was not compared, and the error rates of this comparison.
+For people, the names of benchmarks are shortened to the words that distinguish them; JUnit has them in full.
 """
 
 import math
@@ -16,26 +16,26 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from heartbench.benchmarks.gate.naming import shared_start, shortened
+from heartbench.benchmarks.gate.error_rates import ALARM_TARGET, POWER_TARGET
 from heartbench.benchmarks.gate.report import UNKNOWN, Outcome, Report
-from heartbench.benchmarks.gate.selftest import ALARM_TARGET, POWER_TARGET
+from heartbench.benchmarks.gate.short_names import shared_start, shortened
 from heartbench.benchmarks.gate.verdict import Judgement, Verdict
 
-COLUMNS = ("benchmark", "base", "head / base", "95 % interval", "verdict", "visible from", "ratio of means")
+COLUMNS = ("benchmark", "base", "head / base", "95% interval", "verdict", "detectable", "ratio of means")
 VERDICT_COLUMN = 4
 WIDEST = 10_000
-"""Columns in which every table finds room."""
+"""A width that every table fits into, in columns."""
 LEAST_WIDTH = 24
-"""Letters of a name that a table has room for even in a narrow terminal."""
+"""Least width of a name in a narrow terminal, in characters."""
 MARKDOWN_WIDTH = 60
-"""Letters of a name that fit beside the figures on a page."""
+"""Width of a name beside the figures on a page, in characters."""
 RARE = 1.01
-"""How far the interval of the means must lie above that of the medians for a remark, as a ratio."""
+"""Ratio by which the interval of the means must lie above that of the medians to cause a remark."""
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 STYLES = {
     Verdict.SLOWER: "bold red",
     Verdict.FASTER: "green",
-    Verdict.CANNOT_TELL: "yellow",
+    Verdict.INCONCLUSIVE: "yellow",
     Verdict.FAILED: "bold red",
     Verdict.NOT_COMPARED: "yellow",
 }
@@ -43,18 +43,20 @@ FIRST = (
     Verdict.SLOWER,
     Verdict.FAILED,
     Verdict.NOT_COMPARED,
-    Verdict.CANNOT_TELL,
+    Verdict.INCONCLUSIVE,
     Verdict.FASTER,
     Verdict.NEW,
     Verdict.GONE,
     Verdict.SAME,
 )
-"""The order in which verdicts are listed: what needs a reader comes first."""
+"""The order in which verdicts are listed: those that need attention come first."""
+INCONCLUSIVE = "inconclusive"
+"""How people read "cannot tell", the value in the JSON output."""
 
 
 def terminal(report: Report, console: Console) -> None:
-    """Print a report for a person."""
-    # Wider than the terminal, if need be: a name that is broken within a word cannot be read.
+    """Print a report to a terminal."""
+    # Wider than the terminal if necessary: a name that breaks within a word cannot be read.
     width = max(console.width - _measured(table(report, 0), console), LEAST_WIDTH)
     shown = table(report, width)
     shown.width = _measured(shown, console)
@@ -65,7 +67,7 @@ def terminal(report: Report, console: Console) -> None:
 
 
 def table(report: Report, width: int) -> Table:
-    """Return the verdicts with names of about `width` letters at most (0: with no names at all)."""
+    """Return the verdicts with names of up to about `width` characters (0: without names)."""
     shared, short = _short_names(report, width)
     found = Table(box=SIMPLE_HEAD, pad_edge=False)
     for position, column in enumerate((width and (shared or COLUMNS[0]), *COLUMNS[1:], *report.counts)):
@@ -82,7 +84,7 @@ def _measured(shown: Table, console: Console) -> int:
 
 
 def _short_names(report: Report, width: int) -> tuple[str, dict[str, str]]:
-    """Return what all names begin with, and the rest of each by its name."""
+    """Return the common beginning of all names, and the short rest of each name."""
     names = [judgement.name for judgement in report.judgements]
     shared = shared_start(names) if names else ""
     return shared, dict(zip(names, shortened([name.removeprefix(shared) for name in names], width), strict=True))
@@ -94,7 +96,7 @@ def _style(report: Report) -> str:
 
 
 def markdown(report: Report) -> str:
-    """A report as a comment for a pull request."""
+    """Return a report as a comment for a pull request."""
     shared, short = _short_names(report, MARKDOWN_WIDTH)
     columns = (f"`{shared}`" if shared else COLUMNS[0], *COLUMNS[1:], *report.counts)
     lines = [f"### Benchmarks: {headline(report)}", "", _row(columns), _row(["---"] * len(columns))]
@@ -107,17 +109,17 @@ def markdown(report: Report) -> str:
 
 
 def junit(report: Report) -> str:
-    """A report as JUnit XML: slower is a failure, failed an error; what cannot be said is skipped."""
+    """Return a report as JUnit XML: slower is a failure, failed an error, inconclusive and not compared are skipped."""
     cases = in_order(report)
     verdicts = Counter(judgement.verdict for judgement in cases)
-    believed = report.outcome is not Outcome.TOO_MANY_FALSE_ALARMS
+    trusted = report.outcome is not Outcome.TOO_MANY_FALSE_ALARMS
     counts = {
         "tests": len(cases),
-        "failures": verdicts[Verdict.SLOWER] if believed else 0,
+        "failures": verdicts[Verdict.SLOWER] if trusted else 0,
         "errors": verdicts[Verdict.FAILED],
-        "skipped": verdicts[Verdict.CANNOT_TELL]
+        "skipped": verdicts[Verdict.INCONCLUSIVE]
         + verdicts[Verdict.NOT_COMPARED]
-        + (0 if believed else verdicts[Verdict.SLOWER]),
+        + (0 if trusted else verdicts[Verdict.SLOWER]),
     }
     suite = ElementTree.Element("testsuite", name="heartbench bench", time=f"{report.measured_s:.3f}")
     suite.attrib.update({key: str(value) for key, value in counts.items()})
@@ -125,9 +127,9 @@ def junit(report: Report) -> str:
         file, _, test = judgement.name.partition("::")
         case = ElementTree.SubElement(suite, "testcase", classname=file, name=test or file)
         kind = {
-            Verdict.SLOWER: "failure" if believed else "skipped",
+            Verdict.SLOWER: "failure" if trusted else "skipped",
             Verdict.FAILED: "error",
-            Verdict.CANNOT_TELL: "skipped",
+            Verdict.INCONCLUSIVE: "skipped",
             Verdict.NOT_COMPARED: "skipped",
         }.get(judgement.verdict)
         if kind:
@@ -137,7 +139,7 @@ def junit(report: Report) -> str:
 
 
 def in_order(report: Report) -> list[Judgement]:
-    """The judgements, worst first, otherwise as the suite has them."""
+    """Return the judgements, worst first, otherwise in the order of the suite."""
     return sorted(report.judgements, key=lambda judgement: FIRST.index(judgement.verdict))
 
 
@@ -148,32 +150,37 @@ def cells(report: Report, judgement: Judgement) -> list[str]:
         _time(report.base_s.get(judgement.name, math.nan)),
         _figure(judgement.ratio),
         "" if math.isnan(judgement.low) else f"{_figure(judgement.low)} … {_figure(judgement.high)}",
-        "same within ±3 %" if judgement.verdict is Verdict.SAME else judgement.verdict.value,
+        "same within ±3%" if judgement.verdict is Verdict.SAME else label(judgement.verdict),
         _percent(judgement.smallest_visible),
         _figure(report.means.get(judgement.name, UNKNOWN).ratio),
         *("" if count is None else _figure(count.ratio) if count.repeatable else "varies" for count in counted),
     ]
 
 
+def label(verdict: Verdict) -> str:
+    """Return a verdict as people read it."""
+    return INCONCLUSIVE if verdict is Verdict.INCONCLUSIVE else verdict.value
+
+
 def sentence(judgement: Judgement) -> str:
-    """Return one benchmark in words."""
+    """Return the verdict on one benchmark as a sentence."""
     if judgement.verdict is Verdict.NOT_COMPARED:
-        return f"{judgement.verdict.value}: {judgement.note}"
-    said = judgement.note or f"{judgement.verdict.value}: {_figure(judgement.ratio)}"
-    if judgement.verdict is Verdict.CANNOT_TELL:
-        return f"{said}; a slowdown of {_percent(judgement.smallest_visible)} would have been seen"
-    return said
+        return f"{label(judgement.verdict)}: {judgement.note}"
+    text = judgement.note or f"{label(judgement.verdict)}: {_figure(judgement.ratio)}"
+    if judgement.verdict is Verdict.INCONCLUSIVE:
+        return f"{text}; minimum detectable slowdown: {_percent(judgement.smallest_visible)}"
+    return text
 
 
 def withheld(report: Report) -> bool:
-    """Whether the report says that it proves nothing."""
+    """Return whether the verdict is withheld."""
     return report.outcome in (Outcome.TOO_MANY_FALSE_ALARMS, Outcome.UNDERPOWERED)
 
 
 def headline(report: Report) -> str:
-    """Return the outcome in a line."""
+    """Return the outcome as one line."""
     counts = Counter(judgement.verdict for judgement in report.judgements)
-    parts = [f"{counts[verdict]} {verdict.value}" for verdict in FIRST if counts[verdict]]
+    parts = [f"{counts[verdict]} {label(verdict)}" for verdict in FIRST if counts[verdict]]
     outcome = report.outcome.value.upper() if withheld(report) or report.status else report.outcome.value
     if report.outcome is Outcome.NOTHING_SLOWER and counts[Verdict.NOT_COMPARED]:
         outcome = f"nothing slower among the {report.compared} compared"
@@ -183,38 +190,38 @@ def headline(report: Report) -> str:
 
 
 def remarks(report: Report, names: Mapping[str, str] | None = None) -> list[str]:
-    """Return what was not compared, notes on benchmarks, the error rates, and how it was measured.
+    """Return remarks: what was not compared, notes on benchmarks, the error rates, and how it was measured.
 
     Args:
-        report: what is remarked on.
-        names: what the benchmarks are called by name; their own names if not given.
+        report: the report.
+        names: short names by the full names of the benchmarks; full names if not given.
     """
     found = []
     if report.not_compared:
         found.append(f"Not compared, because both sides take them from the head: {', '.join(report.not_compared)}.")
     if not report.measured:
         return found
-    called = names or {each.name: each.name for each in report.judgements}
-    notes = [*_hidden(report), *_notes(report, called), *_rare(report, called)]
+    shown = names or {each.name: each.name for each in report.judgements}
+    notes = [*_hidden(report), *_notes(report, shown), *_rare(report, shown)]
     return [*found, *notes, *_rates(report), _how(report), *report.notes]
 
 
 def _hidden(report: Report) -> list[str]:
-    """How many benchmarks were not compared, by the reason."""
+    """Return one remark for each reason for which benchmarks were not compared."""
     reasons = Counter(each.note for each in report.judgements if each.verdict is Verdict.NOT_COMPARED)
     return [f"{count} not compared: {reason}." for reason, count in reasons.items()]
 
 
-def _notes(report: Report, called: Mapping[str, str]) -> list[str]:
+def _notes(report: Report, shown: Mapping[str, str]) -> list[str]:
     noted = (each for each in in_order(report) if each.note and each.verdict is not Verdict.NOT_COMPARED)
-    return [f"{called[each.name]}: {each.note}" for each in noted]
+    return [f"{shown[each.name]}: {each.note}" for each in noted]
 
 
-def _rare(report: Report, called: Mapping[str, str]) -> list[str]:
-    """What the medians do not see, as advice."""
+def _rare(report: Report, shown: Mapping[str, str]) -> list[str]:
+    """Return advice on benchmarks whose means rose without their medians."""
     means = ((each, report.means.get(each.name, UNKNOWN)) for each in in_order(report))
     return [
-        f"{called[each.name]}: the ratio of means is {mean.ratio:.3f} [{mean.low:.3f}, {mean.high:.3f}], above that of "
+        f"{shown[each.name]}: the ratio of means is {mean.ratio:.3f} [{mean.low:.3f}, {mean.high:.3f}], above that of "
         "medians: rare calls may have become slower. The verdict is on the median."
         for each, mean in means
         if mean.low > RARE * each.high
@@ -222,22 +229,22 @@ def _rare(report: Report, called: Mapping[str, str]) -> list[str]:
 
 
 def _rates(report: Report) -> list[str]:
-    test = report.self_test
+    rates = report.error_rates
     return [
-        f"Base against base: {test.alarms} called slower{_verdict_on(test.cries_wolf, ALARM_TARGET, 'above')}.",
-        f"A slowdown of {test.effect:.0%} put on the same pairs: found in {test.found}"
-        f"{_verdict_on(test.sleeps, POWER_TARGET, 'below')}.",
+        f"A/A comparison: {rates.alarms} slower{_off_target(rates.too_many_false_alarms, ALARM_TARGET, 'above')}.",
+        f"Power for a {rates.effect:.0%} slowdown of the same pairs: {rates.detected} detected"
+        f"{_off_target(rates.underpowered, POWER_TARGET, 'below')}.",
     ]
 
 
 def _how(report: Report) -> str:
     rounds = ", ".join(f"{count} {what}" for what, count in report.measured.items() if count)
     core = "NOT pinned to a core (not possible here)" if report.core is None else f"pinned to core {report.core}"
-    went_on = f", {report.kept} of its processes kept from an interrupted run" if report.kept else ""
-    return f"Rounds of fresh processes: {rounds}; {core}; {report.measured_s:.0f} s measured{went_on}."
+    resumed = f", {report.kept} processes reused from an interrupted run" if report.kept else ""
+    return f"Rounds of fresh processes: {rounds}; {core}; {report.measured_s:.0f} s measured{resumed}."
 
 
-def _verdict_on(surely: bool, target: float, side: str) -> str:
+def _off_target(surely: bool, target: float, side: str) -> str:
     return f", which is surely {side} the target of {target:.0%}" if surely else ""
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbench.benchmarks.gate.naming import shared_start, shortened
+from heartbench.benchmarks.gate.short_names import shared_start, shortened
 
 LONG = [
     "test_append_to_full_history[deque, bytes bound, 1000 chunks]",

@@ -1,6 +1,6 @@
 import pytest
 
-from heartbench.benchmarks.gate.reachable import code_differs, part_differs
+from heartbench.benchmarks.gate.code_diff import code_differs, part_differs
 
 BASE = """import tiny
 from perf import helper

@@ -11,14 +11,14 @@
 # ---
 
 # %% [markdown]
-# # Why nodes flash
+# # Why nodes flap
 #
-# A fleet's dashboard shows nodes going red and green again, and the nodes were fine all the time. This notebook follows
-# one such flash from its cause to the dashboard: an outage of the radio link, what TCP makes of it, and the threshold
-# that it crosses.
+# A fleet's dashboard shows nodes turning red and green again although they never failed. This notebook follows one such
+# flap from its cause to the dashboard: an outage of the radio link, TCP's reaction to it, and the threshold that the
+# resulting gap exceeds.
 #
-# Nothing here needs a network: the links, the TCP connections and the fleet are simulated. All figures are computed in
-# the cells that show them.
+# It needs no network: links, TCP connections and the fleet are simulated. Every figure is computed in the cell that
+# shows it.
 
 # %%
 import numpy as np
@@ -38,8 +38,8 @@ from heartbench.simulator.scenario import load_scenario
 # %% [markdown]
 # ## One node, one outage
 #
-# A node sends a heartbeat every ten seconds over a link with a round trip of 85 ms. Then the link passes nothing for a
-# while. The heartbeats of that time are not lost: TCP keeps them, and sends them again. But *when* does it?
+# A node sends a heartbeat every ten seconds over a link with a round-trip time of 85 ms. Then the link passes nothing
+# for a while. The heartbeats of that time are not lost: TCP keeps and retransmits them. But *when*?
 
 # %%
 STALE_AFTER_S = 30.0
@@ -69,17 +69,17 @@ def outage_plot(heartbeats, outage_s):
         color=style.ORANGE,
         weight="bold",
     )
-    ax.set_yticks([0, 1], ["heard by the hub", "sent by the node"])
+    ax.set_yticks([0, 1], ["received by the hub", "sent by the node"])
     ax.set_ylim(-0.55, 1.25)
     ax.set_xlim(-16, after + 25)
     ax.grid(visible=False, axis="y")
     ax.set_xlabel("time since the outage began (s)")
-    style.state(ax, f"The link is back after {outage_s:g} s, the node is heard after {after:.0f} s")
+    style.state(ax, f"The link is back after {outage_s:g} s, the next heartbeat arrives after {after:.0f} s")
     return ax
 
 
 def silence(heartbeats):
-    """When the longest silence at the hub began and ended, s."""
+    """Return when the longest silence at the hub began and ended, s."""
     arrived = np.sort(heartbeats.arrived_s)
     longest = np.argmax(np.diff(arrived))
     return arrived[longest], arrived[longest + 1]
@@ -90,30 +90,30 @@ outage_plot(heartbeats, OUTAGE_S).figure
 # %%
 before, after = silence(heartbeats)
 Markdown(
-    f"The outage lasted {OUTAGE_S:g} s. The hub heard nothing for **{after - before:.1f} s**, and "
-    f"{after - OUTAGE_S:.1f} s of that came after the link was back. With a threshold of {STALE_AFTER_S:g} s the node "
-    f"is called stale, though it lived and had a working link when it was."
+    f"The outage lasted {OUTAGE_S:g} s. The hub received nothing for **{after - before:.1f} s**, of which "
+    f"{after - OUTAGE_S:.1f} s were after the link was back. With a threshold of {STALE_AFTER_S:g} s the hub marks the "
+    f"node stale, although it is up and its link works."
 )
 
 # %% [markdown]
 # ## The ladder
 #
-# TCP sends again when its retransmission timer runs out (the RTO), and doubles the timer each time. It does not know
-# that the link is back; it finds out with its next attempt. So the silence does not grow with the outage, it grows in
-# *steps*: all outages that end between two attempts make the same silence.
+# TCP retransmits when its retransmission timeout (RTO) expires, and doubles the timeout each time. It learns that the
+# link is back only with its next attempt. So the silence grows not in proportion to the outage but in *steps*: all
+# outages that end between two attempts cause the same silence.
 
 # %%
 steps = link.rows(np.linspace(0, 60, 241), phases=[0.2, 0.5, 0.95])
 plot_ladder(steps, STALE_AFTER_S).figure
 
 # %% [markdown]
-# Where the steps come from: below, for outages that begin in the middle of an interval, the silence on each step, when
-# within the outage its attempt was made, and the distance to the attempt before. The distances double.
+# The origin of the steps, for outages that begin in the middle of an interval: the table has the silence on each step,
+# the time of the attempt that ended it, and the time since the attempt before. These times double.
 
 
 # %%
 def rungs(steps, phase):
-    """The steps of the ladder: the outages on it and the attempt that ended the silence, s after the outage began."""
+    """Return the steps of the ladder: their outages, and the attempt that ended the silence, s after its start."""
     line = steps[steps.phase == phase]
     step = (line.gap_s.pct_change() > 0.02).cumsum()
     table = line.groupby(step).agg(
@@ -127,28 +127,28 @@ def rungs(steps, phase):
 rungs(steps, 0.5)
 
 # %%
-Markdown(f"The timer stood at {link.rto_s():.3f} s when the outage began; each doubling starts from there.")
+Markdown(f"The RTO was {link.rto_s():.3f} s when the outage began; each doubling starts from there.")
 
 # %% [markdown]
-# This is why a threshold stands near a cliff. A little longer than a step, and every outage up to the next attempt
-# passes unnoticed; a little shorter, and all of them flash.
+# This is why a threshold is always near a cliff. If it is slightly longer than a step, every outage up to the next
+# attempt goes unnoticed; if it is slightly shorter, each of them causes a flap.
 
 # %% [markdown]
 # ## A fleet, a day
 #
-# Now the same in a fleet that moves behind WireGuard on a public 5G network, for a simulated day. Nobody crashes in
-# it: whoever is called stale here is called so wrongly.
+# Now a fleet of mobile nodes behind WireGuard on a public 5G network, for a simulated day. No node fails, so every
+# stale mark is a false positive.
 
 # %%
 fleet = simulated(load_scenario("wireguard-5g"))
 gaps = fleet.gaps
-Markdown(f"{fleet.scenario.nodes} nodes, {len(gaps):,} gaps between signs of life in {fleet.duration_s / 3600:g} h.")
+Markdown(f"{fleet.scenario.nodes} nodes, {len(gaps):,} gaps between messages in {fleet.duration_s / 3600:g} h.")
 
 
 # %%
 @style.styled
 def longer_plot(gaps, thresholds_s):
-    """How often a gap is longer than so many seconds."""
+    """Plot how often a gap is longer than a given time."""
     ax = style.axes()
     node_days = gaps.up_s.sum() / 86400
     lengths = np.sort(gaps.up_s)
@@ -165,22 +165,23 @@ def longer_plot(gaps, thresholds_s):
     ax.set_xlabel("length of the gap (s)")
     ax.set_ylabel("longer gaps per node-day")
     at = dict(zip(thresholds_s, counts, strict=True))
-    style.state(ax, f"A living node is silent for more than {STALE_AFTER_S:g} s {at[STALE_AFTER_S]:.1f} times a day")
+    style.state(ax, f"A live node is silent for more than {STALE_AFTER_S:g} s {at[STALE_AFTER_S]:.1f} times a day")
     return ax
 
 
 longer_plot(gaps, [15.0, STALE_AFTER_S, 60.0, 90.0]).figure
 
 # %% [markdown]
-# The curve falls in steps as well: the ladder, blurred by round trips that vary and by outages that begin anywhere.
+# The curve falls in steps as well: the ladder, blurred by varying round-trip times and by outages that begin at any
+# time.
 #
-# The next picture is what a person in front of the dashboard lives with. A row is a node, those with the most false
-# alarms on top; a mark is a time in which it was called stale (the short ones are drawn wider, to be seen).
+# The next plot shows what the dashboard displays. Each row is a node, those with the most false stales on top; each
+# mark is a time in which the node was stale (short ones are widened to be visible).
 
 
 # %%
 def false_stales(gaps, stale_after_s):
-    """When which node was called stale while it was up: node, from_s, to_s."""
+    """Return when each node was stale while it was up: node, from_s, to_s."""
     node = np.repeat(gaps.node, np.diff(gaps.first))
     wrong = gaps.up_s > stale_after_s
     begin = gaps.start_s[wrong]
@@ -200,10 +201,10 @@ def dashboard_plot(stales, nodes, hours):
     ax.set_ylim(len(order) - 0.4, -0.6)
     ax.set_yticks([])
     ax.grid(visible=False)
-    ax.set_ylabel(f"the {len(order)} most restless nodes")
+    ax.set_ylabel(f"the {len(order)} nodes with the most false stales")
     ax.set_xlabel("time (minutes)")
     flashes = np.count_nonzero(stales.from_s < hours * 3600)
-    style.state(ax, f"{flashes} false alarms in {hours:g} hours: the fleet at {STALE_AFTER_S:g} s")
+    style.state(ax, f"{flashes} false stales in {hours:g} hours in a fleet at {STALE_AFTER_S:g} s")
     return ax
 
 
@@ -212,8 +213,8 @@ dashboard_plot(false_stales(gaps, STALE_AFTER_S), nodes=24, hours=12).figure
 # %% [markdown]
 # ## What a threshold would change
 #
-# The same day, judged by hubs with other thresholds. A *flash* is a change of status that the dashboard shows; the
-# price of fewer flashes is the time until a dead node is noticed.
+# The same day with other thresholds. A *visible flap* (`flashes` in the columns) is a status change that the dashboard
+# shows; the price of fewer visible flaps is a longer detection time.
 
 # %%
 hubs = settings_of([15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0], fleet.hub)
@@ -223,7 +224,7 @@ judged[["stale_after_s", "false_stale_per_node_day", "flashes_per_hour", "detect
 # %%
 by_threshold = judged.set_index("stale_after_s").flashes_per_hour
 Markdown(
-    f"At {STALE_AFTER_S:g} s the dashboard of {fleet.scenario.nodes} nodes flashes {by_threshold[30.0]:.0f} times an "
-    f"hour, at 60 s {by_threshold[60.0]:.1f} times, at 90 s {by_threshold[90.0]:.2f} times. Which one to set is the "
-    "subject of the next notebook."
+    f"At {STALE_AFTER_S:g} s the dashboard of {fleet.scenario.nodes} nodes shows {by_threshold[30.0]:.0f} flaps per "
+    f"hour, at 60 s {by_threshold[60.0]:.1f}, at 90 s {by_threshold[90.0]:.2f}. The next notebook shows which "
+    "threshold to set."
 )
