@@ -31,7 +31,12 @@ def test_a_slowed_function_takes_the_spins_it_owes_and_no_others(
     probe: Any, monkeypatch: pytest.MonkeyPatch, spins: float, calls: int
 ) -> None:
     taken: list[float] = []
-    monkeypatch.setattr(probe, "repeat", lambda _, times: taken.extend([times]))
+
+    def recorded(_: None, times: int) -> tuple[()]:
+        taken.append(times)
+        return ()
+
+    monkeypatch.setattr(probe, "repeat", recorded)
     numbers = count()
     slowed = probe.slowed(lambda step: next(numbers) * step, spins)
     assert [slowed(2) for _ in range(calls)] == [2 * number for number in range(calls)]
