@@ -32,11 +32,11 @@ def test_a_slowed_function_takes_the_spins_it_owes_and_no_others(
 ) -> None:
     taken: list[float] = []
 
-    def noted(_: None, times: float) -> tuple[()]:
+    def recorded(_: None, times: int) -> tuple[()]:
         taken.append(times)
         return ()
 
-    monkeypatch.setattr(probe, "repeat", noted)
+    monkeypatch.setattr(probe, "repeat", recorded)
     numbers = count()
     slowed = probe.slowed(lambda step: next(numbers) * step, spins)
     assert [slowed(2) for _ in range(calls)] == [2 * number for number in range(calls)]
