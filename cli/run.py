@@ -14,7 +14,7 @@ from heartbench.cli.output import plain, print_json
 from heartbench.cli.run_directory import made
 from heartbench.cli.run_output import Report, show, status_of, to_json, warnings_of
 from heartbench.hub.program import warn
-from heartbench.mesh.channel import is_address
+from heartbench.mesh.address import is_address
 
 if TYPE_CHECKING:
     from heartbench.simulator.engines.live.hub import ExternalHub

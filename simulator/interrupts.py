@@ -35,13 +35,26 @@ def noted() -> Iterator[Callable[[], bool]]:
 def raised() -> Iterator[None]:
     """Raise KeyboardInterrupt at SIGINT and SIGTERM, so that what was begun is cleaned up.
 
-    Outside the main thread nothing is raised.
+    A library that calls back into Python can swallow it: LLVM does, and Numba then fails in another way. So it is
+    raised again at the end. Outside the main thread nothing is raised.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    with _handled_by(signal.default_int_handler):
-        yield
+    came = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        came.set()
+        raise KeyboardInterrupt
+
+    try:
+        with _handled_by(interrupt):
+            yield
+    except Exception:
+        if not came.is_set():
+            raise
+    if came.is_set():
+        raise KeyboardInterrupt
 
 
 @contextmanager

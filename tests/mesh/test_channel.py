@@ -8,7 +8,8 @@ from typing import Any
 import grpc
 import pytest
 
-from heartbench.mesh.channel import is_address, open_aio_channel, open_channel
+from heartbench.mesh.address import is_address
+from heartbench.mesh.channel import open_aio_channel, open_channel
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminServicer, HubAdminStub, add_HubAdminServicer_to_server
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -21,13 +22,32 @@ def test_a_signal_is_noted_and_interrupts_nothing(number: signal.Signals) -> Non
 
 @pytest.mark.parametrize("number", ENDING)
 def test_a_signal_is_raised(number: signal.Signals) -> None:
-    with raised(), pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), raised():
         os.kill(os.getpid(), number)
+
+
+def swallow_a_signal(error: Exception | None) -> None:
+    with raised():
+        with suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        if error:
+            raise error
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError("no compiled object yet")])
+def test_a_signal_that_a_library_swallows_is_raised_at_the_end(error: Exception | None) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        swallow_a_signal(error)
+
+
+def test_another_error_stays_what_it_is() -> None:
+    with pytest.raises(RuntimeError), raised():
+        raise RuntimeError
 
 
 def test_what_loads_while_signals_are_noted_is_ended_and_what_comes_then_is_noted() -> None:
     with noted() as came:
-        with raised(), pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt), raised():
             os.kill(os.getpid(), signal.SIGINT)
         assert not came()
         os.kill(os.getpid(), signal.SIGINT)

@@ -42,9 +42,3 @@ def open_aio_channel(
     if credentials is None:
         return grpc.aio.insecure_channel(address, [*OPTIONS, *options])
     return grpc.aio.secure_channel(address, credentials, [*OPTIONS, *options])
-
-
-def is_address(text: str) -> bool:
-    """Return whether `text` is HOST:PORT with a port from 1 to 65535."""
-    host, _, port = text.rpartition(":")
-    return bool(host) and port.isdecimal() and 0 < int(port) < 65_536

@@ -24,7 +24,7 @@ from locust.exception import StopUser
 from locust.runners import MasterRunner, WorkerRunner
 
 from heartbench.hub.program import complain, quietly
-from heartbench.mesh.channel import is_address
+from heartbench.mesh.address import is_address
 from heartbench.simulator.engines.locust.fleet import Fleet, Member
 from heartbench.simulator.engines.locust.grpc_connection import NodeConnection
 from heartbench.simulator.engines.locust.node import Node
