@@ -192,7 +192,7 @@ def test_a_value_of_a_hub_env_is_what_the_hub_takes_it_for(tmp_path: Path, capsy
         (["lan", "--hub-env", "missing.env"], "heartbench: missing.env: cannot be read as an env file"),
         (["lan", "--hub-env", "binary.toml"], "heartbench: binary.toml: cannot be read as an env file"),
         (["lan", "--hub-env", "."], "heartbench: .: cannot be read as an env file"),
-        (["lan", "--hub-env", "wrong.env"], "heartbench: wrong.env: HUB_STALE_AFTER_S='-3': allowed is"),
+        (["lan", "--hub-env", "wrong.env"], "heartbench: wrong.env: HUB_STALE_AFTER_S='-3': must be greater"),
         (["lan", "--hub-env", "unknown.env"], "heartbench: unknown.env: HUB_STALE='3': no such setting"),
         (["lan", "--hub", "127.0.0.1:1"], "heartbench: --hub: 127.0.0.1:1: the engine virtual has no hub"),
         (["lan", "--engine", "live", "--hub", "here"], 'heartbench: --hub: "here": must be HOST:PORT'),
