@@ -11,8 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from heartbench.hub.envfile import PREFIX, env_entry, env_name, explain, read_env_file
 from heartbench.hub.errors import HubError
@@ -31,13 +30,13 @@ FITTING_FLAPS = 4
 MIB = 1 << 20
 
 
-class HubSettings(BaseSettings):
+class HubSettings(BaseModel):
     """The settings that a hub starts with.
 
-    The hub uses `HubSettings.load()`. `HubSettings.of(...)`, for simulations and tests, ignores environment and files.
+    The hub uses `HubSettings.load()`; `HubSettings.of(...)` reads neither environment nor file.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     # Listening.
     listen: str = Field("127.0.0.1:50551", description="HOST:PORT to listen on; port 0 takes any free one.")
@@ -223,71 +222,59 @@ class HubSettings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def reject_contradictions(self) -> Self:
-        """Reject values that are valid one by one and contradict each other."""
+    def reject_open_address(self) -> Self:
+        """Reject an address that other machines can reach, unless it is allowed."""
         host, _ = self.address
         if not self.insecure and not is_loopback(host):
             raise ValueError(
                 f"HUB_LISTEN={self.listen!r} is not a loopback address, and nothing is encrypted: use 127.0.0.1 or "
                 "::1, or set HUB_INSECURE=1"
             )
-        for mistake in (self._bad_flap_rule(), self._bad_bounds()):
-            if mistake:
-                raise ValueError(mistake)
         return self
 
-    def _bad_flap_rule(self) -> str:
+    @model_validator(mode="after")
+    def reject_contradictions(self) -> Self:
+        """Reject values that are valid one by one and contradict each other."""
         if self.flap_threshold > self.reachable_flaps:
-            return (
+            raise ValueError(
                 f"HUB_FLAP_THRESHOLD={self.flap_threshold} cannot be reached: at HUB_STALE_AFTER_S="
                 f"{self.stale_after_s:g} at most {self.reachable_flaps} flaps fit into HUB_FLAP_WINDOW_S="
                 f"{self.flap_window_s:g}; use 2 to {self.reachable_flaps}, or a longer window"
             )
         if self.flap_exit >= self.flap_threshold:
-            return (
+            raise ValueError(
                 f"HUB_FLAP_EXIT={self.flap_exit} must be less than HUB_FLAP_THRESHOLD={self.flap_threshold}; "
                 f"use 1 to {self.flap_threshold - 1}"
             )
-        return ""
-
-    def _bad_bounds(self) -> str:
         quarter = self.max_inflight_bytes // 4
         for name in ("node_inflight_bytes", "message_bytes", "window_bytes"):
             if getattr(self, name) > quarter:
-                return (
+                raise ValueError(
                     f"{env_name(name)}={getattr(self, name)} is more than a quarter of HUB_MAX_INFLIGHT_BYTES="
                     f"{self.max_inflight_bytes}; use {quarter} or less"
                 )
         if 0 < self.forget_after <= self.stale_after_s:
-            return (
+            raise ValueError(
                 f"HUB_FORGET_AFTER={self.forget_after:g} forgets nodes that are not yet stale; "
                 f"use 0, or more than HUB_STALE_AFTER_S={self.stale_after_s:g}"
             )
-        return ""
+        return self
 
     @classmethod
     def load(cls, env_file: Path | None = None) -> Self:
         """Return the settings from the environment, else the env file, else the defaults; HubError names a mistake."""
-        found = read_env_file(env_file, cls.model_fields) if env_file else {}
-        used: dict[str, Any] = {name: value for name, value in found.items() if not in_environment(name)}
+        in_file = read_env_file(env_file, cls.model_fields) if env_file else {}
+        in_environment = read_environment()
         try:
-            return cls(**used)
+            return cls.model_validate(in_file | in_environment)
         except ValidationError as error:
-            raise HubError(explain(error, cls.model_fields, env_file, used)) from None
-
-    @classmethod
-    def from_env_file(cls, path: Path) -> Self:
-        """Return the settings of a file of `HUB_KEY=value` lines; environment variables override it."""
-        return cls.load(Path(path))
+            raise HubError(explain(error, cls.model_fields, env_file, in_file.keys() - in_environment)) from None
 
     @classmethod
     def of(cls, **values: Any) -> Self:
-        """Return settings with these values and the defaults, whatever the environment contains."""
-        defaults = {name: field.default for name, field in cls.model_fields.items()}
-        if isinstance(values.get("stale_after_s"), int | float):
-            defaults["flap_window_s"] = fitting_window_s(values["stale_after_s"])
+        """Return settings with these values and the defaults; HubError names a mistake."""
         try:
-            return cls(**{**defaults, **values})
+            return cls.model_validate(values)
         except ValidationError as error:
             raise HubError(explain(error, cls.model_fields)) from None
 
@@ -316,9 +303,10 @@ def fitting_window_s(stale_after_s: float) -> float:
     return max(default, 2 * stale_after_s)
 
 
-def in_environment(name: str) -> bool:
-    """Return whether the environment sets a setting."""
-    return env_name(name) in {key.upper() for key in os.environ}
+def read_environment() -> dict[str, str]:
+    """Return the settings that the environment contains, by name; upper and lower case are the same there."""
+    names = {env_name(name): name for name in HubSettings.model_fields}
+    return {names[key.upper()]: value for key, value in os.environ.items() if key.upper() in names}
 
 
 def ignored() -> Iterator[str]:
@@ -330,15 +318,11 @@ def ignored() -> Iterator[str]:
     for key in sorted(os.environ):
         if key.upper().startswith(PREFIX) and key.upper() not in known:
             near = get_close_matches(key.upper(), known, 1, 0.8)
-            yield f"{key} in the environment is not a setting, and ignored" + (
-                f"; did you mean {near[0]}?" if near else ""
-            )
+            hint = f"; did you mean {near[0]}?" if near else ""
+            yield f"{key} in the environment is not a setting, and ignored{hint}"
 
 
 def sources(env_file: Path | None = None) -> dict[str, str]:
-    """Return where the value of each setting comes from: `environment`, the env file, or `default`."""
-    found = read_env_file(env_file, HubSettings.model_fields) if env_file else {}
-    return {
-        name: "environment" if in_environment(name) else str(env_file) if name in found else "default"
-        for name in HubSettings.model_fields
-    }
+    """Return where each setting comes from that has not its default: `environment`, or the env file."""
+    in_file = read_env_file(env_file, HubSettings.model_fields) if env_file else {}
+    return dict.fromkeys(in_file, str(env_file)) | dict.fromkeys(read_environment(), "environment")

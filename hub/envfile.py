@@ -9,7 +9,6 @@ import textwrap
 from collections.abc import Collection, Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
 from dotenv import dotenv_values
 from pydantic import ValidationError
@@ -71,7 +70,7 @@ def read_text(path: Path) -> str:
 
 
 def explain(
-    error: ValidationError, fields: Mapping[str, FieldInfo], path: Path | None = None, in_file: Mapping[str, Any] = {}
+    error: ValidationError, fields: Mapping[str, FieldInfo], path: Path | None = None, in_file: Collection[str] = ()
 ) -> str:
     """Return one line about the first mistake: its file, key and value, and what is allowed."""
     first = error.errors(include_url=False)[0]

@@ -16,19 +16,9 @@ def parse_seconds(value: object) -> object:
     return float(match[1]) * UNIT_S[match[2]] if match and match[1].count(".") < 2 else value
 
 
-def lower(value: object) -> object:
-    """Return a word in lower case."""
-    return value.lower() if isinstance(value, str) else value
-
-
-def path_or_none(value: object) -> object:
-    """Return None for an empty value."""
-    return None if value == "" else value
-
-
 Seconds = Annotated[float, BeforeValidator(parse_seconds)]
-OptionalPath = Annotated[Path | None, BeforeValidator(path_or_none)]
-AnyCase = BeforeValidator(lower)
+OptionalPath = Annotated[Path | None, BeforeValidator(lambda value: None if value == "" else value)]
+AnyCase = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 
 
 def split_address(listen: str) -> tuple[str, int]:

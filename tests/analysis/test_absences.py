@@ -60,7 +60,8 @@ class RealHub:
     """The hub itself with one node, on a clock that is told: away at times, and restarted."""
 
     def __init__(self, hub: HubSettings) -> None:
-        self.settings, self.clock = hub, ManualClock(0.0)
+        # Both clocks are the same: flaps at the edge of the window would be rounded on the way through the store.
+        self.settings, self.clock = hub, ManualClock(0.0, unix_offset_s=0.0)
         self.changes: list[Change] = []
         self.session: Session | None = None
         self.connection = 0
