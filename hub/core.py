@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import NoRoomError, NotIntroducedError, UnknownNodeError
 from heartbench.hub.events.effects import Effects
-from heartbench.hub.events.fanout import EventFanout
+from heartbench.hub.events.fanout import EventFanout, Forgotten, StoreChanged
 from heartbench.hub.events.observer_file import Observer, Receipt
-from heartbench.hub.events.types import Forgotten, StoreChanged
 from heartbench.hub.liveness.mass_silence import MassSilence
 from heartbench.hub.liveness.registry import Hello, Node, Registry, Session
 from heartbench.hub.liveness.rules import MoveReason, Status
 from heartbench.hub.liveness.self_health import PauseDetector
-from heartbench.hub.store import NodeRecord
 from heartbench.hub.store.history import HeldBytes, History
 from heartbench.hub.store.protocol import StoredNode
+from heartbench.hub.store.record import NodeRecord
 from heartbench.hub.store.writer import KnownNode, StoreHealth, Writer
 from heartbench.hub.work.admission import Admission
 from heartbench.hub.work.commands import Answer, Commands

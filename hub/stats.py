@@ -8,63 +8,41 @@ from typing import Any
 
 from heartbench.hub.core import Hub
 from heartbench.hub.liveness.rules import Status
-from heartbench.hub.store import WriterStats
+from heartbench.hub.store.writer import WriterStats
 from heartbench.hub.work.executor import BoundedExecutor, ExecutorStats
 
 
 @dataclass(frozen=True, slots=True)
 class HubStats:
-    """Figures of one moment; totals count from the hub's start, times are in s.
+    """Figures of one moment; totals count from the hub's start, times are in s."""
 
-    Attributes:
-        epoch: Number of this opening of the store.
-        up_s: Time since the start.
-        online, stale, offline: Known nodes by status.
-        connected: Nodes with an open Connect stream.
-        flapping: Nodes that are marked as flapping.
-        heartbeats, chunks, hellos: Messages received.
-        throttled: Hellos that were answered with a delay after which to retry.
-        flaps: Changes between online and stale.
-        flashes: Changes of status of nodes that were not flapping.
-        heap: Entries in the heap of deadlines.
-        loop_lag_p50_s, loop_lag_max_s: Lag of the ticker over the last minute.
-        pauses, paused_s: Pauses of the hub, and how long they lasted together.
-        mass_silence: Whether the hub suspects its own network.
-        subscribers, events, events_lost: Subscribers now, events published, events that subscribers missed.
-        commands_waiting: Commands that are not answered.
-        uploads: Open Upload streams.
-        history_bytes: Data in all histories.
-        store: The queue in front of the store, and its commits.
-        executor: The threads that write files; None if the hub accepts no files.
-    """
-
-    epoch: int
+    epoch: int  # number of this opening of the store
     up_s: float
     online: int
     stale: int
     offline: int
-    connected: int
+    connected: int  # nodes with an open Connect stream
     flapping: int
     heartbeats: int
     chunks: int
     hellos: int
-    throttled: int
-    flaps: int
-    flashes: int
-    heap: int
-    loop_lag_p50_s: float
+    throttled: int  # Hellos that were answered with a delay after which to retry
+    flaps: int  # changes between online and stale
+    flashes: int  # changes of status of nodes that were not flapping
+    heap: int  # entries in the heap of deadlines
+    loop_lag_p50_s: float  # of the tick, over the last minute
     loop_lag_max_s: float
     pauses: int
     paused_s: float
-    mass_silence: bool
+    mass_silence: bool  # whether the hub suspects its own network
     subscribers: int
     events: int
-    events_lost: int
-    commands_waiting: int
-    uploads: int
+    events_lost: int  # that subscribers missed
+    commands_waiting: int  # without an answer
+    uploads: int  # open Upload streams
     history_bytes: int
     store: WriterStats
-    executor: ExecutorStats | None
+    executor: ExecutorStats | None  # None if the hub accepts no files
 
 
 def stats_of(hub: Hub, now: float, uploads: int, executor: BoundedExecutor | None) -> HubStats:

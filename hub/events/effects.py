@@ -10,11 +10,10 @@ from dataclasses import fields
 import structlog
 
 from heartbench.hub.events import observer_file
-from heartbench.hub.events.fanout import EventFanout
+from heartbench.hub.events.fanout import Announcement, EventFanout, Forgotten
 from heartbench.hub.events.observer_file import Observer, Receipt
-from heartbench.hub.events.types import Announcement, Change, Forgotten
 from heartbench.hub.liveness.registry import Node, Session
-from heartbench.hub.liveness.rules import MoveReason, Reason, Status
+from heartbench.hub.liveness.rules import Change, MoveReason, Reason, Status
 
 STATUS_CHANGED = (Reason.SILENCE, Reason.HEARD, Reason.GOODBYE)
 

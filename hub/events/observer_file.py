@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeAlias, get_type_hints
 
 from heartbench.hub.errors import HubError
-from heartbench.hub.liveness.changes import Change
-from heartbench.hub.liveness.rules import MoveReason, Status
+from heartbench.hub.liveness.rules import Change, MoveReason, Status
 
 SCHEMA = "heartbench.observer/1"
 MAX_LINES_HELD = 20_000

@@ -20,8 +20,8 @@ from heartbench.hub.events.observer_file import (
     Restored,
     Throttled,
 )
-from heartbench.hub.events.types import Change
 from heartbench.hub.liveness.registry import NOTHING, Hello, Registry, Session
+from heartbench.hub.liveness.rules import Change
 from heartbench.mesh.kinds import KINDS, Kind
 
 

@@ -1,4 +1,4 @@
-"""What operators ask of the hub and have it do: request messages in, response messages out, without gRPC."""
+"""The calls of operators: request messages in, response messages out, without gRPC. Each has the peer that calls."""
 
 import asyncio
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -37,7 +37,7 @@ class AdminService:
         self._wakers: set[asyncio.Event] = set()
         self._closed = False
 
-    def list_nodes(self, request: pb.ListNodesRequest) -> pb.ListNodesResponse:
+    def list_nodes(self, _: Peer, request: pb.ListNodesRequest) -> pb.ListNodesResponse:
         """Return all nodes, or those of one status, as of the event `last_seq`; in pages if the request asks for them.
 
         A page begins after the last name of the page before it, so nodes that come and go in between shift no others.
@@ -56,11 +56,11 @@ class AdminService:
             nodes=infos, epoch=self._hub.epoch, last_seq=self._hub.fanout.seq, next_page_token=token
         )
 
-    def get_node(self, request: pb.GetNodeRequest) -> pb.NodeInfo:
+    def get_node(self, _: Peer, request: pb.GetNodeRequest) -> pb.NodeInfo:
         """Return one node."""
         return mapping.node_info(self._hub, self._hub.node(request.node_id), self._clock)
 
-    def get_history(self, request: pb.GetHistoryRequest) -> pb.GetHistoryResponse:
+    def get_history(self, _: Peer, request: pb.GetHistoryRequest) -> pb.GetHistoryResponse:
         """Return the newest chunks of a node's terminal output."""
         self._hub.node(request.node_id)
         chunks = [mapping.chunk(stored) for stored in self._hub.history(request.node_id)]

@@ -16,19 +16,20 @@ from contextlib import ExitStack, suppress
 import grpc.aio
 import structlog
 
-from heartbench.hub.clock import SystemClock
+from heartbench.hub.clock import Clock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import HubError
+from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.hub.rpc.admin import AdminService
 from heartbench.hub.rpc.connect import NodeService
 from heartbench.hub.rpc.listen import listen_on
 from heartbench.hub.rpc.servicers import HubAdmin, NodeMesh
 from heartbench.hub.rpc.upload import Files, UploadService
 from heartbench.hub.stats import HubStats, stats_of, summary
-from heartbench.hub.store import StoreHealth, open_store
 from heartbench.hub.store.received_files import FileReceiver
-from heartbench.hub.ticker import Ticker
+from heartbench.hub.store.url import open_store
+from heartbench.hub.store.writer import StoreHealth
 from heartbench.hub.work.executor import BoundedExecutor
 from heartbench.mesh.v1 import mesh_pb2_grpc as pb_grpc
 
@@ -64,7 +65,7 @@ class HubServer:
     def __init__(self, settings: HubSettings) -> None:
         self.settings = settings
         self.address = ""
-        self._clock = SystemClock()
+        self._clock = Clock()
 
     async def __aenter__(self) -> "HubServer":
         """Start to listen; HubError if the address, the store or the folder for files cannot be used."""
@@ -77,7 +78,13 @@ class HubServer:
             await self._server.stop(None)
             raise
         writing = self.hub.writer.run(self.hub.all_nodes, self._store_changed)
-        work = writing, self._ticker.run(), self._forget_expired()
+        work = (
+            writing,
+            every(TICK_S, lambda: self.hub.tick(self._clock.monotonic())),
+            every(FLUSH_INTERVAL_S, self.hub.effects.flush),
+            every(self.settings.summary_interval_s, self._summarise),
+            self._forget_expired(),
+        )
         self._tasks = [asyncio.create_task(one) for one in work]
         if self._files:
             self._files.executor.start()
@@ -124,9 +131,6 @@ class HubServer:
         self._uploads = UploadService(self.hub, self._clock, self._files)
         self._admin = AdminService(self.hub, self._clock, self._nodes, self._uploads)
         self._summarised: HubStats | None = None
-        self._ticker = Ticker(self.hub, self._clock)
-        self._ticker.every(FLUSH_INTERVAL_S, self.hub.effects.flush)
-        self._ticker.every(settings.summary_interval_s, self._summarise)
         pb_grpc.add_NodeMeshServicer_to_server(NodeMesh(self._nodes, self._uploads), self._server)
         pb_grpc.add_HubAdminServicer_to_server(HubAdmin(self._admin, self.stats), self._server)
 
@@ -150,6 +154,13 @@ class HubServer:
                 if self._files:
                     await self._files.executor.close()
                 await self.hub.writer.flush()
+
+
+async def every(interval_s: float, call: Callable[[], object]) -> None:
+    """Call something after each `interval_s`, until cancelled."""
+    while True:
+        await asyncio.sleep(interval_s)
+        call()
 
 
 def files_of(settings: HubSettings) -> Files | None:

@@ -74,10 +74,6 @@ AllNodes = Callable[[], Iterable[KnownNode]]
 OnHealth = Callable[[StoreHealth], None]
 
 
-def ignore(health: StoreHealth) -> None:
-    """Do nothing with the store's health."""
-
-
 class Writer:
     """Writes chunks and records. `run` is its task; everything else is called from the same event loop."""
 
@@ -96,7 +92,7 @@ class Writer:
         self._budget = Budget(max_chunks, max_bytes)
         self._linger_s = linger_s
         self._all_nodes: AllNodes = tuple
-        self._on_health: OnHealth = ignore
+        self._on_health: OnHealth = lambda _: None
         self._unsaved: dict[str, Unsaved] = {}
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
@@ -177,7 +173,7 @@ class Writer:
             commit_p99_s=self._commit_s.quantile(0.99),
         )
 
-    async def run(self, all_nodes: AllNodes = tuple, on_health: OnHealth = ignore) -> None:
+    async def run(self, all_nodes: AllNodes = tuple, on_health: OnHealth = lambda _: None) -> None:
         """Write until cancelled, then close the store.
 
         Args:

@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 
 from heartbench.hub.config import HubSettings
 from heartbench.hub.rpc.server import HubServer
-from heartbench.hub.store import open_store
 from heartbench.hub.store.history import History
+from heartbench.hub.store.url import open_store
 from heartbench.mesh.channel import open_aio_channel
 from heartbench.mesh.encoding import chunk, heartbeat, hello, upload_metadata
 from heartbench.mesh.v1 import mesh_pb2 as pb

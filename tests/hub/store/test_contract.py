@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from heartbench.hub.liveness.rules import Reason, Status
-from heartbench.hub.store import FencedError, NodeRecord, NodeWrite, Store
 from heartbench.hub.store.history import START, History, Position, StoredChunk
+from heartbench.hub.store.protocol import FencedError, NodeWrite, Store
+from heartbench.hub.store.record import NodeRecord
 
 RECORD = NodeRecord(
     "edge-1", Status.STALE, Reason.SILENCE, 17.5, 12.25, 3, 1, (1.5, 9.0), True, 10.0, 77, {"site": "Köln"}

@@ -10,20 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartbench.hub.liveness.rules import Reason, Status
-from heartbench.hub.store import (
-    Durability,
-    FencedError,
-    NodeRecord,
-    NodeWrite,
-    StoredNode,
-    StoreHealth,
-    StoreLostError,
-    StoreState,
-    StoreUnavailableError,
-    Writer,
-)
 from heartbench.hub.store import writer as writer_module
 from heartbench.hub.store.history import START, History, StoredChunk
+from heartbench.hub.store.protocol import (
+    Durability,
+    FencedError,
+    NodeWrite,
+    StoredNode,
+    StoreLostError,
+    StoreUnavailableError,
+)
+from heartbench.hub.store.record import NodeRecord
+from heartbench.hub.store.writer import StoreHealth, StoreState, Writer
 
 
 class ToldStore:
