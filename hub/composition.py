@@ -16,10 +16,8 @@ from heartbench.hub.store.writer import Writer
 def open_hub(settings: HubSettings, clock: Clock, store: Store | None = None, seed: int | None = None) -> Hub:
     """Return a hub that knows what `store` holds; without one it starts empty and stores nothing.
 
-    `seed` is for the jitter of the delays after which throttled nodes retry.
-
-    Raises:
-        HubError: The observer's file cannot be written.
+    `seed` is for the jitter of the delays after which throttled nodes retry. HubError if the observer's file cannot be
+    written.
     """
     now = clock.monotonic()
     store = store or MemoryStore(clock.unix(now))

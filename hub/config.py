@@ -13,12 +13,22 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from heartbench.hub.envfile import PREFIX, env_entry, env_name, explain, read_env_file
+from heartbench.hub.envfile import (
+    PREFIX,
+    AnyCase,
+    OptionalPath,
+    Seconds,
+    env_entry,
+    env_name,
+    explain,
+    is_loopback,
+    read_env_file,
+    split_address,
+)
 from heartbench.hub.errors import HubError
 from heartbench.hub.liveness.fixed_timeout import FixedTimeout
 from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.rules import FlapRule
-from heartbench.hub.setting_values import AnyCase, OptionalPath, Seconds, is_loopback, split_address
 from heartbench.hub.store.protocol import Durability
 from heartbench.hub.store.url import FORMS as STORE_FORMS
 from heartbench.hub.work.executor import Policy

@@ -11,6 +11,11 @@ from heartbench.hub.liveness.rules import Status
 from heartbench.hub.store.writer import WriterStats
 from heartbench.hub.work.executor import BoundedExecutor, ExecutorStats
 
+SUMMARISED = (
+    *("online", "stale", "offline", "connected", "flapping", "flaps", "flashes", "throttled", "heap"),
+    *("pauses", "mass_silence", "events_lost", "history_bytes"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class HubStats:
@@ -47,7 +52,7 @@ class HubStats:
 
 def stats_of(hub: Hub, now: float, uploads: int, executor: BoundedExecutor | None) -> HubStats:
     """Return all figures at `now` (s, monotonic)."""
-    registry, counters, pauses = hub.registry, hub.counters, hub.pauses
+    registry, pauses = hub.registry, hub.pauses
     return HubStats(
         epoch=hub.epoch,
         up_s=now - hub.began_s,
@@ -56,9 +61,9 @@ def stats_of(hub: Hub, now: float, uploads: int, executor: BoundedExecutor | Non
         offline=registry.count[Status.OFFLINE],
         connected=registry.connected,
         flapping=registry.flapping,
-        heartbeats=counters.heartbeats,
-        chunks=counters.chunks,
-        hellos=counters.hellos,
+        heartbeats=hub.heartbeats,
+        chunks=hub.chunks,
+        hellos=hub.hellos,
         throttled=hub.admission.refused,
         flaps=registry.flaps,
         flashes=hub.effects.flashes,
@@ -83,23 +88,10 @@ def summary(now: HubStats, before: HubStats | None) -> dict[str, Any]:
     """Return the keys and values of one log line; rates are since the line of `before` (None: since the start)."""
     interval_s = max(1e-9, now.up_s - before.up_s if before else now.up_s)
     heartbeats = now.heartbeats - before.heartbeats if before else now.heartbeats
-    return {
-        "online": now.online,
-        "stale": now.stale,
-        "offline": now.offline,
-        "connected": now.connected,
-        "flapping": now.flapping,
+    return {name: getattr(now, name) for name in SUMMARISED} | {
         "heartbeats_per_s": round(heartbeats / interval_s, 1),
-        "flaps": now.flaps,
-        "flashes": now.flashes,
-        "throttled": now.throttled,
-        "heap": now.heap,
         "loop_lag_p50_ms": round(now.loop_lag_p50_s * 1000, 1),
         "loop_lag_max_ms": round(now.loop_lag_max_s * 1000, 1),
-        "pauses": now.pauses,
-        "mass_silence": now.mass_silence,
-        "events_lost": now.events_lost,
-        "history_bytes": now.history_bytes,
         "store": now.store.health.state,
         "store_queue": now.store.queued_chunks,
         "commit_p99_ms": round(now.store.commit_p99_s * 1000, 1),

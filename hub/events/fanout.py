@@ -148,9 +148,7 @@ class EventFanout:
     ) -> Iterator[Subscription]:
         """Subscribe to one node or (empty) to all; from now on, or from the events `after` (epoch, seq).
 
-        Raises:
-            NoRoomError: There are HUB_MAX_SUBSCRIBERS subscribers.
-            BadMessageError: `after` lies ahead.
+        Raises NoRoomError if there are HUB_MAX_SUBSCRIBERS subscribers, BadMessageError if `after` lies ahead.
         """
         if len(self._subscriptions) >= self._most:
             raise NoRoomError(f"there are {self._most} subscribers; HUB_MAX_SUBSCRIBERS allows no more")

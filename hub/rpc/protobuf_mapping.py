@@ -13,7 +13,7 @@ from heartbench.hub.liveness.rules import Change, Reason, Status
 from heartbench.hub.liveness.self_health import Paused
 from heartbench.hub.stats import HubStats
 from heartbench.hub.store.history import StoredChunk
-from heartbench.hub.store.received_files import FilePart, FileProgress
+from heartbench.hub.store.received_files import FileProgress
 from heartbench.hub.work.commands import Answer, Command, Outcome
 from heartbench.mesh.v1 import mesh_pb2 as pb
 
@@ -69,11 +69,6 @@ def file_ack(progress: FileProgress) -> pb.ChunkAck:
     """Return how much of a file the hub holds."""
     body = pb.FileAck(path=progress.path, held_bytes=progress.held_bytes, complete=progress.complete)
     return pb.ChunkAck(file=body)
-
-
-def file_part(sent: pb.FileChunk) -> FilePart:
-    """Return a part of a file as the receiver takes it."""
-    return FilePart(sent.path, sent.offset, sent.data, sent.crc32, sent.last, sent.sha256)
 
 
 def node_info(hub: Hub, node: Node, clock: Clock) -> pb.NodeInfo:

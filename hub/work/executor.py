@@ -101,11 +101,7 @@ class BoundedExecutor:
         """Run `fn(*args)` on a worker, and return its result or raise its error.
 
         A call that is cancelled while it waits is never made; one that is cancelled while it runs finishes, and its
-        result is dropped.
-
-        Raises:
-            ExecutorFullError: The queue is full, and the policy is to reject.
-            ExecutorClosedError: The executor is not running.
+        result is dropped. Raises ExecutorFullError by the policy, ExecutorClosedError if the executor is not running.
         """
         if not self._threads:
             raise ExecutorClosedError("the executor has not been started; nothing runs before it")

@@ -135,6 +135,7 @@ def test_an_outage_of_the_store_slows_who_writes_and_loses_nothing(store_and_tro
     assert [entry["state"] for entry in logs if entry["event"] == "StoreChanged"] == ["unavailable", "ok"]
     with closing(open_store(store_url)) as store:
         (node,) = store.load()
-    history = History.restore(HELD, HELD_BYTES, node.chunks, node.newest)
+    history = History(HELD, HELD_BYTES)
+    history.restore(node.chunks, node.newest)
     assert [stored.seq for stored in history] == list(range(CHUNKS - HELD + 1, CHUNKS + 1))
     assert node.record is not None

@@ -177,6 +177,7 @@ def test_a_store_holds_what_the_histories_hold(
     stored = {node.node_id: node for node in open_again().load()}
     for node_id, history in histories.items():
         if history.newest != START:
-            restored = History.restore(max_chunks, 20, stored[node_id].chunks, stored[node_id].newest)
+            restored = History(max_chunks, 20)
+            restored.restore(stored[node_id].chunks, stored[node_id].newest)
             assert list(restored) == list(history)
             assert restored.newest == history.newest
