@@ -54,7 +54,8 @@ class Effects:
 
     def moved(self, at_s: float, node: Node, reason: MoveReason) -> None:
         """Record a deadline that moved without a sign of life."""
-        self._write(observer_file.DeadlineMoved(at_s, node.node_id, node.deadline_s, reason))
+        if self._observer is not None:
+            self._observer.write(observer_file.DeadlineMoved(at_s, node.node_id, node.deadline_s, reason))
 
     def restored(self, at_s: float, node: Node) -> None:
         """Record a node that was taken over from the hub's last run."""

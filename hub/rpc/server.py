@@ -81,9 +81,8 @@ class HubServer:
         except HubError:
             await self._server.stop(None)
             raise
-        writing = self.hub.writer.run(self.hub.all_nodes, self._store_changed)
         work = (
-            writing,
+            self.hub.writer.run(self.hub.all_nodes, self._store_changed),
             every(TICK_S, lambda: self.hub.tick(self._clock.monotonic())),
             every(FLUSH_INTERVAL_S, self.hub.effects.flush),
             every(self.settings.summary_interval_s, self._summarise),

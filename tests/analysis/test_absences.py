@@ -101,7 +101,7 @@ def hub_changes(heard_s: list[float], spans: Spans, hub: HubSettings) -> list[Ch
     for at, _, act in sorted(in_time, key=lambda event: event[:2]):
         real.clock.now_s = at
         act()
-    if not any(from_s <= END_S < to_s for from_s, to_s, _ in spans):
+    if not any(from_s <= END_S <= to_s for from_s, to_s, _ in spans):  # at its end it has not looked yet
         real.clock.now_s = END_S
         real.sweep()
     return real.changes
