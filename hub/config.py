@@ -13,18 +13,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from heartbench.hub.envfile import (
-    PREFIX,
-    AnyCase,
-    OptionalPath,
-    Seconds,
-    env_entry,
-    env_name,
-    explain,
-    is_loopback,
-    read_env_file,
-    split_address,
-)
+from heartbench.hub import envfile
+from heartbench.hub.envfile import PREFIX, AnyCase, OptionalPath, Seconds, env_name, read_env_file
 from heartbench.hub.errors import HubError
 from heartbench.hub.liveness.fixed_timeout import FixedTimeout
 from heartbench.hub.liveness.policy import PolicySpec
@@ -177,7 +167,7 @@ class HubSettings(BaseModel):
     @property
     def address(self) -> tuple[str, int]:
         """Host and port of `listen`."""
-        return split_address(self.listen)
+        return envfile.split_address(self.listen)
 
     @property
     def reachable_flaps(self) -> int:
@@ -200,7 +190,7 @@ class HubSettings(BaseModel):
     def reject_open_address(self) -> Self:
         """Reject an address that other machines can reach, unless it is allowed."""
         host, _ = self.address
-        if not self.insecure and not is_loopback(host):
+        if not self.insecure and not envfile.is_loopback(host):
             raise ValueError(
                 f"HUB_LISTEN={self.listen!r} is not a loopback address, and nothing is encrypted: use 127.0.0.1 or "
                 "::1, or set HUB_INSECURE=1"
@@ -243,7 +233,9 @@ class HubSettings(BaseModel):
         try:
             return cls.model_validate(in_file | in_environment)
         except ValidationError as error:
-            raise HubError(explain(error, cls.model_fields, env_file, in_file.keys() - in_environment)) from None
+            raise HubError(
+                envfile.explain(error, cls.model_fields, env_file, in_file.keys() - in_environment)
+            ) from None
 
     @classmethod
     def of(cls, **values: Any) -> Self:
@@ -251,7 +243,7 @@ class HubSettings(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise HubError(explain(error, cls.model_fields)) from None
+            raise HubError(envfile.explain(error, cls.model_fields)) from None
 
     def changed(self, **values: Any) -> Self:
         """Return these settings with other `values`, checked as a whole."""
@@ -269,7 +261,9 @@ class HubSettings(BaseModel):
     def to_env(self) -> str:
         """Return a commented env file with these settings; defaults are commented out."""
         fields = type(self).model_fields.items()
-        return "\n".join(env_entry(name, field, getattr(self, name), name in POLICY_FIELDS) for name, field in fields)
+        return "\n".join(
+            envfile.env_entry(name, field, getattr(self, name), name in POLICY_FIELDS) for name, field in fields
+        )
 
 
 def fitting_window_s(stale_after_s: float) -> float:

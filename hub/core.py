@@ -235,16 +235,9 @@ class Hub:
         self.effects.changed(changes)
 
     def _received(
-        self,
-        now: float,
-        node_id: str,
-        boot_id: int,
-        connection: int,
-        kind: Kind,
-        seq: int,
-        sent_unix_s: float,
+        self, now: float, node_id: str, boot_id: int, connection: int, kind: Kind, seq: int, sent_unix_s: float,
         throttled: bool = False,
-    ) -> None:
+    ) -> None:  # fmt: skip
         if self.effects.records_messages:
             receipt = Receipt(now, node_id, boot_id, connection, WORDS[kind], seq, sent_unix_s)
             self.effects.received(receipt, throttled)

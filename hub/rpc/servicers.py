@@ -15,15 +15,8 @@ import grpc.aio
 import structlog
 from google.protobuf.message import Message
 
-from heartbench.hub.errors import (
-    BadMessageError,
-    HubError,
-    NoRoomError,
-    NotIntroducedError,
-    OutdatedStreamError,
-    ReplacedStreamError,
-    UnknownNodeError,
-)
+from heartbench.hub import errors
+from heartbench.hub.errors import HubError
 from heartbench.hub.rpc.admin import AdminService
 from heartbench.hub.rpc.connect import NodeService
 from heartbench.hub.rpc.peer import Peer
@@ -37,14 +30,14 @@ from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1 import mesh_pb2_grpc as pb_grpc
 
 CODES = {
-    BadMessageError: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.BadMessageError: grpc.StatusCode.INVALID_ARGUMENT,
     FileRefusedError: grpc.StatusCode.INVALID_ARGUMENT,
-    NotIntroducedError: grpc.StatusCode.FAILED_PRECONDITION,
-    OutdatedStreamError: grpc.StatusCode.FAILED_PRECONDITION,
-    ReplacedStreamError: grpc.StatusCode.ABORTED,
-    NoRoomError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.NotIntroducedError: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.OutdatedStreamError: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.ReplacedStreamError: grpc.StatusCode.ABORTED,
+    errors.NoRoomError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     ExecutorFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    UnknownNodeError: grpc.StatusCode.NOT_FOUND,
+    errors.UnknownNodeError: grpc.StatusCode.NOT_FOUND,
 }
 """The status code of each error; all others are UNAVAILABLE."""
 
