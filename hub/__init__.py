@@ -1,42 +1,41 @@
-"""The reference hub: which nodes are online, which are stale, and the newest output of each."""
+"""The reference hub: which nodes are online, which are stale, and the newest output of each.
 
-from heartbench.hub.clock import Clock, ManualClock, SystemClock
-from heartbench.hub.composition import open_hub
+`python -m heartbench.hub` is the hub as a process. These names are what a program needs that judges nodes itself:
+
+    HubSettings, HubError       the settings of a hub, checked; the base of all its errors
+    PolicySpec                  how nodes are judged: the parameters of a detector, and a rule for flapping
+    FixedTimeout, Chen          parameters of detectors
+    FlapRule                    when a node counts as flapping
+    Registry, Hello, Node       all known nodes; how a node introduces itself; the record of one
+    Change, Status, Reason      what changed about a node, and why
+
+Each call of the registry gets the time in s, on a clock that never goes back, and returns what changed:
+
+    registry = Registry(PolicySpec(FixedTimeout(30.0), FlapRule(60.0, threshold=3, exit_below=1)))
+    session, changes = registry.hello(Hello("node-1", boot_id=1, connection=1), now=0.0)
+    registry.heartbeat(session, now=10.0)
+    registry.sweep(now=41.0)  # [Change(at_s=40.0, node_id='node-1', status=<Status.STALE: 'stale'>, …)]
+"""
+
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import HubError
-from heartbench.hub.events.observer_file import read_records
-from heartbench.hub.events.replay import recorded_changes, replay
-from heartbench.hub.events.types import Change, Event, EventsLost
 from heartbench.hub.liveness.chen import Chen
-from heartbench.hub.liveness.detector import Detector, DetectorParameters
 from heartbench.hub.liveness.fixed_timeout import FixedTimeout
 from heartbench.hub.liveness.policy import PolicySpec
-from heartbench.hub.liveness.registry import Hello, Node, Registry, Session
-from heartbench.hub.liveness.rules import FlapRule, Reason, Status
+from heartbench.hub.liveness.registry import Hello, Node, Registry
+from heartbench.hub.liveness.rules import Change, FlapRule, Reason, Status
 
 __all__ = [
     "Change",
     "Chen",
-    "Clock",
-    "Detector",
-    "DetectorParameters",
-    "Event",
-    "EventsLost",
     "FixedTimeout",
     "FlapRule",
     "Hello",
     "HubError",
     "HubSettings",
-    "ManualClock",
     "Node",
     "PolicySpec",
     "Reason",
     "Registry",
-    "Session",
     "Status",
-    "SystemClock",
-    "open_hub",
-    "read_records",
-    "recorded_changes",
-    "replay",
 ]

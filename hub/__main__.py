@@ -55,9 +55,9 @@ def show(settings: HubSettings, source_of: dict[str, str], as_json: bool) -> Non
         {
             "name": env_name(name),
             "value": env_value(getattr(settings, name)),
-            "source": source_of[name],
+            "source": source_of.get(name, "default"),
             "default": env_value(field.default),
-            "meaning": field.description,
+            "meaning": " ".join((field.description or "").split()),
         }
         for name, field in HubSettings.model_fields.items()
     ]

@@ -5,26 +5,9 @@ conversion: the wall clock may be set while the hub runs, and that must move no 
 """
 
 import time
-from typing import Protocol
 
 
-class Clock(Protocol):
-    """A source of the hub's time."""
-
-    def monotonic(self) -> float:
-        """Return the current time, s, which never goes back."""
-        ...
-
-    def unix(self, at_s: float) -> float:
-        """Return a monotonic time in s since the Unix epoch."""
-        ...
-
-    def at(self, unix_s: float) -> float:
-        """Return a wall-clock time as monotonic time, s; negative for times before the machine started."""
-        ...
-
-
-class SystemClock:
+class Clock:
     """The clocks of this machine."""
 
     monotonic = staticmethod(time.monotonic)
@@ -34,25 +17,22 @@ class SystemClock:
         return time.time() + (at_s - time.monotonic())
 
     def at(self, unix_s: float) -> float:
-        """Return a wall-clock time as monotonic time, s."""
+        """Return a wall-clock time as monotonic time, s; negative for times before the machine started."""
         return time.monotonic() + (unix_s - time.time())
 
 
-class ManualClock:
+class ManualClock(Clock):
     """A clock that only moves when it is set: for tests and for simulated time."""
 
     def __init__(self, now_s: float = 0.0, unix_offset_s: float = 1_700_000_000.0) -> None:
         self.now_s = now_s
         self.unix_offset_s = unix_offset_s
 
-    def monotonic(self) -> float:
-        """Return the time as last set, s."""
+    def monotonic(self) -> float:  # noqa: D102
         return self.now_s
 
-    def unix(self, at_s: float) -> float:
-        """Return a monotonic time in s since the Unix epoch."""
+    def unix(self, at_s: float) -> float:  # noqa: D102
         return at_s + self.unix_offset_s
 
-    def at(self, unix_s: float) -> float:
-        """Return a wall-clock time as monotonic time, s."""
+    def at(self, unix_s: float) -> float:  # noqa: D102
         return unix_s - self.unix_offset_s

@@ -11,15 +11,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from heartbench.hub.envfile import PREFIX, env_entry, env_name, explain, read_env_file
+from heartbench.hub import envfile
+from heartbench.hub.envfile import PREFIX, AnyCase, OptionalPath, Seconds, env_name, read_env_file
 from heartbench.hub.errors import HubError
 from heartbench.hub.liveness.fixed_timeout import FixedTimeout
 from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.rules import FlapRule
-from heartbench.hub.setting_values import AnyCase, OptionalPath, Seconds, is_loopback, split_address
 from heartbench.hub.store.protocol import Durability
 from heartbench.hub.store.url import FORMS as STORE_FORMS
 from heartbench.hub.work.executor import Policy
@@ -31,168 +30,133 @@ FITTING_FLAPS = 4
 MIB = 1 << 20
 
 
-class HubSettings(BaseSettings):
+class HubSettings(BaseModel):
     """The settings that a hub starts with.
 
-    The hub uses `HubSettings.load()`. `HubSettings.of(...)`, for simulations and tests, ignores environment and files.
+    The hub uses `HubSettings.load()`; `HubSettings.of(...)` reads neither environment nor file.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     # Listening.
-    listen: str = Field("127.0.0.1:50551", description="HOST:PORT to listen on; port 0 takes any free one.")
-    insecure: bool = Field(
-        False, description="1 allows an address other than loopback although nothing is encrypted or authenticated."
-    )
+    listen: str = "127.0.0.1:50551"
+    """HOST:PORT to listen on; port 0 takes any free one."""
+    insecure: bool = False
+    """1 allows an address other than loopback although nothing is encrypted or authenticated."""
 
     # Judging nodes.
-    stale_after_s: float = Field(
-        30.0, ge=0.1, le=86_400, description="Seconds without a message before a node is marked stale. Higher values "
-        "give fewer false alarms on a network with outages, and a longer detection time. `heartbench tune` measures "
-        "which value fits your network."
-    )  # fmt: skip
-    flap_window_s: float = Field(
-        60.0, ge=0.1, le=604_800, description="Seconds for which a flap (a change between online and stale) counts. "
-        "By default at least twice stale_after_s."
-    )  # fmt: skip
-    flap_threshold: int = Field(
-        3, ge=2, le=10_000, description="Flaps within the window that mark a node as flapping. It must be reachable: "
-        "two flaps take at least stale_after_s of silence."
-    )  # fmt: skip
-    flap_exit: int = Field(
-        1, ge=1, le=10_000, description="The mark is removed when fewer flaps than this are left in the window. It is "
-        "less than the threshold, so that the mark itself does not flap."
-    )  # fmt: skip
-    pause_over_s: float = Field(
-        0.5, ge=0.2, le=3600, description="Seconds by which the hub's own tick may be late. A later tick means that "
-        "the hub was paused and could not receive: every deadline is extended by the pause. With higher values, a slow "
-        "hub marks more nodes stale."
-    )  # fmt: skip
+    stale_after_s: float = Field(30.0, ge=0.1, le=86_400)
+    """Seconds without a message before a node is marked stale. Higher values give fewer false alarms on a network
+    with outages, and a longer detection time. `heartbench tune` measures which value fits your network."""
+    flap_window_s: float = Field(60.0, ge=0.1, le=604_800)
+    """Seconds for which a flap (a change between online and stale) counts. By default at least twice
+    stale_after_s."""
+    flap_threshold: int = Field(3, ge=2, le=10_000)
+    """Flaps within the window that mark a node as flapping. It must be reachable: two flaps take at least
+    stale_after_s of silence."""
+    flap_exit: int = Field(1, ge=1, le=10_000)
+    """The mark is removed when fewer flaps than this are left in the window. It is less than the threshold, so that
+    the mark itself does not flap."""
+    pause_over_s: float = Field(0.5, ge=0.2, le=3600)
+    """Seconds by which the hub's own tick may be late. A later tick means that the hub was paused and could not
+    receive: every deadline is extended by the pause. With higher values, a slow hub marks more nodes stale."""
     # A node that dialled just before the hub was up again waits for gRPC's longest backoff, 120 s and 20% of jitter
     # (doc/connection-backoff.md); the attempt after that may fall into an outage and take its 20 s; 16 s are margin.
-    restart_grace_s: float = Field(
-        180.0, ge=0, le=86_400, description="Seconds that every known node gets to come back after the hub has "
-        "started. Longer than the nodes' longest reconnect backoff (by default gRPC's 120 s, ±20%) and one attempt. "
-        "Lower: live nodes are marked stale after a restart; higher: nodes that died meanwhile are noticed later."
-    )  # fmt: skip
-    mass_silence_fraction: float = Field(
-        0.55, ge=0, le=1, description="Share of the online nodes that must be silent together, each for more than half "
-        "of its threshold, before the hub suspects its own network and marks no node stale; 0: never."
-    )  # fmt: skip
-    mass_silence_nodes: int = Field(
-        3, ge=1, le=1_000_000, description="Smallest number of silent nodes for that: two silent nodes of two prove "
-        "little."
-    )  # fmt: skip
-    mass_silence_max_s: float = Field(
-        600.0, ge=1, le=604_800, description="Seconds after which the hub drops that suspicion and judges as usual. "
-        "Set it above your longest uplink outage, or every node flaps."
-    )  # fmt: skip
-    forget_after: Seconds = Field(
-        0.0, ge=0, le=315_360_000, description="Seconds (or 12h, 30d) of silence after which a node that is not online "
-        "is forgotten with its history; 0: never."
-    )  # fmt: skip
+    restart_grace_s: float = Field(180.0, ge=0, le=86_400)
+    """Seconds that every known node gets to come back after the hub has started. Longer than the nodes' longest
+    reconnect backoff (by default gRPC's 120 s, ±20%) and one attempt. Lower: live nodes are marked stale after a
+    restart; higher: nodes that died meanwhile are noticed later."""
+    mass_silence_fraction: float = Field(0.55, ge=0, le=1)
+    """Share of the online nodes that must be silent together, each for more than half of its threshold, before the
+    hub suspects its own network and marks no node stale; 0: never."""
+    mass_silence_nodes: int = Field(3, ge=1, le=1_000_000)
+    """Smallest number of silent nodes for that: two silent nodes of two prove little."""
+    mass_silence_max_s: float = Field(600.0, ge=1, le=604_800)
+    """Seconds after which the hub drops that suspicion and judges as usual. Set it above your longest uplink
+    outage, or every node flaps."""
+    forget_after: Seconds = Field(0.0, ge=0, le=315_360_000)
+    """Seconds (or 12h, 30d) of silence after which a node that is not online is forgotten with its history; 0:
+    never."""
 
     # Storage.
-    history_chunks: int = Field(150, ge=1, le=100_000, description="Chunks of terminal output kept for each node.")
-    history_bytes: int = Field(
-        262_144, ge=1024, description="Bytes of terminal output kept for each node. The limit reached first applies."
-    )
+    history_chunks: int = Field(150, ge=1, le=100_000)
+    """Chunks of terminal output kept for each node."""
+    history_bytes: int = Field(262_144, ge=1024)
+    """Bytes of terminal output kept for each node. The limit reached first applies."""
     store_url: str = Field(
         "sqlite:///heartbench.db", description="Where histories and nodes survive the hub; with memory: they do not. "
         f"Allowed: {STORE_FORMS}."
     )  # fmt: skip
-    store_durability: Annotated[Durability, AnyCase] = Field(
-        Durability.COMMITTED, description="A chunk is acknowledged when it is `committed` (SQLite's commit returned, "
-        "Redis replied), or as soon as it is `buffered` in memory, which is quicker and is lost with the process."
-    )  # fmt: skip
-    store_queue_chunks: int = Field(
-        20_000, ge=1, le=10_000_000, description="Chunks that may wait for the store; beyond that, nodes are slowed."
-    )
-    store_linger_s: float = Field(
-        0.01, ge=0, le=10, description="Seconds that a commit waits for more chunks. Higher values give fewer commits "
-        "and later acknowledgements."
-    )  # fmt: skip
-    store_ttl_s: float = Field(
-        604_800.0, ge=0, le=315_360_000, description="Seconds for which Redis keeps a node after its last write; 0: "
-        "for good."
-    )  # fmt: skip
-    files_dir: OptionalPath = Field(
-        None, description="Directory for the files that nodes upload, one directory per node; empty: uploads of files "
-        "are rejected."
-    )  # fmt: skip
-    file_bytes: int = Field(1 << 30, ge=1, description="Bytes of the largest file that is accepted.")
-    executor_workers: int = Field(4, ge=1, le=256, description="Threads that write files.")
-    executor_queue: int = Field(64, ge=1, le=100_000, description="File chunks that may wait for a thread.")
-    executor_policy: Annotated[Policy, AnyCase] = Field(
-        Policy.BLOCK, description="When that queue is full: `block` slows the node, `reject` ends its stream. There is "
-        "no third choice: work on the event loop would stop all heartbeats."
-    )  # fmt: skip
+    store_durability: Annotated[Durability, AnyCase] = Durability.COMMITTED
+    """A chunk is acknowledged when it is `committed` (SQLite's commit returned, Redis replied), or as soon as it is
+    `buffered` in memory, which is quicker and is lost with the process."""
+    store_queue_chunks: int = Field(20_000, ge=1, le=10_000_000)
+    """Chunks that may wait for the store; beyond that, nodes are slowed."""
+    store_linger_s: float = Field(0.01, ge=0, le=10)
+    """Seconds that a commit waits for more chunks. Higher values give fewer commits and later acknowledgements."""
+    store_ttl_s: float = Field(604_800.0, ge=0, le=315_360_000)
+    """Seconds for which Redis keeps a node after its last write; 0: for good."""
+    files_dir: OptionalPath = None
+    """Directory for the files that nodes upload, one directory per node; empty: uploads of files are rejected."""
+    file_bytes: int = Field(1 << 30, ge=1)
+    """Bytes of the largest file that is accepted."""
+    executor_workers: int = Field(4, ge=1, le=256)
+    """Threads that write files."""
+    executor_queue: int = Field(64, ge=1, le=100_000)
+    """File chunks that may wait for a thread."""
+    executor_policy: Annotated[Policy, AnyCase] = Policy.BLOCK
+    """When that queue is full: `block` slows the node, `reject` ends its stream. There is no third choice: work on
+    the event loop would stop all heartbeats."""
 
     # Limits.
-    max_inflight_bytes: int = Field(
-        512 * MIB, ge=4 * MIB, description="Bytes received and not yet stored, in total: half of it for what gRPC "
-        "holds of Upload streams (window_bytes each), a quarter for chunks, a quarter for file chunks."
-    )  # fmt: skip
-    node_inflight_bytes: int = Field(
-        MIB, ge=1024, description="The same for one node's chunks; beyond that, its Upload is not read."
-    )
-    window_bytes: int = Field(
-        65_536, ge=16_384, le=16 * MIB, description="Bytes that gRPC receives on one stream before the hub reads them. "
-        "The value is fixed because gRPC's own windows grow with the load."
-    )  # fmt: skip
-    message_bytes: int = Field(
-        262_144, ge=4096, le=64 * MIB, description="Bytes of the longest message that is accepted. Each open Upload "
-        "may hold one beside its window while it waits, so higher values need more memory in a wave of uploads."
-    )  # fmt: skip
-    uploads_per_node: int = Field(4, ge=1, le=100, description="Upload streams that one node may hold open.")
-    max_nodes: int = Field(200_000, ge=1, description="Maximum number of known nodes; further ones are rejected.")
-    admit_per_s: float = Field(
-        1000.0, ge=0, le=1_000_000, description="Streams admitted per second, and the largest burst; each of the "
-        "others gets a time to come back. 0: no limit."
-    )  # fmt: skip
-    hello_within_s: float = Field(
-        10.0, ge=0.1, le=3600, description="Seconds within which a new stream must send its Hello."
-    )
-    event_queue: int = Field(
-        1024, ge=1, le=1_000_000, description="Events that may wait for one subscriber. A slower one loses the oldest "
-        "and learns how many it missed."
-    )  # fmt: skip
-    event_log: int = Field(
-        10_000, ge=1, le=10_000_000, description="Events kept for subscribers that come back for what they missed."
-    )
-    max_subscribers: int = Field(1000, ge=1, le=100_000, description="Maximum number of subscribers at one time.")
-    commands_waiting: int = Field(
-        16, ge=1, le=100_000, description="Commands that may wait for one node, or for its answer."
-    )
-    acks_waiting: int = Field(
-        64, ge=1, le=100_000, description="Acknowledgements that may wait to be sent to one node. If a node does not "
-        "read them, the oldest are dropped."
-    )  # fmt: skip
+    max_inflight_bytes: int = Field(512 * MIB, ge=4 * MIB)
+    """Bytes received and not yet stored, in total: half of it for what gRPC holds of Upload streams (window_bytes
+    each), a quarter for chunks, a quarter for file chunks."""
+    node_inflight_bytes: int = Field(MIB, ge=1024)
+    """The same for one node's chunks; beyond that, its Upload is not read."""
+    window_bytes: int = Field(65_536, ge=16_384, le=16 * MIB)
+    """Bytes that gRPC receives on one stream before the hub reads them. The value is fixed because gRPC's own
+    windows grow with the load."""
+    message_bytes: int = Field(262_144, ge=4096, le=64 * MIB)
+    """Bytes of the longest message that is accepted. Each open Upload may hold one beside its window while it
+    waits, so higher values need more memory in a wave of uploads."""
+    uploads_per_node: int = Field(4, ge=1, le=100)
+    """Upload streams that one node may hold open."""
+    max_nodes: int = Field(200_000, ge=1)
+    """Maximum number of known nodes; further ones are rejected."""
+    admit_per_s: float = Field(1000.0, ge=0, le=1_000_000)
+    """Streams admitted per second, and the largest burst; each of the others gets a time to come back. 0: no
+    limit."""
+    hello_within_s: float = Field(10.0, ge=0.1, le=3600)
+    """Seconds within which a new stream must send its Hello."""
+    event_queue: int = Field(1024, ge=1, le=1_000_000)
+    """Events that may wait for one subscriber. A slower one loses the oldest and learns how many it missed."""
+    event_log: int = Field(10_000, ge=1, le=10_000_000)
+    """Events kept for subscribers that come back for what they missed."""
+    max_subscribers: int = Field(1000, ge=1, le=100_000)
+    """Maximum number of subscribers at one time."""
+    commands_waiting: int = Field(16, ge=1, le=100_000)
+    """Commands that may wait for one node, or for its answer."""
+    acks_waiting: int = Field(64, ge=1, le=100_000)
+    """Acknowledgements that may wait to be sent to one node. If a node does not read them, the oldest are
+    dropped."""
 
     # Connections and output.
-    keepalive_s: float = Field(
-        0.0, ge=0, le=86_400, description="Seconds between the hub's own HTTP/2 pings on a quiet connection; 0: none. "
-        "Pings do not count as signs of life."
-    )  # fmt: skip
-    keepalive_timeout_s: float = Field(
-        20.0, ge=1, le=86_400, description="Seconds after which a connection with unacknowledged data is closed. gRPC "
-        "sets TCP_USER_TIMEOUT from it whether or not it pings: if it is shorter than your outages, it drops "
-        "connections."
-    )  # fmt: skip
-    drain_s: float = Field(
-        2.0, ge=0, le=4, description="Seconds that streams get to end by themselves when the hub stops. The hub exits "
-        "within 5 s."
-    )  # fmt: skip
-    summary_interval_s: float = Field(
-        60.0, ge=0.1, le=86_400, description="Seconds between two summary lines in the log."
-    )
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], AnyCase] = Field(
-        "info", description="Lowest severity that is logged."
-    )
-    observe_file: OptionalPath = Field(
-        None, description="File (JSON Lines) that records each receipt, each move of a deadline and each change, so "
-        "that the changes can be computed again from the receipts; empty: none."
-    )  # fmt: skip
+    keepalive_s: float = Field(0.0, ge=0, le=86_400)
+    """Seconds between the hub's own HTTP/2 pings on a quiet connection; 0: none. Pings do not count as signs of
+    life."""
+    keepalive_timeout_s: float = Field(20.0, ge=1, le=86_400)
+    """Seconds after which a connection with unacknowledged data is closed. gRPC sets TCP_USER_TIMEOUT from it
+    whether or not it pings: if it is shorter than your outages, it drops connections."""
+    drain_s: float = Field(2.0, ge=0, le=4)
+    """Seconds that streams get to end by themselves when the hub stops. The hub exits within 5 s."""
+    summary_interval_s: float = Field(60.0, ge=0.1, le=86_400)
+    """Seconds between two summary lines in the log."""
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], AnyCase] = "info"
+    """Lowest severity that is logged."""
+    observe_file: OptionalPath = None
+    """File (JSON Lines) that records each receipt, each move of a deadline and each change, so that the changes can
+    be computed again from the receipts; empty: none."""
 
     @property
     def policy(self) -> PolicySpec:
@@ -203,7 +167,7 @@ class HubSettings(BaseSettings):
     @property
     def address(self) -> tuple[str, int]:
         """Host and port of `listen`."""
-        return split_address(self.listen)
+        return envfile.split_address(self.listen)
 
     @property
     def reachable_flaps(self) -> int:
@@ -223,73 +187,63 @@ class HubSettings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def reject_contradictions(self) -> Self:
-        """Reject values that are valid one by one and contradict each other."""
+    def reject_open_address(self) -> Self:
+        """Reject an address that other machines can reach, unless it is allowed."""
         host, _ = self.address
-        if not self.insecure and not is_loopback(host):
+        if not self.insecure and not envfile.is_loopback(host):
             raise ValueError(
                 f"HUB_LISTEN={self.listen!r} is not a loopback address, and nothing is encrypted: use 127.0.0.1 or "
                 "::1, or set HUB_INSECURE=1"
             )
-        for mistake in (self._bad_flap_rule(), self._bad_bounds()):
-            if mistake:
-                raise ValueError(mistake)
         return self
 
-    def _bad_flap_rule(self) -> str:
+    @model_validator(mode="after")
+    def reject_contradictions(self) -> Self:
+        """Reject values that are valid one by one and contradict each other."""
         if self.flap_threshold > self.reachable_flaps:
-            return (
+            raise ValueError(
                 f"HUB_FLAP_THRESHOLD={self.flap_threshold} cannot be reached: at HUB_STALE_AFTER_S="
                 f"{self.stale_after_s:g} at most {self.reachable_flaps} flaps fit into HUB_FLAP_WINDOW_S="
                 f"{self.flap_window_s:g}; use 2 to {self.reachable_flaps}, or a longer window"
             )
         if self.flap_exit >= self.flap_threshold:
-            return (
+            raise ValueError(
                 f"HUB_FLAP_EXIT={self.flap_exit} must be less than HUB_FLAP_THRESHOLD={self.flap_threshold}; "
                 f"use 1 to {self.flap_threshold - 1}"
             )
-        return ""
-
-    def _bad_bounds(self) -> str:
         quarter = self.max_inflight_bytes // 4
         for name in ("node_inflight_bytes", "message_bytes", "window_bytes"):
             if getattr(self, name) > quarter:
-                return (
+                raise ValueError(
                     f"{env_name(name)}={getattr(self, name)} is more than a quarter of HUB_MAX_INFLIGHT_BYTES="
                     f"{self.max_inflight_bytes}; use {quarter} or less"
                 )
         if 0 < self.forget_after <= self.stale_after_s:
-            return (
+            raise ValueError(
                 f"HUB_FORGET_AFTER={self.forget_after:g} forgets nodes that are not yet stale; "
                 f"use 0, or more than HUB_STALE_AFTER_S={self.stale_after_s:g}"
             )
-        return ""
+        return self
 
     @classmethod
     def load(cls, env_file: Path | None = None) -> Self:
         """Return the settings from the environment, else the env file, else the defaults; HubError names a mistake."""
-        found = read_env_file(env_file, cls.model_fields) if env_file else {}
-        used: dict[str, Any] = {name: value for name, value in found.items() if not in_environment(name)}
+        in_file = read_env_file(env_file, cls.model_fields) if env_file else {}
+        in_environment = read_environment()
         try:
-            return cls(**used)
+            return cls.model_validate(in_file | in_environment)
         except ValidationError as error:
-            raise HubError(explain(error, cls.model_fields, env_file, used)) from None
-
-    @classmethod
-    def from_env_file(cls, path: Path) -> Self:
-        """Return the settings of a file of `HUB_KEY=value` lines; environment variables override it."""
-        return cls.load(Path(path))
+            raise HubError(
+                envfile.explain(error, cls.model_fields, env_file, in_file.keys() - in_environment)
+            ) from None
 
     @classmethod
     def of(cls, **values: Any) -> Self:
-        """Return settings with these values and the defaults, whatever the environment contains."""
-        defaults = {name: field.default for name, field in cls.model_fields.items()}
-        if isinstance(values.get("stale_after_s"), int | float):
-            defaults["flap_window_s"] = fitting_window_s(values["stale_after_s"])
+        """Return settings with these values and the defaults; HubError names a mistake."""
         try:
-            return cls(**{**defaults, **values})
+            return cls.model_validate(values)
         except ValidationError as error:
-            raise HubError(explain(error, cls.model_fields)) from None
+            raise HubError(envfile.explain(error, cls.model_fields)) from None
 
     def changed(self, **values: Any) -> Self:
         """Return these settings with other `values`, checked as a whole."""
@@ -307,7 +261,9 @@ class HubSettings(BaseSettings):
     def to_env(self) -> str:
         """Return a commented env file with these settings; defaults are commented out."""
         fields = type(self).model_fields.items()
-        return "\n".join(env_entry(name, field, getattr(self, name), name in POLICY_FIELDS) for name, field in fields)
+        return "\n".join(
+            envfile.env_entry(name, field, getattr(self, name), name in POLICY_FIELDS) for name, field in fields
+        )
 
 
 def fitting_window_s(stale_after_s: float) -> float:
@@ -316,9 +272,10 @@ def fitting_window_s(stale_after_s: float) -> float:
     return max(default, 2 * stale_after_s)
 
 
-def in_environment(name: str) -> bool:
-    """Return whether the environment sets a setting."""
-    return env_name(name) in {key.upper() for key in os.environ}
+def read_environment() -> dict[str, str]:
+    """Return the settings that the environment contains, by name; upper and lower case are the same there."""
+    names = {env_name(name): name for name in HubSettings.model_fields}
+    return {names[key.upper()]: value for key, value in os.environ.items() if key.upper() in names}
 
 
 def ignored() -> Iterator[str]:
@@ -330,15 +287,11 @@ def ignored() -> Iterator[str]:
     for key in sorted(os.environ):
         if key.upper().startswith(PREFIX) and key.upper() not in known:
             near = get_close_matches(key.upper(), known, 1, 0.8)
-            yield f"{key} in the environment is not a setting, and ignored" + (
-                f"; did you mean {near[0]}?" if near else ""
-            )
+            hint = f"; did you mean {near[0]}?" if near else ""
+            yield f"{key} in the environment is not a setting, and ignored{hint}"
 
 
 def sources(env_file: Path | None = None) -> dict[str, str]:
-    """Return where the value of each setting comes from: `environment`, the env file, or `default`."""
-    found = read_env_file(env_file, HubSettings.model_fields) if env_file else {}
-    return {
-        name: "environment" if in_environment(name) else str(env_file) if name in found else "default"
-        for name in HubSettings.model_fields
-    }
+    """Return where each setting comes from that has not its default: `environment`, or the env file."""
+    in_file = read_env_file(env_file, HubSettings.model_fields) if env_file else {}
+    return dict.fromkeys(in_file, str(env_file)) | dict.fromkeys(read_environment(), "environment")

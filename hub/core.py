@@ -7,34 +7,23 @@ does): each call is given `now` (s, monotonic, never decreasing), and first give
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import NoRoomError, NotIntroducedError, UnknownNodeError
 from heartbench.hub.events.effects import Effects
-from heartbench.hub.events.fanout import EventFanout
+from heartbench.hub.events.fanout import EventFanout, Forgotten
 from heartbench.hub.events.observer_file import Observer, Receipt
-from heartbench.hub.events.types import Forgotten, StoreChanged
 from heartbench.hub.liveness.mass_silence import MassSilence
 from heartbench.hub.liveness.registry import Hello, Node, Registry, Session
 from heartbench.hub.liveness.rules import MoveReason, Status
 from heartbench.hub.liveness.self_health import PauseDetector
-from heartbench.hub.store import NodeRecord
 from heartbench.hub.store.history import HeldBytes, History
 from heartbench.hub.store.protocol import StoredNode
-from heartbench.hub.store.writer import KnownNode, StoreHealth, Writer
+from heartbench.hub.store.record import NodeRecord
+from heartbench.hub.store.writer import KnownNode, Writer
 from heartbench.hub.work.admission import Admission
 from heartbench.hub.work.commands import Answer, Commands
 from heartbench.mesh.kinds import WORDS, Kind
-
-
-@dataclass(slots=True)
-class Counters:
-    """Messages received since the hub started."""
-
-    heartbeats: int = 0
-    chunks: int = 0
-    hellos: int = 0
 
 
 class Hub:
@@ -55,7 +44,7 @@ class Hub:
         self.settings = settings
         self.epoch = epoch
         self.began_s = now
-        self.counters = Counters()
+        self.heartbeats = self.chunks = self.hellos = 0  # received since the start
         self.histories: dict[str, History] = {}
         self.history_bytes = HeldBytes()
         self.writer = writer
@@ -80,20 +69,12 @@ class Hub:
         if node is not None:
             self.registry.restore(node)
             self.effects.restored(now, node)
-        self.histories[stored.node_id] = History.restore(
-            self.settings.history_chunks,
-            self.settings.history_bytes,
-            stored.chunks,
-            stored.newest,
-            self.history_bytes,
-        )
+        self.history(stored.node_id).restore(stored.chunks, stored.newest)
 
     def hello(self, hello: Hello, now: float, sent_unix_s: float = 0.0) -> tuple[Session | None, float]:
         """Begin a node's stream: return its session, or None and how long (s) the node must wait before it retries.
 
-        Raises:
-            OutdatedStreamError: The node has opened a newer stream.
-            NoRoomError: The hub knows as many nodes as it may.
+        Raises NoRoomError if the hub knows as many nodes as it may, OutdatedStreamError if a newer stream is known.
         """
         self._check_for_pause(now)
         if hello.node_id not in self.registry.nodes and len(self.registry.nodes) >= self.settings.max_nodes:
@@ -103,7 +84,7 @@ class Hub:
             self._throttled(hello, now, sent_unix_s)
             return None, retry_after_s
         session, changes = self.registry.hello(hello, now)
-        self.counters.hellos += 1
+        self.hellos += 1
         self._received(now, hello.node_id, hello.boot_id, hello.connection, Kind.HELLO, 0, sent_unix_s)
         self.effects.changed(changes)
         return session, 0.0
@@ -116,25 +97,21 @@ class Hub:
         if now > self.pauses.suspect_s:
             self._check_for_pause(now)
         changes = self.registry.heartbeat(session, now, seq)
-        self.counters.heartbeats += 1
+        self.heartbeats += 1
         if self.effects.records_messages:
             self._received(now, node.node_id, session.boot_id, session.connection, Kind.HEARTBEAT, seq, sent_unix_s)
         if changes:
             self.effects.changed(changes)
 
     def sign_of_life(self, node_id: str, boot_id: int, now: float, seq: int = 0, sent_unix_s: float = 0.0) -> Node:
-        """Receive a message on an Upload stream of a node, and return the node.
-
-        Raises:
-            NotIntroducedError: The node sent no Hello with this boot before.
-        """
+        """Receive a message on an Upload stream of a node, and return the node; NotIntroducedError before its Hello."""
         node = self.registry.nodes.get(node_id)
         if node is None or node.boot_id < boot_id:
             raise NotIntroducedError(f"node {node_id!r}: no Hello of boot {boot_id} came before its Upload")
         if node.boot_id == boot_id:
             self._check_for_pause(now)
             changes = self.registry.sign_of_life(node_id, boot_id, now)
-            self.counters.chunks += 1
+            self.chunks += 1
             self._received(now, node_id, boot_id, node.connection, Kind.CHUNK, seq, sent_unix_s)
             if changes:
                 self.effects.changed(changes)
@@ -191,10 +168,6 @@ class Hub:
                 self._save(node_id)
             self.effects.end(now)
 
-    def store_changed(self, health: StoreHealth, now: float) -> None:
-        """Announce the store's new state."""
-        self.effects.announce(now, StoreChanged(health.state, health.error))
-
     def node(self, node_id: str) -> Node:
         """Return a known node; raise UnknownNodeError for any other."""
         try:
@@ -209,12 +182,10 @@ class Hub:
 
     def history(self, node_id: str) -> History:
         """Return a node's newest chunks, oldest first, including those from before the hub's last start."""
-        history = self.histories.get(node_id)
-        if history is None:
-            settings = self.settings
-            history = History(settings.history_chunks, settings.history_bytes, self.history_bytes)
-            self.histories[node_id] = history
-        return history
+        if node_id not in self.histories:
+            chunks, size_bytes = self.settings.history_chunks, self.settings.history_bytes
+            self.histories[node_id] = History(chunks, size_bytes, self.history_bytes)
+        return self.histories[node_id]
 
     def forget(self, node_id: str, now: float) -> None:
         """Remove a node for good, with its history; raise UnknownNodeError if the hub does not know it."""
@@ -260,16 +231,16 @@ class Hub:
         if node is None or hello.boot_id < node.boot_id or node.status is Status.OFFLINE:
             return
         changes = self.registry.sign_of_life(hello.node_id, hello.boot_id, now)
-        word = WORDS[Kind.HELLO]
-        receipt = Receipt(now, hello.node_id, hello.boot_id, hello.connection, word, 0, sent_unix_s)
-        self.effects.received(receipt, throttled=True)
+        self._received(now, hello.node_id, hello.boot_id, hello.connection, Kind.HELLO, 0, sent_unix_s, throttled=True)
         self.effects.changed(changes)
 
     def _received(
-        self, now: float, node_id: str, boot_id: int, connection: int, kind: Kind, seq: int, sent_unix_s: float
-    ) -> None:
+        self, now: float, node_id: str, boot_id: int, connection: int, kind: Kind, seq: int, sent_unix_s: float,
+        throttled: bool = False,
+    ) -> None:  # fmt: skip
         if self.effects.records_messages:
-            self.effects.received(Receipt(now, node_id, boot_id, connection, WORDS[kind], seq, sent_unix_s))
+            receipt = Receipt(now, node_id, boot_id, connection, WORDS[kind], seq, sent_unix_s)
+            self.effects.received(receipt, throttled)
 
     def _save(self, node_id: str) -> None:
         node = self.registry.nodes.get(node_id)

@@ -1,23 +1,37 @@
-"""Settings as text: reads and writes env files, and explains mistakes in them in one line.
+"""Settings as text: reads and writes env files, durations and addresses, and explains mistakes in one line.
 
 The environment variable of a setting, `HUB_STALE_AFTER_S`, is its name in capitals behind a prefix. Keys of other
 programs in the same file are ignored; a key with our prefix that is not a setting is rejected.
 """
 
 import io
+import re
 import textwrap
 from collections.abc import Collection, Mapping
 from enum import Enum
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from dotenv import dotenv_values
-from pydantic import ValidationError
+from pydantic import BeforeValidator, ValidationError
 from pydantic.fields import FieldInfo
 
 from heartbench.hub.errors import HubError
 
 PREFIX = "HUB_"
+UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def parse_seconds(value: object) -> object:
+    """Return `30d` and the like in s; leave anything else to the field's own check."""
+    match = re.fullmatch(r"([0-9.]+)([smhdw]?)", value) if isinstance(value, str) else None
+    return float(match[1]) * UNIT_S[match[2]] if match and match[1].count(".") < 2 else value
+
+
+Seconds = Annotated[float, BeforeValidator(parse_seconds)]
+OptionalPath = Annotated[Path | None, BeforeValidator(lambda value: None if value == "" else value)]
+AnyCase = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 
 
 def env_name(name: str) -> str:
@@ -71,7 +85,7 @@ def read_text(path: Path) -> str:
 
 
 def explain(
-    error: ValidationError, fields: Mapping[str, FieldInfo], path: Path | None = None, in_file: Mapping[str, Any] = {}
+    error: ValidationError, fields: Mapping[str, FieldInfo], path: Path | None = None, in_file: Collection[str] = ()
 ) -> str:
     """Return one line about the first mistake: its file, key and value, and what is allowed."""
     first = error.errors(include_url=False)[0]
@@ -84,3 +98,20 @@ def explain(
         return f"{name}={first['input']!r}: no such setting; allowed: {', '.join(fields)}"
     where = f"{path}: " if name in in_file else ""
     return f"{where}{env_name(name)}={first['input']!r}: {message}"
+
+
+def split_address(listen: str) -> tuple[str, int]:
+    """Return host and port of HOST:PORT or [IPv6]:PORT; raise ValueError if it is neither."""
+    host, _, port = listen.rpartition(":")
+    name = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not name or "[" in name or "]" in name or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise ValueError(f"HUB_LISTEN={listen!r}: expected HOST:PORT with a port from 0 to 65535")
+    return name, int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach `host`."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

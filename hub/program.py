@@ -70,12 +70,8 @@ def run(
 ) -> int:
     """Run one command line and return its exit status.
 
-    Args:
-        command: builds the parser; a module that it imports may be missing.
-        name: the name of the program.
-        arguments: the words after the name.
-        mistakes: returns the errors that a user can fix, OSError among them; they are shown in one line.
-        typed: the whole command line, for the command's context.
+    `command` builds the parser, and may import a module that is missing. `mistakes` returns the errors that a user can
+    fix, OSError among them; they are shown in one line. `typed`, the whole command line, is for the command's context.
     """
     try:
         program = typer.main.get_command(command())

@@ -8,68 +8,51 @@ from typing import Any
 
 from heartbench.hub.core import Hub
 from heartbench.hub.liveness.rules import Status
-from heartbench.hub.store import WriterStats
+from heartbench.hub.store.writer import WriterStats
 from heartbench.hub.work.executor import BoundedExecutor, ExecutorStats
+
+SUMMARISED = (
+    *("online", "stale", "offline", "connected", "flapping", "flaps", "flashes", "throttled", "heap"),
+    *("pauses", "mass_silence", "events_lost", "history_bytes"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class HubStats:
-    """Figures of one moment; totals count from the hub's start, times are in s.
+    """Figures of one moment; totals count from the hub's start, times are in s."""
 
-    Attributes:
-        epoch: Number of this opening of the store.
-        up_s: Time since the start.
-        online, stale, offline: Known nodes by status.
-        connected: Nodes with an open Connect stream.
-        flapping: Nodes that are marked as flapping.
-        heartbeats, chunks, hellos: Messages received.
-        throttled: Hellos that were answered with a delay after which to retry.
-        flaps: Changes between online and stale.
-        flashes: Changes of status of nodes that were not flapping.
-        heap: Entries in the heap of deadlines.
-        loop_lag_p50_s, loop_lag_max_s: Lag of the ticker over the last minute.
-        pauses, paused_s: Pauses of the hub, and how long they lasted together.
-        mass_silence: Whether the hub suspects its own network.
-        subscribers, events, events_lost: Subscribers now, events published, events that subscribers missed.
-        commands_waiting: Commands that are not answered.
-        uploads: Open Upload streams.
-        history_bytes: Data in all histories.
-        store: The queue in front of the store, and its commits.
-        executor: The threads that write files; None if the hub accepts no files.
-    """
-
-    epoch: int
+    epoch: int  # number of this opening of the store
     up_s: float
     online: int
     stale: int
     offline: int
-    connected: int
+    connected: int  # nodes with an open Connect stream
     flapping: int
     heartbeats: int
     chunks: int
     hellos: int
-    throttled: int
-    flaps: int
-    flashes: int
-    heap: int
-    loop_lag_p50_s: float
+    throttled: int  # Hellos that were answered with a delay after which to retry
+    flaps: int  # changes between online and stale
+    flashes: int  # changes of status of nodes that were not flapping
+    heap: int  # entries in the heap of deadlines
+    loop_lag_p50_s: float  # of the tick, over the last minute
     loop_lag_max_s: float
     pauses: int
     paused_s: float
-    mass_silence: bool
+    mass_silence: bool  # whether the hub suspects its own network
     subscribers: int
     events: int
-    events_lost: int
-    commands_waiting: int
-    uploads: int
+    events_lost: int  # that subscribers missed
+    commands_waiting: int  # without an answer
+    uploads: int  # open Upload streams
     history_bytes: int
     store: WriterStats
-    executor: ExecutorStats | None
+    executor: ExecutorStats | None  # None if the hub accepts no files
 
 
 def stats_of(hub: Hub, now: float, uploads: int, executor: BoundedExecutor | None) -> HubStats:
     """Return all figures at `now` (s, monotonic)."""
-    registry, counters, pauses = hub.registry, hub.counters, hub.pauses
+    registry, pauses = hub.registry, hub.pauses
     return HubStats(
         epoch=hub.epoch,
         up_s=now - hub.began_s,
@@ -78,9 +61,9 @@ def stats_of(hub: Hub, now: float, uploads: int, executor: BoundedExecutor | Non
         offline=registry.count[Status.OFFLINE],
         connected=registry.connected,
         flapping=registry.flapping,
-        heartbeats=counters.heartbeats,
-        chunks=counters.chunks,
-        hellos=counters.hellos,
+        heartbeats=hub.heartbeats,
+        chunks=hub.chunks,
+        hellos=hub.hellos,
         throttled=hub.admission.refused,
         flaps=registry.flaps,
         flashes=hub.effects.flashes,
@@ -105,23 +88,10 @@ def summary(now: HubStats, before: HubStats | None) -> dict[str, Any]:
     """Return the keys and values of one log line; rates are since the line of `before` (None: since the start)."""
     interval_s = max(1e-9, now.up_s - before.up_s if before else now.up_s)
     heartbeats = now.heartbeats - before.heartbeats if before else now.heartbeats
-    return {
-        "online": now.online,
-        "stale": now.stale,
-        "offline": now.offline,
-        "connected": now.connected,
-        "flapping": now.flapping,
+    return {name: getattr(now, name) for name in SUMMARISED} | {
         "heartbeats_per_s": round(heartbeats / interval_s, 1),
-        "flaps": now.flaps,
-        "flashes": now.flashes,
-        "throttled": now.throttled,
-        "heap": now.heap,
         "loop_lag_p50_ms": round(now.loop_lag_p50_s * 1000, 1),
         "loop_lag_max_ms": round(now.loop_lag_max_s * 1000, 1),
-        "pauses": now.pauses,
-        "mass_silence": now.mass_silence,
-        "events_lost": now.events_lost,
-        "history_bytes": now.history_bytes,
         "store": now.store.health.state,
         "store_queue": now.store.queued_chunks,
         "commit_p99_ms": round(now.store.commit_p99_s * 1000, 1),

@@ -23,7 +23,7 @@ from heartbench.hub.events.observer_file import (
     Row,
     read_batches,
 )
-from heartbench.hub.events.types import Change
+from heartbench.hub.liveness.rules import Change
 from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.trace import schema_of

@@ -28,7 +28,7 @@ import structlog
 from heartbench.benchmarks.executors.ways import CallerRuns, Executor, ThreadAMessage, UnboundedPool
 from heartbench.benchmarks.history.memory import resident_bytes
 from heartbench.hub import Hello, HubSettings
-from heartbench.hub.clock import SystemClock
+from heartbench.hub.clock import Clock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.work.executor import BoundedExecutor, ExecutorFullError, Policy
 
@@ -167,7 +167,7 @@ class Trial:
 
     async def heartbeats(self) -> None:
         """A hub hears its nodes, each on its own schedule, until cancelled."""
-        hub = open_hub(HubSettings.of(admit_per_s=0, store_url="memory:"), SystemClock(), seed=1)
+        hub = open_hub(HubSettings.of(admit_per_s=0, store_url="memory:"), Clock(), seed=1)
         said = [hub.hello(Hello(f"node-{number}", 1, 0, HEARTBEAT_S), time.monotonic())[0] for number in range(NODES)]
         sessions = [session for session in said if session is not None]
         seq = 0

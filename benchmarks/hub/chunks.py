@@ -25,7 +25,7 @@ from time import monotonic
 from typing import TypeVar
 
 from heartbench.benchmarks.hub.ingest import HUB, cpu_s, resident_kib, server
-from heartbench.hub.store import open_store
+from heartbench.hub.store.url import open_store
 from heartbench.mesh.channel import open_aio_channel
 from heartbench.mesh.encoding import chunk, heartbeat, hello, upload_metadata
 from heartbench.mesh.v1.mesh_pb2 import Chunk, ChunkAck, HubMessage, NodeMessage

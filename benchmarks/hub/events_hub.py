@@ -9,7 +9,7 @@ import time
 
 from heartbench.hub import logs
 from heartbench.hub.config import HubSettings
-from heartbench.hub.events.types import StoreChanged
+from heartbench.hub.events.fanout import StoreChanged
 from heartbench.hub.rpc.server import HubServer
 
 TEXT = "an error message of a store, of some length; " * 48

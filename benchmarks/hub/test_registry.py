@@ -10,7 +10,8 @@ from functools import cache
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from heartbench.hub import Hello, HubSettings, Registry, Session
+from heartbench.hub import Hello, HubSettings, Registry
+from heartbench.hub.liveness.registry import Session
 
 HEARTBEATS = 1000
 NODES = 200

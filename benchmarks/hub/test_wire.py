@@ -10,8 +10,8 @@ from heartbench.hub import Hello, HubSettings
 from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.core import Hub
-from heartbench.hub.events.types import Change, Event
-from heartbench.hub.liveness.rules import Reason, Status
+from heartbench.hub.events.fanout import Event
+from heartbench.hub.liveness.rules import Change, Reason, Status
 from heartbench.hub.rpc import protobuf_mapping as wire
 from heartbench.hub.store.history import StoredChunk
 from heartbench.mesh.v1 import mesh_pb2 as pb

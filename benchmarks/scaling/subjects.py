@@ -17,8 +17,7 @@ from heartbench.hub import Hello, HubSettings, Registry
 from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.events.fanout import EventFanout
-from heartbench.hub.events.types import Change
-from heartbench.hub.liveness.rules import Reason, Status
+from heartbench.hub.liveness.rules import Change, Reason, Status
 from heartbench.hub.store.history import History, StoredChunk
 from heartbench.simulator.engines.virtual import blocks, run_nodes
 from heartbench.simulator.scenario import load_scenario

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from heartbench.hub.store import NodeWrite
 from heartbench.hub.store.history import START, StoredChunk
+from heartbench.hub.store.protocol import NodeWrite
 from heartbench.hub.store.sqlite import SqliteStore
 
 HELD = 150

@@ -1,1 +1,1 @@
-"""Events: their types, the observer's file, and the fan-out to subscribers."""
+"""Events: the fan-out to subscribers, and the observer's file with its replay."""

@@ -10,11 +10,10 @@ from dataclasses import fields
 import structlog
 
 from heartbench.hub.events import observer_file
-from heartbench.hub.events.fanout import EventFanout
-from heartbench.hub.events.observer_file import Observer, Receipt
-from heartbench.hub.events.types import Announcement, Change, Forgotten
+from heartbench.hub.events.fanout import Announcement, EventFanout, Forgotten
+from heartbench.hub.events.observer_file import Observer, Receipt, Record
 from heartbench.hub.liveness.registry import Node, Session
-from heartbench.hub.liveness.rules import MoveReason, Reason, Status
+from heartbench.hub.liveness.rules import Change, MoveReason, Reason, Status
 
 STATUS_CHANGED = (Reason.SILENCE, Reason.HEARD, Reason.GOODBYE)
 
@@ -40,18 +39,16 @@ class Effects:
 
     def received(self, receipt: Receipt, throttled: bool = False) -> None:
         """Record a message; `throttled`: a Hello that was a sign of life and began no stream."""
-        if self._observer is not None:
-            if throttled:
-                self._observer.write(observer_file.Throttled(*receipt[:4]))
-            self._observer.write(receipt)
+        if throttled:
+            self._write(observer_file.Throttled(*receipt[:4]))
+        self._write(receipt)
         if receipt.node_id in self._debugged:
             log.info("received", throttled=throttled, **receipt._asdict())
 
     def closed(self, at_s: float, session: Session) -> None:
         """Record the end of a stream without Goodbye."""
         stream = observer_file.Closed(at_s, session.node.node_id, session.boot_id, session.connection)
-        if self._observer is not None:
-            self._observer.write(stream)
+        self._write(stream)
         if stream.node_id in self._debugged:
             log.info("closed", node_id=stream.node_id, boot_id=stream.boot_id, connection=stream.connection)
 
@@ -62,13 +59,9 @@ class Effects:
 
     def restored(self, at_s: float, node: Node) -> None:
         """Record a node that was taken over from the hub's last run."""
-        if self._observer is not None:
-            deadline_s = node.deadline_s if node.status is Status.ONLINE else None
-            restored = observer_file.Restored(
-                at_s, node.node_id, node.boot_id, node.connection, node.status, node.flapping, list(node.flaps),
-                node.heard_s, deadline_s,
-            )  # fmt: skip
-            self._observer.write(restored)
+        deadline_s = node.deadline_s if node.status is Status.ONLINE else None
+        stream, flaps = (node.node_id, node.boot_id, node.connection), list(node.flaps)
+        self._write(observer_file.Restored(at_s, *stream, node.status, node.flapping, flaps, node.heard_s, deadline_s))
 
     def changed(self, changes: Iterable[Change]) -> None:
         """Publish, record and save changes of nodes."""
@@ -76,8 +69,7 @@ class Effects:
             return
         for change in changes:
             self.flashes += change.reason in STATUS_CHANGED and not change.flapping
-            if self._observer is not None:
-                self._observer.write(change)
+            self._write(change)
             self.fanout.publish(change.at_s, change)
             self._save(change.node_id)
 
@@ -87,8 +79,7 @@ class Effects:
             return
         if isinstance(body, Forgotten):
             self.debug(body.node_id, on=False)
-            if self._observer is not None:
-                self._observer.write(observer_file.Removed(at_s, body.node_id))
+            self._write(observer_file.Removed(at_s, body.node_id))
         self.fanout.publish(at_s, body)
         log.warning(type(body).__name__, **{item.name: getattr(body, item.name) for item in fields(body)})
 
@@ -102,3 +93,7 @@ class Effects:
         if self._observer is not None and not self.ended:
             self._observer.end(at_s)
         self.ended = True
+
+    def _write(self, record: Record) -> None:
+        if self._observer is not None:
+            self._observer.write(record)

@@ -3,19 +3,69 @@
 Publishing never waits: a subscriber that reads too slowly loses the *oldest* events in its queue, because the newest
 hold the current state, and gets their number in their place. A subscriber that returns asks for the events after
 (epoch, seq): it gets them from the log, or an event that reports them lost. No I/O: a callback wakes a subscriber.
+Times are in s on the hub's monotonic clock.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 
 from heartbench.hub.errors import BadMessageError, NoRoomError
-from heartbench.hub.events.types import Body, Event, EventsLost, LogBegan
+from heartbench.hub.liveness.mass_silence import MassSilenceBegan, MassSilenceEnded
+from heartbench.hub.liveness.rules import Change
+from heartbench.hub.liveness.self_health import Paused
 
 
-def nothing() -> None:
-    """Do nothing."""
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """A node was removed for good."""
+
+    node_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreChanged:
+    """The store's state changed (`StoreState`); `error` is the store's message, empty if it works."""
+
+    state: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventsLost:
+    """`count` events are missing before the next one: the subscriber read too slowly, or came back too late."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogBegan:
+    """The subscriber asked for events of another epoch; this log is a new one, and its numbers start at 1."""
+
+    asked_epoch: int
+
+
+Announcement = Forgotten | Paused | MassSilenceBegan | MassSilenceEnded | StoreChanged | EventsLost | LogBegan
+Body = Change | Announcement
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event and its place in the hub's order: `seq` counts from 1 without gaps.
+
+    EventsLost and LogBegan have no number of their own: they carry the `seq` before the next event.
+    """
+
+    seq: int
+    at_s: float
+    body: Body
+
+    @property
+    def node_id(self) -> str:
+        """The node that the event is about; empty if it is about all."""
+        return self.body.node_id if isinstance(self.body, Change | Forgotten) else ""
 
 
 class Subscription:
@@ -23,7 +73,7 @@ class Subscription:
 
     __slots__ = ("_first", "_last_lost", "_limit", "_queue", "_unreported", "lost", "node_id", "wake")
 
-    def __init__(self, limit: int, node_id: str = "", wake: Callable[[], None] = nothing) -> None:
+    def __init__(self, limit: int, node_id: str = "", wake: Callable[[], object] = lambda: None) -> None:
         self.node_id = node_id
         self.wake = wake
         self.lost = 0  # in all
@@ -94,13 +144,11 @@ class EventFanout:
 
     @contextmanager
     def subscribe(
-        self, node_id: str = "", wake: Callable[[], None] = nothing, after: tuple[int, int] | None = None
+        self, node_id: str = "", wake: Callable[[], object] = lambda: None, after: tuple[int, int] | None = None
     ) -> Iterator[Subscription]:
         """Subscribe to one node or (empty) to all; from now on, or from the events `after` (epoch, seq).
 
-        Raises:
-            NoRoomError: There are HUB_MAX_SUBSCRIBERS subscribers.
-            BadMessageError: `after` lies ahead.
+        Raises NoRoomError if there are HUB_MAX_SUBSCRIBERS subscribers, BadMessageError if `after` lies ahead.
         """
         if len(self._subscriptions) >= self._most:
             raise NoRoomError(f"there are {self._most} subscribers; HUB_MAX_SUBSCRIBERS allows no more")

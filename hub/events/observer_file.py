@@ -9,15 +9,15 @@ takes under a millisecond, a write for each heartbeat would cost more than the h
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from enum import StrEnum
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeAlias, get_type_hints
 
 from heartbench.hub.errors import HubError
-from heartbench.hub.liveness.changes import Change
-from heartbench.hub.liveness.rules import MoveReason, Status
+from heartbench.hub.liveness.rules import Change, MoveReason, Status
 
 SCHEMA = "heartbench.observer/1"
 MAX_LINES_HELD = 20_000
@@ -165,10 +165,8 @@ def read_records(path: Path) -> tuple[Header, Iterator[Record]]:
 def read_batches(path: Path) -> tuple[Header, Iterator[list[Row]]]:
     """Return the header of an observer's file, and its rows, thousands at a time: the quick way to read a long file.
 
-    Each row has a known name and as many values as its record has fields; their types are not checked.
-
-    Raises:
-        HubError: The file cannot be read or is not an observer's file, now or when a batch is taken.
+    Each row has a known name and as many values as its record has fields; their types are not checked. HubError if the
+    file cannot be read or is not an observer's file, now or when a batch is taken.
     """
     batches = _parsed(path)
     first = next(batches, [])
@@ -176,7 +174,7 @@ def read_batches(path: Path) -> tuple[Header, Iterator[list[Row]]]:
         case [["header", {"schema": str(schema), "settings": dict()}]] if schema == SCHEMA:
             values = first[0][1]
             header = Header._make(values.get(name) for name in Header._fields)
-            return header, _checked(path, first[1:], batches)
+            return header, _checked(path, chain([first[1:]], batches))
     raise HubError(f"{path}: not an observer file; its first line must be a header of {SCHEMA}")
 
 
@@ -200,14 +198,12 @@ def _enums_of(record: type[Record]) -> dict[int, type[StrEnum]]:
 ENUMS = {name: _enums_of(record) for name, record in RECORDS.items()}
 
 
-def _checked(path: Path, first: list[Row], batches: Iterator[list[Row]]) -> Iterator[list[Row]]:
-    rows: list[Row] | None = first
-    while rows is not None:
+def _checked(path: Path, batches: Iterable[list[Row]]) -> Iterator[list[Row]]:
+    for rows in batches:
         for row in rows:
             if not isinstance(row[0], str) or WIDTHS.get(row[0]) != len(row):
                 raise HubError(f"{path}: {_mistake(row)}")
         yield rows
-        rows = next(batches, None)
 
 
 def _mistake(row: Row) -> str:
@@ -232,17 +228,16 @@ def _parsed(path: Path) -> Iterator[list[Row]]:
 
 
 def _parse(path: Path, first: int, lines: list[str]) -> list[Row]:
-    try:
+    with suppress(ValueError):
         rows: list[Row] = json.loads("[" + ",".join(lines) + "]")
-    except ValueError:
-        rows = []
-    if len(rows) == len(lines) and all(isinstance(row, list) and row for row in rows):
-        return rows
-    for number, line in enumerate(lines, first):
-        try:
-            damaged = not (isinstance(row := json.loads(line), list) and row)
-        except ValueError:
-            damaged = True
-        if damaged:
-            raise HubError(f"{path}: line {number} is not a JSON array: {line.strip()[:60]}")
-    return rows
+        if len(rows) == len(lines) and all(isinstance(row, list) and row for row in rows):
+            return rows
+    return [_parse_line(path, number, line) for number, line in enumerate(lines, first)]
+
+
+def _parse_line(path: Path, number: int, line: str) -> Row:
+    with suppress(ValueError):
+        row = json.loads(line)
+        if isinstance(row, list) and row:
+            return row
+    raise HubError(f"{path}: line {number} is not a JSON array: {line.strip()[:60]}")

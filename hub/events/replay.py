@@ -9,19 +9,10 @@ from collections.abc import Iterable
 from math import inf
 
 from heartbench.hub.config import HubSettings
-from heartbench.hub.events.observer_file import (
-    Closed,
-    DeadlineMoved,
-    End,
-    Header,
-    Receipt,
-    Record,
-    Removed,
-    Restored,
-    Throttled,
-)
-from heartbench.hub.events.types import Change
+from heartbench.hub.events import observer_file as file
+from heartbench.hub.events.observer_file import Header, Receipt, Record, Restored
 from heartbench.hub.liveness.registry import NOTHING, Hello, Registry, Session
+from heartbench.hub.liveness.rules import Change
 from heartbench.mesh.kinds import KINDS, Kind
 
 
@@ -51,22 +42,22 @@ class Feed:
         """Return what changes by one record."""
         if isinstance(record, Change):
             return NOTHING
-        if not isinstance(record, Throttled):
+        if not isinstance(record, file.Throttled):
             self.until_s = record.at_s
         match record:
             case Receipt():
                 return self._receive(record)
-            case Closed(at_s, node_id, boot_id, connection):
+            case file.Closed(at_s, node_id, boot_id, connection):
                 return self.registry.closed(self._sessions[node_id, boot_id, connection], at_s)
-            case Throttled():
+            case file.Throttled():
                 self._throttled = True
             case Restored():
                 self._restore(record)
-            case DeadlineMoved(_, node_id, deadline_s):
+            case file.DeadlineMoved(_, node_id, deadline_s):
                 self.registry.move_deadline(self.registry.nodes[node_id], deadline_s)
-            case Removed(at_s, node_id):
+            case file.Removed(at_s, node_id):
                 return self.registry.forget(node_id, at_s)
-            case End():
+            case file.End():
                 pass
         return NOTHING
 

@@ -30,19 +30,13 @@ from heartbench.mesh.kinds import Kind
 
 @dataclass(frozen=True, slots=True)
 class Chen:
-    """Parameters of Chen's detector.
-
-    Attributes:
-        margin_s: α, s. Higher values give fewer false stales and a longer detection time.
-        interval_s: η of nodes that do not announce their heartbeat interval, s.
-        window: n, the number of heartbeats remembered.
-    """
+    """Parameters of Chen's detector."""
 
     name: ClassVar[str] = "chen"
 
-    margin_s: float
-    interval_s: float
-    window: int = 32
+    margin_s: float  # α; higher values give fewer false stales and a longer detection time
+    interval_s: float  # η of nodes that do not announce their heartbeat interval
+    window: int = 32  # n, the number of heartbeats remembered
 
     def detector(self, interval_s: float) -> "ChenDetector":
         """Return a detector of one node."""

@@ -27,19 +27,15 @@ class Detector(Protocol):
             seq: number of a heartbeat, from 1 in each boot of the node; 0 for other kinds.
             kind: of the message. A Hello begins a stream; a CHUNK stands for everything that is no heartbeat.
         """
-        ...
 
     def deadline_after_restart(self, heard_s: float) -> float:
         """Return the deadline, before any grace, of a node last heard at `heard_s`, in a hub that has just started."""
-        ...
 
     def state(self, heard_s: float) -> tuple[float, ...]:
         """Return what must survive a restart, times as s relative to `heard_s`, the node's last sign of life."""
-        ...
 
     def restore(self, state: tuple[float, ...], heard_s: float) -> None:
         """Continue from what `state` returned before a restart; `heard_s` is the same moment on the new clock."""
-        ...
 
 
 class DetectorParameters(Protocol):
@@ -50,8 +46,6 @@ class DetectorParameters(Protocol):
 
     def detector(self, interval_s: float) -> Detector:
         """Return a detector for one node that announces `interval_s` between its heartbeats, s; 0: not announced."""
-        ...
 
     def usual_silence_s(self, interval_s: float) -> float:
         """Return the silence that such a node is usually allowed, s: what the hub announces in its Welcome."""
-        ...

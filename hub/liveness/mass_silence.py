@@ -17,13 +17,30 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from math import ceil, inf
 
-from heartbench.hub.liveness.changes import MassSilenceBegan, MassSilenceEnded
 from heartbench.hub.liveness.registry import Node, Registry
 from heartbench.hub.liveness.rules import Status
 
 RETURNED_SHARE = 0.9
 CERTAIN_FOR_S = 1.0
 Move = Callable[[Node, float, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class MassSilenceBegan:
+    """`silent` of the `online` nodes are silent together: the hub suspects its own network."""
+
+    silent: int
+    online: int
+
+
+@dataclass(frozen=True, slots=True)
+class MassSilenceEnded:
+    """`heard_again` of the nodes that were silent have returned, or (`gave_up`) the longest duration has passed."""
+
+    heard_again: int
+    silent: int
+    lasted_s: float
+    gave_up: bool
 
 
 @dataclass(frozen=True, slots=True)

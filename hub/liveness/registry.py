@@ -26,10 +26,9 @@ from itertools import count
 from math import inf
 
 from heartbench.hub.errors import OutdatedStreamError
-from heartbench.hub.liveness.changes import Change
 from heartbench.hub.liveness.detector import Detector
 from heartbench.hub.liveness.policy import PolicySpec
-from heartbench.hub.liveness.rules import Reason, Status
+from heartbench.hub.liveness.rules import Change, Reason, Status
 from heartbench.mesh.kinds import Kind
 
 NOTHING: Sequence[Change] = ()
@@ -47,37 +46,31 @@ class Hello:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(slots=True, eq=False)
 class Node:
     """The record of one node. Only the registry writes it."""
 
-    __slots__ = (
-        "_moved_s", "_moved_since_s", "boot_id", "changed_s", "connected", "connection", "deadline_s", "detector",
-        "flapping", "flaps", "heard_s", "heartbeats", "hello_heartbeats", "hello_s", "interval_s", "labels", "node_id",
-        "queued_s", "reason", "session", "status",
-    )  # fmt: skip
-
-    def __init__(self, node_id: str, detector: Detector) -> None:
-        self.node_id = node_id
-        self.detector = detector
-        self.boot_id = 0
-        self.connection = 0
-        self.session: Session | None = None  # the current stream
-        self.interval_s = 0.0  # heartbeat interval that the node announces; 0: none
-        self.labels: Mapping[str, str] = {}
-        self.status = Status.ONLINE
-        self.connected = False
-        self.flapping = False
-        self.reason = Reason.REGISTERED  # of the last change of status
-        self.changed_s = 0.0  # when the status last changed
-        self.heard_s = 0.0  # last sign of life
-        self.deadline_s = inf  # of the next sign of life; -inf while not online, so that one comparison finds both
-        self.queued_s = inf  # of the valid entry in the heap
-        self.flaps: tuple[float, ...] = ()
-        self.heartbeats = 0
-        self.hello_s = 0.0  # when the stream began, and the heartbeats before it
-        self.hello_heartbeats = 0
-        self._moved_s = 0.0  # by which the deadline was moved since the sign of life at _moved_since_s
-        self._moved_since_s = inf
+    node_id: str
+    detector: Detector
+    boot_id: int = 0
+    connection: int = 0
+    session: "Session | None" = None  # the current stream
+    interval_s: float = 0.0  # heartbeat interval that the node announces; 0: none
+    labels: Mapping[str, str] = field(default_factory=dict)
+    status: Status = Status.ONLINE
+    connected: bool = False
+    flapping: bool = False
+    reason: Reason = Reason.REGISTERED  # of the last change of status
+    changed_s: float = 0.0  # when the status last changed
+    heard_s: float = 0.0  # last sign of life
+    deadline_s: float = inf  # of the next sign of life; -inf while not online, so that one comparison finds both
+    queued_s: float = inf  # of the valid entry in the heap
+    flaps: tuple[float, ...] = ()
+    heartbeats: int = 0
+    hello_s: float = 0.0  # when the stream began, and the heartbeats before it
+    hello_heartbeats: int = 0
+    _moved_s: float = 0.0  # by which the deadline was moved since the sign of life at _moved_since_s
+    _moved_since_s: float = inf
 
     @property
     def excused_s(self) -> float:
@@ -102,15 +95,13 @@ class Node:
         self.deadline_s = deadline_s
 
 
+@dataclass(slots=True, eq=False)
 class Session:
     """One stream of a node: returned for a Hello, passed in with each message."""
 
-    __slots__ = ("boot_id", "connection", "node")
-
-    def __init__(self, node: Node, boot_id: int, connection: int) -> None:
-        self.node = node
-        self.boot_id = boot_id
-        self.connection = connection
+    node: Node
+    boot_id: int
+    connection: int
 
 
 class Registry:
@@ -119,7 +110,7 @@ class Registry:
     def __init__(self, policy: PolicySpec) -> None:
         self.policy = policy
         self.nodes: dict[str, Node] = {}
-        self.before_stale: Callable[[Node, float], None] = keep_deadline
+        self.before_stale: Callable[[Node, float], None] = lambda _node, _now: None
         self.flaps = 0  # of all nodes since the start
         self.count: Counter[Status] = Counter()
         self.connected = 0
@@ -310,10 +301,6 @@ class Registry:
         if wake_s < node.queued_s:
             node.queued_s = wake_s
             heappush(self._heap, (wake_s, next(self._ticket), node))
-
-
-def keep_deadline(node: Node, now: float) -> None:
-    """Leave the deadline where it is: the default `before_stale`."""
 
 
 def change_of(node: Node, at: float, reason: Reason) -> Change:

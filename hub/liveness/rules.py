@@ -16,6 +16,7 @@ A flap counts while its age is less than `window_s`. A node is flapping from the
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Status(StrEnum):
@@ -38,6 +39,17 @@ class Reason(StrEnum):
     REPLACED = "replaced"
     FLAPS_ENTRY = "flaps_entry"
     FLAPS_EXIT = "flaps_exit"
+
+
+class Change(NamedTuple):
+    """Something about a node changed; the fields hold the node's state from `at_s` (s, monotonic) on."""
+
+    at_s: float
+    node_id: str
+    status: Status
+    connected: bool
+    flapping: bool
+    reason: Reason
 
 
 class MoveReason(StrEnum):

@@ -7,8 +7,8 @@ local health, `awareness.go` in hashicorp/memberlist: a member that finds itself
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from heartbench.hub.liveness.changes import Paused
 from heartbench.hub.liveness.registry import Node, Registry
 from heartbench.hub.work.rolling_quantiles import RollingQuantiles
 
@@ -23,6 +23,13 @@ LAGS_KEPT = 600
 """A minute of ticks."""
 
 Move = Callable[[Node, float, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """The hub did not run for `lasted_s` and extended every deadline by that time."""
+
+    lasted_s: float
 
 
 class PauseDetector:

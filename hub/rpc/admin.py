@@ -1,4 +1,4 @@
-"""What operators ask of the hub and have it do: request messages in, response messages out, without gRPC."""
+"""The calls of operators: request messages in, response messages out, without gRPC. Each has the peer that calls."""
 
 import asyncio
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -37,30 +37,32 @@ class AdminService:
         self._wakers: set[asyncio.Event] = set()
         self._closed = False
 
-    def list_nodes(self, request: pb.ListNodesRequest) -> pb.ListNodesResponse:
+    def list_nodes(self, _: Peer, request: pb.ListNodesRequest) -> pb.ListNodesResponse:
         """Return all nodes, or those of one status, as of the event `last_seq`; in pages if the request asks for them.
 
         A page begins after the last name of the page before it, so nodes that come and go in between shift no others.
         """
+        if request.page_size < 0:
+            raise BadMessageError(f"page_size={request.page_size}: must be 0 or more")
         after = name_of(request.page_token)
         nodes = self._hub.registry.nodes.values()
         wanted = [node for node in nodes if request.status in (pb.STATUS_UNSPECIFIED, mapping.STATUS[node.status])]
         token = ""
         if request.page_size or after:
-            size = page_size(request.page_size)
+            size = min(request.page_size, LARGEST_PAGE) or LARGEST_PAGE
             page = nsmallest(size + 1, (node for node in wanted if node.node_id > after), key=attrgetter("node_id"))
             wanted, more = page[:size], page[size:]
-            token = token_of(wanted[-1].node_id) if more else ""
+            token = urlsafe_b64encode(wanted[-1].node_id.encode()).decode() if more else ""
         infos = [mapping.node_info(self._hub, node, self._clock) for node in wanted]
         return pb.ListNodesResponse(
             nodes=infos, epoch=self._hub.epoch, last_seq=self._hub.fanout.seq, next_page_token=token
         )
 
-    def get_node(self, request: pb.GetNodeRequest) -> pb.NodeInfo:
+    def get_node(self, _: Peer, request: pb.GetNodeRequest) -> pb.NodeInfo:
         """Return one node."""
         return mapping.node_info(self._hub, self._hub.node(request.node_id), self._clock)
 
-    def get_history(self, request: pb.GetHistoryRequest) -> pb.GetHistoryResponse:
+    def get_history(self, _: Peer, request: pb.GetHistoryRequest) -> pb.GetHistoryResponse:
         """Return the newest chunks of a node's terminal output."""
         self._hub.node(request.node_id)
         chunks = [mapping.chunk(stored) for stored in self._hub.history(request.node_id)]
@@ -128,18 +130,6 @@ class AdminService:
                 return
             waker.clear()
             await waker.wait()
-
-
-def page_size(asked: int) -> int:
-    """Return the nodes of a page; `asked` is 0 if the request does not name a number."""
-    if asked < 0:
-        raise BadMessageError(f"page_size={asked}: must be 0 or more")
-    return min(asked, LARGEST_PAGE) or LARGEST_PAGE
-
-
-def token_of(node_id: str) -> str:
-    """Return the token of the page that begins after this node."""
-    return urlsafe_b64encode(node_id.encode()).decode()
 
 
 def name_of(token: str) -> str:

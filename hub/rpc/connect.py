@@ -12,6 +12,7 @@ its acknowledgements is still heard.
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 
 from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
@@ -33,16 +34,14 @@ LONGEST_LABELS = 4096
 """Bytes of a node_id, and of a node's labels together: the hub keeps them for each known node."""
 
 
+@dataclass(slots=True, eq=False)
 class Stream:
     """An open Connect stream, as the rest of the hub sees it."""
 
-    __slots__ = ("cancel_scope", "outbox", "peer", "replaced_by")
-
-    def __init__(self, peer: Peer, outbox: Outbox) -> None:
-        self.peer = peer
-        self.outbox = outbox
-        self.cancel_scope = CancelScope()
-        self.replaced_by: Peer | None = None
+    peer: Peer
+    outbox: Outbox
+    cancel_scope: CancelScope = field(default_factory=CancelScope)
+    replaced_by: Peer | None = None
 
     def close(self) -> None:
         """Stop reading; queued messages are still sent."""
@@ -58,14 +57,7 @@ class NodeService:
         self._open: dict[str, Stream] = {}
 
     async def connect(self, peer: Peer, messages: AsyncIterator[NodeMessage], send: Send) -> None:
-        """Serve one stream until the node ends it or the hub closes it.
-
-        Raises:
-            BadMessageError: The first message is not a Hello, or it is late.
-            OutdatedStreamError: The hub knows a newer stream of the node.
-            ReplacedStreamError: A newer stream replaced this one.
-            NoRoomError: The hub knows HUB_MAX_NODES nodes.
-        """
+        """Serve one stream until the node ends it or the hub closes it; raises a HubError to end it with a reason."""
         hello = await self._first_message(messages)
         if hello is None:
             return
@@ -123,7 +115,10 @@ class NodeService:
         """Read until the node or the hub ends the stream."""
         node_id, commands = session.node.node_id, self._hub.commands
         async with stream.cancel_scope:
-            self._replace(node_id, stream)
+            if node_id in self._open:
+                self._open[node_id].replaced_by = stream.peer
+                self._open[node_id].close()
+            self._open[node_id] = stream
             commands.attach(node_id, stream.outbox.wake)
             try:
                 await self._read(session, messages, stream.outbox)
@@ -131,13 +126,6 @@ class NodeService:
                 commands.detach(node_id, stream.outbox.wake)
                 if self._open.get(node_id) is stream:
                     del self._open[node_id]
-
-    def _replace(self, node_id: str, stream: Stream) -> None:
-        older = self._open.get(node_id)
-        if older is not None:
-            older.replaced_by = stream.peer
-            older.close()
-        self._open[node_id] = stream
 
     async def _read(self, session: Session, messages: AsyncIterator[NodeMessage], outbox: Outbox) -> None:
         heartbeat_came, now = self._hub.heartbeat, self._now

@@ -6,12 +6,14 @@ from google.protobuf.message import Message
 
 from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
-from heartbench.hub.events import types as events
+from heartbench.hub.events.fanout import Body, Event, EventsLost, Forgotten, LogBegan, StoreChanged
+from heartbench.hub.liveness.mass_silence import MassSilenceBegan, MassSilenceEnded
 from heartbench.hub.liveness.registry import Node, Session
-from heartbench.hub.liveness.rules import Reason, Status
+from heartbench.hub.liveness.rules import Change, Reason, Status
+from heartbench.hub.liveness.self_health import Paused
 from heartbench.hub.stats import HubStats
 from heartbench.hub.store.history import StoredChunk
-from heartbench.hub.store.received_files import FilePart, FileProgress
+from heartbench.hub.store.received_files import FileProgress
 from heartbench.hub.work.commands import Answer, Command, Outcome
 from heartbench.mesh.v1 import mesh_pb2 as pb
 
@@ -69,11 +71,6 @@ def file_ack(progress: FileProgress) -> pb.ChunkAck:
     return pb.ChunkAck(file=body)
 
 
-def file_part(sent: pb.FileChunk) -> FilePart:
-    """Return a part of a file as the receiver takes it."""
-    return FilePart(sent.path, sent.offset, sent.data, sent.crc32, sent.last, sent.sha256)
-
-
 def node_info(hub: Hub, node: Node, clock: Clock) -> pb.NodeInfo:
     """Return what the hub knows of a node now."""
     now = clock.monotonic()
@@ -113,32 +110,32 @@ def chunk(stored: StoredChunk) -> pb.Chunk:
     return pb.Chunk(boot_id=stored.boot_id, seq=stored.seq, sent_unix_s=stored.sent_unix_s, data=stored.data)
 
 
-def event(published: events.Event, epoch: int, clock: Clock) -> pb.Event:
+def event(published: Event, epoch: int, clock: Clock) -> pb.Event:
     """Return an event with its time on the wall clock; one without a time of its own gets the current time."""
     at_unix_s = clock.unix(published.at_s or clock.monotonic())
     return pb.Event(seq=published.seq, epoch=epoch, at_unix_s=at_unix_s, **body(published.body))
 
 
-def body(of_event: events.Body) -> dict[str, Any]:
+def body(of_event: Body) -> dict[str, Any]:
     """Return an event's body by the name of its field."""
     match of_event:
-        case events.Change(_, node_id, status, connected, flapping, reason):
+        case Change(_, node_id, status, connected, flapping, reason):
             changed = pb.NodeChanged(
                 node_id=node_id, status=STATUS[status], connected=connected, flapping=flapping, reason=REASON[reason]
             )
             return {"changed": changed}
-        case events.EventsLost(count):
+        case EventsLost(count):
             return {"lost": pb.EventsLost(count=count)}
-        case events.LogBegan(asked_epoch):
+        case LogBegan(asked_epoch):
             return {"log_began": pb.LogBegan(asked_epoch=asked_epoch)}
-        case events.MassSilenceBegan(silent, online):
+        case MassSilenceBegan(silent, online):
             return {"mass_silence": pb.MassSilence(silent=silent, online=online)}
-        case events.MassSilenceEnded(heard_again, silent, lasted_s, gave_up):
+        case MassSilenceEnded(heard_again, silent, lasted_s, gave_up):
             ended = pb.MassSilenceEnded(heard_again=heard_again, silent=silent, lasted_s=lasted_s, gave_up=gave_up)
             return {"mass_silence_ended": ended}
-        case events.Forgotten(node_id):
+        case Forgotten(node_id):
             return {"forgotten": pb.NodeForgotten(node_id=node_id)}
-        case events.StoreChanged(state, error):
+        case StoreChanged(state, error):
             return {"store": pb.StoreChanged(state=state, error=error)}
-        case events.Paused(lasted_s):
+        case Paused(lasted_s):
             return {"paused": pb.HubPaused(lasted_s=lasted_s)}

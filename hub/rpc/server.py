@@ -8,27 +8,32 @@ What was measured and decides the options (grpcio 1.85):
 """
 
 import asyncio
+import errno
 import gc
 import signal
+import socket
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from typing import Any
 
 import grpc.aio
 import structlog
 
-from heartbench.hub.clock import SystemClock
+from heartbench.hub.clock import Clock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
+from heartbench.hub.envfile import split_address
 from heartbench.hub.errors import HubError
+from heartbench.hub.events.fanout import StoreChanged
+from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.hub.rpc.admin import AdminService
 from heartbench.hub.rpc.connect import NodeService
-from heartbench.hub.rpc.listen import listen_on
 from heartbench.hub.rpc.servicers import HubAdmin, NodeMesh
 from heartbench.hub.rpc.upload import Files, UploadService
 from heartbench.hub.stats import HubStats, stats_of, summary
-from heartbench.hub.store import StoreHealth, open_store
 from heartbench.hub.store.received_files import FileReceiver
-from heartbench.hub.ticker import Ticker
+from heartbench.hub.store.url import open_store
+from heartbench.hub.store.writer import StoreHealth
 from heartbench.hub.work.executor import BoundedExecutor
 from heartbench.mesh.v1 import mesh_pb2_grpc as pb_grpc
 
@@ -64,7 +69,7 @@ class HubServer:
     def __init__(self, settings: HubSettings) -> None:
         self.settings = settings
         self.address = ""
-        self._clock = SystemClock()
+        self._clock = Clock()
 
     async def __aenter__(self) -> "HubServer":
         """Start to listen; HubError if the address, the store or the folder for files cannot be used."""
@@ -76,8 +81,13 @@ class HubServer:
         except HubError:
             await self._server.stop(None)
             raise
-        writing = self.hub.writer.run(self.hub.all_nodes, self._store_changed)
-        work = writing, self._ticker.run(), self._forget_expired()
+        work = (
+            self.hub.writer.run(self.hub.all_nodes, self._store_changed),
+            every(TICK_S, lambda: self.hub.tick(self._clock.monotonic())),
+            every(FLUSH_INTERVAL_S, self.hub.effects.flush),
+            every(self.settings.summary_interval_s, self._summarise),
+            self._forget_expired(),
+        )
         self._tasks = [asyncio.create_task(one) for one in work]
         if self._files:
             self._files.executor.start()
@@ -124,14 +134,11 @@ class HubServer:
         self._uploads = UploadService(self.hub, self._clock, self._files)
         self._admin = AdminService(self.hub, self._clock, self._nodes, self._uploads)
         self._summarised: HubStats | None = None
-        self._ticker = Ticker(self.hub, self._clock)
-        self._ticker.every(FLUSH_INTERVAL_S, self.hub.effects.flush)
-        self._ticker.every(settings.summary_interval_s, self._summarise)
         pb_grpc.add_NodeMeshServicer_to_server(NodeMesh(self._nodes, self._uploads), self._server)
         pb_grpc.add_HubAdminServicer_to_server(HubAdmin(self._admin, self.stats), self._server)
 
     def _store_changed(self, health: StoreHealth) -> None:
-        self.hub.store_changed(health, self._clock.monotonic())
+        self.hub.effects.announce(self._clock.monotonic(), StoreChanged(health.state, health.error))
 
     async def _forget_expired(self) -> None:
         while True:
@@ -150,6 +157,13 @@ class HubServer:
                 if self._files:
                     await self._files.executor.close()
                 await self.hub.writer.flush()
+
+
+async def every(interval_s: float, call: Callable[[], object]) -> None:
+    """Call something after each `interval_s`, until cancelled."""
+    while True:
+        await asyncio.sleep(interval_s)
+        call()
 
 
 def files_of(settings: HubSettings) -> Files | None:
@@ -181,3 +195,37 @@ async def serve(settings: HubSettings, ready: Callable[[str], None]) -> None:
     async with HubServer(settings) as server:
         ready(server.address)
         await server.run_until(stop)
+
+
+def listen_on(server: grpc.aio.Server, listen: str) -> str:
+    """Bind the server to HOST:PORT; return the address with the port that it got."""
+    host, port = split_address(listen)
+    shown = f"[{host}]" if ":" in host else host
+    # Tried first, because gRPC logs a line of its own when it cannot bind an address.
+    if has_free_address(host, port):
+        with suppress(RuntimeError):
+            return f"{shown}:{server.add_insecure_port(f'{shown}:{port}')}"
+    raise HubError(
+        f"HUB_LISTEN={listen!r} cannot be bound: it is in use or not an address of this machine; "
+        "use a local address and a free port (0: any)"
+    )
+
+
+def has_free_address(host: str, port: int) -> bool:
+    """Return whether this process can bind any address of `host`, as gRPC binds it."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError):
+        return False
+    return any(is_free(family, address) for family, _, _, _, address in found)
+
+
+def is_free(family: int, address: Any) -> bool:
+    """Return whether a socket can be bound to `address`; True also for IPv6 on a machine without it."""
+    try:
+        with socket.socket(family) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except OSError as error:
+        return error.errno == errno.EAFNOSUPPORT
+    return True

@@ -6,22 +6,17 @@ and lets the hub send without being asked.
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from inspect import isawaitable
 from typing import Any
 from urllib.parse import unquote
 
 import grpc
 import grpc.aio
 import structlog
+from google.protobuf.message import Message
 
-from heartbench.hub.errors import (
-    BadMessageError,
-    HubError,
-    NoRoomError,
-    NotIntroducedError,
-    OutdatedStreamError,
-    ReplacedStreamError,
-    UnknownNodeError,
-)
+from heartbench.hub import errors
+from heartbench.hub.errors import HubError
 from heartbench.hub.rpc.admin import AdminService
 from heartbench.hub.rpc.connect import NodeService
 from heartbench.hub.rpc.peer import Peer
@@ -35,14 +30,14 @@ from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1 import mesh_pb2_grpc as pb_grpc
 
 CODES = {
-    BadMessageError: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.BadMessageError: grpc.StatusCode.INVALID_ARGUMENT,
     FileRefusedError: grpc.StatusCode.INVALID_ARGUMENT,
-    NotIntroducedError: grpc.StatusCode.FAILED_PRECONDITION,
-    OutdatedStreamError: grpc.StatusCode.FAILED_PRECONDITION,
-    ReplacedStreamError: grpc.StatusCode.ABORTED,
-    NoRoomError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.NotIntroducedError: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.OutdatedStreamError: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.ReplacedStreamError: grpc.StatusCode.ABORTED,
+    errors.NoRoomError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     ExecutorFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    UnknownNodeError: grpc.StatusCode.NOT_FOUND,
+    errors.UnknownNodeError: grpc.StatusCode.NOT_FOUND,
 }
 """The status code of each error; all others are UNAVAILABLE."""
 
@@ -90,51 +85,39 @@ class NodeMesh(pb_grpc.NodeMeshServicer):
             await self._uploads.upload(peer, node_id, request_iterator, context.write)
 
 
+def unary(method: Callable[[AdminService, Peer, Any], object]) -> Any:
+    """Return the call that a method of AdminService answers, at once or when it is awaited."""
+
+    async def call(self: "HubAdmin", request: Message, context: Context) -> object:
+        async with grpc_errors(context) as peer:
+            answer = method(self.admin, peer, request)
+            return await answer if isawaitable(answer) else answer
+
+    return call
+
+
 class HubAdmin(pb_grpc.HubAdminServicer):
     """The calls of operators."""
 
     def __init__(self, admin: AdminService, stats: Callable[[], HubStats]) -> None:
-        self._admin = admin
+        self.admin = admin
         self._stats = stats
 
-    async def ListNodes(self, request: pb.ListNodesRequest, context: Context) -> pb.ListNodesResponse:
-        """Return all nodes, or those of one status; at once or in pages."""
-        async with grpc_errors(context):
-            return self._admin.list_nodes(request)
-
-    async def GetNode(self, request: pb.GetNodeRequest, context: Context) -> pb.NodeInfo:
-        """Return one node."""
-        async with grpc_errors(context):
-            return self._admin.get_node(request)
-
-    async def GetHistory(self, request: pb.GetHistoryRequest, context: Context) -> pb.GetHistoryResponse:
-        """Return the newest chunks of a node's terminal output."""
-        async with grpc_errors(context):
-            return self._admin.get_history(request)
+    ListNodes = unary(AdminService.list_nodes)
+    GetNode = unary(AdminService.get_node)
+    GetHistory = unary(AdminService.get_history)
+    SendCommand = unary(AdminService.send_command)
+    ForgetNode = unary(AdminService.forget_node)
+    DebugNode = unary(AdminService.debug_node)
 
     async def WatchEvents(self, request: pb.WatchEventsRequest, context: Context) -> AsyncIterator[pb.Event]:
         """Stream events; the initial metadata is sent when the subscription has begun."""
         async with grpc_errors(context):
-            with self._admin.watch(request) as events:
+            with self.admin.watch(request) as events:
                 await context.send_initial_metadata(())
                 async for event in events:
                     yield event
 
-    async def SendCommand(self, request: pb.SendCommandRequest, context: Context) -> pb.SendCommandResponse:
-        """Send a command to a node and wait for its answer."""
-        async with grpc_errors(context) as peer:
-            return await self._admin.send_command(peer, request)
-
     async def GetStats(self, request: pb.GetStatsRequest, context: Context) -> pb.HubStats:
         """Return the hub's figures."""
         return hub_stats(self._stats())
-
-    async def ForgetNode(self, request: pb.ForgetNodeRequest, context: Context) -> pb.ForgetNodeResponse:
-        """Remove a node for good."""
-        async with grpc_errors(context) as peer:
-            return await self._admin.forget_node(peer, request)
-
-    async def DebugNode(self, request: pb.DebugNodeRequest, context: Context) -> pb.DebugNodeResponse:
-        """Begin or stop logging each message of one node."""
-        async with grpc_errors(context) as peer:
-            return self._admin.debug_node(peer, request)

@@ -19,10 +19,10 @@ from heartbench.hub.rpc import protobuf_mapping as mapping
 from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.task_scope import CancelScope, task_scope
 from heartbench.hub.store.history import StoredChunk
-from heartbench.hub.store.received_files import FilePart, FileProgress, FileReceiver
+from heartbench.hub.store.received_files import FileProgress, FileReceiver
 from heartbench.hub.work.budget import Budget
 from heartbench.hub.work.executor import BoundedExecutor
-from heartbench.mesh.v1.mesh_pb2 import Chunk, ChunkAck
+from heartbench.mesh.v1.mesh_pb2 import Chunk, ChunkAck, FileChunk
 
 SendAck = Callable[[ChunkAck], Awaitable[None]]
 UNLIMITED = 1 << 62
@@ -39,7 +39,7 @@ class Files:
         self._receiver = receiver
         self._room = Budget(UNLIMITED, max_bytes)
 
-    async def write(self, node_id: str, part: FilePart) -> FileProgress:
+    async def write(self, node_id: str, part: FileChunk) -> FileProgress:
         """Write one part of a file; raises the errors of receiver and executor."""
         await self._room.acquire(len(part.data))
         try:
@@ -63,7 +63,7 @@ class AckQueue:
     def put(self, chunk: StoredChunk, saved: "asyncio.Future[None]") -> None:
         """Queue a chunk, which is acknowledged when it is saved."""
         self._chunks.append((chunk, saved))
-        saved.add_done_callback(self._wake)
+        saved.add_done_callback(lambda _: self._changed.set())
 
     async def put_file(self, progress: FileProgress) -> None:
         """Queue the progress of a file; waits while the node does not read its acknowledgements."""
@@ -90,9 +90,6 @@ class AckQueue:
         """Release the room of all queued chunks, because the stream has ended."""
         while self._chunks:
             self._room.release(1, len(self._chunks.popleft()[0].data))
-
-    def _wake(self, _: "asyncio.Future[None]") -> None:
-        self._changed.set()
 
     def _next(self) -> ChunkAck | None:
         if self._files:
@@ -134,14 +131,7 @@ class UploadService:
         return self._count
 
     async def upload(self, peer: Peer, node_id: str, chunks: AsyncIterator[Chunk], send: SendAck) -> None:
-        """Serve one stream until the node ends it or the hub closes it.
-
-        Raises:
-            NotIntroducedError: The hub has no Hello of this node and boot.
-            BadMessageError, FileRefusedError: A message cannot be accepted.
-            NoRoomError: The node or the hub has as many streams as are allowed.
-            HubError: The hub cannot store it now.
-        """
+        """Serve one stream until the node ends it or the hub closes it; raises a HubError to end it with a reason."""
         with self._place(peer, node_id) as (uploads, scope):
             acks = AckQueue(uploads.room)
             try:
@@ -205,8 +195,6 @@ class UploadService:
         saved = None
         try:
             saved = await self._hub.writer.append(node_id, self._hub.history(node_id), chunk)
-        except ValueError as error:
-            raise BadMessageError(str(error)) from None
         finally:
             if saved is None:
                 room.release(1, len(chunk.data))
@@ -216,4 +204,4 @@ class UploadService:
         self._hub.sign_of_life(node_id, message.boot_id, self._now(), 0, message.sent_unix_s)
         if self._files is None:
             raise BadMessageError("this hub accepts no files: HUB_FILES_DIR is empty")
-        await acks.put_file(await self._files.write(node_id, mapping.file_part(message.file)))
+        await acks.put_file(await self._files.write(node_id, message.file))

@@ -45,25 +45,15 @@ class Durability(Enum):
 
 @dataclass(frozen=True, slots=True)
 class NodeWrite:
-    """The part of a batch for one node; its fields are applied in their order.
-
-    Attributes:
-        node_id: The node.
-        anew: Delete everything stored of this node first; with nothing else, this forgets the node.
-        after: The newest position that the store confirmed before, as the hub remembers it.
-        chunks: The chunks to append, in order. Those that are not after the stored newest position are skipped.
-        newest: The newest position when all of this is written, whether or not its chunk is still held.
-        oldest: The position at which the history begins now: chunks before it may be deleted.
-        record: Replaces the stored one; None leaves it unchanged.
-    """
+    """The part of a batch for one node; its fields are applied in their order."""
 
     node_id: str
-    anew: bool = False
-    after: Position = START
-    chunks: Sequence[StoredChunk] = ()
-    newest: Position = START
-    oldest: Position = START
-    record: NodeRecord | None = None
+    anew: bool = False  # delete everything stored of this node first; with nothing else, this forgets the node
+    after: Position = START  # the newest position that the store confirmed before, as the hub remembers it
+    chunks: Sequence[StoredChunk] = ()  # to append, in order; those not after the stored newest position are skipped
+    newest: Position = START  # when all of this is written, whether or not its chunk is still held
+    oldest: Position = START  # at which the history begins now: chunks before it may be deleted
+    record: NodeRecord | None = None  # replaces the stored one; None leaves it unchanged
 
     @property
     def forgets(self) -> bool:

@@ -24,6 +24,7 @@ from urllib.parse import quote
 from zlib import crc32
 
 from heartbench.hub.errors import HubError
+from heartbench.mesh.v1.mesh_pb2 import FileChunk
 
 LONGEST_PATH = 1024
 """Bytes of a path in UTF-8."""
@@ -49,27 +50,6 @@ class FilesUnavailableError(HubError):
 
 
 @dataclass(frozen=True, slots=True)
-class FilePart:
-    """A file chunk.
-
-    Attributes:
-        path: Relative, with `/`; identifies the file among those of its node.
-        offset: Position of the data in the file, bytes.
-        data: The bytes.
-        crc32: CRC-32 of the data, as zlib computes it.
-        last: Whether the file ends with this chunk.
-        sha256: SHA-256 of the whole file, in its last chunk.
-    """
-
-    path: str
-    offset: int
-    data: bytes
-    crc32: int
-    last: bool = False
-    sha256: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
 class FileProgress:
     """Progress of a file: `held_bytes` from its beginning; `complete` when it is verified and in its place."""
 
@@ -92,7 +72,7 @@ class FileReceiver:
         except OSError as error:
             raise HubError(f"HUB_FILES_DIR={str(root)!r}: cannot be used as a directory: {error.strerror}") from None
 
-    def receive(self, node_id: str, part: FilePart) -> FileProgress:
+    def receive(self, node_id: str, part: FileChunk) -> FileProgress:
         """Write one chunk; after the last one, verify the file and move it to its place.
 
         Raises:
@@ -111,7 +91,7 @@ class FileReceiver:
             kind = FileRefusedError if error.errno in PATH_ERRORS else FilesUnavailableError
             raise kind(f"{part.path!r}: {error.strerror}") from error
 
-    def _receive(self, incoming: int, node_id: str, names: Sequence[str], part: FilePart) -> FileProgress:
+    def _receive(self, incoming: int, node_id: str, names: Sequence[str], part: FileChunk) -> FileProgress:
         key = hashlib.sha256(part.path.encode()).hexdigest()
         end = part.offset + len(part.data)
         with opened(key, incoming) as file:
@@ -134,7 +114,7 @@ class FileReceiver:
             os.fsync(folder)
         return FileProgress(part.path, end, complete=True)
 
-    def _out_of_order(self, node_id: str, names: Sequence[str], part: FilePart, held_bytes: int) -> FileProgress:
+    def _out_of_order(self, node_id: str, names: Sequence[str], part: FileChunk, held_bytes: int) -> FileProgress:
         """Answer a chunk after the end of the held bytes: a duplicate of a complete file's last one, or a gap."""
         if part.last and held_bytes == 0:
             with (
@@ -165,22 +145,14 @@ class FileReceiver:
         folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
         try:
             for name in names:
-                try:
-                    below = folder_in(folder, name)
-                except FileNotFoundError:
-                    with suppress(FileExistsError):
-                        os.mkdir(name, 0o750, dir_fd=folder)
-                    below = folder_in(folder, name)
+                with suppress(FileExistsError):
+                    os.mkdir(name, 0o750, dir_fd=folder)
+                below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
                 os.close(folder)
                 folder = below
             yield folder
         finally:
             os.close(folder)
-
-
-def folder_in(folder: int, name: str) -> int:
-    """Open a directory in a directory, following no link."""
-    return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
 
 
 def names_of(path: str) -> Sequence[str]:
@@ -199,7 +171,7 @@ def folder_name(node_id: str) -> str:
     return name if name.strip(".") else name.replace(".", "%2E")
 
 
-def matches(file: BufferedRandom, part: FilePart) -> bool:
+def matches(file: BufferedRandom, part: FileChunk) -> bool:
     """Return whether the file has the SHA-256 of its last chunk."""
     file.seek(0)
     return hashlib.file_digest(file, "sha256").digest() == part.sha256

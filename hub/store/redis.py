@@ -37,11 +37,7 @@ class RedisStore:
     """A Redis database that one hub at a time writes; a second one that opens it takes over."""
 
     def __init__(self, url: str, ttl_s: float = 0.0, timeout_s: float = 1.5) -> None:
-        """Connect and begin an epoch.
-
-        Raises:
-            HubError: The URL is malformed, or no server answers there within `timeout_s`.
-        """
+        """Connect and begin an epoch; HubError if no server answers at the URL within `timeout_s`."""
         self._address = _checked(url)
         self._ttl_ms = round(ttl_s * 1000)
         try:
@@ -69,13 +65,7 @@ class RedisStore:
                     self._redis.srem(NODES, node_id)
 
     def write(self, batch: Sequence[NodeWrite]) -> None:
-        """Send the batch in one go; it is durable when every reply is there.
-
-        Raises:
-            StoreUnavailableError: No connection, no memory, read-only, …
-            StoreLostError: The server holds less than it had confirmed.
-            FencedError: Another hub has opened the database since.
-        """
+        """Send the batch in one go; it is durable when every reply is there."""
         try:
             replies = self._run(batch)
             if any(isinstance(reply, NoScriptError) for reply in replies):
@@ -144,10 +134,6 @@ def _chunk(item: bytes) -> StoredChunk:
 
 
 def _stored_node(node_id: str, node: dict[bytes, bytes], items: Sequence[bytes]) -> StoredNode:
-    record = node.get(b"record")
-    return StoredNode(
-        node_id,
-        None if record is None else NodeRecord.from_json(record),
-        [_chunk(item) for item in items],
-        (int(node.get(b"boot_id", 0)), int(node.get(b"seq", 0))),
-    )
+    record = NodeRecord.from_json(node[b"record"]) if b"record" in node else None
+    newest = (int(node.get(b"boot_id", 0)), int(node.get(b"seq", 0)))
+    return StoredNode(node_id, record, [_chunk(item) for item in items], newest)

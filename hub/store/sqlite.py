@@ -10,6 +10,7 @@ Measurements that decide the form, at 4,000 chunks/s of 2,000 nodes:
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -73,33 +74,24 @@ class SqliteStore:
     """A file that one hub at a time writes; a second one that opens it takes over."""
 
     def __init__(self, path: Path, durability: Durability = Durability.COMMITTED, busy_timeout_s: float = 1.0) -> None:
-        """Open or create the file, migrate its schema and begin an epoch.
-
-        Raises:
-            HubError: The path cannot be opened, or belongs to another program.
-        """
+        """Open or create the file, migrate its schema and begin an epoch; HubError if it is not a file of ours."""
         self._path = path
         self._newest: dict[str, Position] = {}  # no other hub changes it once the epoch has begun
         self._untrimmed: dict[str, int] = {}  # pages since the last deletion
         try:
             self._db = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
+            with ExitStack() as undo:
+                undo.callback(self._db.close)
+                self._migrate()
+                self._db.execute("PRAGMA journal_mode = WAL")
+                # A commit survives the process in either case; FULL survives a power loss too, for one fsync a batch.
+                level = "FULL" if durability is Durability.COMMITTED else "NORMAL"
+                self._db.execute(f"PRAGMA synchronous = {level}")
+                self.epoch: int
+                (self.epoch,) = self._db.execute("UPDATE hub SET epoch = epoch + 1 RETURNING epoch").fetchall()[0]
+                undo.pop_all()
         except sqlite3.Error as error:
-            raise self._refusal(error) from error
-        try:
-            self._migrate()
-            self._db.execute("PRAGMA journal_mode = WAL")
-            # A commit survives the process in either case; FULL survives a power loss too, for one fsync a batch.
-            self._db.execute(f"PRAGMA synchronous = {'FULL' if durability is Durability.COMMITTED else 'NORMAL'}")
-            self.epoch = self._begin_epoch()
-        except sqlite3.Error as error:
-            self._db.close()
-            raise self._refusal(error) from error
-        except HubError:
-            self._db.close()
-            raise
-
-    def _refusal(self, error: sqlite3.Error) -> HubError:
-        return HubError(f"HUB_STORE_URL: cannot open {self._path} as a SQLite store: {error}")
+            raise HubError(f"HUB_STORE_URL: cannot open {path} as a SQLite store: {error}") from error
 
     def _migrate(self) -> None:
         version = self._pragma("user_version")
@@ -120,12 +112,10 @@ class SqliteStore:
     def _pragma(self, name: str) -> int:
         return int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
 
-    def _begin_epoch(self) -> int:
-        return int(self._db.execute("UPDATE hub SET epoch = epoch + 1 RETURNING epoch").fetchall()[0][0])
-
     def load(self) -> Iterator[StoredNode]:
         """Yield every known node, in no order, with its chunks in order."""
-        records = dict(self._db.execute("SELECT node_id, record FROM node").fetchall())
+        stored = self._db.execute("SELECT node_id, record FROM node")
+        records = {node_id: NodeRecord.from_json(record) for node_id, record in stored}
         for node_id, rows in groupby(self._db.execute(LOAD), key=itemgetter(0)):
             chunks: list[StoredChunk] = []
             for _, boot_id, seq, sent_unix_s, data in rows:
@@ -134,17 +124,12 @@ class SqliteStore:
                     chunks.clear()
                 else:
                     chunks.append(StoredChunk(boot_id, seq, sent_unix_s, data))
-            yield StoredNode(node_id, as_record(records.pop(node_id, None)), chunks, newest)
+            yield StoredNode(node_id, records.pop(node_id, None), chunks, newest)
         for node_id, record in records.items():
-            yield StoredNode(node_id, as_record(record), (), START)
+            yield StoredNode(node_id, record, (), START)
 
     def write(self, batch: Sequence[NodeWrite]) -> None:
-        """Make the batch durable in one transaction: all of it, or nothing.
-
-        Raises:
-            StoreUnavailableError: The disk is full, the file locked by another program, …
-            FencedError: Another hub has opened the file since.
-        """
+        """Make the batch durable in one transaction: all of it, or nothing."""
         try:
             self._db.execute("BEGIN IMMEDIATE")
             self._check_epoch()
@@ -221,8 +206,3 @@ class SqliteStore:
 def pages(write: NodeWrite) -> int:
     """Return the pages that a write adds to what must be deleted later."""
     return sum(1 + len(chunk.data) // PAGE_BYTES for chunk in write.chunks)
-
-
-def as_record(text: str | None) -> NodeRecord | None:
-    """Return a record from its JSON form."""
-    return None if text is None else NodeRecord.from_json(text)

@@ -12,13 +12,9 @@ from heartbench.hub.store.protocol import Durability, Store
 
 
 def open_store(url: str, durability: Durability = Durability.COMMITTED, ttl_s: float = 0.0) -> Store:
-    """Open the store that a URL names, and begin an epoch in it; blocks until it answers.
+    """Open the store that a URL names, and begin an epoch in it; blocks until it answers, HubError if it does not.
 
-    `ttl_s` is how long Redis keeps a node after its last write, s; 0: for good. The others keep it until it is
-    forgotten.
-
-    Raises:
-        HubError: The URL names no store, or one that cannot be opened.
+    `ttl_s` is how long Redis keeps a node after its last write, s; 0: for good, as the others do.
     """
     for scheme, kind in KINDS.items():
         if url.startswith(scheme):

@@ -13,7 +13,7 @@ from enum import StrEnum
 from math import isfinite
 from time import perf_counter
 
-from heartbench.hub.errors import HubError
+from heartbench.hub.errors import BadMessageError, HubError
 from heartbench.hub.store.history import History, Position, StoredChunk
 from heartbench.hub.store.protocol import (
     Durability,
@@ -74,10 +74,6 @@ AllNodes = Callable[[], Iterable[KnownNode]]
 OnHealth = Callable[[StoreHealth], None]
 
 
-def ignore(health: StoreHealth) -> None:
-    """Do nothing with the store's health."""
-
-
 class Writer:
     """Writes chunks and records. `run` is its task; everything else is called from the same event loop."""
 
@@ -96,7 +92,7 @@ class Writer:
         self._budget = Budget(max_chunks, max_bytes)
         self._linger_s = linger_s
         self._all_nodes: AllNodes = tuple
-        self._on_health: OnHealth = ignore
+        self._on_health: OnHealth = lambda _: None
         self._unsaved: dict[str, Unsaved] = {}
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
@@ -112,11 +108,7 @@ class Writer:
 
         Returns when the chunk is queued. The future resolves when it is as safe as the durability requires; for a
         duplicate, when everything before it is. It fails with the error that ended the writer. Others may share it:
-        shield it when awaiting it.
-
-        Raises:
-            ValueError: boot_id, seq or sent_unix_s cannot be stored.
-            FencedError: Another hub has taken the store.
+        shield it when awaiting it. BadMessageError if no store can hold the chunk.
         """
         check(chunk)
         if self._end is not None:
@@ -177,15 +169,12 @@ class Writer:
             commit_p99_s=self._commit_s.quantile(0.99),
         )
 
-    async def run(self, all_nodes: AllNodes = tuple, on_health: OnHealth = ignore) -> None:
+    async def run(self, all_nodes: AllNodes = tuple, on_health: OnHealth = lambda _: None) -> None:
         """Write until cancelled, then close the store.
 
-        Args:
-            all_nodes: Returns every known node; called if the store lost what it had confirmed.
-            on_health: Called each time the state of the store changes.
-
-        Raises:
-            FencedError: Another hub has taken the store. This one acknowledges nothing more and should end.
+        `all_nodes` returns every known node; it is called if the store lost what it had confirmed. `on_health` is
+        called each time the state of the store changes. FencedError: another hub has taken the store; this one
+        acknowledges nothing more and should end.
         """
         self._all_nodes, self._on_health = all_nodes, on_health
         thread = ThreadPoolExecutor(1, "store-writer")
@@ -288,9 +277,9 @@ class Writer:
 
 
 def check(chunk: StoredChunk) -> None:
-    """Raise ValueError for a chunk that no store can hold: it would be retried for ever."""
+    """Raise BadMessageError for a chunk that no store can hold: it would be retried for ever."""
     if not (0 <= chunk.boot_id <= LARGEST and 0 <= chunk.seq <= LARGEST and isfinite(chunk.sent_unix_s)):
-        raise ValueError(
+        raise BadMessageError(
             f"chunk {chunk.boot_id}/{chunk.seq}, sent_unix_s={chunk.sent_unix_s}: expected numbers from 0 to "
             f"{LARGEST} and a finite time"
         )

@@ -58,11 +58,7 @@ class Commands:
         return self._waiting
 
     async def run(self, node_id: str, payload: bytes, within_s: float) -> tuple[str, Outcome, Answer | None]:
-        """Send a command to a node; return its id, its outcome, and the answer if there is one.
-
-        Raises:
-            NoRoomError: HUB_COMMANDS_WAITING commands wait for this node.
-        """
+        """Send a command to a node; return its id, its outcome, and the answer if any; NoRoomError if too many wait."""
         command = self._post(node_id, payload, within_s)
         try:
             async with asyncio.timeout_at(command.expires_s):

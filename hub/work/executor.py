@@ -10,12 +10,13 @@ No work runs on another thread: before `start` and after `close` it is rejected.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from threading import Condition, Thread
+from queue import Empty, SimpleQueue
+from threading import Thread
 from time import perf_counter
 from typing import Any, TypeVar, cast
 
@@ -62,25 +63,14 @@ class ExecutorStats:
 class Job:
     """A submitted call and its times."""
 
-    __slots__ = ("args", "began_s", "ended_s", "error", "fn", "outcome", "result", "submitted_s")
+    __slots__ = ("args", "began_s", "ended_s", "fn", "outcome", "submitted_s")
 
     def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...], submitted_s: float) -> None:
         self.fn = fn
         self.args = args
         self.submitted_s = submitted_s
-        self.outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.began_s = self.ended_s = 0.0
-        self.result: Any = None
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        """Call the function on the current thread, and keep its result or error."""
-        self.began_s = perf_counter()
-        try:
-            self.result = self.fn(*self.args)
-        except BaseException as error:  # noqa: BLE001  (it is raised again in `submit`)
-            self.error = error
-        self.ended_s = perf_counter()
+        self.outcome: Future[Any] = Future()
 
 
 class BoundedExecutor:
@@ -91,10 +81,8 @@ class BoundedExecutor:
         self.queue_limit = queue_limit
         self.policy = policy
         self._room = Budget(workers + queue_limit, 0)
-        self._queue: deque[Job] = deque()
-        self._changed = Condition()  # guards the three below, which workers change too
-        self._running = 0
-        self._ending = False
+        self._jobs: set[Job] = set()  # that wait for a worker, or run
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()  # None ends a worker
         self._threads: list[Thread] = []
         self._empty = asyncio.Event()
         self._empty.set()
@@ -113,11 +101,7 @@ class BoundedExecutor:
         """Run `fn(*args)` on a worker, and return its result or raise its error.
 
         A call that is cancelled while it waits is never made; one that is cancelled while it runs finishes, and its
-        result is dropped.
-
-        Raises:
-            ExecutorFullError: The queue is full, and the policy is to reject.
-            ExecutorClosedError: The executor is not running.
+        result is dropped. Raises ExecutorFullError by the policy, ExecutorClosedError if the executor is not running.
         """
         if not self._threads:
             raise ExecutorClosedError("the executor has not been started; nothing runs before it")
@@ -127,11 +111,15 @@ class BoundedExecutor:
         submitted_s = perf_counter()
         await self._room.acquire(0)
         job = Job(fn, args, submitted_s)
-        self._enqueue(job)
+        self._jobs.add(job)
+        self._empty.clear()
+        self._queue.put(job)
         try:
-            return cast("T", await job.outcome)
+            return cast("T", await asyncio.wrap_future(job.outcome))
         except asyncio.CancelledError:
-            self._withdraw(job)
+            if job.outcome.cancel():  # else a worker runs it
+                self._cancelled += 1
+                self._leave(job)
             raise
 
     async def close(self) -> None:
@@ -140,16 +128,19 @@ class BoundedExecutor:
         try:
             await self._empty.wait()
         finally:
-            self._end()
+            self._reject_queue()
+            for _ in self._threads:
+                self._queue.put(None)
         for thread in self._threads:
             thread.join()
 
     def stats(self) -> ExecutorStats:
         """Return the figures now."""
+        queued = sum(job.began_s == 0 for job in self._jobs)
         return ExecutorStats(
             workers=self.workers,
-            running=self._running,
-            queued=len(self._queue),
+            running=len(self._jobs) - queued,
+            queued=queued,
             waiting=self._room.waiting,
             completed=self._completed,
             failed=self._failed,
@@ -161,57 +152,40 @@ class BoundedExecutor:
             run_p99_s=self._run_s.quantile(0.99),
         )
 
-    def _end(self) -> None:
-        with self._changed:
-            self._ending = True
-            left = list(self._queue)
-            self._queue.clear()
-            self._changed.notify_all()
-        for job in left:
-            if not job.outcome.done():
-                job.outcome.set_exception(ExecutorClosedError("the executor was closed before this call began"))
-
-    def _enqueue(self, job: Job) -> None:
-        self._empty.clear()
-        with self._changed:
-            self._queue.append(job)
-            self._changed.notify()
-
-    def _withdraw(self, job: Job) -> None:
-        with self._changed:
-            if job not in self._queue:
-                return  # a worker runs it
-            self._queue.remove(job)
-        self._cancelled += 1
-        self._leave()
+    def _reject_queue(self) -> None:
+        with suppress(Empty):
+            while (job := self._queue.get_nowait()) is not None:
+                if job.outcome.set_running_or_notify_cancel():
+                    self._leave(job)
+                    job.outcome.set_exception(ExecutorClosedError("the executor was closed before this call began"))
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._queue or self._ending)
-                if not self._queue:
-                    return
-                job = self._queue.popleft()
-                self._running += 1
-            job.run()
-            with self._changed:
-                self._running -= 1
+        while (job := self._queue.get()) is not None:
+            if not job.outcome.set_running_or_notify_cancel():
+                continue
+            job.began_s = perf_counter()
+            result, error = None, None
+            try:
+                result = job.fn(*job.args)
+            except BaseException as caught:  # noqa: BLE001  (it is raised again in `submit`)
+                error = caught
+            job.ended_s = perf_counter()
             with suppress(RuntimeError):  # the loop is closed, and all waiters with it
-                loop.call_soon_threadsafe(self._finish, job)
+                loop.call_soon_threadsafe(self._finish, job, error is None)  # counted before `submit` returns
+            if error is None:
+                job.outcome.set_result(result)
+            else:
+                job.outcome.set_exception(error)
 
-    def _finish(self, job: Job) -> None:
+    def _finish(self, job: Job, succeeded: bool) -> None:
         self._wait_s.add(job.began_s - job.submitted_s)
         self._run_s.add(job.ended_s - job.began_s)
-        self._completed += job.error is None
-        self._failed += job.error is not None
-        if not job.outcome.done():
-            if job.error is None:
-                job.outcome.set_result(job.result)
-            else:
-                job.outcome.set_exception(job.error)
-        self._leave()
+        self._completed += succeeded
+        self._failed += not succeeded
+        self._leave(job)
 
-    def _leave(self) -> None:
+    def _leave(self, job: Job) -> None:
+        self._jobs.discard(job)
         self._room.release(1, 0)
-        if self._room.items == 0:
+        if not self._jobs:
             self._empty.set()

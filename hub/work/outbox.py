@@ -9,11 +9,6 @@ from heartbench.mesh.v1.mesh_pb2 import HubMessage
 Send = Callable[[HubMessage], Awaitable[None]]
 
 
-def no_more() -> HubMessage | None:
-    """Return None: there are no messages from elsewhere."""
-    return None
-
-
 class Outbox:
     """The queue between the hub and one stream.
 
@@ -24,7 +19,7 @@ class Outbox:
 
     __slots__ = ("_acks", "_changed", "_closed", "_messages", "_more")
 
-    def __init__(self, ack_limit: int, more: Callable[[], HubMessage | None] = no_more) -> None:
+    def __init__(self, ack_limit: int, more: Callable[[], HubMessage | None] = lambda: None) -> None:
         self._messages: deque[HubMessage] = deque()
         self._acks: deque[HubMessage] = deque(maxlen=ack_limit)
         self._more = more

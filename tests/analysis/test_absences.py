@@ -16,9 +16,8 @@ from heartbench.analysis.gaps import NO_LOSSES, Gaps, find_gaps, join_gaps
 from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
-from heartbench.hub.events.types import Change
 from heartbench.hub.liveness.registry import Hello, Session
-from heartbench.hub.liveness.rules import Reason, Status
+from heartbench.hub.liveness.rules import Change, Reason, Status
 from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.hub.store.memory import MemoryStore
 from heartbench.hub.store.protocol import StoredNode
@@ -60,7 +59,8 @@ class RealHub:
     """The hub itself with one node, on a clock that is told: away at times, and restarted."""
 
     def __init__(self, hub: HubSettings) -> None:
-        self.settings, self.clock = hub, ManualClock(0.0)
+        # Both clocks are the same: flaps at the edge of the window would be rounded on the way through the store.
+        self.settings, self.clock = hub, ManualClock(0.0, unix_offset_s=0.0)
         self.changes: list[Change] = []
         self.session: Session | None = None
         self.connection = 0
@@ -101,7 +101,7 @@ def hub_changes(heard_s: list[float], spans: Spans, hub: HubSettings) -> list[Ch
     for at, _, act in sorted(in_time, key=lambda event: event[:2]):
         real.clock.now_s = at
         act()
-    if not any(from_s <= END_S < to_s for from_s, to_s, _ in spans):
+    if not any(from_s <= END_S <= to_s for from_s, to_s, _ in spans):  # at its end it has not looked yet
         real.clock.now_s = END_S
         real.sweep()
     return real.changes

@@ -13,11 +13,10 @@ from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.gaps import NO_LOSSES, Gaps, PowerLosses, find_gaps, join_gaps, power_losses
 from heartbench.analysis.policies import allowed_silence
 from heartbench.hub.config import HubSettings
-from heartbench.hub.events.types import Change
 from heartbench.hub.liveness.chen import Chen
 from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.registry import Hello, Registry, Session
-from heartbench.hub.liveness.rules import FlapRule, Reason, Status
+from heartbench.hub.liveness.rules import Change, FlapRule, Reason, Status
 from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.mesh.kinds import Kind
 from heartbench.simulator.trace import Messages

@@ -8,14 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heartbench.analysis.replay import REASONS, replay
-from heartbench.hub import replay as replay_by_registry
 from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.events.observer_file import Header, read_records
-from heartbench.hub.events.types import Change
+from heartbench.hub.events.replay import replay as replay_by_registry
 from heartbench.hub.liveness.registry import Hello, Registry, Session
-from heartbench.hub.liveness.rules import Status
+from heartbench.hub.liveness.rules import Change, Status
 from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.hub.work.admission import Admission
 from heartbench.simulator.observer_frames import Observed, read_observer

@@ -13,7 +13,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from heartbench.hub.store import Store, open_store
+from heartbench.hub.store.protocol import Store
+from heartbench.hub.store.url import open_store
 
 OpenStore = Callable[[], Store]
 

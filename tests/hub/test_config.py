@@ -40,7 +40,7 @@ def test_the_window_of_flaps_follows_the_threshold_unless_it_is_set(tmp_path: Pa
 @pytest.mark.parametrize("stale_after_s", [*range(10, 121, 5), 10.5, 29.999, 30.001, 119.9])
 def test_each_threshold_that_tune_writes_is_a_file_that_loads(tmp_path: Path, stale_after_s: float) -> None:
     written = HubSettings.for_stale_after(stale_after_s)
-    read = HubSettings.from_env_file(a_file(tmp_path, written.to_env()))
+    read = HubSettings.load(a_file(tmp_path, written.to_env()))
     assert read == written
     assert read.stale_after_s == stale_after_s
 
@@ -61,7 +61,7 @@ def test_an_env_file_keeps_the_meaning_beside_the_value() -> None:
 def test_the_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUB_STALE_AFTER_S", "20")
     path = a_file(tmp_path, "HUB_STALE_AFTER_S=25\nHUB_HISTORY_CHUNKS=7\nOTHER=1\n")
-    settings = HubSettings.from_env_file(path)
+    settings = HubSettings.load(path)
     assert (settings.stale_after_s, settings.history_chunks) == (20, 7)
 
 
@@ -101,7 +101,7 @@ def test_a_mistake_is_one_line_with_file_key_value_and_what_is_allowed(
 ) -> None:
     path = a_file(tmp_path, line + "\n")
     with pytest.raises(HubError) as caught:
-        HubSettings.from_env_file(path)
+        HubSettings.load(path)
     message = str(caught.value)
     assert "\n" not in message
     for part in [str(path), *parts]:
@@ -125,9 +125,9 @@ def test_what_is_no_env_file_is_refused(tmp_path: Path, content: bytes | None) -
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(HubError, match="cannot be read as an env file"):
-        HubSettings.from_env_file(path)
+        HubSettings.load(path)
     with pytest.raises(HubError, match="cannot be read as an env file"):
-        HubSettings.from_env_file(tmp_path)
+        HubSettings.load(tmp_path)
 
 
 def test_a_path_of_another_type_is_refused_in_plain_words() -> None:
@@ -144,4 +144,4 @@ def test_what_is_allowed_is_all_that_is_said(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_mistake_in_the_environment_names_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUB_FLAP_EXIT", "many")
     with pytest.raises(HubError, match=r"^HUB_FLAP_EXIT='many': must be a valid integer"):
-        HubSettings.from_env_file(a_file(tmp_path, "HUB_FLAP_EXIT=1\n"))
+        HubSettings.load(a_file(tmp_path, "HUB_FLAP_EXIT=1\n"))

@@ -12,10 +12,11 @@ from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import NoRoomError, NotIntroducedError, UnknownNodeError
-from heartbench.hub.events.types import Change, Event, Forgotten, MassSilenceBegan, MassSilenceEnded, Paused
+from heartbench.hub.events.fanout import Event, Forgotten
+from heartbench.hub.liveness.mass_silence import MassSilenceBegan, MassSilenceEnded
 from heartbench.hub.liveness.registry import Hello, Session
-from heartbench.hub.liveness.rules import Reason, Status
-from heartbench.hub.liveness.self_health import CATCH_UP_S, TICK_S
+from heartbench.hub.liveness.rules import Change, Reason, Status
+from heartbench.hub.liveness.self_health import CATCH_UP_S, TICK_S, Paused
 from heartbench.hub.store.history import StoredChunk
 from heartbench.hub.store.memory import MemoryStore
 from heartbench.hub.store.protocol import StoredNode

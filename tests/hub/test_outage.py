@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 
 from heartbench.hub.config import HubSettings
 from heartbench.hub.rpc.server import HubServer
-from heartbench.hub.store import open_store
 from heartbench.hub.store.history import History
+from heartbench.hub.store.url import open_store
 from heartbench.mesh.channel import open_aio_channel
 from heartbench.mesh.encoding import chunk, heartbeat, hello, upload_metadata
 from heartbench.mesh.v1 import mesh_pb2 as pb
@@ -135,6 +135,7 @@ def test_an_outage_of_the_store_slows_who_writes_and_loses_nothing(store_and_tro
     assert [entry["state"] for entry in logs if entry["event"] == "StoreChanged"] == ["unavailable", "ok"]
     with closing(open_store(store_url)) as store:
         (node,) = store.load()
-    history = History.restore(HELD, HELD_BYTES, node.chunks, node.newest)
+    history = History(HELD, HELD_BYTES)
+    history.restore(node.chunks, node.newest)
     assert [stored.seq for stored in history] == list(range(CHUNKS - HELD + 1, CHUNKS + 1))
     assert node.record is not None

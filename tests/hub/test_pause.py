@@ -21,8 +21,7 @@ import pytest
 from heartbench.hub.config import HubSettings
 from heartbench.hub.events.observer_file import DeadlineMoved, read_records
 from heartbench.hub.events.replay import recorded_changes, replay
-from heartbench.hub.events.types import Change
-from heartbench.hub.liveness.rules import MoveReason, Reason
+from heartbench.hub.liveness.rules import Change, MoveReason, Reason
 from heartbench.hub.rpc.server import HubServer
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from heartbench.hub.store import open_store
+from heartbench.hub.store.url import open_store
 from heartbench.mesh.channel import open_aio_channel
 from heartbench.mesh.encoding import chunk, hello, upload_metadata
 from heartbench.mesh.v1.mesh_pb2_grpc import NodeMeshStub

@@ -16,9 +16,9 @@ from heartbench.hub.liveness.fixed_timeout import FixedTimeout
 from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.registry import Registry, Session
 from heartbench.hub.liveness.rules import FlapRule
-from heartbench.hub.store import Durability
 from heartbench.hub.store.history import HeldBytes, History, StoredChunk
 from heartbench.hub.store.memory import MemoryStore
+from heartbench.hub.store.protocol import Durability
 from heartbench.hub.work.executor import BoundedExecutor
 
 T = TypeVar("T")

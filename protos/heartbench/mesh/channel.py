@@ -23,13 +23,7 @@ OPTIONS: Options = (
 def open_channel(
     address: str, credentials: grpc.ChannelCredentials | None = None, options: Options = ()
 ) -> grpc.Channel:
-    """Return a channel to the hub at HOST:PORT for synchronous calls.
-
-    Args:
-        address: HOST:PORT.
-        credentials: for TLS; None: the connection is not encrypted.
-        options: for gRPC, beside OPTIONS.
-    """
+    """Return a channel to the hub at HOST:PORT for synchronous calls; without credentials it is not encrypted."""
     if credentials is None:
         return grpc.insecure_channel(address, [*OPTIONS, *options])
     return grpc.secure_channel(address, credentials, [*OPTIONS, *options])

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from heartbench.benchmarks.hub.chunks import Load, missing, one
-from heartbench.hub.store import NodeWrite, open_store
 from heartbench.hub.store.history import StoredChunk
+from heartbench.hub.store.protocol import NodeWrite
+from heartbench.hub.store.url import open_store
 
 
 @pytest.mark.slow

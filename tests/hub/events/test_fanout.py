@@ -3,9 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbench.hub.events.fanout import EventFanout, Subscription
-from heartbench.hub.events.types import Change, Event, EventsLost
-from heartbench.hub.liveness.rules import Reason, Status
+from heartbench.hub.events.fanout import Event, EventFanout, EventsLost, Subscription
+from heartbench.hub.liveness.rules import Change, Reason, Status
 
 
 def a_change(node_id: str = "n") -> Change:

@@ -16,8 +16,9 @@ from heartbench.hub.events.observer_file import Change, End, Receipt, read_recor
 from heartbench.hub.events.replay import recorded_changes, replay
 from heartbench.hub.liveness.registry import Hello, Session
 from heartbench.hub.liveness.self_health import TICK_S
-from heartbench.hub.store import NodeRecord, StoredNode
 from heartbench.hub.store.memory import MemoryStore
+from heartbench.hub.store.protocol import StoredNode
+from heartbench.hub.store.record import NodeRecord
 from heartbench.hub.store.record_mapping import record_of
 from heartbench.hub.work.admission import Admission
 

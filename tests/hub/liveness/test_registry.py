@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartbench.hub.errors import OutdatedStreamError
-from heartbench.hub.events.types import Change
 from heartbench.hub.liveness.fixed_timeout import FixedTimeout
 from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.registry import Hello, Registry, Session
-from heartbench.hub.liveness.rules import FlapRule, Reason, Status
+from heartbench.hub.liveness.rules import Change, FlapRule, Reason, Status
 from heartbench.mesh.kinds import Kind
 
 STALE_AFTER_S = 4.0

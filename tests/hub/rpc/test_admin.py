@@ -57,7 +57,7 @@ def watching(epoch: int = 0, after_seq: int = 0, node_id: str = "") -> pb.WatchE
 def test_a_list_and_the_events_after_it_have_no_gap() -> None:
     async def scene(office: Office) -> None:
         office.connect("a")
-        listed = office.admin.list_nodes(pb.ListNodesRequest())
+        listed = office.admin.list_nodes(OPERATOR, pb.ListNodesRequest())
         office.connect("b")
         with office.admin.watch(watching(listed.epoch, listed.last_seq)) as events:
             office.connect("c")
@@ -73,11 +73,11 @@ def test_pages_hold_each_node_once_while_others_come_and_go() -> None:
     async def scene(office: Office) -> None:
         for name in ("d", "a", "c", "b", "e"):
             office.connect(name)
-        first = office.admin.list_nodes(pb.ListNodesRequest(page_size=2))
+        first = office.admin.list_nodes(OPERATOR, pb.ListNodesRequest(page_size=2))
         await office.admin.forget("a")
         office.connect("aa")
-        second = office.admin.list_nodes(pb.ListNodesRequest(page_size=2, page_token=first.next_page_token))
-        third = office.admin.list_nodes(pb.ListNodesRequest(page_size=2, page_token=second.next_page_token))
+        second = office.admin.list_nodes(OPERATOR, pb.ListNodesRequest(page_size=2, page_token=first.next_page_token))
+        third = office.admin.list_nodes(OPERATOR, pb.ListNodesRequest(page_size=2, page_token=second.next_page_token))
         pages = [[node.node_id for node in page.nodes] for page in (first, second, third)]
         assert pages == [["a", "b"], ["c", "d"], ["e"]]
         assert third.next_page_token == ""
@@ -92,9 +92,9 @@ def test_pages_are_of_the_status_that_is_asked_for() -> None:
             if name in "bd":
                 office.hub.goodbye(session, office.clock.now_s)
         asked = pb.ListNodesRequest(status=pb.STATUS_OFFLINE, page_size=1)
-        first = office.admin.list_nodes(asked)
+        first = office.admin.list_nodes(OPERATOR, asked)
         second = office.admin.list_nodes(
-            pb.ListNodesRequest(status=asked.status, page_size=1, page_token=first.next_page_token)
+            OPERATOR, pb.ListNodesRequest(status=asked.status, page_size=1, page_token=first.next_page_token)
         )
         assert [node.node_id for page in (first, second) for node in page.nodes] == ["b", "d"]
         assert second.next_page_token == ""
@@ -106,7 +106,7 @@ def test_who_asks_for_no_pages_gets_all_nodes_at_once() -> None:
     async def scene(office: Office) -> None:
         for name in ("b", "a"):
             office.connect(name)
-        listed = office.admin.list_nodes(pb.ListNodesRequest())
+        listed = office.admin.list_nodes(OPERATOR, pb.ListNodesRequest())
         assert [node.node_id for node in listed.nodes] == ["b", "a"]
         assert listed.next_page_token == ""
 
@@ -117,7 +117,7 @@ def test_who_asks_for_no_pages_gets_all_nodes_at_once() -> None:
 def test_a_page_that_cannot_be_is_refused(asked: pb.ListNodesRequest) -> None:
     async def scene(office: Office) -> None:
         with pytest.raises(BadMessageError, match="must be"):
-            office.admin.list_nodes(asked)
+            office.admin.list_nodes(OPERATOR, asked)
 
     run(scene)
 
@@ -216,8 +216,8 @@ def test_a_forgotten_node_is_unknown() -> None:
         office.connect("a")
         await office.admin.forget_node(OPERATOR, pb.ForgetNodeRequest(node_id="a"))
         for call in (
-            lambda: office.admin.get_node(pb.GetNodeRequest(node_id="a")),
-            lambda: office.admin.get_history(pb.GetHistoryRequest(node_id="a")),
+            lambda: office.admin.get_node(OPERATOR, pb.GetNodeRequest(node_id="a")),
+            lambda: office.admin.get_history(OPERATOR, pb.GetHistoryRequest(node_id="a")),
             lambda: office.admin.debug_node(OPERATOR, pb.DebugNodeRequest(node_id="a", on=True)),
         ):
             with pytest.raises(UnknownNodeError):

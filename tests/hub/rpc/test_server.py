@@ -15,9 +15,9 @@ import pytest
 
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import HubError
-from heartbench.hub.events.types import StoreChanged
+from heartbench.hub.events.fanout import StoreChanged
 from heartbench.hub.rpc.server import HubServer, serve
-from heartbench.hub.store import FencedError
+from heartbench.hub.store.protocol import FencedError
 from heartbench.mesh.channel import open_aio_channel
 from heartbench.mesh.encoding import (
     chunk,

@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from heartbench.hub.liveness.rules import Reason, Status
-from heartbench.hub.store import FencedError, NodeRecord, NodeWrite, Store
 from heartbench.hub.store.history import START, History, Position, StoredChunk
+from heartbench.hub.store.protocol import FencedError, NodeWrite, Store
+from heartbench.hub.store.record import NodeRecord
 
 RECORD = NodeRecord(
     "edge-1", Status.STALE, Reason.SILENCE, 17.5, 12.25, 3, 1, (1.5, 9.0), True, 10.0, 77, {"site": "Köln"}
@@ -176,6 +177,7 @@ def test_a_store_holds_what_the_histories_hold(
     stored = {node.node_id: node for node in open_again().load()}
     for node_id, history in histories.items():
         if history.newest != START:
-            restored = History.restore(max_chunks, 20, stored[node_id].chunks, stored[node_id].newest)
+            restored = History(max_chunks, 20)
+            restored.restore(stored[node_id].chunks, stored[node_id].newest)
             assert list(restored) == list(history)
             assert restored.newest == history.newest

@@ -9,23 +9,30 @@ from hypothesis import strategies as st
 
 from heartbench.hub.errors import HubError
 from heartbench.hub.store.received_files import (
-    FilePart,
     FileProgress,
     FileReceiver,
     FileRefusedError,
     FilesUnavailableError,
 )
+from heartbench.mesh.v1.mesh_pb2 import FileChunk
 
 CONTENT = bytes(random.Random(7).randbytes(1000))
 
 
-def part(offset: int, size: int = 400, path: str = "logs/boot.txt", content: bytes = CONTENT) -> FilePart:
+def part(offset: int, size: int = 400, path: str = "logs/boot.txt", content: bytes = CONTENT) -> FileChunk:
     data = content[offset : offset + size]
     last = offset + size >= len(content)
-    return FilePart(path, offset, data, crc32(data), last, hashlib.sha256(content).digest() if last else b"")
+    return FileChunk(
+        path=path,
+        offset=offset,
+        data=data,
+        crc32=crc32(data),
+        last=last,
+        sha256=hashlib.sha256(content).digest() if last else b"",
+    )
 
 
-def whole(path: str, content: bytes = CONTENT) -> FilePart:
+def whole(path: str, content: bytes = CONTENT) -> FileChunk:
     return part(0, max(1, len(content)), path, content)
 
 
@@ -88,7 +95,7 @@ def test_a_damaged_part_is_refused_and_not_written(receiver: FileReceiver) -> No
     receiver.receive("edge", part(0))
     good = part(400)
     with pytest.raises(FileRefusedError, match="is damaged"):
-        receiver.receive("edge", FilePart(good.path, 400, good.data, good.crc32 ^ 1))
+        receiver.receive("edge", FileChunk(path=good.path, offset=400, data=good.data, crc32=good.crc32 ^ 1))
     assert receiver.receive("edge", good).held_bytes == 800
 
 
@@ -105,7 +112,7 @@ def test_a_file_that_is_not_what_it_should_be_never_appears(
 
 def test_a_file_over_the_limit_is_refused(receiver: FileReceiver) -> None:
     with pytest.raises(FileRefusedError, match="the limit is 2000 bytes"):
-        receiver.receive("edge", FilePart("big", 1999, b"xx", crc32(b"xx")))
+        receiver.receive("edge", FileChunk(path="big", offset=1999, data=b"xx", crc32=crc32(b"xx")))
 
 
 @pytest.mark.parametrize(

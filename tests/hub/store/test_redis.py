@@ -8,10 +8,11 @@ import pytest
 import redis
 
 from heartbench.hub.liveness.rules import Reason, Status
-from heartbench.hub.store import NodeRecord, NodeWrite, StoreLostError, StoreUnavailableError, Writer
 from heartbench.hub.store.history import History, StoredChunk
+from heartbench.hub.store.protocol import NodeWrite, StoreLostError, StoreUnavailableError
+from heartbench.hub.store.record import NodeRecord
 from heartbench.hub.store.redis import RedisStore
-from heartbench.hub.store.writer import KnownNode
+from heartbench.hub.store.writer import KnownNode, Writer
 
 
 def write(*seqs: int, after: int = 0) -> NodeWrite:

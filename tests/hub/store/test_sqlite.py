@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from heartbench.hub.errors import HubError
-from heartbench.hub.store import Durability, NodeWrite, StoreUnavailableError, sqlite
+from heartbench.hub.store import sqlite
 from heartbench.hub.store.history import StoredChunk
+from heartbench.hub.store.protocol import Durability, NodeWrite, StoreUnavailableError
 from heartbench.hub.store.sqlite import SqliteStore
 
 

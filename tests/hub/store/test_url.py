@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from heartbench.hub.errors import HubError
-from heartbench.hub.store import open_store
+from heartbench.hub.store.url import open_store
 
 
 def test_memory_needs_nothing_and_its_epoch_grows(monkeypatch: pytest.MonkeyPatch) -> None:

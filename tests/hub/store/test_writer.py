@@ -9,21 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heartbench.hub.errors import BadMessageError
 from heartbench.hub.liveness.rules import Reason, Status
-from heartbench.hub.store import (
-    Durability,
-    FencedError,
-    NodeRecord,
-    NodeWrite,
-    StoredNode,
-    StoreHealth,
-    StoreLostError,
-    StoreState,
-    StoreUnavailableError,
-    Writer,
-)
 from heartbench.hub.store import writer as writer_module
 from heartbench.hub.store.history import START, History, StoredChunk
+from heartbench.hub.store.protocol import (
+    Durability,
+    FencedError,
+    NodeWrite,
+    StoredNode,
+    StoreLostError,
+    StoreUnavailableError,
+)
+from heartbench.hub.store.record import NodeRecord
+from heartbench.hub.store.writer import StoreHealth, StoreState, Writer
 
 
 class ToldStore:
@@ -336,7 +335,7 @@ def test_a_mistake_in_a_store_ends_the_writer_and_does_not_hang() -> None:
 )
 def test_a_chunk_that_no_store_can_hold_is_refused(bad: StoredChunk) -> None:
     async def scenario() -> None:
-        with pytest.raises(ValueError, match="expected numbers from 0 to"):
+        with pytest.raises(BadMessageError, match="expected numbers from 0 to"):
             await Writer(ToldStore()).append("edge", History(9, 99), bad)
 
     run(scenario())
