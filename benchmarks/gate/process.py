@@ -32,6 +32,8 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 """Threads of numerical libraries would only compete for the one core."""
 RAN = (0, 1, 5)
 """Exit statuses of pytest with a report of the probe: all passed, some failed, nothing collected."""
+NOTHING_MEASURED = "ignore::pytest_benchmark.logger.PytestBenchmarkWarning"
+"""It warns if all benchmarks fail; where warnings are errors, that would end pytest before the probe's report."""
 LAST_LINES = 3
 MIN_ROUNDS = 3
 """Minimum number of rounds that pytest-benchmark measures."""
@@ -285,8 +287,9 @@ class Measurer:
         project = order.tree.project
         return [
             str(self.python), "-m", "pytest", "-q", *arguments, f"--rootdir={project}", "-p", PROBE,
-            "-p", "no:cacheprovider", "-p", "no:randomly", "--benchmark-enable", "--benchmark-only",
-            "--continue-on-collection-errors", *self.settings.pytest_args, *paths_of(order.benchmarks or self.suite),
+            "-W", NOTHING_MEASURED, "-p", "no:cacheprovider", "-p", "no:randomly",
+            "--benchmark-enable", "--benchmark-only", "--continue-on-collection-errors",
+            *self.settings.pytest_args, *paths_of(order.benchmarks or self.suite),
         ]  # fmt: skip
 
     def _only(self, order: Order) -> list[str]:

@@ -89,7 +89,7 @@ def an_append(chunks: int) -> Work:
 def a_spliced_append(chunks: int) -> Work:
     """A chunk more in a list that holds so many and is copied each time."""
     keeper = SplicedHistory(chunks)
-    keeper.history = [StoredChunk(1, seq, 0.0, b"") for seq in range(1, chunks + 1)]
+    keeper.chunks = [StoredChunk(1, seq, 0.0, b"") for seq in range(1, chunks + 1)]
     return appends(keeper, 0, chunks + 1)
 
 
