@@ -220,26 +220,29 @@ def figures(messages: list[Message], peaks: Peaks, empty_bytes: float) -> Figure
     """Return the figures that follow from the messages and the peaks."""
     done = [each for each in messages if not math.isnan(each.ended_s)]
     last_ended_s = max(each.ended_s for each in done)
-    waits_s = quantiles([each.began_s - each.due_s for each in done], 0.5, 0.99, 0.999)
-    late_s = quantiles(peaks.late_s, 0.5, 0.99, 1.0)
+    waits_s = [each.began_s - each.due_s for each in done]
     return Figures(
-        len(messages),
-        len(done),
-        sum(each.refused for each in messages),
-        len(done) / last_ended_s,
-        *waits_s,
-        peaks.in_hub,
-        peaks.at_nodes,
-        peaks.resident_bytes - empty_bytes,
-        peaks.threads,
-        max(0.0, last_ended_s - messages[-1].due_s),
-        *late_s,
+        offered=len(messages),
+        done=len(done),
+        refused=sum(each.refused for each in messages),
+        throughput_per_s=len(done) / last_ended_s,
+        wait_p50_s=quantile(waits_s, 0.5),
+        wait_p99_s=quantile(waits_s, 0.99),
+        wait_p999_s=quantile(waits_s, 0.999),
+        peak_in_hub=peaks.in_hub,
+        peak_at_nodes=peaks.at_nodes,
+        peak_bytes=peaks.resident_bytes - empty_bytes,
+        threads=peaks.threads,
+        recovery_s=max(0.0, last_ended_s - messages[-1].due_s),
+        heartbeat_late_p50_s=quantile(peaks.late_s, 0.5),
+        heartbeat_late_p99_s=quantile(peaks.late_s, 0.99),
+        heartbeat_late_max_s=max(peaks.late_s),
     )
 
 
-def quantiles(values: Sequence[float], *shares: float) -> list[float]:
-    """Return for each share the smallest value that at least this share does not exceed."""
-    return [float(value) for value in np.quantile(values, shares, method="inverted_cdf")]
+def quantile(values: Sequence[float], share: float) -> float:
+    """Return the smallest value that at least this share does not exceed."""
+    return float(np.quantile(values, share, method="inverted_cdf"))
 
 
 if __name__ == "__main__":

@@ -148,11 +148,25 @@ def measure(way: str, max_chunks: int, chunk_bytes: int, nodes: int) -> Figures:
         resident, data = memory.resident_bytes() - empty, fleet.data_bytes
         append_s = fleet.append_s()
     read_s = fleet.read_s()
-    in_burst = send_burst(fleet, full) - empty
-    after_burst = memory.resident_bytes() - empty, fleet.data_bytes, memory.malloc_free_bytes()
-    pauses = len(pauses_s), max(pauses_s, default=0.0)
-    traced = fleet.allocations_per_append(), *traced_bytes(way, max_chunks, chunk_bytes)
-    return Figures(append_s, read_s, data, resident, *pauses, in_burst, *after_burst, *traced)
+    in_burst = send_burst(fleet, full)
+    after_burst, data_after_burst = memory.resident_bytes(), fleet.data_bytes
+    malloc_free, allocations = memory.malloc_free_bytes(), fleet.allocations_per_append()
+    retained, peak = traced_bytes(way, max_chunks, chunk_bytes)
+    return Figures(
+        append_s=append_s,
+        read_s=read_s,
+        data_bytes=data,
+        resident_bytes=resident,
+        collections=len(pauses_s),
+        collector_longest_s=max(pauses_s, default=0.0),
+        burst_resident_bytes=in_burst - empty,
+        after_burst_resident_bytes=after_burst - empty,
+        after_burst_data_bytes=data_after_burst,
+        after_burst_malloc_free_bytes=malloc_free,
+        allocations_per_append=allocations,
+        retained_bytes=retained,
+        peak_bytes=peak,
+    )
 
 
 def send_burst(fleet: Fleet, full: int) -> float:
