@@ -110,10 +110,10 @@ def append_finding(small: pd.DataFrame) -> str:
     least, most = one.index.min(), one.index.max()
     if not {"list splice", BUDGETED} <= set(one.columns):
         return f"An append to histories of {least:,} to {most:,} chunks"
-    spliced, ring = one["list splice"], one[BUDGETED]
+    spliced, ring = one["list splice"], one[BUDGETED].max()
     return (
         f"An append to a spliced list takes {time_text(spliced[least])} at {least:,} chunks and "
-        f"{time_text(spliced[most])} at {most:,}; in the hub's ring {time_text(ring[most])} at any length"
+        f"{time_text(spliced[most])} at {most:,}; in the hub's ring at most {time_text(ring)}"
     )
 
 
