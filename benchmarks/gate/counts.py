@@ -21,9 +21,8 @@ from shutil import rmtree, which
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.gate.phases import AGAIN, BASE, HEAD
 from heartbench.benchmarks.gate.process import CALL_COUNTER, CountOrder, Measurer, Order
-from heartbench.benchmarks.gate.progress import Progress
 from heartbench.benchmarks.gate.report import Count, Counts
-from heartbench.benchmarks.gate.rounds import Arm
+from heartbench.benchmarks.gate.rounds import Arm, Progress
 
 HASH_SEEDS = (1, 2)
 LONGEST_S = 0.01

@@ -17,9 +17,8 @@ from typing import TypeVar
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.gate import samples
 from heartbench.benchmarks.gate.error_rates import error_rates
-from heartbench.benchmarks.gate.progress import Progress
 from heartbench.benchmarks.gate.report import Estimate, Report
-from heartbench.benchmarks.gate.rounds import Arm, Phase, Rounds, check_python, warm_up
+from heartbench.benchmarks.gate.rounds import Arm, Phase, Progress, Rounds, check_python, warm_up
 from heartbench.benchmarks.gate.samples import Round
 from heartbench.benchmarks.gate.settings import Settings
 from heartbench.benchmarks.gate.verdict import Judgement, Verdict, check_reach, judge
