@@ -42,36 +42,31 @@ def compare(
 @style.styled
 def plot_heartbeats(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Plot how late the hub on the same event loop processes heartbeats (p99), against the load."""
-    ax = lines(frame, "heartbeat_late_p99_s", 1000, ax or style.axes(), floor=FLOOR_MS)
-    ax.set_ylabel("lateness of heartbeats, p99 (ms)")
-    state(ax, frame, heartbeat_finding)
-    return ax
+    ax = lines(frame, frame.heartbeat_late_p99_s * 1000, "lateness of heartbeats, p99 (ms)", FLOOR_MS, ax)
+    return with_finding(ax, frame, heartbeat_finding)
 
 
 @style.styled
 def plot_waiting(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Plot the greatest number of messages waiting in the hub's memory, against the load."""
-    ax = lines(frame, "peak_in_hub", 1, ax or style.axes(), floor=1.0)
-    ax.set_ylabel("most messages waiting in the hub")
-    state(ax, frame, waiting_finding)
-    return ax
+    ax = lines(frame, frame.peak_in_hub, "most messages waiting in the hub", 1.0, ax)
+    return with_finding(ax, frame, waiting_finding)
 
 
 @style.styled
 def plot_waits(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Plot how long messages waited that were done (p99), against the load."""
-    ax = lines(frame, "wait_p99_s", 1000, ax or style.axes(), floor=FLOOR_MS)
-    ax.set_ylabel("wait of a message, p99 (ms)")
-    state(ax, frame, waits_finding)
-    return ax
+    ax = lines(frame, frame.wait_p99_s * 1000, "wait of a message, p99 (ms)", FLOOR_MS, ax)
+    return with_finding(ax, frame, waits_finding)
 
 
-def state(ax: Axes, frame: pd.DataFrame, finding: Callable[[pd.DataFrame], str]) -> None:
+def with_finding(ax: Axes, frame: pd.DataFrame, finding: Callable[[pd.DataFrame], str]) -> Axes:
     """Set the title to the finding at the greatest load, if every way was measured."""
-    load = greatest(frame)
+    load = max(frame.load.unique(), key=LOADS.__getitem__)
     rows = frame[frame.load == load].set_index("way")
     found = finding(rows) if set(WAYS) <= set(rows.index) else "not every way was measured"
     style.state(ax, f"At {load} times the capacity: {found}")
+    return ax
 
 
 def heartbeat_finding(most: pd.DataFrame) -> str:
@@ -102,19 +97,20 @@ def waits_finding(most: pd.DataFrame) -> str:
     )
 
 
-def lines(frame: pd.DataFrame, column: str, factor: float, ax: Axes, floor: float) -> Axes:
+def lines(frame: pd.DataFrame, values: "pd.Series[float]", label: str, floor: float, ax: Axes | None) -> Axes:
     """Draw one line per way over the steady loads, and one marker for its waves."""
+    ax = ax or style.axes()
     steady = [load for load in LOADS if load in set(frame.load) and load != "waves"]
-    places = {load: at for at, load in enumerate(steady)} | {"waves": len(steady) + 0.0}
-    for way, rows in frame.groupby("way", sort=False):
-        values = (rows.set_index("load")[column] * factor).clip(lower=floor)
-        color = COLORS[str(way)]
-        ax.plot([places[load] for load in steady], values[steady], color=color, marker="o", label=way)
-        if "waves" in values:
-            ax.plot([places["waves"]], [values["waves"]], color=color, marker="D", linestyle="")
+    places = {load: at for at, load in enumerate([*steady, "waves"])}
+    shown = frame.assign(value=values.clip(lower=floor))
+    for way, rows in shown.groupby("way", sort=False):
+        value, color = rows.set_index("load").value, COLORS[str(way)]
+        ax.plot([places[load] for load in steady], value[steady], color=color, marker="o", label=way)
+        if "waves" in value:
+            ax.plot([places["waves"]], [value["waves"]], color=color, marker="D", linestyle="")
     ax.set_xticks([places[load] for load in frame.load.unique()], [tick(load) for load in frame.load.unique()])
     style.log_scale(ax, "y")
-    ax.set_xlabel("arriving messages, as a share of the capacity")
+    ax.set(xlabel="arriving messages, as a share of the capacity", ylabel=label)
     ax.legend(loc="upper left")
     return ax
 
@@ -122,8 +118,3 @@ def lines(frame: pd.DataFrame, column: str, factor: float, ax: Axes, floor: floa
 def tick(load: str) -> str:
     """Return the label of a load."""
     return "0.9 in waves" if load == "waves" else f"{load} ×"
-
-
-def greatest(frame: pd.DataFrame) -> str:
-    """Return the greatest measured load."""
-    return str(max(frame.load.unique(), key=LOADS.__getitem__))
