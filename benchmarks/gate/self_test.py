@@ -203,12 +203,9 @@ def bases(rounds: Sequence[Round]) -> dict[str, str]:
 def verdicts_of(number: int, rounds: Sequence[Round], settings: Settings) -> list[SelfTestVerdict]:
     """Return all verdicts that follow from the rounds of one repetition."""
     slowdowns = {f"slow-{x:.0%}": x for x in SLOWDOWNS}
-    compared = ((head, base) for head, base in bases(rounds).items() if head != base)
-    return [
-        each
-        for head, base in compared
-        for each in _verdicts(number, rounds, settings, slowdowns.get(head, 0.0), base, head)
-    ]
+    compared = [(head, base) for head, base in bases(rounds).items() if head != base]
+    found = (_verdicts(number, rounds, settings, slowdowns.get(head, 0.0), base, head) for head, base in compared)
+    return [each for verdicts in found for each in verdicts]
 
 
 def _verdicts(

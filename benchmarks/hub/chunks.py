@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from statistics import median
@@ -135,25 +135,33 @@ async def measure(address: str, pid: int, load: Load) -> tuple[Figures, dict[str
         before_s, ours_s, began_s = cpu_s(pid), time.process_time(), monotonic()
         behind_s = await drive(writers, load)
         lasted_s = monotonic() - began_s
-        await acknowledged(writers)
+        until_s = monotonic() + ACKS_WITHIN_S
+        while monotonic() < until_s and any(writer.unacknowledged for writer in writers):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
         used_s, ours_s, mib = cpu_s(pid) - before_s, time.process_time() - ours_s, resident_kib(pid) / 1024
     chunks = sum(writer.seq for writer in writers)
-    ack_s = np.quantile([delay for writer in writers for delay in writer.ack_s], (0.5, 0.99))
-    heartbeat_s = np.quantile([delay for writer in writers for delay in writer.heartbeat_s], (0.5, 0.99))
+    ack_p50_s, ack_p99_s = quantiles(delay for writer in writers for delay in writer.ack_s)
+    heartbeat_p50_s, heartbeat_p99_s = quantiles(delay for writer in writers for delay in writer.heartbeat_s)
     figures = Figures(
         chunks=chunks,
         lost=sum(len(writer.unacknowledged) for writer in writers),
-        ack_p50_s=float(ack_s[0]),
-        ack_p99_s=float(ack_s[1]),
-        heartbeat_p50_s=float(heartbeat_s[0]),
-        heartbeat_p99_s=float(heartbeat_s[1]),
+        ack_p50_s=ack_p50_s,
+        ack_p99_s=ack_p99_s,
+        heartbeat_p50_s=heartbeat_p50_s,
+        heartbeat_p99_s=heartbeat_p99_s,
         chunk_us=1e6 * used_s / chunks,
         hub_cores=used_s / lasted_s,
         load_cores=ours_s / lasted_s,
-        load_behind_p99_s=float(np.quantile(behind_s, 0.99)),
+        load_behind_p99_s=quantiles(behind_s)[1],
         resident_mib=mib,
     )
     return figures, {writer.name: writer.seq - len(writer.unacknowledged) for writer in writers}
+
+
+def quantiles(values: Iterable[float]) -> tuple[float, float]:
+    """Return the median and the 99th percentile."""
+    p50, p99 = np.quantile(list(values), (0.5, 0.99))
+    return float(p50), float(p99)
 
 
 @asynccontextmanager
@@ -190,13 +198,6 @@ async def drive(writers: Sequence[Writer], load: Load) -> list[float]:
             if (turn + number) % beat_rounds == 0:
                 other.beat(due_s)
     return behind_s
-
-
-async def acknowledged(writers: Sequence[Writer]) -> None:
-    """Wait until all chunks are acknowledged, up to ACKS_WITHIN_S."""
-    until_s = monotonic() + ACKS_WITHIN_S
-    while monotonic() < until_s and any(writer.unacknowledged for writer in writers):  # noqa: ASYNC110
-        await asyncio.sleep(0.05)
 
 
 def missing(url: str, acknowledged_seq: dict[str, int]) -> int:

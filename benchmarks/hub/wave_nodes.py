@@ -105,17 +105,12 @@ class Node:
             sending.cancel()
             await asyncio.wait([sending])
         if not self.complete:
-            raise await stream_error(stream)
+            none = grpc.aio.Metadata()
+            raise grpc.aio.AioRpcError(await stream.code(), none, none, await stream.details())
 
     async def _send(self, stream: UploadStream) -> None:
         for chunk in self.payload.chunks_from(self.held_bytes, self.name):
             await stream.write(upload_of(chunk))
-
-
-async def stream_error(stream: UploadStream) -> grpc.aio.AioRpcError:
-    """Return the error that ended a stream before its file was complete."""
-    code = await stream.code()
-    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), await stream.details())
 
 
 async def wave(address: str, count: int, megabytes: float) -> dict[str, float]:
