@@ -83,9 +83,8 @@ class Rounds:
     def _samples(self, phase: Phase, group: Sequence[Arm], number: int) -> dict[str, Sample]:
         files = {arm.name: self.directory / f"{number:05d}-{arm.name}.json" for arm in group}
         if not all(file.exists() for file in files.values()):
-            wanted = {
-                arm.name: Order(arm.tree, hash_seed(self.seed, number), phase.benchmarks, arm.spins) for arm in group
-            }
+            seed = hash_seed(self.seed, number)
+            wanted = {arm.name: Order(arm.tree, seed, phase.benchmarks, arm.spins) for arm in group}
             for name, sample in self.measurer.measure(wanted, f"turns {self.seed} {number}").items():
                 samples.write(sample, files[name])
         return {name: samples.read(file) for name, file in files.items()}

@@ -167,18 +167,13 @@ def quantile(ordered: Sequence[float], share: float) -> float | None:
 
 
 def verified(files: Path, wave: Wave) -> int:
-    """Return how many files in the hub's folder have the SHA-256 of what was sent."""
-    payload = Payload(wave.megabytes)
-    names = (f"n{number}" for number in range(wave.nodes))
-    return sum(sha256_of(files / "files" / name / PATH) == payload.sha256(name).hexdigest() for name in names)
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file; empty if there is no file."""
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the number of files in the hub's folder with the SHA-256 of what was sent."""
+    payload, found = Payload(wave.megabytes), 0
+    for path in (files / "files").glob(f"*/{PATH}"):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").digest()
+        found += digest == payload.sha256(path.parent.name).digest()
+    return found
 
 
 def both(wave: Wave, limit_mib: float) -> dict[str, Result]:
