@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from heartbench.benchmarks.hub.ingest import HUB, cpu_s, resident_kib, server
-from heartbench.benchmarks.hub.wave_nodes import PATH, Payload
+from heartbench.benchmarks.hub.wave_nodes import PATH, Payload, Sent
 from heartbench.benchmarks.provenance import provenance
 from heartbench.hub import HubSettings
 from heartbench.hub.events.observer_file import Receipt, read_records
@@ -107,21 +107,22 @@ def run_wave(command: list[str], wave: Wave, folder: Path, limit_mib: float = LI
         watchdog.stop()
         hub.terminate()  # it writes the rest of its records
         hub.wait(timeout=30)
-    survived = bool(sent) and not watchdog.killed and hub.returncode == 0
+    survived = sent is not None and not watchdog.killed and hub.returncode == 0
+    sent = sent or Sent()
     lateness_s = heartbeats_late(folder / OBSERVED)
     return Result(
         survived=survived,
         lasted_s=watchdog.curve[-1][0],
         peak_mib=max(mib for _, mib in watchdog.curve),
         hub_cpu_s=watchdog.cpu_s,
-        heartbeats_sent=sent.get("heartbeats", 0),
+        heartbeats_sent=sent.heartbeats,
         heartbeats_seen=len(lateness_s),
         heartbeat_p50_s=quantile(lateness_s, 0.5),
         heartbeat_p99_s=quantile(lateness_s, 0.99),
         heartbeat_max_s=quantile(lateness_s, 1.0),
-        files_complete=sent.get("complete", 0),
+        files_complete=sent.complete,
         files_verified=verified(folder / FILES, wave),
-        streams_broken=sent.get("broken", 0),
+        streams_broken=sent.broken,
         curve=watchdog.curve,
     )
 
@@ -137,8 +138,8 @@ def settings(folder: Path, limit_mib: float) -> Mapping[str, str]:
     }
 
 
-def send(address: str, wave: Wave, watchdog: Watchdog) -> dict[str, int]:
-    """Run the nodes; return their figures, or nothing if the hub did not survive."""
+def send(address: str, wave: Wave, watchdog: Watchdog) -> Sent | None:
+    """Run the nodes; return what they sent, or None if the hub did not survive."""
     command = [sys.executable, *NODES, address, str(wave.nodes), str(wave.megabytes)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as nodes:  # noqa: S603
         until_s = time.monotonic() + TIMEOUT_S
@@ -146,9 +147,9 @@ def send(address: str, wave: Wave, watchdog: Watchdog) -> dict[str, int]:
             time.sleep(POLL_S)
         if nodes.poll() is None:
             nodes.kill()
-            return {}
+            return None
         output, _ = nodes.communicate()
-        return dict(json.loads(output)) if nodes.returncode == 0 else {}
+        return Sent(**json.loads(output)) if nodes.returncode == 0 else None
 
 
 def heartbeats_late(observed: Path) -> list[float]:
