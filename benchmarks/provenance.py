@@ -53,13 +53,8 @@ def revision(source: Path) -> str | None:
 def git(folder: Path, *arguments: str) -> str | None:
     """Return the output of git; None if it fails or is not installed."""
     try:
-        done = subprocess.run(  # noqa: S603 (the arguments are ours)
-            ["git", *arguments],  # noqa: S607 (the user's git)
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = ["git", *arguments]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
     except OSError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None

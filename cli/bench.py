@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from heartbench.benchmarks.gate.self_test import Length, SelfTest
 
 SELF_TEST, FILES = "Self-test", "Output"
+Minutes = Annotated[
+    float,
+    typer.Option(rich_help_panel=SELF_TEST, help="Start no repetition after this many minutes.", show_default=False),
+]
 
 
 def bench(
@@ -44,18 +48,9 @@ def bench(
     counts: Annotated[bool, typer.Option(help="Count instructions and allocations if the tools are installed.")] = True,
     repetitions: Annotated[int, typer.Option(min=1, rich_help_panel=SELF_TEST, help="Number of repetitions.")] = 5,
     pairs: Annotated[int, typer.Option(min=1, rich_help_panel=SELF_TEST, help="A/A comparisons per repetition.")] = 3,
-    minutes: Annotated[
-        float,
-        typer.Option(
-            rich_help_panel=SELF_TEST, help="Start no repetition after this many minutes.", show_default=False
-        ),
-    ] = math.inf,
-    out: Annotated[
-        Path | None, typer.Option(rich_help_panel=FILES, help="Directory for the self-test or the plots.")
-    ] = None,
-    markdown: Annotated[
-        Path | None, typer.Option(rich_help_panel=FILES, help="Markdown file, for a pull request.")
-    ] = None,
+    minutes: Minutes = math.inf,
+    out: Annotated[Path | None, typer.Option(rich_help_panel=FILES, help="Directory for self-test or plots.")] = None,
+    markdown: Annotated[Path | None, typer.Option(rich_help_panel=FILES, help="Markdown, for a pull request.")] = None,
     junit: Annotated[Path | None, typer.Option(rich_help_panel=FILES, help="JUnit XML file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", rich_help_panel=FILES, help="Print one JSON object.")] = False,
 ) -> None:
@@ -72,13 +67,12 @@ def bench(
         _show_history(history, out, as_json)
         return
     from heartbench.benchmarks.gate.compare import compare, subject
+    from heartbench.benchmarks.gate.self_test import Length
     from heartbench.benchmarks.gate.settings import load
 
     settings = load(project, rounds=rounds, budget=budget, python=python)
     chosen = subject(project, against or "HEAD", suite or [], settings, seed)
     if self_test:
-        from heartbench.benchmarks.gate.self_test import Length
-
         _self_test(chosen, Length(repetitions, pairs, 60 * minutes), core, fresh, out, as_json)
         return
     report = compare(chosen, core=core, fresh=fresh, counting=counts, progress=_progress)

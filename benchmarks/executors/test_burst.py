@@ -1,7 +1,6 @@
-"""A burst of 1,000 messages that come at once, each hashed in the executor, while the event loop goes on counting time.
+"""A burst of 1,000 messages at once, each hashed in the executor, while a task measures the event loop's lag.
 
-Beside the time that the burst takes stands what it costs meanwhile (`extra_info`): the greatest lag of the event loop,
-and the most threads at one time.
+`extra_info` contains the greatest lag of the event loop, and the most threads at a time.
 """
 
 import asyncio
@@ -14,7 +13,7 @@ from time import perf_counter
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from heartbench.benchmarks.executors.ways import CallerRuns, Executor, ThreadAMessage, UnboundedPool
+from heartbench.benchmarks.executors.ways import CallerRuns, Executor, ThreadPerMessage, UnboundedPool
 from heartbench.hub.work.executor import BoundedExecutor
 
 MESSAGES = 1000
@@ -26,24 +25,24 @@ WAYS: dict[str, Callable[[], Executor]] = {
     "bounded, block": lambda: BoundedExecutor(WORKERS, QUEUE),
     "caller-runs": lambda: CallerRuns(WORKERS, QUEUE),
     "unbounded pool": lambda: UnboundedPool(WORKERS),
-    "thread a message": ThreadAMessage,
+    "thread a message": ThreadPerMessage,
 }
 
 
 class Watch:
-    """The worst that was seen while a burst ran."""
+    """The maxima during a burst."""
 
     def __init__(self) -> None:
         self.lag_ms = 0.0
         self.threads = 0
 
     def hash(self) -> bytes:
-        """The work of one message."""
+        """Do the work of one message."""
         self.threads = max(self.threads, threading.active_count())
         return hashlib.sha256(DATA).digest()
 
     async def tick(self) -> None:
-        """Look again and again, until cancelled."""
+        """Measure the lag until cancelled."""
         while True:
             began_s = perf_counter()
             await asyncio.sleep(TICK_S)
@@ -51,7 +50,7 @@ class Watch:
 
 
 async def burst(make: Callable[[], Executor], watch: Watch) -> None:
-    """All messages at once, and the time until the last is done."""
+    """Submit all messages at once, and wait until the last is done."""
     executor = make()
     executor.start()
     ticking = asyncio.create_task(watch.tick())
@@ -67,7 +66,7 @@ async def burst(make: Callable[[], Executor], watch: Watch) -> None:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.benchmark(group=f"executors: a burst of {MESSAGES} messages")
 def test_burst(benchmark: BenchmarkFixture, way: str) -> None:
-    """How long does a burst take in each kind of executor, and what do the event loop and the threads pay for it?"""
+    """How long does a burst take in each executor, at what cost for the event loop and in threads?"""
     watch = Watch()
     benchmark.pedantic(lambda: asyncio.run(burst(WAYS[way], watch)), rounds=5, warmup_rounds=1)
     benchmark.extra_info.update(lag_ms=round(watch.lag_ms, 2), threads=watch.threads)

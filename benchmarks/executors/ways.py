@@ -1,10 +1,10 @@
-"""Four ways to have blocking work done for an event loop, behind one face.
+"""Other ways to run blocking work for an event loop than the hub's bounded executor.
 
-way               what bounds it             when more comes than it can do
-bounded           workers, queue             `submit` waits: the stream behind it is not read (the hub's way)
-caller-runs       workers, queue             the event loop does the work itself, and hears nobody meanwhile
-unbounded pool    workers                    the queue grows until memory ends
-thread a message  nothing                    threads grow until memory ends
+way               what bounds it             under overload
+bounded           workers, queue             `submit` waits, and the hub does not read that stream (the hub's way)
+caller-runs       workers, queue             the event loop does the work itself, and reads no stream meanwhile
+unbounded pool    workers                    the queue grows until memory runs out
+thread a message  nothing                    threads grow until memory runs out
 """
 
 import asyncio
@@ -19,23 +19,21 @@ T = TypeVar("T")
 
 
 class Executor(Protocol):
-    """What the ways have in common with the hub's executor."""
+    """What all ways have in common with the hub's executor."""
 
     def start(self) -> None:
-        """Be ready; on the event loop."""
-        ...
+        """Start, on the event loop."""
 
     async def submit(self, fn: Callable[..., T], *args: Any) -> T:
-        """Have `fn(*args)` called, and return what it returns."""
+        """Run `fn(*args)`; return its result."""
         ...
 
     async def close(self) -> None:
-        """End when everything is done."""
-        ...
+        """Wait for the calls, and stop."""
 
 
 class CallerRuns:
-    """Bounded; what does not fit is done by whoever submits it. The hub refuses this policy."""
+    """Bounded; the caller itself runs what does not fit. The hub does not offer this policy."""
 
     def __init__(self, workers: int, queue_limit: int) -> None:
         self._executor = BoundedExecutor(workers, queue_limit, Policy.REJECT)
@@ -43,7 +41,7 @@ class CallerRuns:
         self.close = self._executor.close
 
     async def submit(self, fn: Callable[..., T], *args: Any) -> T:
-        """On a worker if there is room, else here and now."""
+        """Run on a worker, or on the event loop if the queue is full."""
         try:
             return await self._executor.submit(fn, *args)
         except ExecutorFullError:
@@ -51,16 +49,16 @@ class CallerRuns:
 
 
 class UnboundedPool:
-    """`ThreadPoolExecutor` as it comes: a fixed number of workers, and a queue without an end."""
+    """A plain `ThreadPoolExecutor`: a fixed number of workers, and an unlimited queue."""
 
     def __init__(self, workers: int) -> None:
         self._pool = ThreadPoolExecutor(workers)
 
     def start(self) -> None:
-        """Nothing: it starts its threads when work comes."""
+        """Return at once: threads start with the first call."""
 
     async def submit(self, fn: Callable[..., T], *args: Any) -> T:
-        """On a worker, some time."""
+        """Run on a worker."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, fn, *args)
 
     async def close(self) -> None:
@@ -68,18 +66,18 @@ class UnboundedPool:
         self._pool.shutdown()
 
 
-class ThreadAMessage:
-    """A raw thread for each call: what a hub does whose executor is not ready."""
+class ThreadPerMessage:
+    """A new thread for each call."""
 
     def start(self) -> None:
-        """Nothing."""
+        """Return at once: there is nothing to start."""
 
     async def submit(self, fn: Callable[..., T], *args: Any) -> T:
-        """On a thread of its own."""
+        """Run on a new thread."""
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[T] = loop.create_future()
         Thread(target=lambda: loop.call_soon_threadsafe(outcome.set_result, fn(*args))).start()
         return await outcome
 
     async def close(self) -> None:
-        """Nothing: who has submitted has waited."""
+        """Return at once: `submit` has waited for each thread."""

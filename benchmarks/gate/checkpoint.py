@@ -54,7 +54,7 @@ def checkpoint(project: Path, name: str, plan: Plan, *, fresh: bool = False) -> 
     parent = project / PLACE
     parent.mkdir(parents=True, exist_ok=True)
     (parent / ".gitignore").write_text("*\n", "utf-8")
-    for number in count(_next(parent, name) if fresh else _first(parent, name, plan)):
+    for number in count(_first(parent, name, plan, fresh)):
         directory = parent / f"{name}-{number}"
         (directory / "rounds").mkdir(parents=True, exist_ok=True)
         with (directory / "lock").open("w") as lock:
@@ -64,19 +64,12 @@ def checkpoint(project: Path, name: str, plan: Plan, *, fresh: bool = False) -> 
                 return
 
 
-def _numbers(parent: Path, name: str) -> list[int]:
-    found = (each.name.removeprefix(f"{name}-") for each in parent.glob(f"{name}-*"))
-    return sorted(int(number) for number in found if number.isdigit())
-
-
-def _next(parent: Path, name: str) -> int:
-    return max(_numbers(parent, name), default=0) + 1
-
-
-def _first(parent: Path, name: str, plan: Plan) -> int:
+def _first(parent: Path, name: str, plan: Plan, fresh: bool) -> int:
     """Return the number of the newest directory that this plan can resume, or the next free one."""
-    resumable = [number for number in _numbers(parent, name) if _is_open(parent / f"{name}-{number}", plan)]
-    return max(resumable, default=_next(parent, name))
+    found = (each.name.removeprefix(f"{name}-") for each in parent.glob(f"{name}-*"))
+    numbers = [int(number) for number in found if number.isdigit()]
+    resumable = [number for number in numbers if not fresh and _is_open(parent / f"{name}-{number}", plan)]
+    return max(resumable, default=max(numbers, default=0) + 1)
 
 
 def _is_open(directory: Path, plan: Plan) -> bool:

@@ -23,13 +23,7 @@ def code_differs(base: str, head: str) -> bool:
 
 
 def part_differs(base: str, head: str, test: str) -> bool:
-    """Return whether two versions of a test file differ in the code that a test runs, other than by additions.
-
-    Args:
-        base: the older version.
-        head: the newer version.
-        test: the name of a top-level function or class.
-    """
+    """Return whether two versions of a file differ in the code that a top-level test runs, other than by additions."""
     older, newer = _statements(base), _statements(head)
     if older is None or newer is None or _dumped(_always_run(older)) != _dumped(_always_run(newer)):
         return True

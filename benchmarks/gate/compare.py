@@ -15,9 +15,8 @@ from heartbench.benchmarks.gate.error_rates import ErrorRates, Share
 from heartbench.benchmarks.gate.overlay import Changes
 from heartbench.benchmarks.gate.phases import AGAIN, BASE, HEAD, Comparison
 from heartbench.benchmarks.gate.process import Measurer, interpreter, paths_of, pinned
-from heartbench.benchmarks.gate.progress import Progress, silent
 from heartbench.benchmarks.gate.report import Report
-from heartbench.benchmarks.gate.rounds import Arm, Rounds
+from heartbench.benchmarks.gate.rounds import Arm, Progress, Rounds, silent
 from heartbench.benchmarks.gate.settings import Settings, chosen_suite
 from heartbench.benchmarks.gate.verdict import Judgement, Verdict
 
@@ -74,7 +73,7 @@ def compare(
         core: the core to measure on; None takes the last one.
         fresh: start over instead of resuming an interrupted comparison.
         counting: also count instructions and allocations, if the tools are installed.
-        progress: displays the progress.
+        progress: shows the progress.
 
     Raises:
         BenchmarkError: it could not be measured, or nothing was.
@@ -116,12 +115,6 @@ def nothing_compared(subject: Subject, changes: Changes) -> Report:
         judgements=[Judgement(file, Verdict.NOT_COMPARED, note=reason) for file in files],
         error_rates=ErrorRates(Share(0, 0), Share(0, 0)),
         suite=subject.suite,
-        base_s={},
-        measured={},
-        kept=0,
-        python="",
-        measured_s=0.0,
-        failed_on_head=False,
         base=subject.base,
         head=subject.head,
         seed=subject.seed,
@@ -133,15 +126,10 @@ def nothing_compared(subject: Subject, changes: Changes) -> Report:
 @contextmanager
 def laid_out(subject: Subject, changes: Changes, directory: Path, progress: Progress) -> Iterator[Comparison]:
     """Prepare a comparison with its three worktrees; remove them in the end."""
-    paths = {arm: directory / "trees" / str(number) for number, arm in enumerate((BASE, AGAIN, HEAD))}
     measurer = Measurer(subject.python, subject.suite, subject.settings, directory / "work")
-    try:
-        trees = {
-            arm: worktrees.lay(subject.project, path, subject.head if arm == HEAD else subject.base)
-            for arm, path in paths.items()
-        }
-        for tree in trees.values():
-            worktrees.prepare(tree, subject.settings.prepare)
+    revisions = (subject.base, subject.base, subject.head)
+    with worktrees.laid(subject.project, directory / "trees", revisions, subject.settings.prepare) as laid:
+        trees = dict(zip((BASE, AGAIN, HEAD), laid, strict=True))
         own = _own_benchmarks(measurer, trees[BASE])
         unseen = overlay.overlaid(trees[BASE], trees[HEAD], changes.overlaid, paths_of(subject.suite))
         for arm in (BASE, AGAIN):
@@ -149,9 +137,6 @@ def laid_out(subject: Subject, changes: Changes, directory: Path, progress: Prog
         arms = tuple(Arm(arm, tree) for arm, tree in trees.items())
         rounds = Rounds(measurer, directory / "rounds", subject.seed)
         yield Comparison(subject.suite, subject.settings, arms, rounds, own, progress, unseen.reason)
-    finally:
-        for path in paths.values():
-            worktrees.remove(subject.project, path)
 
 
 def _own_benchmarks(measurer: Measurer, tree: worktrees.Tree) -> list[str]:

@@ -21,9 +21,8 @@ from shutil import rmtree, which
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.gate.phases import AGAIN, BASE, HEAD
 from heartbench.benchmarks.gate.process import CALL_COUNTER, CountOrder, Measurer, Order
-from heartbench.benchmarks.gate.progress import Progress
 from heartbench.benchmarks.gate.report import Count, Counts
-from heartbench.benchmarks.gate.rounds import Arm
+from heartbench.benchmarks.gate.rounds import Arm, Progress
 
 HASH_SEEDS = (1, 2)
 LONGEST_S = 0.01
@@ -58,9 +57,9 @@ class Counter:
 def counters(python: Path) -> list[Counter]:
     """Return what can be counted with the tools of this machine and of the project's interpreter."""
     found = []
-    if which("valgrind") and which(NO_ASLR[0]) and not _status([*NO_ASLR, "true"]):
+    if which("valgrind") and which(NO_ASLR[0]) and _works([*NO_ASLR, "true"]):
         found.append(Counter("instructions", (*NO_ASLR, *CACHEGRIND)))
-    if not _status([str(python), "-c", "import memray"]):
+    if _works([str(python), "-c", "import memray"]):
         found.append(Counter("allocations"))
     return found
 
@@ -94,5 +93,5 @@ def _joined(counts: dict[tuple[str, int], dict[str, int]], name: str) -> Count |
     return Count(sum(base) / len(base), sum(head) / len(head), same)
 
 
-def _status(command: Sequence[str]) -> int:
-    return subprocess.run(command, capture_output=True, check=False).returncode
+def _works(command: Sequence[str]) -> bool:
+    return not subprocess.run(command, capture_output=True, check=False).returncode

@@ -97,7 +97,9 @@ def _results(file: Path) -> Iterable[tuple[str, str, Result]]:
 
 def _results_of(document: Mapping[str, Any], file: Path) -> Iterable[tuple[str, str, Result]]:
     commit: Mapping[str, Any] = document.get("commit_info") or {}
-    machine = _machine(document.get("machine_info") or {})
+    info: Mapping[str, Any] = document.get("machine_info") or {}
+    cpu = (info.get("cpu") or {}).get("brand_raw", "")
+    machine = f"{info.get('node', '')} {cpu} {info.get('python_version', '')}".strip()
     time = str(commit.get("time") or document.get("datetime") or file.name)
     revision = str(commit.get("id") or file.stem)
     for entry in document["benchmarks"]:
@@ -106,24 +108,15 @@ def _results_of(document: Mapping[str, Any], file: Path) -> Iterable[tuple[str, 
             yield machine, str(entry["fullname"]), Result(revision, time, median_s)
 
 
-def _machine(info: Mapping[str, Any]) -> str:
-    cpu = info.get("cpu") or {}
-    return f"{info.get('node', '')} {cpu.get('brand_raw', '')} {info.get('python_version', '')}".strip()
-
-
 def as_json(found: Iterable[Series]) -> dict[str, Any]:
     """Return the object that `--history … --json` prints."""
-    return {
-        "schema": "heartbench.history/1",
-        "series": [
-            {
-                "name": each.benchmark,
-                "machine": each.machine,
-                "revisions": len(each.results),
-                "changes": [
-                    {"revision": change.revision, "time": change.time, "ratio": change.ratio} for change in each.changes
-                ],
-            }
-            for each in found
-        ],
-    }
+    rows = [
+        {
+            "name": each.benchmark,
+            "machine": each.machine,
+            "revisions": len(each.results),
+            "changes": [{"revision": x.revision, "time": x.time, "ratio": x.ratio} for x in each.changes],
+        }
+        for each in found
+    ]
+    return {"schema": "heartbench.history/1", "series": rows}

@@ -32,26 +32,14 @@ CONFTEST = "conftest.py"
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The files that differ between the revisions, relative to the project.
-
-    Attributes:
-        compared: files that each side has from its own revision.
-        overlaid: files that both sides take from the head and that are therefore not compared.
-    """
+    """The files that differ between the revisions, relative to the project; overlaid ones are not compared."""
 
     compared: Sequence[str]
     overlaid: Sequence[str]
 
 
 def changes(project: Path, base: str, head: str, suite: Sequence[str], more: Sequence[str]) -> Changes:
-    """Return the files that differ between two revisions.
-
-    Args:
-        project: a folder in the repository.
-        base: a revision.
-        head: another revision.
-        suite: the paths that pytest gets, without node ids.
-        more: pathspecs that are overlaid besides the suite's test files.
+    """Return the files that differ between two revisions; `more` are pathspecs that are overlaid besides test files.
 
     Raises:
         BenchmarkError: a path of the suite, or of `more`, is not in git at the head.
@@ -112,14 +100,7 @@ class Overlaid:
 
 
 def overlaid(base: Tree, head: Tree, files: Sequence[str], suite: Sequence[str]) -> Overlaid:
-    """Return the changed files that both sides are about to take from the head.
-
-    Args:
-        base: base's worktree, into which nothing has been overlaid yet.
-        head: head's worktree.
-        files: the changed files, relative to the project.
-        suite: the paths that pytest gets, without node ids.
-    """
+    """Return the changed `files` that both sides will take from the head; nothing may be overlaid into `base` yet."""
     versions = {file: (_text(base.project / file), _text(head.project / file)) for file in files}
     return Overlaid(versions, frozenset(file for file in files if _is_shared(file, (base, head), suite)))
 

@@ -10,16 +10,15 @@ same, because the compared code may have made them slower; only then do they get
 Splitting the level over the two looks (Bonferroni) pays for looking twice; confirming can only remove findings.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.gate import samples
 from heartbench.benchmarks.gate.error_rates import error_rates
-from heartbench.benchmarks.gate.progress import Progress
 from heartbench.benchmarks.gate.report import Estimate, Report
-from heartbench.benchmarks.gate.rounds import Arm, Phase, Rounds, check_python, warm_up
+from heartbench.benchmarks.gate.rounds import Arm, Phase, Progress, Rounds, check_python, warm_up
 from heartbench.benchmarks.gate.samples import Round
 from heartbench.benchmarks.gate.settings import Settings
 from heartbench.benchmarks.gate.verdict import Judgement, Verdict, check_reach, judge
@@ -27,11 +26,6 @@ from heartbench.benchmarks.gate.verdict import Judgement, Verdict, check_reach, 
 FIRST_LOOK = 0.8
 """Share of the level that is spent on the first rounds."""
 BASE, AGAIN, HEAD = "base", "again", "head"
-
-
-def all_compared(_benchmark: str) -> str:
-    """Return no reason against comparing a benchmark: nothing was overlaid."""
-    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +43,7 @@ class Comparison:
     rounds: Rounds
     own: Sequence[str]
     progress: Progress
-    why_not: Callable[[str], str] = all_compared
+    why_not: Callable[[str], str]
 
     def report(self) -> Report:
         """Measure, judge, and count the error rates of this comparison.
@@ -75,18 +69,19 @@ class Comparison:
         judgements = self._compared(judgements)
         everything = [*measured, *more, *confirming]
         check_python(everything)
+        means = samples.pairs([*measured, *more], BASE, HEAD, samples.mean_log_ratio)
         return Report(
             judgements=[*judgements, *self._unpaired(measured, {j.name for j in judgements})],
             error_rates=rates,
             suite=self.suite,
             base_s=_of_compared(samples.typical_s(measured, BASE), judgements),
-            means=_of_compared(mean_ratios([*measured, *more]), judgements),
+            means=_of_compared({name: Estimate.of(x) for name, x in means.items()}, judgements),
             measured={"first": len(measured), "more": len(more), "confirming": len(confirming)},
             kept=kept,
             python=measured[0][BASE].python,
             measured_s=sum(sample.wall_s for each in everything for sample in each.values()),
             failed_on_head=bool(samples.failures(measured, HEAD)),
-            notes=list(_notes(everything)),
+            notes=_notes(everything),
         )
 
     def _measure(self, description: str, phase: Phase) -> list[Round]:
@@ -138,18 +133,13 @@ class Comparison:
         return [one_sided(name, seen, self.own, failed, len(measured)) for name in names if name not in judged]
 
 
-def _notes(measured: Sequence[Round]) -> Iterator[str]:
-    if apart := samples.apart(measured, BASE, HEAD):
-        yield (
-            f"{len(apart)} of the benchmarks ({apart[0]}…) were not always measured interleaved, for instance because "
-            "the processes ran their tests in different orders; read them with caution"
-        )
-
-
-def mean_ratios(measured: Sequence[Round]) -> dict[str, Estimate]:
-    """Return head's mean time over base's, by benchmark."""
-    pairs = samples.pairs(measured, BASE, HEAD, samples.mean_log_ratio)
-    return {name: Estimate.of(x) for name, x in pairs.items()}
+def _notes(measured: Sequence[Round]) -> list[str]:
+    apart = samples.apart(measured, BASE, HEAD)
+    return [
+        f"{len(apart)} of the benchmarks ({name}…) were not always measured interleaved, for instance because "
+        "the processes ran their tests in different orders; read them with caution"
+        for name in apart[:1]
+    ]
 
 
 Figure = TypeVar("Figure")

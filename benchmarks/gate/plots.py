@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from heartbench.analysis.report import style
 from heartbench.benchmarks.gate.error_rates import Share
 from heartbench.benchmarks.gate.history import Series
+from heartbench.benchmarks.gate.report_formats import unit_of
 
-UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 REVISION_LETTERS = 8
 MOST_TICKS = 12
 APART = 0.08
@@ -20,12 +20,7 @@ APART = 0.08
 
 @style.styled
 def power_curve(measured_on: str, series: Mapping[str, Sequence[tuple[float, Share]]]) -> Axes:
-    """Plot the share of verdicts *slower* against the injected slowdown, with exact 95% intervals.
-
-    Args:
-        measured_on: the caption.
-        series: the points by label: slowdown as a fraction, and the share of verdicts *slower*.
-    """
+    """Plot the share of verdicts *slower* against the injected slowdown (a fraction), with exact 95% intervals."""
     ax = style.axes()
     colors = (style.BLUE, style.GREEN, style.ORANGE)
     for number, ((label, all_points), color) in enumerate(zip(series.items(), colors, strict=False)):
@@ -58,7 +53,7 @@ def through_time(series: Series) -> Axes:
     """Plot a benchmark's median time at each revision, with its levels and their changes."""
     ax = style.axes()
     times = np.array([result.median_s for result in series.results])
-    scale, unit = next((each for each in UNITS if times.max() >= each[0]), UNITS[-1])
+    scale, unit = unit_of(times.max())
     x = np.arange(len(times))
     ax.plot(x, times / scale, "o", color=style.GREY, markersize=4)
     borders = [0, *(change.position for change in series.changes), len(times)]

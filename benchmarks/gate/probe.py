@@ -246,4 +246,4 @@ def _interleaved_pedantic(self: BenchmarkFixture, target: Callable[..., Any], *a
 def _last_line(report: pytest.CollectReport | pytest.TestReport) -> str:
     crash = getattr(report.longrepr, "reprcrash", None)
     text = str(crash.message if crash else report.longrepr).strip()
-    return text.splitlines()[0 if crash else -1] if text else "failed"
+    return text.splitlines()[0 if crash else -1].removeprefix("E ").strip() if text else "failed"

@@ -32,6 +32,8 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 """Threads of numerical libraries would only compete for the one core."""
 RAN = (0, 1, 5)
 """Exit statuses of pytest with a report of the probe: all passed, some failed, nothing collected."""
+NOTHING_MEASURED = "ignore::pytest_benchmark.logger.PytestBenchmarkWarning"
+"""It warns if all benchmarks fail; where warnings are errors, that would end pytest before the probe's report."""
 LAST_LINES = 3
 MIN_ROUNDS = 3
 """Minimum number of rounds that pytest-benchmark measures."""
@@ -228,13 +230,11 @@ class Measurer:
         return Sample(times, report.failures, report.benchmarks, report.python, wall_s)
 
     def _timing(self, order: Order) -> list[str]:
+        longest_s, least_s, rounds = self.settings.max_time, self.settings.min_time, MIN_ROUNDS
         if order.warm_up:
-            return ["--benchmark-max-time=0.000001", "--benchmark-min-rounds=1", "--benchmark-min-time=0.000001"]
-        return [
-            f"--benchmark-max-time={self.settings.max_time:f}",
-            f"--benchmark-min-time={self.settings.min_time:f}",
-            f"--benchmark-min-rounds={MIN_ROUNDS}",
-        ]
+            longest_s, least_s, rounds = 1e-6, 1e-6, 1
+        times = [f"--benchmark-max-time={longest_s:f}", f"--benchmark-min-time={least_s:f}"]
+        return [*times, f"--benchmark-min-rounds={rounds}"]
 
     @contextmanager
     def _started(
@@ -251,7 +251,9 @@ class Measurer:
         (self.directory / f"{name}.json").unlink(missing_ok=True)
         report.unlink(missing_ok=True)
         roots = [str(order.tree.project / folder) for folder in self.settings.pythonpath]
-        to_probe = ProbeOrder(str(report), roots, self._only(order), order.spins, line, count)
+        nodes = order.benchmarks or self.suite
+        only = list(nodes) if any("::" in node for node in nodes) else []
+        to_probe = ProbeOrder(str(report), roots, only, order.spins, line, count)
         message.write_text(json.dumps(asdict(to_probe)), "utf-8")
         with log.open("wb") as output:
             child = subprocess.Popen(
@@ -267,7 +269,9 @@ class Measurer:
         try:
             yield Running(child, order.tree.project, report, log, self.settings.process_timeout)
         finally:
-            _end(child)
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)  # all that it started shares its session
+            child.wait()
             message.unlink(missing_ok=True)
 
     def _environment(self, order: Order, message: Path) -> dict[str, str]:
@@ -285,25 +289,15 @@ class Measurer:
         project = order.tree.project
         return [
             str(self.python), "-m", "pytest", "-q", *arguments, f"--rootdir={project}", "-p", PROBE,
-            "-p", "no:cacheprovider", "-p", "no:randomly", "--benchmark-enable", "--benchmark-only",
-            "--continue-on-collection-errors", *self.settings.pytest_args, *paths_of(order.benchmarks or self.suite),
+            "-W", NOTHING_MEASURED, "-p", "no:cacheprovider", "-p", "no:randomly",
+            "--benchmark-enable", "--benchmark-only", "--continue-on-collection-errors",
+            *self.settings.pytest_args, *paths_of(order.benchmarks or self.suite),
         ]  # fmt: skip
-
-    def _only(self, order: Order) -> list[str]:
-        nodes = order.benchmarks or self.suite
-        return list(nodes) if any("::" in node for node in nodes) else []
 
 
 def paths_of(suite: Sequence[str]) -> list[str]:
     """Return the files and folders that contain the given node ids."""
     return list(dict.fromkeys(node.partition("::")[0] for node in suite))
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """End a process and all that it started: they share a session."""
-    with suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
 
 
 def _tail(log: Path) -> str:

@@ -49,7 +49,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A ratio of head to base, and its 95 % interval."""
+    """A ratio of head to base, and its 95% interval."""
 
     ratio: float
     low: float
@@ -84,12 +84,12 @@ class Report:
     judgements: Sequence[Judgement]
     error_rates: ErrorRates
     suite: Sequence[str]
-    base_s: Mapping[str, float]
-    measured: Mapping[str, int]
-    kept: int
-    python: str
-    measured_s: float
-    failed_on_head: bool
+    base_s: Mapping[str, float] = field(default_factory=dict)
+    measured: Mapping[str, int] = field(default_factory=dict)
+    kept: int = 0
+    python: str = ""
+    measured_s: float = 0.0
+    failed_on_head: bool = False
     base: str = ""
     head: str = ""
     core: int | None = None

@@ -39,16 +39,7 @@ STYLES = {
     Verdict.FAILED: "bold red",
     Verdict.NOT_COMPARED: "yellow",
 }
-FIRST = (
-    Verdict.SLOWER,
-    Verdict.FAILED,
-    Verdict.NOT_COMPARED,
-    Verdict.INCONCLUSIVE,
-    Verdict.FASTER,
-    Verdict.NEW,
-    Verdict.GONE,
-    Verdict.SAME,
-)
+FIRST = tuple(map(Verdict, ("slower", "failed", "not compared", "cannot tell", "faster", "new", "gone", "same")))
 """The order in which verdicts are listed: those that need attention come first."""
 INCONCLUSIVE = "inconclusive"
 """How people read "cannot tell", the value in the JSON output."""
@@ -113,26 +104,24 @@ def junit(report: Report) -> str:
     cases = in_order(report)
     verdicts = Counter(judgement.verdict for judgement in cases)
     trusted = report.outcome is not Outcome.TOO_MANY_FALSE_ALARMS
+    kinds = {
+        Verdict.SLOWER: "failure" if trusted else "skipped",
+        Verdict.FAILED: "error",
+        Verdict.INCONCLUSIVE: "skipped",
+        Verdict.NOT_COMPARED: "skipped",
+    }
     counts = {
         "tests": len(cases),
         "failures": verdicts[Verdict.SLOWER] if trusted else 0,
         "errors": verdicts[Verdict.FAILED],
-        "skipped": verdicts[Verdict.INCONCLUSIVE]
-        + verdicts[Verdict.NOT_COMPARED]
-        + (0 if trusted else verdicts[Verdict.SLOWER]),
+        "skipped": sum(count for verdict, count in verdicts.items() if kinds.get(verdict) == "skipped"),
     }
     suite = ElementTree.Element("testsuite", name="heartbench bench", time=f"{report.measured_s:.3f}")
     suite.attrib.update({key: str(value) for key, value in counts.items()})
     for judgement in cases:
         file, _, test = judgement.name.partition("::")
         case = ElementTree.SubElement(suite, "testcase", classname=file, name=test or file)
-        kind = {
-            Verdict.SLOWER: "failure" if trusted else "skipped",
-            Verdict.FAILED: "error",
-            Verdict.INCONCLUSIVE: "skipped",
-            Verdict.NOT_COMPARED: "skipped",
-        }.get(judgement.verdict)
-        if kind:
+        if kind := kinds.get(judgement.verdict):
             ElementTree.SubElement(case, kind, message=sentence(judgement))
     ElementTree.SubElement(suite, "system-out").text = "\n".join([headline(report), *remarks(report)])
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
@@ -190,31 +179,25 @@ def headline(report: Report) -> str:
 
 
 def remarks(report: Report, names: Mapping[str, str] | None = None) -> list[str]:
-    """Return remarks: what was not compared, notes on benchmarks, the error rates, and how it was measured.
-
-    Args:
-        report: the report.
-        names: short names by the full names of the benchmarks; full names if not given.
-    """
+    """Return remarks on what was not compared, on benchmarks (by their short `names`), error rates and conditions."""
     found = []
     if report.not_compared:
         found.append(f"Not compared, because both sides take them from the head: {', '.join(report.not_compared)}.")
     if not report.measured:
         return found
     shown = names or {each.name: each.name for each in report.judgements}
-    notes = [*_hidden(report), *_notes(report, shown), *_rare(report, shown)]
+    notes = [*_notes(report, shown), *_rare(report, shown)]
     return [*found, *notes, *_rates(report), _how(report), *report.notes]
 
 
-def _hidden(report: Report) -> list[str]:
-    """Return one remark for each reason for which benchmarks were not compared."""
-    reasons = Counter(each.note for each in report.judgements if each.verdict is Verdict.NOT_COMPARED)
-    return [f"{count} not compared: {reason}." for reason, count in reasons.items()]
-
-
 def _notes(report: Report, shown: Mapping[str, str]) -> list[str]:
+    """Return one remark for each reason for which benchmarks were not compared, and those on single benchmarks."""
+    reasons = Counter(each.note for each in report.judgements if each.verdict is Verdict.NOT_COMPARED)
     noted = (each for each in in_order(report) if each.note and each.verdict is not Verdict.NOT_COMPARED)
-    return [f"{shown[each.name]}: {each.note}" for each in noted]
+    return [
+        *(f"{count} not compared: {reason}." for reason, count in reasons.items()),
+        *(f"{shown[each.name]}: {each.note}" for each in noted),
+    ]
 
 
 def _rare(report: Report, shown: Mapping[str, str]) -> list[str]:
@@ -252,11 +235,14 @@ def _figure(ratio: float) -> str:
     return "" if math.isnan(ratio) else "–" if math.isinf(ratio) else f"{ratio:.3f}"
 
 
+def unit_of(seconds: float) -> tuple[float, str]:
+    """Return the unit for a time: its length in s, and its name."""
+    return next((each for each in UNITS if seconds >= each[0]), UNITS[-1])
+
+
 def _time(seconds: float) -> str:
-    if math.isnan(seconds):
-        return ""
-    scale, unit = next((each for each in UNITS if seconds >= each[0]), UNITS[-1])
-    return f"{seconds / scale:.3g} {unit}"
+    scale, unit = unit_of(seconds)
+    return "" if math.isnan(seconds) else f"{seconds / scale:.3g} {unit}"
 
 
 def _percent(fraction: float) -> str:

@@ -6,15 +6,25 @@ first, any advantage of the second process would look like a change.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.gate import samples
 from heartbench.benchmarks.gate.process import Measurer, Order, hash_seed
-from heartbench.benchmarks.gate.progress import Progress
 from heartbench.benchmarks.gate.samples import Round, Sample
 from heartbench.benchmarks.gate.worktrees import Tree
+
+Advance = Callable[[float], None]
+"""Reports a number of finished steps."""
+Progress = Callable[[str, float], AbstractContextManager[Advance]]
+"""Shows a piece of work with its description and number of steps."""
+
+
+def silent(_description: str, _steps: float) -> AbstractContextManager[Advance]:
+    """Show nothing."""
+    return nullcontext(lambda _: None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +64,7 @@ class Rounds:
     directory: Path
     seed: int
 
-    def measure(self, phase: Phase, advance: Callable[[float], None]) -> list[Round]:
+    def measure(self, phase: Phase, advance: Advance) -> list[Round]:
         """Return the samples of all rounds; measure only those that are not stored yet.
 
         Raises:
@@ -73,9 +83,8 @@ class Rounds:
     def _samples(self, phase: Phase, group: Sequence[Arm], number: int) -> dict[str, Sample]:
         files = {arm.name: self.directory / f"{number:05d}-{arm.name}.json" for arm in group}
         if not all(file.exists() for file in files.values()):
-            wanted = {
-                arm.name: Order(arm.tree, hash_seed(self.seed, number), phase.benchmarks, arm.spins) for arm in group
-            }
+            seed = hash_seed(self.seed, number)
+            wanted = {arm.name: Order(arm.tree, seed, phase.benchmarks, arm.spins) for arm in group}
             for name, sample in self.measurer.measure(wanted, f"turns {self.seed} {number}").items():
                 samples.write(sample, files[name])
         return {name: samples.read(file) for name, file in files.items()}

@@ -18,9 +18,7 @@ judged as a suite. There is no second look and no confirmation: these are the er
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -30,8 +28,7 @@ from heartbench.benchmarks.gate.checkpoint import checkpoint
 from heartbench.benchmarks.gate.compare import Subject
 from heartbench.benchmarks.gate.phases import FIRST_LOOK
 from heartbench.benchmarks.gate.process import Measurer, pinned
-from heartbench.benchmarks.gate.progress import Progress, silent
-from heartbench.benchmarks.gate.rounds import Arm, Phase, Rounds, warm_up
+from heartbench.benchmarks.gate.rounds import Arm, Phase, Progress, Rounds, silent, warm_up
 from heartbench.benchmarks.gate.samples import Round
 from heartbench.benchmarks.gate.settings import Settings
 from heartbench.benchmarks.gate.verdict import Verdict, check_reach, is_slower, judge
@@ -112,8 +109,8 @@ def run_self_test(
         subject: what is slowed down.
         length: how long to measure.
         core: the core to measure on; None takes the last one.
-        fresh: start over instead of resuming an interrupted self-test.
-        progress: displays the progress.
+        fresh: start over instead of resuming.
+        progress: shows the progress.
         save: writes the result.
 
     Raises:
@@ -124,7 +121,7 @@ def run_self_test(
     with (
         checkpoint(subject.project, f"self-test-{subject.head[:7]}", plan, fresh=fresh) as directory,
         pinned(core) as chosen,
-        _two_trees(subject, directory) as trees,
+        worktrees.laid(subject.project, directory / "trees", [subject.head] * 2, subject.settings.prepare) as trees,
     ):
         measurer = Measurer(subject.python, subject.suite, subject.settings, directory / "work")
         rounds = Rounds(measurer, directory / "rounds", subject.seed)
@@ -142,23 +139,7 @@ def run_self_test(
     return result
 
 
-@contextmanager
-def _two_trees(subject: Subject, directory: Path) -> Iterator[tuple[worktrees.Tree, worktrees.Tree]]:
-    """Two worktrees of the same revision, like those of base and head in a comparison."""
-    paths = [directory / "trees" / str(number) for number in range(2)]
-    try:
-        first, second = (worktrees.lay(subject.project, path, subject.head) for path in paths)
-        for tree in (first, second):
-            worktrees.prepare(tree, subject.settings.prepare)
-        yield first, second
-    finally:
-        for path in paths:
-            worktrees.remove(subject.project, path)
-
-
-def _calibrated(
-    rounds: Rounds, trees: tuple[worktrees.Tree, worktrees.Tree], length: Length, progress: Progress
-) -> list[list[Arm]]:
+def _calibrated(rounds: Rounds, trees: Sequence[worktrees.Tree], length: Length, progress: Progress) -> list[list[Arm]]:
     """Return the groups of arms, with the spins that their slowdowns take."""
     still, other = Arm("still", trees[0], {}), Arm("other", trees[1], {})
     warm = warm_up(rounds, [still, other], progress)
@@ -222,12 +203,9 @@ def bases(rounds: Sequence[Round]) -> dict[str, str]:
 def verdicts_of(number: int, rounds: Sequence[Round], settings: Settings) -> list[SelfTestVerdict]:
     """Return all verdicts that follow from the rounds of one repetition."""
     slowdowns = {f"slow-{x:.0%}": x for x in SLOWDOWNS}
-    compared = ((head, base) for head, base in bases(rounds).items() if head != base)
-    return [
-        each
-        for head, base in compared
-        for each in _verdicts(number, rounds, settings, slowdowns.get(head, 0.0), base, head)
-    ]
+    compared = [(head, base) for head, base in bases(rounds).items() if head != base]
+    found = (_verdicts(number, rounds, settings, slowdowns.get(head, 0.0), base, head) for head, base in compared)
+    return [each for verdicts in found for each in verdicts]
 
 
 def _verdicts(

@@ -48,13 +48,9 @@ def alarms(result: SelfTest) -> Share:
 
 def power(result: SelfTest, slowdown: float, pair_sd: float = math.inf) -> Share:
     """Return the slowdowns detected on benchmarks that scatter by at most `pair_sd`."""
-    chosen = _slowed(result, slowdown, pair_sd)
-    return Share(sum(each.slower for each in chosen), len(chosen))
-
-
-def _slowed(result: SelfTest, slowdown: float, pair_sd: float) -> list[SelfTestVerdict]:
     scatter = scatters(result)
-    return [each for each in result.verdicts if each.slowdown == slowdown and scatter[each.benchmark] <= pair_sd]
+    chosen = [each for each in result.verdicts if each.slowdown == slowdown and scatter[each.benchmark] <= pair_sd]
+    return Share(sum(each.slower for each in chosen), len(chosen))
 
 
 def scatters(result: SelfTest) -> dict[str, float]:
@@ -73,13 +69,9 @@ def attained(result: SelfTest, slowdown: float) -> float:
 
 def scatter_by_statistic(result: SelfTest) -> dict[str, tuple[float, float]]:
     """Return the median pair deviation by statistic: of interleaved processes, and of others (or NaN)."""
-    return {
-        label: (
-            _median_scatter(result, LOCKSTEP, by),
-            math.nan if by is log_ratio else _median_scatter(result, APART, by),
-        )
-        for label, by in STATISTICS.items()
-    }
+    lockstep = {label: _median_scatter(result, LOCKSTEP, by) for label, by in STATISTICS.items()}
+    apart = {label: _median_scatter(result, APART, by) for label, by in STATISTICS.items() if by is not log_ratio}
+    return {label: (scatter, apart.get(label, math.nan)) for label, scatter in lockstep.items()}
 
 
 def _median_scatter(result: SelfTest, arms: tuple[str, str], by: Callable[[Timing, Timing], float]) -> float:
@@ -157,9 +149,8 @@ def markdown(result: SelfTest) -> str:
     for label, (together, apart) in scatter_by_statistic(result).items():
         lines.append(f"| {label} | {together:.2%} | {'–' if math.isnan(apart) else f'{apart:.2%}'} |")
     lines += ["", "| benchmark | pair deviation |", "| --- | --- |"]
-    lines += [
-        f"| `{name}` | {value:.2%} |" for name, value in sorted(scatters(result).items(), key=lambda item: item[1])
-    ]
+    by_scatter = sorted(scatters(result).items(), key=lambda item: item[1])
+    lines += [f"| `{name}` | {value:.2%} |" for name, value in by_scatter]
     return "\n".join(lines) + "\n"
 
 

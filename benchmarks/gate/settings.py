@@ -150,9 +150,8 @@ def chosen_suite(project: Path, asked: Iterable[str], settings: Settings) -> tup
     Raises:
         BenchmarkError: the path does not exist, or there is no suite.
     """
-    wanted = tuple(asked) or settings.suite
-    if not wanted:
-        wanted = tuple(folder for folder in USUAL_SUITES if (project / folder).is_dir())[:1]
+    usual = tuple(folder for folder in USUAL_SUITES if (project / folder).is_dir())[:1]
+    wanted = tuple(asked) or settings.suite or usual
     if not wanted:
         raise BenchmarkError(f"{project}: no suite found; name a folder or file, or set suite in {TABLE}")
     return tuple(_located(project, name) for name in wanted)

@@ -14,6 +14,7 @@ The compared tests differ only in the score that a pair counts with; all are exa
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,34 +85,18 @@ def power_of_score(
     return found / trials
 
 
-def rounds_table() -> Table:
-    """Return a table of power by number of rounds."""
-    choices = (12, 16, 20, 24)
-    table = Table("slowdown", "pair deviation", "noise", *(f"{n} rounds" for n in choices), box=SIMPLE_HEAD)
+def table(choices: Mapping[str, Callable[[str, float, float], float]]) -> Table:
+    """Return a table of power, with one column per choice: a function of noise, slowdown and pair deviation."""
+    found = Table("slowdown", "pair deviation", "noise", *choices, box=SIMPLE_HEAD)
     for slowdown, pair_sd in CASES:
         for noise in (*NOISES, DISTURBED):
-            shares = (f"{power(noise, slowdown, pair_sd, rounds):.0%}" for rounds in choices)
-            table.add_row(f"{slowdown:.0%}", f"{pair_sd:.0%}", noise, *shares)
-    return table
-
-
-def scores_table() -> Table:
-    """Return a table of power by score, at 16 rounds."""
-    table = Table("slowdown", "pair deviation", "noise", *SCORES, box=SIMPLE_HEAD)
-    for slowdown, pair_sd in CASES:
-        for noise in (*NOISES, DISTURBED):
-            shares = (f"{power_of_score(score, noise, slowdown, pair_sd):.0%}" for score in SCORES.values())
-            table.add_row(f"{slowdown:.0%}", f"{pair_sd:.0%}", noise, *shares)
-    return table
-
-
-def main() -> None:
-    """Print both tables."""
-    console = Console(width=120)
-    console.print(f"A suite of {SUITE}, level {LEVEL:.2g} for each; at least {signflip.pairs_needed(LEVEL)} rounds")
-    console.print(rounds_table())
-    console.print(scores_table())
+            shares = (f"{of(noise, slowdown, pair_sd):.0%}" for of in choices.values())
+            found.add_row(f"{slowdown:.0%}", f"{pair_sd:.0%}", noise, *shares)
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    console = Console(width=120)
+    console.print(f"A suite of {SUITE}, level {LEVEL:.2g} for each; at least {signflip.pairs_needed(LEVEL)} rounds")
+    console.print(table({f"{n} rounds": partial(power, rounds=n) for n in (12, 16, 20, 24)}))
+    console.print(table({name: partial(power_of_score, score) for name, score in SCORES.items()}))

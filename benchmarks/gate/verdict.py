@@ -71,7 +71,7 @@ class Judgement:
 def judge(
     pairs: Mapping[str, Ratios], rules: Mapping[str, Rules], level: float, suite: int = 0, *, visible: bool = True
 ) -> list[Judgement]:
-    """Judge each benchmark of a suite.
+    """Judge each benchmark of a suite by its log-ratios.
 
     Args:
         pairs: log-ratios by benchmark.

@@ -8,7 +8,8 @@ Nothing here changes the project's own work tree or index. Submodules and large-
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from shutil import rmtree
@@ -69,6 +70,20 @@ class Tree:
 
     path: Path
     project: Path
+
+
+@contextmanager
+def laid(project: Path, folder: Path, revisions: Sequence[str], command: Sequence[str]) -> Iterator[list[Tree]]:
+    """Create a prepared worktree of each revision; remove all of them in the end."""
+    paths = [folder / str(number) for number in range(len(revisions))]
+    try:
+        trees = [lay(project, path, revision) for path, revision in zip(paths, revisions, strict=True)]
+        for tree in trees:
+            prepare(tree, command)
+        yield trees
+    finally:
+        for path in paths:
+            remove(project, path)
 
 
 def lay(project: Path, path: Path, revision: str) -> Tree:

@@ -1,1 +1,1 @@
-"""A node's terminal history: the ring of the hub against the list that is spliced."""
+"""A node's terminal history: the hub's ring compared with a list that is copied."""

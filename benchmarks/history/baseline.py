@@ -1,31 +1,41 @@
-"""Other ways to keep the last chunks, to be measured: the list that is copied at each append, and a bare `deque`."""
+"""Baselines for the hub's history: a list that is copied at each append, and a plain `deque`.
+
+Neither has a byte budget or detects duplicates.
+"""
 
 from collections import deque
+from collections.abc import Iterator
 
 from heartbench.hub.store.history import StoredChunk
 
 
 class SplicedHistory:
-    """The last `max_chunks` chunks as `history = history[-150:]` keeps them: no byte budget, no repetition noticed."""
+    """The last `max_chunks` chunks, kept by `chunks = chunks[-max_chunks:]`."""
 
     def __init__(self, max_chunks: int) -> None:
         self.max_chunks = max_chunks
-        self.history: list[StoredChunk] = []
+        self.chunks: list[StoredChunk] = []
 
     def append(self, chunk: StoredChunk) -> bool:
-        """Take a chunk in; always True."""
-        self.history.append(chunk)
-        self.history = self.history[-self.max_chunks :]
+        """Append a chunk; always True."""
+        self.chunks.append(chunk)
+        self.chunks = self.chunks[-self.max_chunks :]
         return True
+
+    def __iter__(self) -> Iterator[StoredChunk]:
+        return iter(self.chunks)
 
 
 class PlainDeque:
-    """The last `max_chunks` chunks in a `deque`: no byte budget, no repetition noticed."""
+    """The last `max_chunks` chunks in a `deque`."""
 
     def __init__(self, max_chunks: int) -> None:
-        self.history: deque[StoredChunk] = deque(maxlen=max_chunks)
+        self.chunks: deque[StoredChunk] = deque(maxlen=max_chunks)
 
     def append(self, chunk: StoredChunk) -> bool:
-        """Take a chunk in; always True."""
-        self.history.append(chunk)
+        """Append a chunk; always True."""
+        self.chunks.append(chunk)
         return True
+
+    def __iter__(self) -> Iterator[StoredChunk]:
+        return iter(self.chunks)

@@ -1,28 +1,25 @@
-"""What each way to keep terminal output costs: list splice, deque, deque with a byte budget.
+"""Costs of three ways to keep terminal output: list splice, deque, and deque with a byte budget.
 
-`compare` measures, each combination in a process of its own; `plot_append` draws. What would not fit into the memory
-that is allowed is not measured, and `left_out` says so.
+Each combination is measured in its own process. Combinations that need more than MEMORY_BYTES are left out.
 """
 
-import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
+from typing import NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
 
 from heartbench.analysis.report import style
 from heartbench.analysis.report.units import size_text, time_text
-from heartbench.benchmarks.errors import BenchmarkError
-from heartbench.benchmarks.history.measure import BUDGETED, WAYS, held
+from heartbench.benchmarks.fresh_process import output_of
+from heartbench.benchmarks.history.measure import BUDGETED, WAYS, chunks_when_full
 
 CHUNKS = (150, 1_000, 10_000)
 CHUNK_BYTES = (80, 4 << 10, 256 << 10)
 NODES = (1, 1_000)
 OBJECTS_BYTES = 200
-"""What Python adds to a chunk, about: the record, the sequence number, the head of the bytes."""
+"""Approximate overhead of Python per chunk: the record, the sequence number, the header of the bytes object."""
 MEMORY_BYTES = 1 << 30
 LEAST_MIB, SMALL_BYTES = 0.1, 64 << 10
 COLORS = dict(zip(WAYS, (style.ORANGE, style.GREY, style.BLUE), strict=True))
@@ -33,80 +30,59 @@ def compare(
     chunks: Sequence[int] = CHUNKS,
     chunk_bytes: Sequence[int] = CHUNK_BYTES,
     nodes: Sequence[int] = NODES,
-    memory_bytes: float = MEMORY_BYTES,
     progress: Callable[[str], None] = lambda _: None,
 ) -> pd.DataFrame:
-    """Measure each combination that fits into `memory_bytes`.
+    """Measure each combination that fits into memory.
 
     Returns:
-        A row a combination: way, chunks, chunk_bytes, nodes; append_s and read_s (CPU time, s); data_bytes,
-        resident_bytes, retained_bytes and peak_bytes (one node); collections and collector_longest_s (s);
-        burst_resident_bytes and after_burst_* (bytes); allocations_per_append (NaN without memray).
+        One row per combination: way, chunks, chunk_bytes, nodes, and the fields of `measure.Figures`.
 
     Raises:
-        BenchmarkError: A combination could not be measured.
+        BenchmarkError: a combination could not be measured.
     """
     rows = []
-    for way, kept, size, many in combinations(ways, chunks, chunk_bytes, nodes):
-        if needed_bytes(way, kept, size, many) <= memory_bytes:
-            progress(f"history: {way}, {kept:,} chunks of {size:,} B, {many:,} nodes")
-            rows.append({**named(way, kept, size, many), **in_a_process(way, kept, size, many)})
+    for each in combinations(ways, chunks, chunk_bytes, nodes):
+        if each.needed_bytes <= MEMORY_BYTES:
+            progress(f"history: {each.way}, {each.chunks:,} chunks of {each.chunk_bytes:,} B, {each.nodes:,} nodes")
+            rows.append({**each._asdict(), **output_of("history.measure", each)})
     return pd.DataFrame(rows)
 
 
-def left_out(
-    ways: Sequence[str] = tuple(WAYS),
-    chunks: Sequence[int] = CHUNKS,
-    chunk_bytes: Sequence[int] = CHUNK_BYTES,
-    nodes: Sequence[int] = NODES,
-    memory_bytes: float = MEMORY_BYTES,
-) -> pd.DataFrame:
-    """The combinations that `compare` does not measure, with the memory that each would need (bytes)."""
+def left_out() -> pd.DataFrame:
+    """Return the combinations that `compare` does not measure, with the memory that each would need (bytes)."""
     rows = [
-        {**named(*each), "needed_bytes": needed_bytes(*each)}
-        for each in combinations(ways, chunks, chunk_bytes, nodes)
-        if needed_bytes(*each) > memory_bytes
+        {**each._asdict(), "needed_bytes": each.needed_bytes}
+        for each in combinations(tuple(WAYS), CHUNKS, CHUNK_BYTES, NODES)
+        if each.needed_bytes > MEMORY_BYTES
     ]
-    return pd.DataFrame(rows, columns=["way", "chunks", "chunk_bytes", "nodes", "needed_bytes"])
+    return pd.DataFrame(rows)
+
+
+class Combination(NamedTuple):
+    """What one process measures."""
+
+    way: str
+    chunks: int
+    chunk_bytes: int
+    nodes: int
+
+    @property
+    def needed_bytes(self) -> float:
+        """Approximate memory of all histories when full, bytes."""
+        chunks = self.nodes * chunks_when_full(self.way, self.chunks, self.chunk_bytes)
+        return float(chunks * (self.chunk_bytes + OBJECTS_BYTES))
 
 
 def combinations(
     ways: Sequence[str], chunks: Sequence[int], chunk_bytes: Sequence[int], nodes: Sequence[int]
-) -> Iterator[tuple[str, int, int, int]]:
-    """All of them, those that belong beside each other together."""
-    for many, size, kept, way in product(nodes, chunk_bytes, chunks, ways):
-        yield way, kept, size, many
-
-
-def named(way: str, chunks: int, chunk_bytes: int, nodes: int) -> dict[str, object]:
-    """The first columns of a row."""
-    return {"way": way, "chunks": chunks, "chunk_bytes": chunk_bytes, "nodes": nodes}
-
-
-def needed_bytes(way: str, chunks: int, chunk_bytes: int, nodes: int) -> float:
-    """Memory that so many full histories take, about."""
-    return float(nodes * held(way, chunks, chunk_bytes) * (chunk_bytes + OBJECTS_BYTES))
-
-
-def in_a_process(way: str, chunks: int, chunk_bytes: int, nodes: int) -> dict[str, float]:
-    """Measure one combination in a fresh process."""
-    words = [
-        sys.executable,
-        "-m",
-        "heartbench.benchmarks.history.measure",
-        way,
-        *map(str, (chunks, chunk_bytes, nodes)),
-    ]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603  (the words are ours)
-    if done.returncode:
-        raise BenchmarkError(f"history {words[3:]}: {(done.stderr.strip() or 'killed').splitlines()[-1]}")
-    figures: dict[str, float] = json.loads(done.stdout)
-    return figures
+) -> list[Combination]:
+    """Return all combinations; the ways of one size follow each other."""
+    return [Combination(way, kept, size, many) for many, size, kept, way in product(nodes, chunk_bytes, chunks, ways)]
 
 
 @style.styled
 def plot_append(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """CPU time of an append against the length of the history; smallest chunks, dotted for many nodes in turn."""
+    """Plot the CPU time of an append against the length of the history: the smallest chunks, dotted for many nodes."""
     ax = ax or style.axes()
     small = frame[frame.chunk_bytes == frame.chunk_bytes.min()]
     for (way, nodes), line in small.groupby(["way", "nodes"], sort=False):
@@ -121,7 +97,7 @@ def plot_append(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     style.log_scale(ax, "y")
     ax.set_xticks(sorted(small.chunks.unique()))
     ax.set_xlim(right=small.chunks.max() * 4)
-    ax.set_xlabel("chunks kept for each node")
+    ax.set_xlabel("chunks kept per node")
     ax.set_ylabel("CPU time of an append (µs)")
     ax.legend(loc="upper left")
     style.state(ax, append_finding(small))
@@ -129,21 +105,21 @@ def plot_append(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def append_finding(small: pd.DataFrame) -> str:
-    """What the plot shows, in a sentence."""
+    """Return the finding of the plot, in one sentence."""
     one = small[small.nodes == small.nodes.min()].pivot(index="chunks", columns="way", values="append_s")
     least, most = one.index.min(), one.index.max()
     if not {"list splice", BUDGETED} <= set(one.columns):
         return f"An append to histories of {least:,} to {most:,} chunks"
-    spliced, ring = one["list splice"], one[BUDGETED]
+    spliced, ring = one["list splice"], one[BUDGETED].max()
     return (
-        f"A spliced list pays for its length: {time_text(spliced[least])} an append at {least:,} chunks, "
-        f"{time_text(spliced[most])} at {most:,}. The hub's ring: {time_text(ring[most])} at any"
+        f"An append to a spliced list takes {time_text(spliced[least])} at {least:,} chunks and "
+        f"{time_text(spliced[most])} at {most:,}; in the hub's ring at most {time_text(ring)}"
     )
 
 
 @style.styled
 def plot_memory(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Resident memory of full histories, a bar a way, at the fewest chunks: what bounds memory, and what does not."""
+    """Plot the resident memory of full histories with the fewest chunks, one bar per way."""
     ax = ax or style.axes()
     few = frame[(frame.chunks == frame.chunks.min()) & (frame.nodes * frame.chunk_bytes > SMALL_BYTES)]
     sizes = few[["nodes", "chunk_bytes"]].drop_duplicates().itertuples(index=False, name=None)
@@ -162,5 +138,5 @@ def plot_memory(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.set_ylabel("resident memory (MiB)")
     ax.set_xlabel(f"nodes × size of a chunk; {few.chunks.min():,} chunks each")
     ax.legend(loc="upper left")
-    style.state(ax, "A deque holds as much as a list; what bounds memory is the byte budget")
+    style.state(ax, "A deque needs as much memory as a list; only the byte budget bounds it")
     return ax

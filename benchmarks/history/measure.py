@@ -1,7 +1,7 @@
-"""One way to keep histories, measured: `python -m ….measure WAY CHUNKS BYTES NODES` prints JSON.
+"""The cost of one way to keep histories: `python -m ….measure WAY CHUNKS BYTES NODES` prints JSON.
 
-A process of its own, because what a process once held decides what it holds now. Appends are timed in thread CPU time,
-a batch of them between two looks at the clock, and the batch's chunks exist before: what is measured is the keeping.
+Appends are timed in thread CPU time, one clock reading per batch. The chunks of a batch are created before, so only
+keeping them is measured.
 """
 
 import gc
@@ -9,7 +9,8 @@ import json
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -21,163 +22,176 @@ from heartbench.benchmarks.history.baseline import PlainDeque, SplicedHistory
 from heartbench.hub.store.history import History, StoredChunk
 
 BUDGET_BYTES = 256 << 10
-"""Bytes for a node where there is a budget: the hub's default."""
+"""The byte budget of a node, if there is one: the hub's default."""
 BATCH, BATCHES = 500, 15
 BATCH_BYTES = 4 << 20
 BURST_CHUNKS, BURST_CHUNK_BYTES, BURST_NODES = 150, 64 << 10, 20
+BURST_FIRST_SEQ = 10_000_000
 
 
-class Keeper(Protocol):
-    """A history, whoever's."""
+class ChunkHistory(Protocol):
+    """The last chunks of a node, oldest first."""
 
-    def append(self, chunk: StoredChunk) -> bool:
-        """Take a chunk in."""
-        ...
+    def append(self, chunk: StoredChunk) -> bool: ...  # noqa: D102
+    def __iter__(self) -> Iterator[StoredChunk]: ...
 
 
 BUDGETED = "deque, byte budget"
-WAYS: dict[str, Callable[[int], Keeper]] = {
+WAYS: dict[str, Callable[[int], ChunkHistory]] = {
     "list splice": SplicedHistory,
     "deque": PlainDeque,
     BUDGETED: lambda chunks: History(chunks, BUDGET_BYTES),
 }
 
 
-def chunks_of(keeper: Keeper) -> Iterator[StoredChunk]:
-    """What it holds, oldest first."""
-    return iter(keeper if isinstance(keeper, History) else keeper.history)  # type: ignore[attr-defined]
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The cost of one way: CPU times in s, memory in bytes.
+
+    `data_bytes` is the data alone, `resident_bytes` the growth of the process. A burst is a build log in 64 KiB chunks;
+    the figures *after* it are those when small chunks have replaced the log. `retained_bytes` and `peak_bytes` are what
+    Python's objects take for one node: at rest, and at most during an append.
+    """
+
+    append_s: float
+    read_s: float
+    data_bytes: int
+    resident_bytes: float
+    collections: int
+    collector_longest_s: float
+    burst_resident_bytes: float
+    after_burst_resident_bytes: float
+    after_burst_data_bytes: int
+    after_burst_malloc_free_bytes: float
+    allocations_per_append: float
+    retained_bytes: int
+    peak_bytes: int
 
 
-def chunk(seq: int, size: int) -> StoredChunk:
-    """A chunk whose bytes are its own."""
-    return StoredChunk(1, seq, 0.0, b"x" * size)
+class Fleet:
+    """The histories of some nodes, and the chunks that they receive in turn."""
 
-
-def append(keepers: list[Keeper], chunks: list[StoredChunk], first: int) -> None:
-    """Give the chunks to the nodes in turn."""
-    nodes = len(keepers)
-    for at, each in enumerate(chunks, first):
-        keepers[at % nodes].append(each)
-
-
-class Subject:
-    """So many histories, and the chunks that come to them."""
-
-    def __init__(self, keepers: list[Keeper], chunk_bytes: int, first: int = 1) -> None:
-        self.keepers = keepers
+    def __init__(self, histories: Sequence[ChunkHistory], chunk_bytes: int, first_seq: int = 1) -> None:
+        self.histories = histories
         self.chunk_bytes = chunk_bytes
         self.batch = max(20, min(BATCH, BATCH_BYTES // chunk_bytes))
-        self._seq = count(first)
-        self._at = 0
+        self._seq = count(first_seq)
+        self._appended = 0
 
-    def some(self, number: int, size: int) -> list[StoredChunk]:
-        """New chunks."""
-        return [chunk(next(self._seq), size) for _ in range(number)]
+    def new_chunks(self, number: int, size: int) -> list[StoredChunk]:
+        """Return new chunks, each with bytes of its own."""
+        return [StoredChunk(1, next(self._seq), 0.0, b"x" * size) for _ in range(number)]
 
-    def take(self, chunks: list[StoredChunk]) -> None:
-        """Append them, a node after the other."""
-        append(self.keepers, chunks, self._at)
-        self._at += len(chunks)
+    def append(self, chunks: list[StoredChunk]) -> None:
+        """Append the chunks to the nodes in turn."""
+        histories, nodes = self.histories, len(self.histories)
+        for position, chunk in enumerate(chunks, self._appended):
+            histories[position % nodes].append(chunk)
+        self._appended += len(chunks)
 
-    def pour(self, number: int, size: int) -> None:
-        """Append so many new chunks, none of them held elsewhere."""
+    def append_new(self, number: int, size: int) -> None:
+        """Append new chunks that are referenced nowhere else."""
         for left in range(number, 0, -self.batch):
-            self.take(self.some(min(left, self.batch), size))
+            self.append(self.new_chunks(min(left, self.batch), size))
 
-    def fill(self, number: int, size: int) -> None:
-        """Pour, without the list's copies while it grows: for 1,000 nodes they take most of a minute."""
-        for at in range(number):
-            keeper, new = self.keepers[at % len(self.keepers)], chunk(next(self._seq), size)
-            (keeper.history if isinstance(keeper, SplicedHistory) else keeper).append(new)
+    def fill(self, number: int) -> None:
+        """Append new chunks, without copying spliced lists while they grow: with 1,000 nodes that takes a minute."""
+        for position in range(number):
+            history = self.histories[position % len(self.histories)]
+            (chunk,) = self.new_chunks(1, self.chunk_bytes)
+            (history.chunks if isinstance(history, SplicedHistory) else history).append(chunk)
 
     def append_s(self) -> float:
-        """CPU time of one append to full histories: the median of batches."""
+        """Return the CPU time of one append to full histories: the median of batches."""
         times = []
         for _ in range(BATCHES):
-            chunks = self.some(self.batch, self.chunk_bytes)
-            began = time.thread_time()
-            self.take(chunks)
-            times.append((time.thread_time() - began) / len(chunks))
+            chunks = self.new_chunks(self.batch, self.chunk_bytes)
+            start_s = time.thread_time()
+            self.append(chunks)
+            times.append((time.thread_time() - start_s) / len(chunks))
         return median(times)
 
     def read_s(self) -> float:
-        """CPU time to read the whole of one node, joined as a page of text."""
+        """Return the CPU time of reading one node's history and joining it to a page of text."""
         times = []
         for _ in range(BATCHES):
-            began = time.thread_time()
-            b"".join(each.data for each in chunks_of(self.keepers[0]))
-            times.append(time.thread_time() - began)
+            start_s = time.thread_time()
+            b"".join(chunk.data for chunk in self.histories[0])
+            times.append(time.thread_time() - start_s)
         return median(times)
+
+    def allocations_per_append(self) -> float:
+        """Return the number of allocations of one append; NaN without memray."""
+        chunks = self.new_chunks(self.batch, min(self.chunk_bytes, 4096))
+        with TemporaryDirectory(prefix="heartbench-") as folder:
+            return memory.allocations(lambda: self.append(chunks), Path(folder, "allocations")) / len(chunks)
 
     @property
     def data_bytes(self) -> int:
-        """Data that is held."""
-        return sum(len(each.data) for keeper in self.keepers for each in chunks_of(keeper))
+        """Bytes of data in all histories."""
+        return sum(len(chunk.data) for history in self.histories for chunk in history)
 
 
-def held(way: str, max_chunks: int, chunk_bytes: int) -> int:
-    """Chunks of a full history."""
+def chunks_when_full(way: str, max_chunks: int, chunk_bytes: int) -> int:
+    """Return the number of chunks in a full history."""
     return min(max_chunks, BUDGET_BYTES // chunk_bytes) if way == BUDGETED else max_chunks
 
 
-def measure(way: str, max_chunks: int, chunk_bytes: int, nodes: int) -> dict[str, float]:
-    """All figures of one way; memory in bytes, times in s. Leaves the process as a measured one: use it once."""
-    full = held(way, max_chunks, chunk_bytes)
+def measure(way: str, max_chunks: int, chunk_bytes: int, nodes: int) -> Figures:
+    """Return the figures of one way; use it once per process, because it affects the memory of the process."""
+    full = chunks_when_full(way, max_chunks, chunk_bytes)
     empty = memory.resident_bytes()
-    subject = Subject([WAYS[way](max_chunks) for _ in range(nodes)], chunk_bytes)
-    with memory.collector_pauses() as pauses:
-        subject.fill(full * nodes, chunk_bytes)
+    fleet = Fleet([WAYS[way](max_chunks) for _ in range(nodes)], chunk_bytes)
+    with memory.collector_pauses() as pauses_s:
+        fleet.fill(full * nodes)
         gc.collect()
-        resident, data = memory.resident_bytes() - empty, subject.data_bytes
-        append_s = subject.append_s()
-    read_s = subject.read_s()
-    figures = {
-        "append_s": append_s,
-        "read_s": read_s,
-        "data_bytes": data,
-        "resident_bytes": resident,
-        "collections": len(pauses.seconds),
-        "collector_longest_s": pauses.longest_s,
-        **after_a_burst(subject, full, empty),
-    }
-    return {**figures, "allocations_per_append": asked_for(subject), **traced(way, max_chunks, chunk_bytes)}
+        resident, data = memory.resident_bytes() - empty, fleet.data_bytes
+        append_s = fleet.append_s()
+    read_s = fleet.read_s()
+    in_burst = send_burst(fleet, full)
+    after_burst, data_after_burst = memory.resident_bytes(), fleet.data_bytes
+    malloc_free, allocations = memory.malloc_free_bytes(), fleet.allocations_per_append()
+    retained, peak = traced_bytes(way, max_chunks, chunk_bytes)
+    return Figures(
+        append_s=append_s,
+        read_s=read_s,
+        data_bytes=data,
+        resident_bytes=resident,
+        collections=len(pauses_s),
+        collector_longest_s=max(pauses_s, default=0.0),
+        burst_resident_bytes=in_burst - empty,
+        after_burst_resident_bytes=after_burst - empty,
+        after_burst_data_bytes=data_after_burst,
+        after_burst_malloc_free_bytes=malloc_free,
+        allocations_per_append=allocations,
+        retained_bytes=retained,
+        peak_bytes=peak,
+    )
 
 
-def after_a_burst(subject: Subject, full: int, empty: float) -> dict[str, float]:
-    """A build log comes to one node in 64 KiB chunks, and its own small ones again: what the process is left with."""
-    number = min(len(subject.keepers), BURST_NODES)
-    burst = Subject(subject.keepers[:number], BURST_CHUNK_BYTES, first=10_000_000)
-    burst.pour(number * BURST_CHUNKS, BURST_CHUNK_BYTES)
-    at_most = memory.resident_bytes() - empty
-    burst.pour(number * max(full, BURST_CHUNKS), subject.chunk_bytes)
+def send_burst(fleet: Fleet, full: int) -> float:
+    """Send a build log to some nodes, replace it by small chunks again; return the resident bytes in between."""
+    nodes = min(len(fleet.histories), BURST_NODES)
+    burst = Fleet(fleet.histories[:nodes], BURST_CHUNK_BYTES, BURST_FIRST_SEQ)
+    burst.append_new(nodes * BURST_CHUNKS, BURST_CHUNK_BYTES)
+    resident = memory.resident_bytes()
+    burst.append_new(nodes * max(full, BURST_CHUNKS), fleet.chunk_bytes)
     gc.collect()
-    return {
-        "burst_resident_bytes": at_most,
-        "after_burst_resident_bytes": memory.resident_bytes() - empty,
-        "after_burst_data_bytes": subject.data_bytes,
-        "after_burst_malloc_free_bytes": memory.malloc_free_bytes(),
-    }
+    return resident
 
 
-def traced(way: str, max_chunks: int, chunk_bytes: int) -> dict[str, float]:
-    """What Python's objects ask for, for one node: in the end, and at most while it is appended to."""
+def traced_bytes(way: str, max_chunks: int, chunk_bytes: int) -> tuple[int, int]:
+    """Return what Python's objects take for one node: at rest, and at most during an append."""
     tracemalloc.start()
-    subject = Subject([WAYS[way](max_chunks)], chunk_bytes)
-    subject.fill(held(way, max_chunks, chunk_bytes), chunk_bytes)
+    fleet = Fleet([WAYS[way](max_chunks)], chunk_bytes)
+    fleet.fill(chunks_when_full(way, max_chunks, chunk_bytes))
     retained = tracemalloc.get_traced_memory()[0]
     tracemalloc.reset_peak()
-    subject.take(subject.some(1, chunk_bytes))
+    fleet.append(fleet.new_chunks(1, chunk_bytes))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    return {"retained_bytes": retained, "peak_bytes": peak}
-
-
-def asked_for(subject: Subject) -> float:
-    """Allocations of one append, counted."""
-    chunks = subject.some(subject.batch, min(subject.chunk_bytes, 4096))
-    with TemporaryDirectory(prefix="heartbench-") as folder:
-        return memory.allocations(lambda: subject.take(chunks), Path(folder, "allocations")) / len(chunks)
+    return retained, peak
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[1], *map(int, sys.argv[2:5]))))  # noqa: T201
+    print(json.dumps(asdict(measure(sys.argv[1], *map(int, sys.argv[2:5])))))  # noqa: T201

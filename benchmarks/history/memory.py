@@ -1,7 +1,7 @@
-"""What a process holds, by the three who know: the kernel, the C library and Python.
+"""The memory of this process, as the kernel, the C library and Python's garbage collector report it.
 
-`smaps_rollup` (Linux) counts resident pages; `mallinfo2` (glibc 2.33) what `malloc` took from the kernel and what of it
-is in use; `tracemalloc` what Python's objects asked for. Where one is missing, its figure is NaN.
+`smaps_rollup` (Linux) counts resident pages, `mallinfo2` (glibc 2.33) what `malloc` got from the kernel and has in use.
+If one is missing, its figure is NaN.
 """
 
 import ctypes
@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,23 +22,12 @@ class Mallinfo2(ctypes.Structure):
 
     _fields_ = [
         (name, ctypes.c_size_t)
-        for name in (
-            "arena",
-            "ordblks",
-            "smblks",
-            "hblks",
-            "hblkhd",
-            "usmblks",
-            "fsmblks",
-            "uordblks",
-            "fordblks",
-            "keep",
-        )
+        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keep".split()  # noqa: SIM905
     ]
 
 
 def resident_bytes() -> float:
-    """Memory of this process that is in RAM."""
+    """Return the memory of this process that is in RAM."""
     try:
         lines = ROLLUP.read_text(encoding="ascii").splitlines()
     except OSError:
@@ -48,7 +36,7 @@ def resident_bytes() -> float:
 
 
 def malloc_free_bytes() -> float:
-    """What `malloc` holds and nobody uses: what fragmentation and its reserve cost."""
+    """Return the memory that `malloc` holds but that is not in use: fragmentation and reserve."""
     try:
         mallinfo2 = ctypes.CDLL(None).mallinfo2
     except (AttributeError, OSError, TypeError):
@@ -57,39 +45,27 @@ def malloc_free_bytes() -> float:
     return float(mallinfo2().fordblks)
 
 
-@dataclass(slots=True)
-class Pauses:
-    """How long the garbage collector stopped everything, s, each time."""
-
-    seconds: list[float] = field(default_factory=list)
-
-    @property
-    def longest_s(self) -> float:
-        """The longest, 0 if there was none."""
-        return max(self.seconds, default=0.0)
-
-
 @contextmanager
-def collector_pauses() -> Iterator[Pauses]:
-    """Note each run of the garbage collector."""
-    pauses, began = Pauses(), 0.0
+def collector_pauses() -> Iterator[list[float]]:
+    """Yield the list to which the duration of each run of the garbage collector is added, in s."""
+    pauses_s, start_s = [], 0.0
 
-    def note(phase: str, _: dict[str, int]) -> None:
-        nonlocal began
+    def record(phase: str, _: dict[str, int]) -> None:
+        nonlocal start_s
         if phase == "start":
-            began = time.perf_counter()
+            start_s = time.perf_counter()
         else:
-            pauses.seconds.append(time.perf_counter() - began)
+            pauses_s.append(time.perf_counter() - start_s)
 
-    gc.callbacks.append(note)
+    gc.callbacks.append(record)
     try:
-        yield pauses
+        yield pauses_s
     finally:
-        gc.callbacks.remove(note)
+        gc.callbacks.remove(record)
 
 
 def allocations(work: Callable[[], object], scratch: Path) -> float:
-    """How many blocks `work` asks Python's and C's allocators for; NaN without memray."""
+    """Return the number of blocks that `work` requests from Python's and C's allocators; NaN without memray."""
     try:
         memray: Any = import_module("memray")
     except ModuleNotFoundError:
@@ -97,5 +73,5 @@ def allocations(work: Callable[[], object], scratch: Path) -> float:
     with memray.Tracker(scratch, trace_python_allocators=True):
         work()
     with memray.FileReader(scratch) as reader:
-        given_back = {memray.AllocatorType.FREE, memray.AllocatorType.MUNMAP, memray.AllocatorType.PYMALLOC_FREE}
-        return float(sum(each.allocator not in given_back for each in reader.get_allocation_records()))
+        freed = {memray.AllocatorType.FREE, memray.AllocatorType.MUNMAP, memray.AllocatorType.PYMALLOC_FREE}
+        return float(sum(each.allocator not in freed for each in reader.get_allocation_records()))

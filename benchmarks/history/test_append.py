@@ -1,7 +1,7 @@
-"""A hundred more chunks of a node whose history is full, and reading all of it.
+"""Appends to a full history, and reading all of it: the cost of terminal output for the hub.
 
-What a terminal's output costs the hub at each chunk. The list pays for its copies at every append, and the more the
-longer the history is; the byte budget costs an addition and a comparison.
+A spliced list is copied at every append, so it is slower the longer it is. The byte budget costs an addition and a
+comparison.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ DATA = b"x" * 200
 )
 @pytest.mark.benchmark(group=f"history: {APPENDS} appends when full")
 def test_append_to_full_history(benchmark: BenchmarkFixture, make: Callable[[], History | SplicedHistory]) -> None:
-    """What does a chunk cost once the history is full? Every chunk of a busy terminal pays it."""
+    """What does a chunk cost when the history is full, as for every chunk of a busy terminal?"""
     history, seqs = make(), count(1)
 
     def append_all() -> None:
@@ -42,7 +42,7 @@ def test_append_to_full_history(benchmark: BenchmarkFixture, make: Callable[[], 
 
 @pytest.mark.benchmark(group="history: reading all of it")
 def test_read_a_full_history(benchmark: BenchmarkFixture) -> None:
-    """What does a terminal's whole history cost to read? It is read each time somebody opens that terminal."""
+    """What does reading a whole history cost, as when a user opens the terminal?"""
     history = History(HELD, 1 << 20)
     for seq in range(1, HELD + 1):
         history.append(StoredChunk(1, seq, 0.0, DATA))

@@ -16,13 +16,14 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from time import monotonic
 from typing import TypeVar
+
+import numpy as np
 
 from heartbench.benchmarks.hub.ingest import HUB, cpu_s, resident_kib, server
 from heartbench.hub.store.url import open_store
@@ -134,25 +135,33 @@ async def measure(address: str, pid: int, load: Load) -> tuple[Figures, dict[str
         before_s, ours_s, began_s = cpu_s(pid), time.process_time(), monotonic()
         behind_s = await drive(writers, load)
         lasted_s = monotonic() - began_s
-        await acknowledged(writers)
+        until_s = monotonic() + ACKS_WITHIN_S
+        while monotonic() < until_s and any(writer.unacknowledged for writer in writers):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
         used_s, ours_s, mib = cpu_s(pid) - before_s, time.process_time() - ours_s, resident_kib(pid) / 1024
     chunks = sum(writer.seq for writer in writers)
-    ack_s = sorted(delay for writer in writers for delay in writer.ack_s)
-    heartbeat_s = sorted(delay for writer in writers for delay in writer.heartbeat_s)
+    ack_p50_s, ack_p99_s = quantiles(delay for writer in writers for delay in writer.ack_s)
+    heartbeat_p50_s, heartbeat_p99_s = quantiles(delay for writer in writers for delay in writer.heartbeat_s)
     figures = Figures(
         chunks=chunks,
         lost=sum(len(writer.unacknowledged) for writer in writers),
-        ack_p50_s=quantile(ack_s, 0.5),
-        ack_p99_s=quantile(ack_s, 0.99),
-        heartbeat_p50_s=quantile(heartbeat_s, 0.5),
-        heartbeat_p99_s=quantile(heartbeat_s, 0.99),
+        ack_p50_s=ack_p50_s,
+        ack_p99_s=ack_p99_s,
+        heartbeat_p50_s=heartbeat_p50_s,
+        heartbeat_p99_s=heartbeat_p99_s,
         chunk_us=1e6 * used_s / chunks,
         hub_cores=used_s / lasted_s,
         load_cores=ours_s / lasted_s,
-        load_behind_p99_s=quantile(sorted(behind_s), 0.99),
+        load_behind_p99_s=quantiles(behind_s)[1],
         resident_mib=mib,
     )
     return figures, {writer.name: writer.seq - len(writer.unacknowledged) for writer in writers}
+
+
+def quantiles(values: Iterable[float]) -> tuple[float, float]:
+    """Return the median and the 99th percentile."""
+    p50, p99 = np.quantile(list(values), (0.5, 0.99))
+    return float(p50), float(p99)
 
 
 @asynccontextmanager
@@ -191,18 +200,6 @@ async def drive(writers: Sequence[Writer], load: Load) -> list[float]:
     return behind_s
 
 
-async def acknowledged(writers: Sequence[Writer]) -> None:
-    """Wait until all chunks are acknowledged, up to ACKS_WITHIN_S."""
-    until_s = monotonic() + ACKS_WITHIN_S
-    while monotonic() < until_s and any(writer.unacknowledged for writer in writers):  # noqa: ASYNC110
-        await asyncio.sleep(0.05)
-
-
-def quantile(ordered: Sequence[float], share: float) -> float:
-    """Return a quantile of sorted values."""
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
 def missing(url: str, acknowledged_seq: dict[str, int]) -> int:
     """Return how many acknowledged chunks a store lacks, among those that its bounds let it hold."""
     store = open_store(url)
@@ -216,20 +213,20 @@ def missing(url: str, acknowledged_seq: dict[str, int]) -> int:
 
 def one(load: Load, url: str) -> Figures:
     """Measure a new hub on this store; chunks that the store lacks afterwards count as lost."""
-    with server(HUB, HUB_STORE_URL=url, HUB_STORE_DURABILITY="committed") as (address, pid):
-        figures, seqs = asyncio.run(measure(address, pid, load))
+    with server(HUB, HUB_STORE_URL=url, HUB_STORE_DURABILITY="committed") as (address, process):
+        figures, seqs = asyncio.run(measure(address, process.pid, load))
     if url == "memory:":
         return figures
-    return Figures(**{**asdict(figures), "lost": figures.lost + missing(url, seqs)})
+    return replace(figures, lost=figures.lost + missing(url, seqs))
 
 
-def compare(load: Load, pairs: int, scratch: Path | None) -> dict[str, list[Figures]]:
+def compare(load: Load, pairs: int) -> dict[str, list[Figures]]:
     """Measure without and with the store, alternating."""
     found: dict[str, list[Figures]] = {"memory": [], "sqlite": []}
-    for number in range(pairs):
-        with tempfile.TemporaryDirectory(prefix="heartbench-chunks-", dir=scratch) as folder:
+    for _ in range(pairs):
+        with tempfile.TemporaryDirectory(prefix="heartbench-chunks-") as folder:
             found["memory"].append(one(load, "memory:"))
-            found["sqlite"].append(one(load, f"sqlite:///{folder}/hub-{number}.db"))
+            found["sqlite"].append(one(load, f"sqlite:///{folder}/hub.db"))
     return found
 
 
@@ -260,9 +257,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--bytes", type=int, default=200, help="size of a chunk")
     parser.add_argument("--seconds", type=float, default=20.0, help="duration of each run")
     parser.add_argument("--pairs", type=int, default=2)
-    parser.add_argument("--scratch", type=Path, help="folder for the databases; default: the system's")
     given = parser.parse_args(words)
-    found = compare(Load(given.nodes, given.per_s, given.bytes, given.seconds), given.pairs, given.scratch)
+    found = compare(Load(given.nodes, given.per_s, given.bytes, given.seconds), given.pairs)
     result = verdict(found)
     runs = {name: [asdict(figures) for figures in runs] for name, runs in found.items()}
     print(json.dumps({"runs": runs, **result}, indent=2))  # noqa: T201

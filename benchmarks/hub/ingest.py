@@ -1,7 +1,7 @@
 """CPU time of a server per heartbeat, and its memory per idle node.
 
-The load's process reads both from /proc, around the heartbeats alone. It is CPU time and not wall time, because the
-load shares the machine with the server.
+The load reads both from /proc, around the heartbeats alone. It is CPU time and not wall time, because the load shares
+the machine with the server.
 """
 
 import asyncio
@@ -36,16 +36,19 @@ class Cost:
 
 
 @contextmanager
-def server(command: list[str], **settings: str) -> Iterator[tuple[str, int]]:
-    """Run a server with these settings in a process of its own; yield its address and process id."""
-    environment = {**os.environ, **HUB_SETTINGS, **settings}
+def server(command: list[str], **settings: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """Run a server with these settings in its own process; yield its address and the process."""
     process = subprocess.Popen(  # noqa: S603
-        [sys.executable, *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, *command],
+        env={**os.environ, **HUB_SETTINGS, **settings},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
     with process:
         try:
             assert process.stdout is not None  # noqa: S101
-            yield process.stdout.readline().strip(), process.pid
+            yield process.stdout.readline().strip(), process
         finally:
             process.kill()
 

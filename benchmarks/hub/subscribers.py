@@ -44,10 +44,10 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Silent:
-    """The silent subscriber: events that it got, events that it learned were lost, and whether both add up."""
+    """The silent subscriber: events that it received, events reported as lost, and whether both add up."""
 
-    given: int
-    told_lost: int
+    received: int
+    reported_lost: int
     adds_up: bool
 
 
@@ -72,36 +72,29 @@ class Found:
     @property
     def holds(self) -> bool:
         """Whether the others were hardly affected, and the silent subscriber learned what it lost."""
-        told = all(silent.adds_up and silent.told_lost for silent in self.silent)
-        return told and (self.share < ALLOWED_SHARE or self.change_s < ALLOWED_S)
+        reported = all(silent.adds_up and silent.reported_lost for silent in self.silent)
+        return reported and (self.share < ALLOWED_SHARE or self.change_s < ALLOWED_S)
 
 
-class Listener:
-    """A subscriber that reads at once and records how late each event was."""
-
-    def __init__(self, address: str) -> None:
-        self.late_s: list[float] = []
-        self._channel = open_aio_channel(address)
-
-    async def listen(self) -> None:
-        """Read events until cancelled."""
-        async with self._channel as channel:
-            async for event in HubAdminStub(channel).WatchEvents(pb.WatchEventsRequest()):
-                self.late_s.append(time.time() - event.at_unix_s)
+async def listen(address: str, late_s: list[float]) -> None:
+    """Read events at once, and record how late each was, until cancelled."""
+    async with open_aio_channel(address) as channel:
+        async for event in HubAdminStub(channel).WatchEvents(pb.WatchEventsRequest()):
+            late_s.append(time.time() - event.at_unix_s)  # noqa: PERF401  (the stream never ends)
 
 
 async def compare(address: str, pid: int, subscribers: int, seconds: float, pairs: int) -> Found:
     """Measure periods without and with a subscriber that does not read, alternating."""
     found = Found([], [], [])
-    listeners = [Listener(address) for _ in range(subscribers)]
-    tasks = [asyncio.create_task(listener.listen()) for listener in listeners]
+    late_s: list[float] = []
+    tasks = [asyncio.create_task(listen(address, late_s)) for _ in range(subscribers)]
     await asyncio.sleep(WARM_UP_S)
     for _ in range(pairs):
-        found.alone.append(await listen_for(listeners, pid, seconds))
+        found.alone.append(await period(late_s, pid, seconds))
         async with open_aio_channel(address) as channel:
             silent = HubAdminStub(channel).WatchEvents(pb.WatchEventsRequest())
             await silent.initial_metadata()
-            found.beside.append(await listen_for(listeners, pid, seconds))
+            found.beside.append(await period(late_s, pid, seconds))
             found.silent.append(await read_after_all(silent))
     for task in tasks:
         task.cancel()
@@ -109,30 +102,29 @@ async def compare(address: str, pid: int, subscribers: int, seconds: float, pair
     return found
 
 
-async def listen_for(listeners: Sequence[Listener], pid: int, seconds: float) -> Period:
-    """Read for this long; return the figures."""
-    for listener in listeners:
-        listener.late_s.clear()
+async def period(late_s: list[float], pid: int, seconds: float) -> Period:
+    """Return the figures of a period, during which all listeners add to `late_s`."""
+    late_s.clear()
     before_s = cpu_s(pid)
     await asyncio.sleep(seconds)
-    late_s = sorted(late for listener in listeners for late in listener.late_s)
-    return Period(late_s[int(0.99 * len(late_s))], cpu_s(pid) - before_s, resident_kib(pid) / 1024, len(late_s))
+    events = len(late_s)
+    return Period(sorted(late_s)[int(0.99 * events)], cpu_s(pid) - before_s, resident_kib(pid) / 1024, events)
 
 
 async def read_after_all(events: "grpc.aio.UnaryStreamCall[pb.WatchEventsRequest, pb.Event]") -> Silent:
     """Read the waiting events, the number of lost ones, and the newest."""
     first = await events.read()
     assert isinstance(first, pb.Event)  # noqa: S101
-    last, given, lost, adds_up = first.seq, 1, 0, True
+    last, received, lost, adds_up = first.seq, 1, 0, True
     with suppress(TimeoutError):
         async with asyncio.timeout(WARM_UP_S):
-            while given < MAX_EVENTS and isinstance(event := await events.read(), pb.Event):
+            while received < MAX_EVENTS and isinstance(event := await events.read(), pb.Event):
                 step = event.lost.count if event.HasField("lost") else 1
                 adds_up &= event.seq == last + step
                 last = event.seq
                 lost += step if event.HasField("lost") else 0
-                given += not event.HasField("lost")
-    return Silent(given, lost, adds_up)
+                received += not event.HasField("lost")
+    return Silent(received, lost, adds_up)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -143,8 +135,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=8.0, help="length of a period; long enough to lose events")
     parser.add_argument("--pairs", type=int, default=4)
     given = parser.parse_args(words)
-    with server([*EVENTS_HUB, str(given.rate)]) as (address, pid):
-        found = asyncio.run(compare(address, pid, given.subscribers, given.seconds, given.pairs))
+    with server([*EVENTS_HUB, str(given.rate)]) as (address, process):
+        found = asyncio.run(compare(address, process.pid, given.subscribers, given.seconds, given.pairs))
     figures = {"change_ms": 1000 * found.change_s, "share": found.share, "holds": found.holds}
     print(json.dumps({**asdict(found), **figures}, indent=2))  # noqa: T201
     return 0 if found.holds else 1

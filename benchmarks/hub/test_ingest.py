@@ -12,8 +12,8 @@ PAIRS = 7
 
 
 def cost(command: list[str], acked: bool, heartbeats: int) -> Cost:
-    with server(command) as (address, pid):
-        return asyncio.run(measure(address, pid, 200, heartbeats, acked))
+    with server(command) as (address, process):
+        return asyncio.run(measure(address, process.pid, 200, heartbeats, acked))
 
 
 @pytest.mark.parametrize("acked", [False, True], ids=["not acknowledged", "acknowledged"])

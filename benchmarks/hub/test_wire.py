@@ -47,10 +47,10 @@ def test_showing_a_history(benchmark: BenchmarkFixture) -> None:
 
 
 @pytest.mark.benchmark(group=f"wire: {MESSAGES} messages")
-def test_telling_events(benchmark: BenchmarkFixture) -> None:
+def test_showing_events(benchmark: BenchmarkFixture) -> None:
     """What does an event cost per subscriber? A mass outage causes thousands for each."""
-    told = Event(1, 1000.0, Change(1000.0, "node-000001", Status.STALE, True, False, Reason.SILENCE))
-    shown = benchmark(lambda: [wire.event(told, 1, CLOCK).SerializeToString() for _ in range(MESSAGES)])
+    event = Event(1, 1000.0, Change(1000.0, "node-000001", Status.STALE, True, False, Reason.SILENCE))
+    shown = benchmark(lambda: [wire.event(event, 1, CLOCK).SerializeToString() for _ in range(MESSAGES)])
     assert len(shown) == MESSAGES
 
 

@@ -11,21 +11,20 @@ import argparse
 import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from heartbench.benchmarks.hub.ingest import HUB, cpu_s, resident_kib
-from heartbench.benchmarks.hub.wave_nodes import PATH, Payload
+from heartbench.benchmarks.hub.ingest import HUB, cpu_s, resident_kib, server
+from heartbench.benchmarks.hub.wave_nodes import PATH, Payload, Sent
 from heartbench.benchmarks.provenance import provenance
+from heartbench.hub import HubSettings
 from heartbench.hub.events.observer_file import Receipt, read_records
 from heartbench.mesh.kinds import WORDS, Kind
 
@@ -34,7 +33,8 @@ UNBOUNDED = ["-m", "heartbench.benchmarks.hub.unbounded"]
 NODES = ["-m", "heartbench.benchmarks.hub.wave_nodes"]
 FILES, OBSERVED = "files", "observer.jsonl"
 POLL_S = 0.05
-LIMIT_MIB = 512
+LIMIT_MIB = 512.0
+TIMEOUT_S = 600.0
 LEAST_INFLIGHT_BYTES = 8 << 20
 HEARTBEAT_WITHIN_S = 2.0
 
@@ -98,73 +98,58 @@ class Watchdog(threading.Thread):
         self.join()
 
 
-def run_wave(command: Sequence[str], wave: Wave, folder: Path, limit_mib: float, timeout_s: float) -> Result:
+def run_wave(command: list[str], wave: Wave, folder: Path, limit_mib: float = LIMIT_MIB) -> Result:
     """Send one wave into one hub, whose files and records go to `folder`."""
-    with hub_process(command, folder, limit_mib) as (hub, address):
+    with server(command, **settings(folder, limit_mib)) as (address, hub):
         watchdog = Watchdog(hub.pid, limit_mib)
         watchdog.start()
-        sent = send(address, wave, watchdog, timeout_s)
+        sent = send(address, wave, watchdog)
         watchdog.stop()
         hub.terminate()  # it writes the rest of its records
-    survived = bool(sent) and not watchdog.killed and hub.returncode == 0
+        hub.wait(timeout=30)
+    survived = sent is not None and not watchdog.killed and hub.returncode == 0
+    sent = sent or Sent()
     lateness_s = heartbeats_late(folder / OBSERVED)
     return Result(
         survived=survived,
         lasted_s=watchdog.curve[-1][0],
         peak_mib=max(mib for _, mib in watchdog.curve),
         hub_cpu_s=watchdog.cpu_s,
-        heartbeats_sent=sent.get("heartbeats", 0),
+        heartbeats_sent=sent.heartbeats,
         heartbeats_seen=len(lateness_s),
         heartbeat_p50_s=quantile(lateness_s, 0.5),
         heartbeat_p99_s=quantile(lateness_s, 0.99),
         heartbeat_max_s=quantile(lateness_s, 1.0),
-        files_complete=sent.get("complete", 0),
+        files_complete=sent.complete,
         files_verified=verified(folder / FILES, wave),
-        streams_broken=sent.get("broken", 0),
+        streams_broken=sent.broken,
         curve=watchdog.curve,
     )
 
 
-@contextmanager
-def hub_process(
-    command: Sequence[str], folder: Path, limit_mib: float
-) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    """Run a hub that admits up to a quarter of its memory; yield its process and address."""
-    settings = {
-        "HUB_LISTEN": "127.0.0.1:0",
+def settings(folder: Path, limit_mib: float) -> Mapping[str, str]:
+    """Return the settings of a hub that admits up to a quarter of its memory."""
+    return {
+        "HUB_ADMIT_PER_S": f"{HubSettings.of().admit_per_s:g}",
         "HUB_STORE_URL": f"sqlite:///{folder / 'hub.db'}",
         "HUB_FILES_DIR": str(folder / FILES),
         "HUB_OBSERVE_FILE": str(folder / OBSERVED),
         "HUB_MAX_INFLIGHT_BYTES": str(max(LEAST_INFLIGHT_BYTES, round(limit_mib * (1 << 20) / 4))),
     }
-    process = subprocess.Popen(  # noqa: S603
-        [sys.executable, *command],
-        env={**os.environ, **settings},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    with process:
-        try:
-            assert process.stdout is not None  # noqa: S101
-            yield process, process.stdout.readline().strip()
-            process.wait(timeout=30)
-        finally:
-            process.kill()
 
 
-def send(address: str, wave: Wave, watchdog: Watchdog, timeout_s: float) -> dict[str, int]:
-    """Run the nodes; return their figures, or nothing if the hub did not survive."""
+def send(address: str, wave: Wave, watchdog: Watchdog) -> Sent | None:
+    """Run the nodes; return what they sent, or None if the hub did not survive."""
     command = [sys.executable, *NODES, address, str(wave.nodes), str(wave.megabytes)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as nodes:  # noqa: S603
-        until_s = time.monotonic() + timeout_s
+        until_s = time.monotonic() + TIMEOUT_S
         while nodes.poll() is None and watchdog.is_alive() and time.monotonic() < until_s:
             time.sleep(POLL_S)
         if nodes.poll() is None:
             nodes.kill()
-            return {}
+            return None
         output, _ = nodes.communicate()
-        return dict(json.loads(output)) if nodes.returncode == 0 else {}
+        return Sent(**json.loads(output)) if nodes.returncode == 0 else None
 
 
 def heartbeats_late(observed: Path) -> list[float]:
@@ -183,46 +168,34 @@ def quantile(ordered: Sequence[float], share: float) -> float | None:
 
 
 def verified(files: Path, wave: Wave) -> int:
-    """Return how many files in the hub's folder have the SHA-256 of what was sent."""
-    payload = Payload(wave.megabytes)
-    names = (f"n{number}" for number in range(wave.nodes))
-    return sum(sha256_of(files / "files" / name / PATH) == payload.sha256(name).hexdigest() for name in names)
+    """Return the number of files in the hub's folder with the SHA-256 of what was sent."""
+    payload, found = Payload(wave.megabytes), 0
+    for path in (files / "files").glob(f"*/{PATH}"):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").digest()
+        found += digest == payload.sha256(path.parent.name).digest()
+    return found
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file; empty if there is no file."""
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def both(wave: Wave, limit_mib: float, timeout_s: float, scratch: Path | None) -> dict[str, Result]:
+def both(wave: Wave, limit_mib: float) -> dict[str, Result]:
     """Send the wave into the hub and into the unbounded one, one after the other; remove the files."""
     results = {}
     for name, command in {"hub": HUB, "old way": UNBOUNDED}.items():
-        folder = Path(tempfile.mkdtemp(prefix="heartbench-wave-", dir=scratch))
-        try:
-            results[name] = run_wave(command, wave, folder, limit_mib, timeout_s)
-        finally:
-            shutil.rmtree(folder)
+        with tempfile.TemporaryDirectory(prefix="heartbench-wave-") as folder:
+            results[name] = run_wave(command, wave, Path(folder), limit_mib)
     return results
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run both, print the figures, write curve and plot; return 1 if a bound does not hold."""
-    parser = argparse.ArgumentParser(
-        prog="python -m heartbench.benchmarks.hub.wave", description=__doc__.split("\n")[0]
-    )
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__.split("\n")[0])
     parser.add_argument("--nodes", type=int, default=300)
     parser.add_argument("--megabytes", type=float, default=20.0, help="10^6 bytes of each node's file")
     parser.add_argument("--limit-mib", type=float, default=LIMIT_MIB, help="memory above which the hub is killed")
-    parser.add_argument("--timeout-s", type=float, default=600.0)
-    parser.add_argument("--scratch", type=Path, help="folder for the files; default: the system's")
     parser.add_argument("--out", type=Path, help="folder for wave.json and wave.svg")
     given = parser.parse_args(words)
     wave = Wave(given.nodes, given.megabytes)
-    results = both(wave, given.limit_mib, given.timeout_s, given.scratch)
+    results = both(wave, given.limit_mib)
     record = {
         **asdict(provenance(f"{PROGRAM} --nodes {wave.nodes} --megabytes {wave.megabytes:g}")),
         **asdict(wave),

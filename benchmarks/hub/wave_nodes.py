@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import grpc.aio
 
@@ -105,32 +105,31 @@ class Node:
             sending.cancel()
             await asyncio.wait([sending])
         if not self.complete:
-            raise await stream_error(stream)
+            none = grpc.aio.Metadata()
+            raise grpc.aio.AioRpcError(await stream.code(), none, none, await stream.details())
 
     async def _send(self, stream: UploadStream) -> None:
         for chunk in self.payload.chunks_from(self.held_bytes, self.name):
             await stream.write(upload_of(chunk))
 
 
-async def stream_error(stream: UploadStream) -> grpc.aio.AioRpcError:
-    """Return the error that ended a stream before its file was complete."""
-    code = await stream.code()
-    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), await stream.details())
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What all nodes together sent: heartbeats, complete files, and streams that broke."""
+
+    heartbeats: int = 0
+    complete: int = 0
+    broken: int = 0
 
 
-async def wave(address: str, count: int, megabytes: float) -> dict[str, float]:
-    """Run all nodes at once; return their figures."""
+async def wave(address: str, count: int, megabytes: float) -> Sent:
+    """Run all nodes at once; return what they sent."""
     payload = Payload(megabytes)
     nodes = [Node(f"n{number}", payload) for number in range(count)]
-    began_s = time.monotonic()
     await asyncio.gather(*(node.live(address) for node in nodes))
-    return {
-        "lasted_s": time.monotonic() - began_s,
-        "heartbeats": sum(node.heartbeats for node in nodes),
-        "complete": sum(node.complete for node in nodes),
-        "broken": sum(node.broken for node in nodes),
-    }
+    counts = ((node.heartbeats, node.complete, node.broken) for node in nodes)
+    return Sent(*map(sum, zip(*counts, strict=True)))
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(wave(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))))  # noqa: T201
+    print(json.dumps(asdict(asyncio.run(wave(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))))))  # noqa: T201

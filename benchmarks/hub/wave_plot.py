@@ -1,6 +1,6 @@
 """The plot of both hubs' memory in the wave."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
@@ -28,7 +28,10 @@ def wave_plot(record: Mapping[str, Any]) -> Axes:
         color=style.GREY,
     )
     for name, result in record["results"].items():
-        draw(ax, name, result["curve"], killed=not result["survived"])
+        at_s, mib = zip(*result["curve"], strict=True)
+        ax.plot(at_s, mib, color=COLORS[name], label=LABELS[name])
+        if not result["survived"]:
+            ax.plot(at_s[-1:], mib[-1:], "X", color=COLORS[name], markersize=10, markeredgecolor=style.PAPER, zorder=5)
     ax.set(xlabel="time since the hub was ready [s]", ylabel="resident memory of the hub [MiB]")
     ax.set_xlim(left=0)
     ax.set_ylim(0, 1.15 * max(limit_mib, *(result["peak_mib"] for result in record["results"].values())))
@@ -36,14 +39,6 @@ def wave_plot(record: Mapping[str, Any]) -> Axes:
     style.state(ax, finding(record))
     style.caption(ax, record["command"])
     return ax
-
-
-def draw(ax: Axes, name: str, curve: Sequence[Sequence[float]], killed: bool) -> None:
-    """Draw one curve, with a cross at its end if the hub did not survive the wave."""
-    at_s, mib = zip(*curve, strict=True)
-    ax.plot(at_s, mib, color=COLORS[name], label=LABELS[name])
-    if killed:
-        ax.plot(at_s[-1:], mib[-1:], "X", color=COLORS[name], markersize=10, markeredgecolor=style.PAPER, zorder=5)
 
 
 def finding(record: Mapping[str, Any]) -> str:

@@ -1,1 +1,1 @@
-"""How the cost of the hub and of the simulator grows with what they hold."""
+"""The growth of costs of the hub, the simulator and the analysis with size."""

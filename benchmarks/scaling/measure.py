@@ -1,8 +1,8 @@
-"""How cost grows with size: the time of an operation at 10² to 10⁶, and the exponent of the power law that fits best.
+"""The growth of cost with size: the time of an operation at sizes of 10² to 10⁶, and the exponent of the power law.
 
-An exponent of 0 is a cost that does not grow, 1 one that grows with the size. It is the slope of a straight line
-through log(time) over log(size); its interval (95 %) is Student's, from the distance of the points to the line. With so
-few points it is wide, and caches bend the line: it says "grows like" and no more.
+An exponent of 0 is a constant cost, 1 a cost proportional to the size. It is the slope of a straight line through
+log(time) over log(size); its 95% interval is Student's, from the residuals. With this few points it is wide, and caches
+bend the line.
 """
 
 import gc
@@ -20,9 +20,9 @@ from heartbench.benchmarks.scaling.subjects import SUBJECTS, Work
 
 CALLS = 31
 LONGEST_S = 1.5
-"""After so long a size has been called often enough, s."""
+"""Time limit for the calls of one size, s."""
 SLOW = 0.5
-"""An exponent below which a cost grows slowly: a hundred times the size is less than ten times the cost."""
+"""Exponent below which a cost grows slowly: less than tenfold at a hundred times the size."""
 COLORS = (*style.SERIES, style.GREEN, style.GREY, style.INK, "#B8860B")
 
 
@@ -34,8 +34,8 @@ def measure_scaling(
     """Time each operation at each size (None: those of SUBJECTS).
 
     Returns:
-        A row a subject and size: subject, of (what the size counts), size, operation_s (CPU time of one operation, the
-        median of calls), calls.
+        One row per subject and size: subject, of (what the size counts), size, operation_s (CPU time of one operation,
+        the median of calls), calls.
     """
     rows = []
     for subject in subjects:
@@ -48,12 +48,12 @@ def measure_scaling(
 
 
 def operation_s(work: Work) -> tuple[float, int]:
-    """CPU time of one operation: the median of calls, and how many calls there were."""
+    """Return the CPU time of one operation, the median of calls, and the number of calls."""
     call, operations = work
     call()
     times: list[float] = []
     gc.collect()
-    gc.disable()  # its pauses are measured where histories are compared
+    gc.disable()  # its pauses are measured with the histories
     try:
         while len(times) < CALLS and sum(times) < LONGEST_S:
             began = time.thread_time()
@@ -68,7 +68,7 @@ def fit_slopes(frame: pd.DataFrame) -> pd.DataFrame:
     """Fit a power law to each subject.
 
     Returns:
-        A row a subject: subject, of, slope, low and high (95 % interval; NaN with fewer than three sizes).
+        One row per subject: subject, of, slope, low and high (95% interval; NaN with fewer than three sizes).
     """
     rows = []
     for (subject, of), each in frame.groupby(["subject", "of"], sort=False):
@@ -83,7 +83,7 @@ def fit_slopes(frame: pd.DataFrame) -> pd.DataFrame:
 
 @style.styled
 def plot_scaling(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Time against size, a line a subject, each relative to its smallest size: what is flat, and what grows."""
+    """Plot the time against the size, one line per subject, each relative to its smallest size."""
     ax = ax or style.axes()
     slopes = fit_slopes(frame).set_index("subject").slope
     for color, (subject, rows) in zip(COLORS, frame.groupby("subject", sort=False), strict=False):
@@ -99,8 +99,8 @@ def plot_scaling(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def finding(slopes: "pd.Series[float]") -> str:
-    """What the plot shows, in a sentence."""
+    """Return the finding of the plot, in one sentence."""
     slow = slopes[slopes < SLOW].sort_values()
     if slow.empty:
-        return "All of it grows with the size"
-    return f"Hardly dearer among many: {', '.join(map(str, slow.index))}. The rest grows with the size"
+        return "All costs grow with the size"
+    return f"Nearly constant: {', '.join(map(str, slow.index))}. The other costs grow with the size"

@@ -1,7 +1,7 @@
-"""What is measured at each size: the operation, ready to be called, and how many operations one call makes.
+"""The operations that are measured at each size: a call, and the number of operations that one call makes.
 
-Each is made once for a size and then called some times; what it needs is made before. Orders are random where a hub's
-are: an order that the memory can foresee would hide what large fleets cost.
+Each is prepared once for a size and then called repeatedly. Orders are random if a hub's are: a predictable order would
+let the memory prefetch, and hide the cost of large fleets.
 """
 
 import random
@@ -27,11 +27,11 @@ APPENDS = 200
 HOUR_S = 3600.0
 
 Work = tuple[Callable[[], object], int]
-"""A call, and how many operations it makes."""
+"""A call, and the number of operations that it makes."""
 
 
 def a_heartbeat(nodes: int) -> Work:
-    """A heartbeat in the registry, among so many nodes in random order."""
+    """Return a heartbeat in the registry, with the nodes in random order."""
     registry = Registry(HubSettings.of().policy)
     sessions = [registry.hello(Hello(f"node-{number:07d}", 1, 0), 0.0)[0] for number in range(nodes)]
     order = random.Random(1).choices(sessions, k=HEARTBEATS * 8)
@@ -46,11 +46,11 @@ def a_heartbeat(nodes: int) -> Work:
 
 
 def a_heartbeat_in_the_hub(nodes: int) -> Work:
-    """A heartbeat through all of the hub but its connections: pause detector, registry, effects."""
+    """Return a heartbeat through the hub without its connections: pause detector, registry, effects."""
     clock = ManualClock(1000.0)
     hub = open_hub(HubSettings.of(admit_per_s=0, max_nodes=nodes), clock, seed=1)
-    said = [hub.hello(Hello(f"node-{number:07d}", 1, 0), clock.now_s)[0] for number in range(nodes)]
-    order = random.Random(1).choices([each for each in said if each is not None], k=HEARTBEATS * 8)
+    sessions = [hub.hello(Hello(f"node-{number:07d}", 1, 0), clock.now_s)[0] for number in range(nodes)]
+    order = random.Random(1).choices([each for each in sessions if each is not None], k=HEARTBEATS * 8)
     turn = count()
 
     def beat() -> None:
@@ -63,13 +63,13 @@ def a_heartbeat_in_the_hub(nodes: int) -> Work:
 
 
 def an_event(subscribers: int) -> Work:
-    """An event handed to so many subscribers who do not read."""
+    """Return an event for subscribers that do not read."""
     bus = EventFanout(queue_limit=5, most=subscribers)
     listening = ExitStack()
     for _ in range(subscribers):
         listening.enter_context(bus.subscribe())
     change = Change(1.0, "node-1", Status.STALE, True, False, Reason.SILENCE)
-    keep = listening.pop_all()  # those who listen must not end with this call
+    keep = listening.pop_all()  # the subscriptions must outlive this call
 
     def publish() -> ExitStack:
         bus.publish(1.0, change)
@@ -81,35 +81,33 @@ def an_event(subscribers: int) -> Work:
 
 
 def an_append(chunks: int) -> Work:
-    """A chunk more in the hub's history that holds so many."""
+    """Return an append to a full history of the hub."""
     return appends(History(chunks, 1 << 60), chunks)
 
 
 def a_spliced_append(chunks: int) -> Work:
-    """A chunk more in a list that holds so many and is copied each time."""
-    keeper = SplicedHistory(chunks)
-    keeper.history = [StoredChunk(1, seq, 0.0, b"") for seq in range(1, chunks + 1)]
-    return appends(keeper, 0, chunks + 1)
+    """Return an append to a full list that is copied each time."""
+    history = SplicedHistory(chunks)
+    history.chunks = [StoredChunk(1, seq, 0.0, b"") for seq in range(1, chunks + 1)]
+    return appends(history, 0, chunks + 1)
 
 
-def appends(keeper: History | SplicedHistory, filled: int, first: int = 1) -> Work:
-    """So many appends to a history that is filled first; their chunks exist before."""
+def appends(history: History | SplicedHistory, filled: int, first: int = 1) -> Work:
+    """Return appends to a history that is filled first; their chunks are created before."""
     seqs = count(first)
-    waiting: deque[list[StoredChunk]] = deque()
     for _ in range(filled):
-        keeper.append(StoredChunk(1, next(seqs), 0.0, b""))
-    for _ in range(64):
-        waiting.append([StoredChunk(1, next(seqs), 0.0, b"") for _ in range(APPENDS)])
+        history.append(StoredChunk(1, next(seqs), 0.0, b""))
+    waiting = deque([StoredChunk(1, next(seqs), 0.0, b"") for _ in range(APPENDS)] for _ in range(64))
 
     def append() -> None:
         for chunk in waiting.popleft():
-            keeper.append(chunk)
+            history.append(chunk)
 
     return append, APPENDS
 
 
 def a_simulated_hour(nodes: int) -> Work:
-    """An hour of so many nodes on 5G behind WireGuard, simulated; in blocks, as the virtual engine does it."""
+    """Return a simulated hour of nodes on 5G behind WireGuard, in blocks as the virtual engine simulates it."""
     scenario = load_scenario("wireguard-5g").with_nodes(nodes).model_copy(update={"duration_s": HOUR_S})
     run_nodes(next(blocks(scenario.with_nodes(1))))
 
@@ -121,7 +119,7 @@ def a_simulated_hour(nodes: int) -> Work:
 
 
 def a_judgement(gaps: int) -> Work:
-    """So many gaps judged under 23 thresholds."""
+    """Return the evaluation of gaps under 23 thresholds."""
     nodes = max(1, gaps // 8640)
     each = gaps // nodes
     policies = [HubSettings.for_stale_after(float(seconds)).policy for seconds in range(10, 121, 5)]
@@ -131,7 +129,7 @@ def a_judgement(gaps: int) -> Work:
 
 
 def some_gaps(nodes: int, each: int) -> Gaps:
-    """Gaps of about ten seconds, one in five hundred of them long."""
+    """Return gaps of about ten seconds, of which one in five hundred is long."""
     scenario = load_scenario("wireguard-5g").with_nodes(nodes)
     scenario = scenario.model_copy(update={"duration_s": each * 10.0})
     parts = [run_nodes(plan)[0] for plan in blocks(scenario)]
@@ -148,4 +146,4 @@ SUBJECTS: dict[str, tuple[Callable[[int], Work], str, tuple[int, ...]]] = {
     "an hour simulated": (a_simulated_hour, "nodes", (100, 1_000, 10_000)),
     "judging 23 thresholds": (a_judgement, "gaps", (1_000, 10_000, 100_000, 1_000_000)),
 }
-"""By name: what makes it, what its size counts, the sizes."""
+"""By name: the function that prepares it, what its size counts, and the sizes."""

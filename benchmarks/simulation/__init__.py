@@ -1,1 +1,1 @@
-"""What simulated time costs: streams, fleets, and judging what they did."""
+"""The cost of simulated time: streams, fleets, and their evaluation."""

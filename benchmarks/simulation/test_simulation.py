@@ -1,6 +1,6 @@
-"""How long a simulated fleet takes, and judging what it did.
+"""The time of simulating a fleet and of evaluating its gaps.
 
-The loops are compiled; the first call of each compiles them, or reads them from disk, before anything is timed.
+The kernels are compiled, or loaded from disk, by a first call that is not timed.
 """
 
 from functools import cache
@@ -56,7 +56,7 @@ def test_a_rung_of_the_ladder(benchmark: BenchmarkFixture) -> None:
 
 @pytest.mark.benchmark(group=f"judgement: {NODES} nodes, one hour")
 def test_finding_gaps(benchmark: BenchmarkFixture) -> None:
-    """From messages to the silences between them."""
+    """From messages to gaps."""
     messages = an_hour()
     find_gaps(messages, NO_LOSSES, DURATION_S)
     assert len(benchmark(lambda: find_gaps(messages, NO_LOSSES, DURATION_S))) > 0
@@ -64,7 +64,7 @@ def test_finding_gaps(benchmark: BenchmarkFixture) -> None:
 
 @pytest.mark.benchmark(group=f"judgement: {NODES} nodes, one hour")
 def test_judging_a_grid_of_thresholds(benchmark: BenchmarkFixture) -> None:
-    """From silences to how each threshold would have judged them: most of what `tune` does."""
+    """Evaluate gaps under each threshold: most of the work of `tune`."""
     gaps, policies = its_gaps(), [HubSettings.for_stale_after(float(each)).policy for each in THRESHOLDS_S]
     judge(gaps, policies, DURATION_S)
     qos = benchmark(lambda: judge(gaps, policies, DURATION_S))

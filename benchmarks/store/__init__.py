@@ -1,1 +1,1 @@
-"""What it costs to make chunks durable."""
+"""The cost of making chunks durable."""

@@ -1,4 +1,4 @@
-"""One group commit to SQLite, `committed`: a chunk of 200 bytes of each of so many nodes, whose histories are full."""
+"""One group commit to SQLite, `committed`: one chunk of 200 bytes per node, whose histories are full."""
 
 from collections.abc import Iterator
 from itertools import count

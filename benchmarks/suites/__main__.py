@@ -8,7 +8,7 @@ from pathlib import Path
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.suites.page import page
 from heartbench.benchmarks.suites.results import missing, read_results
-from heartbench.benchmarks.suites.run import SUITES, Say, draw, measure
+from heartbench.benchmarks.suites.run import SUITES, draw, measure
 
 
 def main() -> int:
@@ -32,19 +32,14 @@ def main() -> int:
         if chosen.suite and missing(chosen.out):
             say(f"no page yet; not measured: {', '.join(missing(chosen.out))}")
         else:
-            write_page(chosen.out, chosen.page or chosen.out / "README.md", say)
+            results, at = read_results(chosen.out), chosen.page or chosen.out / "README.md"
+            draw(results)
+            at.write_text(page(results, at), "utf-8")
+            say(f"written: {at}")
     except (BenchmarkError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     return 1 if failed else 0
-
-
-def write_page(folder: Path, at: Path, say: Say) -> None:
-    """Draw the results and write the page."""
-    results = read_results(folder)
-    draw(results)
-    at.write_text(page(results, at), "utf-8")
-    say(f"written: {at}")
 
 
 if __name__ == "__main__":

@@ -44,8 +44,9 @@ def page(results: Results, at: Path) -> str:
         keep_trailing_newline=True,
         trim_blocks=True,
     )
-    template = environment.get_template("page.md.jinja")
-    return template.render(
+    scaling = results.scaling.sort_values("size")
+    heartbeat_s = scaling[scaling.subject == "heartbeat in the registry"].operation_s
+    return environment.get_template("page.md.jinja").render(
         made=results.provenance,
         revision=str(results.provenance.revision)[:12],
         base=relative(results.folder, at.parent),
@@ -58,7 +59,8 @@ def page(results: Results, at: Path) -> str:
         at=executor_figures(results.executors),
         **NAMES,
         **history_figures(results.history, results.left_out),
-        **growth_figures(results.scaling),
+        heartbeat_least=time_text(heartbeat_s.iloc[0], "m"),
+        heartbeat_most=time_text(heartbeat_s.iloc[-1], "m"),
     )
 
 
@@ -178,12 +180,3 @@ def answer(profile: Any, rows: pd.DataFrame) -> dict[str, str]:
 def simulated(rate: float) -> str:
     """Return a rate with its mark."""
     return marked(digits(rate), "s")
-
-
-def growth_figures(frame: pd.DataFrame) -> dict[str, str]:
-    """Return the cost of a heartbeat with few nodes and with many."""
-    heartbeat = frame[frame.subject == "heartbeat in the registry"].sort_values("size").operation_s
-    return {
-        "heartbeat_least": time_text(heartbeat.iloc[0], "m"),
-        "heartbeat_most": time_text(heartbeat.iloc[-1], "m"),
-    }

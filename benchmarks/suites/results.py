@@ -1,11 +1,11 @@
-"""Results as they lie on disk: a folder a suite with its table (CSV to compute with, Markdown to read) and its plots.
+"""Results on disk: one folder per suite with its table (CSV to compute with, Markdown to read) and its plots.
 
-provenance.json        command, revision, machine, versions, seed, when, and what else the machine did
+provenance.json        command, revision, machine, versions, seed, date, and other load on the machine
 history/               append.csv, left_out.csv, tables.md, append.svg, memory.svg
 executors/             open_loop.csv, tables.md, heartbeats.svg, waiting.svg, waits.svg
 thresholds/            profiles.csv, tables.md, profiles.svg
 scaling/               scaling.csv, slopes.csv, tables.md, scaling.svg
-benchmarks.json        of pytest-benchmark, with the provenance in it
+benchmarks.json        by pytest-benchmark, with the provenance
 """
 
 import json
@@ -31,7 +31,7 @@ PROVENANCE = "provenance.json"
 
 @dataclass(frozen=True, slots=True)
 class SuiteProvenance(Provenance):
-    """What made the results of the suites, when, from which seed, and the machine's load before."""
+    """The provenance of the suites' results, with date, seed, and the load of the machine before."""
 
     seed: int
     when: str
@@ -54,7 +54,7 @@ class Results:
 
 
 def read_results(folder: Path) -> Results:
-    """Read what `make bench` wrote, or what is committed under results/reference.
+    """Read the results that `make bench` wrote, or those committed under results/reference.
 
     Raises:
         BenchmarkError: a file is missing or damaged.
@@ -69,24 +69,24 @@ def read_results(folder: Path) -> Results:
 
 
 def missing(folder: Path) -> list[str]:
-    """Files without which there is no page."""
+    """Return the missing files that the page needs."""
     return [file for file in (*TABLES.values(), PROVENANCE) if not (folder / file).is_file()]
 
 
 def read_frame(path: Path) -> pd.DataFrame:
-    """A table of TABLES; a load such as 0.5 is a name."""
+    """Read a table of TABLES; a load such as 0.5 is a name."""
     return pd.read_csv(path, dtype={"load": str}, keep_default_na=False, na_values=[""])
 
 
 def write_frame(frame: pd.DataFrame, folder: Path, name: str) -> None:
-    """Write a table of TABLES; six figures are more than any of them means."""
+    """Write a table of TABLES with six digits, more than any measurement supports."""
     path = folder / TABLES[name]
     path.parent.mkdir(parents=True, exist_ok=True)
     frame.to_csv(path, index=False, float_format="%.6g")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table in Markdown; the first column to the left, the others to the right."""
+    """Return a table in Markdown; the first column is left-aligned, the others right-aligned."""
     lines = ["| " + " | ".join(columns) + " |", "| --- |" + " ---: |" * (len(columns) - 1)]
     lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
     return "\n".join(lines) + "\n"

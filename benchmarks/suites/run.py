@@ -27,29 +27,6 @@ PYTEST = ["--benchmark-enable", "--benchmark-only", "--benchmark-max-time=0.2", 
 SEED = profiles.SEED
 
 
-def history(folder: Path, say: Say) -> None:
-    """Measure histories."""
-    write_frame(histories.compare(progress=say), folder, "history")
-    write_frame(histories.left_out(), folder, "left_out")
-
-
-def blocking(folder: Path, say: Say) -> None:
-    """Measure executors."""
-    write_frame(executors.compare(progress=say), folder, "executors")
-
-
-def stale(folder: Path, say: Say) -> None:
-    """Simulate thresholds."""
-    write_frame(profiles.compare_profiles(progress=say), folder, "thresholds")
-
-
-def growth(folder: Path, say: Say) -> None:
-    """Measure how costs grow."""
-    found = scaling.measure_scaling(progress=say)
-    write_frame(found, folder, "scaling")
-    write_frame(scaling.fit_slopes(found), folder, "slopes")
-
-
 def operations(folder: Path, say: Say) -> None:
     """Run every benchmark of pytest-benchmark, and add the provenance to its file.
 
@@ -70,10 +47,23 @@ def operations(folder: Path, say: Say) -> None:
     path.write_text(json.dumps(written, indent=1) + "\n", "utf-8")
 
 
+def growth(folder: Path, say: Say) -> None:
+    """Measure how costs grow with size."""
+    found = scaling.measure_scaling(progress=say)
+    write_frame(found, folder, "scaling")
+    write_frame(scaling.fit_slopes(found), folder, "slopes")
+
+
+def history(folder: Path, say: Say) -> None:
+    """Measure histories."""
+    write_frame(histories.compare(progress=say), folder, "history")
+    write_frame(histories.left_out(), folder, "left_out")
+
+
 SUITES: dict[str, Callable[[Path, Say], None]] = {
-    "thresholds": stale,
+    "thresholds": lambda folder, say: write_frame(profiles.compare_profiles(progress=say), folder, "thresholds"),
     "history": history,
-    "executors": blocking,
+    "executors": lambda folder, say: write_frame(executors.compare(progress=say), folder, "executors"),
     "scaling": growth,
     "operations": operations,
 }
@@ -82,25 +72,12 @@ SUITES: dict[str, Callable[[Path, Say], None]] = {
 
 def provenance_of() -> SuiteProvenance:
     """Return what makes the results now."""
-    made, load_average = provenance("make bench"), os.getloadavg()[0]
-    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    made, load = provenance("make bench"), os.getloadavg()[0]
+    remark = f"The machine was in use before the start (load average {load:.1f}): compare figures with each other."
+    today, remark = f"{datetime.now(UTC):%Y-%m-%d}", remark if load >= 0.5 else ""
     return SuiteProvenance(
-        made.command,
-        made.revision,
-        made.machine,
-        made.versions,
-        seed=SEED,
-        when=today,
-        load_average=round(load_average, 2),
-        remark=shared(load_average),
+        made.command, made.revision, made.machine, made.versions, SEED, today, round(load, 2), remark
     )
-
-
-def shared(busy: float) -> str:
-    """Return a warning if other programs used the machine."""
-    if busy < 0.5:
-        return ""
-    return f"The machine was in use before the start (load average {busy:.1f}): compare figures with each other."
 
 
 def measure(folder: Path, suites: Sequence[str], say: Say) -> list[str]:

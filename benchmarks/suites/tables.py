@@ -1,7 +1,7 @@
 """The tables of each suite in Markdown: complete in `tables.md`, in part on the page."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -69,31 +69,24 @@ def time_or(seconds: float) -> str:
 
 def executors(frame: pd.DataFrame, load: str) -> str:
     """Return all ways under one load."""
-    rows = [
-        [
-            row.way,
-            f"{row.throughput_per_s:,.0f}/s",
-            share_text(row.refused / row.offered),
-            f"{time_text(row.wait_p50_s)} / {time_text(row.wait_p99_s)} / {time_text(row.wait_p999_s)}",
-            count_text(row.peak_in_hub),
-            count_text(row.peak_at_nodes),
-            memory_text(row.peak_bytes),
-            count_text(row.threads),
-            time_text(row.recovery_s),
-            f"{time_text(row.heartbeat_late_p99_s)} / {time_text(row.heartbeat_late_max_s)}",
-        ]
-        for row in rows_of(frame[frame.load == load])
-    ]
-    heads = [
-        "throughput",
-        "rejected",
-        "wait p50 / p99 / p99.9",
-        "backlog in the hub",
-        "at the nodes",
-        "memory",
-        "threads",
-    ]
-    return table(["way", *heads, "recovery", "delay of heartbeats p99 / max"], rows)
+    columns: dict[str, Callable[[Any], str]] = {
+        "way": lambda row: str(row.way),
+        "throughput": lambda row: f"{row.throughput_per_s:,.0f}/s",
+        "rejected": lambda row: share_text(row.refused / row.offered),
+        "wait p50 / p99 / p99.9": lambda row: " / ".join(
+            time_text(each) for each in (row.wait_p50_s, row.wait_p99_s, row.wait_p999_s)
+        ),
+        "backlog in the hub": lambda row: count_text(row.peak_in_hub),
+        "at the nodes": lambda row: count_text(row.peak_at_nodes),
+        "memory": lambda row: memory_text(row.peak_bytes),
+        "threads": lambda row: count_text(row.threads),
+        "recovery": lambda row: time_text(row.recovery_s),
+        "delay of heartbeats p99 / max": lambda row: (
+            f"{time_text(row.heartbeat_late_p99_s)} / {time_text(row.heartbeat_late_max_s)}"
+        ),
+    }
+    rows = [[cell(row) for cell in columns.values()] for row in rows_of(frame[frame.load == load])]
+    return table(list(columns), rows)
 
 
 def thresholds(frame: pd.DataFrame, shown_s: Sequence[float] | None = None) -> str:

@@ -16,8 +16,9 @@ max_time = "2ms"
 level = 0.2
 margin = 0.5
 least_effect = 0.5
+budget = "1s"
 """
-"""Few, short rounds and wide margins: what the tests change is ten times as slow, so that no noise decides them."""
+"""Few, short rounds, none for undecided benchmarks, and wide margins: the tests make code ten times as slow."""
 
 SOURCE = '''"""The measured code."""
 

@@ -8,7 +8,7 @@ from tests.benchmarks.gate.conftest import Project
 from heartbench.benchmarks.gate import counts
 from heartbench.benchmarks.gate.compare import laid_out, subject
 from heartbench.benchmarks.gate.counts import count_all, counters
-from heartbench.benchmarks.gate.progress import silent
+from heartbench.benchmarks.gate.rounds import silent
 from heartbench.benchmarks.gate.settings import load
 
 TOTAL = "benchmarks/test_tiny.py::test_total"

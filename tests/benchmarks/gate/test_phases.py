@@ -10,9 +10,8 @@ import pytest
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.gate.phases import AGAIN, BASE, HEAD, Comparison
 from heartbench.benchmarks.gate.process import Order
-from heartbench.benchmarks.gate.progress import silent
 from heartbench.benchmarks.gate.report import Outcome, Report
-from heartbench.benchmarks.gate.rounds import Arm, Rounds
+from heartbench.benchmarks.gate.rounds import Arm, Rounds, silent
 from heartbench.benchmarks.gate.samples import Sample, Timing
 from heartbench.benchmarks.gate.settings import Settings
 from heartbench.benchmarks.gate.verdict import Verdict

@@ -97,6 +97,16 @@ def test_a_file_that_cannot_be_imported_is_a_failure_and_the_rest_is_measured(pr
     assert "No module named 'nosuch'" in sample.failures["benchmarks/test_broken.py"]
 
 
+def test_a_suite_that_fails_as_a_whole_is_reported_even_if_warnings_are_errors(
+    project: Project, tmp_path: Path
+) -> None:
+    settings = (project.path / "pyproject.toml").read_text("utf-8")
+    strict = settings.replace("[tool.heartbench", 'filterwarnings = ["error"]\n[tool.heartbench')
+    project.commit({"pyproject.toml": strict, "benchmarks/test_tiny.py": "import nosuch\n"})
+    sample = measured(project, tmp_path)
+    assert sample.failures == {"benchmarks/test_tiny.py": "ModuleNotFoundError: No module named 'nosuch'"}
+
+
 def test_a_process_that_crashes_or_hangs_is_an_error_that_names_its_log(project: Project, tmp_path: Path) -> None:
     project.commit({"benchmarks/test_tiny.py": "import os\nos._exit(7)\n"})
     with pytest.raises(BenchmarkError, match=r"pytest ended with status 7: .*00\.log"):

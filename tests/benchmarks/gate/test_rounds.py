@@ -5,8 +5,7 @@ import pytest
 
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.gate.process import Order
-from heartbench.benchmarks.gate.progress import silent
-from heartbench.benchmarks.gate.rounds import Arm, Phase, Rounds, warm_up
+from heartbench.benchmarks.gate.rounds import Arm, Phase, Rounds, silent, warm_up
 from heartbench.benchmarks.gate.samples import Sample, Timing
 from heartbench.benchmarks.gate.worktrees import Tree
 

@@ -1,4 +1,4 @@
-"""Chunks into a committed store, in small: that nothing is lost, and that what is lost would be seen."""
+"""Chunks into a committed store, in small: nothing is lost, and a loss would be detected."""
 
 from pathlib import Path
 
