@@ -1,6 +1,6 @@
 """How often the interval of the network covers the true rate of false stales.
 
-    python -m heartbench.analysis.network.coverage
+    python -m heartbench.analysis.validation.coverage
 
 A world is a network whose outages are known. Its true rates are counted in a long simulation. Then it is observed for
 WATCHED_H, as a user would observe theirs; the observations become a profile, which is processed as in `heartbench
