@@ -10,8 +10,8 @@ that moment. Of the mistakes:
 
 Detection time T_D: the power fails at time t. What was sent by then still arrives, one transit later (δ); let the last
 sign of life have the age a at t + δ. The deadline passes at t + δ + τ − a, and the next sweep of the hub, at a uniform
-time u within a tick, finds it, unless the node was stale before: T_D = max(τ + δ + u − a, 0). The time left at a uniform
-time, τ − a, has P(τ − a > y) = Σ [(τ − y)⁺ − (τ − g − y)⁺] / Σ g over the gaps of nodes that are up.
+time u within a tick, finds it, unless the node was stale before: T_D = max(τ + δ + u − a, 0). The time left, τ − a, at
+a uniform time has P(τ − a > y) = Σ [(τ − y)⁺ − (τ − g − y)⁺] / Σ g over the gaps of nodes that are up.
 
 Time in which the hub was away is no node's silence: `absences` computes how it moves deadlines. It counts neither as
 time up nor as time stale, and detection times are those of a hub that is there.

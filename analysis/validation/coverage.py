@@ -20,13 +20,7 @@ from scipy.special import ndtr, ndtri
 
 from heartbench.analysis.evidence import policies_at
 from heartbench.analysis.intervals import poisson_interval
-from heartbench.analysis.networks import (
-    SIMULATED_NODE_DAYS,
-    NetworkRates,
-    alone,
-    best_estimate,
-    response_of,
-)
+from heartbench.analysis.networks import SIMULATED_NODE_DAYS, NetworkRates, alone, best_estimate, response_of
 from heartbench.analysis.posterior import draw_networks
 from heartbench.analysis.qos import DAY_S
 from heartbench.analysis.response import with_lengths

@@ -23,7 +23,9 @@ CHANGES = [
 
 def observed(changes: list[tuple[float, str, str, str]], until_s: float = 10.0) -> Observed:
     hub = HubSettings.of(stale_after_s=5.0, flap_window_s=40.0, flap_threshold=4, flap_exit=2)
-    receipts = pd.DataFrame([(0.0, "a", "hello"), (7.0, "a", "heartbeat")], columns=["at_s", "node_id", "kind"])
+    receipts = pd.DataFrame(
+        [(0.0, "a", "hello", 0), (7.0, "a", "heartbeat", 1)], columns=["at_s", "node_id", "kind", "seq"]
+    )
     moves = pd.DataFrame(columns=["at_s", "node_id", "deadline_s"]).astype({"at_s": float, "deadline_s": float})
     said = pd.DataFrame(changes, columns=["at_s", "node_id", "status", "reason"])
     forgotten = pd.DataFrame(columns=["at_s", "node_id"])
