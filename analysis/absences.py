@@ -1,10 +1,10 @@
-"""Times in which the hub could not receive: it was paused, or it was down and restarted.
+"""Times when the hub could not receive: it was paused, or it was down and restarted.
 
-Such time does not count as silence of a node. The rules are the hub's (`hub/core.py`, `hub/store/record_mapping.py`).
+Such time does not count as a node's silence. The rules are the hub's (`hub/core.py`, `hub/store/record_mapping.py`).
 Let `d` be the deadline of a node that is online when the hub goes away at `a`, and `s` the silence that its policy
 allows (a node with d < a is stale, and stays so until its next sign of life):
 
-    pause     from a to b, longer than `pause_over_s`: d becomes max(d + b − a, b + min(CATCH_UP_S, s))
+    pause     from a to b, longer than `pause_over_s`: d becomes max(d + b − a, b + min(catch_up_s, s))
     restart   down from a to b: d becomes b + `restart_grace_s`, whatever it was
 
 Mass silence is not modelled: a hub that suspects its own network marks fewer nodes stale than is computed here.
@@ -27,10 +27,11 @@ PAUSES, RESTARTS = ("hub_pause",), ("hub_kill", "hub_stop")
 
 
 class AbsenceRules(NamedTuple):
-    """How a hub moves deadlines after an absence; the fields are settings of the hub."""
+    """How a hub moves deadlines after an absence: two of its settings and a constant."""
 
     pause_over_s: float
     restart_grace_s: float
+    catch_up_s: float = CATCH_UP_S
 
     @classmethod
     def of(cls, hub: HubSettings) -> "AbsenceRules":
@@ -49,7 +50,7 @@ class Absences(NamedTuple):
     is_restart: NDArray[np.bool_]
 
     def before(self, at_s: Floats) -> Floats:
-        """Return the total time for which the hub had been away by each time, s."""
+        """Return how long the hub had been away in total by each time, s."""
         total = np.zeros(len(at_s))
         for from_s, to_s in zip(self.from_s, self.to_s, strict=True):
             total += np.maximum(np.minimum(at_s, to_s) - from_s, 0.0)
@@ -69,10 +70,9 @@ def hub_absences(truth: pd.DataFrame) -> Absences:
 
 @kernel
 def allowed_s(silence_s: float, start: float, end: float, absences: Absences, rules: AbsenceRules, first: int) -> float:
-    """Return how long a node is silent before the hub marks it stale, s, if its policy allows `silence_s`.
+    """Return the silence after which the hub marks a node stale, s, if its policy allows `silence_s`.
 
-    Its last sign of life came at `start` and its next one at `end`; `first` is the first absence that ends after
-    `start`.
+    The last sign of life came at `start`, the next one at `end`; `first` is the first absence that ends after `start`.
     """
     deadline = start + silence_s
     for i in range(first, len(absences.from_s)):
@@ -82,14 +82,14 @@ def allowed_s(silence_s: float, start: float, end: float, absences: Absences, ru
         if absences.is_restart[i]:
             deadline = back + rules.restart_grace_s
         elif back - away > rules.pause_over_s:
-            deadline = max(deadline + back - max(away, start), back + min(CATCH_UP_S, silence_s))
+            deadline = max(deadline + back - max(away, start), back + min(rules.catch_up_s, silence_s))
     allowed: float = deadline - start
     return allowed
 
 
 @kernel
 def away_between(absences: Absences, first: int, start: float, end: float) -> float:
-    """Return for how long the hub was away between two times, s; absences before `first` are over by `start`."""
+    """Return how long the hub was away between two times, s; absences before `first` ended by `start`."""
     away = 0.0
     for i in range(first, len(absences.from_s)):
         away += max(min(absences.to_s[i], end) - max(absences.from_s[i], start), 0.0)

@@ -16,11 +16,10 @@ WITHIN_S = 0.001
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The outcome of the comparison. A change that is reported late does not follow, and the one in time is missing.
+    """The outcome of the comparison. A change that is reported late counts as not following and as missing.
 
     Attributes:
-        changes: changes of status and flapping that the hub reported.
-        stale: those of them that mark a node stale.
+        changes: changes of status and flapping that the hub reported; `stale` of them mark a node stale.
         not_following: those of them that do not follow from the record.
         missing: changes that follow from the record and that the hub did not report.
         first: the first difference, in words; empty if there is none.

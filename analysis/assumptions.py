@@ -19,14 +19,7 @@ PRIOR = (
 
 @dataclass(frozen=True, slots=True)
 class Assumption:
-    """One assumption.
-
-    Attributes:
-        name: what is assumed.
-        value: in words, with its unit.
-        whence: its source.
-        groups: the groups it holds for; empty: all.
-    """
+    """One assumption: its name, value in words, source, and the groups that it holds for (empty: all)."""
 
     name: str
     value: str
@@ -111,7 +104,7 @@ def _watching(outage: Outages, watched: bool, profile: str) -> tuple[str, str, s
     observed = outage.observed
     if observed is None:
         return (
-            "hours watched",
+            "hours observed",
             "none; the uncertainty about the network is unknown",
             f"{profile}, which has no observed outages",
         )
@@ -119,8 +112,8 @@ def _watching(outage: Outages, watched: bool, profile: str) -> tuple[str, str, s
     if observed.step_s:
         seen += f", resolution {observed.step_s:g} s"
     if watched:
-        return "hours watched", seen, profile
-    return "hours watched", "none for this network; its rate was changed", f"{profile}, {seen}, and rate_factor"
+        return "hours observed", seen, profile
+    return "hours observed", "none for this network; its rate was changed", f"{profile}, {seen}, and rate_factor"
 
 
 def _kind(outage: Outages) -> str:

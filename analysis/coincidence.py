@@ -38,10 +38,8 @@ class Coincidence:
     """Long gaps that coincide more often than chance allows.
 
     Attributes:
-        gaps: number of long gaps that were compared.
-        nodes: number of nodes that they belong to.
-        pairs: pairs of gaps of different nodes that overlap.
-        expected_pairs: mean number if nodes were independent.
+        gaps: number of long gaps that were compared, of `nodes` nodes.
+        pairs: pairs of gaps of different nodes that overlap; `expected_pairs` would if nodes were independent.
         p_value: probability of at least as many pairs if nodes were independent.
     """
 
@@ -90,12 +88,7 @@ class LongGaps:
 
 
 def coincidence(gaps: Gaps, seed: int = SEED) -> Coincidence | None:
-    """Return how the long gaps of a trace coincide, or None if independent nodes explain it.
-
-    Args:
-        gaps: all gaps of the trace.
-        seed: seed of the shifts.
-    """
+    """Return how the long gaps of a trace coincide, or None if independent nodes explain it."""
     long = long_gaps(gaps)
     if len(long.from_s) < 2:
         return None

@@ -1,16 +1,15 @@
-"""Where the gaps come from that a threshold is judged by: a run, a bare trace, or a scenario simulated for it."""
+"""The evidence on which a threshold is chosen: the gaps of a run, of an imported trace, or of a simulated scenario."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.analysis.absences import hub_absences
 from heartbench.analysis.errors import AnalysisError
-from heartbench.analysis.gaps import NO_LOSSES, Gaps, find_gaps, join_gaps, power_losses
+from heartbench.analysis.gaps import NO_LOSSES, Gaps, find_gaps, intervals_for, join_gaps, power_losses
 from heartbench.analysis.sites import sites_of
 from heartbench.hub.config import ABSENCE_FIELDS, POLICY_FIELDS, HubSettings
 from heartbench.hub.liveness.policy import PolicySpec
@@ -19,24 +18,49 @@ from heartbench.simulator.scenario import Scenario, scenario_of
 from heartbench.simulator.trace import read_blocks, read_nodes, read_truth
 
 SHORTEST_S, LONGEST_S = 0.1, 86_400.0
-"""The thresholds that the hub accepts."""
+"""Range of thresholds that the hub accepts."""
 ALL_NODES = "all nodes"
-"""What the nodes of a trace are called that says nothing of groups."""
+"""Name of the only group of a trace that lists no groups."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """How a run was made, from `run.json`; empty texts are not known."""
+
+    seed: int
+    command: str = ""
+    revision: str = ""
+    engine: str = ""
+    machine: str = ""
+    versions: str = ""
+
+    @classmethod
+    def of(cls, record: Mapping[str, object]) -> "Provenance":
+        """Return that of a record."""
+
+        def text(key: str) -> str:
+            value = record.get(key)
+            if isinstance(value, Mapping):
+                return ", ".join(f"{name} {part}" for name, part in value.items())
+            return "" if value is None else str(value)
+
+        texts = (text(key) for key in ("command", "revision", "engine", "machine", "versions"))
+        return cls(int(text("seed") or 1), *texts)
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a trace shows, and what is known of how it came about.
+    """The gaps of a trace, and what is known about the run that made it.
 
     Attributes:
         source: the run directory or trace.
-        gaps: of all nodes that were heard of.
-        duration_s: of the run, s.
-        hub: how the hub judged, or would by default.
-        current_s: the stale threshold as it is, s; None of a bare trace of which nobody said.
-        groups: numbers of the nodes of each group; a bare trace without `nodes.parquet` is one, ALL_NODES.
-        scenario: what was run; None of a bare trace.
-        record: `run.json`; empty of a bare trace.
+        gaps: gaps of all nodes that sent something.
+        duration_s: duration of the run, s.
+        hub: settings of the hub; the defaults for an imported trace.
+        current_s: current stale threshold, s; None if it is not known.
+        groups: numbers of the nodes of each group; an imported trace without `nodes.parquet` has one, ALL_NODES.
+        scenario: what was run; None for an imported trace.
+        provenance: how the run was made; None for an imported trace.
     """
 
     source: Path
@@ -46,93 +70,94 @@ class Evidence:
     current_s: float | None
     groups: Mapping[str, NDArray[np.int64]]
     scenario: Scenario | None
-    record: dict[str, Any]
+    provenance: Provenance | None
 
     @property
     def seed(self) -> int:
-        """Of the run, and so of everything that is resampled from it."""
-        return int(self.record.get("seed", 1))
+        """Seed of the run, and of everything that is resampled from it."""
+        return self.provenance.seed if self.provenance else 1
 
     @property
     def origin(self) -> str:
-        """Where it comes from, in a few words."""
-        return f"{self.source}, seed {self.seed}" if self.record else f"{self.source}, a bare trace"
+        """Source and seed in a few words."""
+        return f"{self.source}, seed {self.seed}" if self.provenance else f"{self.source}, an imported trace"
 
     @property
     def usual_gap_s(self) -> float:
-        """The shortest heartbeat interval, s; of a bare trace the median of the gaps that a sign of life ended."""
+        """The shortest heartbeat interval, s; for an imported trace the median of the gaps that ended."""
         if self.scenario is not None:
             return min(group.heartbeat_interval_s for group in self.scenario.group)
         return float(np.median(self.gaps.length_s[self.gaps.heard & ~self.gaps.away]))
 
     @property
     def sites(self) -> NDArray[np.int64] | None:
-        """Return the site of each node by its number; None if what nodes share is not known.
-
-        Nodes of a live run share a machine and a hub.
-        """
+        """Site of each node by its number; None if what nodes share is not known, as in a live run, on one machine."""
         return sites_of(self.scenario) if self.scenario and not self.is_live else None
 
     @property
     def is_live(self) -> bool:
         """Whether real nodes were connected to a real hub."""
-        return bool(self.record.get("engine") == "live")
+        return self.provenance is not None and self.provenance.engine == "live"
 
 
-def evidence_of(path: Path, now_s: float | None = None) -> Evidence:
+def evidence_of(path: Path, now_s: float | None = None, policies: Sequence[PolicySpec] = ()) -> Evidence:
     """Read a run directory or a trace.
 
     Args:
-        path: of either.
-        now_s: the stale threshold as it is, s, of a bare trace; a run says it itself.
+        path: path of either.
+        now_s: current stale threshold of an imported trace, s; `run.json` records that of a run.
+        policies: policies to judge besides fixed timeouts; the gaps of a run keep what they need.
 
     Raises:
         SimulatorError: it is neither.
-        AnalysisError: it holds too little to judge by, or `now_s` is given for a run.
+        AnalysisError: it contains no gap, or `now_s` is given for a run.
     """
     if not (path / "run.json").exists():
         if (path / "truth.parquet").exists():
-            raise AnalysisError(f"{path}: no run.json, so the run did not end; allowed: {path / 'trace'}, a bare trace")
-        return enough(path, bare_trace(path, now_s))
+            raise AnalysisError(f"{path}: no run.json, so the run did not end; import its trace: {path / 'trace'}")
+        return enough(path, imported_trace(path, now_s))
     if now_s is not None:
-        raise AnalysisError(f"--now {now_s:g}s: {path} says itself how its hub was set; allowed for a bare trace")
+        raise AnalysisError(
+            f"--now {now_s:g}s: {path} records the settings of its hub; expected only with an imported trace"
+        )
     run = RunDirectory.open(path)
     record = run.read_record()
     if record.get("trace") is False:
-        raise AnalysisError(f"{path}: it was run with --no-trace, so there are no gaps to judge by; run it without")
+        raise AnalysisError(f"{path}: it was run with --no-trace, so there are no gaps; run it without")
     try:
+        origin = Provenance.of(record)
         scenario, duration_s = scenario_of(record["settings"]["scenario"]), float(record["duration_s"])
         hub = HubSettings.of(**{key: record["settings"]["hub"][key] for key in (*POLICY_FIELDS, *ABSENCE_FIELDS)})
-        damaged = not 0 <= duration_s < np.inf or int(record.get("seed", 1)) < 0
+        damaged = not 0 <= duration_s < np.inf or origin.seed < 0
     except KeyError as error:
         raise AnalysisError(f"{run.record_file}: key {error} is missing; `heartbench run` writes it") from error
     except (TypeError, ValueError):
         damaged = True
     if damaged:
         raise AnalysisError(f"{run.record_file}: damaged; `heartbench run` writes seed, duration_s and settings")
-    gaps = read_gaps(run, duration_s)
-    return enough(path, Evidence(path, gaps, duration_s, hub, hub.stale_after_s, groups_of(scenario), scenario, record))
+    gaps = read_gaps(run, duration_s, intervals_for((hub.policy, *policies), scenario))
+    return enough(path, Evidence(path, gaps, duration_s, hub, hub.stale_after_s, groups_of(scenario), scenario, origin))
 
 
 def enough(path: Path, evidence: Evidence) -> Evidence:
-    """Refuse evidence in which no node was heard of twice."""
+    """Return the evidence; raise AnalysisError if no node sent two messages."""
     gaps = evidence.gaps
     if np.any(gaps.heard & ~gaps.away & (gaps.up_s > 0)):
         return evidence
-    raise AnalysisError(f"{path}: no node was heard of twice, so there is no gap to judge by; run for longer")
+    raise AnalysisError(f"{path}: no node sent two messages, so there is no gap; run for longer")
 
 
-def read_gaps(run: RunDirectory, duration_s: float) -> Gaps:
-    """Return the gaps of a run's trace, power losses taken out."""
+def read_gaps(run: RunDirectory, duration_s: float, interval_s: NDArray[np.float64] | None = None) -> Gaps:
+    """Return the gaps of a run's trace, without power losses; `interval_s` as in `find_gaps`."""
     truth = read_truth(run.truth)
     losses, absences = power_losses(truth), hub_absences(truth)
-    return join_gaps(find_gaps(block, losses, duration_s, absences) for block in read_blocks(run.path))
+    return join_gaps(find_gaps(block, losses, duration_s, absences, interval_s) for block in read_blocks(run.path))
 
 
-def bare_trace(path: Path, now_s: float | None) -> Evidence:
-    """A trace alone, from its first arrival to its last; its times may count from any moment, 1970 among them.
+def imported_trace(path: Path, now_s: float | None) -> Evidence:
+    """Read a trace without a run, from its first arrival to its last; its times may count from any moment.
 
-    Nobody knows which nodes lost their power, or how the hub was set.
+    Power losses and the hub's settings are not known.
     """
     blocks = list(read_blocks(path))
     begin_s, end_s = np.inf, -np.inf
@@ -143,13 +168,13 @@ def bare_trace(path: Path, now_s: float | None) -> Evidence:
     gaps = join_gaps(find_gaps(block, NO_LOSSES, end_s) for block in blocks)
     gaps = replace(gaps, start_s=gaps.start_s - begin_s)
     if now_s is not None and not SHORTEST_S <= now_s <= LONGEST_S:
-        raise AnalysisError(f"--now {now_s:g}s: allowed is {SHORTEST_S:g}s to {LONGEST_S:g}s")
+        raise AnalysisError(f"--now {now_s:g}s: expected {SHORTEST_S:g}s to {LONGEST_S:g}s")
     hub = HubSettings.of() if now_s is None else HubSettings.for_stale_after(now_s)
-    return Evidence(path, gaps, end_s - begin_s, hub, now_s, listed_groups(path, gaps), None, {})
+    return Evidence(path, gaps, end_s - begin_s, hub, now_s, listed_groups(path, gaps), None, None)
 
 
 def listed_groups(path: Path, gaps: Gaps) -> dict[str, NDArray[np.int64]]:
-    """Return the groups that `nodes.parquet` beside a trace lists, those alone of which a node was heard."""
+    """Return the groups in the `nodes.parquet` beside a trace, without nodes that sent nothing."""
     nodes = read_nodes(path)
     if nodes is None:
         return {ALL_NODES: gaps.node}
@@ -166,16 +191,16 @@ def groups_of(scenario: Scenario) -> dict[str, NDArray[np.int64]]:
     return {group.name: np.arange(end - group.nodes, end) for group, end in zip(scenario.group, ends, strict=True)}
 
 
-def simulated(scenario: Scenario, advance: Callable[[int], None] | None = None) -> Evidence:
-    """Simulate a scenario and keep its gaps alone; `advance` is told of nodes that are done."""
+def simulated(
+    scenario: Scenario, advance: Callable[[int], None] | None = None, policies: Sequence[PolicySpec] = ()
+) -> Evidence:
+    """Simulate a scenario and keep only its gaps; arguments as in `simulate_gaps`."""
     from heartbench.analysis.simulated import simulate_gaps
 
-    gaps, _ = simulate_gaps(scenario, advance=advance)
-    source, record, hub = Path(scenario.name), {"seed": scenario.seed}, scenario.hub_settings()
-    return enough(
-        source,
-        Evidence(source, gaps, scenario.duration_s, hub, hub.stale_after_s, groups_of(scenario), scenario, record),
-    )
+    hub, source, origin = scenario.hub_settings(), Path(scenario.name), Provenance(scenario.seed)
+    gaps, _ = simulate_gaps(scenario, advance=advance, policies=(hub.policy, *policies))
+    groups, duration_s = groups_of(scenario), scenario.duration_s
+    return enough(source, Evidence(source, gaps, duration_s, hub, hub.stale_after_s, groups, scenario, origin))
 
 
 def settings_at(stale_after_s: float, hub: HubSettings) -> HubSettings:

@@ -9,8 +9,8 @@ loss counts as silence of a node that was up. Gaps include the time in which the
 no node is observed.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 
 from heartbench.analysis.absences import ALWAYS_THERE, Absences
 from heartbench.analysis.errors import AnalysisError
-from heartbench.analysis.policies.arrivals import Arrivals
+from heartbench.analysis.policies import Arrivals, needs_arrivals
+from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.mesh.kinds import Kind
+from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.trace import Messages
 
 Floats = NDArray[np.float64]
@@ -38,7 +40,7 @@ class PowerLosses(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What detectors need of the signs of life with which the gaps begin; see `Arrivals`."""
+    """What detectors need to know about the signs of life with which the gaps begin; see `Arrivals`."""
 
     seq: NDArray[np.integer]
     kind: NDArray[np.int8]
@@ -83,18 +85,11 @@ class Gaps:
             return self
         counts = np.diff(self.first)
         each = np.repeat(chosen, counts)
-        return Gaps(
-            node=self.node[chosen],
-            first=np.append(0, np.cumsum(counts[chosen])),
-            start_s=self.start_s[each],
-            length_s=self.length_s[each],
-            up_s=self.up_s[each],
-            heard=self.heard[each],
-            away=self.away[each],
-            transit_s=self.transit_s[chosen],
-            absences=self.absences,
-            signs=self.signs and Signs(self.signs.seq[each], self.signs.kind[each], self.signs.interval_s[chosen]),
-        )
+        of_gaps = {name: getattr(self, name)[each] for name in ("start_s", "length_s", "up_s", "heard", "away")}
+        first = np.append(0, np.cumsum(counts[chosen]))
+        signs = self.signs and Signs(self.signs.seq[each], self.signs.kind[each], self.signs.interval_s[chosen])
+        kept = replace(self, node=self.node[chosen], transit_s=self.transit_s[chosen], first=first, signs=signs)
+        return replace(kept, **of_gaps)
 
     def arrivals(self) -> Arrivals:
         """Return the signs of life with which the gaps begin; raise AnalysisError if they were not kept."""
@@ -106,10 +101,6 @@ class Gaps:
         """Return the part of `up_s` in which the hub was up, s."""
         absences = self.absences
         return self.up_s - (absences.before(self.start_s + self.up_s) - absences.before(self.start_s))
-
-    def node_up_s(self) -> Floats:
-        """Return the time for which each node was up and observed, from its first sign of life, s."""
-        return np.add.reduceat(self.watched_s(), self.first[:-1]) if len(self.node) else np.zeros(0)
 
 
 def power_losses(truth: pd.DataFrame) -> PowerLosses:
@@ -157,6 +148,14 @@ def find_gaps(
     gaps = Gaps(node[ends], first, at, until - at, up, ~last, away, transit_s, absences, signs)
     cut_at_losses(gaps.node, first, at, until, up, losses)
     return gaps
+
+
+def intervals_for(policies: Iterable[PolicySpec], scenario: Scenario) -> Floats | None:
+    """Return the heartbeat interval that each node of a scenario announces, s; None if no policy needs it."""
+    if not needs_arrivals(policies):
+        return None
+    groups = scenario.group
+    return np.repeat([group.heartbeat_interval_s for group in groups], [group.nodes for group in groups])
 
 
 def usual_transit_s(node: NDArray[np.int64], took_s: Floats) -> Floats:
@@ -211,9 +210,5 @@ def join_gaps(blocks: Iterable[Gaps]) -> Gaps:
     signs = [part.signs for part in parts if part.signs]
     counts = np.concatenate([np.diff(part.first) for part in parts])
     first = np.concatenate([[0], np.cumsum(counts)])
-    return Gaps(**columns, first=first, absences=parts[0].absences, signs=join_signs(signs) if signs else None)
-
-
-def join_signs(parts: Sequence[Signs]) -> Signs:
-    """Put the signs of life of blocks together, in order."""
-    return Signs(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Signs)))
+    joined = (np.concatenate([getattr(part, field.name) for part in signs]) for field in fields(Signs) if signs)
+    return Gaps(**columns, first=first, absences=parts[0].absences, signs=Signs(*joined) if signs else None)

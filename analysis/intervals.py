@@ -41,7 +41,7 @@ def rate_interval(
         level: share of repetitions whose interval covers the true rate.
 
     Returns:
-        Lower and upper end for each setting; shape (k, 2). From 0 to infinity without exposure.
+        Lower and upper end for each setting; shape (k, 2); 0 to infinity without exposure.
     """
     spread = dispersions(events, exposure, independent=independent, level=level)
     return dispersed_interval(events.sum((0, 1)), float(exposure.sum()), spread, level)
@@ -72,13 +72,7 @@ def dispersions(
 
 
 def dispersion_of_blocks(events: NDArray[np.integer], exposure: Floats, level: float = LEVEL) -> Floats:
-    """Return the dispersion of the fleet's counts over blocks of time, shape (k,); up to N with few blocks.
-
-    Args:
-        events: count of each block under each setting; shape (B, k).
-        exposure: of each block; shape (B,).
-        level: of the interval.
-    """
+    """Return the dispersion of the fleet's counts over B blocks of time, shape (k,); up to N with few blocks."""
     blocks = int((exposure > 0).sum())
     total: Floats = np.maximum(events.sum(0), 1).astype(float)
     if blocks < 2:
@@ -94,13 +88,8 @@ def dispersion(
 ) -> Floats:
     """Return the variance of the total count relative to a Poisson count, at least 1; shape (k,).
 
-    Enlarged by Student's t, because it is itself an estimate.
-
-    Args:
-        events: count of each part under each setting; shape (m, k).
-        exposure: of each part; shape (m,).
-        level: of the interval.
-        fewest: with fewer parts that have exposure, 1 is returned.
+    Enlarged by Student's t, because it is itself an estimate. `events` has shape (m, k), `exposure` (m,); with fewer
+    than `fewest` parts that have exposure, 1 is returned.
     """
     watched = exposure > 0
     events, exposure, parts = events[watched], exposure[watched], int(watched.sum())

@@ -39,11 +39,7 @@ class Ladder:
     user_timeout_s: float = 0.0
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            AnalysisError: a time is not positive or too long, or no heartbeat precedes the outage.
-        """
+        """Raise AnalysisError if a time is not positive or too long, or no heartbeat precedes the outage."""
         for name, value in (("--rtt", self.rtt_s), ("--interval", self.interval_s)):
             if value <= 0:
                 raise AnalysisError(f"{name}: {value:g} s: must be more than 0 s")
@@ -63,9 +59,7 @@ class Ladder:
     def gap_s(self, outage_s: float, phase: float) -> float:
         """Return the longest gap between messages at the hub, s; NaN if no message follows the outage.
 
-        Args:
-            outage_s: length of the outage.
-            phase: start of the outage within the heartbeat interval, 0 to 1.
+        The outage begins at `phase`, 0 to 1, within the heartbeat interval.
 
         Raises:
             AnalysisError: an argument is out of range, or nothing arrives before the outage.

@@ -1,4 +1,4 @@
-"""False stales on each network that fits what was observed of a group's link.
+"""False stales on each network that fits the observations of a group's link.
 
 A separate fleet is simulated for each such group (SIMULATED_NODE_DAYS, with outages of all lengths added). The effect
 of one outage there (`response`) gives the rate on every network that the posterior draws (`posterior`).
@@ -31,12 +31,7 @@ TINY_S = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class NetworkRates:
-    """False stales per node-day under k policies.
-
-    Attributes:
-        best: on the network of best estimate; shape (k,).
-        drawn: on each network that was drawn; shape (j, k).
-    """
+    """False stales per node-day under k policies: on the best estimate, and on each of j drawn networks, (j, k)."""
 
     best: Floats
     drawn: Floats
@@ -49,7 +44,7 @@ class NetworkRates:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """False stales of a group in a trace under k policies, shape (k,), and the node-days for which it was watched."""
+    """False stales of a group in a trace under k policies, shape (k,), and its observed node-days."""
 
     events: Floats
     node_days: float
@@ -70,17 +65,13 @@ def observed_groups(evidence: Evidence) -> dict[str, tuple[Group, Observed]]:
 
 def nodes_to_simulate(evidence: Evidence) -> int:
     """Return the number of nodes that `network_rates` simulates."""
-    return len(observed_groups(evidence)) * nodes_for(simulated_s(evidence))
+    return len(observed_groups(evidence)) * simulation_size(evidence)[1]
 
 
-def simulated_s(evidence: Evidence) -> float:
-    """Return the duration of each of their runs, s: at least a day, so that the longest gaps fit in."""
-    return max(evidence.duration_s, DAY_S)
-
-
-def nodes_for(duration_s: float) -> int:
-    """Return the number of nodes that give SIMULATED_NODE_DAYS in runs of this length."""
-    return max(ceil(SIMULATED_NODE_DAYS * DAY_S / duration_s), 1)
+def simulation_size(evidence: Evidence) -> tuple[float, int]:
+    """Return duration (s) and nodes of a simulation of SIMULATED_NODE_DAYS: at least a day, to fit the longest gaps."""
+    duration_s = max(evidence.duration_s, DAY_S)
+    return duration_s, max(ceil(SIMULATED_NODE_DAYS * DAY_S / duration_s), 1)
 
 
 def network_rates(
@@ -100,7 +91,7 @@ def network_rates(
         if outage not in known:
             known.append(outage)
         networks = draw_networks(observed, evidence.seed + known.index(outage))
-        fleet = alone(scenario, group, simulated_s(evidence), nodes_for(simulated_s(evidence)))
+        fleet = alone(scenario, group, *simulation_size(evidence))
         response = response_of(fleet, observed, policies, advance)
         best = response.false_stale_per_node_day(best_estimate(outage, observed))[0]
         found[name] = NetworkRates(best, response.false_stale_per_node_day(networks))
@@ -130,7 +121,7 @@ def response_of(
     interval_s = group.heartbeat_interval_s
     longest_s = BEYOND * max(policy.parameters.usual_silence_s(interval_s) for policy in policies)
     fleet = [with_probes(squad, group.link.outage, own, observed.from_s, longest_s) for squad in squads(scenario)]
-    gaps, outages = simulate_gaps(scenario, fleet, advance)
+    gaps, outages = simulate_gaps(scenario, fleet, advance, policies)
     return Response.of(gaps, outages, edges_of(observed.from_s, longest_s), policies)
 
 
@@ -151,13 +142,9 @@ def best_estimate(outage: Outages, observed: Observed) -> Networks:
 def of_fleet(
     rates: Mapping[str, NetworkRates], shares: Mapping[str, float], counted: Mapping[str, Counted], seed: int
 ) -> NetworkRates:
-    """Return the rates of a fleet.
+    """Return the rates of a fleet: the groups' rates, weighted by their shares of the observed time.
 
-    Args:
-        rates: of the groups whose network was observed, of at least one.
-        shares: of the time watched, of each group.
-        counted: the counts of each group in the trace, used for those whose network was not observed.
-        seed: of the draws for the latter: their rates have the Gamma posterior of a Poisson count.
+    The rate of a group whose network was not observed has the Gamma posterior of its Poisson count in the trace.
     """
     best: Floats = np.sum([shares[name] * each.best for name, each in rates.items()], axis=0)
     drawn: Floats = np.sum([shares[name] * each.drawn for name, each in rates.items()], axis=0)

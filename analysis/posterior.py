@@ -28,13 +28,9 @@ SCALE_RANGE = 12.0
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """Networks that fit the observations: their outages of at least `from_s` s.
+    """Networks that fit the observations, by their outages of at least `from_s` s.
 
-    Attributes:
-        from_s: shortest length of a counted outage, s.
-        per_hour: outages of at least `from_s` per hour in each network; shape (j,), like the next two.
-        shape: of the tail.
-        scale_s: of the tail, s.
+    In each of j networks there are `per_hour` of them, with this shape and scale (s) of the tail.
     """
 
     from_s: float

@@ -10,9 +10,8 @@ that moment. Of the mistakes:
 
 Detection time T_D: the power fails at time t. What was sent by then still arrives, one transit later (δ); let the last
 sign of life have the age a at t + δ. The deadline passes at t + δ + τ − a, and the next sweep of the hub, at a uniform
-time u within a tick, finds it, unless the node was stale before: T_D = max(τ + δ + u − a, 0). With a constant τ the age
-at a uniform time has P(a < x) = Σ min(g, x) / Σ g over the gaps of nodes that are up; else the time left, τ − a, has
-P(τ − a > y) = Σ [(τ − y)⁺ − (τ − g − y)⁺] / Σ g.
+time u within a tick, finds it, unless the node was stale before: T_D = max(τ + δ + u − a, 0). The time left, τ − a, at
+a uniform time has P(τ − a > y) = Σ [(τ − y)⁺ − (τ − g − y)⁺] / Σ g over the gaps of nodes that are up.
 
 Time in which the hub was away is no node's silence: `absences` computes how it moves deadlines. It counts neither as
 time up nor as time stale, and detection times are those of a hub that is there.
@@ -32,7 +31,7 @@ from heartbench.analysis.absences import BY_DEFAULT, AbsenceRules
 from heartbench.analysis.gaps import Gaps
 from heartbench.analysis.policies.array_forms import Silence, allowed_silence
 from heartbench.analysis.sites import Cells, cells_of
-from heartbench.analysis.watch import watch, watchers
+from heartbench.analysis.watch import Found, Silences, watch, watchers
 from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.self_health import TICK_S
 
@@ -42,61 +41,6 @@ Counts = NDArray[np.int64]
 DAY_S = 86400.0
 SWEEPS = 16  # moments within a tick for which a detection time is computed
 PRECISION_S = 1e-6
-
-
-@dataclass(frozen=True, slots=True)
-class Ages:
-    """Age of a node's last sign of life at a uniform time while it was up, s."""
-
-    lengths_s: Floats
-    sums_s: Floats
-
-    @classmethod
-    def of(cls, up_s: Floats) -> "Ages":
-        """From the gaps' lengths, in any order."""
-        lengths = np.sort(up_s)
-        return cls(lengths, np.concatenate([[0.0], np.cumsum(lengths)]))
-
-    def share_below(self, age_s: Floats) -> Floats:
-        """Return the share of the time up in which the age is less than each of `age_s`."""
-        x = np.maximum(age_s, 0.0)
-        row = np.searchsorted(self.lengths_s, x)
-        below: Floats = (self.sums_s[row] + (len(self.lengths_s) - row) * x) / self.sums_s[-1]  # Σ min(g, x) / Σ g
-        return below
-
-    def quantile(self, share: float, beat_s: float) -> float:
-        """Return the quantile of the age less a uniform time within `beat_s`, s; NaN if no node was ever up."""
-        if not self.sums_s[-1]:
-            return np.nan
-        sweeps_s = beat_s * (np.arange(SWEEPS) + 0.5) / SWEEPS
-        low, high = -beat_s, float(self.lengths_s[-1])
-        while high - low > PRECISION_S:
-            middle = (low + high) / 2
-            if self.share_below(middle + sweeps_s).mean() < share:
-                low = middle
-            else:
-                high = middle
-        return high
-
-
-def time_left_quantile(silence_s: Floats, up_s: Floats, share: float, tick_s: float) -> float:
-    """Return the quantile of the time left to the deadline plus a uniform time within a tick, s.
-
-    The time left is that at a uniform time while the node was up: negative if the deadline has passed. `silence_s` is
-    allowed after the start of each gap, of which the node was up for `up_s`. NaN if no node was ever up.
-    """
-    some = up_s > 0
-    if not some.any():
-        return np.nan
-    ends_s = silence_s[some] - up_s[some]
-    first, last = Excess.of(silence_s[some]), Excess.of(ends_s)
-    sweeps_s = tick_s * (np.arange(SWEEPS) + 0.5) / SWEEPS
-    low, high, total_s = float(ends_s.min()), float(silence_s[some].max()) + tick_s, float(up_s[some].sum())
-    while high - low > PRECISION_S:
-        middle = (low + high) / 2
-        more = (first.over(middle - sweeps_s) - last.over(middle - sweeps_s)).mean() / total_s
-        low, high = (middle, high) if more > 1 - share else (low, middle)
-    return high
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +61,40 @@ class Excess:
         row = np.searchsorted(self.ascending, limit)
         excess: Floats = self.sums_above[row] - limit * (len(self.ascending) - row)
         return excess
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLeft:
+    """Time left to the deadline at a uniform time while the node was up, s: negative if the deadline has passed.
+
+    `silence_s` is allowed after the start of each gap, `ends_s` is left at its end; shape (m,), or (1,) if constant.
+    """
+
+    silence_s: Excess
+    ends_s: Excess
+    up_s: float
+
+    @classmethod
+    def of(cls, silence_s: Silence, up_s: Floats) -> "TimeLeft":
+        """Return it for the silence allowed after the start of each gap, of which the node was up for `up_s`."""
+        some = up_s > 0
+        silence_s = silence_s[some] if isinstance(silence_s, np.ndarray) else np.array([silence_s])
+        return cls(Excess.of(silence_s), Excess.of(silence_s - up_s[some]), float(up_s.sum()))
+
+    def quantile(self, share: float, tick_s: float) -> float:
+        """Return the quantile of the time left plus a uniform time within a tick, s; NaN if no node was ever up."""
+        if not self.up_s:
+            return np.nan
+        silences, ends = self.silence_s.ascending, self.ends_s.ascending
+        repeated = len(ends) / len(silences)
+        sweeps_s = tick_s * (np.arange(SWEEPS) + 0.5) / SWEEPS
+        low, high = float(ends[0]), float(silences[-1]) + tick_s
+        while high - low > PRECISION_S:
+            middle = (low + high) / 2
+            limit_s = middle - sweeps_s
+            more = (repeated * self.silence_s.over(limit_s) - self.ends_s.over(limit_s)).mean() / self.up_s
+            low, high = (middle, high) if more >= 1 - share else (low, middle)
+        return low
 
 
 @dataclass(frozen=True)
@@ -152,9 +130,9 @@ class Qos:
     duration_s: float
 
     @cached_property
-    def ages(self) -> Ages:
-        """Age of the last sign of life at a uniform time; sorts the gaps on first use."""
-        return Ages.of(self.up_gaps_s[self.up_gaps_s > 0])
+    def time_left(self) -> TimeLeft:
+        """Time left if no silence is allowed; sorts the gaps on first use."""
+        return TimeLeft.of(0.0, self.up_gaps_s)
 
     @property
     def node_days(self) -> float:
@@ -168,13 +146,12 @@ class Qos:
 
     def detection_s(self, share: float) -> Floats:
         """Return the quantile of the detection time over power losses at uniform times, s; shape (k,)."""
-        varying = [isinstance(each, np.ndarray) for each in self.silences]
         detection_s = self.stale_after_s + self.transit_s
-        if not all(varying):
-            detection_s -= self.ages.quantile(1 - share, TICK_S)
-        for k in np.flatnonzero(varying):
-            left_s = time_left_quantile(np.asarray(self.silences[k]), self.up_gaps_s, share, TICK_S)
-            detection_s[k] = left_s + self.transit_s
+        if not np.isnan(detection_s).all():
+            detection_s += self.time_left.quantile(share, TICK_S)
+        for k, silence_s in enumerate(self.silences):
+            if isinstance(silence_s, np.ndarray):
+                detection_s[k] = TimeLeft.of(silence_s, self.up_gaps_s).quantile(share, TICK_S) + self.transit_s
         return np.maximum(detection_s, 0.0)
 
     def frame(self) -> pd.DataFrame:
@@ -212,10 +189,10 @@ def judge(
 
     Args:
         gaps: all gaps of the trace, or those of some nodes (`Gaps.of`).
-        policies: how the hubs judge, one each.
-        duration_s: of the run, s.
-        cells: where mistakes are counted; None: each node is a site of its own, and what they share is not known.
-        rules: how the hubs move deadlines after an absence; without absences not needed.
+        policies: the policy of each hub.
+        duration_s: duration of the run, s.
+        cells: grid in which mistakes are counted; None: each node is its own site, and what they share is unknown.
+        rules: how the hubs move deadlines after an absence.
 
     Raises:
         AnalysisError: a detector has no array form, or `gaps` lacks what it needs.
@@ -223,19 +200,17 @@ def judge(
     cells = cells or cells_of(gaps.node, duration_s)
     silences = [allowed_silence(policy, gaps.arrivals) for policy in policies]
     hubs, recent, varying_s = watchers(silences, [policy.flap_rule for policy in policies])
-    up_s, mistake_s = np.zeros((cells.rows, cells.blocks)), np.zeros(len(hubs))
-    mistakes = np.zeros((*up_s.shape, len(hubs)), np.int32)
-    silent = gaps.start_s, gaps.length_s, gaps.up_s, gaps.heard, gaps.away, gaps.absences, rules
-    rows, found = cells.rows_of(gaps.node), (up_s, mistakes, mistake_s)
-    watch(gaps.first, *silent, rows, cells.block_s, hubs, recent, varying_s, *found)
+    shape = cells.rows, cells.blocks
+    found = Found(np.zeros(shape), np.zeros((*shape, len(hubs)), np.int32), np.zeros(len(hubs)))
+    rows = cells.rows_of(gaps.node)
+    silent = Silences(gaps.first, gaps.start_s, gaps.length_s, gaps.up_s, gaps.heard, gaps.away, rows)
+    watch(silent, gaps.absences, rules, cells.block_s, hubs, recent, varying_s, found)
     hubs = hubs[np.argsort(hubs.column)]
     whole = gaps.watched_s() == gaps.up_s if len(gaps.absences.to_s) else slice(None)
     return Qos(
         silences=tuple(each[whole] if isinstance(each, np.ndarray) else each for each in silences),
-        up_s=up_s,
-        mistakes=mistakes,
         independent=cells.independent,
-        mistake_s=mistake_s,
+        **found._asdict(),
         flaps=hubs.flaps.copy(),
         flashes=hubs.flashes.copy(),
         entries=hubs.entries.copy(),

@@ -54,12 +54,8 @@ class StatusChange(NamedTuple):
 def replay(observed: Observed, until_s: float) -> pd.DataFrame:
     """Return the changes that follow from receipts and moves of deadlines (node_id, at_s, status, flapping, reason).
 
-    Args:
-        observed: what the hub received; its header holds the settings.
-        until_s: when the hub last looked for passed deadlines, s on its clock.
-
-    Returns:
-        Rows sorted by node and time, in the order in which the hub reports them for each node.
+    Rows are sorted by node, in the order in which the hub reports them. The hub last checked deadlines at `until_s`, s
+    on its clock.
     """
     policy = HubSettings.of(**observed.header.settings).policy
     changes = status_changes(rows_of(observed, policy), until_s)

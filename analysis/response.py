@@ -1,4 +1,4 @@
-"""What one outage does: false stales per outage, by its length. With it, a thousand networks cost one simulation.
+"""The effect of one outage: false stales per outage, by its length. So one simulation serves a thousand networks.
 
     false stales per node-day = a(τ) + Σ 24 h · λ · P(length in bin) · r(bin, τ)
 
@@ -7,10 +7,10 @@
     λ, P        rate (1/h) and distribution of the long outages, of the network that is asked about
 
 r and a are counted in a fleet that is simulated once on the network of best estimate, with some outages of each length
-added (`with_probes`), so that lengths are seen too that hardly ever come. A gap is put down to the longest outage in it
-or up to RECOVERED_S before it: until then TCP's timer and gRPC's backoff may still be what that outage made of them.
-What other outages do meanwhile is as on the network of best estimate, so the sum is nearly exact for that network, and
-a first approximation around it.
+added (`with_probes`), so that rare lengths are covered too. A gap is attributed to the longest outage in it or up to
+RECOVERED_S before it, because until then that outage may still affect TCP's timer and gRPC's backoff. The effect of
+other outages meanwhile is that on the network of best estimate, so the sum is nearly exact for that network and a first
+approximation around it.
 """
 
 from collections.abc import Sequence
@@ -44,13 +44,12 @@ BINS = 120
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """How many false stales outages make under k policies.
+    """False stales that outages cause under k policies.
 
     Attributes:
-        edges_s: lengths that separate the bins, from the least length of a long outage on; shape (b,). The last bin has
-            no upper end.
+        edges_s: lower ends of the bins of length, from the shortest long outage; shape (b,).
         per_outage: false stales per outage; shape (b, k).
-        without: false stales per node-day that no long outage makes; shape (k,).
+        without: false stales per node-day that no long outage causes; shape (k,).
     """
 
     edges_s: Floats
@@ -112,11 +111,11 @@ def with_probes(squad: Squad, outage: Outages, share: float, from_s: float, long
     """Return a squad whose links have outages of all lengths added to their own.
 
     Args:
-        squad: whose links have the outages of `outage`.
-        outage: the outages as they are.
-        share: how much of them each node has for itself; the rest strikes whole sites.
-        from_s: least length of those that are added, s.
-        longest_s: the longest; ln of the length is uniform between the two.
+        squad: squad whose links have the outages of `outage`.
+        outage: outages without the added ones.
+        share: share of the outages that hit one node; the rest hit whole sites.
+        from_s: shortest length of the added ones, s.
+        longest_s: their longest length, s; ln of the length is uniform between the two.
     """
     longest_s = max(longest_s, 2 * from_s)
     shortest = min(from_s, outage.knots[0][0]) if outage.knots else from_s
@@ -133,13 +132,9 @@ def with_probes(squad: Squad, outage: Outages, share: float, from_s: float, long
 
 
 def with_lengths(squad: Squad, lengths_s: Floats, per_hour: float, share: float = 1.0) -> Squad:
-    """Return a squad whose links have other outages.
+    """Return a squad whose links have `per_hour` other outages; a share exp(−OUTAGE_E) is longer than `lengths_s`.
 
-    Args:
-        squad: whose links.
-        lengths_s: length that a share exp(−OUTAGE_E) exceeds, s; shape as OUTAGE_E.
-        per_hour: outages an hour.
-        share: how much of them each node has for itself; the rest strikes whole sites.
+    The share `share` of the outages hit one node; the rest hit whole sites.
     """
     link = squad.link.copy().view(np.recarray)
     mean_s = table_mean_s(lengths_s)
@@ -151,7 +146,7 @@ def with_lengths(squad: Squad, lengths_s: Floats, per_hour: float, share: float 
 
 
 def outages_watched(gaps: Gaps, outages: SimulatedOutages) -> SimulatedOutages:
-    """Return the outages that ended while their node was up and had been heard of."""
+    """Return the outages that ended while their node was up and had already sent something."""
     places = _Places.of(gaps)
     at = np.searchsorted(places.starts, places.key(outages.node, outages.to_s), "right") - 1
     inside = places.known(outages.node) & (at >= 0)
@@ -173,7 +168,7 @@ def longest_outage_s(gaps: Gaps, outages: SimulatedOutages) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Times of all nodes on one axis, each node's in a range of its own, so that one search finds all."""
+    """Times of all nodes on one axis, each node's in a separate range, so that one search finds all."""
 
     node: NDArray[np.int64]
     owner: NDArray[np.int64]

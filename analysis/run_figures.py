@@ -11,12 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heartbench.analysis.absences import ALWAYS_THERE, Absences, hub_absences
+from heartbench.analysis.absences import ALWAYS_THERE, hub_absences
 from heartbench.analysis.evidence import groups_of
-from heartbench.analysis.gaps import PowerLosses, find_gaps, power_losses
-from heartbench.analysis.sites import Cells, cells_of
+from heartbench.analysis.gaps import PowerLosses
+from heartbench.analysis.sites import cells_of
 from heartbench.analysis.tally import BlockTally, Figures, Tally, figures_of_all, tally_block
-from heartbench.hub.config import HubSettings
 from heartbench.simulator.engines.contract import Block, Conditions, Sink
 from heartbench.simulator.scenario import Scenario
 
@@ -26,15 +25,7 @@ STATUS_REASONS = ("silence", "heard", "goodbye")
 
 @dataclass(frozen=True, slots=True)
 class HubFigures:
-    """What a real hub itself reported.
-
-    Attributes:
-        stale: times that it marked a node stale.
-        false_stale: of these, times that the node had power.
-        flaps: changes between online and stale.
-        flashes: status changes of nodes that were not flapping at that moment.
-        flashes_per_hour: their rate; None if the run has no length.
-    """
+    """What a real hub itself reported, as in `tally.Judged`; a false stale is one of a node that had power."""
 
     stale: int
     false_stale: int
@@ -52,23 +43,11 @@ class RunFigures:
     hub: HubFigures | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    group: str
-    tally: BlockTally
-    losses: PowerLosses
-
-
-class FiguresSink(Sink[_Kept]):
+class FiguresSink(Sink[BlockTally]):
     """Adds up the figures of a run, with which nothing has to be stored."""
 
     def __init__(self, scenario: Scenario, site: NDArray[np.integer] | None = None) -> None:
-        """Prepare to judge the nodes of a scenario.
-
-        Args:
-            scenario: what is run.
-            site: site of each node by its number, see `sites.sites_of`; None: what nodes share is not known.
-        """
+        """Prepare to judge a scenario's nodes; `site` is the site of each, None if what nodes share is not known."""
         self._groups, self._site = groups_of(scenario), site
         self._tallies: dict[str, Tally] = {}
         self._losses: list[PowerLosses] = []
@@ -84,17 +63,17 @@ class FiguresSink(Sink[_Kept]):
         }
 
     @property
-    def extract(self) -> Callable[[Block], _Kept]:
+    def extract(self) -> Callable[[Block], BlockTally]:
         """Function that judges a block."""
         hub, duration_s, truth = self._conditions.hub, self._conditions.duration_s, self._conditions.hub_truth
         absences = hub_absences(truth.frame()) if truth else ALWAYS_THERE
-        return partial(_judge_block, hub, duration_s, absences, self._cells)
+        return partial(tally_block, hub, duration_s, absences, self._cells)
 
-    def add(self, kept: _Kept) -> None:
+    def add(self, kept: BlockTally) -> None:
         """Add up the figures of a block."""
         if kept.group not in self._tallies:
             self._tallies[kept.group] = Tally(self._cells[kept.group], self._conditions.duration_s)
-        self._tallies[kept.group].add(kept.tally)
+        self._tallies[kept.group].add(kept)
         self._losses.append(kept.losses)
 
     def add_transitions(self, transitions: pd.DataFrame) -> None:
@@ -110,23 +89,8 @@ class FiguresSink(Sink[_Kept]):
         return RunFigures(whole, groups, self._hub)
 
 
-def _judge_block(
-    hub: HubSettings, duration_s: float, absences: Absences, cells: Mapping[str, Cells], block: Block
-) -> _Kept:
-    losses = power_losses(block.truth.frame())
-    gaps = find_gaps(block.messages, losses, duration_s, absences)
-    tally = tally_block(block.nodes, block.messages, gaps, hub, duration_s, cells[block.group])
-    return _Kept(block.group, tally, losses)
-
-
 def hub_figures(transitions: pd.DataFrame, losses: list[PowerLosses], duration_s: float) -> HubFigures:
-    """Return how often a real hub marked nodes stale, and falsely so, and its flaps and flashes.
-
-    Args:
-        transitions: its status changes, see `Sink.add_transitions`.
-        losses: when nodes were without power.
-        duration_s: of the run, s.
-    """
+    """Return the figures of a real hub from its status changes, see `Sink.add_transitions`."""
     status = transitions[transitions.reason.isin(STATUS_REASONS)]
     stale = transitions[transitions.reason == "silence"]
     flashes = int((~status.flapping.astype(bool)).sum())
@@ -140,7 +104,7 @@ def hub_figures(transitions: pd.DataFrame, losses: list[PowerLosses], duration_s
 
 
 def _returns(status: pd.DataFrame) -> int:
-    """Return the number of changes from stale to online; the return of a node that was stale before does not count."""
+    """Return the number of changes from stale to online; the return of a node that was stale before is not counted."""
     before = status.groupby("node").status.shift()
     return int(((status.reason == "heard") & (before == "stale")).sum())
 

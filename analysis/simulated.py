@@ -1,6 +1,6 @@
 """A fleet simulated for its gaps alone: nothing is written, and only gaps and outages are kept of each block."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.analysis.absences import ALWAYS_THERE, Absences, hub_absences
-from heartbench.analysis.gaps import Gaps, find_gaps, join_gaps, power_losses
+from heartbench.analysis.gaps import Gaps, find_gaps, intervals_for, join_gaps, power_losses
+from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.simulator.engines.contract import UNCONTROLLED, Block, Conditions, Control, Sink
 from heartbench.simulator.engines.virtual import VirtualEngine
 from heartbench.simulator.fleet import Squad
@@ -36,16 +37,17 @@ Found = tuple[Gaps, SimulatedOutages]
 
 
 class GapsSink(Sink[Found]):
-    """Keeps the gaps of a run, power losses taken out, and the outages of its links."""
+    """Keeps the gaps of a run, without power losses, and the outages of its links."""
 
-    def __init__(self) -> None:
+    def __init__(self, interval_s: Floats | None = None) -> None:
         self._found: list[Found] = []
+        self._interval_s = interval_s
 
     def begin(self, conditions: Conditions) -> None:
-        """Note when the hub is away."""
+        """Store when the hub is away."""
         truth = conditions.hub_truth
         absences = hub_absences(truth.frame()) if truth else ALWAYS_THERE
-        self._extract = partial(_gaps_and_outages, conditions.duration_s, absences)
+        self._extract = partial(_gaps_and_outages, conditions.duration_s, absences, self._interval_s)
 
     @property
     def extract(self) -> Callable[[Block], Found]:
@@ -57,30 +59,34 @@ class GapsSink(Sink[Found]):
         self._found.append(kept)
 
     def joined(self) -> Found:
-        """Return the gaps and outages of all blocks, of which there must be one."""
+        """Return the gaps and outages of all blocks, at least one."""
         outages = [outages for _, outages in self._found]
         columns = (np.concatenate([getattr(each, name) for each in outages]) for name in ("node", "from_s", "to_s"))
         return join_gaps(gaps for gaps, _ in self._found), SimulatedOutages(*columns)
 
 
 def simulate_gaps(
-    scenario: Scenario, fleet: Iterable[Squad] | None = None, advance: Callable[[int], None] | None = None
+    scenario: Scenario,
+    fleet: Iterable[Squad] | None = None,
+    advance: Callable[[int], None] | None = None,
+    policies: Sequence[PolicySpec] = (),
 ) -> Found:
-    """Run a scenario in the virtual engine; return its gaps, power losses taken out, and its outages.
+    """Run a scenario in the virtual engine; return its gaps, without power losses, and its outages.
 
     Args:
         scenario: what to run.
         fleet: the squads to run; None: those of the scenario.
         advance: called with the number of nodes done since its last call.
+        policies: the policies to judge; the gaps keep what they need.
     """
-    sink = GapsSink()
+    sink = GapsSink(intervals_for(policies, scenario))
     control = UNCONTROLLED if advance is None else Control(advance=lambda nodes: advance(round(nodes)))
     VirtualEngine(fleet=fleet).run(scenario, sink, control)
     return sink.joined()
 
 
-def _gaps_and_outages(duration_s: float, absences: Absences, block: Block) -> Found:
-    gaps = find_gaps(block.messages, power_losses(block.truth.frame()), duration_s, absences)
+def _gaps_and_outages(duration_s: float, absences: Absences, interval_s: Floats | None, block: Block) -> Found:
+    gaps = find_gaps(block.messages, power_losses(block.truth.frame()), duration_s, absences, interval_s)
     return gaps, _outages(block.truth, duration_s)
 
 

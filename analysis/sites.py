@@ -22,16 +22,7 @@ SEED = 1
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """A grid of groups of sites and blocks of time.
-
-    Attributes:
-        node: number of each node, ascending; shape (n,).
-        row: group of sites of each node; shape (n,).
-        rows: number of groups of sites.
-        blocks: number of blocks of time.
-        block_s: length of a block, s.
-        independent: whether different sites are known to share nothing.
-    """
+    """A grid of groups of sites and blocks of time: the row of each node, which ascend, and the size of the grid."""
 
     node: NDArray[np.int64]
     row: NDArray[np.int64]
@@ -39,6 +30,7 @@ class Cells:
     blocks: int
     block_s: float
     independent: bool
+    """Whether different sites are known to share nothing."""
 
     def rows_of(self, node: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the row of each of these nodes, which must be in the grid."""
@@ -47,13 +39,10 @@ class Cells:
 
 
 def cells_of(node: NDArray[np.integer], duration_s: float, site: NDArray[np.integer] | None = None) -> Cells:
-    """Return the grid for some nodes.
+    """Return the grid for some nodes, in ascending order, in a run of `duration_s` s.
 
-    Args:
-        node: number of each node, ascending; shape (n,).
-        duration_s: of the run, s.
-        site: site of each of these nodes, any numbers, if sites are known to be independent; shape (n,). None: each
-            node is its own site, and what they share is unknown.
+    `site` is the site of each node, if sites are known to be independent; None: each node is its own site, and what
+    nodes share is unknown.
     """
     sites, row = np.unique(node if site is None else site, return_inverse=True)
     if len(sites) > LARGEST_SAMPLE:

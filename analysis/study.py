@@ -1,4 +1,4 @@
-"""What was run, judged: every threshold of the grid, for each group and for the fleet, and on each likely network."""
+"""From evidence to a recommendation: judge every threshold for each group, the fleet and each likely network."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,31 +13,25 @@ from heartbench.analysis.evidence import Evidence, policies_at
 from heartbench.analysis.networks import Counted, network_rates, observed_groups, of_fleet
 from heartbench.analysis.qos import Qos, judge
 from heartbench.analysis.sites import cells_of
-from heartbench.analysis.tune import (
-    DAY_H,
-    RUN_LENGTHS,
-    Goal,
-    Per,
-    Recommendation,
-    frontier,
-    grid,
-    recommend,
-)
+from heartbench.analysis.tune import DAY_H, RUN_LENGTHS, Goal, Per, Recommendation, frontier, grid, recommend
 from heartbench.hub.liveness.policy import PolicySpec
 
 
 def study(
     evidence: Evidence, goal: Goal, per: Per = Per.GROUP, advance: Callable[[int], None] | None = None
 ) -> Recommendation:
-    """Judge the trace, simulate the networks that fit what was observed, and recommend.
+    """Judge the trace, simulate the networks that fit the observations, and recommend a threshold.
 
     Args:
-        evidence: of a run, or of a bare trace, of which nothing but itself is known.
-        goal: what is asked of the hub.
-        per: for whom the goal must hold.
-        advance: told how many nodes were simulated since its last call.
+        evidence: the evidence of a run or an imported trace.
+        goal: what the hub must achieve.
+        per: whether each group must meet the goal, or the fleet.
+        advance: called with the number of nodes simulated since its last call.
+
+    Raises:
+        AnalysisError: the run is too short for its usual gap or for the current threshold.
     """
-    refuse_a_short_run(evidence)
+    check_duration(evidence)
     thresholds = grid(evidence.usual_gap_s, evidence.current_s, goal.max_detection_s, evidence.duration_s)
     policies = policies_at(thresholds, evidence.hub)
     heard = {name: nodes for name, nodes in evidence.groups.items() if np.isin(nodes, evidence.gaps.node).any()}
@@ -59,22 +53,18 @@ def study(
     return replace(found, coincidence=shared_outages(evidence), recorded=evidence.scenario is None)
 
 
-def refuse_a_short_run(evidence: Evidence) -> None:
-    """Refuse a run that is too short for its usual gap or for the threshold as it is.
-
-    Raises:
-        AnalysisError: it is.
-    """
+def check_duration(evidence: Evidence) -> None:
+    """Raise AnalysisError if a run is too short for its usual gap or for the current threshold."""
     threshold_s = max(evidence.usual_gap_s, evidence.current_s or 0.0)
     if evidence.duration_s < RUN_LENGTHS * threshold_s:
         raise AnalysisError(
-            f"{evidence.source}: {evidence.duration_s:.3g} s are too short to judge a threshold of {threshold_s:.3g} s"
-            f" by; allowed are {RUN_LENGTHS * threshold_s:.3g} s or more"
+            f"{evidence.source}: {evidence.duration_s:.3g} s are too short to evaluate a threshold of "
+            f"{threshold_s:.3g} s; expected at least {RUN_LENGTHS * threshold_s:.3g} s"
         )
 
 
 def shared_outages(evidence: Evidence) -> str | None:
-    """Return a sentence on gaps of different nodes that coincide; None if they do not, or what nodes share is known."""
+    """Return the finding that gaps of different nodes coincide; None if they do not, or what nodes share is known."""
     if evidence.sites is not None:
         return None
     found = coincidence(evidence.gaps)

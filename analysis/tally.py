@@ -1,22 +1,23 @@
-"""What happened to some nodes, added up block by block: of each block only sums stay.
+"""The figures of some nodes, added up block by block; only sums are kept of each block.
 
-Latency is the exception, 4 bytes for each heartbeat that was received, because quantiles cannot be added up.
+Latency is the exception, 4 bytes per received heartbeat, because quantiles cannot be added up.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from heartbench.analysis.absences import AbsenceRules
-from heartbench.analysis.gaps import Gaps
+from heartbench.analysis.absences import AbsenceRules, Absences
+from heartbench.analysis.gaps import PowerLosses, find_gaps, power_losses
 from heartbench.analysis.intervals import rate_interval
 from heartbench.analysis.qos import DAY_S, judge
 from heartbench.analysis.sites import Cells
 from heartbench.hub.config import HubSettings
 from heartbench.mesh.kinds import Kind
+from heartbench.simulator.engines.contract import Block
 from heartbench.simulator.trace import Messages
 
 
@@ -25,14 +26,10 @@ class Judged:
     """How one hub would have judged some nodes; all None if no heartbeat was received.
 
     Attributes:
-        node_days: time for which the nodes were up and watched, node-days.
-        false_stale: times that a node was marked stale while up.
-        false_stale_per_node_day: their rate.
-        false_stale_ci: its 95% interval, see `intervals`.
+        node_days: time for which the nodes were up and observed, node-days.
+        false_stale: times that a node was marked stale while up, with the rate and its 95% interval (`intervals`).
         flaps: changes between online and stale, true ones included.
-        flaps_per_node_hour: their rate.
-        flashes: changes of status of nodes that were not flapping at that moment.
-        flashes_per_hour: their rate over all of the nodes.
+        flashes: status changes of nodes that were not flapping at that moment; the rate is that of all nodes together.
     """
 
     node_days: float | None = None
@@ -57,21 +54,13 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class BlockTally:
-    """What a tally keeps of a block.
+    """What is kept of a block: sent heartbeats, latency of each received one in s, power losses, and as in `Qos`."""
 
-    Attributes:
-        node: numbers of its nodes.
-        heartbeats: number of heartbeats that they sent.
-        latency_s: time from sent to received of each heartbeat that was received, s.
-        up_s: as in `Qos`, like the next three, of one hub.
-        mistakes: mistakes.
-        flaps: flaps.
-        flashes: flashes.
-    """
-
+    group: str
     node: NDArray[np.int64]
     heartbeats: int
     latency_s: NDArray[np.float32]
+    losses: PowerLosses
     up_s: NDArray[np.float64]
     mistakes: NDArray[np.int32]
     flaps: int
@@ -79,22 +68,15 @@ class BlockTally:
 
 
 def tally_block(
-    node: NDArray[np.int64], messages: Messages, gaps: Gaps, hub: HubSettings, duration_s: float, cells: Cells
+    hub: HubSettings, duration_s: float, absences: Absences, cells: Mapping[str, Cells], block: Block
 ) -> BlockTally:
-    """Judge a block of whole nodes by one hub.
-
-    Args:
-        node: numbers of its nodes, which are among those of `cells`.
-        messages: all that they sent.
-        gaps: the gaps between their messages.
-        hub: the hub by which they are judged.
-        duration_s: of the run, s.
-        cells: where mistakes are counted.
-    """
-    heartbeats = int((messages.kind == Kind.HEARTBEAT).sum())
-    qos = judge(gaps, [hub.policy], duration_s, cells, AbsenceRules.of(hub))
-    flaps, flashes = int(qos.flaps[0]), int(qos.flashes[0])
-    return BlockTally(node, heartbeats, latency(messages), qos.up_s, qos.mistakes, flaps, flashes)
+    """Judge a block of nodes by one hub; `cells` are those of each group."""
+    messages, losses = block.messages, power_losses(block.truth.frame())
+    gaps = find_gaps(messages, losses, duration_s, absences)
+    qos = judge(gaps, [hub.policy], duration_s, cells[block.group], AbsenceRules.of(hub))
+    heartbeats, flaps, flashes = int((messages.kind == Kind.HEARTBEAT).sum()), int(qos.flaps[0]), int(qos.flashes[0])
+    counts = qos.up_s, qos.mistakes, flaps, flashes
+    return BlockTally(block.group, block.nodes, heartbeats, latency(messages), losses, *counts)
 
 
 class Tally:

@@ -1,20 +1,18 @@
-"""Which stale threshold to set: the cheapest that meets a goal.
+"""Which stale threshold to set: the lowest that meets a goal.
 
-    met       the upper end of the interval of false stales, and the 99th percentile of the detection time, are within
-              the goal, for each group of nodes (or for the fleet, if so asked)
-    interval  of the network, where it was observed; else of the simulation, which knows nothing of other networks
-    cheapest  of those the smallest threshold: the one with the least detection time
-    nearest   if none meets it: of those that notice a dead node in time, the one with the fewest false stales; if none
-              does, the smallest threshold
+    met       the upper end of the interval of false stales and the 99th percentile of the detection time are within
+              the goal, for each group of nodes or for the fleet
+    interval  the network's if it was observed; else the simulation's, which does not cover other networks
+    closest   if no threshold meets the goal: of those that detect failures in time, the one with the fewest false
+              stales; if none does, the lowest threshold
 
-Here is decided, from judged traces; where traces come from is `evidence`, what is said of it `verdict`.
+This module only decides. `evidence` reads or simulates traces; `verdict` puts the recommendation into words.
 """
 
 import enum
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
@@ -28,19 +26,20 @@ from heartbench.analysis.qos import DAY_S, Qos
 STEP = 1 / 40
 """Distance of two thresholds of the grid, as a share of the threshold: finer than the steps of TCP's ladder."""
 RUN_LENGTHS = 20.0
-"""A run must last so many thresholds: gaps that its end cuts off would be too many of all."""
+"""Minimum length of a run, in thresholds; in a shorter one its end would cut off too many of the gaps."""
 ROUND_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 TINY = 1e-12
 PRECISION = 1e-6
 FLEET = "the fleet"
-"""What all nodes together are called; no group can have this name, because of its space."""
+"""Name of all nodes together; no group can have it, because it contains a space."""
 DAY_H = 24.0
 INTERVALS = ("false_stale", "false_stale_network")
+Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What is asked of a hub: at most so many false stales per node-day, a dead node noticed within so many s (p99)."""
+    """Limits of a hub's false stales per node-day and of its detection time (p99), s."""
 
     max_false_stale_per_node_day: float
     max_detection_s: float
@@ -50,10 +49,45 @@ DEFAULT_GOAL = Goal(max_false_stale_per_node_day=1 / 7, max_detection_s=90.0)
 
 
 class Per(enum.StrEnum):
-    """For whom a goal must hold."""
+    """Whether each group must meet a goal, or the fleet."""
 
     GROUP = "group"
     FLEET = "fleet"
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdFigures:
+    """The figures of one threshold for some nodes, see `frontier`; an interval is None if it is not known."""
+
+    stale_after_s: float
+    false_stale: int
+    false_stale_per_node_day: float
+    mistake_duration_s: float
+    mistake_recurrence_s: float
+    query_accuracy: float
+    detection_p50_s: float
+    detection_p90_s: float
+    detection_p99_s: float
+    flaps_per_node_hour: float
+    flaps_per_hour: float
+    flashes_per_hour: float
+    flapping_entries: int
+    flapping_nodes: int
+    false_stale_dispersion: float
+    false_stale_network_per_node_day: float
+    false_stale_ci: Interval | None
+    false_stale_network_ci: Interval | None
+
+    @property
+    def best_estimate(self) -> float:
+        """False stales per node-day on the network of greatest likelihood, or in the trace."""
+        known = self.false_stale_network_per_node_day
+        return self.false_stale_per_node_day if math.isnan(known) else known
+
+    @property
+    def deciding_interval(self) -> Interval | None:
+        """The interval that decides, per node-day: the network's, or the simulation's if that is not known."""
+        return self.false_stale_network_ci or self.false_stale_ci
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +95,16 @@ class Recommendation:
     """What to set, and why.
 
     Attributes:
-        goal: what was asked.
-        per: for whom it must hold.
+        goal: the goal.
+        per: whether each group must meet it, or the fleet.
         met: whether the recommended threshold meets it.
-        current_s: the threshold as it is, s; None if nobody said.
-        recommended_s: the cheapest threshold that meets the goal, or the nearest, s.
-        fleet: figures of all nodes together, one row a threshold.
-        groups: figures of each group; the same thresholds.
-        hours: for how long the network of each group was watched, h; a group is missing if nothing is known of it.
-        coincidence: what the trace says of outages that nodes share, if it says so.
-        recorded: whether it was judged by a bare trace, of which nothing was simulated.
+        current_s: current threshold, s; None if unknown.
+        recommended_s: lowest threshold that meets the goal, or the closest, s.
+        fleet: frontier of all nodes together: one row per threshold.
+        groups: frontier of each group, with the same thresholds.
+        hours: how long each group's network was observed, h; groups whose network was not observed are missing.
+        coincidence: the finding that nodes seem to share outages, if there is one.
+        recorded: whether the evidence is an imported trace, so that nothing was simulated.
     """
 
     goal: Goal
@@ -86,21 +120,21 @@ class Recommendation:
 
     @property
     def judged(self) -> Mapping[str, pd.DataFrame]:
-        """The figures that the goal is held against."""
+        """The frontiers that must meet the goal."""
         return self.groups if self.per is Per.GROUP or len(self.groups) == 1 else {FLEET: self.fleet}
 
     @property
     def settings_s(self) -> list[float]:
-        """The threshold as it is, if known, and the recommended one, s; once if they are the same."""
+        """The current threshold, if known, and the recommended one, s; only one if they are equal."""
         return list(dict.fromkeys(s for s in (self.current_s, self.recommended_s) if s is not None))
 
-    def rows(self, stale_after_s: float) -> dict[str, dict[str, Any]]:
-        """Return the figures of a threshold of the grid: of each group, and of the fleet if there are several."""
+    def rows(self, stale_after_s: float) -> dict[str, ThresholdFigures]:
+        """Return a threshold's figures by group, and for the fleet if there are several groups."""
         frames = self.groups if len(self.groups) == 1 else {**self.groups, FLEET: self.fleet}
-        return {name: row_of(frame, stale_after_s) for name, frame in frames.items()}
+        return {name: figures_at(frame, stale_after_s) for name, frame in frames.items()}
 
-    def decides(self, stale_after_s: float) -> tuple[str, dict[str, Any]]:
-        """Return who misses the goal most, or meets it least, at a threshold, and the figures there."""
+    def decides(self, stale_after_s: float) -> tuple[str, ThresholdFigures]:
+        """Return the group that misses the goal most, or meets it by least, at a threshold, and its figures."""
         row = row_number(self.fleet, stale_after_s)
 
         def badness(name: str) -> tuple[float, float]:
@@ -108,38 +142,31 @@ class Recommendation:
             return float(misses(frame, self.goal)[:, row].max()), float(upper_end(frame).sum())
 
         name = max(self.judged, key=badness)
-        return name, row_of(self.judged[name], stale_after_s)
+        return name, figures_at(self.judged[name], stale_after_s)
 
     def hours_watched(self) -> float | None:
-        """For how long the network was watched of the group that decides, h; of a fleet, of the least watched."""
+        """Return how long the deciding group's network was observed, h; for a fleet, that of the least observed."""
         name, _ = self.decides(self.recommended_s)
         return self.hours.get(name, min(self.hours.values(), default=None) if name == FLEET else None)
 
     def hours_needed(self) -> float | None:
-        """How long to watch the network, h, until it can be said that the goal is met, if its rate is as estimated.
+        """Return how long to observe the network, h, to show that the goal is met, if its rate is the estimated one.
 
-        The least time T in which so few events are expected that Garwood's upper end of their rate meets the goal, at
-        the recommended threshold; events count as dispersed as in the trace. None if the goal is met, or if no time
-        would do.
+        The shortest time after which Garwood's upper end of the expected count meets the goal at the recommended
+        threshold, with the dispersion of the trace. None if the goal is met, or if no time would be enough.
         """
         _, row = self.decides(self.recommended_s)
-        if self.met or row["detection_p99_s"] > self.goal.max_detection_s:
+        if self.met or row.detection_p99_s > self.goal.max_detection_s:
             return None
-        unit = row["false_stale_dispersion"]
-        days = node_days_needed(best_estimate(row) / unit, self.goal.max_false_stale_per_node_day / unit)
+        unit = row.false_stale_dispersion
+        days = node_days_needed(row.best_estimate / unit, self.goal.max_false_stale_per_node_day / unit)
         return None if days is None else days * DAY_H
 
 
-def best_estimate(row: Mapping[str, Any]) -> float:
-    """Return the rate of false stales per node-day on the network of greatest likelihood, or in the trace."""
-    known = row["false_stale_network_per_node_day"]
-    return float(row["false_stale_per_node_day"] if math.isnan(known) else known)
-
-
 def node_days_needed(rate: float, allowed: float) -> float | None:
-    """Return the node-days of watching until the upper end of a rate is within what is allowed; None if never.
+    """Return the node-days of observation until the upper end of a rate is at most `allowed`; None if never.
 
-    Both per node-day. With no event the upper end of 95% is 3.69 events (Garwood), in the time watched.
+    Both are per node-day. With no event, Garwood's upper end of 95% is 3.69 events.
     """
     if rate >= allowed or allowed <= TINY:
         return None
@@ -147,7 +174,7 @@ def node_days_needed(rate: float, allowed: float) -> float | None:
     def excess(days: float) -> float:
         return float(poisson_interval(np.array([rate * days]))[0, 1]) / days - allowed
 
-    first = 3.0 / allowed  # too little even without an event
+    first = 3.0 / allowed  # too short even without an event
     last = 2 * first
     while excess(last) > 0:
         first, last = last, 2 * last
@@ -158,10 +185,10 @@ def node_days_needed(rate: float, allowed: float) -> float | None:
 
 
 def grid(usual_gap_s: float, current_s: float | None, max_detection_s: float, duration_s: float) -> list[float]:
-    """Thresholds worth a look, s, rounded as a person would write them, ascending; `current_s` is among them.
+    """Return the thresholds to evaluate, s, ascending and rounded; `current_s` is among them.
 
-    From the usual gap on, below which a node flaps with every heartbeat, to well beyond the goal and what is set now,
-    as far as the run is long enough to judge them.
+    They range from the usual gap, below which a node flaps with every heartbeat, to well beyond the goal and the
+    current threshold, if the run is long enough for that.
     """
     first = max(usual_gap_s, SHORTEST_S)
     last = min(max(2 * first, 2 * (current_s or 0.0), 1.5 * max_detection_s), duration_s / RUN_LENGTHS)
@@ -181,11 +208,11 @@ def round_step(step: float) -> float:
 
 
 def frontier(qos: Qos, rates: NetworkRates | None = None) -> pd.DataFrame:
-    """One row a threshold: `Qos.frame()` with intervals of the false stales per node-day.
+    """Return one row per threshold: `Qos.frame()` with intervals of the false stales per node-day.
 
-    false_stale_low and _high are of the simulation; false_stale_dispersion is by how much counts vary more than Poisson
-    counts; false_stale_network_per_node_day, _low and _high are the estimate and the interval of the network, NaN if it
-    was not observed.
+    false_stale_low and _high are the simulation's interval; false_stale_dispersion is the variance of counts relative
+    to Poisson counts; false_stale_network_per_node_day, _low and _high are the network's estimate and interval, NaN if
+    it was not observed.
     """
     frame = qos.frame()
     spread = dispersions(qos.mistakes, qos.up_s / DAY_S, independent=qos.independent)
@@ -206,7 +233,7 @@ def recommend(
     groups: Mapping[str, pd.DataFrame],
     hours: Mapping[str, float],
 ) -> Recommendation:
-    """Choose among the thresholds of the frontiers, which are the same in each; the arguments are its attributes."""
+    """Choose a threshold of the frontiers, which have the same ones; the arguments are attributes of the result."""
     found = Recommendation(goal, per, False, current_s, math.nan, fleet, groups, hours)
     often, late = np.max([misses(each, goal) for each in found.judged.values()], axis=0)
     good = np.flatnonzero((often <= 1) & (late <= 1))
@@ -215,40 +242,33 @@ def recommend(
 
 
 def upper_end(frame: pd.DataFrame) -> NDArray[np.float64]:
-    """Return how many false stales per node-day must be reckoned with at each threshold.
-
-    The upper end of the interval of the network; of the simulation, if the network was not observed.
-    """
+    """Return the upper end of the network's interval, or else of the simulation's, at each threshold, per node-day."""
     return frame.false_stale_network_high.fillna(frame.false_stale_high).to_numpy(float)
 
 
 def misses(frame: pd.DataFrame, goal: Goal) -> NDArray[np.float64]:
-    """By what factor each threshold misses each side of the goal, false stales and detection; shape (2, k).
-
-    At most 1: it meets it.
-    """
+    """Return false stales and detection time as multiples of the goal, shape (2, k); at most 1 meets it."""
     false_stale = upper_end(frame) / max(goal.max_false_stale_per_node_day, TINY)
     detection = frame.detection_p99_s.to_numpy(float) / max(goal.max_detection_s, TINY)
     return np.array([false_stale, detection])
 
 
 def row_number(frame: pd.DataFrame, stale_after_s: float) -> int:
-    """Return the place of a threshold of the grid."""
+    """Return the row of a threshold of the grid."""
     return int(np.flatnonzero(frame.stale_after_s == stale_after_s)[0])
 
 
-def row_of(frame: pd.DataFrame, stale_after_s: float) -> dict[str, Any]:
-    """Return one threshold's figures, see `rows_of`."""
-    place = row_number(frame, stale_after_s)
-    (row,) = rows_of(frame.iloc[place : place + 1])
-    return row
+def figures_at(frame: pd.DataFrame, stale_after_s: float) -> ThresholdFigures:
+    """Return the figures of one threshold of a frontier."""
+    (found,) = figures_of(frame[frame.stale_after_s == stale_after_s])
+    return found
 
 
-def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return each threshold's figures; intervals as `false_stale_ci` and `false_stale_network_ci` (None: not known)."""
-    ends = [f"{name}_{end}" for name in INTERVALS for end in ("low", "high")]
-    rows: list[dict[str, Any]] = frame.drop(columns=ends).to_dict("records")  # type: ignore[assignment]
-    for row, values in zip(rows, frame[ends].to_numpy().tolist(), strict=True):
-        for name, interval in zip(INTERVALS, (values[:2], values[2:]), strict=True):
-            row[f"{name}_ci"] = None if math.isnan(interval[1]) else interval
-    return rows
+def figures_of(frame: pd.DataFrame) -> list[ThresholdFigures]:
+    """Return the figures of each threshold of a frontier."""
+    names = [field.name for field in fields(ThresholdFigures) if not field.name.endswith("_ci")]
+    intervals = [zip(frame[f"{name}_low"], frame[f"{name}_high"], strict=True) for name in INTERVALS]
+    return [
+        ThresholdFigures(*row, *(None if math.isnan(high) else (low, high) for low, high in ends))
+        for row, *ends in zip(frame[names].itertuples(index=False), *intervals, strict=True)
+    ]

@@ -1,7 +1,7 @@
 """A recommendation in words, as JSON, and as the env file that a hub starts with."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -15,12 +15,13 @@ from heartbench.analysis.tune import (
     FLEET,
     INTERVALS,
     Goal,
+    Interval,
     Per,
     Recommendation,
-    best_estimate,
+    ThresholdFigures,
+    figures_at,
+    figures_of,
     row_number,
-    row_of,
-    rows_of,
     upper_end,
 )
 from heartbench.simulator.units import NODE_DAYS
@@ -31,11 +32,6 @@ RATE_UNITS = ("node-day", "node-week", "node-month", "node-year")
 def unit_of(per_node_day: float) -> str:
     """Return the shortest unit in which a rate is at least one."""
     return next((unit for unit in RATE_UNITS if per_node_day * NODE_DAYS[unit] >= 1 - 1e-9), RATE_UNITS[-1])
-
-
-def rate_text(per_node_day: float, unit: str) -> str:
-    """Return a rate in `unit`: 0.143 per node-day is `1 per node-week`."""
-    return f"{figure(per_node_day * NODE_DAYS[unit])} per {unit}"
 
 
 def figure(value: float) -> str:
@@ -62,37 +58,35 @@ def sentence(found: Recommendation) -> str:
 
 def how_sure(found: Recommendation) -> str:
     """Return what the intervals cover and what they leave out."""
-    shared = f" But {found.coincidence}." if found.coincidence else ""
-    return f"{interval_meaning(found)}{shared}"
-
-
-def interval_meaning(found: Recommendation) -> str:
-    """Return what the intervals cover."""
     _, row = found.decides(found.recommended_s)
     hours = found.hours_watched()
-    if row["false_stale_network_ci"] is not None and hours is not None:
-        return (
+    shared = f" But {found.coincidence}." if found.coincidence else ""
+    if hours is None:
+        covered = (
+            "This network was not observed, so the uncertainty about it is unknown; the interval covers only the "
+            "randomness of the simulation."
+        )
+    elif row.false_stale_network_ci is not None:
+        covered = (
             f"The network interval covers 95% of the networks that fit {figure(hours)} h of observation; the "
             "simulation interval covers only the randomness of the simulation."
         )
-    if hours is not None:
-        return (
+    else:
+        covered = (
             f"The interval covers the network as it was during {figure(hours)} node-hours of recording; it does not "
             "cover outages longer than those recorded."
         )
-    return (
-        "This network was not observed, so the uncertainty about it is unknown; the interval covers only the "
-        "randomness of the simulation."
-    )
+    return covered + shared
 
 
 def what_to_measure(found: Recommendation) -> str:
     """Return how long to observe the network to show that the goal is met, or why that would not help."""
     _, row = found.decides(found.recommended_s)
-    if row["detection_p99_s"] > found.goal.max_detection_s:
+    if row.detection_p99_s > found.goal.max_detection_s:
         return "No threshold detects failures fast enough, however well the network is known."
     unit, needed_h = goal_unit(found), found.hours_needed()
-    best = f"The best estimate for the network at {found.recommended_s:g} s is {rate_text(best_estimate(row), unit)}"
+    rate = figure(row.best_estimate * NODE_DAYS[unit])
+    best = f"The best estimate for the network at {found.recommended_s:g} s is {rate} per {unit}"
     if needed_h is None:
         return (
             f"{best}, which misses the goal too; if it is right, no amount of observation will show that the goal is "
@@ -109,7 +103,7 @@ def chosen_label(found: Recommendation) -> str:
     return "recommended" if found.met else "closest"
 
 
-def labelled_rows(found: Recommendation) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def labelled_rows(found: Recommendation) -> Iterator[tuple[str, str, ThresholdFigures]]:
     """Yield the rows of tables: label of the setting, name of the group or fleet, figures."""
     labels = {found.current_s: "current", found.recommended_s: chosen_label(found)}
     for stale_after_s in found.settings_s:
@@ -123,14 +117,12 @@ def missed_by(found: Recommendation) -> dict[str, float]:
     often = max(float(upper_end(frame)[place]) for frame in frames)
     late = max(float(frame.detection_p99_s.iloc[place]) for frame in frames)
     return {
-        "false_stale": ratio(often, goal.max_false_stale_per_node_day),
-        "detection": ratio(late, goal.max_detection_s),
+        side: value / limit if limit else math.inf if value else 1.0
+        for side, value, limit in (
+            ("false_stale", often, goal.max_false_stale_per_node_day),
+            ("detection", late, goal.max_detection_s),
+        )
     }
-
-
-def ratio(value: float, limit: float) -> float:
-    """Return `value` as a multiple of `limit`; infinite if only the limit is 0."""
-    return value / limit if limit else math.inf if value else 1.0
 
 
 def missed(found: Recommendation) -> str:
@@ -153,18 +145,18 @@ def effect(found: Recommendation, stale_after_s: float) -> str:
     """Return the figures of a threshold for the deciding group, in words."""
     name, row = found.decides(stale_after_s)
     unit = goal_unit(found)
-    rate, decides = figure(row["false_stale_per_node_day"] * NODE_DAYS[unit]), ""
+    rate, decides = figure(row.false_stale_per_node_day * NODE_DAYS[unit]), ""
     if len(found.groups) > 1:
         decides = " over the fleet" if name == FLEET else f" in group {name}, which decides"
     return (
         f"{rate} false stales per {unit}{decides} (95%: {intervals_text(found, row, NODE_DAYS[unit])}), "
-        f"detection time {figure(row['detection_p99_s'])} s (p99)"
+        f"detection time {figure(row.detection_p99_s)} s (p99)"
     )
 
 
-def intervals_text(found: Recommendation, row: Mapping[str, Any], scale: float = 1.0) -> str:
+def intervals_text(found: Recommendation, row: ThresholdFigures, scale: float = 1.0) -> str:
     """Return both intervals of the false stales with their names; the network's first, if it is known."""
-    named = {"network": row["false_stale_network_ci"], counted_in(found): row["false_stale_ci"]}
+    named = {"network": row.false_stale_network_ci, counted_in(found): row.false_stale_ci}
     return ", ".join(f"{interval_text(ends, scale)} for the {name}" for name, ends in named.items() if ends is not None)
 
 
@@ -173,15 +165,9 @@ def counted_in(found: Recommendation) -> str:
     return "recording" if found.recorded else "simulation"
 
 
-def interval_text(ends: Sequence[float] | None, scale: float = 1.0) -> str:
+def interval_text(ends: Interval | None, scale: float = 1.0) -> str:
     """Return an interval as text; a dash if it is not known."""
     return "–" if ends is None else f"{figure(ends[0] * scale)} to {figure(ends[1] * scale)}"
-
-
-def deciding_interval(row: Mapping[str, Any]) -> Sequence[float]:
-    """Return the interval that decides: the network's, or the simulation's if that is not known."""
-    interval: Sequence[float] = row["false_stale_network_ci"] or row["false_stale_ci"]
-    return interval
 
 
 def goal_unit(found: Recommendation) -> str:
@@ -251,26 +237,35 @@ def as_json(found: Recommendation, evidence: Evidence) -> dict[str, Any]:
         "current": None if found.current_s is None else deciding_json(found, found.current_s),
         "recommended": deciding_json(found, found.recommended_s),
         "groups": {
-            name: {**both_settings(found, frame), "hours_watched": found.hours.get(name), "frontier": rows_of(frame)}
+            name: {
+                **both_settings(found, frame),
+                "hours_watched": found.hours.get(name),
+                "frontier": frontier_json(frame),
+            }
             for name, frame in found.groups.items()
         },
         "fleet": both_settings(found, found.fleet),
-        "frontier": rows_of(found.fleet),
+        "frontier": frontier_json(found.fleet),
         "coincidence": found.coincidence,
         "assumptions": [asdict(each) for each in assumptions_of(evidence)],
     }
 
 
+def frontier_json(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the figures of each threshold."""
+    return [asdict(each) for each in figures_of(frame)]
+
+
 def deciding_json(found: Recommendation, stale_after_s: float) -> dict[str, Any]:
     """Return the figures of a threshold for the deciding group, and its name (None: the whole fleet)."""
     name, row = found.decides(stale_after_s)
-    return {**row, "group": None if name == FLEET else name}
+    return {**asdict(row), "group": None if name == FLEET else name}
 
 
 def both_settings(found: Recommendation, frame: pd.DataFrame) -> dict[str, Any]:
     """Return the figures of the current and the recommended threshold."""
-    current = None if found.current_s is None else row_of(frame, found.current_s)
-    return {"current": current, "recommended": row_of(frame, found.recommended_s)}
+    current = None if found.current_s is None else asdict(figures_at(frame, found.current_s))
+    return {"current": current, "recommended": asdict(figures_at(frame, found.recommended_s))}
 
 
 def from_json(stored: Mapping[str, Any]) -> Recommendation:
@@ -305,17 +300,12 @@ def env_file(found: Recommendation, evidence: Evidence) -> str:
     head = [
         f"Tuned by Heartbench from {evidence.origin}.",
         f"Goal: {goal_text(found)}.",
-        *(evidence_line(found, name, row) for name, row in found.rows(found.recommended_s).items()),
+        *(
+            f"{name}: {figure(row.false_stale_per_node_day)} false stales per node-day (95%: "
+            f"{intervals_text(found, row)}), detection time {figure(row.detection_p99_s)} s (p99)."
+            for name, row in found.rows(found.recommended_s).items()
+        ),
         how_sure(found),
         *(f"Assumption: {each.line()}." for each in assumptions_of(evidence)),
     ]
     return "".join(f"# {line}\n" for line in head) + "\n" + settings.to_env()
-
-
-def evidence_line(found: Recommendation, name: str, row: Mapping[str, Any]) -> str:
-    """Return the figures of a threshold for a group in one line."""
-    rate, detection_s = figure(row["false_stale_per_node_day"]), figure(row["detection_p99_s"])
-    return (
-        f"{name}: {rate} false stales per node-day (95%: {intervals_text(found, row)}), detection time {detection_s} s "
-        "(p99)."
-    )

@@ -6,7 +6,7 @@ the look at them. The others are looked at one by one.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,27 @@ from heartbench.simulator.kernel import kernel
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
+
+
+class Silences(NamedTuple):
+    """Gaps as the kernel takes them, see `Gaps`; `row` is each node's row of the results."""
+
+    first: Counts
+    start_s: Floats
+    length_s: Floats
+    up_s: Floats
+    heard: NDArray[np.bool_]
+    away: NDArray[np.bool_]
+    row: Counts
+
+
+class Found(NamedTuple):
+    """Results by row, block of time and policy, which the kernel adds to: see `up_s` and so on of `Qos`."""
+
+    up_s: Floats
+    mistakes: NDArray[np.int32]
+    mistake_s: Floats
+
 
 WATCHER = np.dtype(
     [
@@ -64,61 +85,53 @@ def watchers(silences: Sequence[Silence], rules: Sequence[FlapRule]) -> tuple[An
 
 @kernel
 def watch(
-    first: Counts,
-    start_s: Floats,
-    length_s: Floats,
-    up_s: Floats,
-    heard: NDArray[np.bool_],
-    away: NDArray[np.bool_],
+    gaps: Silences,
     absences: Absences,
     rules: AbsenceRules,
-    row: Counts,
     block_s: float,
     hubs: Any,
     recent: Floats,
     varying_s: Floats,
-    watched_s: Floats,
-    mistakes: NDArray[np.int32],
-    mistake_s: Floats,
+    found: Found,
 ) -> None:
-    """Walk through the gaps as each of the hubs would; adds to `hubs`, `watched_s`, `mistakes` and `mistake_s`.
+    """Walk through the gaps as each of the hubs would; add to `hubs` and `found`.
 
     A gap counts in the block of time in which it begins.
     """
     constant = len(hubs) - len(varying_s)
-    for node in range(len(first) - 1):
+    for node in range(len(gaps.first) - 1):
+        row, absence = gaps.row[node], 0
         for k in range(len(hubs)):
             begin_node(hubs[k])
-        absence = 0
-        for gap in range(first[node], first[node + 1]):
-            end = start_s[gap] + length_s[gap]
-            while absence < len(absences.to_s) and absences.to_s[absence] <= start_s[gap]:
+        for gap in range(gaps.first[node], gaps.first[node + 1]):
+            start, length, up = gaps.start_s[gap], gaps.length_s[gap], gaps.up_s[gap]
+            while absence < len(absences.to_s) and absences.to_s[absence] <= start:
                 absence += 1
-            is_excused = absence < len(absences.to_s) and absences.from_s[absence] < end
-            block = min(max(int(start_s[gap] / block_s), 0), watched_s.shape[1] - 1)
-            watched_s[row[node], block] += up_s[gap]
+            is_excused = absence < len(absences.to_s) and absences.from_s[absence] < start + length
+            block = min(max(int(start / block_s), 0), found.up_s.shape[1] - 1)
+            found.up_s[row, block] += up
             if is_excused:
-                watched_s[row[node], block] -= away_between(absences, absence, start_s[gap], start_s[gap] + up_s[gap])
-            if away[gap]:
+                found.up_s[row, block] -= away_between(absences, absence, start, start + up)
+            if gaps.away[gap]:
                 for k in range(len(hubs)):
-                    leave_and_return(hubs[k], recent[k], start_s[gap], end, heard[gap])
+                    leave_and_return(hubs[k], recent[k], start, start + length, gaps.heard[gap])
                 continue
             k = 0
             while k < len(hubs):
                 silence = hubs[k].silence_s if k < constant else varying_s[k - constant, gap]
                 if is_excused:
-                    silence = allowed_s(silence, start_s[gap], end, absences, rules, absence)
-                elif silence >= length_s[gap] and k < constant:
+                    silence = allowed_s(silence, start, start + length, absences, rules, absence)
+                elif silence >= length and k < constant:
                     k = constant
                     continue
-                if silence < length_s[gap]:
-                    if silence < up_s[gap]:
-                        away_s = away_between(absences, absence, start_s[gap] + silence, start_s[gap] + up_s[gap])
-                        mistakes[row[node], block, hubs[k].column] += 1
-                        mistake_s[hubs[k].column] += up_s[gap] - silence - away_s
-                    flap(hubs[k], recent[k], start_s[gap] + silence)
-                    if heard[gap] and not away[gap + 1]:  # a Goodbye takes a stale node offline: no flap
-                        flap(hubs[k], recent[k], end)
+                if silence < length:
+                    if silence < up:
+                        away_s = away_between(absences, absence, start + silence, start + up)
+                        found.mistakes[row, block, hubs[k].column] += 1
+                        found.mistake_s[hubs[k].column] += up - silence - away_s
+                    flap(hubs[k], recent[k], start + silence)
+                    if gaps.heard[gap] and not gaps.away[gap + 1]:  # a Goodbye takes a stale node offline: no flap
+                        flap(hubs[k], recent[k], start + length)
                 k += 1
 
 

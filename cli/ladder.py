@@ -1,12 +1,12 @@
 """`heartbench ladder`: the gap at the hub that an outage of a given length causes."""
 
-from collections.abc import Iterable
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from heartbench.cli.errors import CommandError
 from heartbench.cli.output import check_output, print_json, print_table
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def ladder(
     from heartbench.simulator.units import parse_duration
 
     stale_after_s = parse_duration(stale_after, "--stale-after")
-    outages_s = each_once(parse_duration(part, "--outages") for part in outages.split(","))
-    at = each_once(_phase(part) for part in phases.split(","))
+    outages_s = list(dict.fromkeys(parse_duration(part, "--outages") for part in outages.split(",")))
+    at = list(dict.fromkeys(_phase(part) for part in phases.split(",")))
     if plot is not None:
         _check_plot(plot, stale_after_s)
     model = Ladder(
@@ -67,15 +67,8 @@ def ladder(
         print(plot)
 
 
-def each_once(values: Iterable[float]) -> list[float]:
-    """Return the values in their order, without repetitions."""
-    return list(dict.fromkeys(values))
-
-
 def _check_plot(path: Path, stale_after_s: float) -> None:
     """Raise an error for a plot that cannot be written, before the simulation."""
-    from heartbench.cli.errors import CommandError
-
     if path.suffix.lower() not in FORMATS:
         raise CommandError(f"--plot: {path}: must be a file that ends in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
     check_output(path, "--plot")
@@ -84,8 +77,6 @@ def _check_plot(path: Path, stale_after_s: float) -> None:
 
 
 def _phase(text: str) -> float:
-    from heartbench.cli.errors import CommandError
-
     try:
         return float(text)
     except ValueError as error:
@@ -99,7 +90,6 @@ def _gap_text(gap_s: float) -> str:
 def _draw(sweep: "pd.DataFrame", stale_after_s: float, path: Path) -> None:
     from heartbench.analysis.report.ladder import plot_ladder
     from heartbench.analysis.report.style import save
-    from heartbench.cli.errors import CommandError
 
     try:
         save(plot_ladder(sweep, stale_after_s), path)

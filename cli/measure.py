@@ -26,14 +26,7 @@ class EngineName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a scenario is run.
-
-    Attributes:
-        engine: where the nodes run.
-        workers: threads or processes for the nodes; None: one per core.
-        hub: the external hub that is driven, if any.
-        keeps_trace: whether trace, nodes, truth and transitions are written.
-    """
+    """How a scenario is run; without `keeps_trace`, no trace, nodes, truth and transitions are written."""
 
     engine: EngineName
     workers: int | None = None
@@ -61,7 +54,7 @@ def measure(
         from heartbench.analysis.sites import sites_of
         from heartbench.simulator.engines.contract import Control, not_run
         from heartbench.simulator.engines.sinks import ParquetSink, Sinks
-    # What one machine does to all its live nodes at once, no site knows of.
+    # Live nodes share a machine, whose effects cross sites.
     figures = FiguresSink(scenario, sites_of(scenario) if options.engine is EngineName.VIRTUAL else None)
     with ExitStack() as stack:
         trace = [stack.enter_context(ParquetSink(directory))] if options.keeps_trace else []

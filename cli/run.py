@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -64,9 +64,9 @@ def run(
     written. Exit status 1: status changes of the hub that the run started do
     not match the messages that it received.
     """
-    address = address_of(hub, engine)
+    external = external_hub(hub, engine)
     planned = plan(scenario, nodes, duration, seed, [*settings_in(hub_env), *(overrides or [])])
-    report = run_and_record(planned, Options(engine, workers, find(address), not no_trace), out, context.obj)
+    report = run_and_record(planned, Options(engine, workers, external, not no_trace), out, context.obj)
     if as_json:
         print_json({"schema": "heartbench.run/1", "seed": planned.seed, **to_json(report)})
     else:
@@ -94,7 +94,7 @@ def run_and_record(scenario: "Scenario", options: Options, out: Path | None, com
 
 def plan(scenario: str, nodes: int | None, duration: str | None, seed: int | None, overrides: list[str]) -> "Scenario":
     """Load the scenario and apply the options that change it."""
-    changes: dict[str, Any] = {} if seed is None else {"seed": seed}
+    changes: dict[str, float] = {} if seed is None else {"seed": seed}
     if duration is not None:
         changes["duration_s"] = length(duration)
     from heartbench.simulator.fleet import squads
@@ -137,24 +137,17 @@ def settings_in(hub_env: Path | None) -> list[str]:
     return [f"hub.{name}={tomlkit.item('' if values[name] is None else values[name]).as_string()}" for name in names]
 
 
-def address_of(hub: str | None, engine: EngineName) -> str | None:
-    """Return the address in --hub, if there is one."""
+def external_hub(hub: str | None, engine: EngineName) -> "ExternalHub | None":
+    """Return the external hub in --hub, if there is one."""
     if hub is None:
         return None
     if engine is not EngineName.LIVE:
         raise CommandError(f"--hub: {hub}: the engine {engine} has no hub; use --engine live")
     if not is_address(hub):
         raise CommandError(f'--hub: "{hub}": must be HOST:PORT')
-    return hub
-
-
-def find(address: str | None) -> "ExternalHub | None":
-    """Return the external hub at an address, if there is one."""
-    if address is None:
-        return None
     from heartbench.simulator.engines.live.hub import ExternalHub
 
-    return ExternalHub(address)
+    return ExternalHub(hub)
 
 
 def too_short(scenario: "Scenario") -> Iterator[str]:

@@ -60,22 +60,19 @@ def to_json(report: Report) -> dict[str, Any]:
         "interrupted": summary.interrupted,
         **(live_to_json(report, live) if live else {}),
         "heartbeats_per_s": summary.heartbeats / summary.simulate_s if summary.simulate_s else None,
-        **judged_to_json(figures.whole),
-        "groups": {name: group_to_json(each) for name, each in figures.groups.items()},
+        "latency_s": figures.whole.latency_s,
+        **asdict(figures.whole.judged),
+        "groups": {name: figures_to_json(each) for name, each in figures.groups.items()},
         "wall_s": report.wall_s,
         "run_dir": report.directory,
         **({} if report.options.keeps_trace else {"trace": False}),
     }
 
 
-def group_to_json(figures: "Figures") -> dict[str, Any]:
-    """Return all figures of a group."""
-    return {"nodes": figures.nodes, "heartbeats": figures.heartbeats, **judged_to_json(figures)}
-
-
-def judged_to_json(figures: "Figures") -> dict[str, Any]:
-    """Return the figures that the engine does not count itself."""
-    return {"latency_s": figures.latency_s, **asdict(figures.judged)}
+def figures_to_json(figures: "Figures") -> dict[str, Any]:
+    """Return the figures of a group."""
+    counts = {"nodes": figures.nodes, "heartbeats": figures.heartbeats, "latency_s": figures.latency_s}
+    return counts | asdict(figures.judged)
 
 
 def live_to_json(report: Report, live: "LiveSummary") -> dict[str, Any]:
@@ -126,7 +123,7 @@ def rows(report: Report) -> Iterator[tuple[str, str]]:
     yield f"at {report.stale_after_s:g} s: false stales", seen
     yield "false stales per node-day", rate
     yield "flaps", count(whole.judged, whole.judged.flaps, whole.judged.flaps_per_node_hour, "per node-hour")
-    yield "flashes", count(whole.judged, whole.judged.flashes, whole.judged.flashes_per_hour, "per hour")
+    yield "visible flaps", count(whole.judged, whole.judged.flashes, whole.judged.flashes_per_hour, "per hour")
     yield from hub_rows(report.measured)
     yield "took", f"{report.wall_s:.1f} s"
 
@@ -146,7 +143,7 @@ def show_groups(groups: Mapping[str, "Figures"], stale_after_s: float) -> None:
     """Print a row for each group, if there are several."""
     if len(groups) < 2:
         return
-    counts = ("false stales", "per node-day", "flaps", "flashes")
+    counts = ("false stales", "per node-day", "flaps", "visible flaps")
     columns = ("group", "nodes", "heartbeats", "latency, p50 · p99", *counts)
     found = [
         (
@@ -184,7 +181,7 @@ def is_sure(judged: "Judged") -> bool:
 
 
 def count(judged: "Judged", events: int | None, rate: float | None, unit: str) -> str:
-    """Return the number of flaps or flashes, and their rate if it is sure."""
+    """Return the number of flaps, and their rate if it is sure."""
     if events is None:
         return text(None)
     return f"{events:,}" + (f" ({text(rate)} {unit})" if is_sure(judged) else "")

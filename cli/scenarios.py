@@ -11,8 +11,7 @@ from heartbench.simulator.scenario import SCENARIOS, Scenario, load_scenario
 from heartbench.simulator.units import format_duration
 
 scenarios = typer.Typer(
-    invoke_without_command=True,
-    help="Scenarios: a fleet on a network, its faults, and the settings of its hub.",
+    invoke_without_command=True, help="Scenarios: a fleet on a network, its faults, and the settings of its hub."
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

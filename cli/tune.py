@@ -2,24 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from heartbench.cli.goal_options import JSON, MAX_DETECTION, MAX_FALSE_STALE, NOW, PER
-from heartbench.cli.output import (
-    check_output,
-    console,
-    plain,
-    print_json,
-    print_table,
-    progress,
-    write_whole,
-)
+from heartbench.cli.output import check_output, console, plain, print_json, print_table, progress, write_whole
 
 if TYPE_CHECKING:
     from heartbench.analysis.evidence import Evidence
-    from heartbench.analysis.tune import Recommendation
+    from heartbench.analysis.tune import Recommendation, ThresholdFigures
 
 
 OUT_HELP = "Env file for the hub, written if the goal is met."
@@ -104,17 +96,17 @@ def show(found: "Recommendation", evidence: "Evidence", out: Path) -> None:
     print(f"Wrote {out}" if found.met else f"Did not write {out}: the goal is not met{older}")
 
 
-def cells(label: str, name: str, row: dict[str, Any]) -> tuple[str, ...]:
+def cells(label: str, name: str, row: "ThresholdFigures") -> tuple[str, ...]:
     """Return the cells of one threshold for one group."""
     from heartbench.analysis.verdict import figure, interval_text
 
     return (
         label,
-        f"{row['stale_after_s']:g} s",
+        f"{row.stale_after_s:g} s",
         name,
-        figure(row["false_stale_per_node_day"]),
-        interval_text(row["false_stale_network_ci"]),
-        interval_text(row["false_stale_ci"]),
-        f"{figure(row['detection_p99_s'])} s",
-        figure(row["flashes_per_hour"]),
+        figure(row.false_stale_per_node_day),
+        interval_text(row.false_stale_network_ci),
+        interval_text(row.false_stale_ci),
+        f"{figure(row.detection_p99_s)} s",
+        figure(row.flashes_per_hour),
     )

@@ -1,18 +1,18 @@
-"""Which function computes a detector over arrays, by the detector's name. To add a detector, add its line here.
+"""The function that computes each detector over arrays. To add a detector, add its line to ARRAY_FORMS.
 
 An array form returns the silence, in s, that its detector allows after each arrival: an array of shape (m,), or one
 number if it is the same after every arrival. With one number the deadlines need no array, and many policies are judged
 in one pass over the gaps (`heartbench.analysis.watch`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.analysis.errors import AnalysisError
-from heartbench.analysis.policies import chen, fixed_timeout
+from heartbench.analysis.policies import chen
 from heartbench.analysis.policies.arrivals import Arrivals
 from heartbench.hub.liveness.chen import Chen
 from heartbench.hub.liveness.fixed_timeout import FixedTimeout
@@ -23,9 +23,14 @@ ArrayForm = Callable[[Any, Callable[[], Arrivals]], Silence]
 """Takes the detector's parameters, and a function that returns the arrivals for a form that needs them."""
 
 ARRAY_FORMS: dict[str, ArrayForm] = {
-    FixedTimeout.name: fixed_timeout.allowed_silence,
+    FixedTimeout.name: lambda parameters, _: float(parameters.stale_after_s),
     Chen.name: chen.allowed_silence,
 }
+
+
+def needs_arrivals(policies: Iterable[PolicySpec]) -> bool:
+    """Return whether any of the policies needs the arrivals: all do but a fixed timeout."""
+    return any(policy.name != FixedTimeout.name for policy in policies)
 
 
 def allowed_silence(policy: PolicySpec, arrivals: Callable[[], Arrivals]) -> Silence:

@@ -8,12 +8,7 @@ from heartbench.analysis.report.style import GREY, SERIES, axes, log_scale, stat
 
 @styled
 def plot_ladder(rows: pd.DataFrame, stale_after_s: float) -> Axes:
-    """Plot gaps against outages, one line per phase.
-
-    Args:
-        rows: outage_s, phase, gap_s, as from `Ladder.rows`.
-        stale_after_s: the threshold, s.
-    """
+    """Plot gaps against outages from `Ladder.rows`, one line per phase, and the threshold."""
     ax = axes()
     for color, (phase, line) in zip(SERIES * 3, rows.groupby("phase"), strict=False):
         ax.plot(line["outage_s"], line["gap_s"], color=color, label=f"outage begins at {phase:g} of the interval")

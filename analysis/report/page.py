@@ -4,11 +4,9 @@ It shows the finding, what changes for the operator, the plots with how to read 
 reproduce it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
@@ -18,11 +16,10 @@ from heartbench.analysis.assumptions import assumptions_of
 from heartbench.analysis.evidence import Evidence
 from heartbench.analysis.report import style
 from heartbench.analysis.report.plots import plot_flaps, plot_frontier, plot_gaps
-from heartbench.analysis.tune import Recommendation
+from heartbench.analysis.tune import Recommendation, ThresholdFigures
 from heartbench.analysis.verdict import (
     counted_in,
     decided_by,
-    deciding_interval,
     figure,
     goal_text,
     goal_unit,
@@ -118,7 +115,7 @@ def subject(evidence: Evidence) -> str:
 def headline(found: Recommendation) -> str:
     """Return the finding in one sentence, with the intervals of the deciding group."""
     unit, days = goal_unit(found), NODE_DAYS[goal_unit(found)]
-    rates = [interval_text(deciding_interval(found.decides(s)[1]), days) for s in found.settings_s]
+    rates = [interval_text(found.decides(s)[1].deciding_interval, days) for s in found.settings_s]
     if not found.met:
         return f"No threshold meets the goal; {found.recommended_s:g} s comes closest."
     if found.current_s is None:
@@ -137,59 +134,53 @@ def cards(found: Recommendation) -> list[dict[str, str]]:
     """Return what changes for the deciding group: the current figures, if known, and the new ones."""
     rows, unit = [found.decides(s)[1] for s in found.settings_s], goal_unit(found)
     days = NODE_DAYS[unit]
-    measures = [
-        ("false_stale_per_node_day", days, f"false stales per {unit}", ""),
-        ("flashes_per_hour", 1.0, "visible flaps on the dashboard per hour", ""),
-        ("detection_p99_s", 1.0, "detection time (p99)", " s"),
+    interval = interval_text(rows[-1].deciding_interval, days)
+    measures = {
+        f"false stales per {unit}; 95%: {interval}": [figure(each.false_stale_per_node_day * days) for each in rows],
+        "visible flaps on the dashboard per hour": [figure(each.flashes_per_hour) for each in rows],
+        "detection time (p99)": [f"{figure(each.detection_p99_s)} s" for each in rows],
+    }
+    return [
+        {"label": label, "now": texts[0] if len(rows) > 1 else "", "then": texts[-1]}
+        for label, texts in measures.items()
     ]
-    found_cards = [
-        {"label": name, "now": figure(rows[0][key] * scale) + of, "then": figure(rows[-1][key] * scale) + of}
-        for key, scale, name, of in measures
-    ]
-    found_cards[0]["label"] += f"; 95%: {interval_text(deciding_interval(rows[-1]), days)}"
-    return [card if len(rows) > 1 else {**card, "now": ""} for card in found_cards]
 
 
-def table_row(label: str, group: str, row: Mapping[str, Any]) -> dict[str, str]:
+def table_row(label: str, group: str, row: ThresholdFigures) -> dict[str, str]:
     """Return the cells of one setting for one group."""
     return {
         "label": label,
-        "stale_after": f"{row['stale_after_s']:g} s",
+        "stale_after": f"{row.stale_after_s:g} s",
         "group": group,
-        "rate": figure(row["false_stale_per_node_day"]),
-        "counted": interval_text(row["false_stale_ci"]),
-        "network": interval_text(row["false_stale_network_ci"]),
-        "p99": f"{figure(row['detection_p99_s'])} s",
-        "duration": f"{figure(row['mistake_duration_s'])} s" if row["false_stale"] else "–",
-        "accuracy": f"{100 * row['query_accuracy']:.4f}%",
-        "flaps": figure(row["flaps_per_node_hour"]),
-        "flashes": figure(row["flashes_per_hour"]),
+        "rate": figure(row.false_stale_per_node_day),
+        "counted": interval_text(row.false_stale_ci),
+        "network": interval_text(row.false_stale_network_ci),
+        "p99": f"{figure(row.detection_p99_s)} s",
+        "duration": f"{figure(row.mistake_duration_s)} s" if row.false_stale else "–",
+        "accuracy": f"{100 * row.query_accuracy:.4f}%",
+        "flaps": figure(row.flaps_per_node_hour),
+        "flashes": figure(row.flashes_per_hour),
     }
 
 
 def provenance(evidence: Evidence) -> str:
     """Return command and seed, the caption of each plot."""
-    command = evidence.record.get("command")
-    return f"{command} · seed {evidence.seed}" if command else evidence.origin
+    origin = evidence.provenance
+    return f"{origin.command} · seed {origin.seed}" if origin and origin.command else evidence.origin
 
 
 def facts(evidence: Evidence) -> dict[str, str]:
     """Return how the figures were measured."""
-    record = evidence.record
+    origin = evidence.provenance
     known = {
-        "command": record.get("command"),
-        "seed": record.get("seed"),
-        "revision": record.get("revision"),
-        "engine": record.get("engine"),
+        "command": origin and origin.command,
+        "seed": origin and str(origin.seed),
+        "revision": origin and origin.revision,
+        "engine": origin and origin.engine,
         "nodes": f"{len(evidence.gaps.node):,}",
         "simulated time": format_duration(round(evidence.duration_s)),
         "signs of life": f"{len(evidence.gaps):,}",
-        "machine": described(record.get("machine")),
-        "versions": described(record.get("versions")),
+        "machine": origin and origin.machine,
+        "versions": origin and origin.versions,
     }
-    return {name: str(value) for name, value in known.items() if value is not None}
-
-
-def described(parts: Any) -> str | None:
-    """Return a mapping from `run.json` in one line."""
-    return ", ".join(f"{name} {value}" for name, value in parts.items()) if isinstance(parts, Mapping) else parts
+    return {name: value for name, value in known.items() if value}

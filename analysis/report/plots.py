@@ -14,15 +14,8 @@ from numpy.typing import NDArray
 from heartbench.analysis.gaps import Gaps
 from heartbench.analysis.qos import DAY_S
 from heartbench.analysis.report import style
-from heartbench.analysis.tune import Recommendation, row_number
-from heartbench.analysis.verdict import (
-    chosen_label,
-    decided_by,
-    deciding_interval,
-    figure,
-    goal_unit,
-    interval_text,
-)
+from heartbench.analysis.tune import Recommendation, ThresholdFigures, row_number
+from heartbench.analysis.verdict import chosen_label, decided_by, figure, goal_unit, interval_text
 from heartbench.simulator.units import NODE_DAYS
 
 BINS_PER_DECADE = 30
@@ -51,7 +44,7 @@ def plot_frontier(found: Recommendation, ax: Axes | None = None) -> Axes:
     style.log_scale(ax, "y")
     draw_goal(ax, goal.max_detection_s, goal.max_false_stale_per_node_day * days)
     for row, color, label in chosen_settings(found):
-        style.point(ax, row["detection_p99_s"], max(row["false_stale_per_node_day"] * days, lowest), label, color)
+        style.point(ax, row.detection_p99_s, max(row.false_stale_per_node_day * days, lowest), label, color)
     ax.set_xlabel("detection time, p99 (s)")
     ax.set_ylabel(f"false stales per {unit}")
     label_bands(ax, found)
@@ -67,7 +60,7 @@ def label_bands(ax: Axes, found: Recommendation) -> None:
     ax.fill_between([], [], color=style.GREY, alpha=NARROW_BAND, linewidth=0, label="95% interval, simulation")
 
 
-def chosen_settings(found: Recommendation) -> list[tuple[dict[str, float], str, str]]:
+def chosen_settings(found: Recommendation) -> list[tuple[ThresholdFigures, str, str]]:
     """Return figures, colour and label of the current and the recommended setting, for the deciding group."""
     marks = {found.current_s: (style.GREY, "current"), found.recommended_s: (style.GREEN, chosen_label(found))}
     return [(found.decides(s)[1], marks[s][0], f"{marks[s][1]}: {s:g} s") for s in found.settings_s]
@@ -76,7 +69,7 @@ def chosen_settings(found: Recommendation) -> list[tuple[dict[str, float], str, 
 def mark_settings(ax: Axes, found: Recommendation) -> None:
     """Draw both settings as lines."""
     for place, (row, color, label) in enumerate(chosen_settings(found)):
-        style.mark(ax, row["stale_after_s"], label, color, place)
+        style.mark(ax, row.stale_after_s, label, color, place)
 
 
 def least_rate(frame: pd.DataFrame) -> float:
@@ -99,7 +92,7 @@ def frontier_finding(found: Recommendation) -> str:
     if not found.met:
         return f"No threshold meets both sides of the goal; {found.recommended_s:g} s comes closest"
     rows = [found.decides(s)[1] for s in found.settings_s]
-    rates = [interval_text(deciding_interval(row), NODE_DAYS[unit]) for row in rows]
+    rates = [interval_text(row.deciding_interval, NODE_DAYS[unit]) for row in rows]
     if len(rows) == 1:
         return f"{found.recommended_s:g} s is the lowest threshold that meets the goal: {rates[0]} per {unit} (95%)"
     return (

@@ -26,23 +26,21 @@ INTERVAL_S = 10.0
 
 
 def compare_profiles(
-    profiles: Sequence[str] | None = None,
     thresholds_s: Sequence[float] = THRESHOLDS_S,
     nodes: int = NODES,
     duration_s: float = DURATION_S,
-    seed: int = SEED,
     progress: Callable[[str], None] = lambda _: None,
 ) -> pd.DataFrame:
-    """Simulate a fleet on each profile (None: all shipped), heartbeats every 10 s, and evaluate each threshold.
+    """Simulate a fleet on each shipped profile, heartbeats every 10 s, and evaluate each threshold.
 
     Returns:
         One row per profile and threshold: profile, and the columns of `tune.frontier()`.
     """
     policies = policies_at([float(each) for each in thresholds_s], HubSettings.of())
     frames = []
-    for profile in profiles or PROFILES.names():
+    for profile in PROFILES.names():
         progress(f"thresholds: {profile}")
-        evidence = simulated(fleet(profile, nodes, duration_s, seed))
+        evidence = simulated(fleet(profile, nodes, duration_s))
         rates = network_rates(evidence, policies)
         (name,) = evidence.groups
         frame = frontier(judge_nodes(evidence, evidence.gaps.node, policies), rates.get(name))
@@ -51,10 +49,10 @@ def compare_profiles(
     return pd.concat(frames, ignore_index=True)
 
 
-def fleet(profile: str, nodes: int, duration_s: float, seed: int) -> Scenario:
+def fleet(profile: str, nodes: int, duration_s: float) -> Scenario:
     """Return the fleet on a profile."""
     scenario = load_scenario("wireguard-5g", [f"group.edge.profile={profile}"]).with_nodes(nodes)
-    return scenario.model_copy(update={"duration_s": duration_s, "seed": seed})
+    return scenario.model_copy(update={"duration_s": duration_s, "seed": SEED})
 
 
 @style.styled

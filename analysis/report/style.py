@@ -93,42 +93,23 @@ def log_scale(ax: Axes, axis: str) -> None:
 def mark(ax: Axes, x: float, label: str, color: str, row: int = 0) -> None:
     """Draw a vertical line with a label, `row` lines below the upper end. Set scale and limits first."""
     ax.axvline(x, color=color, linewidth=1.4, linestyle=(0, (4, 2)), zorder=3)
-    left = near_right_end(ax, x)
-    ax.annotate(
-        label,
-        (x, 1.0),
-        xycoords=("data", "axes fraction"),
-        xytext=(-5 if left else 5, -3 - 18 * row),
-        textcoords="offset points",
-        ha="right" if left else "left",
-        va="top",
-        color=color,
-        fontweight="bold",
-        bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.5},
-        zorder=4,
-    )
-
-
-def near_right_end(ax: Axes, x: float) -> bool:
-    """Return whether a label to the right of `x` would leave the axes."""
-    return bool(ax.transAxes.inverted().transform(ax.transData.transform((x, 1.0)))[0] > 0.7)
+    label_beside(ax, (x, 1.0), (5, -3 - 18 * row), label, color, xycoords=("data", "axes fraction"), va="top", zorder=4)
 
 
 def point(ax: Axes, x: float, y: float, label: str, color: str) -> None:
     """Draw a point with a label. Set scale and limits first."""
-    left = near_right_end(ax, x)
     ax.plot([x], [y], "o", color=color, markersize=9, markeredgecolor=PAPER, markeredgewidth=1.5, zorder=5)
-    ax.annotate(
-        label,
-        (x, y),
-        xytext=(-8 if left else 8, 10),
-        textcoords="offset points",
-        ha="right" if left else "left",
-        color=color,
-        fontweight="bold",
-        bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.5},
-        zorder=6,
-    )
+    label_beside(ax, (x, y), (8, 10), label, color, zorder=6)
+
+
+def label_beside(
+    ax: Axes, at: tuple[float, float], offset: tuple[int, int], label: str, color: str, **how: Any
+) -> None:
+    """Draw a label to the right of a place, or to the left if it would leave the axes."""
+    left = ax.transAxes.inverted().transform(ax.transData.transform((at[0], 1.0)))[0] > 0.7
+    how |= {"ha": "right" if left else "left", "color": color, "fontweight": "bold", "textcoords": "offset points"}
+    background = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
+    ax.annotate(label, at, xytext=(-offset[0] if left else offset[0], offset[1]), bbox=background, **how)
 
 
 def beside(ax: Axes, x: float, y: float, label: str, color: str) -> None:

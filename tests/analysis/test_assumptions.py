@@ -28,11 +28,11 @@ def said(scenario: Scenario) -> dict[str, str]:
 
 def test_a_profile_that_was_observed_says_so() -> None:
     lines = said(fleet())
-    assert list(lines) == ["shape", "scale", "hours watched", "networks", "directions", "kind", "independence"]
+    assert list(lines) == ["shape", "scale", "hours observed", "networks", "directions", "kind", "independence"]
     assert lines["scale"] == "scale: 2.05 s; profile wireguard-5g, stated"
     assert (
-        lines["hours watched"]
-        == "hours watched: 7.75 h, 68 outages of at least 3 s, resolution 1 s; profile wireguard-5g"
+        lines["hours observed"]
+        == "hours observed: 7.75 h, 68 outages of at least 3 s, resolution 1 s; profile wireguard-5g"
     )
     assert "9% up only, 91% both" in lines["directions"]
     assert "no outage hits two nodes at once" in lines["independence"]
@@ -40,7 +40,7 @@ def test_a_profile_that_was_observed_says_so() -> None:
 
 def test_what_the_scenario_changed_is_not_said_to_be_the_profiles() -> None:
     lines = said(fleet("group.edge.link.outage.rate_factor=2", "group.edge.link.outage.hold=0.5"))
-    assert "none for this network" in lines["hours watched"]
+    assert "none for this network" in lines["hours observed"]
     assert lines["kind"].endswith("profile wireguard-5g, changed by the scenario")
 
 
@@ -55,7 +55,7 @@ def test_sites_are_said() -> None:
         ("rates = [['20s', 1]]\nlengths = 'fixed'", "outage lengths", "all of 20 s"),
         (
             "rates = [['3s', 1]]\nshape = 0.0\nscale = '2s'",
-            "hours watched",
+            "hours observed",
             "none; the uncertainty about the network is unknown",
         ),
         ("", "outages", "none"),

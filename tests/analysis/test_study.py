@@ -11,11 +11,15 @@ from heartbench.analysis import networks
 from heartbench.analysis.assumptions import assumptions_of
 from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.evidence import evidence_of, simulated
-from heartbench.analysis.networks import nodes_to_simulate
+from heartbench.analysis.networks import network_rates, nodes_to_simulate
+from heartbench.analysis.qos import judge
 from heartbench.analysis.run_figures import FiguresSink
 from heartbench.analysis.study import study
 from heartbench.analysis.tune import Goal
 from heartbench.analysis.verdict import sentence
+from heartbench.hub.liveness.chen import Chen
+from heartbench.hub.liveness.policy import PolicySpec
+from heartbench.hub.liveness.rules import FlapRule
 from heartbench.simulator.engines.virtual import VirtualEngine
 from heartbench.simulator.outages import Outages
 from heartbench.simulator.profile import load_profile
@@ -46,16 +50,37 @@ def test_a_run_is_judged_and_its_network_simulated(run_path: Path) -> None:
     assert found.current_s == 3.0
     assert sum(done) == nodes_to_simulate(evidence) > 0
     row = found.rows(found.recommended_s)["edge"]
-    assert row["false_stale_network_ci"][1] <= 1000
-    assert (
-        row["false_stale_network_ci"][0] <= row["false_stale_network_per_node_day"] <= row["false_stale_network_ci"][1]
-    )
+    assert row.false_stale_network_ci is not None
+    low, high = row.false_stale_network_ci
+    assert low <= row.false_stale_network_per_node_day <= high <= 1000
     assert found.hours_watched() == 7.75
+
+
+def test_a_simulated_fleet_is_judged_with_chen() -> None:
+    rule = FlapRule(60.0, 3, 1)
+    policies = [PolicySpec(Chen(margin_s, interval_s=99.0), rule) for margin_s in (20.0, 80.0)]
+    scenario = load_scenario("wireguard-5g").with_nodes(20).model_copy(update={"duration_s": 7200.0})
+    evidence = simulated(scenario, policies=policies)
+    found = judge(evidence.gaps, policies, evidence.duration_s).frame()
+    assert found.false_stale_per_node_day[0] > found.false_stale_per_node_day[1]
+    # A heartbeat every 10 s and the margin: the detection time is at most their sum, and the interval less at least.
+    assert found.detection_p50_s.between([20.0, 80.0], [30.0, 90.0]).all()
+    rates = network_rates(evidence, policies)["edge"]
+    assert rates.best.shape == (2,)
+    assert rates.best[0] > rates.best[1] > 0
+
+
+def test_a_run_keeps_what_chen_needs_only_if_asked(run_path: Path) -> None:
+    policies = [PolicySpec(Chen(10.0, interval_s=99.0), FlapRule(60.0, 3, 1))]
+    assert evidence_of(run_path).gaps.signs is None
+    gaps = evidence_of(run_path, policies=policies).gaps
+    assert set(gaps.arrivals().interval_s) == {1.0}
+    assert judge(gaps, policies, 60.0).mistakes.shape[-1] == 1
 
 
 def test_a_network_whose_rate_was_changed_was_not_observed(run_path: Path) -> None:
     found = study(evidence_of(run_path), EASY)  # twenty times as many outages as in the profile
-    assert found.rows(found.recommended_s)["edge"]["false_stale_network_ci"] is None
+    assert found.rows(found.recommended_s)["edge"].false_stale_network_ci is None
     assert found.hours_watched() is None
 
 
@@ -66,7 +91,7 @@ def test_the_same_run_gives_the_same_recommendation(run_path: Path) -> None:
     assert first.fleet.equals(second.fleet)
 
 
-def test_of_a_bare_trace_nothing_is_known_but_itself(run_path: Path) -> None:
+def test_an_imported_trace_is_judged_by_itself_alone(run_path: Path) -> None:
     (run_path / "nodes.parquet").unlink(missing_ok=True)
     evidence = evidence_of(run_path / "trace")
     arrived = read_trace(run_path).arrived_s
@@ -75,11 +100,11 @@ def test_of_a_bare_trace_nothing_is_known_but_itself(run_path: Path) -> None:
     assert (list(found.groups), found.current_s) == ([evidences.ALL_NODES], None)
     assert found.hours_watched() == pytest.approx(40 * evidence.duration_s / 3600, rel=0.05)
     assert study(evidence_of(run_path / "trace", now_s=5.0), EASY).current_s == 5.0
-    with pytest.raises(AnalysisError, match=r"--now 5s: .* says itself how its hub was set; allowed for a bare trace"):
+    with pytest.raises(AnalysisError, match=r"--now 5s: .* records the settings of its hub; expected only with an"):
         evidence_of(run_path, now_s=5.0)
 
 
-def test_a_bare_trace_has_the_groups_that_are_listed_beside_it(run_path: Path) -> None:
+def test_an_imported_trace_has_the_groups_listed_beside_it(run_path: Path) -> None:
     nodes = pd.DataFrame({"node": np.arange(40, dtype=np.int32), "group": ["lte", "wired"] * 20})
     nodes.assign(name=[f"n{each}" for each in range(40)]).to_parquet(run_path / "nodes.parquet")
     found = study(evidence_of(run_path / "trace"), EASY)
@@ -88,7 +113,7 @@ def test_a_bare_trace_has_the_groups_that_are_listed_beside_it(run_path: Path) -
     assert sums.tolist() == found.fleet.false_stale.tolist()
 
 
-def test_a_fleet_is_as_its_groups_weighed_by_the_time_watched(run_path: Path) -> None:
+def test_the_rate_of_a_fleet_weights_its_groups_by_observed_time(run_path: Path) -> None:
     scenario = load_scenario("wireguard-5g").with_nodes(6).model_copy(update={"duration_s": 3600.0})
     (edge,) = scenario.group
     wired = edge.model_copy(update={"name": "wired", "nodes": 18, "link": load_profile("lan"), "profile": "lan"})
@@ -102,14 +127,14 @@ def test_a_fleet_is_as_its_groups_weighed_by_the_time_watched(run_path: Path) ->
     assert least < of_fleet.false_stale_network_high[at_30_s].item() < most
 
 
-def test_what_is_said_of_a_threshold_does_not_depend_on_the_goal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_figures_of_a_threshold_do_not_depend_on_the_goal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(networks, "SIMULATED_NODE_DAYS", 200.0)
     evidence = simulated(load_scenario("wireguard-5g").with_nodes(10).model_copy(update={"duration_s": 86_400.0}))
-    ends = [study(evidence, Goal(4.0, seconds)).rows(30.0)["edge"]["false_stale_network_ci"] for seconds in (90.0, 1e4)]
+    ends = [study(evidence, Goal(4.0, seconds)).rows(30.0)["edge"].false_stale_network_ci for seconds in (90.0, 1e4)]
     assert ends[0] == pytest.approx(ends[1], rel=0.25)
 
 
-def test_the_times_of_a_bare_trace_may_count_from_any_moment(run_path: Path) -> None:
+def test_the_times_of_an_imported_trace_may_count_from_any_moment(run_path: Path) -> None:
     trace = read_trace(run_path)
     figures = []
     for origin_s in (0, 2**30, -(2**20)):  # whole powers, so that no digit is lost
@@ -122,7 +147,7 @@ def test_the_times_of_a_bare_trace_may_count_from_any_moment(run_path: Path) -> 
     assert np.allclose(figures[0], figures[2], rtol=1e-3, equal_nan=True)
 
 
-def test_a_node_heard_of_only_at_the_end_leaves_the_interval_finite(run_path: Path) -> None:
+def test_a_node_first_seen_at_the_end_leaves_the_interval_finite(run_path: Path) -> None:
     trace = read_trace(run_path)
     trace = trace[trace.node < 2]
     late = trace.nlargest(1, "arrived_s")
@@ -134,7 +159,7 @@ def test_a_node_heard_of_only_at_the_end_leaves_the_interval_finite(run_path: Pa
 def test_messages_that_all_came_at_once_are_too_little(run_path: Path) -> None:
     trace = read_trace(run_path)
     trace.assign(arrived_s=5.0).to_parquet("at-once.parquet")
-    with pytest.raises(AnalysisError, match="no node was heard of twice"):
+    with pytest.raises(AnalysisError, match="no node sent two messages"):
         evidence_of(Path("at-once.parquet"))
 
 
@@ -155,9 +180,9 @@ def test_the_figures_of_a_run_are_those_of_its_threshold(run_path: Path) -> None
     sink = FiguresSink(evidence.scenario.model_copy(update={"duration_s": 600.0}), evidence.sites)
     VirtualEngine().run(evidence.scenario, sink)
     judged = sink.figures().whole.judged
-    assert judged.false_stale_ci == pytest.approx(row["false_stale_ci"])
+    assert judged.false_stale_ci == pytest.approx(row.false_stale_ci)
     names = ("false_stale", "false_stale_per_node_day", "flaps_per_node_hour", "flashes_per_hour")
-    assert [getattr(judged, name) for name in names] == pytest.approx([row[name] for name in names])
+    assert [getattr(judged, name) for name in names] == pytest.approx([getattr(row, name) for name in names])
 
 
 @pytest.mark.parametrize(
@@ -183,16 +208,16 @@ def test_a_run_without_a_trace_is_refused_with_what_to_do(run_path: Path) -> Non
         evidence_of(run_path)
 
 
-def test_a_run_that_did_not_end_is_not_taken_for_a_bare_trace(run_path: Path) -> None:
+def test_a_run_that_did_not_end_is_not_an_imported_trace(run_path: Path) -> None:
     (run_path / "run.json").unlink()
-    with pytest.raises(AnalysisError, match=r"no run\.json, so the run did not end; allowed: .*trace, a bare trace"):
+    with pytest.raises(AnalysisError, match=r"no run\.json, so the run did not end; import its trace: .*trace"):
         evidence_of(run_path)
 
 
 def test_a_trace_of_single_messages_is_too_little(run_path: Path) -> None:
     record = RunDirectory.open(run_path).read_record()
     RunDirectory(run_path).write_record({**record, "duration_s": 0.0})
-    with pytest.raises(AnalysisError, match="no node was heard of twice"):
+    with pytest.raises(AnalysisError, match="no node sent two messages"):
         evidence_of(run_path)
 
 
@@ -212,7 +237,7 @@ def test_nodes_of_a_live_run_share_a_machine(run_path: Path) -> None:
     assert "host" in {each.name for each in assumptions_of(evidence)}
 
 
-def test_it_says_when_nodes_share_outages(run_path: Path) -> None:
+def test_shared_outages_are_reported(run_path: Path) -> None:
     trace = read_trace(run_path)
     out = (trace.arrived_s % 200 > 100) & (trace.arrived_s % 200 < 130)  # for all nodes at once
     trace[~out].to_parquet("shared.parquet")
@@ -222,10 +247,10 @@ def test_it_says_when_nodes_share_outages(run_path: Path) -> None:
     assert study(evidence_of(run_path), EASY).coincidence is None
 
 
-def test_a_run_too_short_for_its_threshold_is_refused_by_name() -> None:
+def test_a_run_too_short_for_its_threshold_is_rejected_by_name() -> None:
     minutes = load_scenario("wireguard-5g").with_nodes(2).model_copy(update={"duration_s": 500.0})
     with pytest.raises(
-        AnalysisError, match=r"^wireguard-5g: 500 s are too short to judge a threshold of 30 s by; .* 600 s"
+        AnalysisError, match=r"^wireguard-5g: 500 s are too short to evaluate a threshold of 30 s; .* 600 s"
     ):
         study(simulated(minutes), EASY)
 

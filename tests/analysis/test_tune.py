@@ -1,5 +1,7 @@
 """Which threshold is recommended."""
 
+from dataclasses import fields
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from heartbench.analysis import tune
 from heartbench.analysis.intervals import poisson_interval
-from heartbench.analysis.tune import Goal, Per, Recommendation
+from heartbench.analysis.tune import Goal, Per, Recommendation, ThresholdFigures
 
 THRESHOLDS = np.array([10.0, 20, 30, 40, 50])
 
@@ -18,8 +20,10 @@ def frontier(
 ) -> pd.DataFrame:
     """A frontier with these upper ends, and detection as long as the threshold if not said."""
     network = np.full(len(high), np.nan) if network_high is None else np.array(network_high)
+    names = [field.name for field in fields(ThresholdFigures) if not field.name.endswith("_ci")]
     return pd.DataFrame(
         {
+            **dict.fromkeys(names, 0.0),
             "stale_after_s": THRESHOLDS,
             "false_stale_per_node_day": np.array(high) / 2,
             "detection_p99_s": THRESHOLDS if detection is None else detection,
@@ -40,12 +44,12 @@ def recommend(
     return tune.recommend(goal, per, 30.0, frames[0] if fleet is None else fleet, groups, {"one": 8.0})
 
 
-def test_the_smallest_threshold_whose_upper_end_meets_the_goal_is_the_cheapest() -> None:
+def test_the_lowest_threshold_whose_upper_end_meets_the_goal_is_recommended() -> None:
     found = recommend(Goal(1.0, 60.0), frontier([9, 3, 1.1, 0.9, 0.1]))
     assert (found.met, found.recommended_s, found.current_s) == (True, 40, 30)
 
 
-def test_where_the_network_was_observed_its_interval_decides() -> None:
+def test_the_interval_of_an_observed_network_decides() -> None:
     found = recommend(Goal(1.0, 60.0), frontier([9, 3, 0.5, 0.2, 0.1], network_high=[20, 9, 4, 2, 0.8]))
     assert (found.met, found.recommended_s) == (True, 50)
 
@@ -65,31 +69,31 @@ def test_per_fleet_the_average_must_meet_it() -> None:
     assert found.decides(40.0)[0] == tune.FLEET
 
 
-def test_if_none_meets_both_the_best_of_those_that_are_quick_enough_is_nearest() -> None:
+def test_if_none_meets_both_the_best_of_those_that_detect_in_time_is_closest() -> None:
     found = recommend(Goal(1.0, 35.0), frontier([9, 4, 2, 0.5, 0.1]))
     assert (found.met, found.recommended_s) == (False, 30)
     assert recommend(Goal(1.0, 5.0), frontier([9, 4, 2, 0.5, 0.1])).recommended_s == 10
 
 
-def test_a_goal_of_nothing_is_never_met() -> None:
+def test_a_goal_of_zero_false_stales_is_never_met() -> None:
     found = recommend(Goal(0.0, 25.0), frontier([9, 4, 1, 0.5, 0.1]))
     assert (found.met, found.recommended_s) == (False, 20)
 
 
 def test_a_row_carries_its_intervals() -> None:
-    row = tune.row_of(frontier([9, 4, 1, 0.5, 0.1]), 30.0)
-    assert (row["stale_after_s"], row["false_stale_ci"], row["false_stale_network_ci"]) == (30, [0, 1], None)
-    known = tune.row_of(frontier([9, 4, 1, 0.5, 0.1], network_high=[9, 9, 5, 4, 3]), 30.0)
-    assert known["false_stale_network_ci"] == [0, 5]
+    row = tune.figures_at(frontier([9, 4, 1, 0.5, 0.1]), 30.0)
+    assert (row.stale_after_s, row.false_stale_ci, row.false_stale_network_ci) == (30, (0, 1), None)
+    known = tune.figures_at(frontier([9, 4, 1, 0.5, 0.1], network_high=[9, 9, 5, 4, 3]), 30.0)
+    assert known.false_stale_network_ci == (0, 5)
 
 
-def test_without_any_event_the_time_to_watch_is_the_rule_of_three() -> None:
+def test_without_events_the_time_to_observe_follows_the_rule_of_three() -> None:
     days = tune.node_days_needed(0.0, 1 / 7)
     assert days == pytest.approx(3.689 * 7, rel=1e-3)  # Garwood: 3.69 events at most where none was seen
 
 
 @given(st.floats(0, 5), st.floats(0.01, 10))
-def test_after_the_time_to_watch_the_upper_end_of_the_rate_is_what_is_allowed(rate: float, allowed: float) -> None:
+def test_after_the_time_to_observe_the_upper_end_equals_the_limit(rate: float, allowed: float) -> None:
     days = tune.node_days_needed(rate, allowed)
     if rate >= allowed:
         assert days is None
@@ -98,7 +102,7 @@ def test_after_the_time_to_watch_the_upper_end_of_the_rate_is_what_is_allowed(ra
         assert poisson_interval(np.array([rate * days]))[0, 1] / days == pytest.approx(allowed, rel=1e-4)
 
 
-def test_events_that_come_together_take_longer_to_count() -> None:
+def test_dispersed_events_need_longer_observation() -> None:
     frame = frontier([9, 8, 7, 6, 3])
     one, three = (
         recommend(Goal(2.0, 50.0), frame.assign(false_stale_dispersion=spread)).hours_needed() for spread in (1.0, 3.0)
@@ -118,7 +122,7 @@ def test_hours_needed_are_those_at_the_best_estimate_of_the_network() -> None:
 
 
 @given(st.floats(0.05, 600), st.none() | st.floats(0.1, 3600), st.floats(0, 7200))
-def test_the_grid_is_fine_rounded_and_holds_the_present_setting(
+def test_the_grid_is_fine_rounded_and_contains_the_current_threshold(
     usual: float, current: float | None, detection: float
 ) -> None:
     thresholds = np.array(tune.grid(usual, current, detection, 1e6))

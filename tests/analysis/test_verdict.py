@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import pytest
 from heartbench.analysis import verdict
 from heartbench.analysis.evidence import evidence_of, settings_at
 from heartbench.analysis.study import study
-from heartbench.analysis.tune import Goal, Per, Recommendation, recommend
+from heartbench.analysis.tune import Goal, Per, Recommendation, ThresholdFigures, recommend
 from heartbench.cli.output import plain
 from heartbench.hub.config import HubSettings
 
@@ -21,8 +21,10 @@ def frontier(rates: list[float], network: float = math.nan) -> pd.DataFrame:
     """Thresholds of 10, 30 and 60 s; the network's interval is from a `network`th of the rate to so many times it."""
     thresholds = [10.0, 30.0, 60.0]
     rate = np.array(rates)
+    names = [field.name for field in fields(ThresholdFigures) if not field.name.endswith("_ci")]
     return pd.DataFrame(
         {
+            **dict.fromkeys(names, 0.0),
             "stale_after_s": thresholds,
             "false_stale": 10 * rate,
             "false_stale_per_node_day": rate,
@@ -46,7 +48,7 @@ def found(
     return recommend(goal, per, 30.0, fleet, frames, {} if hours is None else dict.fromkeys(frames, hours))
 
 
-def test_says_what_to_set_what_it_costs_and_how_sure_that_is() -> None:
+def test_the_sentence_states_the_setting_its_effect_and_its_uncertainty() -> None:
     assert verdict.sentence(found(Goal(4.0, 90.0), [900, 20, 0.5], network=4.0, hours=7.75)) == (
         "Set stale_after to 60 s to meet the goal of at most 4 false stales per node-day and a detection time (p99) of "
         "at most 90 s. Expected: 0.5 false stales per node-day (95%: 0.125 to 2 for the network, 0.25 to 1 for the "
@@ -56,7 +58,7 @@ def test_says_what_to_set_what_it_costs_and_how_sure_that_is() -> None:
     )
 
 
-def test_says_which_goal_is_missed_by_how_much_and_how_long_to_watch() -> None:
+def test_the_sentence_states_which_goal_is_missed_by_how_much_and_how_long_to_observe() -> None:
     assert verdict.sentence(found(Goal(1.0, 40.0), [900, 0.7, 0.02], network=2.0, hours=8.0)) == (
         "No threshold meets the goal of at most 1 false stale per node-day and a detection time (p99) of at most 40 s. "
         "False stales are reliably rare enough only from 60 s; detection is fast enough only up to 30 s. 30 s comes "
@@ -75,16 +77,16 @@ def test_says_which_goal_is_missed_by_how_much_and_how_long_to_watch() -> None:
         (Goal(0.5, 5.0), 8.0, "No threshold detects failures fast enough, however well the network is known."),
     ],
 )
-def test_says_when_more_watching_does_not_help(goal: Goal, hours: float, said: str) -> None:
+def test_the_sentence_states_when_more_observation_does_not_help(goal: Goal, hours: float, said: str) -> None:
     assert said in verdict.sentence(found(goal, [900, 0.7, 0.02], network=2.0, hours=hours))
 
 
-def test_without_observed_outages_the_uncertainty_is_said_to_be_unknown() -> None:
+def test_without_observed_outages_the_uncertainty_is_reported_as_unknown() -> None:
     assert "the uncertainty about it is unknown" in verdict.sentence(found(Goal(4.0, 90.0), [900, 20, 0.5]))
     assert "for the network" not in verdict.sentence(found(Goal(4.0, 90.0), [900, 20, 0.5]))
 
 
-def test_a_simulation_that_is_too_short_is_said_to_be_too_short() -> None:
+def test_a_simulation_that_is_too_short_is_reported() -> None:
     short = found(Goal(1.0, 40.0), [900, 0.7, 0.02])
     assert (
         "about 1,024 node-hours (43 nodes for a day) of simulation will show that the goal is met"
@@ -92,7 +94,7 @@ def test_a_simulation_that_is_too_short_is_said_to_be_too_short() -> None:
     )
 
 
-def test_of_an_imported_trace_it_says_how_long_it_is() -> None:
+def test_the_sentence_states_the_length_of_an_imported_trace() -> None:
     recorded = replace(found(Goal(4.0, 90.0), [900, 20, 0.5], hours=50.0), recorded=True)
     assert "as it was during 50 node-hours of recording" in verdict.sentence(recorded)
     assert "for the recording), detection" in verdict.sentence(recorded)
@@ -106,7 +108,7 @@ def test_of_an_imported_trace_it_says_how_long_it_is() -> None:
         (Goal(0.0, 60.0), "false stales may be above the goal of 0 (upper end of the 95% interval)"),
     ],
 )
-def test_a_side_of_the_goal_that_is_kept_is_not_said_to_be_missed(goal: Goal, said: str) -> None:
+def test_a_side_of_the_goal_that_is_met_is_not_reported_as_missed(goal: Goal, said: str) -> None:
     missing = replace(found(goal, [900, 70, 0.02]), recommended_s=60.0)
     assert not missing.met
     assert verdict.missed(missing) == said
@@ -126,7 +128,7 @@ def test_by_how_much_it_misses_is_the_worst_of_all_groups() -> None:
     )
 
 
-def test_of_several_groups_it_says_which_one_decides() -> None:
+def test_the_deciding_group_is_named() -> None:
     goal = Goal(1 / 7, 90.0)
     assert verdict.decided_by(found(goal, [900, 2, 0.02])) == ""
     assert verdict.decided_by(found(goal, [900, 4, 0.05], [900, 2, 0.02])) == " (group lte, which decides)"
@@ -145,14 +147,14 @@ def test_of_several_groups_it_says_which_one_decides() -> None:
         ([900, 70, 0], 90.0, "rare enough only from 60 s; detection is fast enough only up to 60 s."),
     ],
 )
-def test_says_why_none_will_do(rates: list[float], detection_s: float, said: str) -> None:
+def test_the_reason_why_no_threshold_meets_the_goal(rates: list[float], detection_s: float, said: str) -> None:
     assert said in verdict.why(found(Goal(1.0, detection_s), rates))
 
 
 @pytest.mark.parametrize(
     ("rate", "unit"), [(3.0, "node-day"), (1 / 7, "node-week"), (1 / 30, "node-month"), (0.0, "node-year")]
 )
-def test_rates_are_told_in_the_unit_of_the_goal(rate: float, unit: str) -> None:
+def test_rates_use_the_unit_of_the_goal(rate: float, unit: str) -> None:
     assert verdict.unit_of(rate) == unit
 
 
@@ -163,7 +165,7 @@ def test_figures_are_those_that_people_read(value: float, text: str) -> None:
     assert verdict.figure(value) == text
 
 
-def test_what_is_written_down_can_be_read_back(run_path: Path) -> None:
+def test_a_stored_recommendation_can_be_read_back(run_path: Path) -> None:
     evidence = evidence_of(run_path)
     first = study(evidence, Goal(1000.0, 60.0))
     second = verdict.from_json(json.loads(json.dumps(plain(verdict.as_json(first, evidence)))))
@@ -175,7 +177,7 @@ def test_what_is_written_down_can_be_read_back(run_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stale_after_s", [10.0, 29.5, 30.0, 84.0, 120.0])
-def test_the_hub_starts_with_what_is_written(stale_after_s: float, tmp_path: Path, run_path: Path) -> None:
+def test_the_hub_accepts_the_env_file(stale_after_s: float, tmp_path: Path, run_path: Path) -> None:
     evidence = evidence_of(run_path)
     chosen = found(Goal(1.0, 90.0), [900, 0.7, 0.02])
     frame = chosen.fleet.assign(stale_after_s=stale_after_s).iloc[:1]
@@ -187,5 +189,5 @@ def test_the_hub_starts_with_what_is_written(stale_after_s: float, tmp_path: Pat
     text = path.read_text()
     assert text.startswith("# Tuned by Heartbench from results/runs/fast-virtual-1, seed 1.\n# Goal: ")
     assert all(
-        f"# Assumption: {name}: " in text for name in ("shape", "scale", "hours watched", "directions", "independence")
+        f"# Assumption: {name}: " in text for name in ("shape", "scale", "hours observed", "directions", "independence")
     )

@@ -114,7 +114,7 @@ def test_a_rate_that_a_short_run_cannot_know_is_not_shown(capsys: pytest.Capture
     assert app.invoke(["run", *scenario, "--duration", "1m"]) == 0
     short = capsys.readouterr().out
     assert re.search(r": false stales +[1-9]\d* in 0\.00\d+ node-days", short)
-    assert re.search(r"per node-day +95% [\d.,]+ to [\d.,]+ +\n +flaps +\d+ +\n +flashes +\d+ +\n", short)
+    assert re.search(r"per node-day +95% [\d.,]+ to [\d.,]+ +\n +flaps +\d+ +\n +visible flaps +\d+ +\n", short)
     assert app.invoke(["run", *scenario, "--duration", "2h"]) == 0
     long = capsys.readouterr().out
     assert re.search(r"per node-day +[\d.,]+, 95% [\d.,]+ to [\d.,]+ +\n", long)
@@ -299,7 +299,7 @@ def test_what_needs_a_trace_says_so_in_one_line(command: str, capsys: pytest.Cap
     assert app.invoke([command, "run"]) == 2
     assert capsys.readouterr() == (
         "",
-        "heartbench: run: it was run with --no-trace, so there are no gaps to judge by; run it without\n",
+        "heartbench: run: it was run with --no-trace, so there are no gaps; run it without\n",
     )
 
 

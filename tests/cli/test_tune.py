@@ -27,7 +27,7 @@ def test_tune_prints_one_object_and_writes_what_the_hub_starts_with(
     assert len(result["recommended"]["false_stale_ci"]) == 2
     assert result["recommended"]["group"] == "edge"
     assert set(result["groups"]["edge"]) >= {"current", "recommended"}
-    assert {each["name"] for each in result["assumptions"]} >= {"shape", "scale", "hours watched", "independence"}
+    assert {each["name"] for each in result["assumptions"]} >= {"shape", "scale", "hours observed", "independence"}
     assert all(set(each) >= {"name", "value", "whence"} for each in result["assumptions"])
     assert (result["hours_watched"], result["hours_needed"]) == (None, None)
     assert HubSettings.load(Path("hub.env")).stale_after_s == result["recommended"]["stale_after_s"]
@@ -72,11 +72,11 @@ def test_the_table_shows_both_settings_and_what_is_assumed(run_path: Path, capsy
         ("recommended", "edge"),
     ]
     assumed = re.findall(r"^  ([a-z ]+): ", out, re.MULTILINE)
-    assert assumed == ["shape", "scale", "hours watched", "rate of outages", "directions", "kind", "independence"]
+    assert assumed == ["shape", "scale", "hours observed", "rate of outages", "directions", "kind", "independence"]
     assert out.endswith("Wrote hub.env\n")
 
 
-def test_a_bare_trace_has_no_present_setting_unless_it_is_said(
+def test_an_imported_trace_has_no_current_setting_without_now(
     run_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trace = str(run_path / "trace" / "part-00000.parquet")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import genpareto, lognorm
 
-from heartbench.analysis.network import coverage
-from heartbench.analysis.network.coverage import LOG_MEAN, LOG_SIGMA, PER_HOUR, WATCHED_H, WORLDS
+from heartbench.analysis.validation import coverage
+from heartbench.analysis.validation.coverage import LOG_MEAN, LOG_SIGMA, PER_HOUR, WATCHED_H, WORLDS
 
 SURVIVAL = np.array([0.9, 0.5, 0.1, 0.001])
 

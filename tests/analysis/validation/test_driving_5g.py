@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from heartbench.analysis.errors import AnalysisError
-from heartbench.analysis.network.driving_5g import (
+from heartbench.analysis.validation.driving_5g import (
     LONE_SEGMENT_KBIT_S,
     QUIET_KBIT_S,
     RTT_SHARES,

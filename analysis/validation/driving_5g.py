@@ -1,6 +1,6 @@
 """The outages of the driving traces behind the profile `wireguard-5g`, recounted.
 
-    python -m heartbench.analysis.network.driving_5g 5G-production-dataset.zip
+    python -m heartbench.analysis.validation.driving_5g 5G-production-dataset.zip
 
 The source is a log of a constant download while driving and standing (Raca, Leahy, Sreenan, Quinlan, "Beyond
 Throughput, The Next Generation: A 5G Dataset with Channel and Context Metrics", ACM MMSys 2020, repository
@@ -216,7 +216,7 @@ def profile_figures(traces: list[Trace]) -> str:
 def main(arguments: list[str]) -> int:
     """Print both counts, driving and standing, and the profile's figures."""
     if len(arguments) != 1:
-        print("usage: python -m heartbench.analysis.network.driving_5g 5G-production-dataset.zip", file=sys.stderr)
+        print("usage: python -m heartbench.analysis.validation.driving_5g 5G-production-dataset.zip", file=sys.stderr)
         return 2
     try:
         driving, standing = (read_traces(Path(arguments[0]), movement) for movement in ("Driving", "Static"))

@@ -1,6 +1,6 @@
 """How often the interval of the network covers the true rate of false stales.
 
-    python -m heartbench.analysis.network.coverage
+    python -m heartbench.analysis.validation.coverage
 
 A world is a network whose outages are known. Its true rates are counted in a long simulation. Then it is observed for
 WATCHED_H, as a user would observe theirs; the observations become a profile, which is processed as in `heartbench
@@ -20,13 +20,7 @@ from scipy.special import ndtr, ndtri
 
 from heartbench.analysis.evidence import policies_at
 from heartbench.analysis.intervals import poisson_interval
-from heartbench.analysis.networks import (
-    SIMULATED_NODE_DAYS,
-    NetworkRates,
-    alone,
-    best_estimate,
-    response_of,
-)
+from heartbench.analysis.networks import SIMULATED_NODE_DAYS, NetworkRates, alone, best_estimate, response_of
 from heartbench.analysis.posterior import draw_networks
 from heartbench.analysis.qos import DAY_S
 from heartbench.analysis.response import with_lengths
