@@ -6,14 +6,14 @@ delivers what was written, and FIN behind it.
 """
 
 from math import inf, isnan, nan
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.mesh.kinds import Kind
-from heartbench.simulator.hub_state import Hub
 from heartbench.simulator.kernel import kernel, part
-from heartbench.simulator.record import Record, dtype_of, new, resetter
+from heartbench.simulator.record import Array, Record, dtype_of, new, resetter
 from heartbench.simulator.tcp.flow import PACKETS, Flow
 
 CONNECT_TIMEOUT_S = 20.0  # gRPC's least time for an attempt (connection-backoff.md)
@@ -42,6 +42,20 @@ PING_BYTES = 17
 SETTINGS_BYTES = 60
 WELCOME_BYTES = 120
 HEARTBEAT_ACK_BYTES = 32
+
+
+MAX_HUB_FAULTS = 16
+# States of the hub's process. PAUSED: its kernel accepts and acknowledges; nothing is read or answered until it runs
+# again. DOWN: its kernel has closed every connection (FIN; RST to data that still comes) and refuses SYNs (RST).
+HUB_RUNS, HUB_PAUSED, HUB_DOWN = range(3)
+
+
+class Hub(Record):
+    """The states of the hub's process in a scenario, and since when; at first it runs."""
+
+    count: int
+    at_s: Annotated[Array[float], 2 * MAX_HUB_FAULTS]  # ascending
+    state: Annotated[Array[int], 2 * MAX_HUB_FAULTS]
 
 
 class Rules(Record):
@@ -80,7 +94,7 @@ class Connection(Record):
     down: Flow
 
 
-RULES, CONNECTION = dtype_of(Rules), dtype_of(Connection)
+HUB, RULES, CONNECTION = dtype_of(Hub), dtype_of(Rules), dtype_of(Connection)
 reset_connection = resetter(Connection)
 
 

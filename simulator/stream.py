@@ -10,7 +10,7 @@
         end of the attempt        user timeout · ping timeout · reset ──▶ CLOSED
 
 What the hub answers is part of the stream, because it takes the same way. Times are in s; sizes are bytes of TCP
-payload. The two ends are in `node_end` and `hub_end`. Of its link a transport knows only `transmit` and `mss_bytes`.
+payload. The two ends are in `ends`. Of its link a transport knows only `transmit` and `mss_bytes`.
 """
 
 from heartbench.simulator.connection import (
@@ -22,13 +22,21 @@ from heartbench.simulator.connection import (
     first_arrival,
     reset_connection,
 )
-from heartbench.simulator.hub_end import arrives_at_hub, find_hub, hub_closes, hub_turns
+from heartbench.simulator.ends import (
+    arrives_at_hub,
+    arrives_at_node,
+    find_hub,
+    hub_closes,
+    hub_turns,
+    keep_alive,
+    leave,
+    node_closes,
+    send_syn,
+)
 from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.link import DOWN, UP, Link, mss_bytes
-from heartbench.simulator.node_end import arrives_at_node, keep_alive, leave, node_closes, send_syn
 from heartbench.simulator.tcp.flow import MESSAGES, Flow, reset, write
-from heartbench.simulator.tcp.sender import emit, has_due
-from heartbench.simulator.tcp.timeouts import expire
+from heartbench.simulator.tcp.sender import emit, expire, has_due
 
 
 @kernel

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from heartbench.hub.config import HubSettings
 from heartbench.simulator.fleet import node_name
+from heartbench.simulator.observer_frames import Observed
 from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.trace import Messages, Truth
 
@@ -139,6 +140,7 @@ class LiveSummary:
         events_heard_s: until when its events were received, s; less than the run's duration if they ended before.
         origin_s: time 0 of the run on the monotonic clock, s.
         hub_down_s: when a fault first took the hub down, s since time 0; inf if none did.
+        observed: what a managed hub recorded of itself until then.
     """
 
     arrived_by: str
@@ -149,6 +151,7 @@ class LiveSummary:
     events_heard_s: float
     origin_s: float
     hub_down_s: float
+    observed: Observed | None
 
 
 @dataclass(frozen=True, slots=True)
