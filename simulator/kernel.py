@@ -32,7 +32,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 KEPT = 4  # digests that are kept, whatever their age
 KEPT_S = 7 * 86400.0  # a process may run this long on the cache that it found
-REPORTED_FROM_S = 1.0  # time to compile that is worth a line
+REPORTED_FROM_S = 2.0  # time to compile that is worth a line
 
 _numba: Any = numba  # whose annotations do not know the options below
 _event: Any = event
@@ -117,7 +117,7 @@ class _Announcement(event.Listener):
                 how_often = "once for this version" if folder else "with no folder to cache them in"
                 sys.stderr.write(f"heartbench: compiling its loops, {how_often}\n")
 
-    def on_end(self, ended: Any) -> None:
+    def on_end(self, _: Any) -> None:
         """Report how long it took, if it was announced and took a while."""
         self._depth -= 1
         took_s = time.perf_counter() - self._began_s

@@ -103,7 +103,7 @@ class Profile(Table):
     def to_link(self, site_share: float = 0.0, site_nodes: int = 0, first_node: int = 0) -> NDArray[np.void]:
         """Return the tables of `simulator.link`: an array of one LINK record.
 
-        `site_share` of the outages are shared by sites of `site_nodes` nodes, of which the first begins at `first_node`.
+        Sites of `site_nodes` nodes share `site_share` of their outages; the first begins at node `first_node`.
         """
         record = np.zeros(1, LINK).view(np.recarray)
         link = record[0]

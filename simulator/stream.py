@@ -10,7 +10,7 @@
         end of the attempt        user timeout · ping timeout · reset ──▶ CLOSED
 
 What the hub answers is part of the stream, because it takes the same way. Times are in s; sizes are bytes of TCP
-payload. The two ends are in `ends`. Of its link a transport knows only `transmit` and `mss_bytes`.
+payload. Of its link a transport knows only `transmit` and `mss_bytes`.
 """
 
 from heartbench.simulator.connection import (
@@ -19,18 +19,16 @@ from heartbench.simulator.connection import (
     READY,
     SYN_RETRIES,
     Connection,
-    first_arrival,
-    reset_connection,
-)
-from heartbench.simulator.ends import (
     arrives_at_hub,
     arrives_at_node,
     find_hub,
+    first_arrival,
     hub_closes,
     hub_turns,
     keep_alive,
     leave,
     node_closes,
+    reset_connection,
     send_syn,
 )
 from heartbench.simulator.kernel import kernel, part

@@ -103,14 +103,6 @@ class Sink(Generic[Kept]):
         return
 
 
-def _never() -> bool:
-    return False
-
-
-def _ignore(nodes: float) -> None:
-    """Show no progress."""
-
-
 @dataclass(frozen=True, slots=True)
 class Control:
     """How the caller of an engine follows and ends a run.
@@ -120,8 +112,8 @@ class Control:
         advance: called with the progress since its last call, in nodes: half of the time of ten nodes is 5.
     """
 
-    interrupted: Callable[[], bool] = _never
-    advance: Callable[[float], None] = _ignore
+    interrupted: Callable[[], bool] = lambda: False
+    advance: Callable[[float], None] = lambda _: None
 
 
 UNCONTROLLED = Control()

@@ -229,7 +229,9 @@ def run_nodes(plan: BlockPlan) -> tuple[Messages, NDArray[np.float64]]:
         )
         if finished == squad.count:
             _read_after_pauses(rows, scenario)
-            return _messages(rows, nodes), closes[:ended]
+            used = int(rows.used[0])
+            columns: Any = rows[1:]  # in the order of `Messages`
+            return Messages(nodes[:used], *(column[:used] for column in columns)), closes[:ended]
         capacity *= 2  # more reconnects than estimated
 
 
@@ -298,16 +300,3 @@ def _read_after_pauses(rows: Rows, scenario: Scenario) -> None:
             until = fault.at_s + fault.duration_s
             waits = (fault.at_s <= arrived_s) & (arrived_s < until)
             arrived_s[waits] = until if until <= scenario.duration_s else np.nan
-
-
-def _messages(rows: Rows, nodes: NDArray[np.int32]) -> Messages:
-    used = slice(int(rows.used[0]))
-    return Messages(
-        node=nodes[used],
-        boot=rows.boot[used],
-        connection=rows.connection[used],
-        seq=rows.seq[used],
-        kind=rows.kind[used],
-        sent_s=rows.sent_s[used],
-        arrived_s=rows.arrived_s[used],
-    )

@@ -21,6 +21,7 @@ from heartbench.simulator.trace import Messages, Truth, TruthEvent
 from heartbench.simulator.truth import truth_of, truth_of_hub
 
 BLOCK_ROWS = 1_000_000
+COLUMNS = ["boot", "connection", "seq", "kind", "sent_s", "due_s"]  # of `Rows`
 KEY = ["node", "boot", "kind", "seq", "connection"]
 FILE_CHUNK = ["written_unix_s", "place"]
 
@@ -40,12 +41,7 @@ def rows_of(results: list[Result], origin_s: float) -> pd.DataFrame:
         pd.DataFrame(
             {
                 "node": result.node,
-                "boot": result.rows.boot,
-                "connection": result.rows.connection,
-                "seq": result.rows.seq,
-                "kind": result.rows.kind,
-                "sent_s": result.rows.sent_s,
-                "due_s": result.rows.arrived_s,
+                **dict(zip(COLUMNS, result.rows[1:], strict=True)),
                 "begun_s": result.begun_s - origin_s,
                 "written_s": result.written_s - origin_s,
             }

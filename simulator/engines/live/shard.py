@@ -1,10 +1,11 @@
 """A process that runs some of the nodes: one scheduler, and the real connections of its nodes.
 
-    engine    Task ─▶         Start ─▶  [End ─▶]            [LEAVE ─▶          ]  closes the pipe
+    engine    Task ─▶         Start ─▶  [s ─▶]              [LEAVE ─▶          ]  closes the pipe
     shard            ◀─ READY                     ◀─ Result [         ◀─ LEAVE ]                   gone
 
-Messages in brackets are optional. A shard's connections end with its process, so nothing outlives the engine, however
-it ends; at LEAVE the nodes send Goodbye first, for a hub that keeps running.
+Messages in brackets are optional; s is the time of the run, in s, at which it ends early. A shard's connections end
+with its process, so nothing outlives the engine, however it ends; at LEAVE the nodes send Goodbye first, for a hub that
+keeps running.
 
 The scheduler wakes when an event of the model is due, advances all nodes to the present time, and hands to the
 connections what has to happen for real. Only time wakes it: no node has a timer of its own.
@@ -67,13 +68,6 @@ class Start:
 
     origin_s: float
     unix_s: float
-
-
-@dataclass(frozen=True)
-class End:
-    """The time of the run, in s, at which it ends."""
-
-    at_s: float
 
 
 @dataclass(frozen=True)
@@ -206,7 +200,7 @@ class Shard:
         elif message == LEAVE:
             self._leaving.set()
         else:
-            self._end_s = message.at_s
+            self._end_s = message
 
     async def _flush(self) -> None:
         with suppress(TimeoutError):

@@ -15,7 +15,6 @@ Only one thing is fed back from real time: a stream that the hub ended (`Loss`).
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from math import inf, isnan, nan
 from typing import Any, NamedTuple
 
@@ -39,8 +38,7 @@ STRIDE_S = 0.25
 
 # The buffers that may fill up.
 ROWS, ACTIONS, CLOSES, OLD = range(4)
-LEAST_MORE = 16
-"""Least growth of a buffer; an old connection takes 200 KiB, so the first buffer has room for few."""
+LEAST_MORE = 16  # least growth; an old connection takes 200 KiB, so the first buffer has room for few
 
 
 class Tie(Record):
@@ -288,17 +286,11 @@ def _set_aside(world: World, i: int, at: float) -> None:
     world.away_s[i] = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """Why a real connection ended without the node's asking for it.
+class Loss(NamedTuple):
+    """Why a real connection ended without the node's asking for it."""
 
-    Attributes:
-        away_s: for how long the hub asked the node to stay away; 0: it did not ask.
-        refused: the connection ended without a Welcome and without such a request, like one to a dead hub.
-    """
-
-    away_s: float
-    refused: bool
+    away_s: float  # for how long the hub asked the node to stay away; 0: it did not ask
+    refused: bool  # it ended without a Welcome and without such a request, like one to a dead hub
 
 
 class Model:
