@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.simulator import counter_rng
-from heartbench.simulator.connection import RULES
+from heartbench.simulator.connection import HUB, HUB_DOWN, HUB_PAUSED, HUB_RUNS, MAX_HUB_FAULTS, RULES
 from heartbench.simulator.counter_rng import Purpose
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.fault import Fault, FaultKind, HubFaultKind
 from heartbench.simulator.group import Group
-from heartbench.simulator.hub_state import HUB, HUB_DOWN, HUB_PAUSED, HUB_RUNS, MAX_HUB_FAULTS
 from heartbench.simulator.kernel import kernel
 from heartbench.simulator.link import MAX_PARTITIONS
 from heartbench.simulator.node import BEHAVIOUR, CRASH, EXIT, START
@@ -47,10 +46,6 @@ class Squad:
     what: NDArray[np.int64]
     partitions: tuple["Partition", ...]
 
-    def names(self, first: int, count: int) -> dict[int, str]:
-        """Return the names of `count` nodes of the squad from number `first` on, by number."""
-        return {number: node_name(self.name, number) for number in range(first, first + count)}
-
     def partitions_of(self, node: int) -> list[tuple[float, float]]:
         """Return (from, to) in s of each partition of this node."""
         return [(cut.from_s, cut.to_s) for cut in self.partitions if cut.hit[node - self.first]]
@@ -68,6 +63,11 @@ class Partition:
 def node_name(group: str, number: int) -> str:
     """Return the name under which the hub knows a node of `group`."""
     return f"{group}-{number:05d}"
+
+
+def group_of_each(scenario: Scenario) -> list[Group]:
+    """Return the group of each node, by number."""
+    return [group for group in scenario.group for _ in range(group.nodes)]
 
 
 def squads(scenario: Scenario) -> Iterator[Squad]:
@@ -105,7 +105,7 @@ def _squad(scenario: Scenario, group: Group, first: int, hub: NDArray[np.void]) 
         name=group.name,
         first=first,
         count=group.nodes,
-        link=link_of(group, first),
+        link=group.link.to_link(group.site.share, group.site.nodes, first) if group.site else group.link.to_link(),
         behaviour=behaviour(group, hub),
         begin=np.append(0, np.cumsum(turns))[begin],
         at_s=times[turns],
@@ -164,16 +164,6 @@ def hub_states(scenario: Scenario) -> NDArray[np.void]:
         hub["at_s"][0, 2 * n : 2 * n + 2] = fault.at_s, fault.at_s + fault.duration_s
         hub["state"][0, 2 * n : 2 * n + 2] = HUB_STATES[fault.kind], HUB_RUNS
     return hub
-
-
-def link_of(group: Group, first: int) -> NDArray[np.void]:
-    """Return the link of a group whose first node has the number `first`, as an array of one LINK."""
-    record = group.link.to_link().view(np.recarray)
-    if group.site is not None:
-        link, outage, shared = record[0], group.link.outage, group.site.share
-        link.outage_gap_mean_s, link.site_gap_mean_s = outage.gap_mean_of(1.0 - shared), outage.gap_mean_of(shared)
-        link.site_nodes, link.first_node = group.site.nodes, first
-    return record
 
 
 def behaviour(group: Group, hub: NDArray[np.void]) -> NDArray[np.void]:

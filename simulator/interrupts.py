@@ -21,12 +21,9 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 def noted() -> Iterator[Callable[[], bool]]:
     """Note SIGINT and SIGTERM instead of being interrupted; yields a function that returns whether one came.
 
-    Outside the main thread Python handles no signals, so that the function always returns False.
+    Outside the main thread it always returns False.
     """
     came = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield came.is_set
-        return
     with _handled_by(lambda *_: came.set()):
         yield came.is_set
 
@@ -38,9 +35,6 @@ def raised() -> Iterator[None]:
     A library that calls back into Python can swallow it: LLVM does, and Numba then fails in another way. So it is
     raised again at the end. Outside the main thread nothing is raised.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     came = threading.Event()
 
     def interrupt(*_: object) -> None:
@@ -59,6 +53,9 @@ def raised() -> Iterator[None]:
 
 @contextmanager
 def _handled_by(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # where Python handles no signals
+        yield
+        return
     before = {number: signal.signal(number, handler) for number in ENDING}
     try:
         yield

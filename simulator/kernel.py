@@ -32,6 +32,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 KEPT = 4  # digests that are kept, whatever their age
 KEPT_S = 7 * 86400.0  # a process may run this long on the cache that it found
+REPORTED_FROM_S = 2.0  # time to compile that is worth a line
 
 _numba: Any = numba  # whose annotations do not know the options below
 _event: Any = event
@@ -97,22 +98,31 @@ def _delete_old(home: Path) -> None:
 
 
 class _Announcement(event.Listener):
-    """Report on standard error, once in a process, that the first use of these sources compiles them."""
+    """Reports on standard error that the first use of these sources compiles them, and how long that takes."""
+
+    def __init__(self) -> None:
+        self._depth = 0  # kernels are compiled inside others
+        self._is_first: bool | None = None
 
     def on_start(self, started: Any) -> None:
-        """Report it if Numba begins to compile one of our kernels and has cached none."""
+        """Report it, once in a process, if Numba begins to compile one of our kernels and has cached none."""
+        self._depth += 1
         module = started.data["dispatcher"].py_func.__module__
-        if not module.startswith("heartbench."):
-            return
-        _event.unregister("numba:compile", self)
-        folder = _cache_folder(_room(module))
-        if folder is None:
-            sys.stderr.write("heartbench: compiling its loops (about 20 s); no folder to cache them in\n")
-        elif not any(folder.rglob("*.nbi")):
-            sys.stderr.write("heartbench: compiling its loops, once (about 20 s)\n")
+        if self._depth == 1:
+            self._began_s = time.perf_counter()
+        if self._is_first is None and module.startswith("heartbench."):
+            folder = _cache_folder(_room(module))
+            self._is_first = folder is None or not any(folder.rglob("*.nbi"))
+            if self._is_first:
+                how_often = "once for this version" if folder else "with no folder to cache them in"
+                sys.stderr.write(f"heartbench: compiling its loops, {how_often}\n")
 
-    def on_end(self, ended: Any) -> None:
-        """Do nothing: the report came at the start."""
+    def on_end(self, _: Any) -> None:
+        """Report how long it took, if it was announced and took a while."""
+        self._depth -= 1
+        took_s = time.perf_counter() - self._began_s
+        if self._is_first and self._depth == 0 and took_s >= REPORTED_FROM_S:
+            sys.stderr.write(f"heartbench: compiled in {took_s:.0f} s\n")
 
 
 _event.register("numba:compile", _Announcement())

@@ -17,17 +17,19 @@ One thing does depend on earlier packets: a packet does not overtake them.
 
 Bandwidth is not modelled: the flows of a node are small against the capacity of its link.
 
-**The interface of a link model.** The rest of the simulator knows a link by its record and by
+**The interface of a link model.** The rest of the simulator knows a link by its record, which `Profile.to_link` fills
+in, and by
 
     rewind(link, seed, node)          reset it to time 0 of a node
+    partition(link, spans)            cut it by order of the scenario
     transmit(link, direction, t)      when a packet that leaves at t arrives; NaN: it is lost
     next_outage(link, whose, t)       the outage at t or the next one, which a run records as truth
     mss_bytes(link)                   the payload of a full packet
 
 A transport calls `transmit` in the order of time in each direction, and copies the record to follow a connection that
-its node has left. Draws of nodes and transports are not the link's. Another model is a module with its own record and
-these functions; `Link` nests that record, each function above chooses between the two by a field of `profile`, and
-`profile.to_link` sets that field: three files.
+its node has left. Draws of nodes and transports are not the link's. A second model takes three files: its own module
+with its record and these functions; this one, where `Link` nests that record and these functions choose by a field of
+`profile`; and `profile.py`, whose `to_link` sets that field.
 """
 
 from collections.abc import Sequence
@@ -109,9 +111,16 @@ def make_link(profile: NDArray[np.void], partitions: Sequence[tuple[float, float
 
 def set_partitions(link: Link, partitions: Sequence[tuple[float, float]]) -> None:
     """Set when the link is cut by order of the scenario: (from, to) in s, at most MAX_PARTITIONS."""
-    link.partition_count = len(partitions)
-    for i, (begins, ends) in enumerate(partitions):
-        link.partitions[i][0], link.partitions[i][1] = begins, ends
+    partition(link, np.reshape(np.asarray(partitions, float), (-1, 2)))
+
+
+@part
+def partition(link: Link, spans: NDArray[np.float64]) -> None:
+    """Set when the link is cut, as `set_partitions` does; `spans` has a row (from, to) for each."""
+    link.partition_count = len(spans)
+    for i in range(len(spans)):
+        link.partitions[i][0] = spans[i, 0]
+        link.partitions[i][1] = spans[i, 1]
 
 
 @kernel

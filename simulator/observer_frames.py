@@ -12,32 +12,16 @@ import pyarrow as pa
 
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import HubError
-from heartbench.hub.events.observer_file import (
-    NAMES,
-    DeadlineMoved,
-    End,
-    Header,
-    Receipt,
-    Record,
-    Removed,
-    Row,
-    read_batches,
-)
-from heartbench.hub.liveness.rules import Change
+from heartbench.hub.events.observer_file import RECORDS, Header, Row, read_batches
 from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.simulator.errors import SimulatorError
-from heartbench.simulator.trace import schema_of
 
 _WORD = pa.dictionary(pa.int32(), pa.string())
 _TYPES: dict[Any, pa.DataType] = {float: pa.float64(), int: pa.int64(), bool: pa.bool_()}
-
-
-def _schema_of(record: type[Record]) -> pa.Schema:
-    columns = {name: _TYPES.get(hint, _WORD) for name, hint in get_type_hints(record).items()}
-    return schema_of(**columns)
-
-
-_SCHEMAS = {NAMES[record]: _schema_of(record) for record in (Receipt, Removed, DeadlineMoved, Change, End)}
+_SCHEMAS = {
+    name: pa.schema({column: _TYPES.get(hint, _WORD) for column, hint in get_type_hints(RECORDS[name]).items()})
+    for name in ("receipt", "forgotten", "deadline", "change", "end")
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from pydantic import Field, model_validator
 
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.link import OUTAGE_E
-from heartbench.simulator.lookup_table import table_through
 from heartbench.simulator.tail import FEWEST_LENGTHS, LEAST_SHAPE, MOST_SHAPE, Tail, fit
 from heartbench.simulator.tomlfile import SHORTEST_S, Duration, Fraction, PositiveDuration, Table
 
@@ -226,3 +225,21 @@ def table_mean_s(lengths_s: NDArray[np.float64]) -> float:
     rise = np.diff(lengths_s) * (1 - (1 + step) * np.exp(-step)) / step
     inner = weights[:-1] * (lengths_s[:-1] * (1 - np.exp(-step)) + rise)
     return float(inner.sum() + weights[-1] * lengths_s[-1])
+
+
+def table_through(
+    grid: NDArray[np.float64], table: NDArray[np.float64], at: NDArray[np.float64], values: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return `table`, over `grid`, shifted as little as possible so that looking up `at` returns `values`.
+
+    Pairs are seldom on the grid. Interpolating past them gave 3% too many outages of 5 s, and RTTs 5% too long.
+    """
+    inside = (at >= grid[0]) & (at <= grid[-1])
+    at, values = at[inside], values[inside]
+    cell = np.minimum(np.searchsorted(grid, at, "right") - 1, len(grid) - 2)
+    part = (at - grid[cell]) / (grid[cell + 1] - grid[cell])
+    weights = np.zeros((len(at), len(grid)))
+    rows = np.arange(len(at))
+    weights[rows, cell], weights[rows, cell + 1] = 1 - part, part
+    shift = np.linalg.lstsq(weights, values - weights @ table)[0]
+    return np.maximum.accumulate(np.maximum(table + shift, 0))

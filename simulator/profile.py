@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from heartbench.simulator.link import DOWN, JITTER_Z, LINK, UP
-from heartbench.simulator.lookup_table import table_through
-from heartbench.simulator.outages import Outages
+from heartbench.simulator.outages import Outages, table_through
 from heartbench.simulator.tomlfile import (
     Catalog,
     Duration,
@@ -101,8 +100,11 @@ class Profile(Table):
         base = self.up.base_delay_s + self.down.base_delay_s
         return base + self.up.jitter_s(score) + self.down.jitter_s(score)
 
-    def to_link(self) -> NDArray[np.void]:
-        """Return the tables of `simulator.link`: an array of one LINK record."""
+    def to_link(self, site_share: float = 0.0, site_nodes: int = 0, first_node: int = 0) -> NDArray[np.void]:
+        """Return the tables of `simulator.link`: an array of one LINK record.
+
+        Sites of `site_nodes` nodes share `site_share` of their outages; the first begins at node `first_node`.
+        """
         record = np.zeros(1, LINK).view(np.recarray)
         link = record[0]
         for index, way in ((UP, self.up), (DOWN, self.down)):
@@ -111,7 +113,10 @@ class Profile(Table):
             link.loss_good[index], link.loss_bad[index] = way.loss.good, way.loss.bad
             link.good_mean_s[index], link.bad_mean_s[index] = way.loss.good_mean_s, way.loss.bad_mean_s
         link.jitter_correlation_s = self.jitter_correlation_s
-        link.outage_gap_mean_s, link.outage_s = self.outage.gap_mean_s, self.outage.lengths_s()
+        link.outage_s = self.outage.lengths_s()
+        link.outage_gap_mean_s = self.outage.gap_mean_of(1.0 - site_share)
+        link.site_gap_mean_s = self.outage.gap_mean_of(site_share)
+        link.site_nodes, link.first_node = site_nodes, first_node
         link.alone[UP], link.alone[DOWN] = self.outage.directions.up, self.outage.directions.down
         link.hold = self.outage.hold
         link.mss_bytes = self.mss_bytes

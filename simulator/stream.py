@@ -10,7 +10,7 @@
         end of the attempt        user timeout · ping timeout · reset ──▶ CLOSED
 
 What the hub answers is part of the stream, because it takes the same way. Times are in s; sizes are bytes of TCP
-payload. The two ends are in `node_end` and `hub_end`. Of its link a transport knows only `transmit` and `mss_bytes`.
+payload. Of its link a transport knows only `transmit` and `mss_bytes`.
 """
 
 from heartbench.simulator.connection import (
@@ -19,16 +19,22 @@ from heartbench.simulator.connection import (
     READY,
     SYN_RETRIES,
     Connection,
+    arrives_at_hub,
+    arrives_at_node,
+    find_hub,
     first_arrival,
+    hub_closes,
+    hub_turns,
+    keep_alive,
+    leave,
+    node_closes,
     reset_connection,
+    send_syn,
 )
-from heartbench.simulator.hub_end import arrives_at_hub, find_hub, hub_closes, hub_turns
 from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.link import DOWN, UP, Link, mss_bytes
-from heartbench.simulator.node_end import arrives_at_node, keep_alive, leave, node_closes, send_syn
 from heartbench.simulator.tcp.flow import MESSAGES, Flow, reset, write
-from heartbench.simulator.tcp.sender import emit, has_due
-from heartbench.simulator.tcp.timeouts import expire
+from heartbench.simulator.tcp.sender import emit, expire, has_due
 
 
 @kernel

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from heartbench.hub.config import HubSettings
 from heartbench.simulator.fleet import node_name
+from heartbench.simulator.observer_frames import Observed
 from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.trace import Messages, Truth
 
@@ -102,14 +103,6 @@ class Sink(Generic[Kept]):
         return
 
 
-def _never() -> bool:
-    return False
-
-
-def _ignore(nodes: float) -> None:
-    """Show no progress."""
-
-
 @dataclass(frozen=True, slots=True)
 class Control:
     """How the caller of an engine follows and ends a run.
@@ -119,8 +112,8 @@ class Control:
         advance: called with the progress since its last call, in nodes: half of the time of ten nodes is 5.
     """
 
-    interrupted: Callable[[], bool] = _never
-    advance: Callable[[float], None] = _ignore
+    interrupted: Callable[[], bool] = lambda: False
+    advance: Callable[[float], None] = lambda _: None
 
 
 UNCONTROLLED = Control()
@@ -139,6 +132,7 @@ class LiveSummary:
         events_heard_s: until when its events were received, s; less than the run's duration if they ended before.
         origin_s: time 0 of the run on the monotonic clock, s.
         hub_down_s: when a fault first took the hub down, s since time 0; inf if none did.
+        observed: what a managed hub recorded of itself until then.
     """
 
     arrived_by: str
@@ -149,6 +143,7 @@ class LiveSummary:
     events_heard_s: float
     origin_s: float
     hub_down_s: float
+    observed: Observed | None
 
 
 @dataclass(frozen=True, slots=True)

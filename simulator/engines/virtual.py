@@ -25,15 +25,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.mesh.kinds import Kind
-from heartbench.simulator.connection import CONNECTION, Connection
+from heartbench.simulator.connection import Connection
 from heartbench.simulator.engines.contract import UNCONTROLLED, Block, Conditions, Control, RunSummary, Sink
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.fault import HubFaultKind
 from heartbench.simulator.fleet import Partition, Squad, squads
 from heartbench.simulator.interrupts import raised
 from heartbench.simulator.kernel import kernel
-from heartbench.simulator.link import LINK_STATE, MAX_PARTITIONS, rewind
-from heartbench.simulator.node import NODE, Events, Node, switch_off
+from heartbench.simulator.link import LINK_STATE, MAX_PARTITIONS, partition, rewind
+from heartbench.simulator.node import Events, Node, switch_off
+from heartbench.simulator.record import new
 from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.session import FILE_PIECE_BYTES, Rows, follow, make_rows, run
 from heartbench.simulator.trace import Messages
@@ -90,11 +91,11 @@ class VirtualEngine:
             SimulatorError: a node would send more than memory holds.
             KeyboardInterrupt: a signal came while the loops were compiled.
         """
+        plans = list(blocks(scenario, self.fleet))
         began = time.perf_counter()
         with raised():
-            _compile()
+            _compile(plans[0])
         compile_s = time.perf_counter() - began
-        plans = list(blocks(scenario, self.fleet))
         workers = min(self.workers or os.cpu_count() or 1, len(plans))
         hub = scenario.hub_settings()
         hub_truth = truth_of_hub(hub_spans(scenario)) if scenario.hub_fault else None
@@ -205,14 +206,17 @@ def run_nodes(plan: BlockPlan) -> tuple[Messages, NDArray[np.float64]]:
     Returns what they sent, and for each stream that ended (node, when the node saw it, when the hub saw it), in s.
     """
     squad, scenario = plan.squad, plan.scenario
+    node, connection = new(Node), new(Connection)
+    node.behaviour, connection.rules = squad.behaviour[0], squad.behaviour[0]["rules"]
+    links: Any = np.zeros(2, LINK_STATE).view(np.recarray)  # an old connection is followed on a copy
+    links.profile = squad.link[0]
     capacity = _rows_a_node(squad, scenario.duration_s) * squad.count
     while True:
         rows, nodes, closes = make_rows(capacity), np.empty(capacity, np.int32), np.empty((capacity // 8 + 64, 3))
-        world = _World(squad)
         finished, ended = _simulate_block(
-            world.node,
-            world.connection,
-            world.links,
+            node,
+            connection,
+            links,
             *_partitions(squad),
             Events(squad.at_s, squad.what),
             squad.begin,
@@ -225,20 +229,10 @@ def run_nodes(plan: BlockPlan) -> tuple[Messages, NDArray[np.float64]]:
         )
         if finished == squad.count:
             _read_after_pauses(rows, scenario)
-            return _messages(rows, nodes), closes[:ended]
+            used = int(rows.used[0])
+            columns: Any = rows[1:]  # in the order of `Messages`
+            return Messages(nodes[:used], *(column[:used] for column in columns)), closes[:ended]
         capacity *= 2  # more reconnects than estimated
-
-
-class _World:
-    """Room for one node at a time, its connection and its link (twice: an old connection is followed on a copy)."""
-
-    def __init__(self, squad: Squad) -> None:
-        self.node = np.zeros(1, NODE).view(np.recarray)[0]
-        self.node.behaviour = squad.behaviour[0]
-        self.connection = np.zeros(1, CONNECTION).view(np.recarray)[0]
-        self.connection.rules = self.node.behaviour.rules
-        self.links = np.zeros(2, LINK_STATE).view(np.recarray)
-        self.links["profile"] = squad.link[0]
 
 
 @kernel
@@ -264,10 +258,7 @@ def _simulate_block(
     link = links[0]
     ended = 0
     for i in range(len(begin) - 1):
-        link.partition_count = partition_counts[i]
-        for j in range(partition_counts[i]):
-            link.partitions[j, 0] = partitions[i, j, 0]
-            link.partitions[j, 1] = partitions[i, j, 1]
+        partition(link, partitions[i, : partition_counts[i]])
         rewind(link, seed, first + i)
         switch_off(node, seed, first + i)
         mine = Events(events.at_s[begin[i] : begin[i + 1]], events.what[begin[i] : begin[i + 1]])
@@ -286,14 +277,9 @@ def _simulate_block(
     return len(begin) - 1, ended
 
 
-def _compile() -> None:
+def _compile(plan: BlockPlan) -> None:
     """Compile the loop, or read it from disk, by running no node, so that this is not timed as simulation."""
-    node, connection = np.zeros(1, NODE).view(np.recarray)[0], np.zeros(1, CONNECTION).view(np.recarray)[0]
-    links, rows = np.zeros(2, LINK_STATE).view(np.recarray), make_rows(0)
-    none, nothing = np.zeros(0), np.zeros(0, np.int64)
-    cuts, closes, begin = np.zeros((0, MAX_PARTITIONS, 2)), np.zeros((0, 3)), np.zeros(1, np.int64)
-    events = Events(none, nothing)
-    _simulate_block(node, connection, links, cuts, nothing, events, begin, 0, 0, 0.0, rows, rows.boot, closes)
+    run_nodes(replace(plan, squad=_part_of(plan.squad, 0, 0)))
     gc.collect()  # after compiling a quarter of a second, which a worker would lose in the middle of a block
 
 
@@ -314,16 +300,3 @@ def _read_after_pauses(rows: Rows, scenario: Scenario) -> None:
             until = fault.at_s + fault.duration_s
             waits = (fault.at_s <= arrived_s) & (arrived_s < until)
             arrived_s[waits] = until if until <= scenario.duration_s else np.nan
-
-
-def _messages(rows: Rows, nodes: NDArray[np.int32]) -> Messages:
-    used = slice(int(rows.used[0]))
-    return Messages(
-        node=nodes[used],
-        boot=rows.boot[used],
-        connection=rows.connection[used],
-        seq=rows.seq[used],
-        kind=rows.kind[used],
-        sent_s=rows.sent_s[used],
-        arrived_s=rows.arrived_s[used],
-    )

@@ -24,6 +24,6 @@ Timers have the granularity of the kernel's timer wheel at 250 ticks per second:
 Growth in congestion avoidance is Reno's, and the receiver's window is the size of the ring of segments, so the model
 does not suit bulk transfer.
 
-Modules: `flow` (state), `sender` (what is transmitted), `acknowledgement` and `loss` (what is concluded), `timers` and
-`timeouts` (when timers fire and what they do), `receiver`. Only `sender.emit` gives packets to the link.
+Modules: `flow` (state), `sender` (what is transmitted, and what a timer that fires does), `acknowledgement` and `loss`
+(what is concluded), `timers` (when they fire), `receiver`. Only `sender.emit` gives packets to the link.
 """

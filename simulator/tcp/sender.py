@@ -1,4 +1,4 @@
-"""The sender: what it puts on the link, and when cwnd lets it.
+"""The sender: what it puts on the link, when cwnd lets it, and what it does when its timer fires.
 
 `emit` is the only place that gives packets to the link; acknowledgements and timers decide what is due.
 """
@@ -10,22 +10,28 @@ from heartbench.simulator.link import Link, transmit
 from heartbench.simulator.tcp.flow import (
     DATA,
     DELAYED_ACK_S,
+    FIRING,
+    GIVE_UP_ORPHAN_S,
+    GIVE_UP_S,
     INITIAL_WINDOW,
     LOST,
     NEW,
+    NO_TIMER,
     NOTHING,
     PACKETS,
     PROBE,
+    RECOVERY,
     REORDER,
     RTO,
     SEGMENTS,
+    TICK_S,
     TIMED_OUT,
     Flow,
     in_flight,
     packet_end,
 )
-from heartbench.simulator.tcp.loss import unmark
-from heartbench.simulator.tcp.timers import rearm, schedule_probe, set_timer
+from heartbench.simulator.tcp.loss import detect_losses, enter_loss, enter_recovery, unmark, update_cwnd
+from heartbench.simulator.tcp.timers import back_off, rearm, schedule_probe, set_timer
 
 
 @part
@@ -199,3 +205,60 @@ def _validate_cwnd(flow: Flow) -> None:
         flow.is_cwnd_limited = limits
         flow.max_packets_out = out
         flow.cwnd_usage_seq = flow.snd_nxt
+
+
+@kernel
+def expire(flow: Flow, now: float) -> None:
+    """Handle the sender's timer, which fires now."""
+    flow.timer_s = FIRING
+    if flow.timer == RTO:
+        _time_out(flow, now)
+    elif flow.timer == REORDER:
+        _stop_waiting(flow, now)
+    elif flow.tlp_high_seq == 0:
+        flow.probe_due = True
+        set_timer(flow, RTO, now, flow.rto_s)
+    else:
+        rearm(flow, now)
+
+
+@kernel
+def _stop_waiting(flow: Flow, now: float) -> None:
+    """Mark as lost what may have been reordered and did not come (tcp_rack_reo_timeout)."""
+    losses = flow.lost_total
+    detect_losses(flow, now)
+    if flow.lost_total > losses:
+        if flow.ca_state != RECOVERY:
+            enter_recovery(flow)
+            update_cwnd(flow, 1, False, flow.lost_total - losses)
+        flow.to_send = LOST
+    if flow.timer != RTO:
+        rearm(flow, now)
+
+
+@kernel
+def _time_out(flow: Flow, now: float) -> None:
+    """Retransmit from the oldest segment on, and double the RTO; or give up."""
+    limit = flow.user_timeout_s
+    if limit == 0.0:
+        limit = GIVE_UP_ORPHAN_S if flow.orphan else GIVE_UP_S
+    if flow.retransmits > 0 and now - flow.retrans_stamp_s >= limit - 1e-9:
+        kill(flow)
+        return
+    enter_loss(flow, now)
+    flow.to_send = TIMED_OUT
+    flow.retransmits += 1
+    if isnan(flow.retrans_stamp_s):
+        flow.retrans_stamp_s = now
+    wait = back_off(flow)
+    if flow.user_timeout_s > 0.0:
+        wait = min(wait, max(flow.retrans_stamp_s + flow.user_timeout_s - now, TICK_S))
+    set_timer(flow, RTO, now, wait)
+
+
+@kernel
+def kill(flow: Flow) -> None:
+    """End the sender: nothing is sent any more."""
+    flow.dead = True
+    flow.timer = NO_TIMER
+    flow.timer_s = inf

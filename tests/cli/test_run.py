@@ -24,10 +24,10 @@ from heartbench.cli.run_output import missing, unexplained
 from heartbench.hub.program import warn
 from heartbench.simulator.engines.contract import LiveSummary, RunSummary
 from heartbench.simulator.engines.live.engine import LiveEngine
-from heartbench.simulator.engines.sinks import ParquetSink
+from heartbench.simulator.engines.sinks import ParquetSink, TruthWriter
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import load_scenario, scenario_of
-from heartbench.simulator.trace import TruthWriter, read_trace, read_transitions
+from heartbench.simulator.trace import read_trace, read_transitions
 
 COMMAND = [sys.executable, "-c", "from heartbench.cli.app import main; main()", "run"]
 CUT = """
@@ -420,7 +420,7 @@ AGREEING = Agreement(changes=10, stale=1, not_following=0, missing=0, first="")
 
 
 def live_summary(events_lost: int, events_heard_s: float) -> LiveSummary:
-    return LiveSummary("node", np.zeros(0), 0, 0, events_lost, events_heard_s, 0.0, inf)
+    return LiveSummary("node", np.zeros(0), 0, 0, events_lost, events_heard_s, 0.0, inf, None)
 
 
 def test_events_of_a_running_hub_that_were_lost_are_said(capsys: pytest.CaptureFixture[str]) -> None:

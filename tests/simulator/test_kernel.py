@@ -123,7 +123,7 @@ def test_compiled_code_is_cached_for_the_next_process(variable: str, tmp_path: P
     (first, missed, report), (second, hit, silence) = run(variable, tmp_path), run(variable, tmp_path)
     assert first == second
     assert (missed, hit) == ("0", "1")
-    assert report == "heartbench: compiling its loops, once (about 20 s)\n"
+    assert report.startswith("heartbench: compiling its loops, once for this version\n")
     assert not silence
     (digest,) = (tmp_path / "heartbench").iterdir()
     assert list(digest.iterdir())

@@ -1,8 +1,10 @@
 """The link: a function of time that keeps order, loses what it should, and passes nothing in an outage."""
 
+import ast
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from math import isnan, nan
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from heartbench.simulator import link as link_module
 from heartbench.simulator.link import (
     BOTH,
     DOWN,
@@ -205,3 +208,17 @@ def test_plain_python_and_compiled_code_agree() -> None:
         for t in np.arange(0.0, 60.0, 0.9):
             assert np.array_equal(transmit(compiled, UP, t), transmit.py_func(plain, UP, t), equal_nan=True)
     assert next_outage(link(**CROWDED), SITE, 9.0) == next_outage.py_func(link(**CROWDED), SITE, 9.0)
+
+
+INTERFACE = {"LINK_STATE", "Link", "UP", "DOWN", "BOTH", "OWN", "SITE", "MAX_PARTITIONS", "make_link", "mss_bytes"}
+INTERFACE |= {"rewind", "partition", "set_partitions", "transmit", "next_outage"}
+
+
+def test_all_but_profiles_know_a_link_by_its_interface_so_that_a_second_model_takes_three_files() -> None:
+    room = Path(link_module.__file__).parent
+    used: set[str] = set()
+    for path in set(room.rglob("*.py")) - {room / "profile.py", room / "outages.py"}:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == link_module.__name__:
+                used |= {alias.name for alias in node.names}
+    assert used <= INTERFACE

@@ -9,8 +9,7 @@ import pytest
 from tests.simulator.test_link import link
 
 from heartbench.mesh.kinds import Kind
-from heartbench.simulator.connection import make_connection
-from heartbench.simulator.hub_state import HUB_DOWN, HUB_RUNS
+from heartbench.simulator.connection import HUB_DOWN, HUB_RUNS, make_connection
 from heartbench.simulator.link import LINK_STATE
 from heartbench.simulator.node import (
     BEHAVIOUR,

@@ -17,6 +17,9 @@ from heartbench.simulator.connection import (
     HEARTBEAT_ASKING,
     HEARTBEAT_BYTES,
     HELLO,
+    HUB_DOWN,
+    HUB_PAUSED,
+    HUB_RUNS,
     POWER,
     PROCESS,
     READY,
@@ -26,7 +29,6 @@ from heartbench.simulator.connection import (
     is_over,
     make_connection,
 )
-from heartbench.simulator.hub_state import HUB_DOWN, HUB_PAUSED, HUB_RUNS
 from heartbench.simulator.link import OWN, next_outage
 from heartbench.simulator.stream import advance, close, connect, send
 from heartbench.simulator.tcp.flow import LOSS, OPEN, PACKETS

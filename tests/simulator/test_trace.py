@@ -9,21 +9,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from heartbench.mesh.kinds import Kind
+from heartbench.simulator.engines.sinks import NodesWriter, TraceWriter, TruthWriter, write_transitions
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.trace import (
     Messages,
-    NodesWriter,
-    TraceWriter,
     Truth,
     TruthEvent,
-    TruthWriter,
     read_blocks,
     read_nodes,
     read_trace,
     read_transitions,
     read_truth,
     trace_parts,
-    write_transitions,
 )
 
 

@@ -7,8 +7,6 @@ shards           the processes that run the nodes, as the engine sees them
 shard            one of them: a scheduler, and the real connections of its nodes
 world            the modelled side of its nodes, advanced as time passes
 grpc_connection  one modelled connection as a real one
-messages         the real message for a row of the model
-loss             the end of a real connection, as the model learns of it
-files            the files that nodes hand over
+messages         the real message for a row of the model, and the files that nodes hand over
 record           measurements of shards and hub, as trace, truth and transitions
 """

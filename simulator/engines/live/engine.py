@@ -31,7 +31,7 @@ from heartbench.simulator.engines.live.faults import HubFaults
 from heartbench.simulator.engines.live.hub import ExternalHub, Hub, HubProcess, HubRecord
 from heartbench.simulator.engines.live.shard import Result, Start, Task
 from heartbench.simulator.engines.live.shards import Shards
-from heartbench.simulator.engines.live.world import advance, make_actions, make_sent, make_world
+from heartbench.simulator.engines.live.world import Model, make_world
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.interrupts import raised
 from heartbench.simulator.run_directory import RunDirectory
@@ -123,11 +123,13 @@ class LiveEngine:
         """Hand what the shards sent and the hub recorded to the sink, and sum it up."""
         began = time.monotonic()
         hub_record, origin_s, end_s = ran.hub_record, ran.start.origin_s, ran.end_s
+        until_s = origin_s + end_s
+        deadline_moves = [(each.deadlines.at_s <= until_s).sum() for each in hub_record.observed]
         names = record.numbers_by_name(scenario)
         rows = record.rows_of(ran.results, origin_s)
         arrived_s = record.arrivals(rows, hub_record, names, ran.boot_base, ran.start, end_s)
         hub = self._judged_by(scenario, ran.results)
-        started_s = [at_s - origin_s for at_s in hub_record.started_s]
+        started_s = [observed.header.monotonic_s - origin_s for observed in hub_record.observed]
         sink.begin(Conditions(end_s, hub, record.hub_truth(faults.happened, started_s)))
         extract = sink.extract
         closes = np.concatenate([np.zeros((0, 3)), *(result.closes for result in ran.results)])
@@ -146,10 +148,11 @@ class LiveEngine:
             interrupted=end_s < scenario.duration_s,
             hub=hub,
             live=LiveSummary(
-                arrived_by="node" if hub_record.receipts is None else "hub",
+                arrived_by="hub" if hub_record.observed else "node",
                 lag_s=late_s[~np.isnan(late_s)],
                 files=sum(result.files for result in ran.results),
-                deadline_moves=int((hub_record.deadlines.at_s <= origin_s + end_s).sum()),
+                deadline_moves=int(sum(deadline_moves)),
+                observed=next(iter(hub_record.observed), None),
                 events_lost=hub_record.events_lost,
                 events_heard_s=min(max(hub_record.until_s - origin_s, 0.0), end_s),
                 origin_s=origin_s,
@@ -169,7 +172,7 @@ class LiveEngine:
 def _compile(scenario: Scenario) -> float:
     """Compile the kernels, or read them from disk, once for all shards; return how long it took, s."""
     began = time.monotonic()
-    advance(make_world([], scenario.seed, 0, 1), make_sent(0), make_actions(0), 0.0)
+    Model(make_world([], scenario.seed, 0, 1), 0, 0).advance(0.0)
     return time.monotonic() - began
 
 

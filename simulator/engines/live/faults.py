@@ -6,7 +6,8 @@ They are real: signals to the hub's process, and a write lock on its database, a
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
-from math import inf
+from functools import partial
+from math import inf, nan
 from pathlib import Path
 
 from heartbench.simulator.engines.live.hub import HubProcess
@@ -33,12 +34,12 @@ class HubFaults:
         self._is_down = False
         self._lock: sqlite3.Connection | None = None
         self._due: list[tuple[float, Callable[[], None]]] = []
-        if hub is not None:
-            for fault in faults:
-                begin, end = self._actions(hub, fault.kind)
-                self._due.append((fault.at_s, self._beginning(fault.kind, begin)))
-                self._due.append((fault.at_s + fault.duration_s, self._ending(fault.kind, end)))
-            self._due.sort(key=lambda due: due[0])
+        if hub is None:
+            return
+        for fault in sorted(faults, key=lambda fault: fault.at_s):  # they do not overlap
+            begin, end = self._actions(hub, fault.kind)
+            self._due.append((fault.at_s, partial(self._begin, fault.kind, begin)))
+            self._due.append((fault.at_s + fault.duration_s, partial(self._end, end)))
 
     @property
     def next_s(self) -> float:
@@ -81,26 +82,19 @@ class HubFaults:
             case HubFaultKind.SLOW_STORE:
                 return self._hold, self._release
 
-    def _beginning(self, kind: HubFaultKind, begin: Callable[[], None]) -> Callable[[], None]:
-        def act() -> None:
-            now = self._now()
-            if kind in (HubFaultKind.KILL, HubFaultKind.STOP):
-                self.down_s = min(self.down_s, now)
-                self._is_down = True
-            self.happened.append((TruthEvent[f"HUB_{kind.name}"], now, float("nan")))
-            begin()
+    def _begin(self, kind: HubFaultKind, begin: Callable[[], None]) -> None:
+        now = self._now()
+        if kind in (HubFaultKind.KILL, HubFaultKind.STOP):
+            self.down_s = min(self.down_s, now)
+            self._is_down = True
+        self.happened.append((TruthEvent[f"HUB_{kind.name}"], now, nan))
+        begin()
 
-        return act
-
-    def _ending(self, kind: HubFaultKind, end: Callable[[], None]) -> Callable[[], None]:
-        def act() -> None:
-            end()
-            self._is_down = False  # faults do not overlap
-            event = TruthEvent[f"HUB_{kind.name}"]
-            last = max(number for number, (happened, _, _) in enumerate(self.happened) if happened is event)
-            self.happened[last] = (event, self.happened[last][1], self._now())
-
-        return act
+    def _end(self, end: Callable[[], None]) -> None:
+        end()
+        self._is_down = False
+        event, from_s, _ = self.happened[-1]
+        self.happened[-1] = (event, from_s, self._now())
 
     def _hold(self) -> None:
         self._lock = sqlite3.connect(self._store or "", timeout=LOCKED_WITHIN_S, isolation_level=None)

@@ -19,7 +19,7 @@ from heartbench.mesh import encoding
 from heartbench.mesh.channel import open_aio_channel
 from heartbench.mesh.v1.mesh_pb2 import Chunk, Command, Drain, HubMessage, NodeMessage, Throttle, Welcome
 from heartbench.mesh.v1.mesh_pb2_grpc import NodeMeshStub
-from heartbench.simulator.engines.live.loss import Loss
+from heartbench.simulator.engines.live.world import Loss
 
 NO_ROW = -1  # of a message that is not part of the trace
 LINGER_S = 1.0  # for the hub to end a stream after the node has

@@ -48,22 +48,16 @@ class HubRecord:
     """The messages a hub received and its status changes; times are s on the monotonic clock.
 
     Attributes:
-        receipts: at_s, node_id, boot_id, connection, kind, seq; None for an external hub.
-        deadlines: at_s, node_id, deadline_s, reason: moves of deadlines that no message caused.
         changes: status changes, with COLUMNS.
+        observed: what a managed hub recorded, one for each start; none for an external hub.
         events_lost: events that did not reach us.
         until_s: when the events ended, on our side or the hub's; inf: all were recorded.
-        started_s: when a managed hub started to judge deadlines.
-        observed: what a managed hub recorded, one for each start: the same read serves all that need it.
     """
 
-    receipts: pd.DataFrame | None
-    deadlines: pd.DataFrame
     changes: pd.DataFrame
+    observed: tuple[Observed, ...] = ()
     events_lost: int = 0
     until_s: float = inf
-    started_s: tuple[float, ...] = ()
-    observed: tuple[Observed, ...] = ()
 
 
 class Hub(Protocol):
@@ -154,11 +148,9 @@ class HubProcess:
 
     def record(self) -> HubRecord:
         """Read its observer files, one for each start."""
-        observed = [read_observer(path) for path in self._observers if path.exists() and path.stat().st_size]
-        tables = zip(*((each.receipts, each.deadlines, each.changes) for each in observed), strict=True)
-        receipts, deadlines, changes = (pd.concat(table, ignore_index=True) for table in tables)
-        started_s = tuple(each.header.monotonic_s for each in observed)
-        return HubRecord(receipts, deadlines, changes, started_s=started_s, observed=tuple(observed))
+        written = (path for path in self._observers if path.exists() and path.stat().st_size)
+        observed = tuple(read_observer(path) for path in written)
+        return HubRecord(pd.concat([each.changes for each in observed], ignore_index=True), observed)
 
 
 class ExternalHub:
@@ -215,9 +207,8 @@ class ExternalHub:
 
     def record(self) -> HubRecord:
         """Return its events; its receipts are unknown."""
-        nothing = pd.DataFrame({"at_s": [], "node_id": [], "deadline_s": [], "reason": []})
         changes = pd.DataFrame(self._changes, columns=COLUMNS)
-        return HubRecord(None, nothing, changes, self._events_lost, self._until_s)
+        return HubRecord(changes, events_lost=self._events_lost, until_s=self._until_s)
 
 
 def _change_of(event: Any, at_s: float) -> tuple[Any, ...]:

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from heartbench.mesh.kinds import KINDS, Kind
 from heartbench.simulator.engines.contract import Block
 from heartbench.simulator.engines.live.hub import HubRecord
-from heartbench.simulator.engines.live.shard import Result, Start, group_of_each
-from heartbench.simulator.fleet import node_name, squads
+from heartbench.simulator.engines.live.shard import Result, Start
+from heartbench.simulator.fleet import group_of_each, node_name, squads
 from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.trace import Messages, Truth, TruthEvent
 from heartbench.simulator.truth import truth_of, truth_of_hub
 
 BLOCK_ROWS = 1_000_000
+COLUMNS = ["boot", "connection", "seq", "kind", "sent_s", "due_s"]  # of `Rows`
 KEY = ["node", "boot", "kind", "seq", "connection"]
 FILE_CHUNK = ["written_unix_s", "place"]
 
@@ -40,12 +41,7 @@ def rows_of(results: list[Result], origin_s: float) -> pd.DataFrame:
         pd.DataFrame(
             {
                 "node": result.node,
-                "boot": result.rows.boot,
-                "connection": result.rows.connection,
-                "seq": result.rows.seq,
-                "kind": result.rows.kind,
-                "sent_s": result.rows.sent_s,
-                "due_s": result.rows.arrived_s,
+                **dict(zip(COLUMNS, result.rows[1:], strict=True)),
                 "begun_s": result.begun_s - origin_s,
                 "written_s": result.written_s - origin_s,
             }
@@ -60,10 +56,11 @@ def arrivals(
     rows: pd.DataFrame, hub_record: HubRecord, names: dict[str, int], boot_base: int, start: Start, end_s: float
 ) -> NDArray[np.float64]:
     """Return when each row was received, s since the start; NaN if it was not received before the end."""
-    if hub_record.receipts is None:
+    if not hub_record.observed:
         at_s = rows.written_s.to_numpy()
     else:
-        received = _receipts(hub_record.receipts, names, boot_base)
+        receipts = pd.concat([observed.receipts for observed in hub_record.observed], ignore_index=True)
+        received = _receipts(receipts, names, boot_base)
         key = _keyed(rows, rows.sent_s + start.unix_s)
         at_s = key.merge(received, on=[*KEY, *FILE_CHUNK], how="left").at_s.to_numpy() - start.origin_s
     return np.where(at_s <= end_s, at_s, np.nan)

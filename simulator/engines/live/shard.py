@@ -1,10 +1,11 @@
 """A process that runs some of the nodes: one scheduler, and the real connections of its nodes.
 
-    engine    Task ─▶         Start ─▶  [End ─▶]            [LEAVE ─▶          ]  closes the pipe
+    engine    Task ─▶         Start ─▶  [s ─▶]              [LEAVE ─▶          ]  closes the pipe
     shard            ◀─ READY                     ◀─ Result [         ◀─ LEAVE ]                   gone
 
-Messages in brackets are optional. A shard's connections end with its process, so nothing outlives the engine, however
-it ends; at LEAVE the nodes send Goodbye first, for a hub that keeps running.
+Messages in brackets are optional; s is the time of the run, in s, at which it ends early. A shard's connections end
+with its process, so nothing outlives the engine, however it ends; at LEAVE the nodes send Goodbye first, for a hub that
+keeps running.
 
 The scheduler wakes when an event of the model is due, advances all nodes to the present time, and hands to the
 connections what has to happen for real. Only time wakes it: no node has a timer of its own.
@@ -20,7 +21,7 @@ import traceback
 from array import array
 from contextlib import suppress
 from dataclasses import dataclass
-from math import isnan, nan
+from math import nan
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -30,13 +31,10 @@ from numpy.typing import NDArray
 from heartbench.mesh.encoding import upload_of
 from heartbench.mesh.kinds import Kind
 from heartbench.mesh.v1.mesh_pb2 import NodeMessage
-from heartbench.simulator.engines.live.files import file_chunks
 from heartbench.simulator.engines.live.grpc_connection import Log, NodeConnection
-from heartbench.simulator.engines.live.loss import Loss, end_stream
-from heartbench.simulator.engines.live.messages import message_of
-from heartbench.simulator.engines.live.world import CLOSED, OPENED, advance, grow, make_actions, make_sent, make_world
-from heartbench.simulator.fleet import node_name, squads
-from heartbench.simulator.group import Group
+from heartbench.simulator.engines.live.messages import file_chunks, message_of
+from heartbench.simulator.engines.live.world import CLOSED, OPENED, Loss, Model, make_world
+from heartbench.simulator.fleet import group_of_each, node_name, squads
 from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.session import Rows
 
@@ -73,13 +71,6 @@ class Start:
 
 
 @dataclass(frozen=True)
-class End:
-    """The time of the run, in s, at which it ends."""
-
-    at_s: float
-
-
-@dataclass(frozen=True)
 class Result:
     """What a shard measured.
 
@@ -102,23 +93,17 @@ class Result:
     files: int
 
 
-def group_of_each(scenario: Scenario) -> list[Group]:
-    """Return the group of each node, by number."""
-    return [group for group in scenario.group for _ in range(group.nodes)]
-
-
 class Shard:
     """The nodes of one task, in the model and connected to the hub."""
 
     def __init__(self, task: Task, pipe: Connection) -> None:
         self._task = task
         self._pipe = pipe
-        self._world = make_world(squads(task.scenario), task.scenario.seed, task.shard, task.shards)
-        self._sent = make_sent(FIRST_ROWS)
-        self._actions = make_actions(FIRST_ACTIONS)
+        world = make_world(squads(task.scenario), task.scenario.seed, task.shard, task.shards)
+        self._model = Model(world, FIRST_ROWS, FIRST_ACTIONS)
         groups = group_of_each(task.scenario)
-        self._group = [groups[number] for number in self._world.number]
-        self._name = [node_name(groups[number].name, number) for number in self._world.number]
+        self._group = [groups[number] for number in world.number]
+        self._name = [node_name(groups[number].name, number) for number in world.number]
         self._files = {group.name: file_chunks(group.name, group.file_bytes) for group in task.scenario.group}
         self._file_begins: dict[tuple[int, float], int] = {}  # node and time of writing -> row of the first chunk
         self._connections: dict[int, NodeConnection] = {}
@@ -128,7 +113,7 @@ class Shard:
         self._start = Start(0.0, 0.0)
         self._now_s = 0.0
         self._end_s = task.scenario.duration_s
-        advance(self._world, self._sent, self._actions, -1.0)  # compiled before time matters
+        self._model.advance(-1.0)  # compiled before time matters
 
     async def run(self) -> None:
         """Connect, run from start to end, send the result, leave if asked to, and wait for the pipe to close."""
@@ -156,23 +141,14 @@ class Shard:
     async def _drive(self) -> None:
         while self._now_s < self._end_s:
             self._now_s = max(self._now_s, min(time.monotonic() - self._start.origin_s, self._end_s))
-            soonest = min(self._advance(self._now_s), self._end_s)
+            soonest = min(self._model.advance(self._now_s), self._end_s)
             self._carry_out()
             wait_s = soonest - (time.monotonic() - self._start.origin_s)
             await asyncio.sleep(min(max(wait_s, 0.0), LONGEST_NAP_S))
 
-    def _advance(self, now: float) -> float:
-        """Advance the model to `now`; return when its next event is due."""
-        while isnan(soonest := advance(self._world, self._sent, self._actions, now)):
-            self._world, self._sent, self._actions = grow(self._world, self._sent, self._actions)
-        return soonest
-
     def _carry_out(self) -> None:
         """Do for real what the model asks for."""
-        actions = self._actions
-        count = int(actions.used[0])
-        columns = (column[:count].tolist() for column in actions[1:])
-        for what, number, node, row in zip(*columns, strict=True):
+        for what, number, node, row in self._model.take_actions():
             if what == OPENED:
                 if number not in self._connections:
                     self._open(number, node)
@@ -182,7 +158,6 @@ class Shard:
                     del self._connections[number]
                 else:
                     self._send(connection, node, row)
-        actions.used[0] = 0
 
     def _open(self, number: int, node: int) -> NodeConnection:
         address = self._task.address
@@ -193,10 +168,10 @@ class Shard:
 
     def _lost(self, connection: NodeConnection, loss: Loss) -> None:
         self._connections.pop(connection.number, None)
-        end_stream(self._world, connection.node, connection.number, loss, self._now_s)
+        self._model.end_stream(connection.node, connection.number, loss, self._now_s)
 
     def _send(self, connection: NodeConnection, node: int, row: int) -> None:
-        rows, group = self._sent.rows, self._group[node]
+        rows, group = self._model.sent.rows, self._group[node]
         boot_base, unix_s = self._task.boot_base, self._start.unix_s
         if int(rows.kind[row]) == Kind.CHUNK and int(rows.seq[row]) == 0:
             file = self._files[group.name][self._file_chunk(node, row)]
@@ -211,7 +186,7 @@ class Shard:
 
     def _file_chunk(self, node: int, row: int) -> int:
         """Return which chunk of its file a row is; the rows of a file follow each other."""
-        written = (node, float(self._sent.rows.sent_s[row]))
+        written = (node, float(self._model.sent.rows.sent_s[row]))
         return row - self._file_begins.setdefault(written, row)
 
     def _receive(self) -> None:
@@ -225,7 +200,7 @@ class Shard:
         elif message == LEAVE:
             self._leaving.set()
         else:
-            self._end_s = message.at_s
+            self._end_s = message
 
     async def _flush(self) -> None:
         with suppress(TimeoutError):
@@ -242,15 +217,16 @@ class Shard:
                 await asyncio.gather(*(connection.wait_closed() for connection in connections))
 
     def _result(self) -> Result:
-        sent: Any = self._sent.rows
-        used = int(sent.used[0])
-        rows = Rows(sent.used, *(column[:used] for column in sent[1:]))
+        world, sent = self._model.world, self._model.sent
+        columns: Any = sent.rows
+        used = int(columns.used[0])
+        rows = Rows(columns.used, *(column[:used] for column in columns[1:]))
         return Result(
-            node=self._world.number[self._sent.node[:used]],
+            node=world.number[sent.node[:used]],
             rows=rows,
             begun_s=self._by_row(self._log.begun_s, used),
             written_s=self._by_row(self._log.written_s, used),
-            closes=self._world.closes[: self._world.counts[1]],
+            closes=world.closes[: world.counts[1]],
             stale_after_s=self._log.stale_after_s,
             files=self._log.files,
         )

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from heartbench.simulator.engines.live import shard
-from heartbench.simulator.engines.live.shard import LEAVE, LEAVE_WITHIN_S, READY, End, Result, Start, Task
+from heartbench.simulator.engines.live.shard import LEAVE, LEAVE_WITHIN_S, READY, Result, Start, Task
 from heartbench.simulator.errors import SimulatorError
 
 # Not `-m`: pickled classes must belong to the module by its name, not to `__main__`.
@@ -68,7 +68,7 @@ class Shards:
     def end(self, at_s: float) -> None:
         """End the run at this time, s since its start."""
         for pipe in self._pipes:
-            self._send(pipe, End(at_s))
+            self._send(pipe, at_s)
 
     def finished(self, within_s: float) -> bool:
         """Wait up to `within_s` for all results; return whether they have come."""

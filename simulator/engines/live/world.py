@@ -11,10 +11,10 @@ Each modelled connection is a *wire*, numbered through. What has to happen on it
     DELIVERED  the message of a row is at the hub: write it
     CLOSED     the hub's end sees the end of the connection: end the stream
 
-Only one thing is fed back from real time: a stream that the hub ended (`cut`).
+Only one thing is fed back from real time: a stream that the hub ended (`Loss`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from math import inf, isnan, nan
 from typing import Any, NamedTuple
 
@@ -38,8 +38,7 @@ STRIDE_S = 0.25
 
 # The buffers that may fill up.
 ROWS, ACTIONS, CLOSES, OLD = range(4)
-LEAST_MORE = 16
-"""Least growth of a buffer; an old connection takes 200 KiB, so the first buffer has room for few."""
+LEAST_MORE = 16  # least growth; an old connection takes 200 KiB, so the first buffer has room for few
 
 
 class Tie(Record):
@@ -156,23 +155,9 @@ def _place_node(world: World, i: int, squad: Squad, seed: int, node: int) -> Non
     rewind(link, seed, node)
 
 
-def make_actions(capacity: int) -> Actions:
-    """Return room for `capacity` actions."""
-    whole = [np.zeros(capacity, np.int64) for _ in range(3)]
-    return Actions(np.zeros(1, np.int64), np.zeros(capacity, np.int8), *whole)
-
-
-def make_sent(capacity: int) -> Sent:
-    """Return room for `capacity` messages."""
-    return Sent(make_rows(capacity), np.zeros(capacity, np.int32))
-
-
 @kernel
-def advance(world: World, sent: Sent, actions: Actions, until: float) -> float:
-    """Advance the world to `until`, s; return when the next thing is due, or NaN if a buffer is full.
-
-    In the latter case the caller calls `grow`, then repeats the call, which continues where this one stopped.
-    """
+def _advance(world: World, sent: Sent, actions: Actions, until: float) -> float:
+    """Advance as `Model.advance` does; return NaN if a buffer is full: once it has grown, a repeated call continues."""
     soonest = inf
     for i in range(len(world.next_s)):
         while world.next_s[i] < until:
@@ -301,21 +286,61 @@ def _set_aside(world: World, i: int, at: float) -> None:
     world.away_s[i] = 0.0
 
 
-def grow(world: World, sent: Sent, actions: Actions) -> tuple[World, Sent, Actions]:
-    """Return them with the buffer `world.full` half as large again; the other buffers stay."""
-    full = world.full[0]
-    if full == ROWS:
-        rows = Rows(sent.rows.used, *(_grown(column) for column in sent.rows[1:]))
-        return world, Sent(rows, _grown(sent.node)), actions
-    if full == ACTIONS:
-        return world, sent, Actions(actions.used, *(_grown(column) for column in actions[1:]))
-    if full == CLOSES:
-        return world._replace(closes=_grown(world.closes)), sent, actions
-    more = {name: _grown(getattr(world, name)) for name in world._fields if name.startswith("old_")}
-    free = len(world.old_next_s)
-    more["old_next_s"][free:] = inf
-    more["old_ties"].wire[free:] = -1
-    return world._replace(**more), sent, actions
+class Loss(NamedTuple):
+    """Why a real connection ended without the node's asking for it."""
+
+    away_s: float  # for how long the hub asked the node to stay away; 0: it did not ask
+    refused: bool  # it ended without a Welcome and without such a request, like one to a dead hub
+
+
+class Model:
+    """A world with the buffers that it fills; `carry_out` empties that of the actions."""
+
+    def __init__(self, world: World, rows: int, actions: int) -> None:
+        self.world = world
+        self.sent = Sent(make_rows(rows), np.zeros(rows, np.int32))
+        wide = [np.zeros(actions, np.int64) for _ in range(3)]
+        self._actions = Actions(np.zeros(1, np.int64), np.zeros(actions, np.int8), *wide)
+
+    def advance(self, until: float) -> float:
+        """Advance the world to `until`, s; return when the next thing is due."""
+        while isnan(soonest := _advance(self.world, self.sent, self._actions, until)):
+            self._grow()
+        return float(soonest)
+
+    def take_actions(self) -> Iterator[tuple[int, int, int, int]]:
+        """Yield what to do, on which wire, for which node and for which row."""
+        count = int(self._actions.used[0])
+        self._actions.used[0] = 0
+        yield from zip(*(column[:count].tolist() for column in self._actions[1:]), strict=True)
+
+    def end_stream(self, node: int, wire: int, loss: Loss, now_s: float) -> bool:
+        """End a node's stream as the hub did; return False if the node has left that connection already."""
+        world = self.world
+        if world.ties.wire[node] != wire:
+            return False
+        world.cut[node] = True
+        world.nodes.is_refused[node] = loss.refused
+        world.away_s[node] = loss.away_s
+        world.next_s[node] = min(world.next_s[node], now_s)
+        return True
+
+    def _grow(self) -> None:
+        """Make the buffer that is full half as large again; the other buffers stay."""
+        world, sent = self.world, self.sent
+        full = world.full[0]
+        if full == ROWS:
+            self.sent = Sent(Rows(sent.rows.used, *map(_grown, sent.rows[1:])), _grown(sent.node))
+        elif full == ACTIONS:
+            self._actions = Actions(self._actions.used, *map(_grown, self._actions[1:]))
+        elif full == CLOSES:
+            self.world = world._replace(closes=_grown(world.closes))
+        else:
+            more = {name: _grown(getattr(world, name)) for name in world._fields if name.startswith("old_")}
+            free = len(world.old_next_s)
+            more["old_next_s"][free:] = inf
+            more["old_ties"].wire[free:] = -1
+            self.world = world._replace(**more)
 
 
 def _grown(column: Any) -> Any:

@@ -11,8 +11,7 @@ from heapq import heappop, heappush
 from math import gcd
 from typing import NamedTuple
 
-from heartbench.simulator.engines.live.shard import group_of_each
-from heartbench.simulator.fleet import Squad, node_name, squads
+from heartbench.simulator.fleet import Squad, group_of_each, node_name, squads
 from heartbench.simulator.group import Group
 from heartbench.simulator.scenario import Scenario
 

@@ -23,7 +23,7 @@ from heartbench.mesh import encoding
 from heartbench.mesh.channel import open_channel
 from heartbench.mesh.v1.mesh_pb2 import Chunk, Drain, HeartbeatAck, HubMessage, NodeMessage, Throttle, Welcome
 from heartbench.mesh.v1.mesh_pb2_grpc import NodeMeshStub
-from heartbench.simulator.engines.live.loss import Loss
+from heartbench.simulator.engines.live.world import Loss
 
 LINGER_S = 1.0  # for the hub to end a stream after the node has
 LEFT = "load test ended"

@@ -8,25 +8,14 @@ node did not ask for: the node then stays away as long as the model, or the hub,
 import time
 from collections.abc import Callable
 from functools import partial
-from math import inf, isnan
-from typing import Any
+from math import inf
 
 import numpy as np
 
 from heartbench.mesh.kinds import Kind
 from heartbench.mesh.v1.mesh_pb2 import NodeMessage
-from heartbench.simulator.engines.live.loss import Loss, end_stream
 from heartbench.simulator.engines.live.messages import message_of
-from heartbench.simulator.engines.live.world import (
-    CLOSED,
-    OPENED,
-    World,
-    advance,
-    grow,
-    make_actions,
-    make_sent,
-    make_world,
-)
+from heartbench.simulator.engines.live.world import CLOSED, OPENED, Loss, Model, World, make_world
 from heartbench.simulator.engines.locust.fleet import Member
 from heartbench.simulator.engines.locust.grpc_connection import NodeConnection, Report
 from heartbench.simulator.node import START
@@ -66,9 +55,7 @@ class Node:
         self._now_s = self._clock_s()
         self._unix_s = time.time() - self._now_s
         self._boot_base = int(time.time() * 1000) << 16  # greater than any of an earlier test
-        self._world = world_of(member, nodes, self._now_s)
-        self._sent = make_sent(ROWS)
-        self._actions = make_actions(2 * MESSAGES)
+        self._model = Model(world_of(member, nodes, self._now_s), ROWS, 2 * MESSAGES)
         self._due_s = -inf  # when the model's next event is due
         self._number = -1  # of the connection in use
         self._connection: NodeConnection | None = None
@@ -77,7 +64,7 @@ class Node:
         """Do what is due; return in how many seconds the next event is due."""
         self._now_s = max(self._now_s, self._clock_s())
         if self._now_s >= self._due_s:
-            self._advance()
+            self._due_s = self._model.advance(self._now_s)
             self._carry_out()
         return self._due_s - self._clock_s()
 
@@ -86,19 +73,11 @@ class Node:
         if self._connection:
             self._connection.leave()
 
-    def _advance(self) -> None:
-        while isnan(soonest := advance(self._world, self._sent, self._actions, self._now_s)):
-            self._world, self._sent, self._actions = grow(self._world, self._sent, self._actions)
-        self._due_s = float(soonest)
-
     def _clock_s(self) -> float:
         return time.monotonic() - self._origin_s
 
     def _carry_out(self) -> None:
-        actions = self._actions
-        count = int(actions.used[0])
-        columns: Any = (column[:count].tolist() for column in (actions.what, actions.wire, actions.row))
-        for what, number, row in zip(*columns, strict=True):
+        for what, number, _, row in self._model.take_actions():
             if what == OPENED:
                 self._open(number)
             elif self._connection and number == self._number:
@@ -107,7 +86,6 @@ class Node:
                     self._connection = None
                 else:
                     self._send(self._connection, row)
-        actions.used[0] = 0
 
     def _open(self, number: int) -> None:
         if self._connection:  # the hub has not yet seen the end of the old one
@@ -118,11 +96,11 @@ class Node:
     def _lost(self, number: int, loss: Loss) -> None:
         if number == self._number:
             self._connection = None
-        if end_stream(self._world, 0, number, loss, self._now_s):
+        if self._model.end_stream(0, number, loss, self._now_s):
             self._due_s = -inf
 
     def _send(self, connection: NodeConnection, row: int) -> None:
-        rows = self._sent.rows
+        rows = self._model.sent.rows
         message = message_of(rows, row, self._member.name, self._member.group, self._boot_base, self._unix_s)
         if int(rows.kind[row]) == Kind.HEARTBEAT:
             self._report("link", "heartbeat", float(rows.arrived_s[row] - rows.sent_s[row]))

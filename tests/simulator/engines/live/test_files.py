@@ -12,7 +12,7 @@ from tests.simulator.recorded import record, virtual_run
 from heartbench.mesh.kinds import Kind
 from heartbench.simulator.engines.contract import Control
 from heartbench.simulator.engines.live.engine import LiveEngine
-from heartbench.simulator.engines.live.files import PATH, file_chunks
+from heartbench.simulator.engines.live.messages import PATH, file_chunks
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import load_scenario
 from heartbench.simulator.trace import read_trace

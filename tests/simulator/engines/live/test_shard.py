@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from heartbench.simulator.engines.live.loss import Loss
 from heartbench.simulator.engines.live.shard import Shard, Task
+from heartbench.simulator.engines.live.world import Loss
 from heartbench.simulator.scenario import Scenario, load_scenario
 
 # Cut off from 5 to 20 s, the node gives its first connection up at 7.5 s, and makes its next one from 8.5 s on.
@@ -47,7 +47,7 @@ def closes(scenario: Scenario, ends_s: float, lost: int | None) -> np.ndarray:
             connection: Any = SimpleNamespace(node=0, number=lost)
             shard._lost(connection, Loss(0.0, refused=False))
         shard._advance(60.0)
-        return shard._world.closes[: shard._world.counts[1], 1].copy()
+        return shard._model.world.closes[: shard._model.world.counts[1], 1].copy()
 
     return asyncio.run(live())
 

@@ -1,7 +1,7 @@
 """The modelled side of the live engine: step by step, at any moments, it is the virtual engine's world."""
 
 from collections import Counter
-from math import inf, isnan
+from math import inf
 
 import numpy as np
 import pandas as pd
@@ -18,13 +18,8 @@ from heartbench.simulator.engines.live.world import (
     OLD,
     OPENED,
     ROWS,
-    Actions,
-    Sent,
+    Model,
     World,
-    advance,
-    grow,
-    make_actions,
-    make_sent,
     make_world,
 )
 from heartbench.simulator.fleet import squads
@@ -91,30 +86,22 @@ class Life:
     """A shard's world, advanced from moment to moment; `actions` are (what, wire, node, row)."""
 
     def __init__(self, scenario: Scenario, shard: int = 0, shards: int = 1) -> None:
-        self.world: World = make_world(squads(scenario), scenario.seed, shard, shards)
-        self.sent: Sent = make_sent(1024)
-        self._buffer: Actions = make_actions(2 * MESSAGES)
+        self.model = Model(make_world(squads(scenario), scenario.seed, shard, shards), 1024, 2 * MESSAGES)
         self.actions: list[tuple[int, int, int, int]] = []
 
     def advance(self, until: float) -> float:
-        while isnan(soonest := advance(self.world, self.sent, self._buffer, until)):
-            self._take()
-            self.world, self.sent, self._buffer = grow(self.world, self.sent, self._buffer)
-        self._take()
+        soonest = self.model.advance(until)
+        self.actions += self.model.take_actions()
         return soonest
 
-    def _take(self) -> None:
-        used = slice(int(self._buffer.used[0]))
-        self.actions += zip(*(column[used].tolist() for column in self._buffer[1:]), strict=True)
-        self._buffer.used[0] = 0
-
     def rows(self) -> pd.DataFrame:
-        used = slice(int(self.sent.rows.used[0]))
-        frame = pd.DataFrame({name: getattr(self.sent.rows, name)[used] for name in self.sent.rows._fields[1:]})
-        return frame.assign(node=self.world.number[self.sent.node[used]])
+        sent = self.model.sent
+        used = slice(int(sent.rows.used[0]))
+        frame = pd.DataFrame({name: getattr(sent.rows, name)[used] for name in sent.rows._fields[1:]})
+        return frame.assign(node=self.model.world.number[sent.node[used]])
 
     def closes(self) -> np.ndarray:
-        return self.world.closes[: self.world.counts[1]]
+        return self.model.world.closes[: self.model.world.counts[1]]
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +151,7 @@ def test_a_wire_is_opened_then_written_and_closed_once(scenario: Scenario) -> No
         assert Counter(happened)[OPENED] == 1
         assert CLOSED not in happened[:-1]
     written = [row for what, _, _, row in life.actions if what == DELIVERED]
-    arrived = np.flatnonzero(~np.isnan(life.sent.rows.arrived_s[: life.sent.rows.used[0]]))
+    arrived = np.flatnonzero(~np.isnan(life.model.sent.rows.arrived_s[: life.model.sent.rows.used[0]]))
     assert sorted(written) == arrived.tolist()
 
 
@@ -181,8 +168,8 @@ def test_it_says_when_it_is_due_next(scenario: Scenario) -> None:
 def test_a_node_whose_stream_the_hub_ends_comes_back_after_the_time_it_was_told() -> None:
     life = Life(load_scenario("lan").with_nodes(1))
     life.advance(5.0)
-    life.world.cut[0], life.world.away_s[0] = True, 7.0
-    life.world.next_s[0] = min(life.world.next_s[0], 5.0)
+    life.model.world.cut[0], life.model.world.away_s[0] = True, 7.0
+    life.model.world.next_s[0] = min(life.model.world.next_s[0], 5.0)
     life.advance(5.001)
     life.advance(20.0)
     hellos = life.rows().query("kind == 0")
@@ -200,12 +187,13 @@ def test_a_shard_without_anything_to_do_waits_for_ever() -> None:
     assert life.advance(10.0) == inf
 
 
-def rooms(world: World, sent: Sent, actions: Actions) -> dict[int, set[int]]:
+def rooms(model: Model) -> dict[int, set[int]]:
     """The lengths of the columns of each buffer."""
+    world, sent = model.world, model.sent
     old = (world.old_connections, world.old_links, world.old_ties, world.old_next_s)
     return {
         ROWS: {len(column) for column in (*sent.rows[1:], sent.node)},
-        ACTIONS: {len(column) for column in actions[1:]},
+        ACTIONS: {len(column) for column in model._actions[1:]},
         CLOSES: {len(world.closes)},
         OLD: {len(column) for column in old},
     }
@@ -213,11 +201,12 @@ def rooms(world: World, sent: Sent, actions: Actions) -> dict[int, set[int]]:
 
 @pytest.mark.parametrize("full", [ROWS, ACTIONS, CLOSES, OLD])
 def test_only_the_buffer_that_is_full_grows_and_by_half(full: int) -> None:
-    made = make_world(squads(load_scenario("lan")), 1, 0, 1), make_sent(1024), make_actions(1024)
+    model = Model(make_world(squads(load_scenario("lan")), 1, 0, 1), 1024, 1024)
     for _ in range(3):
-        made[0].full[0] = full
-        before, made = rooms(*made), grow(*made)
-        after = rooms(*made)
+        model.world.full[0] = full
+        before = rooms(model)
+        model._grow()
+        after = rooms(model)
         (old_length,), (new_length,) = before.pop(full), after.pop(full)
         assert old_length * 1.5 <= new_length <= max(old_length * 1.5, old_length + 16)
         assert after == before
@@ -226,8 +215,8 @@ def test_only_the_buffer_that_is_full_grows_and_by_half(full: int) -> None:
 def test_many_messages_make_no_room_for_old_connections() -> None:
     life = Life(load_scenario("lan").with_nodes(20))
     life.advance(60.0)
-    assert len(life.sent.node) > 1024
-    assert len(life.world.old_ties) == 16
+    assert len(life.model.sent.node) > 1024
+    assert len(life.model.world.old_ties) == 16
 
 
 @settings(max_examples=25)
@@ -236,9 +225,9 @@ def test_what_happens_does_not_depend_on_the_room_to_begin_with(
     scenario: Scenario, rows: int, room: int, old: int, closes: int
 ) -> None:
     usual, other = Life(scenario), Life(scenario)
-    small = {name: getattr(other.world, name)[:old] for name in World._fields if name.startswith("old_")}
-    other.world = other.world._replace(closes=other.world.closes[:closes], **small)
-    other.sent, other._buffer = make_sent(rows), make_actions(room)
+    world = other.model.world
+    small = {name: getattr(world, name)[:old] for name in World._fields if name.startswith("old_")}
+    other.model = Model(world._replace(closes=world.closes[:closes], **small), rows, room)
     for life in (usual, other):
         life.advance(45.0)
         life.advance(90.0)

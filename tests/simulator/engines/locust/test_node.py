@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from heartbench.simulator.engines.live.loss import Loss
+from heartbench.simulator.engines.live.world import Loss
 from heartbench.simulator.engines.locust.fleet import Fleet
 from heartbench.simulator.engines.locust.node import Node, world_of
 from heartbench.simulator.node import CRASH, START

@@ -1,7 +1,13 @@
-"""Read the tables of a run, or of a trace recorded elsewhere, and check that they hold what they must."""
+"""The record of a run in four Parquet tables: messages (the trace), nodes, truth, and the hub's status changes.
 
+The rule of a trace: rows are sorted by (node, sent_s), and all rows of a node are in one part, so that a reader that
+goes part by part sees each node whole. Times are seconds since the start of the run. Nothing is computed here. Readers
+check what they read, because a trace may have been recorded elsewhere.
+"""
+
+import enum
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +15,105 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from heartbench.mesh.kinds import Kind
 from heartbench.simulator.errors import SimulatorError
-from heartbench.simulator.trace.columns import Messages
-from heartbench.simulator.trace.tables import MESSAGES, NODES, NODES_FILE, TRANSITIONS, TRUTH
 
+
+class TruthEvent(enum.IntEnum):
+    """What really happened to a node; `truth.parquet` has the names in lower case. The hub's node is -1.
+
+    OUTAGE and HOLD cut both directions, OUTAGE_UP, HOLD_DOWN and so on one. An outage drops packets, a hold keeps them.
+    An outage of a site has one row for each of its nodes.
+    """
+
+    OUTAGE = 0
+    CRASH = 1
+    EXIT = 2
+    RESTART = 3
+    CLOSE = 4
+    PARTITION = 5
+    HUB_PAUSE = 6
+    HUB_KILL = 7
+    HUB_STOP = 8
+    HUB_SLOW_STORE = 9
+    OUTAGE_UP = 10
+    OUTAGE_DOWN = 11
+    HOLD = 12
+    HOLD_UP = 13
+    HOLD_DOWN = 14
+
+
+OUTAGES = tuple(event for event in TruthEvent if event.name.startswith(("OUTAGE", "HOLD")))
+"""The events in which a link passes nothing, in one direction or in both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """Columns of a trace, one entry per message; `arrived_s` is NaN for a message that was never received."""
+
+    node: NDArray[np.int32]
+    boot: NDArray[np.int32]
+    connection: NDArray[np.int32]
+    seq: NDArray[np.int64]
+    kind: NDArray[np.int8]
+    sent_s: NDArray[np.float64]
+    arrived_s: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.node)
+
+    def select(self, rows: Any) -> "Messages":
+        """Return the rows that a mask, slice or index array picks."""
+        return Messages(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Columns of the truth: `event` holds values of `TruthEvent`; `end_s` is NaN if the event has no end."""
+
+    node: NDArray[np.int32]
+    event: NDArray[np.int8]
+    start_s: NDArray[np.float64]
+    end_s: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.node)
+
+    def frame(self) -> pd.DataFrame:
+        """Return a frame like that of `read_truth`: events by name."""
+        names = np.array([event.name.lower() for event in TruthEvent])
+        columns = {"node": self.node, "event": names[self.event], "start_s": self.start_s, "end_s": self.end_s}
+        return pd.DataFrame(columns)
+
+
+NODES_FILE = "nodes.parquet"
+
+
+def _table(**columns: pa.DataType) -> pa.Schema:
+    return pa.schema(columns)
+
+
+MESSAGES = _table(
+    node=pa.int32(),
+    boot=pa.int32(),
+    connection=pa.int32(),
+    seq=pa.int64(),
+    kind=pa.int8(),
+    sent_s=pa.float64(),
+    arrived_s=pa.float64(),
+)
+TRUTH = _table(node=pa.int32(), event=pa.dictionary(pa.int8(), pa.string()), start_s=pa.float64(), end_s=pa.float64())
+TRANSITIONS = _table(
+    node=pa.int32(),
+    at_s=pa.float64(),
+    status=pa.string(),
+    connected=pa.bool_(),
+    flapping=pa.bool_(),
+    reason=pa.string(),
+)
+NODES = _table(node=pa.int32(), group=pa.string(), name=pa.string())
 LATEST_S = 1e11
 """Times lie within ± this, s: Unix time in s does so for three thousand years, in ms it does not."""
 NODE = pa.schema([MESSAGES.field("node")])
