@@ -22,8 +22,8 @@ from heartbench.cli import app
 from heartbench.cli.run import too_short
 from heartbench.cli.run_output import missing, unexplained
 from heartbench.hub.program import warn
-from heartbench.simulator.engines.contract import LiveSummary, RunSummary
-from heartbench.simulator.engines.live.engine import LiveEngine
+from heartbench.simulator.engines.contract import LiveSummary
+from heartbench.simulator.engines.live.hub import HubProcess, HubRecord
 from heartbench.simulator.engines.sinks import ParquetSink, TruthWriter
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import load_scenario, scenario_of
@@ -356,14 +356,13 @@ def tampered(directory: RunDirectory) -> None:
 def test_a_hub_whose_changes_do_not_follow_from_what_it_heard_fails_the_run(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = LiveEngine.run
+    record = HubProcess.record
 
-    def and_tamper(engine: LiveEngine, *arguments: Any) -> RunSummary:
-        summary = run(engine, *arguments)
-        tampered(engine.directory)
-        return summary
+    def tamper_before(hub: HubProcess) -> HubRecord:
+        tampered(hub._directory)
+        return record(hub)
 
-    monkeypatch.setattr(LiveEngine, "run", and_tamper)
+    monkeypatch.setattr(HubProcess, "record", tamper_before)
     arguments = ["lan", "--engine", "live", "--nodes", "2", "--duration", "2s", "--workers", "1", "--out", "run"]
     assert app.invoke(["run", *arguments, "--json"]) == 1
     output, errors = capsys.readouterr()
@@ -396,17 +395,16 @@ def test_a_live_run_of_a_hub_that_keeps_its_rules_says_so_and_how_many_files_cam
 def test_a_hub_that_does_not_say_what_follows_fails_the_run(
     left_out: int, row: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = LiveEngine.run
+    record = HubProcess.record
 
-    def and_leave_out(engine: LiveEngine, *arguments: Any) -> RunSummary:
-        summary = run(engine, *arguments)
-        observer = engine.directory.observer
+    def leave_out_before(hub: HubProcess) -> HubRecord:
+        observer = hub._directory.observer
         lines = observer.read_text().splitlines(keepends=True)
         gone = [line for line in lines if line.startswith('["change"') and "registered" in line][-left_out:]
         observer.write_text("".join(line for line in lines if line not in gone))
-        return summary
+        return record(hub)
 
-    monkeypatch.setattr(LiveEngine, "run", and_leave_out)
+    monkeypatch.setattr(HubProcess, "record", leave_out_before)
     arguments = ["--engine", "live", "--nodes", "2", "--duration", "2s", "--workers", "1", "--out", "run"]
     assert app.invoke(["run", "lan", *arguments, "--set", "group.rack.start_spread=0.1s"]) == 1
     output, errors = capsys.readouterr()

@@ -42,11 +42,11 @@ def closes(scenario: Scenario, ends_s: float, lost: int | None) -> np.ndarray:
         pipe: Any = None
         shard = Shard(Task(scenario, 0, 1, "127.0.0.1:1", 0), pipe)
         shard._now_s = ends_s
-        shard._advance(ends_s)
+        shard._model.advance(ends_s)
         if lost is not None:
             connection: Any = SimpleNamespace(node=0, number=lost)
             shard._lost(connection, Loss(0.0, refused=False))
-        shard._advance(60.0)
+        shard._model.advance(60.0)
         return shard._model.world.closes[: shard._model.world.counts[1], 1].copy()
 
     return asyncio.run(live())
