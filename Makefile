@@ -26,11 +26,15 @@ run: setup
 	$(BIN)/heartbench tune --max-false-stale 4/node-day --max-detection 2m
 	$(BIN)/heartbench report
 
-# The whole suite on all cores; PYTEST="tests/hub -k pause" runs some tests, in one process.
-PYTEST ?= --numprocesses auto --dist loadgroup
-
+# The whole suite: on all cores, then what needs a quiet machine. PYTEST="tests/hub -k pause": some tests, in one process.
+ifeq ($(origin PYTEST), undefined)
+test: setup
+	$(BIN)/python -m pytest -m "not alone" --numprocesses auto --dist loadgroup
+	$(BIN)/python -m pytest -m alone
+else
 test: setup
 	$(BIN)/python -m pytest $(PYTEST)
+endif
 
 lint: setup
 	$(BIN)/ruff check .

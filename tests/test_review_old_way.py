@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-pytestmark = pytest.mark.xdist_group("old way")  # one run for all
+pytestmark = pytest.mark.alone
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ class SplicedHistory(History):
         self._chunks = []
 
     def append(self, chunk: StoredChunk) -> bool:
-        self._newest = chunk.position
+        self.newest = chunk.position
         self._chunks.append(chunk)
         self._chunks = self._chunks[-LAST_CHUNKS:]
         return True

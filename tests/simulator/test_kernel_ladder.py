@@ -13,7 +13,7 @@ from tests.simulator.kernel_spread import TRIED, Trial, most_differences, record
 
 from heartbench.simulator.connection import HELLO_BYTES
 
-pytestmark = pytest.mark.xdist_group("kernel")  # all share one run of the kernel
+pytestmark = pytest.mark.alone
 
 OTHERS = [
     *(Case(rtt_s, 1.0, 5, outage_s, 0.5) for rtt_s in (0.005, 0.02, 0.15, 0.3, 0.6) for outage_s in (1, 4, 12, 20)),

@@ -45,7 +45,7 @@ SPLICE = {
     '"_chunks",': '"_chunks", "max_chunks",',
     "self._chunks: deque[StoredChunk] = deque(maxlen=max_chunks)": "self._chunks, self.max_chunks = [], max_chunks",
     "len(chunks) == chunks.maxlen": "len(chunks) == self.max_chunks",
-    "self._drop_oldest()\n        chunks.append(chunk)": """self._size_bytes -= len(chunks[0].data)
+    "self._drop_oldest()\n        chunks.append(chunk)": """self.size_bytes -= len(chunks[0].data)
         chunks.append(chunk)
         self._chunks = chunks[-self.max_chunks:]""",
     "popleft()": "pop(0)",
@@ -66,6 +66,7 @@ def hub(project: Project) -> Any:
     return project
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "edits", "slower"),
