@@ -50,7 +50,8 @@ def run(
         str | None, typer.Option(metavar="HOST:PORT", help="Drive this running hub instead of starting one (live).")
     ] = None,
     no_trace: Annotated[
-        bool, typer.Option("--no-trace", help="Write only run.json, without the trace that `tune` and `report` need.")
+        bool,
+        typer.Option("--no-trace", help="Keep no trace, which `tune` and `report` need; a live run keeps its log."),
     ] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where results go; results/runs/SCENARIO-ENGINE-N if not given.")

@@ -1,4 +1,6 @@
-"""The outages of a link: how often they come, how long they last, and which direction they cut.
+"""What a profile states of outages: how often they come, how long they last, and which direction they cut.
+
+`simulator.link` draws them.
 
     S(d) = rate of outages of at least d s: log-linear between the given knots; beyond the last a generalised Pareto
            tail (`simulator.tail`), whose shape and scale are stated or fitted to the observed lengths

@@ -165,7 +165,7 @@ def spins_for_all(rounds: Sequence[Round], arm: str) -> dict[str, float]:
         for name, timing in each[arm].times.items():
             found.setdefault(name, []).append(timing.median_s / timing.spin_s)
     if not found:
-        raise BenchmarkError("no benchmark was measured: there is nothing to run_self_test the gate with")
+        raise BenchmarkError("no benchmark was measured, so the gate cannot be tested")
     return {name: float(np.median(spins)) for name, spins in found.items()}
 
 

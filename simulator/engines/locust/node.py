@@ -1,5 +1,7 @@
 """One node in the model, with its real connections: what a shard of the live engine is for many nodes.
 
+Its outages are those of its link (`simulator.link`), drawn from the seed and the number of the member.
+
 Its Locust user advances it to the present time and learns when its next event is due; what the model asks for is done
 for real. The hub's answers reach the node in the model. Of the real answers only their time counts, and an end that the
 node did not ask for: the node then stays away as long as the model, or the hub, asks, and connects again.
