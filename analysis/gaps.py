@@ -127,7 +127,8 @@ def find_gaps(
     """Return the gaps of a block of nodes; messages that arrived after `end_s` are ignored.
 
     With `interval_s`, the heartbeat interval that each node of the run announces, by its number (s; 0: not announced),
-    the gaps also keep what detectors other than a fixed timeout need.
+    the gaps also keep what detectors other than a fixed timeout need. A heartbeat that arrives after a message of a
+    newer connection is kept as a CHUNK: it shows that the node lives, and its number belongs to another stream.
     """
     seen = np.flatnonzero(messages.arrived_s <= end_s)  # NaN, never arrived, is not
     node, at, kind = messages.node[seen].astype(np.int64), messages.arrived_s[seen], messages.kind[seen]
@@ -144,7 +145,11 @@ def find_gaps(
     up = np.where(away, 0.0, until - at)
     ends = np.flatnonzero(last)
     first = np.concatenate([[0], ends + 1])
-    signs = None if interval_s is None else Signs(messages.seq[seen], kind, interval_s[node[ends]])
+    signs = None
+    if interval_s is not None:
+        replaced = of_replaced_streams(node, messages.boot[seen], messages.connection[seen])
+        kind_counted = np.where(replaced & (kind == Kind.HEARTBEAT), Kind.CHUNK, kind).astype(np.int8)
+        signs = Signs(messages.seq[seen], kind_counted, interval_s[node[ends]])
     gaps = Gaps(node[ends], first, at, until - at, up, ~last, away, transit_s, absences, signs)
     cut_at_losses(gaps.node, first, at, until, up, losses)
     return gaps
@@ -178,6 +183,16 @@ def until_next_hello(node: NDArray[np.int64], kind: NDArray[np.int8]) -> NDArray
     before = np.append(Kind.GOODBYE, kind[latest[:-1]])
     accepted: NDArray[np.bool_] = begins | (kind == Kind.HELLO) | (before != Kind.GOODBYE)
     return accepted
+
+
+def of_replaced_streams(
+    node: NDArray[np.int64], boot: NDArray[np.int32], connection: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    """Return which messages, by node and arrival, come after one of a newer connection of their node."""
+    streams, stream = np.unique(np.stack([boot, connection], axis=1), axis=0, return_inverse=True)
+    place = node * len(streams) + stream  # ascends from node to node
+    replaced: NDArray[np.bool_] = place < np.maximum.accumulate(place)
+    return replaced
 
 
 def cut_at_losses(

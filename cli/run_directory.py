@@ -22,7 +22,7 @@ def made(out: Path | None, scenario: str, engine: str) -> Iterator["RunDirectory
     directory = RunDirectory.create(out, scenario, engine)
     try:
         yield directory
-    except BaseException:
+    except BaseException:  # also on Ctrl-C: nothing half-written may stay
         if was_measured(directory):
             warn(f"{directory.path}: the run failed; what was measured until then is there, without a run.json")
         else:

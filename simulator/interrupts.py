@@ -19,7 +19,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def noted() -> Iterator[Callable[[], bool]]:
-    """Note SIGINT and SIGTERM instead of being interrupted; yields a function that returns whether one came.
+    """Record SIGINT and SIGTERM instead of being interrupted; yields a function that returns whether one came.
 
     Outside the main thread it always returns False.
     """

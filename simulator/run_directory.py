@@ -69,7 +69,7 @@ class RunDirectory:
 
     @property
     def record_file(self) -> Path:
-        """`run.json`: schema, command, seed, revision, machine, settings and figures."""
+        """`run.json`: schema, engine, seed, settings, counts; `heartbench run` adds command, revision and figures."""
         return self.path / "run.json"
 
     @property

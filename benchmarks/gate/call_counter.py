@@ -50,7 +50,7 @@ def instructions(run: Callable[[], None]) -> int:
 
 
 def read_counter() -> int:
-    """Have the instructions of this process so far written; return the name of the file, a process id."""
+    """Write the instructions of this process so far to a file; return its name, a process id."""
     child = os.fork()
     if not child:
         os._exit(0)
@@ -59,7 +59,7 @@ def read_counter() -> int:
 
 
 def total(child: int) -> int:
-    """Return the instructions that `read_counter` had written."""
+    """Return the instructions in the file that `read_counter` wrote."""
     profile = FOLDER / str(child)
     count = int(profile.read_text("utf-8", "replace").rpartition("summary:")[2])
     profile.unlink()

@@ -70,7 +70,7 @@ class MassSilence:
         self._certain_until_s = -inf  # it cannot begin before
 
     def before_stale(self, node: Node, now: float) -> MassSilenceBegan | None:
-        """Give a node that is about to be marked stale more time if the hub must not judge it."""
+        """Extend the deadline of a node that is about to be marked stale, if the hub must not judge it."""
         if self.open is not None:
             self._move(node, self.open.until_s, now)
             return None

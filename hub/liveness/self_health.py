@@ -48,7 +48,7 @@ class PauseDetector:
         self._expect(now + TICK_S)
 
     def check(self, now: float) -> Paused | None:
-        """Give every online node the time of a pause that ends `now`, unless the ticker is within its tolerance."""
+        """Extend all deadlines by a pause of the hub that ends `now`, unless the ticker is within its tolerance."""
         if now <= self.suspect_s:
             return None
         lost_s = now - self._given_until_s

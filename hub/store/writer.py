@@ -183,7 +183,7 @@ class Writer:
                 await self._work.wait()
                 await asyncio.sleep(self._retry_s or self._linger_s)
                 await self._commit(thread)
-        except BaseException as error:
+        except BaseException as error:  # also when cancelled: those who wait for it get an error
             self._stop(error if isinstance(error, Exception) else HubError("the store's writer has stopped"))
             raise
         finally:

@@ -76,7 +76,8 @@ class VirtualEngine:
 
     Attributes:
         workers: number of blocks that run at once; None: one per core.
-        executor: runs `run_block` for each block; None: threads of its own.
+        executor: runs `run_block` for each block; None: threads of its own. Set `workers` to what it has: the times of
+            the summary are divided by it.
         fleet: squads to run; None: those of the scenario.
     """
 

@@ -220,6 +220,18 @@ def test_detection_time_under_a_silence_that_varies_is_that_of_power_losses_at_u
     assert [row.detection_p50_s, row.detection_p90_s, row.detection_p99_s] == pytest.approx(simulated, abs=0.01)
 
 
+def test_a_late_heartbeat_of_an_older_connection_is_a_sign_of_life_without_a_number() -> None:
+    messages = trace(
+        [(0.0, Kind.HELLO), (10.0, Kind.HEARTBEAT), (20.0, Kind.HELLO), (21.0, Kind.HEARTBEAT), (30.0, Kind.HEARTBEAT)]
+    )
+    messages = replace(messages, connection=np.array([0, 0, 1, 0, 1], np.int32), seq=np.array([0, 7, 0, 8, 1]))
+    found = find_gaps(messages, NO_LOSSES, END_S, interval_s=np.array([10.0])).arrivals()
+    assert found.kind.tolist() == [Kind.HELLO, Kind.HEARTBEAT, Kind.HELLO, Kind.CHUNK, Kind.HEARTBEAT]
+    assert found.at_s.tolist() == [0.0, 10.0, 20.0, 21.0, 30.0]
+    silence_s = allowed_silence(PolicySpec(Chen(margin_s=2.0, interval_s=10.0), FlapRule(60.0, 3, 1)), lambda: found)
+    assert np.asarray(silence_s)[-1] == pytest.approx(12.0)  # with the old stream's 8 in its window it would be 3 s
+
+
 def test_gaps_without_signs_of_life_serve_fixed_timeouts_alone() -> None:
     gaps = find_gaps(trace(beats(0, 10)), NO_LOSSES, END_S)
     with pytest.raises(AnalysisError, match="pass interval_s to find_gaps"):

@@ -33,7 +33,7 @@ EASY = Goal(max_false_stale_per_node_day=1000.0, max_detection_s=60.0)
 
 
 def observed(run_path: Path) -> None:
-    """Let the record of the run say that its outages are those of the profile."""
+    """Change the record of the run: its outages are those of the profile."""
     run = RunDirectory.open(run_path)
     record = run.read_record()
     record["settings"]["scenario"]["group"][0]["link"]["outage"]["rate_factor"] = 1.0

@@ -346,7 +346,7 @@ def test_a_run_that_fails_leaves_nothing_half_written(tmp_path: Path, capsys: py
 
 
 def tampered(directory: RunDirectory) -> None:
-    """Have the record say that the hub registered a node ten seconds before it heard it."""
+    """Change the record: the hub registered a node ten seconds before its first message."""
     lines = [json.loads(line) for line in directory.observer.read_text().splitlines()]
     first = next(line for line in lines if line[0] == "change" and line[-1] == "registered")
     first[1] -= 10.0

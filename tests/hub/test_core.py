@@ -48,7 +48,7 @@ class Fleet:
         self.next_s[name] = self.clock.now_s + phase_s
 
     def run(self, seconds: float) -> list[object]:
-        """Let time pass, beat by beat; what was said meanwhile."""
+        """Advance the clock tick by tick; return what was published meanwhile."""
         for _ in range(ceil(seconds / TICK_S)):
             self.clock.now_s += TICK_S
             for name, due_s in self.next_s.items():

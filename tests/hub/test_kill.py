@@ -107,7 +107,7 @@ def as_message(chunk: StoredChunk) -> pb.Chunk:
 
 @contextmanager
 def gone_with_the_hub() -> Iterator[None]:
-    """Let pass how a call ends whose hub is killed, and nothing else."""
+    """Ignore how a call ends whose hub is killed, and nothing else."""
     try:
         yield
     except asyncio.InvalidStateError:

@@ -33,7 +33,7 @@ class Scene:
         self.session = session
 
     def pass_time(self, for_s: float) -> Iterator[float]:
-        """Let the hub's pulse beat, and give the time that has passed at each beat."""
+        """Tick the hub; yield the time that has passed at each tick."""
         began_s = self.clock.now_s
         for beat in range(1, round(for_s / TICK_S) + 1):
             self.clock.now_s = began_s + beat * TICK_S

@@ -37,7 +37,7 @@ async def introduce(
 
 
 async def say_chunks(address: str) -> None:
-    """Say as much as a history holds, and hear that it is safe."""
+    """Upload as much as a history holds, and wait until it is acknowledged."""
     async with open_aio_channel(address) as channel:
         await introduce(channel, "n")
         upload = NodeMeshStub(channel).Upload(metadata=upload_metadata("n"))

@@ -80,7 +80,7 @@ def _agree(one: float, other: float) -> bool:
 
 
 def why_not() -> str:
-    """Say why the kernel cannot be asked here; empty: it can."""
+    """Return why the kernel cannot be measured here; empty: it can."""
     tick_s = time.clock_getres(CLOCK_MONOTONIC_COARSE)
     if os.geteuid() != 0:
         return "network namespaces and TUN devices take root"
@@ -108,7 +108,7 @@ def ask_kernel(cases: Sequence[Case]) -> list[Seen]:
 
 
 def tick_phases() -> list[float]:
-    """Say how far the kernel's ticks are ahead of the monotonic clock, s; where it does not tell, all that may be."""
+    """Return how far the kernel's ticks are ahead of the monotonic clock, s; every phase if it cannot be read."""
     try:
         lines = Path("/proc/timer_list").read_text(encoding="ascii").splitlines()
     except OSError:

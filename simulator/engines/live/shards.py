@@ -87,7 +87,7 @@ class Shards:
         return [self._results[i] for i in range(len(self._pipes))]
 
     def leave(self) -> None:
-        """Let all nodes send Goodbye, once they have finished; takes little more than LEAVE_WITHIN_S.
+        """Send Goodbye from all nodes, once they have finished; takes little more than LEAVE_WITHIN_S.
 
         A process that has exited sends none; its result is here already.
         """

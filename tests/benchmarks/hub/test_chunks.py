@@ -1,5 +1,6 @@
 """Chunks into a committed store, in small: nothing is lost, and a loss would be detected."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from heartbench.hub.store.url import open_store
 
 @pytest.mark.slow
 def test_what_a_hub_acknowledged_is_in_the_store_after_it_was_killed(tmp_path: Path) -> None:
-    figures = one(Load(nodes=50, per_s=4, chunk_bytes=200, seconds=2), f"sqlite:///{tmp_path}/hub.db")
+    with asyncio.Runner() as loop:
+        figures = one(Load(nodes=50, per_s=4, chunk_bytes=200, seconds=2), f"sqlite:///{tmp_path}/hub.db", loop)
     assert (figures.chunks, figures.lost) == (400, 0)
     assert figures.ack_p50_s > 0
     assert figures.heartbeat_p50_s > 0

@@ -56,7 +56,7 @@ def a_hub() -> Hub:
 
 
 async def settle() -> None:
-    """Let every task go on until it waits for something that nobody does."""
+    """Run every task until all of them wait."""
     for _ in range(20):
         await asyncio.sleep(0)
 

@@ -9,7 +9,7 @@ from heartbench.hub.work.budget import Budget
 
 
 async def settle() -> None:
-    """Let every task that can go on do so."""
+    """Run every task until all of them wait."""
     for _ in range(5):
         await asyncio.sleep(0)
 
