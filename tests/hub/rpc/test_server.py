@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 import grpc.aio
 import pytest
+from tests.connections import accepted_connections
 
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import HubError
@@ -43,13 +44,6 @@ def run(scene: Callable[[HubServer], Awaitable[None]], **settings: object) -> No
             await scene(server)
 
     asyncio.run(asyncio.wait_for(served(), 20))
-
-
-def tcp_connections(port: int) -> int:
-    """Established connections whose local port is `port`, of the kernel's table."""
-    tables = [Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
-    rows = [line.split() for table in tables for line in table]
-    return sum(1 for row in rows if int(row[1].split(":")[-1], 16) == port and row[3] == "01")
 
 
 def test_a_node_speaks_and_an_operator_sees_it() -> None:
@@ -107,7 +101,7 @@ def test_each_node_has_one_tcp_connection() -> None:
             await stream.read()
             await upload.write(chunk(1))
             await upload.read()
-        assert tcp_connections(port) == 10
+        assert accepted_connections(port) == 10
         for channel in channels:
             await channel.close()
 
