@@ -142,12 +142,18 @@ class HubSettings(BaseModel):
     dropped."""
 
     # Connections and output.
-    keepalive_s: float = Field(0.0, ge=0, le=86_400)
-    """Seconds between the hub's own HTTP/2 pings on a quiet connection; 0: none. Pings do not count as signs of
-    life."""
+    # 60 s is longer than what a node's own TCP needs to repair the outages it survives (39 s after one of 25 s), and
+    # WireGuard passes outages of up to 60 s unnoticed.
+    keepalive_s: float = Field(60.0, ge=0, le=86_400)
+    """Seconds without anything received after which the hub pings a connection; 0: never. A node that sends more often
+    is never pinged, and pings do not count as signs of life. A connection whose node vanished is closed after
+    keepalive_s + keepalive_timeout_s; until then it holds memory and a place for its Upload. With 0 that takes TCP a
+    quarter of an hour, or for ever if the hub has nothing to send. Lower values close connections in outages that they
+    would have survived."""
     keepalive_timeout_s: float = Field(20.0, ge=1, le=86_400)
-    """Seconds after which a connection with unacknowledged data is closed. gRPC sets TCP_USER_TIMEOUT from it
-    whether or not it pings: if it is shorter than your outages, it drops connections."""
+    """Seconds after which a connection with an unanswered ping, or with other unacknowledged data of the hub, is
+    closed. gRPC sets TCP_USER_TIMEOUT to it, but only if keepalive_s is not 0: if it is shorter than your outages, it
+    drops connections on which the hub sends something meanwhile."""
     drain_s: float = Field(2.0, ge=0, le=4)
     """Seconds that streams get to end by themselves when the hub stops. The hub exits within 5 s."""
     summary_interval_s: float = Field(60.0, ge=0.1, le=86_400)

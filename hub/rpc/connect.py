@@ -22,6 +22,7 @@ from heartbench.hub.liveness.registry import Session
 from heartbench.hub.rpc import protobuf_mapping as mapping
 from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.task_scope import CancelScope, task_scope
+from heartbench.hub.rpc.upload_places import UploadPlaces
 from heartbench.hub.work.commands import Answer
 from heartbench.hub.work.outbox import Outbox, Send
 from heartbench.mesh.v1.mesh_pb2 import Hello, HubMessage, NodeMessage
@@ -51,9 +52,11 @@ class Stream:
 class NodeService:
     """Serves the Connect streams of all nodes of one hub."""
 
-    def __init__(self, hub: Hub, clock: Clock) -> None:
+    def __init__(self, hub: Hub, clock: Clock, uploads: UploadPlaces | None = None) -> None:
+        """`uploads` are the Upload streams, of which a node's newest Hello ends the obsolete ones."""
         self._hub = hub
         self._now = clock.monotonic
+        self._uploads = uploads
         self._open: dict[str, Stream] = {}
 
     async def connect(self, peer: Peer, messages: AsyncIterator[NodeMessage], send: Send) -> None:
@@ -115,9 +118,12 @@ class NodeService:
         """Read until the node or the hub ends the stream."""
         node_id, commands = session.node.node_id, self._hub.commands
         async with stream.cancel_scope:
-            if node_id in self._open:
-                self._open[node_id].replaced_by = stream.peer
-                self._open[node_id].close()
+            old = self._open.get(node_id)
+            if old is not None:
+                old.replaced_by = stream.peer
+                old.close()
+            if self._uploads is not None:
+                self._uploads.replaced(node_id, session.boot_id, old.peer if old else None, stream.peer)
             self._open[node_id] = stream
             commands.attach(node_id, stream.outbox.wake)
             try:

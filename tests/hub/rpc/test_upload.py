@@ -11,7 +11,7 @@ from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.core import Hub
-from heartbench.hub.errors import BadMessageError, NoRoomError, NotIntroducedError
+from heartbench.hub.errors import BadMessageError, NoRoomError, NotIntroducedError, ReplacedStreamError
 from heartbench.hub.liveness.registry import Hello
 from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.upload import Files, UploadService
@@ -24,6 +24,7 @@ from heartbench.mesh.encoding import file_chunk, upload_of
 from heartbench.mesh.v1.mesh_pb2 import Chunk, ChunkAck, FileChunk
 
 NODE = Peer("10.0.0.1:40000")
+AFTERWARDS = Peer("10.0.0.1:40001")
 
 
 class GatedStore(MemoryStore):
@@ -204,7 +205,7 @@ def test_chunks_of_an_older_boot_are_dropped() -> None:
     run(scene)
 
 
-def test_only_so_many_streams_are_open() -> None:
+def test_only_so_many_streams_are_open_on_one_connection() -> None:
     async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
         streams = [Stream() for _ in range(2)]
         tasks = [asyncio.create_task(uploads.upload(NODE, "n", aiter(one), one.send)) for one in streams]
@@ -216,6 +217,80 @@ def test_only_so_many_streams_are_open() -> None:
         assert len(uploads) == 0
 
     run(scene, uploads_per_node=2)
+
+
+def test_one_from_another_connection_replaces_the_one_that_was_silent_longest() -> None:
+    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
+        dead, busy, new = Stream(), Stream(), Stream()
+        first, second = (asyncio.create_task(uploads.upload(NODE, "n", aiter(one), one.send)) for one in (dead, busy))
+        await settle()
+        CLOCK.now_s += 1.0
+        busy.put(chunk(1))
+        await settle()
+        third = asyncio.create_task(uploads.upload(AFTERWARDS, "n", aiter(new), new.send))
+        with pytest.raises(ReplacedStreamError, match=r"from 10\.0\.0\.1:40001"):
+            await first
+        assert len(uploads) == 2
+        for stream in (busy, new):
+            stream.put(None)
+        await asyncio.gather(second, third)
+        assert len(uploads) == 0
+
+    run(scene, uploads_per_node=2)
+
+
+def test_one_that_waits_for_the_store_gives_its_place_and_its_room_up_at_once() -> None:
+    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
+        store.reachable = False
+        dead, new = Stream().put(*(chunk(seq, data=bytes(1000)) for seq in range(1, 6))), Stream()
+        first = asyncio.create_task(uploads.upload(NODE, "n", aiter(dead), dead.send))
+        await settle()
+        second = asyncio.create_task(uploads.upload(AFTERWARDS, "n", aiter(new), new.send))
+        with pytest.raises(ReplacedStreamError):
+            await first
+        store.reachable = True
+        new.put(*(chunk(seq, data=bytes(1000)) for seq in range(1, 6)), None)
+        await second
+        assert new.acks[-1].seq == 5
+
+    run(scene, uploads_per_node=1, node_inflight_bytes=3500)
+
+
+def test_a_hello_of_a_newer_boot_ends_the_uploads_of_older_ones() -> None:
+    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
+        hub.hello(Hello("n", 2, 0), CLOCK.now_s)
+        old, new, fresh = Stream().put(chunk(1)), Stream().put(chunk(1, boot_id=2)), Stream()
+        tasks = [asyncio.create_task(uploads.upload(NODE, "n", aiter(one), one.send)) for one in (old, new, fresh)]
+        await settle()
+        uploads.places.replaced("n", 2, None, AFTERWARDS)
+        with pytest.raises(ReplacedStreamError, match="newer Hello"):
+            await tasks[0]
+        assert len(uploads) == 2
+        uploads.close()
+        await asyncio.gather(*tasks[1:])
+
+    run(scene)
+
+
+def test_a_hello_on_another_connection_ends_the_uploads_on_that_of_the_stream_it_replaces() -> None:
+    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
+        streams = [Stream() for _ in range(3)]
+        peers = NODE, AFTERWARDS, Peer("10.0.0.1:40002")
+        tasks = [
+            asyncio.create_task(uploads.upload(peer, "n", aiter(one), one.send))
+            for peer, one in zip(peers, streams, strict=True)
+        ]
+        await settle()
+        uploads.places.replaced("n", 1, NODE, NODE)
+        assert len(uploads) == 3
+        uploads.places.replaced("n", 1, NODE, AFTERWARDS)
+        with pytest.raises(ReplacedStreamError):
+            await tasks[0]
+        assert len(uploads) == 2
+        uploads.close()
+        await asyncio.gather(*tasks[1:])
+
+    run(scene)
 
 
 def test_all_streams_together_are_bounded_by_what_grpc_may_hold_of_them() -> None:

@@ -42,6 +42,9 @@ class NodeMeshStub:
     Upload: _grpc.StreamStreamMultiCallable[_mesh_pb2.Chunk, _mesh_pb2.ChunkAck]
     """Terminal output and files. Apart from Connect, so that a hub which cannot store fast enough stops reading this
     stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node.
+    A stream ends with ABORTED when a newer one of the same node takes its place: a Hello of a newer boot ends Uploads of
+    older ones, and those on the connection of the stream that it replaces; an Upload over the limit for one node ends the
+    one on another connection that was silent longest. The node sends again what was not acknowledged.
     """
 
 @_typing.type_check_only
@@ -54,6 +57,9 @@ class NodeMeshAsyncStub(NodeMeshStub):
     Upload: _aio.StreamStreamMultiCallable[_mesh_pb2.Chunk, _mesh_pb2.ChunkAck]  # type: ignore[assignment]
     """Terminal output and files. Apart from Connect, so that a hub which cannot store fast enough stops reading this
     stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node.
+    A stream ends with ABORTED when a newer one of the same node takes its place: a Hello of a newer boot ends Uploads of
+    older ones, and those on the connection of the stream that it replaces; an Upload over the limit for one node ends the
+    one on another connection that was silent longest. The node sends again what was not acknowledged.
     """
 
 class NodeMeshServicer(metaclass=_abc_1.ABCMeta):
@@ -75,6 +81,9 @@ class NodeMeshServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_mesh_pb2.ChunkAck], _abc.AsyncIterator[_mesh_pb2.ChunkAck]]:
         """Terminal output and files. Apart from Connect, so that a hub which cannot store fast enough stops reading this
         stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node.
+        A stream ends with ABORTED when a newer one of the same node takes its place: a Hello of a newer boot ends Uploads of
+        older ones, and those on the connection of the stream that it replaces; an Upload over the limit for one node ends the
+        one on another connection that was silent longest. The node sends again what was not acknowledged.
         """
 
 def add_NodeMeshServicer_to_server(servicer: NodeMeshServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
