@@ -137,6 +137,9 @@ class HubSettings(BaseModel):
     """Maximum number of subscribers at one time."""
     commands_waiting: int = Field(16, ge=1, le=100_000)
     """Commands that may wait for one node, or for its answer."""
+    commands_bytes: int = Field(64 * MIB, ge=MIB)
+    """Bytes of all commands that wait for their nodes, or for their answers; each counts 24 KiB beside its payload. The
+    hub may hold a large payload three times while it waits."""
     acks_waiting: int = Field(64, ge=1, le=100_000)
     """Acknowledgements that may wait to be sent to one node. If a node does not read them, the oldest are
     dropped."""

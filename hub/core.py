@@ -52,7 +52,7 @@ class Hub:
         self.registry.before_stale = self._before_stale
         self.fanout = EventFanout(settings.event_queue, settings.event_log, settings.max_subscribers, epoch)
         self.effects = Effects(self.fanout, observer, self._save)
-        self.commands = Commands(settings.commands_waiting, epoch)
+        self.commands = Commands(settings.commands_waiting, settings.commands_bytes, epoch)
         self.admission = Admission(settings.admit_per_s, draw, now)
         self.pauses = PauseDetector(self.registry, settings.pause_over_s, now, self._mover(MoveReason.PAUSE))
         self.mass_silence = MassSilence(

@@ -211,6 +211,25 @@ def test_a_command_that_makes_no_sense_is_refused(node_id: str, within_s: float,
     run(scene)
 
 
+def test_commands_beyond_what_the_hub_may_hold_are_refused_and_counted() -> None:
+    async def scene(office: Office) -> None:
+        for number in range(10):
+            office.connect(f"n{number}")
+        asked = [pb.SendCommandRequest(node_id=f"n{n}", within_s=60.0, payload=bytes(250_000)) for n in range(10)]
+        calls = [asyncio.create_task(office.admin.send_command(OPERATOR, one)) for one in asked]
+        done, waiting = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+        stats = hub_stats(office.stats())
+        assert (stats.commands_waiting, stats.commands_refused) == (3, 7)
+        assert 750_000 < stats.commands_bytes <= 1 << 20
+        assert {str(call.exception()).partition("; ")[2] for call in done} == {"HUB_COMMANDS_BYTES allows 1048576"}
+        for call in waiting:
+            call.cancel()
+        await asyncio.wait(calls)
+        assert office.stats().commands_bytes == 0
+
+    run(scene, commands_bytes=1 << 20)
+
+
 def test_a_forgotten_node_is_unknown() -> None:
     async def scene(office: Office) -> None:
         office.connect("a")

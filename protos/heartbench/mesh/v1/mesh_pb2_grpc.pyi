@@ -102,7 +102,9 @@ class HubAdminStub:
     """NOT_FOUND if the hub never saw the node."""
     WatchEvents: _grpc.UnaryStreamMultiCallable[_mesh_pb2.WatchEventsRequest, _mesh_pb2.Event]
     SendCommand: _grpc.UnaryUnaryMultiCallable[_mesh_pb2.SendCommandRequest, _mesh_pb2.SendCommandResponse]
-    """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it."""
+    """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it, or
+    if all that wait in the hub are too large together; the status message says which.
+    """
     GetStats: _grpc.UnaryUnaryMultiCallable[_mesh_pb2.GetStatsRequest, _mesh_pb2.HubStats]
     ForgetNode: _grpc.UnaryUnaryMultiCallable[_mesh_pb2.ForgetNodeRequest, _mesh_pb2.ForgetNodeResponse]
     """Remove a node for good, with its history. NOT_FOUND if the hub does not know it."""
@@ -121,7 +123,9 @@ class HubAdminAsyncStub(HubAdminStub):
     """NOT_FOUND if the hub never saw the node."""
     WatchEvents: _aio.UnaryStreamMultiCallable[_mesh_pb2.WatchEventsRequest, _mesh_pb2.Event]  # type: ignore[assignment]
     SendCommand: _aio.UnaryUnaryMultiCallable[_mesh_pb2.SendCommandRequest, _mesh_pb2.SendCommandResponse]  # type: ignore[assignment]
-    """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it."""
+    """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it, or
+    if all that wait in the hub are too large together; the status message says which.
+    """
     GetStats: _aio.UnaryUnaryMultiCallable[_mesh_pb2.GetStatsRequest, _mesh_pb2.HubStats]  # type: ignore[assignment]
     ForgetNode: _aio.UnaryUnaryMultiCallable[_mesh_pb2.ForgetNodeRequest, _mesh_pb2.ForgetNodeResponse]  # type: ignore[assignment]
     """Remove a node for good, with its history. NOT_FOUND if the hub does not know it."""
@@ -167,7 +171,9 @@ class HubAdminServicer(metaclass=_abc_1.ABCMeta):
         request: _mesh_pb2.SendCommandRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_mesh_pb2.SendCommandResponse, _abc.Awaitable[_mesh_pb2.SendCommandResponse]]:
-        """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it."""
+        """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it, or
+        if all that wait in the hub are too large together; the status message says which.
+        """
 
     @_abc_1.abstractmethod
     def GetStats(
