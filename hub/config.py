@@ -124,11 +124,18 @@ class HubSettings(BaseModel):
     """Upload streams that one node may hold open."""
     max_nodes: int = Field(200_000, ge=1)
     """Maximum number of known nodes; further ones are rejected."""
+    # Half: one peer alone leaves room for the others, and hundreds of nodes behind one NAT, or ten thousand of a load
+    # test, are far below it. A smaller share would only make a large site unequal to many small ones.
+    peer_share: float = Field(0.5, gt=0, le=1)
+    """Share of the known nodes, of all Upload streams, and of max_subscribers that one peer may take: one identity, or
+    without TLS one address (of IPv6: one /64). Set it to 1, no limit for each peer, if your nodes come through one
+    proxy or NAT and are many."""
     admit_per_s: float = Field(1000.0, ge=0, le=1_000_000)
     """Streams admitted per second, and the largest burst; each of the others gets a time to come back. 0: no
     limit."""
     hello_within_s: float = Field(10.0, ge=0.1, le=3600)
-    """Seconds within which a new stream must send its Hello."""
+    """Seconds within which a new stream must send its Hello. An Upload whose node has no Connect stream ends after as
+    long without a message."""
     event_queue: int = Field(1024, ge=1, le=1_000_000)
     """Events that may wait for one subscriber. A slower one loses the oldest and learns how many it missed."""
     event_log: int = Field(10_000, ge=1, le=10_000_000)

@@ -175,6 +175,11 @@ class Hub:
         except KeyError:
             raise UnknownNodeError(f"the hub never saw a node {node_id!r}") from None
 
+    def is_connected(self, node_id: str) -> bool:
+        """Return whether a node has a Connect stream."""
+        node = self.registry.nodes.get(node_id)
+        return node is not None and node.connected
+
     def all_nodes(self) -> Iterable[KnownNode]:
         """Return all nodes with their histories and records, for a store that lost them."""
         nodes = self.registry.nodes.items()

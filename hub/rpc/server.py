@@ -44,6 +44,7 @@ RECONNECT_AFTER_S = 1.0
 FINISH_S = 1.5
 FLUSH_INTERVAL_S = 1.0
 FORGET_INTERVAL_S = 60.0
+IDLE_INTERVAL_S = 1.0
 NEVER_MS = 2**31 - 1
 STREAMS_OF_A_CONNECTION = 100
 
@@ -89,6 +90,7 @@ class HubServer:
             self.hub.writer.run(self.hub.all_nodes, self._store_changed),
             every(TICK_S, lambda: self.hub.tick(self._clock.monotonic())),
             every(FLUSH_INTERVAL_S, self.hub.effects.flush),
+            every(IDLE_INTERVAL_S, self._uploads.places.end_idle),
             every(self.settings.summary_interval_s, self._summarise),
             self._forget_expired(),
         )

@@ -107,7 +107,7 @@ class UploadService:
         self._hub = hub
         self._now = clock.monotonic
         self._files = files
-        self.places = UploadPlaces(hub.settings, clock.monotonic)
+        self.places = UploadPlaces(hub.settings, clock.monotonic, hub.is_connected)
 
     def __len__(self) -> int:
         return len(self.places)

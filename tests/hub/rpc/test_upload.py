@@ -307,7 +307,86 @@ def test_all_streams_together_are_bounded_by_what_grpc_may_hold_of_them() -> Non
         uploads.close()
         await asyncio.gather(*tasks)
 
+    run(scene, max_inflight_bytes=4 << 20, window_bytes=1 << 20, peer_share=1)
+
+
+def test_one_peer_takes_no_more_than_its_share_of_all_streams() -> None:
+    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
+        greedy, other = Stream(), Stream()
+        tasks = [asyncio.create_task(uploads.upload(NODE, "n", aiter(greedy), greedy.send))]
+        await settle()
+        with pytest.raises(NoRoomError, match=r"10\.0\.0\.1 has 1 of at most 2 .* HUB_PEER_SHARE"):
+            await uploads.upload(AFTERWARDS, "m", aiter(Stream()), greedy.send)
+        tasks.append(asyncio.create_task(uploads.upload(Peer("10.0.0.2:1"), "m", aiter(other), other.send)))
+        await settle()
+        assert len(uploads) == 2
+        uploads.close()
+        await asyncio.gather(*tasks)
+        await uploads.upload(AFTERWARDS, "m", aiter(Stream().put(None)), greedy.send)
+
     run(scene, max_inflight_bytes=4 << 20, window_bytes=1 << 20)
+
+
+def test_a_stream_without_messages_ends_unless_its_node_is_connected() -> None:
+    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
+        streams = {name: Stream() for name in ("n", "stranger", "talker")}
+        hub.closed(hub.hello(Hello("talker", 1, 0), CLOCK.now_s)[0], CLOCK.now_s)  # type: ignore[arg-type]
+        tasks = {
+            name: asyncio.create_task(uploads.upload(NODE, name, aiter(one), one.send)) for name, one in streams.items()
+        }
+        await settle()
+        CLOCK.now_s += hub.settings.hello_within_s
+        streams["talker"].put(chunk(1))
+        await settle()
+        uploads.places.end_idle()
+        assert len(uploads) == 3
+        CLOCK.now_s += 1.0
+        uploads.places.end_idle()
+        with pytest.raises(NotIntroducedError, match="'stranger' at 10.0.0.1:40000: no Connect stream, and nothing"):
+            await tasks["stranger"]
+        assert len(uploads) == 2
+        uploads.close()
+        await asyncio.gather(tasks["n"], tasks["talker"])
+
+    run(scene)
+
+
+def test_a_newcomer_takes_the_place_of_an_idle_stream_if_all_are_taken() -> None:
+    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
+        streams = [Stream() for _ in range(3)]
+        tasks = [asyncio.create_task(uploads.upload(NODE, "n", aiter(one), one.send)) for one in streams[:2]]
+        await settle()
+        CLOCK.now_s += hub.settings.hello_within_s + 1.0
+        streams[1].put(chunk(1))
+        await settle()
+        tasks.append(asyncio.create_task(uploads.upload(NODE, "n", aiter(streams[2]), streams[2].send)))
+        with pytest.raises(NoRoomError, match="idle"):
+            await tasks[0]
+        with pytest.raises(NoRoomError, match="HUB_MAX_INFLIGHT_BYTES"):
+            await uploads.upload(NODE, "n", aiter(Stream()), streams[0].send)
+        uploads.close()
+        await asyncio.gather(*tasks[1:])
+
+    run(scene, max_inflight_bytes=4 << 20, window_bytes=1 << 20, peer_share=1)
+
+
+def test_a_stream_that_the_hub_does_not_read_is_not_idle() -> None:
+    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
+        store.reachable = False
+        session, _ = hub.hello(Hello("n", 1, 1), CLOCK.now_s)
+        assert session is not None
+        stream = Stream().put(*(chunk(seq, data=bytes(1000)) for seq in range(1, 6)))
+        task = asyncio.create_task(uploads.upload(NODE, "n", aiter(stream), stream.send))
+        await settle()
+        hub.closed(session, CLOCK.now_s)
+        CLOCK.now_s += 60.0
+        uploads.places.end_idle()
+        store.reachable = True
+        stream.put(None)
+        await task
+        assert stream.acks[-1].seq == 5
+
+    run(scene, node_inflight_bytes=3500)
 
 
 def test_a_store_that_another_hub_took_ends_the_stream() -> None:
