@@ -79,7 +79,7 @@ class Hub:
         self._check_for_pause(now)
         if hello.node_id not in self.registry.nodes and len(self.registry.nodes) >= self.settings.max_nodes:
             raise NoRoomError(f"the hub knows {self.settings.max_nodes} nodes; HUB_MAX_NODES allows no more")
-        retry_after_s = self.admission.ask(now)
+        retry_after_s = self.admission.ask(now, hello.peer)
         if retry_after_s:
             self._throttled(hello, now, sent_unix_s)
             return None, retry_after_s

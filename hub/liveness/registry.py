@@ -37,13 +37,18 @@ HEARTBEAT = Kind.HEARTBEAT  # a look-up less on the path of every heartbeat
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The introduction of a node on a new stream; `interval_s` is its announced heartbeat interval, s; 0: none."""
+    """The introduction of a node on a new stream; `interval_s` is its announced heartbeat interval, s; 0: none.
+
+    `peer` is what limits per peer count by, `address` where the stream comes from (HOST:PORT); empty: not known.
+    """
 
     node_id: str
     boot_id: int
     connection: int
     interval_s: float = 0.0
     labels: Mapping[str, str] = field(default_factory=dict)
+    peer: str = ""
+    address: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -55,6 +60,8 @@ class Node:
     boot_id: int = 0
     connection: int = 0
     session: "Session | None" = None  # the current stream
+    peer: str = ""  # of the last Hello, as is the next
+    address: str = ""
     interval_s: float = 0.0  # heartbeat interval that the node announces; 0: none
     labels: Mapping[str, str] = field(default_factory=dict)
     status: Status = Status.ONLINE
@@ -153,6 +160,7 @@ class Registry:
         changes = self._sign_of_life(node, now, 0, Kind.HELLO)
         node.boot_id, node.connection = hello.boot_id, hello.connection
         node.interval_s, node.labels = hello.interval_s, hello.labels
+        node.peer, node.address = hello.peer, hello.address
         node.hello_s, node.hello_heartbeats = now, node.heartbeats
         node.session = Session(node, hello.boot_id, hello.connection)
         self.connected += not node.connected

@@ -13,6 +13,7 @@ its acknowledgements is still heard.
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from sys import intern
 
 from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
@@ -64,7 +65,7 @@ class NodeService:
         hello = await self._first_message(messages)
         if hello is None:
             return
-        session, retry_after_s = self._hub.hello(hello_of(hello), self._now(), hello.sent_unix_s)
+        session, retry_after_s = self._hub.hello(hello_of(hello, peer), self._now(), hello.sent_unix_s)
         if session is None:
             await send(mapping.throttle(retry_after_s))
             return
@@ -155,12 +156,13 @@ class NodeService:
         return None if command is None else mapping.command(command, asyncio.get_running_loop().time())
 
 
-def hello_of(hello: Hello) -> registry.Hello:
-    """Return a Hello as the registry takes it; BadMessageError if its name or labels are too long."""
+def hello_of(hello: Hello, peer: Peer) -> registry.Hello:
+    """Return a peer's Hello as the registry takes it; BadMessageError if its name or labels are too long."""
     labels = dict(hello.labels)
     if not 0 < len(hello.node_id.encode()) <= LONGEST_NAME:
         raise BadMessageError(f"node_id={hello.node_id[:LONGEST_NAME]!r}: must have 1 to {LONGEST_NAME} bytes")
     if sum(len(key) + len(value) for key, value in labels.items()) > LONGEST_LABELS:
         raise BadMessageError(f"node {hello.node_id}: labels may have up to {LONGEST_LABELS} characters together")
     interval_s = hello.heartbeat_interval_s if 0 <= hello.heartbeat_interval_s < 1e9 else 0.0
-    return registry.Hello(hello.node_id, hello.boot_id, hello.connection, interval_s, labels)
+    name = hello.node_id, hello.boot_id, hello.connection
+    return registry.Hello(*name, interval_s, labels, intern(peer.key), str(peer))
