@@ -34,6 +34,19 @@ class StoreChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class NameContested:
+    """Streams of one name replace each other: `holder` keeps it, `other` and further ones must wait.
+
+    Both are addresses. `over`: for a while no other has come.
+    """
+
+    node_id: str
+    holder: str = ""
+    other: str = ""
+    over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class EventsLost:
     """`count` events are missing before the next one: the subscriber read too slowly, or came back too late."""
 
@@ -47,7 +60,9 @@ class LogBegan:
     asked_epoch: int
 
 
-Announcement = Forgotten | Paused | MassSilenceBegan | MassSilenceEnded | StoreChanged | EventsLost | LogBegan
+Announcement = (
+    Forgotten | NameContested | Paused | MassSilenceBegan | MassSilenceEnded | StoreChanged | EventsLost | LogBegan
+)
 Body = Change | Announcement
 
 
@@ -65,7 +80,7 @@ class Event:
     @property
     def node_id(self) -> str:
         """The node that the event is about; empty if it is about all."""
-        return self.body.node_id if isinstance(self.body, Change | Forgotten) else ""
+        return self.body.node_id if isinstance(self.body, Change | Forgotten | NameContested) else ""
 
 
 class Subscription:

@@ -24,6 +24,7 @@ from heartbench.hub.rpc import protobuf_mapping as mapping
 from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.task_scope import CancelScope, task_scope
 from heartbench.hub.rpc.upload_places import UploadPlaces
+from heartbench.hub.store.writer import LARGEST
 from heartbench.hub.work.commands import Answer
 from heartbench.hub.work.outbox import Outbox, Send
 from heartbench.mesh.v1.mesh_pb2 import Hello, HubMessage, NodeMessage
@@ -67,7 +68,7 @@ class NodeService:
             return
         session, retry_after_s = self._hub.hello(hello_of(hello, peer), self._now(), hello.sent_unix_s)
         if session is None:
-            await send(mapping.throttle(retry_after_s))
+            await send(mapping.throttle(self._hub, hello.node_id, retry_after_s))
             return
         try:
             await self._serve(session, peer, messages, send)
@@ -157,8 +158,10 @@ class NodeService:
 
 
 def hello_of(hello: Hello, peer: Peer) -> registry.Hello:
-    """Return a peer's Hello as the registry takes it; BadMessageError if its name or labels are too long."""
+    """Return a peer's Hello as the registry takes it; BadMessageError if a part of it is too long or too large."""
     labels = dict(hello.labels)
+    if hello.boot_id > LARGEST:
+        raise BadMessageError(f"boot_id={hello.boot_id}: must be at most {LARGEST}, as of its chunks")
     if not 0 < len(hello.node_id.encode()) <= LONGEST_NAME:
         raise BadMessageError(f"node_id={hello.node_id[:LONGEST_NAME]!r}: must have 1 to {LONGEST_NAME} bytes")
     if sum(len(key) + len(value) for key, value in labels.items()) > LONGEST_LABELS:

@@ -3,7 +3,7 @@
 A stream gives way to a newer one of its node, so that a connection that died without a word (power loss, a lost route)
 does not hold the places of its node until TCP notices:
 
-- A Hello of a newer boot ends the Uploads of older boots: what they carry is refused anyway.
+- A Hello of another boot ends the Uploads of the boot before: what they carry is refused anyway.
 - A Hello on another TCP connection than the Connect stream that it replaces ends the Uploads on that connection.
 - An Upload over HUB_UPLOADS_PER_NODE takes the place of the one of its node that was silent longest, if that came on
   another connection. On one connection it is refused: a client that opens too many would otherwise end its own.
@@ -126,8 +126,8 @@ class UploadPlaces:
         """End the Uploads that a node's newest Hello makes obsolete; `old` is the peer of the stream it replaced."""
         uploads = self._nodes.get(node_id)
         for place in list(uploads.open) if uploads is not None else ():
-            of_older_boot = place.boot_id is not None and place.boot_id < boot_id
-            if of_older_boot or (place.peer == old and place.peer != new):
+            of_another_boot = place.boot_id not in (None, boot_id)
+            if of_another_boot or (place.peer == old and place.peer != new):
                 self._end(place, ReplacedStreamError(f"node {node_id}: a newer Hello, from {new}, ended this Upload"))
 
     def end_idle(self) -> None:

@@ -25,6 +25,13 @@ class Shares:
         """Count one more place of a peer."""
         self._held[peer] += 1
 
+    def move(self, old: str | None, new: str) -> None:
+        """Count a place that another peer has now; `old` is None for a new place."""
+        if old != new:
+            if old is not None:
+                self.remove(old)
+            self.add(new)
+
     def remove(self, peer: str) -> None:
         """Count one less."""
         self._held[peer] -= 1

@@ -12,11 +12,12 @@ from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import NoRoomError, NotIntroducedError, UnknownNodeError
-from heartbench.hub.events.fanout import Event, Forgotten
+from heartbench.hub.events.fanout import Event, Forgotten, NameContested
 from heartbench.hub.liveness.mass_silence import MassSilenceBegan, MassSilenceEnded
 from heartbench.hub.liveness.registry import Hello, Session
 from heartbench.hub.liveness.rules import Change, Reason, Status
 from heartbench.hub.liveness.self_health import CATCH_UP_S, TICK_S, Paused
+from heartbench.hub.liveness.takeovers import WINDOW_S
 from heartbench.hub.store.history import StoredChunk
 from heartbench.hub.store.memory import MemoryStore
 from heartbench.hub.store.protocol import StoredNode
@@ -348,6 +349,32 @@ def test_a_hub_that_is_full_refuses_who_is_new() -> None:
     with pytest.raises(NoRoomError, match="HUB_MAX_NODES"):
         fleet.hub.hello(Hello("one more", 1, 0), fleet.clock.now_s)
     fleet.connect("n0", connection=1)
+
+
+def test_one_peer_makes_no_more_nodes_known_than_its_share() -> None:
+    fleet = Fleet(0, max_nodes=4)
+    for name in ("a", "b"):
+        fleet.hub.hello(Hello(name, 1, 0, peer="10.0.0.1"), fleet.clock.now_s)
+    with pytest.raises(NoRoomError, match=r"10\.0\.0\.1 has 2 of at most 4 known nodes; HUB_PEER_SHARE"):
+        fleet.hub.hello(Hello("c", 1, 0, peer="10.0.0.1"), fleet.clock.now_s)
+    fleet.hub.hello(Hello("a", 1, 1, peer="10.0.0.2"), fleet.clock.now_s)  # it has moved
+    fleet.hub.hello(Hello("c", 1, 0, peer="10.0.0.1"), fleet.clock.now_s)
+    fleet.hub.forget("b", fleet.clock.now_s)
+    fleet.hub.hello(Hello("d", 1, 0, peer="10.0.0.1"), fleet.clock.now_s)
+
+
+def test_a_name_with_two_nodes_is_shown_and_said_once_until_one_of_them_is_gone() -> None:
+    fleet = Fleet(1)
+    fleet.run(1.0)
+    for number in range(1, 40):
+        hello = Hello("n0", 1, number, address=f"10.0.0.{number % 2}:40000")
+        fleet.hub.hello(hello, fleet.clock.now_s)
+    said = of_kind(fleet.said(), NameContested)
+    assert said == [NameContested("n0", "10.0.0.0:40000", "10.0.0.1:40000")]
+    assert fleet.hub.takeovers.contested == {"n0"}
+    fleet.silenced = set()
+    assert of_kind(fleet.run(WINDOW_S + 1.0), NameContested) == [NameContested("n0", over=True)]
+    assert not fleet.hub.takeovers.contested
 
 
 def test_a_forgotten_node_is_gone_and_says_so() -> None:

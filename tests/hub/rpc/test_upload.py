@@ -256,7 +256,7 @@ def test_one_that_waits_for_the_store_gives_its_place_and_its_room_up_at_once() 
     run(scene, uploads_per_node=1, node_inflight_bytes=3500)
 
 
-def test_a_hello_of_a_newer_boot_ends_the_uploads_of_older_ones() -> None:
+def test_a_hello_of_another_boot_ends_the_uploads_of_the_one_before() -> None:
     async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
         hub.hello(Hello("n", 2, 0), CLOCK.now_s)
         old, new, fresh = Stream().put(chunk(1)), Stream().put(chunk(1, boot_id=2)), Stream()
