@@ -10,9 +10,9 @@ does not hold the places of its node until TCP notices:
 
 - If all places are taken, one that has sent nothing for HUB_HELLO_WITHIN_S gives way to any newcomer.
 
-And it ends by itself if it sends nothing for HUB_HELLO_WITHIN_S while its node has no Connect stream: nobody holds places
-without introducing nodes, of which one peer may have so many. An idle Upload of a connected node stays open as long as
-others find room. A stream that the hub does not read, because the store is slow, is not idle.
+And it ends by itself if it sends nothing for HUB_HELLO_WITHIN_S while its node has no Connect stream: nobody holds
+places without introducing nodes, of which one peer may have so many. An idle Upload of a connected node stays open as
+long as others find room. A stream that the hub does not read, because the store is slow, is not idle.
 
 A stream that gives way has no place from then on, and ends without sending what is queued for it.
 """

@@ -34,9 +34,7 @@ class Admission:
         self._second_s = now  # when the present second began, in which each peer was admitted so often:
         self._admitted: Counter[str] = Counter()
         self._last_slot_s: dict[str, float] = {}  # of each peer that waits
-        self._waiting: list[
-            tuple[float, str]
-        ] = []  # a heap, with one entry for each of them, at or before its last slot
+        self._waiting: list[tuple[float, str]] = []  # a heap: one entry for each, at or before its slot
 
     def ask(self, now: float, peer: str = "") -> float:
         """Admit a stream and return 0, or return the time after which it may retry, s; no `peer`: it is not known."""

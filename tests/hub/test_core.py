@@ -42,8 +42,8 @@ class Fleet:
         for number in range(nodes):
             self.connect(f"n{number}", phase_s=number * INTERVAL_S / nodes)
 
-    def connect(self, name: str, connection: int = 0, phase_s: float = 0.0) -> None:
-        session, _ = self.hub.hello(Hello(name, 1, connection, INTERVAL_S), self.clock.now_s)
+    def connect(self, name: str, connection: int = 0, phase_s: float = 0.0, peer: str = "") -> None:
+        session, _ = self.hub.hello(Hello(name, 1, connection, INTERVAL_S, peer=peer), self.clock.now_s)
         assert session is not None
         self.sessions[name] = session
         self.next_s[name] = self.clock.now_s + phase_s
@@ -240,6 +240,69 @@ def test_a_node_heard_in_a_mass_silence_is_not_judged_before_its_end() -> None:
     fleet.said()
     assert fleet.run(60.0) == []
     assert fleet.statuses("n5") == {Status.ONLINE}
+
+
+def test_nodes_that_one_peer_invents_hide_no_death() -> None:
+    fleet = Fleet(0)
+    for number in range(8):
+        fleet.connect(f"true {number}", phase_s=number, peer=f"10.0.0.{number}")
+    for number in range(10):
+        fleet.connect(f"invented {number}", phase_s=number, peer="10.9.9.9")
+    fleet.run(60.0)
+    invented = {name for name in fleet.sessions if name.startswith("invented")}
+    fleet.silenced = invented | {"true 3"}
+    said = fleet.run(45.0)
+    assert of_kind(said, MassSilenceBegan) == []
+    assert {change.node_id for change in changes(said, Reason.SILENCE)} == fleet.silenced
+
+
+def test_nodes_that_only_say_hello_do_not_count() -> None:
+    fleet = Fleet(8)
+    fleet.run(60.0)
+    fleet.silenced = {"n3"}
+    for number in range(100):
+        fleet.connect(f"invented {number}")
+        fleet.silenced.add(f"invented {number}")
+    said = fleet.run(45.0)
+    assert of_kind(said, MassSilenceBegan) == []
+    assert fleet.statuses(*(f"n{number}" for number in range(8) if number != 3)) == {Status.ONLINE}
+    assert fleet.statuses(*fleet.silenced) == {Status.STALE}
+
+
+def test_nodes_behind_one_address_can_be_silent_together() -> None:
+    fleet = Fleet(0)
+    for number in range(20):
+        fleet.connect(f"n{number}", phase_s=number / 2, peer="10.0.0.1")
+    fleet.run(60.0)
+    fleet.silenced = set(fleet.sessions)
+    assert len(of_kind(fleet.run(60.0), MassSilenceBegan)) == 1
+
+
+def test_a_silence_is_excused_once_however_often_the_others_fall_silent() -> None:
+    fleet = Fleet(20)
+    fleet.run(60.0)
+    others = set(fleet.sessions) - {"n3"}
+    said: list[object] = []
+    died_s = fleet.clock.now_s
+    for _ in range(3):
+        fleet.silenced = {"n3", *others}
+        said += fleet.run(32.0)
+        fleet.silenced = {"n3"}
+        said += fleet.run(11.0)
+    (stale,) = changes(said, Reason.SILENCE)
+    assert (stale.node_id, len(of_kind(said, MassSilenceBegan))) == ("n3", 3)
+    assert stale.at_s < died_s + 45.0 + STALE_AFTER_S
+
+
+def test_a_forgotten_node_holds_no_mass_silence_open() -> None:
+    fleet = Fleet(20)
+    fleet.run(60.0)
+    fleet.silenced = set(fleet.sessions)
+    fleet.run(45.0)
+    for name in list(fleet.sessions)[:18]:
+        fleet.hub.forget(name, fleet.clock.now_s)
+        del fleet.next_s[name]
+    assert len(of_kind(fleet.run(1.0), MassSilenceEnded)) == 1
 
 
 @given(st.lists(st.tuples(st.sampled_from(["run", "cut", "heal", "stop", "part"]), st.integers(1, 60)), max_size=12))
