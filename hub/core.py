@@ -52,7 +52,9 @@ class Hub:
         self.writer = writer
         self.registry = Registry(settings.policy)
         self.registry.before_stale = self._before_stale
-        self.fanout = EventFanout(settings.event_queue, settings.event_log, settings.max_subscribers, epoch)
+        self.fanout = EventFanout(
+            settings.event_queue, settings.event_log, settings.max_subscribers, epoch, settings.peer_share
+        )
         self.effects = Effects(self.fanout, observer, self._save)
         self.commands = Commands(settings.commands_waiting, settings.commands_bytes, epoch)
         self.admission = Admission(settings.admit_per_s, draw, now)

@@ -12,13 +12,14 @@ evictions in a zone in the same way, at 55%.
 Nodes may be invented to fall silent together and hide a death. So:
 
 - A node counts only if it was heard for half of the usual threshold since it came online.
-- The same share of *peers* must be silent as of nodes, each with that share of its nodes: if the hub's own network is cut,
-  every address is silent, and not one that has many nodes.
+- The same share of *peers* must be silent as of nodes, each with that share of its nodes: if the hub's own network is
+  cut, every address is silent, and not one that has many nodes.
 - A silence is excused once. A node that was silent in a mass silence and has not been heard since is judged, whatever
   the others do.
 
 The nodes are counted only when one is about to be marked stale, and not again within a second in which too few could
-become silent even if none sent anything, or after too few peers were: a count visits every node, some 35 ms for 100,000.
+become silent even if none sent anything, or after too few peers were: a count visits every node, some 35 ms for
+100,000.
 """
 
 from collections import Counter

@@ -2,8 +2,8 @@
 
 A node that reconnects replaces a stream of its own now and then, if the hub has not noticed yet that the old one is
 dead. Clones do it all the time: each ends the other's stream, and comes back at once. So after MOST takeovers within
-WINDOW_S the name is *contested*: the stream that is open keeps it, and every other Hello of the name must wait. That ends
-once no other Hello has come for WINDOW_S. No I/O, no clock.
+WINDOW_S the name is *contested*: the stream that is open keeps it, and every other Hello of the name must wait. That
+ends once no other Hello has come for WINDOW_S. No I/O, no clock.
 """
 
 from collections import deque
