@@ -44,6 +44,9 @@ class HubStats:
     events: int
     events_lost: int  # that subscribers missed
     commands_waiting: int  # without an answer
+    commands_bytes: int  # that those hold
+    contested: int  # names that more than one node seems to use
+    commands_refused: int  # because too many or too large ones were waiting
     uploads: int  # open Upload streams
     history_bytes: int
     store: WriterStats
@@ -77,6 +80,9 @@ def stats_of(hub: Hub, now: float, uploads: int, executor: BoundedExecutor | Non
         events=hub.fanout.seq,
         events_lost=hub.fanout.lost,
         commands_waiting=len(hub.commands),
+        commands_bytes=hub.commands.size_bytes,
+        contested=len(hub.takeovers.contested),
+        commands_refused=hub.commands.refused,
         uploads=uploads,
         history_bytes=hub.history_bytes.total,
         store=hub.writer.stats(),

@@ -12,7 +12,7 @@ import structlog
 from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
 from heartbench.hub.errors import BadMessageError
-from heartbench.hub.events.fanout import Subscription
+from heartbench.hub.events.fanout import Event, EventsLost, LogBegan, Subscription
 from heartbench.hub.rpc import protobuf_mapping as mapping
 from heartbench.hub.rpc.connect import NodeService
 from heartbench.hub.rpc.peer import Peer
@@ -22,6 +22,8 @@ from heartbench.mesh.v1 import mesh_pb2 as pb
 LONGEST_WAIT_S = 86_400.0
 STREAMS_END_S = 1.0
 LARGEST_PAGE = 10_000
+MESSAGES_KEPT = 256
+"""Events that are made into messages once for all subscribers, which takes 8 µs; to serialise one takes 0.5 µs."""
 
 log = structlog.get_logger()
 
@@ -35,6 +37,7 @@ class AdminService:
         self._nodes = nodes
         self._uploads = uploads
         self._wakers: set[asyncio.Event] = set()
+        self._messages: dict[int, pb.Event] = {}  # of the newest events, by their numbers
         self._closed = False
 
     def list_nodes(self, _: Peer, request: pb.ListNodesRequest) -> pb.ListNodesResponse:
@@ -69,11 +72,11 @@ class AdminService:
         return pb.GetHistoryResponse(chunks=chunks)
 
     @contextmanager
-    def watch(self, request: pb.WatchEventsRequest) -> Iterator[AsyncIterator[pb.Event]]:
+    def watch(self, peer: Peer, request: pb.WatchEventsRequest) -> Iterator[AsyncIterator[pb.Event]]:
         """Subscribe to events, from now on or from the subscriber's last one; the block misses none of them."""
         waker = asyncio.Event()
         after = (request.epoch, request.after_seq) if request.epoch else None
-        with self._hub.fanout.subscribe(request.node_id, waker.set, after) as subscription:
+        with self._hub.fanout.subscribe(request.node_id, waker.set, after, peer.key) as subscription:
             self._wakers.add(waker)
             try:
                 yield self._events(subscription, waker)
@@ -125,11 +128,24 @@ class AdminService:
     async def _events(self, subscription: Subscription, waker: asyncio.Event) -> AsyncIterator[pb.Event]:
         while True:
             while (event := subscription.take()) is not None:
-                yield mapping.event(event, self._hub.epoch, self._clock)
+                yield self._message(event)
             if self._closed:
                 return
             waker.clear()
             await waker.wait()
+
+    def _message(self, event: Event) -> pb.Event:
+        """Return an event as a message: one for all subscribers."""
+        if isinstance(
+            event.body, EventsLost | LogBegan
+        ):  # these are of one subscriber, and have no number of their own
+            return mapping.event(event, self._hub.epoch, self._clock)
+        message = self._messages.get(event.seq)
+        if message is None:
+            message = self._messages[event.seq] = mapping.event(event, self._hub.epoch, self._clock)
+            if len(self._messages) > MESSAGES_KEPT:
+                del self._messages[next(iter(self._messages))]
+        return message
 
 
 def name_of(token: str) -> str:

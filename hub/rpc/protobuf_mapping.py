@@ -6,7 +6,7 @@ from google.protobuf.message import Message
 
 from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
-from heartbench.hub.events.fanout import Body, Event, EventsLost, Forgotten, LogBegan, StoreChanged
+from heartbench.hub.events.fanout import Body, Event, EventsLost, Forgotten, LogBegan, NameContested, StoreChanged
 from heartbench.hub.liveness.mass_silence import MassSilenceBegan, MassSilenceEnded
 from heartbench.hub.liveness.registry import Node, Session
 from heartbench.hub.liveness.rules import Change, Reason, Status
@@ -21,6 +21,7 @@ STATUS = {status: pb.Status.Value(f"STATUS_{status.name}") for status in Status}
 REASON = {reason: pb.Reason.Value(f"REASON_{reason.name}") for reason in Reason}
 OUTCOME = {outcome: pb.CommandOutcome.Value(f"COMMAND_OUTCOME_{outcome.name}") for outcome in Outcome}
 THROTTLED = "too many nodes come at once"
+CONTESTED = "another stream has this node's name, and they replaced each other too often: is there a clone?"
 
 
 def welcome(hub: Hub, session: Session) -> pb.HubMessage:
@@ -30,9 +31,10 @@ def welcome(hub: Hub, session: Session) -> pb.HubMessage:
     return pb.HubMessage(welcome=body)
 
 
-def throttle(retry_after_s: float) -> pb.HubMessage:
-    """Return the answer to a Hello that comes when too many others do."""
-    return pb.HubMessage(throttle=pb.Throttle(retry_after_s=retry_after_s, reason=THROTTLED))
+def throttle(hub: Hub, node_id: str, retry_after_s: float) -> pb.HubMessage:
+    """Return the answer to a Hello that must wait."""
+    reason = CONTESTED if node_id in hub.takeovers.contested else THROTTLED
+    return pb.HubMessage(throttle=pb.Throttle(retry_after_s=retry_after_s, reason=reason))
 
 
 def drain(reconnect_after_s: float) -> pb.HubMessage:
@@ -88,6 +90,7 @@ def node_info(hub: Hub, node: Node, clock: Clock) -> pb.NodeInfo:
         reason=REASON[node.reason],
         changed_unix_s=clock.unix(node.changed_s),
         labels=node.labels,
+        contested=node.node_id in hub.takeovers.contested,
     )
 
 
@@ -135,6 +138,9 @@ def body(of_event: Body) -> dict[str, Any]:
             return {"mass_silence_ended": ended}
         case Forgotten(node_id):
             return {"forgotten": pb.NodeForgotten(node_id=node_id)}
+        case NameContested(node_id, holder, other, over):
+            contested = pb.NameContested(node_id=node_id, holder=holder, other=other, over=over)
+            return {"contested": contested}
         case StoreChanged(state, error):
             return {"store": pb.StoreChanged(state=state, error=error)}
         case Paused(lasted_s):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack
 
 import pytest
 from structlog.testing import capture_logs
@@ -59,7 +60,7 @@ def test_a_list_and_the_events_after_it_have_no_gap() -> None:
         office.connect("a")
         listed = office.admin.list_nodes(OPERATOR, pb.ListNodesRequest())
         office.connect("b")
-        with office.admin.watch(watching(listed.epoch, listed.last_seq)) as events:
+        with office.admin.watch(OPERATOR, watching(listed.epoch, listed.last_seq)) as events:
             office.connect("c")
             told = await read(events, 2)
         assert [node.node_id for node in listed.nodes] == ["a"]
@@ -126,7 +127,7 @@ def test_who_comes_back_too_late_is_told_how_many_events_are_gone() -> None:
     async def scene(office: Office) -> None:
         for number in range(10):
             office.connect(f"n{number}")
-        with office.admin.watch(watching(EPOCH, 2)) as events:
+        with office.admin.watch(OPERATOR, watching(EPOCH, 2)) as events:
             lost, *told = await read(events, 6)
         assert (lost.lost.count, lost.seq) == (3, 5)
         assert [event.seq for event in told] == [6, 7, 8, 9, 10]
@@ -137,7 +138,7 @@ def test_who_comes_back_too_late_is_told_how_many_events_are_gone() -> None:
 def test_who_comes_back_to_another_epoch_is_told_that_it_is_another_log() -> None:
     async def scene(office: Office) -> None:
         office.connect("a")
-        with office.admin.watch(watching(EPOCH - 1, 500)) as events:
+        with office.admin.watch(OPERATOR, watching(EPOCH - 1, 500)) as events:
             office.connect("b")
             began, told = await read(events, 2)
         assert (began.log_began.asked_epoch, began.epoch, began.seq) == (EPOCH - 1, EPOCH, 1)
@@ -150,7 +151,7 @@ def test_a_backlog_may_be_longer_than_the_queue_of_a_subscriber() -> None:
     async def scene(office: Office) -> None:
         for number in range(50):
             office.connect(f"n{number}")
-        with office.admin.watch(watching(EPOCH, 0)) as events:
+        with office.admin.watch(OPERATOR, watching(EPOCH, 0)) as events:
             assert [event.seq for event in await read(events, 50)] == list(range(1, 51))
 
     run(scene, event_queue=10)
@@ -158,7 +159,10 @@ def test_a_backlog_may_be_longer_than_the_queue_of_a_subscriber() -> None:
 
 def test_a_subscriber_cannot_come_from_the_future() -> None:
     async def scene(office: Office) -> None:
-        with pytest.raises(BadMessageError, match="after_seq=1 lies ahead"), office.admin.watch(watching(EPOCH, 1)):
+        with (
+            pytest.raises(BadMessageError, match="after_seq=1 lies ahead"),
+            office.admin.watch(OPERATOR, watching(EPOCH, 1)),
+        ):
             pass
 
     run(scene)
@@ -167,18 +171,43 @@ def test_a_subscriber_cannot_come_from_the_future() -> None:
 def test_only_so_many_may_watch() -> None:
     async def scene(office: Office) -> None:
         with (
-            office.admin.watch(watching()),
+            office.admin.watch(OPERATOR, watching()),
             pytest.raises(NoRoomError, match="HUB_MAX_SUBSCRIBERS"),
-            office.admin.watch(watching()),
+            office.admin.watch(OPERATOR, watching()),
         ):
             pass
 
     run(scene, max_subscribers=1)
 
 
+def test_one_peer_has_its_share_of_the_subscriptions() -> None:
+    async def scene(office: Office) -> None:
+        with ExitStack() as watched:
+            for _ in range(2):
+                watched.enter_context(office.admin.watch(OPERATOR, watching()))
+            with pytest.raises(NoRoomError, match=r"10\.0\.0\.9 has 2 of at most 4 subscriptions; HUB_PEER_SHARE"):
+                watched.enter_context(office.admin.watch(OPERATOR, watching()))
+            watched.enter_context(office.admin.watch(Peer("10.0.0.8:50000"), watching()))
+        with office.admin.watch(OPERATOR, watching()):
+            pass
+
+    run(scene, max_subscribers=4)
+
+
+def test_an_event_is_made_into_a_message_once_for_all_subscribers() -> None:
+    async def scene(office: Office) -> None:
+        with ExitStack() as watched:
+            several = [watched.enter_context(office.admin.watch(OPERATOR, watching())) for _ in range(3)]
+            office.connect("a")
+            told = [await anext(events) for events in several]
+        assert len({id(event) for event in told}) == 1
+
+    run(scene)
+
+
 def test_one_who_watches_a_node_hears_of_it_and_of_the_hub() -> None:
     async def scene(office: Office) -> None:
-        with office.admin.watch(watching(node_id="b")) as events:
+        with office.admin.watch(OPERATOR, watching(node_id="b")) as events:
             for name in "abc":
                 office.connect(name)
             office.clock.now_s += 20.0
@@ -209,6 +238,25 @@ def test_a_command_that_makes_no_sense_is_refused(node_id: str, within_s: float,
             await office.admin.send_command(OPERATOR, pb.SendCommandRequest(node_id=node_id, within_s=within_s))
 
     run(scene)
+
+
+def test_commands_beyond_what_the_hub_may_hold_are_refused_and_counted() -> None:
+    async def scene(office: Office) -> None:
+        for number in range(10):
+            office.connect(f"n{number}")
+        asked = [pb.SendCommandRequest(node_id=f"n{n}", within_s=60.0, payload=bytes(250_000)) for n in range(10)]
+        calls = [asyncio.create_task(office.admin.send_command(OPERATOR, one)) for one in asked]
+        done, waiting = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+        stats = hub_stats(office.stats())
+        assert (stats.commands_waiting, stats.commands_refused) == (3, 7)
+        assert 750_000 < stats.commands_bytes <= 1 << 20
+        assert {str(call.exception()).partition("; ")[2] for call in done} == {"HUB_COMMANDS_BYTES allows 1048576"}
+        for call in waiting:
+            call.cancel()
+        await asyncio.wait(calls)
+        assert office.stats().commands_bytes == 0
+
+    run(scene, commands_bytes=1 << 20)
 
 
 def test_a_forgotten_node_is_unknown() -> None:

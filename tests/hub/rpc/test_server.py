@@ -6,6 +6,7 @@ import signal
 import socket
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -44,6 +45,72 @@ def run(scene: Callable[[HubServer], Awaitable[None]], **settings: object) -> No
             await scene(server)
 
     asyncio.run(asyncio.wait_for(served(), 20))
+
+
+def user_timeouts_ms(port: int) -> list[int]:
+    """TCP_USER_TIMEOUT of the connections that this process has accepted on `port`."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError), socket.socket(fileno=os.dup(int(name))) as one:
+            if one.family in (socket.AF_INET, socket.AF_INET6) and one.getsockname()[1] == port and one.getpeername():
+                found.append(one.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+    return found
+
+
+def silent_client(address: str) -> socket.socket:
+    """A client that speaks HTTP/2 as far as its SETTINGS, and then no more."""
+    host, _, port = address.rpartition(":")
+    client = socket.create_connection((host, int(port)))
+    client.setblocking(False)
+    client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+    return client
+
+
+@pytest.mark.parametrize(
+    ("settings", "timeout_ms"),
+    [({}, 20_000), ({"keepalive_timeout_s": 7}, 7_000), ({"keepalive_s": 0, "keepalive_timeout_s": 7}, 0)],
+    ids=["by default", "another timeout", "no pings"],
+)
+def test_tcp_gives_a_connection_up_as_the_settings_say(settings: dict[str, float], timeout_ms: int) -> None:
+    async def scene(server: HubServer) -> None:
+        port = int(server.address.rpartition(":")[2])
+        async with open_aio_channel(server.address) as channel:
+            stream = NodeMeshStub(channel).Connect()
+            await stream.write(hello("n"))
+            await stream.read()
+            assert user_timeouts_ms(port) == [timeout_ms]
+
+    run(scene, **settings)
+
+
+def test_a_connection_that_answers_no_ping_is_closed() -> None:
+    async def scene(server: HubServer) -> None:
+        with silent_client(server.address) as client:
+            while await asyncio.get_running_loop().sock_recv(client, 4096):
+                pass
+
+    run(scene, keepalive_s=1, keepalive_timeout_s=1)
+
+
+def test_power_losses_of_a_node_leave_it_its_uploads() -> None:
+    """Connect and Upload have connections of their own, and none of the old ones is ever closed."""
+
+    async def scene(server: HubServer) -> None:
+        channels = []
+        for boot_id in range(1, 7):
+            control, output = open_aio_channel(server.address), open_aio_channel(server.address)
+            channels += [control, output]
+            stream = NodeMeshStub(control).Connect()
+            await stream.write(hello("n", boot_id))
+            await stream.read()
+            upload = NodeMeshStub(output).Upload(metadata=upload_metadata("n"))
+            await upload.write(chunk(1, b"text", boot_id))
+            assert (await upload.read()).boot_id == boot_id
+        assert server.stats().uploads == 1
+        for channel in channels:
+            await channel.close()
+
+    run(scene)
 
 
 def test_a_node_speaks_and_an_operator_sees_it() -> None:

@@ -227,7 +227,11 @@ class Hello(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     node_id: _builtins.str
     boot_id: _builtins.int
-    """Grows with each start of the node's process; a smaller one than the hub knows is refused."""
+    """Grows with each start of the node's process, such as a stored counter or the wall clock, and is less than 2^63. While
+    the node is online, the hub refuses a smaller one than it knows (FAILED_PRECONDITION): try again with backoff. Once
+    the node is stale or offline it takes any, so that neither a counter that was reset nor a client that used the name
+    with a very great boot_id locks the node out.
+    """
     connection: _builtins.int
     """Counts the streams that this boot has opened, from 0. Of two streams of one boot the greater is the newer."""
     heartbeat_interval_s: _builtins.float
@@ -354,7 +358,9 @@ Global___HeartbeatAck: _TypeAlias = HeartbeatAck  # noqa: Y015
 
 @_typing.final
 class Throttle(_message.Message):
-    """The hub has no room now; come back after this time."""
+    """Come back after this time: too many nodes come at once, or streams of this node's name have replaced each other ten
+    times within a minute, because two nodes use it. Then the open stream keeps the name.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -622,6 +628,7 @@ class NodeInfo(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     CHANGED_UNIX_S_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    CONTESTED_FIELD_NUMBER: _builtins.int
     node_id: _builtins.str
     status: Global___Status.ValueType
     connected: _builtins.bool
@@ -637,6 +644,8 @@ class NodeInfo(_message.Message):
     reason: Global___Reason.ValueType
     changed_unix_s: _builtins.float
     """When the status last changed."""
+    contested: _builtins.bool
+    """More than one node seems to use this name, see NameContested: the rest may be of one or the other."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     def __init__(
@@ -655,10 +664,11 @@ class NodeInfo(_message.Message):
         reason: Global___Reason.ValueType = ...,
         changed_unix_s: _builtins.float = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        contested: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "changed_unix_s", b"changed_unix_s", "connected", b"connected", "connection", b"connection", "flapping", b"flapping", "flaps", b"flaps", "heartbeat_interval_s", b"heartbeat_interval_s", "heartbeats", b"heartbeats", "labels", b"labels", "node_id", b"node_id", "reason", b"reason", "silent_s", b"silent_s", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "changed_unix_s", b"changed_unix_s", "connected", b"connected", "connection", b"connection", "contested", b"contested", "flapping", b"flapping", "flaps", b"flaps", "heartbeat_interval_s", b"heartbeat_interval_s", "heartbeats", b"heartbeats", "labels", b"labels", "node_id", b"node_id", "reason", b"reason", "silent_s", b"silent_s", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -829,6 +839,7 @@ class Event(_message.Message):
     FORGOTTEN_FIELD_NUMBER: _builtins.int
     STORE_FIELD_NUMBER: _builtins.int
     PAUSED_FIELD_NUMBER: _builtins.int
+    CONTESTED_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """Counts the hub's events from 1, without gaps; of EventsLost: the last one that was lost."""
     epoch: _builtins.int
@@ -849,6 +860,8 @@ class Event(_message.Message):
     def store(self) -> Global___StoreChanged: ...
     @_builtins.property
     def paused(self) -> Global___HubPaused: ...
+    @_builtins.property
+    def contested(self) -> Global___NameContested: ...
     def __init__(
         self,
         *,
@@ -863,12 +876,13 @@ class Event(_message.Message):
         forgotten: Global___NodeForgotten | None = ...,
         store: Global___StoreChanged | None = ...,
         paused: Global___HubPaused | None = ...,
+        contested: Global___NameContested | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "changed", b"changed", "forgotten", b"forgotten", "log_began", b"log_began", "lost", b"lost", "mass_silence", b"mass_silence", "mass_silence_ended", b"mass_silence_ended", "paused", b"paused", "store", b"store"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "changed", b"changed", "contested", b"contested", "forgotten", b"forgotten", "log_began", b"log_began", "lost", b"lost", "mass_silence", b"mass_silence", "mass_silence_ended", b"mass_silence_ended", "paused", b"paused", "store", b"store"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_unix_s", b"at_unix_s", "body", b"body", "changed", b"changed", "epoch", b"epoch", "forgotten", b"forgotten", "log_began", b"log_began", "lost", b"lost", "mass_silence", b"mass_silence", "mass_silence_ended", b"mass_silence_ended", "paused", b"paused", "seq", b"seq", "store", b"store"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_unix_s", b"at_unix_s", "body", b"body", "changed", b"changed", "contested", b"contested", "epoch", b"epoch", "forgotten", b"forgotten", "log_began", b"log_began", "lost", b"lost", "mass_silence", b"mass_silence", "mass_silence_ended", b"mass_silence_ended", "paused", b"paused", "seq", b"seq", "store", b"store"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["changed", "lost", "log_began", "mass_silence", "mass_silence_ended", "forgotten", "store", "paused"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["changed", "lost", "log_began", "mass_silence", "mass_silence_ended", "forgotten", "store", "paused", "contested"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -1003,6 +1017,40 @@ class MassSilenceEnded(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MassSilenceEnded: _TypeAlias = MassSilenceEnded  # noqa: Y015
+
+@_typing.final
+class NameContested(_message.Message):
+    """Streams of one name replaced each other again and again: two nodes use it, or one client is at fault. The open stream
+    keeps the name, and the others get a Throttle, until nobody else has come for a minute.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    OTHER_FIELD_NUMBER: _builtins.int
+    OVER_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.str
+    holder: _builtins.str
+    """Addresses (HOST:PORT) of the stream that keeps the name, and of the one that was sent away first."""
+    other: _builtins.str
+    over: _builtins.bool
+    """It is over."""
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.str = ...,
+        holder: _builtins.str = ...,
+        other: _builtins.str = ...,
+        over: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder", "node_id", b"node_id", "other", b"other", "over", b"over"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NameContested: _TypeAlias = NameContested  # noqa: Y015
 
 @_typing.final
 class NodeForgotten(_message.Message):
@@ -1168,6 +1216,9 @@ class HubStats(_message.Message):
     HISTORY_BYTES_FIELD_NUMBER: _builtins.int
     STORE_FIELD_NUMBER: _builtins.int
     EXECUTOR_FIELD_NUMBER: _builtins.int
+    COMMANDS_BYTES_FIELD_NUMBER: _builtins.int
+    COMMANDS_REFUSED_FIELD_NUMBER: _builtins.int
+    CONTESTED_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     up_s: _builtins.float
     online: _builtins.int
@@ -1198,6 +1249,11 @@ class HubStats(_message.Message):
     commands_waiting: _builtins.int
     uploads: _builtins.int
     history_bytes: _builtins.int
+    commands_bytes: _builtins.int
+    """That the waiting commands hold, and commands that were refused because the hub had no room for them."""
+    commands_refused: _builtins.int
+    contested: _builtins.int
+    """Names that more than one node seems to use, now."""
     @_builtins.property
     def store(self) -> Global___StoreStats: ...
     @_builtins.property
@@ -1232,10 +1288,13 @@ class HubStats(_message.Message):
         history_bytes: _builtins.int = ...,
         store: Global___StoreStats | None = ...,
         executor: Global___ExecutorStats | None = ...,
+        commands_bytes: _builtins.int = ...,
+        commands_refused: _builtins.int = ...,
+        contested: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["executor", b"executor", "store", b"store"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "commands_waiting", b"commands_waiting", "connected", b"connected", "epoch", b"epoch", "events", b"events", "events_lost", b"events_lost", "executor", b"executor", "flapping", b"flapping", "flaps", b"flaps", "flashes", b"flashes", "heap", b"heap", "heartbeats", b"heartbeats", "hellos", b"hellos", "history_bytes", b"history_bytes", "loop_lag_max_s", b"loop_lag_max_s", "loop_lag_p50_s", b"loop_lag_p50_s", "mass_silence", b"mass_silence", "offline", b"offline", "online", b"online", "paused_s", b"paused_s", "pauses", b"pauses", "stale", b"stale", "store", b"store", "subscribers", b"subscribers", "throttled", b"throttled", "up_s", b"up_s", "uploads", b"uploads"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "commands_bytes", b"commands_bytes", "commands_refused", b"commands_refused", "commands_waiting", b"commands_waiting", "connected", b"connected", "contested", b"contested", "epoch", b"epoch", "events", b"events", "events_lost", b"events_lost", "executor", b"executor", "flapping", b"flapping", "flaps", b"flaps", "flashes", b"flashes", "heap", b"heap", "heartbeats", b"heartbeats", "hellos", b"hellos", "history_bytes", b"history_bytes", "loop_lag_max_s", b"loop_lag_max_s", "loop_lag_p50_s", b"loop_lag_p50_s", "mass_silence", b"mass_silence", "offline", b"offline", "online", b"online", "paused_s", b"paused_s", "pauses", b"pauses", "stale", b"stale", "store", b"store", "subscribers", b"subscribers", "throttled", b"throttled", "up_s", b"up_s", "uploads", b"uploads"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

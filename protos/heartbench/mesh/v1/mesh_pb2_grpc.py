@@ -61,6 +61,9 @@ class NodeMeshServicer:
     def Upload(self, request_iterator, context):
         """Terminal output and files. Apart from Connect, so that a hub which cannot store fast enough stops reading this
         stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node.
+        A stream ends with ABORTED when a newer one of the same node takes its place: a Hello of a newer boot ends Uploads of
+        older ones, and those on the connection of the stream that it replaces; an Upload over the limit for one node ends the
+        one on another connection that was silent longest. The node sends again what was not acknowledged.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -229,7 +232,8 @@ class HubAdminServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SendCommand(self, request, context):
-        """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it.
+        """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it, or
+        if all that wait in the hub are too large together; the status message says which.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

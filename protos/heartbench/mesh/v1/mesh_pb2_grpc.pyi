@@ -42,6 +42,9 @@ class NodeMeshStub:
     Upload: _grpc.StreamStreamMultiCallable[_mesh_pb2.Chunk, _mesh_pb2.ChunkAck]
     """Terminal output and files. Apart from Connect, so that a hub which cannot store fast enough stops reading this
     stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node.
+    A stream ends with ABORTED when a newer one of the same node takes its place: a Hello of a newer boot ends Uploads of
+    older ones, and those on the connection of the stream that it replaces; an Upload over the limit for one node ends the
+    one on another connection that was silent longest. The node sends again what was not acknowledged.
     """
 
 @_typing.type_check_only
@@ -54,6 +57,9 @@ class NodeMeshAsyncStub(NodeMeshStub):
     Upload: _aio.StreamStreamMultiCallable[_mesh_pb2.Chunk, _mesh_pb2.ChunkAck]  # type: ignore[assignment]
     """Terminal output and files. Apart from Connect, so that a hub which cannot store fast enough stops reading this
     stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node.
+    A stream ends with ABORTED when a newer one of the same node takes its place: a Hello of a newer boot ends Uploads of
+    older ones, and those on the connection of the stream that it replaces; an Upload over the limit for one node ends the
+    one on another connection that was silent longest. The node sends again what was not acknowledged.
     """
 
 class NodeMeshServicer(metaclass=_abc_1.ABCMeta):
@@ -75,6 +81,9 @@ class NodeMeshServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_mesh_pb2.ChunkAck], _abc.AsyncIterator[_mesh_pb2.ChunkAck]]:
         """Terminal output and files. Apart from Connect, so that a hub which cannot store fast enough stops reading this
         stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node.
+        A stream ends with ABORTED when a newer one of the same node takes its place: a Hello of a newer boot ends Uploads of
+        older ones, and those on the connection of the stream that it replaces; an Upload over the limit for one node ends the
+        one on another connection that was silent longest. The node sends again what was not acknowledged.
         """
 
 def add_NodeMeshServicer_to_server(servicer: NodeMeshServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
@@ -93,7 +102,9 @@ class HubAdminStub:
     """NOT_FOUND if the hub never saw the node."""
     WatchEvents: _grpc.UnaryStreamMultiCallable[_mesh_pb2.WatchEventsRequest, _mesh_pb2.Event]
     SendCommand: _grpc.UnaryUnaryMultiCallable[_mesh_pb2.SendCommandRequest, _mesh_pb2.SendCommandResponse]
-    """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it."""
+    """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it, or
+    if all that wait in the hub are too large together; the status message says which.
+    """
     GetStats: _grpc.UnaryUnaryMultiCallable[_mesh_pb2.GetStatsRequest, _mesh_pb2.HubStats]
     ForgetNode: _grpc.UnaryUnaryMultiCallable[_mesh_pb2.ForgetNodeRequest, _mesh_pb2.ForgetNodeResponse]
     """Remove a node for good, with its history. NOT_FOUND if the hub does not know it."""
@@ -112,7 +123,9 @@ class HubAdminAsyncStub(HubAdminStub):
     """NOT_FOUND if the hub never saw the node."""
     WatchEvents: _aio.UnaryStreamMultiCallable[_mesh_pb2.WatchEventsRequest, _mesh_pb2.Event]  # type: ignore[assignment]
     SendCommand: _aio.UnaryUnaryMultiCallable[_mesh_pb2.SendCommandRequest, _mesh_pb2.SendCommandResponse]  # type: ignore[assignment]
-    """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it."""
+    """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it, or
+    if all that wait in the hub are too large together; the status message says which.
+    """
     GetStats: _aio.UnaryUnaryMultiCallable[_mesh_pb2.GetStatsRequest, _mesh_pb2.HubStats]  # type: ignore[assignment]
     ForgetNode: _aio.UnaryUnaryMultiCallable[_mesh_pb2.ForgetNodeRequest, _mesh_pb2.ForgetNodeResponse]  # type: ignore[assignment]
     """Remove a node for good, with its history. NOT_FOUND if the hub does not know it."""
@@ -158,7 +171,9 @@ class HubAdminServicer(metaclass=_abc_1.ABCMeta):
         request: _mesh_pb2.SendCommandRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_mesh_pb2.SendCommandResponse, _abc.Awaitable[_mesh_pb2.SendCommandResponse]]:
-        """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it."""
+        """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it, or
+        if all that wait in the hub are too large together; the status message says which.
+        """
 
     @_abc_1.abstractmethod
     def GetStats(
