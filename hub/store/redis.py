@@ -11,6 +11,7 @@ end of Redis depends on its `appendfsync`. Redis Cluster is not supported: the s
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from itertools import islice
 from urllib.parse import urlsplit
@@ -31,6 +32,9 @@ NODES = "heartbench:nodes"
 NODE = "heartbench:node:"
 CHUNKS = "heartbench:chunks:"
 NODES_PER_READ = 200
+
+NO_NODE = NodeWrite("")
+"""A write that changes no node: names are not empty."""
 
 
 class RedisStore:
@@ -76,6 +80,14 @@ class RedisStore:
         for reply in replies:
             if isinstance(reply, Exception):
                 raise self._meaning(reply)
+
+    def check(self) -> None:
+        """Have the script compare the epochs; one that was lost is set again, because all nodes will be written."""
+        try:
+            self.write([NO_NODE])
+        except StoreLostError:
+            self.write([replace(NO_NODE, anew=True)])
+            raise
 
     def _run(self, batch: Sequence[NodeWrite]) -> list[object]:
         with self._redis.pipeline(transaction=False) as pipe:

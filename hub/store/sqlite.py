@@ -144,6 +144,13 @@ class SqliteStore:
         for write in batch:
             self._confirm(write, write.node_id in due)
 
+    def check(self) -> None:
+        """Compare the epoch in the file with that of this store."""
+        try:
+            self._check_epoch()
+        except sqlite3.DatabaseError as error:
+            raise StoreUnavailableError(f"{self._path}: {error}") from error
+
     def _check_epoch(self) -> None:
         (epoch,) = self._db.execute("SELECT epoch FROM hub").fetchone()
         if epoch != self.epoch:

@@ -107,6 +107,14 @@ def test_a_node_that_is_behind_what_was_confirmed_is_noticed(store: RedisStore, 
         store.write([write(3, after=2)])
 
 
+def test_a_loss_is_noticed_once_by_a_hub_that_knows_no_nodes(store: RedisStore, client: "redis.Redis") -> None:
+    client.flushall()
+    with pytest.raises(StoreLostError, match="the epoch is 0"):
+        store.check()
+    store.check()
+    assert client.keys() == ["heartbench:epoch"]
+
+
 def test_a_writer_makes_a_server_whole_that_came_back_empty(redis_server: Any) -> None:
     histories = {name: History(3, 99) for name in ("edge", "quiet")}
     record = NodeRecord("quiet", Status.ONLINE, Reason.HEARD)
