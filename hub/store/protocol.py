@@ -31,6 +31,10 @@ class StoreLostError(StoreUnavailableError):
     """The store works but holds less than it had confirmed, like a Redis that restarted from an old snapshot."""
 
 
+class StoreDamagedError(HubError):
+    """The store holds something that no hub of this version has written; the message says what, and what to do."""
+
+
 class FencedError(HubError):
     """Another hub has opened the store since: this one must not write and acknowledges nothing."""
 
