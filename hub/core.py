@@ -224,9 +224,14 @@ class Hub:
         """Return the nodes that are not online and were silent for `forget_after`."""
         if not self.settings.forget_after:
             return []
-        before_s = now - self.settings.forget_after
-        nodes = self.registry.nodes.values()
-        return [node.node_id for node in nodes if node.status is not Status.ONLINE and node.heard_s < before_s]
+        return [node_id for node_id in self.registry.nodes if self.is_expired(node_id, now)]
+
+    def is_expired(self, node_id: str, now: float) -> bool:
+        """Return whether a node is known, is not online and was silent for `forget_after`."""
+        node = self.registry.nodes.get(node_id)
+        if node is None or node.status is Status.ONLINE:
+            return False
+        return node.heard_s < now - self.settings.forget_after
 
     def _check_room(self, peer: str) -> None:
         """Raise NoRoomError if a new node of this peer is one too many."""

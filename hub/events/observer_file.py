@@ -122,17 +122,26 @@ NAMES = {record: name for name, record in RECORDS.items()}
 WIDTHS = {name: 1 + len(record._fields) for name, record in RECORDS.items()}
 
 
+def check_observer_file(path: Path | None) -> None:
+    """Raise HubError if the file of HUB_OBSERVE_FILE cannot be written; its content is not changed."""
+    if path is not None:
+        _open(path, "a").close()
+
+
+def _open(path: Path, mode: str) -> IO[str]:
+    try:
+        return path.open(mode, encoding="utf-8")
+    except OSError as error:
+        raise HubError(
+            f"HUB_OBSERVE_FILE={str(path)!r} cannot be written: {error.strerror}; use a file in a directory that exists"
+        ) from None
+
+
 class Observer:
     """Writes records to a file, of which `header` is the first line."""
 
     def __init__(self, path: Path, header: Header) -> None:
-        try:
-            self._file: IO[str] = path.open("w", encoding="utf-8")
-        except OSError as error:
-            raise HubError(
-                f"HUB_OBSERVE_FILE={str(path)!r} cannot be written: {error.strerror}; use a file in a directory that "
-                "exists"
-            ) from None
+        self._file = _open(path, "w")
         self._lines = [encode(["header", {"schema": SCHEMA, **header._asdict()}])]
         self.flush()
 

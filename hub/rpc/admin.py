@@ -107,16 +107,26 @@ class AdminService:
 
     async def forget(self, node_id: str) -> None:
         """End a node's streams and then remove it, so that no message under way brings it back."""
+        await self._end_streams(node_id)
+        self._nodes.close(node_id)  # the node may have come back meanwhile
+        self._hub.forget(node_id, self._clock.monotonic())
+
+    async def forget_expired(self) -> None:
+        """Remove the nodes that were silent for longer than HUB_FORGET_AFTER.
+
+        Each one's streams get time to end, in which it and the others may return or be forgotten.
+        """
+        for node_id in self._hub.expired_nodes(self._clock.monotonic()):
+            if self._hub.is_expired(node_id, self._clock.monotonic()):
+                await self._end_streams(node_id)
+            if self._hub.is_expired(node_id, now := self._clock.monotonic()):
+                self._hub.forget(node_id, now)
+
+    async def _end_streams(self, node_id: str) -> None:
         self._nodes.close(node_id)
         with suppress(TimeoutError):
             async with asyncio.timeout(STREAMS_END_S):
                 await self._uploads.close_node(node_id)
-        self._hub.forget(node_id, self._clock.monotonic())
-
-    async def forget_expired(self) -> None:
-        """Remove the nodes that were silent for longer than HUB_FORGET_AFTER."""
-        for node_id in self._hub.expired_nodes(self._clock.monotonic()):
-            await self.forget(node_id)
 
     def debug_node(self, peer: Peer, request: pb.DebugNodeRequest) -> pb.DebugNodeResponse:
         """Begin or stop logging each message of one node."""

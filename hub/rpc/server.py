@@ -28,6 +28,7 @@ from heartbench.hub.config import HubSettings
 from heartbench.hub.envfile import split_address
 from heartbench.hub.errors import HubError
 from heartbench.hub.events.fanout import StoreChanged
+from heartbench.hub.events.observer_file import check_observer_file
 from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.hub.rpc.admin import AdminService
 from heartbench.hub.rpc.connect import NodeService
@@ -131,11 +132,14 @@ class HubServer:
     def _assemble(self) -> None:
         settings = self.settings
         self._files = files_of(settings)
+        check_observer_file(settings.observe_file)
         with ExitStack() as undo:
             store = open_store(settings.store_url, settings.store_durability, settings.store_ttl_s)
             undo.callback(store.close)
             self.hub = open_hub(settings, self._clock, store)
             undo.pop_all()
+        if settings.store_url != "memory:" and not self.hub.histories:
+            log.warning("the store is empty: it is new, or was emptied", store=settings.store_url)
         self._uploads = UploadService(self.hub, self._clock, self._files)
         self._nodes = NodeService(self.hub, self._clock, self._uploads.places)
         self._admin = AdminService(self.hub, self._clock, self._nodes, self._uploads)

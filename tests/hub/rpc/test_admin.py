@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 
 import pytest
 from structlog.testing import capture_logs
@@ -12,6 +12,7 @@ from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import BadMessageError, NoRoomError, UnknownNodeError
 from heartbench.hub.liveness.registry import Hello, Session
+from heartbench.hub.liveness.rules import Status
 from heartbench.hub.rpc.admin import AdminService
 from heartbench.hub.rpc.connect import NodeService
 from heartbench.hub.rpc.peer import Peer
@@ -41,6 +42,27 @@ class Office:
         session, _ = self.hub.hello(Hello(name, 1, connection), self.clock.now_s)
         assert session is not None
         return session
+
+
+def gone_quiet(office: Office, *names: str) -> None:
+    """Nodes that left two minutes ago."""
+    for name in names:
+        office.hub.goodbye(office.connect(name), office.clock.now_s)
+    office.clock.now_s += 120.0
+
+
+@asynccontextmanager
+async def an_upload_that_ends_late(office: Office, name: str) -> AsyncIterator[None]:
+    """An Upload stream that keeps `close_node` waiting until the block ends."""
+    ended = asyncio.Event()
+
+    async def close_node(node_id: str) -> None:
+        if node_id == name:
+            await ended.wait()
+
+    office.uploads.close_node = close_node  # type: ignore[method-assign]
+    yield
+    ended.set()
 
 
 async def read(events: AsyncIterator[pb.Event], count: int) -> list[pb.Event]:
@@ -284,6 +306,37 @@ def test_the_old_are_forgotten_by_themselves() -> None:
         office.clock.now_s += 120.0
         await office.admin.forget_expired()
         assert list(office.hub.registry.nodes) == ["b"]
+
+    run(scene, forget_after="1m")
+
+
+def test_a_node_that_is_forgotten_by_hand_during_the_sweep_is_no_fault() -> None:
+    async def scene(office: Office) -> None:
+        gone_quiet(office, "a", "b")
+        sweep = asyncio.create_task(office.admin.forget_expired())
+        async with an_upload_that_ends_late(office, "a"):
+            await asyncio.sleep(0)
+            office.hub.forget("a", office.clock.now_s)
+            office.hub.forget("b", office.clock.now_s)
+        await sweep
+        assert list(office.hub.registry.nodes) == []
+
+    run(scene, forget_after="1m")
+
+
+def test_a_node_that_returns_during_the_sweep_is_kept() -> None:
+    async def scene(office: Office) -> None:
+        gone_quiet(office, "a", "b", "c")
+        async with an_upload_that_ends_late(office, "a"):
+            sweep = asyncio.create_task(office.admin.forget_expired())
+            await asyncio.sleep(0)
+            for name in "ab":
+                office.connect(name, connection=1)
+        await sweep
+        assert {node.node_id: node.status for node in office.hub.registry.nodes.values()} == {
+            "a": Status.ONLINE,
+            "b": Status.ONLINE,
+        }
 
     run(scene, forget_after="1m")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import grpc
 import grpc.aio
 import pytest
+from structlog.testing import capture_logs
 from tests.connections import accepted_connections
 
 from heartbench.hub.config import HubSettings
@@ -388,6 +389,34 @@ def test_a_port_that_is_busy_leaves_the_store_to_the_hub_that_has_it(tmp_path: P
             assert next_one.hub.epoch == epoch + 1
 
     run(scene, store_url=f"sqlite:///{tmp_path}/hub.db")
+
+
+@pytest.mark.parametrize("wrong", ["files_dir", "observe_file"])
+def test_a_hub_that_cannot_begin_leaves_the_store_to_the_hub_that_has_it(tmp_path: Path, wrong: str) -> None:
+    (tmp_path / "a file").touch()
+
+    async def scene(server: HubServer) -> None:
+        bad = server.settings.changed(**{wrong: tmp_path / "a file" / "below"})
+        with pytest.raises(HubError):
+            async with HubServer(bad):
+                pass
+        async with HubServer(server.settings) as next_one:
+            assert next_one.hub.epoch == server.hub.epoch + 1
+
+    run(scene, store_url=f"sqlite:///{tmp_path}/hub.db")
+
+
+def test_an_empty_store_is_said_at_the_start(tmp_path: Path) -> None:
+    async def scene(server: HubServer) -> None:
+        async with open_aio_channel(server.address) as channel:
+            await connected(channel, "n")
+
+    said = []
+    for _ in range(2):
+        with capture_logs() as logs:
+            run(scene, store_url=f"sqlite:///{tmp_path}/hub.db")
+        said.append([entry["store"] for entry in logs if entry["event"].startswith("the store is empty")])
+    assert said == [[f"sqlite:///{tmp_path}/hub.db"], []]
 
 
 def test_workers_for_files_run_before_anybody_is_let_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
