@@ -97,6 +97,7 @@ class Hub:
         known_peer = node.peer if node else None
         session, changes = self.registry.hello(hello, now)
         self._nodes_of_peer.move(known_peer, hello.peer)
+        self._follow_boot(hello)
         self.hellos += 1
         self._received(now, hello.node_id, hello.boot_id, hello.connection, Kind.HELLO, 0, sent_unix_s)
         self.effects.changed(changes)
@@ -227,6 +228,14 @@ class Hub:
         before_s = now - self.settings.forget_after
         nodes = self.registry.nodes.values()
         return [node.node_id for node in nodes if node.status is not Status.ONLINE and node.heard_s < before_s]
+
+    def _follow_boot(self, hello: Hello) -> None:
+        """Begin a history anew that has chunks of a greater boot: none of this boot could ever follow them."""
+        history = self.histories.get(hello.node_id)
+        if history is not None and history.newest[0] > hello.boot_id:
+            del self.histories[hello.node_id]
+            history.release()
+            self.writer.forget(hello.node_id)
 
     def _check_room(self, peer: str) -> None:
         """Raise NoRoomError if a new node of this peer is one too many."""

@@ -230,7 +230,7 @@ class Hello(_message.Message):
     """Grows with each start of the node's process, such as a stored counter or the wall clock, and is less than 2^63. While
     the node is online, the hub refuses a smaller one than it knows (FAILED_PRECONDITION): try again with backoff. Once
     the node is stale or offline it takes any, so that neither a counter that was reset nor a client that used the name
-    with a very great boot_id locks the node out.
+    with a very great boot_id locks the node out. Its terminal output of greater boots is then dropped.
     """
     connection: _builtins.int
     """Counts the streams that this boot has opened, from 0. Of two streams of one boot the greater is the newer."""
