@@ -966,7 +966,10 @@ Global___LogBegan: _TypeAlias = LogBegan  # noqa: Y015
 
 @_typing.final
 class MassSilence(_message.Message):
-    """So many nodes fell silent together that the hub suspects its own network: nobody is called stale until it ends."""
+    """So many nodes fell silent together, of so many addresses, that the hub suspects its own network: nobody is called stale
+    until it ends, but for nodes that were silent in the mass silence before and not heard since. Both counts are of nodes
+    that were heard for a while.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
