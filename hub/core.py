@@ -97,6 +97,7 @@ class Hub:
         known_peer = node.peer if node else None
         session, changes = self.registry.hello(hello, now)
         self._nodes_of_peer.move(known_peer, hello.peer)
+        self._follow_boot(hello)
         self.hellos += 1
         self._received(now, hello.node_id, hello.boot_id, hello.connection, Kind.HELLO, 0, sent_unix_s)
         self.effects.changed(changes)
@@ -232,6 +233,14 @@ class Hub:
         if node is None or node.status is Status.ONLINE:
             return False
         return node.heard_s < now - self.settings.forget_after
+
+    def _follow_boot(self, hello: Hello) -> None:
+        """Begin a history anew that has chunks of a greater boot: none of this boot could ever follow them."""
+        history = self.histories.get(hello.node_id)
+        if history is not None and history.newest[0] > hello.boot_id:
+            del self.histories[hello.node_id]
+            history.release()
+            self.writer.forget(hello.node_id)
 
     def _check_room(self, peer: str) -> None:
         """Raise NoRoomError if a new node of this peer is one too many."""

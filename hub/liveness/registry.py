@@ -19,6 +19,7 @@ Before a node is marked stale, `before_stale` is called and may move deadlines (
 Each call is given `now` (s, monotonic, never decreasing) and returns what changed. No I/O, no clock, no lock.
 """
 
+from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -118,6 +119,7 @@ class Registry:
     def __init__(self, policy: PolicySpec) -> None:
         self.policy = policy
         self.nodes: dict[str, Node] = {}
+        self._names: list[str] = []  # of the nodes, in order
         self.before_stale: Callable[[Node, float], None] = lambda _node, _now: None
         self.flaps = 0  # of all nodes since the start
         self.count: Counter[Status] = Counter()
@@ -145,8 +147,7 @@ class Registry:
         """Begin a stream; raise OutdatedStreamError if a newer one is known and the node is online."""
         node = self.nodes.get(hello.node_id)
         if node is None:
-            node = self.nodes[hello.node_id] = self.new_node(hello.node_id, hello.interval_s)
-            self.count[node.status] += 1
+            node = self._add(self.new_node(hello.node_id, hello.interval_s))
             node.changed_s = now
             reason = Reason.REGISTERED
         elif (hello.boot_id, hello.connection) < (node.boot_id, node.connection) and now <= node.deadline_s:
@@ -199,8 +200,7 @@ class Registry:
     def restore(self, node: Node) -> None:
         """Add a node as it was when the hub last ran, with a deadline if it is online."""
         node.flapping = node.flapping and self._rule.stays(node.flaps)  # the rule may have changed
-        self.nodes[node.node_id] = node
-        self.count[node.status] += 1
+        self._add(node)
         self.flapping += node.flapping
         self._queue(node)
 
@@ -221,7 +221,7 @@ class Registry:
         if node is None:
             return NOTHING
         changes = self._expire_deadlines(node, now)
-        del self.nodes[node_id]
+        del self.nodes[node_id], self._names[bisect_left(self._names, node_id)]
         self._disconnect(node)
         self.count[node.status] -= 1
         self.flapping -= node.flapping
@@ -247,6 +247,11 @@ class Registry:
                 self._queue(node)
         return changes
 
+    def names_after(self, name: str, most: int) -> list[str]:
+        """Return the names that follow `name` in order, at most so many."""
+        first = bisect_right(self._names, name)
+        return self._names[first : first + most]
+
     def online(self) -> Iterator[Node]:
         """Return the nodes that have a deadline."""
         return (node for node in self.nodes.values() if node.status is Status.ONLINE)
@@ -259,6 +264,12 @@ class Registry:
     def heap_size(self) -> int:
         """Number of entries in the heap, outdated ones included."""
         return len(self._heap)
+
+    def _add(self, node: Node) -> Node:
+        self.nodes[node.node_id] = node
+        insort(self._names, node.node_id)  # among 200,000 names: 50 µs
+        self.count[node.status] += 1
+        return node
 
     def _sign_of_life(self, node: Node, now: float, seq: int, kind: Kind) -> list[Change]:
         changes = self._expire_deadlines(node, now)

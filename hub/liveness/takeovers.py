@@ -34,7 +34,8 @@ class Takeovers:
 
     def ask(self, node_id: str, now: float) -> float:
         """Allow a stream to replace the open one of its name and return 0, or return when it may retry, s."""
-        name = self._names[node_id] = self._names.pop(node_id, None) or Name()
+        name = self._names.pop(node_id) if node_id in self._names else Name()
+        self._names[node_id] = name
         name.asked_s = now
         if node_id not in self.contested:
             if len(name.taken_s) < MOST or now - name.taken_s[0] >= WINDOW_S:

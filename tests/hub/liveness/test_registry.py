@@ -110,6 +110,7 @@ def assert_counts(registry: Registry) -> None:
     assert +registry.count == Counter(node.status for node in nodes)
     assert registry.connected == sum(node.connected for node in nodes)
     assert registry.flapping == sum(node.flapping for node in nodes)
+    assert registry.names_after("", len(nodes) + 1) == sorted(registry.nodes)
 
 
 @given(STEPS)

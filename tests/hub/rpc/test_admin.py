@@ -13,7 +13,7 @@ from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import BadMessageError, NoRoomError, UnknownNodeError
 from heartbench.hub.liveness.registry import Hello, Session
 from heartbench.hub.liveness.rules import Status
-from heartbench.hub.rpc.admin import AdminService
+from heartbench.hub.rpc.admin import PAGE, AdminService
 from heartbench.hub.rpc.connect import NodeService
 from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.protobuf_mapping import hub_stats
@@ -125,13 +125,36 @@ def test_pages_are_of_the_status_that_is_asked_for() -> None:
     run(scene)
 
 
-def test_who_asks_for_no_pages_gets_all_nodes_at_once() -> None:
+@pytest.mark.parametrize("page_size", [0, 1_000_000])
+def test_a_page_is_bounded_whatever_is_asked_for(page_size: int) -> None:
     async def scene(office: Office) -> None:
-        for name in ("b", "a"):
-            office.connect(name)
-        listed = office.admin.list_nodes(OPERATOR, pb.ListNodesRequest())
-        assert [node.node_id for node in listed.nodes] == ["b", "a"]
-        assert listed.next_page_token == ""
+        for number in range(PAGE + 2):
+            office.connect(f"n{number}")
+        first = office.admin.list_nodes(OPERATOR, pb.ListNodesRequest(page_size=page_size))
+        asked = pb.ListNodesRequest(page_size=page_size, page_token=first.next_page_token)
+        second = office.admin.list_nodes(OPERATOR, asked)
+        assert (len(first.nodes), len(second.nodes), second.next_page_token) == (PAGE, 2, "")
+        names = [node.node_id for page in (first, second) for node in page.nodes]
+        assert names == sorted(f"n{number}" for number in range(PAGE + 2))
+
+    run(scene, admit_per_s=0)
+
+
+def test_a_page_of_one_status_looks_at_so_many_nodes_and_may_be_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heartbench.hub.rpc.admin.LOOKED_AT", 3)
+
+    async def scene(office: Office) -> None:
+        for name in "abcdefg":
+            session = office.connect(name)
+            if name in "fg":
+                office.hub.goodbye(session, office.clock.now_s)
+        pages, token = [], None
+        while token != "":
+            asked = pb.ListNodesRequest(status=pb.STATUS_OFFLINE, page_token=token or "")
+            page = office.admin.list_nodes(OPERATOR, asked)
+            pages.append([node.node_id for node in page.nodes])
+            token = page.next_page_token
+        assert pages == [[], ["f"], ["g"]]
 
     run(scene)
 
@@ -181,10 +204,8 @@ def test_a_backlog_may_be_longer_than_the_queue_of_a_subscriber() -> None:
 
 def test_a_subscriber_cannot_come_from_the_future() -> None:
     async def scene(office: Office) -> None:
-        with (
-            pytest.raises(BadMessageError, match="after_seq=1 lies ahead"),
-            office.admin.watch(OPERATOR, watching(EPOCH, 1)),
-        ):
+        ahead = watching(EPOCH, 1)
+        with pytest.raises(BadMessageError, match="after_seq=1 lies ahead"), office.admin.watch(OPERATOR, ahead):
             pass
 
     run(scene)

@@ -272,6 +272,27 @@ def test_a_hello_of_another_boot_ends_the_uploads_of_the_one_before() -> None:
     run(scene)
 
 
+def test_a_node_that_comes_back_with_a_smaller_boot_can_write_again() -> None:
+    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
+        greatest, _ = hub.hello(Hello("n", 2**62, 0), CLOCK.now_s)
+        assert greatest is not None
+        stream = Stream().put(chunk(5, boot_id=2**62), None)
+        await uploads.upload(NODE, "n", aiter(stream), stream.send)
+        hub.goodbye(greatest, CLOCK.now_s)
+        session, _ = hub.hello(Hello("n", 3, 0), CLOCK.now_s)
+        assert session is not None
+        assert hub.saved_seq(session) == 0
+        stream = Stream().put(chunk(1, boot_id=3), None)
+        await uploads.upload(NODE, "n", aiter(stream), stream.send)
+        assert [(ack.boot_id, ack.seq) for ack in stream.acks] == [(3, 1)]
+        assert [stored.position for stored in hub.history("n")] == [(3, 1)]
+        last = store.written[-1]
+        assert [stored.position for stored in last.chunks] == [(3, 1)]
+        assert any(write.anew for write in store.written)
+
+    run(scene)
+
+
 def test_a_hello_on_another_connection_ends_the_uploads_on_that_of_the_stream_it_replaces() -> None:
     async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
         streams = [Stream() for _ in range(3)]

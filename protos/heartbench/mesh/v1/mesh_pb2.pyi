@@ -230,7 +230,7 @@ class Hello(_message.Message):
     """Grows with each start of the node's process, such as a stored counter or the wall clock, and is less than 2^63. While
     the node is online, the hub refuses a smaller one than it knows (FAILED_PRECONDITION): try again with backoff. Once
     the node is stale or offline it takes any, so that neither a counter that was reset nor a client that used the name
-    with a very great boot_id locks the node out.
+    with a very great boot_id locks the node out. Its terminal output of greater boots is then dropped.
     """
     connection: _builtins.int
     """Counts the streams that this boot has opened, from 0. Of two streams of one boot the greater is the newer."""
@@ -684,9 +684,7 @@ class ListNodesRequest(_message.Message):
     status: Global___Status.ValueType
     """STATUS_UNSPECIFIED: all."""
     page_size: _builtins.int
-    """Nodes in one response at most, in the order of their names; more than 10,000 is taken for 10,000. 0: all at once,
-    which of some 70,000 nodes is longer than the 4 MiB that a gRPC client accepts unless it is told otherwise.
-    """
+    """Nodes in one response at most, in the order of their names; 0, and more than 1,000, is taken for 1,000."""
     page_token: _builtins.str
     """next_page_token of the response before; empty: the first page. `status` is the same for all pages."""
     def __init__(
@@ -716,7 +714,9 @@ class ListNodesResponse(_message.Message):
     last_seq: _builtins.int
     """The list is as it was after this event: WatchEvents from here on misses nothing. Of several pages, the first one's."""
     next_page_token: _builtins.str
-    """For the next page; empty: this was the last one. What is in it is the hub's affair."""
+    """For the next page; empty: this was the last one. A page may hold fewer nodes than were asked for, or none, and not be
+    the last. What is in the token is the hub's affair.
+    """
     @_builtins.property
     def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeInfo]: ...
     def __init__(
@@ -966,7 +966,10 @@ Global___LogBegan: _TypeAlias = LogBegan  # noqa: Y015
 
 @_typing.final
 class MassSilence(_message.Message):
-    """So many nodes fell silent together that the hub suspects its own network: nobody is called stale until it ends."""
+    """So many nodes fell silent together, of so many addresses, that the hub suspects its own network: nobody is called stale
+    until it ends, but for nodes that were silent in the mass silence before and not heard since. Both counts are of nodes
+    that were heard for a while.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

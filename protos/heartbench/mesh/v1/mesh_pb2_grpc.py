@@ -61,9 +61,11 @@ class NodeMeshServicer:
     def Upload(self, request_iterator, context):
         """Terminal output and files. Apart from Connect, so that a hub which cannot store fast enough stops reading this
         stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node.
-        A stream ends with ABORTED when a newer one of the same node takes its place: a Hello of a newer boot ends Uploads of
-        older ones, and those on the connection of the stream that it replaces; an Upload over the limit for one node ends the
-        one on another connection that was silent longest. The node sends again what was not acknowledged.
+        A stream ends with ABORTED when a newer one of the same node takes its place: a Hello of another boot ends Uploads of
+        the boot before, and those on the connection of the stream that it replaces; an Upload over the limit for one node
+        ends the one on another connection that was silent longest. One without messages ends with FAILED_PRECONDITION if its
+        node has no Connect stream, and with RESOURCE_EXHAUSTED if others need the place. The node opens another when it has
+        output, and sends again what was not acknowledged.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -226,7 +228,8 @@ class HubAdminServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchEvents(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """RESOURCE_EXHAUSTED if the hub, or this peer, has too many subscriptions.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

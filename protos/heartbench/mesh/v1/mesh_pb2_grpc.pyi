@@ -42,9 +42,11 @@ class NodeMeshStub:
     Upload: _grpc.StreamStreamMultiCallable[_mesh_pb2.Chunk, _mesh_pb2.ChunkAck]
     """Terminal output and files. Apart from Connect, so that a hub which cannot store fast enough stops reading this
     stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node.
-    A stream ends with ABORTED when a newer one of the same node takes its place: a Hello of a newer boot ends Uploads of
-    older ones, and those on the connection of the stream that it replaces; an Upload over the limit for one node ends the
-    one on another connection that was silent longest. The node sends again what was not acknowledged.
+    A stream ends with ABORTED when a newer one of the same node takes its place: a Hello of another boot ends Uploads of
+    the boot before, and those on the connection of the stream that it replaces; an Upload over the limit for one node
+    ends the one on another connection that was silent longest. One without messages ends with FAILED_PRECONDITION if its
+    node has no Connect stream, and with RESOURCE_EXHAUSTED if others need the place. The node opens another when it has
+    output, and sends again what was not acknowledged.
     """
 
 @_typing.type_check_only
@@ -57,9 +59,11 @@ class NodeMeshAsyncStub(NodeMeshStub):
     Upload: _aio.StreamStreamMultiCallable[_mesh_pb2.Chunk, _mesh_pb2.ChunkAck]  # type: ignore[assignment]
     """Terminal output and files. Apart from Connect, so that a hub which cannot store fast enough stops reading this
     stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node.
-    A stream ends with ABORTED when a newer one of the same node takes its place: a Hello of a newer boot ends Uploads of
-    older ones, and those on the connection of the stream that it replaces; an Upload over the limit for one node ends the
-    one on another connection that was silent longest. The node sends again what was not acknowledged.
+    A stream ends with ABORTED when a newer one of the same node takes its place: a Hello of another boot ends Uploads of
+    the boot before, and those on the connection of the stream that it replaces; an Upload over the limit for one node
+    ends the one on another connection that was silent longest. One without messages ends with FAILED_PRECONDITION if its
+    node has no Connect stream, and with RESOURCE_EXHAUSTED if others need the place. The node opens another when it has
+    output, and sends again what was not acknowledged.
     """
 
 class NodeMeshServicer(metaclass=_abc_1.ABCMeta):
@@ -81,9 +85,11 @@ class NodeMeshServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_mesh_pb2.ChunkAck], _abc.AsyncIterator[_mesh_pb2.ChunkAck]]:
         """Terminal output and files. Apart from Connect, so that a hub which cannot store fast enough stops reading this
         stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node.
-        A stream ends with ABORTED when a newer one of the same node takes its place: a Hello of a newer boot ends Uploads of
-        older ones, and those on the connection of the stream that it replaces; an Upload over the limit for one node ends the
-        one on another connection that was silent longest. The node sends again what was not acknowledged.
+        A stream ends with ABORTED when a newer one of the same node takes its place: a Hello of another boot ends Uploads of
+        the boot before, and those on the connection of the stream that it replaces; an Upload over the limit for one node
+        ends the one on another connection that was silent longest. One without messages ends with FAILED_PRECONDITION if its
+        node has no Connect stream, and with RESOURCE_EXHAUSTED if others need the place. The node opens another when it has
+        output, and sends again what was not acknowledged.
         """
 
 def add_NodeMeshServicer_to_server(servicer: NodeMeshServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
@@ -101,6 +107,7 @@ class HubAdminStub:
     GetHistory: _grpc.UnaryUnaryMultiCallable[_mesh_pb2.GetHistoryRequest, _mesh_pb2.GetHistoryResponse]
     """NOT_FOUND if the hub never saw the node."""
     WatchEvents: _grpc.UnaryStreamMultiCallable[_mesh_pb2.WatchEventsRequest, _mesh_pb2.Event]
+    """RESOURCE_EXHAUSTED if the hub, or this peer, has too many subscriptions."""
     SendCommand: _grpc.UnaryUnaryMultiCallable[_mesh_pb2.SendCommandRequest, _mesh_pb2.SendCommandResponse]
     """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it, or
     if all that wait in the hub are too large together; the status message says which.
@@ -122,6 +129,7 @@ class HubAdminAsyncStub(HubAdminStub):
     GetHistory: _aio.UnaryUnaryMultiCallable[_mesh_pb2.GetHistoryRequest, _mesh_pb2.GetHistoryResponse]  # type: ignore[assignment]
     """NOT_FOUND if the hub never saw the node."""
     WatchEvents: _aio.UnaryStreamMultiCallable[_mesh_pb2.WatchEventsRequest, _mesh_pb2.Event]  # type: ignore[assignment]
+    """RESOURCE_EXHAUSTED if the hub, or this peer, has too many subscriptions."""
     SendCommand: _aio.UnaryUnaryMultiCallable[_mesh_pb2.SendCommandRequest, _mesh_pb2.SendCommandResponse]  # type: ignore[assignment]
     """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it, or
     if all that wait in the hub are too large together; the status message says which.
@@ -163,7 +171,8 @@ class HubAdminServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _mesh_pb2.WatchEventsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_mesh_pb2.Event], _abc.AsyncIterator[_mesh_pb2.Event]]: ...
+    ) -> _typing.Union[_abc.Iterator[_mesh_pb2.Event], _abc.AsyncIterator[_mesh_pb2.Event]]:
+        """RESOURCE_EXHAUSTED if the hub, or this peer, has too many subscriptions."""
 
     @_abc_1.abstractmethod
     def SendCommand(
