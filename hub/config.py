@@ -171,6 +171,8 @@ class HubSettings(BaseModel):
     """Seconds between two summary lines in the log."""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], AnyCase] = "info"
     """Lowest severity that is logged."""
+    log_format: Annotated[Literal["text", "json"], AnyCase] = "text"
+    """How a line of the log is written: `text` (key=value pairs) or `json` (one object per line)."""
     observe_file: OptionalPath = None
     """File (JSON Lines) that records each receipt, each move of a deadline and each change, so that the changes can
     be computed again from the receipts; empty: none."""

@@ -6,6 +6,7 @@ Computing them takes the same time for ten nodes and for a million: whatever cha
 from dataclasses import dataclass
 from typing import Any
 
+from heartbench.hub import logs
 from heartbench.hub.core import Hub
 from heartbench.hub.liveness.rules import Status
 from heartbench.hub.store.writer import WriterStats
@@ -14,6 +15,7 @@ from heartbench.hub.work.executor import BoundedExecutor, ExecutorStats
 SUMMARISED = (
     *("online", "stale", "offline", "connected", "flapping", "flaps", "flashes", "throttled", "heap"),
     *("pauses", "mass_silence", "events_lost", "history_bytes"),
+    *("log_lines_lost", "observer_records_lost"),
 )
 
 
@@ -49,6 +51,8 @@ class HubStats:
     commands_refused: int  # because too many or too large ones were waiting
     uploads: int  # open Upload streams
     history_bytes: int
+    log_lines_lost: int  # that could not be written to the log
+    observer_records_lost: int  # that could not be written to the observer's file
     store: WriterStats
     executor: ExecutorStats | None  # None if the hub accepts no files
 
@@ -85,6 +89,8 @@ def stats_of(hub: Hub, now: float, uploads: int, executor: BoundedExecutor | Non
         commands_refused=hub.commands.refused,
         uploads=uploads,
         history_bytes=hub.history_bytes.total,
+        log_lines_lost=logs.lost(),
+        observer_records_lost=hub.effects.records_lost,
         store=hub.writer.stats(),
         executor=executor.stats() if executor else None,
     )
