@@ -16,7 +16,7 @@ import argparse
 import csv
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -46,9 +46,13 @@ class Trial:
         return judge(self.case, self.seen, self.phases)
 
 
-def try_all() -> dict[str, list[Trial]]:
+def drawn() -> dict[str, list[Case]]:
+    """Return the connections that are tried, by family."""
+    return {family: draw_cases(family, count, SEED) for family, count in TRIED.items()}
+
+
+def try_all(cases: Mapping[str, Sequence[Case]]) -> dict[str, list[Trial]]:
     """Run the connections of all families on the kernel at once: they mostly wait."""
-    cases = {family: draw_cases(family, count, SEED) for family, count in TRIED.items()}
     phases = tick_phases()
     seen = iter(ask_kernel([case for some in cases.values() for case in some]))
     return {family: [Trial(case, next(seen), phases) for case in some] for family, some in cases.items()}
@@ -100,7 +104,7 @@ def main() -> None:
         sys.exit(reason)
     found: dict[str, list[list[Comparison]]] = {family: [] for family in TRIED}
     for run in range(chosen.runs):
-        for family, trials in try_all().items():
+        for family, trials in try_all(drawn()).items():
             found[family].append([trial.compare() for trial in trials])
         print(f"run {run + 1} of {chosen.runs}", file=sys.stderr)
     for family, runs in found.items():
