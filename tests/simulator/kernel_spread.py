@@ -18,14 +18,22 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice
 from pathlib import Path
 
 from scipy.stats import nbinom
 from tests.simulator.kernel_case import Case, Seen
 from tests.simulator.kernel_families import draw_cases
 from tests.simulator.kernel_figures import outcomes, write_conditions, write_rows
-from tests.simulator.kernel_ladder import Comparison, ask_kernel, judge, tick_phases, why_not
+from tests.simulator.kernel_ladder import (
+    Comparison,
+    ask_kernel,
+    judge,
+    model_outcomes,
+    seen_outcome,
+    tick_phases,
+    why_not,
+)
 
 TRIED = {"jitter": 40, "fast": 20, "loss": 40, "chunks": 30, "bulk": 20}  # connections
 SEED = 2  # the figures in the docs have another
@@ -44,6 +52,12 @@ class Trial:
     def compare(self) -> Comparison:
         """Run the model on it."""
         return judge(self.case, self.seen, self.phases)
+
+    def difference(self) -> float:
+        """Return how far the model's gap is from the kernel's, as a part of it, with the link as it was."""
+        models = islice(model_outcomes(self.case, self.seen, self.phases), len(self.phases))
+        kernel = seen_outcome(self.case, self.seen)
+        return min(abs(model.gap_s / kernel.gap_s - 1.0) for model in models)
 
 
 def drawn() -> dict[str, list[Case]]:
