@@ -116,9 +116,7 @@ Markdown("\n".join([head, "|---" * (len(within) + 1) + "|", *(line + " |" for li
 # %%
 intervals = (5, 10, 20)
 fleets = {
-    interval: simulated(
-        load_scenario("wireguard-5g", [f"group.edge.heartbeat_interval={interval}s"]).with_nodes(NODES)
-    )
+    interval: simulated(load_scenario("wireguard-5g", [f"group.edge.heartbeat_interval={interval}s"]).with_nodes(NODES))
     for interval in intervals
 }
 thresholds = [float(threshold) for threshold in np.arange(20, 92.5, 2.5)]
