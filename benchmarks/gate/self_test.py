@@ -18,7 +18,7 @@ judged as a suite. There is no second look and no confirmation: these are the er
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -117,7 +117,7 @@ def run_self_test(
         BenchmarkError: it could not be measured.
     """
     start = time.monotonic()
-    plan = replace(subject.plan, pairs=length.pairs, slowdowns=SLOWDOWNS)
+    plan = subject.plan(pairs=length.pairs, slowdowns=SLOWDOWNS)
     with (
         checkpoint(subject.project, f"self-test-{subject.head[:7]}", plan, fresh=fresh) as directory,
         pinned(core) as chosen,
