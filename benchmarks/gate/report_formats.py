@@ -6,7 +6,7 @@ For people, the names of benchmarks are shortened to the words that distinguish 
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 from xml.etree import ElementTree
 
@@ -16,6 +16,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from heartbench.benchmarks import markdown_table
 from heartbench.benchmarks.gate.error_rates import ALARM_TARGET, POWER_TARGET
 from heartbench.benchmarks.gate.report import UNKNOWN, Outcome, Report
 from heartbench.benchmarks.gate.short_names import shared_start, shortened
@@ -90,13 +91,13 @@ def markdown(report: Report) -> str:
     """Return a report as a comment for a pull request."""
     shared, short = _short_names(report, MARKDOWN_WIDTH)
     columns = (f"`{shared}`" if shared else COLUMNS[0], *COLUMNS[1:], *report.counts)
-    lines = [f"### Benchmarks: {headline(report)}", "", _row(columns), _row(["---"] * len(columns))]
+    rows = []
     for judgement in in_order(report):
         bold = judgement.verdict in (Verdict.SLOWER, Verdict.FAILED)
-        cell = [f"**{each}**" if bold and each else each for each in cells(report, judgement)]
-        lines.append(_row([f"`{short[judgement.name]}`", *cell]))
-    lines += ["", *(f"- {line}" for line in remarks(report, short))]
-    return "\n".join(lines) + "\n"
+        row = [f"**{each}**" if bold and each else each for each in cells(report, judgement)]
+        rows.append([f"`{short[judgement.name]}`", *row])
+    remarked = "".join(f"- {line}\n" for line in remarks(report, short))
+    return f"### Benchmarks: {headline(report)}\n\n{markdown_table.table(columns, rows, '---')}\n{remarked}"
 
 
 def junit(report: Report) -> str:
@@ -247,7 +248,3 @@ def _time(seconds: float) -> str:
 
 def _percent(fraction: float) -> str:
     return "" if math.isnan(fraction) else "none" if math.isinf(fraction) else f"+{fraction:.1%}"
-
-
-def _row(values: Sequence[str]) -> str:
-    return "| " + " | ".join(value.replace("|", "\\|").replace("\n", " ") for value in values) + " |"
