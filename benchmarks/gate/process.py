@@ -40,11 +40,8 @@ MIN_ROUNDS = 3
 
 
 @contextmanager
-def pinned(core: int | None = None) -> Iterator[int | None]:
-    """Pin this process, and all that it starts, to one core; yield its number, or None if pinning is not possible."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield None
-        return
+def pinned(core: int | None = None) -> Iterator[int]:
+    """Pin this process, and all that it starts, to one core (None: the last); yield its number."""
     allowed = os.sched_getaffinity(0)
     chosen = max(allowed) if core is None else core
     if chosen not in allowed:
@@ -62,7 +59,7 @@ def interpreter(project: Path, settings: Settings) -> Path:
     Raises:
         BenchmarkError: it cannot be run, or has no pytest-benchmark.
     """
-    own = project / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    own = project / ".venv" / "bin" / "python"
     # Not resolved: Python finds its environment by the path of the link.
     chosen = (project / Path(settings.python)) if settings.python else (own if own.exists() else Path(sys.executable))
     try:

