@@ -70,12 +70,8 @@ def compare(
 ) -> Report:
     """Measure and judge both revisions; measure nothing if only files that both sides take from the head differ.
 
-    Args:
-        subject: what is compared.
-        core: the core to measure on; None takes the last one.
-        fresh: start over instead of resuming an interrupted comparison.
-        counting: also count instructions and allocations, if the tools are installed.
-        progress: shows the progress.
+    `fresh` starts over instead of resuming an interrupted comparison; `counting` also counts instructions and
+    allocations, if the tools are installed.
 
     Raises:
         BenchmarkError: it could not be measured, or nothing was.

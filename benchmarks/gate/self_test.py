@@ -79,7 +79,7 @@ class SelfTest:
     suite: Sequence[str]
     settings: Settings
     python: str
-    core: int | None
+    core: int
     seed: int
     process_s: float
     wall_s: float
@@ -103,15 +103,9 @@ def run_self_test(
     progress: Progress = silent,
     save: Callable[[SelfTest], object] = lambda _: None,
 ) -> SelfTest:
-    """Run the self-test; one that was interrupted, or that could not be saved, resumes from its finished rounds.
+    """Run the self-test; one that was interrupted, or that `save` could not write, resumes from its finished rounds.
 
-    Args:
-        subject: what is slowed down.
-        length: how long to measure.
-        core: the core to measure on; None takes the last one.
-        fresh: start over instead of resuming.
-        progress: shows the progress.
-        save: writes the result.
+    `fresh` starts over instead.
 
     Raises:
         BenchmarkError: it could not be measured.
