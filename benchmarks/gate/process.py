@@ -86,14 +86,8 @@ class Order:
     spins: Mapping[str, float] | None = None
     warm_up: bool = False
     """Run each benchmark as briefly as possible: to compile, and to find out which benchmarks there are."""
-
-
-@dataclass(frozen=True, slots=True)
-class CountOrder:
-    """What `call_counter.py` is to count (instructions or allocations), and the folder that it works in."""
-
-    what: str
-    folder: str
+    count: Mapping[str, str] | None = None
+    """What `call_counter.py` is to count (`what`: instructions or allocations), and the `folder` that it works in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +98,8 @@ class ProbeOrder:
     roots: Sequence[str]
     only: Sequence[str]
     spins: Mapping[str, float] | None
-    line: int | None = None
-    count: CountOrder | None = None
+    line: int | None
+    count: Mapping[str, str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,20 +181,13 @@ class Measurer:
         wall_s = (time.monotonic() - start) / len(orders)
         return {name: self._sample(places[name], order, reports[name], wall_s) for name, order in orders.items()}
 
-    def run(
-        self,
-        order: Order,
-        name: str,
-        arguments: Sequence[str],
-        prefix: Sequence[str] = (),
-        count: CountOrder | None = None,
-    ) -> ProbeReport:
+    def run(self, order: Order, name: str, arguments: Sequence[str], prefix: Sequence[str] = ()) -> ProbeReport:
         """Run one pytest process alone, under the command `prefix` if there is one; return what the probe wrote.
 
         Raises:
             BenchmarkError: pytest did not get as far as running tests.
         """
-        with self._started(order, name, [*prefix, *self._command(order, arguments)], count=count) as running:
+        with self._started(order, name, [*prefix, *self._command(order, arguments)]) as running:
             return running.result()
 
     @contextmanager
@@ -208,7 +195,7 @@ class Measurer:
         ours, theirs = socket.socketpair()
         arguments = [f"--benchmark-json={self.directory / name}.json", *self._timing(order)]
         command = self._command(order, arguments)
-        with ours, theirs, self._started(order, name, command, line=theirs.fileno()) as running:
+        with ours, theirs, self._started(order, name, command, theirs.fileno()) as running:
             theirs.close()
             with closing(Line(ours, running.silence_s, running.hang)) as line:
                 yield running, line
@@ -234,15 +221,7 @@ class Measurer:
         return [*times, f"--benchmark-min-rounds={rounds}"]
 
     @contextmanager
-    def _started(
-        self,
-        order: Order,
-        name: str,
-        command: Sequence[str],
-        *,
-        line: int | None = None,
-        count: CountOrder | None = None,
-    ) -> Iterator[Running]:
+    def _started(self, order: Order, name: str, command: Sequence[str], line: int | None = None) -> Iterator[Running]:
         """Start a process; end it, with all that it started, when the block is left."""
         message, report, log = (self.directory / f"{name}.{kind}" for kind in ("order", "report", "log"))
         (self.directory / f"{name}.json").unlink(missing_ok=True)
@@ -250,7 +229,7 @@ class Measurer:
         roots = [str(order.tree.project / folder) for folder in self.settings.pythonpath]
         nodes = order.benchmarks or self.suite
         only = list(nodes) if any("::" in node for node in nodes) else []
-        to_probe = ProbeOrder(str(report), roots, only, order.spins, line, count)
+        to_probe = ProbeOrder(str(report), roots, only, order.spins, line, order.count)
         message.write_text(json.dumps(asdict(to_probe)), "utf-8")
         with log.open("wb") as output:
             child = subprocess.Popen(
