@@ -23,13 +23,10 @@ FORMAT = 3
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The times of one call of one benchmark in one process, in s.
+    """The times of one call of one benchmark in one process, in s, over all rounds of pytest-benchmark.
 
-    Attributes:
-        median_s: the median of all rounds of pytest-benchmark.
-        mean_s: the mean of all its rounds.
-        slices: the median of the rounds in each slice, by the number of the turn.
-        spin_s: only in a self-test: the time of one spin of an empty loop just before, in s.
+    `slices` are the medians of the rounds in each slice, by the number of the turn. `spin_s`, only in a self-test, is
+    the time of one spin of an empty loop just before.
     """
 
     median_s: float
@@ -53,14 +50,10 @@ def mean_log_ratio(base: Timing, head: Timing) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The measurements of one process of one arm.
+    """The measurements of one process of one arm: times and reasons of failure by benchmark (or file).
 
-    Attributes:
-        times: those of the benchmarks that were measured and passed, by name.
-        failures: the reasons for which benchmarks, or whole files, failed.
-        benchmarks: all collected benchmarks.
-        python: the interpreter's version.
-        wall_s: time that the process took, in s; if interleaved, its share of the time of all.
+    `times` are those of benchmarks that passed, `benchmarks` all that were collected. `wall_s` is the time that the
+    process took; if interleaved, its share of the time of all.
     """
 
     times: Mapping[str, Timing]

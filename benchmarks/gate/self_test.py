@@ -43,12 +43,10 @@ CALIBRATION = 90_000
 
 @dataclass(frozen=True, slots=True)
 class SelfTestVerdict:
-    """One verdict of the self-test.
+    """One verdict of the self-test, of the group of arms with the number `pair`.
 
-    Attributes:
-        slowdown: the injected slowdown as a fraction; 0 in an A/A comparison.
-        pair: number of the group of arms.
-        pair_sd: standard deviation of the log-ratios of this verdict's own pairs.
+    `slowdown` is the injected one as a fraction, 0 in an A/A comparison; `pair_sd` the standard deviation of the
+    log-ratios of this verdict's own pairs.
     """
 
     repetition: int
@@ -66,21 +64,16 @@ class SelfTestVerdict:
 
 @dataclass(frozen=True, slots=True)
 class SelfTest:
-    """The result of a self-test, and the conditions it was measured under.
+    """The result of a self-test of the subject's head, and the conditions it was measured under.
 
-    Attributes:
-        rounds: the rounds of each repetition, from which all verdicts follow.
-        process_s: mean time of a process, in s.
+    All verdicts follow from `rounds`, those of each repetition. `process_s` is the mean time of a process.
     """
 
     verdicts: Sequence[SelfTestVerdict]
     rounds: Sequence[Sequence[Round]]
-    revision: str
-    suite: Sequence[str]
-    settings: Settings
+    subject: Subject
     python: str
     core: int
-    seed: int
     process_s: float
     wall_s: float
 
@@ -126,8 +119,8 @@ def run_self_test(
         ]
         walls = [sample.wall_s for found in repetitions for each in found for sample in each.values()]
         python = next(iter(repetitions[0][0].values())).python
-        about = (subject.head, subject.suite, subject.settings, python, chosen, subject.seed)
-        result = SelfTest(verdicts, repetitions, *about, float(np.mean(walls)), time.monotonic() - start)
+        process_s, wall_s = float(np.mean(walls)), time.monotonic() - start
+        result = SelfTest(verdicts, repetitions, subject, python, chosen, process_s, wall_s)
         save(result)
         (directory / "report.json").write_text("{}", "utf-8")
     return result

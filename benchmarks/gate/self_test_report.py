@@ -89,17 +89,17 @@ def summary(result: SelfTest) -> dict[str, Any]:
     names = list(scatters(result))
     return {
         "schema": "heartbench.exam/1",
-        "revision": result.revision,
-        "suite": list(result.suite),
-        "settings": result.settings.model_dump(mode="json", exclude={"python"}),  # a path of this machine
+        "revision": result.subject.head,
+        "suite": list(result.subject.suite),
+        "settings": result.subject.settings.model_dump(mode="json", exclude={"python"}),  # a path of this machine
         "python": result.python,
         "core": result.core,
-        "seed": result.seed,
+        "seed": result.subject.seed,
         "repetitions": len(result.rounds),
-        "rounds": result.settings.rounds,
+        "rounds": result.subject.settings.rounds,
         "benchmarks": len(names),
         "wall_s": result.wall_s,
-        "comparison_s": result.process_s * ARMS_OF_A_COMPARISON * result.settings.rounds,
+        "comparison_s": result.process_s * ARMS_OF_A_COMPARISON * result.subject.settings.rounds,
         "alarms": _share(alarms(result)),
         "power": [
             {
@@ -126,10 +126,11 @@ def _share(share: Share) -> dict[str, Any]:
 
 def markdown(result: SelfTest) -> str:
     """Return the tables of a self-test."""
-    minutes = result.process_s * ARMS_OF_A_COMPARISON * result.settings.rounds / 60
+    tested, rounds = result.subject, result.subject.settings.rounds
+    minutes = result.process_s * ARMS_OF_A_COMPARISON * rounds / 60
     about = (
-        f"{len(result.rounds)} repetitions of {result.settings.rounds} rounds on {len(scatters(result))} benchmarks at "
-        f"{result.revision[:10]}; Python {result.python.split()[0]}, core {result.core}, seed {result.seed}. "
+        f"{len(result.rounds)} repetitions of {rounds} rounds on {len(scatters(result))} benchmarks at "
+        f"{tested.head[:10]}; Python {result.python.split()[0]}, core {result.core}, seed {tested.seed}. "
         f"A comparison with these settings takes {minutes:.1f} minutes. Measured; no sample was changed.\n"
     )
     injected = [
@@ -181,7 +182,10 @@ def power_series(result: SelfTest) -> tuple[str, dict[str, list[tuple[float, Sha
         label = f"the gate, benchmarks that scatter by up to {STEADY:.0%}"
         series[label] = [(x, power(result, x, STEADY)) for x in SLOWDOWNS if power(result, x, STEADY).total]
     size = f"{len(result.rounds)} repetitions, {len(scatters(result))} benchmarks"
-    return f"heartbench bench --self-test --seed {result.seed}: {size}, {result.revision[:10]}. Measured.", series
+    return (
+        f"heartbench bench --self-test --seed {result.subject.seed}: {size}, {result.subject.head[:10]}. Measured.",
+        series,
+    )
 
 
 def processes(result: SelfTest) -> Iterator[Sequence[object]]:
