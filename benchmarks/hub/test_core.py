@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from heartbench.hub import Hello, HubSettings
+from heartbench.hub import Change, Hello, HubSettings, Reason, Status
 from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.core import Hub
@@ -17,7 +17,6 @@ from heartbench.hub.events.fanout import EventFanout
 from heartbench.hub.events.observer_file import Header, Receipt, Record
 from heartbench.hub.events.replay import recorded_changes, replay
 from heartbench.hub.liveness.registry import Session
-from heartbench.hub.liveness.rules import Change, Reason, Status
 from heartbench.hub.work.admission import Admission
 
 NODES = 100
