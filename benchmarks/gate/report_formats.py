@@ -40,10 +40,6 @@ STYLES = {
     Verdict.FAILED: "bold red",
     Verdict.NOT_COMPARED: "yellow",
 }
-FIRST = tuple(map(Verdict, ("slower", "failed", "not compared", "cannot tell", "faster", "new", "gone", "same")))
-"""The order in which verdicts are listed: those that need attention come first."""
-INCONCLUSIVE = "inconclusive"
-"""How people read "cannot tell", the value in the JSON output."""
 
 
 def terminal(report: Report, console: Console) -> None:
@@ -130,7 +126,7 @@ def junit(report: Report) -> str:
 
 def in_order(report: Report) -> list[Judgement]:
     """Return the judgements, worst first, otherwise in the order of the suite."""
-    return sorted(report.judgements, key=lambda judgement: FIRST.index(judgement.verdict))
+    return [judgement for verdict in Verdict for judgement in report.judgements if judgement.verdict is verdict]
 
 
 def cells(report: Report, judgement: Judgement) -> list[str]:
@@ -140,23 +136,19 @@ def cells(report: Report, judgement: Judgement) -> list[str]:
         _time(report.base_s.get(judgement.name, math.nan)),
         _figure(judgement.ratio),
         "" if math.isnan(judgement.low) else f"{_figure(judgement.low)} … {_figure(judgement.high)}",
-        "same within ±3%" if judgement.verdict is Verdict.SAME else label(judgement.verdict),
+        "same within ±3%" if judgement.verdict is Verdict.SAME else judgement.verdict.label,
         _percent(judgement.smallest_visible),
         _figure(report.means.get(judgement.name, UNKNOWN).ratio),
         *("" if count is None else _figure(count.ratio) if count.repeatable else "varies" for count in counted),
     ]
 
 
-def label(verdict: Verdict) -> str:
-    """Return a verdict as people read it."""
-    return INCONCLUSIVE if verdict is Verdict.INCONCLUSIVE else verdict.value
-
-
 def sentence(judgement: Judgement) -> str:
     """Return the verdict on one benchmark as a sentence."""
+    label = judgement.verdict.label
     if judgement.verdict is Verdict.NOT_COMPARED:
-        return f"{label(judgement.verdict)}: {judgement.note}"
-    text = judgement.note or f"{label(judgement.verdict)}: {_figure(judgement.ratio)}"
+        return f"{label}: {judgement.note}"
+    text = judgement.note or f"{label}: {_figure(judgement.ratio)}"
     if judgement.verdict is Verdict.INCONCLUSIVE:
         return f"{text}; minimum detectable slowdown: {_percent(judgement.smallest_visible)}"
     return text
@@ -170,7 +162,7 @@ def withheld(report: Report) -> bool:
 def headline(report: Report) -> str:
     """Return the outcome as one line."""
     counts = Counter(judgement.verdict for judgement in report.judgements)
-    parts = [f"{counts[verdict]} {label(verdict)}" for verdict in FIRST if counts[verdict]]
+    parts = [f"{counts[verdict]} {verdict.label}" for verdict in Verdict if counts[verdict]]
     outcome = report.outcome.value.upper() if withheld(report) or report.status else report.outcome.value
     if report.outcome is Outcome.NOTHING_SLOWER and counts[Verdict.NOT_COMPARED]:
         outcome = f"nothing slower among the {report.compared} compared"
