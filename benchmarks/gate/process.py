@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile
 
@@ -88,18 +88,6 @@ class Order:
     """Run each benchmark as briefly as possible: to compile, and to find out which benchmarks there are."""
     count: Mapping[str, str] | None = None
     """What `call_counter.py` is to count (`what`: instructions or allocations), and the `folder` that it works in."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeOrder:
-    """What `probe.py` reads; its docstring describes the fields."""
-
-    report: str
-    roots: Sequence[str]
-    only: Sequence[str]
-    spins: Mapping[str, float] | None
-    line: int | None
-    count: Mapping[str, str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,8 +217,8 @@ class Measurer:
         roots = [str(order.tree.project / folder) for folder in self.settings.pythonpath]
         nodes = order.benchmarks or self.suite
         only = list(nodes) if any("::" in node for node in nodes) else []
-        to_probe = ProbeOrder(str(report), roots, only, order.spins, line, order.count)
-        message.write_text(json.dumps(asdict(to_probe)), "utf-8")
+        to_probe = {"report": str(report), "roots": roots, "only": only, "spins": order.spins}  # see `probe.py`
+        message.write_text(json.dumps(to_probe | {"line": line, "count": order.count}), "utf-8")
         with log.open("wb") as output:
             child = subprocess.Popen(
                 command,
