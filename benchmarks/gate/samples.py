@@ -120,12 +120,12 @@ def pairs(
     return found
 
 
-def typical_s(rounds: Sequence[Round], arm: str) -> dict[str, float]:
-    """Return each benchmark's median time over the processes of an arm, in s."""
+def medians(rounds: Sequence[Round], arm: str, of: Callable[[Timing], float]) -> dict[str, float]:
+    """Return the median of a figure over the processes of an arm, for each benchmark."""
     found: dict[str, list[float]] = {}
     for each in rounds:
         for name, timing in each[arm].times.items() if arm in each else ():
-            found.setdefault(name, []).append(timing.median_s)
+            found.setdefault(name, []).append(of(timing))
     return {name: float(np.median(times)) for name, times in found.items()}
 
 

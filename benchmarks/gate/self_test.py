@@ -147,13 +147,10 @@ def _calibrated(rounds: Rounds, trees: Sequence[worktrees.Tree], length: Length,
 
 def spins_for_all(rounds: Sequence[Round], arm: str) -> dict[str, float]:
     """Return for each benchmark the spins of an empty loop that take as long as one call: the median over processes."""
-    found: dict[str, list[float]] = {}
-    for each in rounds:
-        for name, timing in each[arm].times.items():
-            found.setdefault(name, []).append(timing.median_s / timing.spin_s)
+    found = samples.medians(rounds, arm, lambda timing: timing.median_s / timing.spin_s)
     if not found:
         raise BenchmarkError("no benchmark was measured, so the gate cannot be tested")
-    return {name: float(np.median(spins)) for name, spins in found.items()}
+    return found
 
 
 def corrected(spins: Mapping[str, float], rounds: Sequence[Round]) -> dict[str, float]:
