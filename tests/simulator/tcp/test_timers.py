@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartbench.simulator.tcp import timers
-from heartbench.simulator.tcp.flow import FLOW, RTO_MAX_S, TICK_S, reset
+from heartbench.simulator.tcp.flow import FLOW, reset
+from heartbench.simulator.tcp.timers import RTO_MAX_S, TICK_S
 
 PHASE_S = st.floats(0.0, 4096 * TICK_S)
 sample = timers.sample.py_func  # type: ignore[attr-defined]
