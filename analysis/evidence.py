@@ -52,15 +52,13 @@ class Provenance:
 class Evidence:
     """The gaps of a trace, and what is known about the run that made it.
 
+    An imported trace has no scenario and no provenance, and the hub's default settings.
+
     Attributes:
         source: the run directory or trace.
         gaps: gaps of all nodes that sent something.
-        duration_s: duration of the run, s.
-        hub: settings of the hub; the defaults for an imported trace.
         current_s: current stale threshold, s; None if it is not known.
         groups: numbers of the nodes of each group; an imported trace without `nodes.parquet` has one, ALL_NODES.
-        scenario: what was run; None for an imported trace.
-        provenance: how the run was made; None for an imported trace.
     """
 
     source: Path

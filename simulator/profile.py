@@ -114,8 +114,8 @@ class Profile(Table):
             link.good_mean_s[index], link.bad_mean_s[index] = way.loss.good_mean_s, way.loss.bad_mean_s
         link.jitter_correlation_s = self.jitter_correlation_s
         link.outage_s = self.outage.lengths_s()
-        link.outage_gap_mean_s = self.outage.gap_mean_of(1.0 - site_share)
-        link.site_gap_mean_s = self.outage.gap_mean_of(site_share)
+        link.outage_gap_mean_s = self.outage.gap_mean_s(1.0 - site_share)
+        link.site_gap_mean_s = self.outage.gap_mean_s(site_share)
         link.site_nodes, link.first_node = site_nodes, first_node
         link.alone[UP], link.alone[DOWN] = self.outage.directions.up, self.outage.directions.down
         link.hold = self.outage.hold

@@ -88,8 +88,8 @@ def test_outages_and_the_time_between_them_fill_the_hours(factor: float, shape: 
     drawn = np.interp(rng.exponential(size=200_000), OUTAGE_E, outage.lengths_s())
 
     assert drawn.mean() == pytest.approx(outage.mean_s, rel=0.05)
-    assert 3600 / (outage.gap_mean_s + outage.mean_s) == pytest.approx(20.6 * factor)
-    assert outage.out_fraction == pytest.approx(outage.mean_s / (outage.gap_mean_s + outage.mean_s))
+    assert 3600 / (outage.gap_mean_s() + outage.mean_s) == pytest.approx(20.6 * factor)
+    assert outage.out_fraction == pytest.approx(outage.mean_s / (outage.gap_mean_s() + outage.mean_s))
 
 
 def test_observed_outages_continue_the_rates_and_the_tail_is_fitted_to_them() -> None:

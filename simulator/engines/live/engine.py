@@ -150,7 +150,7 @@ class LiveEngine:
             live=LiveSummary(
                 arrived_by="hub" if hub_record.observed else "node",
                 lag_s=late_s[~np.isnan(late_s)],
-                files=sum(result.files for result in ran.results),
+                files=sum(result.log.files for result in ran.results),
                 deadline_moves=int(sum(deadline_moves)),
                 observed=next(iter(hub_record.observed), None),
                 events_lost=hub_record.events_lost,
@@ -163,7 +163,7 @@ class LiveEngine:
     def _judged_by(self, scenario: Scenario, results: list[Result]) -> HubSettings:
         """Return the hub's settings; an external hub announces only its threshold."""
         settings = scenario.hub_settings()
-        announced_s = max((result.stale_after_s for result in results), default=0.0)
+        announced_s = max((result.log.stale_after_s for result in results), default=0.0)
         if self.hub is None or not announced_s:
             return settings
         return settings.for_stale_after(announced_s, settings)

@@ -31,24 +31,14 @@ class Log:
     """What the connections of a shard measured.
 
     Attributes:
-        row: the rows that gRPC has written.
-        begun_s: when each was given to gRPC, s on the monotonic clock.
-        written_s: when gRPC had written it.
+        written: for each message its row, when it was given to gRPC, and when gRPC had written it (s, monotonic clock).
         stale_after_s: the threshold in the hub's Welcome; 0: no node was welcomed.
         files: how many files the hub has complete and verified.
     """
 
-    row: "array[int]" = field(default_factory=lambda: array("q"))
-    begun_s: "array[float]" = field(default_factory=lambda: array("d"))
-    written_s: "array[float]" = field(default_factory=lambda: array("d"))
+    written: "array[float]" = field(default_factory=lambda: array("d"))
     stale_after_s: float = 0.0
     files: int = 0
-
-    def written(self, row: int, begun_s: float, written_s: float) -> None:
-        """Record that a row has been written."""
-        self.row.append(row)
-        self.begun_s.append(begun_s)
-        self.written_s.append(written_s)
 
 
 class NodeConnection:
@@ -152,7 +142,7 @@ class NodeConnection:
             begun_s = time.monotonic()
             await call.write(message)
             if row != NO_ROW:
-                self._log.written(row, begun_s, time.monotonic())
+                self._log.written.extend((row, begun_s, time.monotonic()))
             queue.task_done()
             queued = await queue.get()
         await call.done_writing()

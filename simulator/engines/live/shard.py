@@ -18,10 +18,8 @@ import signal
 import sys
 import time
 import traceback
-from array import array
 from contextlib import suppress
 from dataclasses import dataclass
-from math import nan
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -77,20 +75,14 @@ class Result:
     Attributes:
         node: the number of each row's node.
         rows: the messages in the order of sending.
-        begun_s: when each row was given to gRPC, s on the monotonic clock; NaN: it was not.
-        written_s: when gRPC had written it; NaN: it was not.
         closes: as for `truth_of`.
-        stale_after_s: the threshold in the hub's Welcome; 0: no node was welcomed.
-        files: how many files the hub has complete and verified.
+        log: what the connections measured of these rows.
     """
 
     node: NDArray[np.int64]
     rows: Rows
-    begun_s: NDArray[np.float64]
-    written_s: NDArray[np.float64]
     closes: NDArray[np.float64]
-    stale_after_s: float
-    files: int
+    log: Log
 
 
 class Shard:
@@ -221,20 +213,7 @@ class Shard:
         columns: Any = sent.rows
         used = int(columns.used[0])
         rows = Rows(columns.used, *(column[:used] for column in columns[1:]))
-        return Result(
-            node=world.number[sent.node[:used]],
-            rows=rows,
-            begun_s=self._by_row(self._log.begun_s, used),
-            written_s=self._by_row(self._log.written_s, used),
-            closes=world.closes[: world.counts[1]],
-            stale_after_s=self._log.stale_after_s,
-            files=self._log.files,
-        )
-
-    def _by_row(self, logged: "array[float]", used: int) -> NDArray[np.float64]:
-        column = np.full(used, nan)
-        column[np.frombuffer(self._log.row, np.int64)] = np.frombuffer(logged)
-        return column
+        return Result(world.number[sent.node[:used]], rows, world.closes[: world.counts[1]], self._log)
 
 
 def main() -> None:
