@@ -83,8 +83,7 @@ def allowed_s(silence_s: float, start: float, end: float, absences: Absences, ru
             deadline = back + rules.restart_grace_s
         elif back - away > rules.pause_over_s:
             deadline = max(deadline + back - max(away, start), back + min(rules.catch_up_s, silence_s))
-    allowed: float = deadline - start
-    return allowed
+    return deadline - start
 
 
 @kernel

@@ -38,8 +38,7 @@ class NetworkRates:
 
     def interval(self) -> Floats:
         """Return the ends between which a share LEVEL of the networks lie; shape (2, k)."""
-        ends: Floats = np.quantile(self.drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-        return ends
+        return np.quantile(self.drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,8 +59,7 @@ class Excess:
     def over(self, limit: Floats) -> Floats:
         """Return the total excess over each limit."""
         row = np.searchsorted(self.ascending, limit)
-        excess: Floats = self.sums_above[row] - limit * (len(self.ascending) - row)
-        return excess
+        return self.sums_above[row] - limit * (len(self.ascending) - row)
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,7 +269,7 @@ def test_directions_that_cannot_be_are_refused(directions: str, refusal: str) ->
 @given(st.floats(0.0, 1.0), st.floats(0.01, 1.0))
 def test_parts_of_the_outages_leave_time_between_them_and_add_up(share: float, factor: float) -> None:
     outage = outages(rate_factor=20.0 * factor)
-    gaps = [outage.gap_mean_of(part) for part in (share, 1.0 - share)]
+    gaps = [outage.gap_mean_s(part) for part in (share, 1.0 - share)]
     rates = [3600.0 / (gap + outage.mean_s) for gap in gaps if gap]
     assert all(gap > 0.0 for gap, part in zip(gaps, (share, 1.0 - share), strict=True) if part > 1e-300)
     assert sum(rates) == pytest.approx(outage.per_hour)
