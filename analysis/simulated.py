@@ -47,12 +47,7 @@ class GapsSink(Sink[Found]):
         """Store when the hub is away."""
         truth = conditions.hub_truth
         absences = hub_absences(truth.frame()) if truth else ALWAYS_THERE
-        self._extract = partial(_gaps_and_outages, conditions.duration_s, absences, self._interval_s)
-
-    @property
-    def extract(self) -> Callable[[Block], Found]:
-        """Function that returns the gaps and outages of a block."""
-        return self._extract
+        self.extract = partial(_gaps_and_outages, conditions.duration_s, absences, self._interval_s)
 
     def add(self, kept: Found) -> None:
         """Keep those of a block."""

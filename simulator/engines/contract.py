@@ -68,19 +68,17 @@ class Conditions:
 
 
 class Sink(Generic[Kept]):
-    """Takes the blocks of a run. Subclass it, and only `extract` and `add` are left to write.
+    """Takes the blocks of a run. Subclass it, and only `extract` and `add` are left to write."""
 
-    `extract` is a method or an attribute; an engine that runs blocks in other processes pickles it.
+    extract: Callable[[Block], Kept]
+    """Method, or function that is set by the time `begin` returns; reduces a block to what this sink keeps.
+
+    An engine that runs blocks in other processes pickles it.
     """
 
     def begin(self, conditions: Conditions) -> None:
         """Prepare for the run; called once, before all blocks."""
         return
-
-    @property
-    def extract(self) -> Callable[[Block], Kept]:
-        """Function that reduces a block to what this sink keeps."""
-        raise NotImplementedError
 
     def add(self, kept: Kept) -> None:
         """Add what was extracted from the next block."""

@@ -135,6 +135,7 @@ class ParquetSink(Sink[Block]):
     def __init__(self, directory: RunDirectory) -> None:
         self._directory = directory
         self._trace = TraceWriter(directory.trace)
+        self.extract = partial(_write_part, self._trace)
         self._blocks: list[int] = []
 
     def __enter__(self) -> Self:
@@ -158,11 +159,6 @@ class ParquetSink(Sink[Block]):
         """Write what happened to the hub."""
         if conditions.hub_truth is not None:
             self._truth.write(conditions.hub_truth)
-
-    @property
-    def extract(self) -> Callable[[Block], Block]:
-        """Function that writes the part of a block."""
-        return partial(_write_part, self._trace)
 
     def add(self, kept: Block) -> None:
         """Write truth and names of a block."""
@@ -196,11 +192,7 @@ class Sinks(Sink[tuple[Any, ...]]):
         """Prepare each."""
         for sink in self._sinks:
             sink.begin(conditions)
-
-    @property
-    def extract(self) -> Callable[[Block], tuple[Any, ...]]:
-        """Function that reduces a block to what each keeps."""
-        return partial(_extract_all, [sink.extract for sink in self._sinks])
+        self.extract = partial(_extract_all, [sink.extract for sink in self._sinks])
 
     def add(self, kept: tuple[Any, ...]) -> None:
         """Add to each."""

@@ -18,14 +18,7 @@ import numpy as np
 
 from heartbench.hub.config import HubSettings
 from heartbench.mesh.kinds import Kind
-from heartbench.simulator.engines.contract import (
-    UNCONTROLLED,
-    Conditions,
-    Control,
-    LiveSummary,
-    RunSummary,
-    Sink,
-)
+from heartbench.simulator.engines.contract import UNCONTROLLED, Conditions, Control, LiveSummary, RunSummary, Sink
 from heartbench.simulator.engines.live import record
 from heartbench.simulator.engines.live.faults import HubFaults
 from heartbench.simulator.engines.live.hub import ExternalHub, Hub, HubProcess, HubRecord
@@ -86,7 +79,8 @@ class LiveEngine:
                 compile_s = _compile(scenario)
                 driven.wait_until_ready()
                 boot_base = int(time.time() * 1000) << 16
-                tasks = _tasks(scenario, self.workers, driven.address, boot_base)
+                workers = min(self.workers or os.cpu_count() or 1, scenario.nodes)
+                tasks = [Task(scenario, shard, workers, driven.address, boot_base) for shard in range(workers)]
                 shards = stack.enter_context(Shards(tasks))
                 shards.wait_until_ready(driven.check)
             start = Start(time.monotonic() + HEAD_START_S, time.time() + HEAD_START_S)
@@ -174,11 +168,6 @@ def _compile(scenario: Scenario) -> float:
     began = time.monotonic()
     Model(make_world([], scenario.seed, 0, 1), 0, 0).advance(0.0)
     return time.monotonic() - began
-
-
-def _tasks(scenario: Scenario, workers: int | None, address: str, boot_base: int) -> list[Task]:
-    shards = min(workers or os.cpu_count() or 1, scenario.nodes)
-    return [Task(scenario, shard, shards, address, boot_base) for shard in range(shards)]
 
 
 def _pass_time(shards: Shards, origin_s: float, scenario: Scenario, faults: HubFaults, control: Control) -> float:
