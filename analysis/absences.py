@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heartbench.hub.config import HubSettings
+from heartbench.hub import HubSettings
 from heartbench.hub.liveness.self_health import CATCH_UP_S
 from heartbench.simulator.kernel import kernel
 

@@ -11,8 +11,8 @@ from heartbench.analysis.absences import hub_absences
 from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.gaps import NO_LOSSES, Gaps, find_gaps, intervals_for, join_gaps, power_losses
 from heartbench.analysis.sites import sites_of
-from heartbench.hub.config import ABSENCE_FIELDS, POLICY_FIELDS, HubSettings
-from heartbench.hub.liveness.policy import PolicySpec
+from heartbench.hub import HubSettings, PolicySpec
+from heartbench.hub.config import ABSENCE_FIELDS, POLICY_FIELDS
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario, scenario_of
 from heartbench.simulator.trace import read_blocks, read_nodes, read_truth

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from heartbench.analysis.absences import ALWAYS_THERE, Absences
 from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.policies import Arrivals, needs_arrivals
-from heartbench.hub.liveness.policy import PolicySpec
+from heartbench.hub import PolicySpec
 from heartbench.mesh.kinds import Kind
 from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.trace import Messages

@@ -17,7 +17,7 @@ from heartbench.analysis.intervals import LEVEL
 from heartbench.analysis.posterior import Networks, draw_networks
 from heartbench.analysis.qos import DAY_S
 from heartbench.analysis.response import BEYOND, Response, edges_of, with_probes
-from heartbench.hub.liveness.policy import PolicySpec
+from heartbench.hub import PolicySpec
 from heartbench.simulator.group import Group
 from heartbench.simulator.outages import Observed, Outages
 from heartbench.simulator.scenario import Scenario

@@ -32,7 +32,7 @@ from heartbench.analysis.gaps import Gaps
 from heartbench.analysis.policies.array_forms import Silence, allowed_silence
 from heartbench.analysis.sites import Cells, cells_of
 from heartbench.analysis.watch import Found, Silences, watch, watchers
-from heartbench.hub.liveness.policy import PolicySpec
+from heartbench.hub import PolicySpec
 from heartbench.hub.liveness.self_health import TICK_S
 
 Floats = NDArray[np.float64]

@@ -25,7 +25,7 @@ from heartbench.analysis.policies.array_forms import Silence, allowed_silence
 from heartbench.analysis.posterior import Networks
 from heartbench.analysis.qos import DAY_S
 from heartbench.analysis.simulated import SimulatedOutages
-from heartbench.hub.liveness.policy import PolicySpec
+from heartbench.hub import PolicySpec
 from heartbench.simulator.fleet import Squad
 from heartbench.simulator.link import OUTAGE_E
 from heartbench.simulator.outages import HOUR_S, Outages, table_mean_s

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from heartbench.analysis.absences import ALWAYS_THERE, Absences, hub_absences
 from heartbench.analysis.gaps import Gaps, find_gaps, intervals_for, join_gaps, power_losses
-from heartbench.hub.liveness.policy import PolicySpec
+from heartbench.hub import PolicySpec
 from heartbench.simulator.engines.contract import UNCONTROLLED, Block, Conditions, Control, Sink
 from heartbench.simulator.engines.virtual import VirtualEngine
 from heartbench.simulator.fleet import Squad

@@ -14,7 +14,7 @@ from heartbench.analysis.networks import Counted, network_rates, observed_groups
 from heartbench.analysis.qos import Qos, judge
 from heartbench.analysis.sites import cells_of
 from heartbench.analysis.tune import DAY_H, RUN_LENGTHS, Goal, Per, Recommendation, frontier, grid, recommend
-from heartbench.hub.liveness.policy import PolicySpec
+from heartbench.hub import PolicySpec
 
 
 def study(

@@ -15,7 +15,7 @@ from heartbench.analysis.gaps import PowerLosses, find_gaps, power_losses
 from heartbench.analysis.intervals import rate_interval
 from heartbench.analysis.qos import DAY_S, judge
 from heartbench.analysis.sites import Cells
-from heartbench.hub.config import HubSettings
+from heartbench.hub import HubSettings
 from heartbench.mesh.kinds import Kind
 from heartbench.simulator.engines.contract import Block
 from heartbench.simulator.trace import Messages

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from heartbench.analysis.absences import AbsenceRules, Absences, allowed_s, away_between
 from heartbench.analysis.policies.array_forms import Silence
-from heartbench.hub.liveness.rules import FlapRule
+from heartbench.hub import FlapRule
 from heartbench.simulator.kernel import kernel
 from heartbench.simulator.record import Record, dtype_of, resetter
 

@@ -19,8 +19,7 @@ from typing import Annotated, Any, Self
 import tomlkit
 from pydantic import Field, PlainValidator, model_validator
 
-from heartbench.hub.config import HubSettings
-from heartbench.hub.errors import HubError
+from heartbench.hub import HubError, HubSettings
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.fault import Fault, HubFault
 from heartbench.simulator.group import MOST_NODES, Group

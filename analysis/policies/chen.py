@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.analysis.policies.arrivals import Arrivals
-from heartbench.hub.liveness.chen import Chen
+from heartbench.hub import Chen
 from heartbench.mesh.kinds import Kind
 from heartbench.simulator.kernel import kernel
 

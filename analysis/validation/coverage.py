@@ -25,7 +25,7 @@ from heartbench.analysis.posterior import draw_networks
 from heartbench.analysis.qos import DAY_S
 from heartbench.analysis.response import with_lengths
 from heartbench.analysis.simulated import simulate_gaps
-from heartbench.hub.config import HubSettings
+from heartbench.hub import HubSettings
 from heartbench.simulator.fleet import squads
 from heartbench.simulator.link import OUTAGE_E
 from heartbench.simulator.outages import Outages

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heartbench.hub.config import HubSettings
+from heartbench.hub import HubSettings
 from heartbench.simulator.fleet import node_name
 from heartbench.simulator.observer_frames import Observed
 from heartbench.simulator.scenario import Scenario

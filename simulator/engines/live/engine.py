@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from heartbench.hub.config import HubSettings
+from heartbench.hub import HubSettings
 from heartbench.mesh.kinds import Kind
 from heartbench.simulator.engines.contract import UNCONTROLLED, Conditions, Control, LiveSummary, RunSummary, Sink
 from heartbench.simulator.engines.live import record

@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import grpc.aio
@@ -63,12 +64,13 @@ class NodeConnection:
         self._lost = lost
         self._away_s = 0.0
         self._over = False
-        self._closed = asyncio.Event()
+        self.closed = asyncio.Event()
         self._control: asyncio.Queue[tuple[int, NodeMessage] | None] = asyncio.Queue()
         self._output: asyncio.Queue[tuple[int, Chunk] | None] = asyncio.Queue()
         self._welcome = asyncio.Event()
         self._channel = open_aio_channel(address)
         self._channel.get_state(try_to_connect=True)
+        self._stub: Any = NodeMeshStub(self._channel)
 
     async def ready(self) -> None:
         """Wait until the TCP connection is established."""
@@ -95,10 +97,6 @@ class NodeConnection:
             self.send(NO_ROW, encoding.goodbye(LEFT))
         self.close()
 
-    async def wait_closed(self) -> None:
-        """Return when the connection is closed."""
-        await self._closed.wait()
-
     async def flushed(self) -> None:
         """Return when all messages are written."""
         await self._control.join()
@@ -106,19 +104,14 @@ class NodeConnection:
 
     async def run(self) -> None:
         """Serve both streams until the node closes the connection or the hub ends it."""
+        upload = partial(self._stub.Upload, metadata=encoding.upload_metadata(self._node_id))
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._stream(self._control, self._connect))
-                tasks.create_task(self._stream(self._output, self._upload))
+                tasks.create_task(self._stream(self._control, self._stub.Connect))
+                tasks.create_task(self._stream(self._output, upload))
         finally:
             await self._channel.close()
-            self._closed.set()
-
-    def _connect(self) -> Any:
-        return NodeMeshStub(self._channel).Connect()
-
-    def _upload(self) -> Any:
-        return NodeMeshStub(self._channel).Upload(metadata=encoding.upload_metadata(self._node_id))
+            self.closed.set()
 
     async def _stream(self, queue: "asyncio.Queue[Any]", begin: Callable[[], Any]) -> None:
         """Write the queued messages on a stream that the first of them opens."""

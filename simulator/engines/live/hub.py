@@ -19,7 +19,7 @@ from typing import Any
 import grpc
 import pandas as pd
 
-from heartbench.hub.config import HubSettings
+from heartbench.hub import HubSettings
 from heartbench.hub.envfile import env_name, env_value
 from heartbench.mesh.channel import open_channel
 from heartbench.mesh.v1 import mesh_pb2 as pb

@@ -206,7 +206,7 @@ class Shard:
             connection.leave()
         with suppress(TimeoutError):
             async with asyncio.timeout(LEAVE_WITHIN_S):
-                await asyncio.gather(*(connection.wait_closed() for connection in connections))
+                await asyncio.gather(*(connection.closed.wait() for connection in connections))
 
     def _result(self) -> Result:
         world, sent = self._model.world, self._model.sent
