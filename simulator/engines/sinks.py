@@ -92,9 +92,8 @@ class NodesWriter(_TableWriter):
 
     def write(self, group: str, names: Mapping[int, str]) -> None:
         """Add nodes of one group: their names by number, ascending."""
-        node, name = pa.array(list(names), pa.int32()), pa.array(list(names.values()), pa.string())
-        groups = pa.array([group] * len(names), pa.string())
-        self._writer.write_table(pa.Table.from_arrays([node, groups, name], schema=NODES))
+        columns: dict[str, Any] = {"node": list(names), "group": [group] * len(names), "name": list(names.values())}
+        self._writer.write_table(pa.Table.from_pydict(columns, schema=NODES))
 
 
 class TruthWriter(_TableWriter):

@@ -7,7 +7,7 @@ from math import inf, nan
 from typing import Annotated
 
 from heartbench.simulator.kernel import part
-from heartbench.simulator.record import Array, Record, dtype_of, resetter
+from heartbench.simulator.record import Array, Record, resetter
 
 RTO_FIRST_S = 1.0  # before there is a sample (RFC 6298, 2.1)
 DELAYED_ACK_S = 0.04
@@ -144,7 +144,6 @@ class Flow(Record):
     log: Annotated[Array[Message], MESSAGES]
 
 
-FLOW = dtype_of(Flow)
 reset = resetter(Flow)
 
 
