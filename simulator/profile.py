@@ -137,5 +137,4 @@ def load_profile(name_or_path: str, folder: Path = Path()) -> Profile:
     Raises:
         SimulatorError: there is no such profile or it is invalid; the message is one line.
     """
-    _, source, text = PROFILES.find(name_or_path, folder)
-    return validate(Profile, parse_toml(text, source), source)
+    return Profile.model_validate(read_profile(name_or_path, folder))
