@@ -46,9 +46,10 @@ class Squad:
     what: NDArray[np.int64]
     partitions: tuple["Partition", ...]
 
-    def partitions_of(self, node: int) -> list[tuple[float, float]]:
-        """Return (from, to) in s of each partition of this node."""
-        return [(cut.from_s, cut.to_s) for cut in self.partitions if cut.hit[node - self.first]]
+    def partitions_of(self, node: int) -> NDArray[np.float64]:
+        """Return a row (from, to) in s for each partition of this node."""
+        cuts = [(cut.from_s, cut.to_s) for cut in self.partitions if cut.hit[node - self.first]]
+        return np.reshape(cuts, (-1, 2))
 
 
 @dataclass(frozen=True)
