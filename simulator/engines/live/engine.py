@@ -41,7 +41,6 @@ class _Ran:
     """What is left of a run when its processes have ended: times in s, the end since time 0."""
 
     compile_s: float
-    boot_base: int
     start: Start
     end_s: float
     results: list[Result]
@@ -78,12 +77,12 @@ class LiveEngine:
                 stack.callback(faults.close)
                 compile_s = _compile(scenario)
                 driven.wait_until_ready()
-                boot_base = int(time.time() * 1000) << 16
                 workers = min(self.workers or os.cpu_count() or 1, scenario.nodes)
-                tasks = [Task(scenario, shard, workers, driven.address, boot_base) for shard in range(workers)]
+                tasks = [Task(scenario, shard, workers, driven.address) for shard in range(workers)]
                 shards = stack.enter_context(Shards(tasks))
                 shards.wait_until_ready(driven.check)
-            start = Start(time.monotonic() + HEAD_START_S, time.time() + HEAD_START_S)
+            boot_base = int(time.time() * 1000) << 16
+            start = Start(time.monotonic() + HEAD_START_S, time.time() + HEAD_START_S, boot_base)
             shards.start(start)
             faults.begin(start.origin_s)
             end_s = _pass_time(shards, start.origin_s, scenario, faults, control)
@@ -92,7 +91,7 @@ class LiveEngine:
             if self.hub is not None:
                 shards.leave()
             results = shards.results()
-        ran = _Ran(compile_s, boot_base, start, end_s, results, driven.record())
+        ran = _Ran(compile_s, start, end_s, results, driven.record())
         return self._hand_over(scenario, sink, ran, faults)
 
     def _hub_for(self, scenario: Scenario, files: Path) -> tuple[Hub, HubFaults]:
@@ -121,7 +120,7 @@ class LiveEngine:
         deadline_moves = [(each.deadlines.at_s <= until_s).sum() for each in hub_record.observed]
         names = record.numbers_by_name(scenario)
         rows = record.rows_of(ran.results, origin_s)
-        arrived_s = record.arrivals(rows, hub_record, names, ran.boot_base, ran.start, end_s)
+        arrived_s = record.arrivals(rows, hub_record, names, ran.start, end_s)
         hub = self._judged_by(scenario, ran.results)
         started_s = [observed.header.monotonic_s - origin_s for observed in hub_record.observed]
         sink.begin(Conditions(end_s, hub, record.hub_truth(faults.happened, started_s)))

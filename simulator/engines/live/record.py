@@ -49,14 +49,14 @@ def rows_of(results: list[Result], origin_s: float) -> pd.DataFrame:
 
 
 def arrivals(
-    rows: pd.DataFrame, hub_record: HubRecord, names: dict[str, int], boot_base: int, start: Start, end_s: float
+    rows: pd.DataFrame, hub_record: HubRecord, names: dict[str, int], start: Start, end_s: float
 ) -> NDArray[np.float64]:
     """Return when each row was received, s since the start; NaN if it was not received before the end."""
     if not hub_record.observed:
         at_s = rows.written_s.to_numpy()
     else:
         receipts = pd.concat([observed.receipts for observed in hub_record.observed], ignore_index=True)
-        received = _receipts(receipts, names, boot_base)
+        received = _receipts(receipts, names, start.boot_base)
         key = _keyed(rows, rows.sent_s + start.unix_s)
         at_s = key.merge(received, on=[*KEY, *FILE_CHUNK], how="left").at_s.to_numpy() - start.origin_s
     return np.where(at_s <= end_s, at_s, np.nan)

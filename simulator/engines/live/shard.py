@@ -48,24 +48,24 @@ LEAVE = "leave"  # to a shard that has sent its Result, and back when its nodes 
 
 @dataclass(frozen=True)
 class Task:
-    """The nodes of a shard: number `shard` of `shards`.
-
-    `boot_base` is added to the model's boots, so that a hub that knows the nodes accepts them.
-    """
+    """The nodes of a shard: number `shard` of `shards`."""
 
     scenario: Scenario
     shard: int
     shards: int
     address: str
-    boot_base: int
 
 
 @dataclass(frozen=True)
 class Start:
-    """Time 0 of the run, on the monotonic clock that all processes share and on the wall clock, s."""
+    """Time 0 of the run, on the monotonic clock that all processes share and on the wall clock, s.
+
+    `boot_base` is added to the model's boots, so that a hub that knows the nodes accepts them.
+    """
 
     origin_s: float
     unix_s: float
+    boot_base: int
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Shard:
         self._log = Log()
         self._started: asyncio.Future[Start] = asyncio.get_running_loop().create_future()
         self._leaving = asyncio.Event()
-        self._start = Start(0.0, 0.0)
+        self._start = Start(0.0, 0.0, 0)
         self._now_s = 0.0
         self._end_s = task.scenario.duration_s
         self._model.advance(-1.0)  # compiled before time matters
@@ -164,7 +164,7 @@ class Shard:
 
     def _send(self, connection: NodeConnection, node: int, row: int) -> None:
         rows, group = self._model.sent.rows, self._group[node]
-        boot_base, unix_s = self._task.boot_base, self._start.unix_s
+        boot_base, unix_s = self._start.boot_base, self._start.unix_s
         if int(rows.kind[row]) == Kind.CHUNK and int(rows.seq[row]) == 0:
             file = self._files[group.name][self._file_chunk(node, row)]
             sent_unix_s = unix_s + float(rows.sent_s[row])
