@@ -22,7 +22,7 @@ from heartbench.benchmarks.hub.ingest import HUB, cpu_s, resident_kib, server
 from heartbench.benchmarks.hub.wave_nodes import PATH, Payload, Sent
 from heartbench.benchmarks.provenance import provenance
 from heartbench.hub import HubSettings
-from heartbench.hub.events.observer_file import Receipt, read_records
+from heartbench.hub.events.observer_file import NAMES, Receipt, read_batches
 from heartbench.mesh.kinds import WORDS, Kind
 
 PROGRAM = "python -m heartbench.benchmarks.hub.wave"
@@ -139,9 +139,10 @@ def heartbeats_late(observed: Path) -> list[float]:
     """Return the times from sending to receiving each heartbeat, s, sorted."""
     if not observed.stat().st_size:  # a hub that was killed early wrote nothing
         return []
-    header, records = read_records(observed)
+    header, batches = read_batches(observed)
     behind_s = header.unix_s - header.monotonic_s
-    heartbeats = (record for record in records if isinstance(record, Receipt) and record.kind == WORDS[Kind.HEARTBEAT])
+    receipts = (Receipt(*values) for rows in batches for name, *values in rows if name == NAMES[Receipt])
+    heartbeats = (receipt for receipt in receipts if receipt.kind == WORDS[Kind.HEARTBEAT])
     return sorted(heartbeat.at_s + behind_s - heartbeat.sent_unix_s for heartbeat in heartbeats)
 
 

@@ -6,13 +6,14 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.hub.events.replay import read_records
+from tests.hub.events.replay import replay as replay_by_registry
 
 from heartbench.analysis.replay import REASONS, replay
 from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
-from heartbench.hub.events.observer_file import Header, read_records
-from heartbench.hub.events.replay import replay as replay_by_registry
+from heartbench.hub.events.observer_file import Header
 from heartbench.hub.liveness.registry import Hello, Registry, Session
 from heartbench.hub.liveness.rules import Change, Status
 from heartbench.hub.liveness.self_health import TICK_S
