@@ -82,7 +82,7 @@ class LongGaps:
         ends = np.sort(np.minimum(start_s + self.length_s, self.end_s) - TINY_S + offset, axis=1).ravel()
         ended = np.searchsorted(ends, (start_s + offset).ravel(), side="right").reshape(start_s.shape)
         apart = (ended - np.arange(arrangements)[:, None] * gaps).sum(axis=1)
-        return gaps * (gaps - 1) // 2 - apart
+        return np.asarray(gaps * (gaps - 1) // 2 - apart)
 
 
 def coincidence(gaps: Gaps, seed: int = SEED) -> Coincidence | None:
@@ -122,4 +122,4 @@ def long_gaps(gaps: Gaps) -> LongGaps:
 def usual_gaps_s(gaps: Gaps, node: NDArray[np.int64]) -> Floats:
     """Return the median gap of each node, s; `node` is the row of each gap's node."""
     sorted_s = gaps.length_s[np.lexsort((gaps.length_s, node))]
-    return sorted_s[(gaps.first[:-1] + gaps.first[1:]) // 2]
+    return np.asarray(sorted_s[(gaps.first[:-1] + gaps.first[1:]) // 2])

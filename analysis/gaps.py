@@ -171,7 +171,7 @@ def usual_transit_s(node: NDArray[np.int64], took_s: Floats) -> Floats:
     first = np.flatnonzero(np.append(True, node[1:] != node[:-1])[: len(node)])
     counts = np.diff(np.append(first, len(node)))
     timed = first[:, None] + (counts[:, None] * (np.arange(TIMED) + 0.5) / TIMED).astype(int)
-    return np.maximum(np.median(took_s[timed], axis=1), 0.0)
+    return np.asarray(np.maximum(np.median(took_s[timed], axis=1), 0.0))
 
 
 def until_next_hello(node: NDArray[np.int64], kind: NDArray[np.int8]) -> NDArray[np.bool_]:
@@ -180,7 +180,7 @@ def until_next_hello(node: NDArray[np.int64], kind: NDArray[np.int8]) -> NDArray
     turns = begins | (kind == Kind.HELLO) | (kind == Kind.GOODBYE)
     latest = np.maximum.accumulate(np.where(turns, np.arange(len(node)), 0))
     before = np.append(Kind.GOODBYE, kind[latest[:-1]])
-    return begins | (kind == Kind.HELLO) | (before != Kind.GOODBYE)
+    return np.asarray(begins | (kind == Kind.HELLO) | (before != Kind.GOODBYE))
 
 
 def of_replaced_streams(

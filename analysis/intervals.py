@@ -61,7 +61,7 @@ def dispersions(events: NDArray[np.integer], exposure: Floats, *, independent: b
     ]
     if not independent:
         seen.append(dispersion_of_blocks(events.sum(0), exposure.sum(0)))
-    return np.max(seen, axis=0)
+    return np.asarray(np.max(seen, axis=0))
 
 
 def dispersion_of_blocks(events: NDArray[np.integer], exposure: Floats) -> Floats:

@@ -77,7 +77,7 @@ class Response:
         beyond = np.exp(log_survival(excess, networks.shape[:, None], networks.scale_s[:, None]))
         share = beyond - np.append(beyond[:, 1:], np.zeros((len(networks), 1)), axis=1)
         rate = networks.per_hour * DAY_S / HOUR_S
-        return self.without + rate[:, None] * (share @ self.per_outage)
+        return np.asarray(self.without + rate[:, None] * (share @ self.per_outage))
 
 
 def count_longer(length_s: Floats, silences: Sequence[Silence], bins: NDArray[np.int64], rows: int) -> Floats:

@@ -135,7 +135,7 @@ def judged(tallies: Sequence[Tally]) -> Judged:
 def latency(block: Messages) -> NDArray[np.float32]:
     """Return the time from sent to received of each heartbeat that was received, s."""
     seen = (block.kind == Kind.HEARTBEAT) & ~np.isnan(block.arrived_s)
-    return (block.arrived_s[seen] - block.sent_s[seen]).astype(np.float32)
+    return np.asarray((block.arrived_s[seen] - block.sent_s[seen]).astype(np.float32))
 
 
 def quantiles(values: NDArray[Any], names: Sequence[str]) -> dict[str, float | None]:

@@ -67,7 +67,7 @@ class World:
         return own + of_site * SITE_NODES
 
     def _lengths_s(self, generator: np.random.Generator, expected: float) -> list[float]:
-        return self.quantile_s(generator.exponential(size=generator.poisson(expected))).tolist()
+        return list(self.quantile_s(generator.exponential(size=generator.poisson(expected))))
 
     def true_rates(self, node_days: int) -> Floats:
         """Return the false stales per node-day at THRESHOLDS_S, counted in a simulation of `node_days`."""
@@ -96,7 +96,7 @@ def pareto(shape: float) -> Callable[[Floats], Floats]:
 def lognormal(score: Floats) -> Floats:
     """Return the lengths of a world outside the fitted family."""
     beyond = ndtr(-(np.log(FROM_S) - LOG_MEAN) / LOG_SIGMA)
-    return np.exp(LOG_MEAN - LOG_SIGMA * ndtri(beyond * np.exp(-score)))
+    return np.asarray(np.exp(LOG_MEAN - LOG_SIGMA * ndtri(beyond * np.exp(-score))))
 
 
 WORLDS = (
