@@ -135,7 +135,7 @@ verbs = st.sampled_from(["run"] * 3 + ["stop", "hello", "beat", "beat", "chunk",
 seconds = st.sampled_from([0.1, 1.0, 2.9, 3.0, 3.2, 7.0, 25.0])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40)  # an example takes a tenth of a second
 @given(st.lists(st.tuples(verbs, st.sampled_from("ab"), seconds), max_size=40))
 def test_says_what_the_hubs_own_replay_of_its_record_says(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, float]]
@@ -151,7 +151,7 @@ def test_says_what_the_hubs_own_replay_of_its_record_says(
         assert list(zip(ours.at_s, ours.status, ours.flapping, ours.reason, strict=True)) == theirs
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40)  # an example takes a tenth of a second
 @given(st.lists(steps, max_size=60))
 def test_says_what_the_hub_said(steps: list[tuple[float, str, str]]) -> None:
     hub, at = Hub(), 0.0
