@@ -38,7 +38,7 @@ def hub(
     settings = HubSettings.load(env)
     warn(*ignored())
     if print_config:
-        show(settings, sources(env), as_json)
+        show(settings.shown(), sources(env), as_json)
         return
     from heartbench.hub.rpc.server import collect_less_garbage, serve
 

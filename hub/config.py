@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, model_validator
 
 from heartbench.hub import envfile
 from heartbench.hub.envfile import PREFIX, AnyCase, OptionalPath, Seconds, env_name, read_env_file
@@ -19,6 +19,7 @@ from heartbench.hub.errors import HubError
 from heartbench.hub.liveness.fixed_timeout import FixedTimeout
 from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.rules import FlapRule
+from heartbench.hub.printable import without_password
 from heartbench.hub.store.protocol import Durability
 from heartbench.hub.store.url import FORMS as STORE_FORMS
 from heartbench.hub.work.executor import Policy
@@ -85,9 +86,10 @@ class HubSettings(BaseModel):
     history_bytes: int = Field(262_144, ge=1024)
     """Bytes of terminal output kept for each node. The limit reached first applies."""
     store_url: str = Field(
-        "sqlite:///heartbench.db", description="Where histories and nodes survive the hub; with memory: they do not. "
-        f"Allowed: {STORE_FORMS}."
-    )  # fmt: skip
+        "sqlite:///heartbench.db",
+        repr=False,
+        description=f"Where histories and nodes survive the hub; with memory: they do not. Allowed: {STORE_FORMS}.",
+    )
     store_durability: Annotated[Durability, AnyCase] = Durability.COMMITTED
     """A chunk is acknowledged when it is `committed` (SQLite's commit returned, Redis replied), or as soon as it is
     `buffered` in memory, which is quicker and is lost with the process."""
@@ -176,6 +178,15 @@ class HubSettings(BaseModel):
     observe_file: OptionalPath = None
     """File (JSON Lines) that records each receipt, each move of a deadline and each change, so that the changes can
     be computed again from the receipts; empty: none."""
+
+    @field_serializer("store_url", when_used="json")
+    def mask_password(self, url: str) -> str:
+        """Return the store's URL as it is written into any file."""
+        return without_password(url)
+
+    def shown(self) -> Self:
+        """Return these settings as they may be shown: without the store's password."""
+        return self.model_copy(update={"store_url": without_password(self.store_url)})
 
     @property
     def policy(self) -> PolicySpec:
@@ -278,10 +289,10 @@ class HubSettings(BaseModel):
         return base.changed(stale_after_s=stale_after_s, flap_window_s=window_s)
 
     def to_env(self) -> str:
-        """Return a commented env file with these settings; defaults are commented out."""
-        fields = type(self).model_fields.items()
+        """Return a commented env file with these settings; defaults are commented out, a password is masked."""
+        fields, shown = type(self).model_fields.items(), self.shown()
         return "\n".join(
-            envfile.env_entry(name, field, getattr(self, name), name in POLICY_FIELDS) for name, field in fields
+            envfile.env_entry(name, field, getattr(shown, name), name in POLICY_FIELDS) for name, field in fields
         )
 
 

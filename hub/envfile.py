@@ -18,6 +18,7 @@ from pydantic import BeforeValidator, ValidationError
 from pydantic.fields import FieldInfo
 
 from heartbench.hub.errors import HubError
+from heartbench.hub.printable import without_password
 
 PREFIX = "HUB_"
 UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -65,7 +66,7 @@ def read_env_file(path: Path, names: Collection[str]) -> dict[str, str]:
         if not key.upper().startswith(PREFIX):
             continue
         if key.upper() not in known:
-            raise HubError(f"{path}: {key}={value!r}: no such setting; allowed: {', '.join(sorted(known))}")
+            raise HubError(f"{path}: {key}={quoted(value)}: no such setting; allowed: {', '.join(sorted(known))}")
         if value is None:
             raise HubError(f"{path}: {key}: a value is missing; write {key}=VALUE")
         values[known[key.upper()]] = value
@@ -95,9 +96,14 @@ def explain(
         return f"{path}: {message}" if path else message
     name = str(first["loc"][0])
     if name not in fields:
-        return f"{name}={first['input']!r}: no such setting; allowed: {', '.join(fields)}"
+        return f"{name}={quoted(first['input'])}: no such setting; allowed: {', '.join(fields)}"
     where = f"{path}: " if name in in_file else ""
-    return f"{where}{env_name(name)}={first['input']!r}: {message}"
+    return f"{where}{env_name(name)}={quoted(first['input'])}: {message}"
+
+
+def quoted(value: object) -> str:
+    """Return a value as an error shows it: a password may stand under any name that is mistyped."""
+    return repr(without_password(value) if isinstance(value, str) else value)
 
 
 def split_address(listen: str) -> tuple[str, int]:

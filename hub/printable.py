@@ -1,5 +1,12 @@
 """Text from outside, made safe to show on a line."""
 
+import re
+
+MASK = "***"
+
+USER_AND_PASSWORD = re.compile(r"^(?!sqlite:)((?:\w+:)?/*).*@", re.DOTALL)
+QUERY = re.compile(r"^(?!sqlite:)([^?]*\?).+", re.DOTALL)
+
 
 def printable(text: str) -> str:
     r"""Return text with each character that is not printable as an escape such as `\u001b`.
@@ -14,3 +21,8 @@ def printable(text: str) -> str:
 def escape(code: int) -> str:
     r"""Return a character as JSON and Python write it: `\u2028`."""
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def without_password(url: str) -> str:
+    """Return the URL of a store with user, password and query masked; also one that is mistyped."""
+    return QUERY.sub(rf"\1{MASK}", USER_AND_PASSWORD.sub(rf"\1{MASK}@", url))

@@ -139,7 +139,7 @@ class HubServer:
             self.hub = open_hub(settings, self._clock, store)
             undo.pop_all()
         if settings.store_url != "memory:" and not self.hub.histories:
-            log.warning("the store is empty: it is new, or was emptied", store=settings.store_url)
+            log.warning("the store is empty: it is new, or was emptied", store=settings.shown().store_url)
         self._uploads = UploadService(self.hub, self._clock, self._files)
         self._nodes = NodeService(self.hub, self._clock, self._uploads.places)
         self._admin = AdminService(self.hub, self._clock, self._nodes, self._uploads)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from heartbench.hub.errors import HubError
 from heartbench.hub.extras import how_to_install
+from heartbench.hub.printable import MASK, without_password
 from heartbench.hub.store.memory import MemoryStore
 from heartbench.hub.store.protocol import Durability, Store
 
@@ -19,12 +20,12 @@ def open_store(url: str, durability: Durability = Durability.COMMITTED, ttl_s: f
     for scheme, kind in KINDS.items():
         if url.startswith(scheme):
             return kind.open(url, durability, ttl_s)
-    raise HubError(f"HUB_STORE_URL: {url!r} is not the URL of a store; allowed: {FORMS}")
+    raise HubError(f"HUB_STORE_URL: {without_password(url)!r} is not the URL of a store; allowed: {FORMS}")
 
 
 def _open_memory(url: str, _durability: Durability, _ttl_s: float) -> Store:
     if url != "memory:":
-        raise HubError(f"HUB_STORE_URL: {url!r} has more than `memory:`; allowed: {FORMS}")
+        raise HubError(f"HUB_STORE_URL: {without_password(url)!r} has more than `memory:`; allowed: {FORMS}")
     return MemoryStore(time.time())
 
 
@@ -40,6 +41,8 @@ def _open_sqlite(url: str, durability: Durability, _ttl_s: float) -> Store:
 
 
 def _open_redis(url: str, _durability: Durability, ttl_s: float) -> Store:
+    if f"{MASK}@" in url:
+        raise HubError(f"HUB_STORE_URL: {without_password(url)!r} is masked: put the password in place of {MASK}")
     try:
         from heartbench.hub.store.redis import RedisStore
     except ModuleNotFoundError as error:

@@ -145,3 +145,23 @@ def test_a_mistake_in_the_environment_names_no_file(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("HUB_FLAP_EXIT", "many")
     with pytest.raises(HubError, match=r"^HUB_FLAP_EXIT='many': must be a valid integer"):
         HubSettings.load(a_file(tmp_path, "HUB_FLAP_EXIT=1\n"))
+
+
+SECRET = "redis://user:s3cret@host:6379/0"
+
+
+def test_the_password_of_the_store_is_kept_and_not_shown(tmp_path: Path) -> None:
+    settings = HubSettings.of(store_url=SECRET)
+    assert settings.changed(listen="127.0.0.1:0").store_url == SECRET
+    shown = [repr(settings), str(settings), settings.model_dump_json(), settings.to_env()]
+    shown.append(str(settings.model_dump(mode="json")))
+    assert [text for text in shown if "s3cret" in text] == []
+    assert "HUB_STORE_URL=redis://***@host:6379/0" in settings.to_env()
+
+
+def test_a_key_that_is_mistyped_does_not_show_a_password(tmp_path: Path) -> None:
+    (tmp_path / "hub.env").write_text(f"HUB_STORE_URI={SECRET}\n")
+    with pytest.raises(HubError, match=r"HUB_STORE_URI='redis://\*\*\*@host:6379/0': no such setting"):
+        HubSettings.load(tmp_path / "hub.env")
+    with pytest.raises(HubError, match=r"store_uri='redis://\*\*\*@host:6379/0': no such setting"):
+        HubSettings.of(store_uri=SECRET)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 from heartbench.hub.store.url import open_store
 from heartbench.mesh.channel import open_channel
@@ -107,3 +108,30 @@ def test_an_observer_file_on_a_full_disk_stops_recording_and_not_the_hub() -> No
     assert hub.returncode == 0
     assert said.count("recording has stopped") == 1
     assert "Traceback" not in said
+
+
+def test_the_password_of_the_store_appears_nowhere(redis_server: Any, tmp_path: Path) -> None:
+    url = redis_server.url.replace("://", "://default:s3cret@")
+    observed = tmp_path / "observed.jsonl"
+    hub = start(subprocess.PIPE, HUB_STORE_URL=url, HUB_OBSERVE_FILE=str(observed), HUB_LOG_LEVEL="debug")
+    address = address_of(hub)
+    node_that_connects(address)
+    redis_server.kill()
+    with open_channel(address) as channel:
+        while HubAdminStub(channel).GetStats(pb.GetStatsRequest(), timeout=5).store.state == "ok":
+            pass
+    hub.send_signal(signal.SIGTERM)
+    _, said = hub.communicate(timeout=10)
+    assert "the store is empty" in said
+    assert "StoreChanged" in said
+    texts = [said, observed.read_text()]
+    for options, more in (
+        (["--print-config"], {}),
+        (["--print-config", "--json"], {}),
+        ([], {"HUB_STORE_URL": "x" + url}),
+    ):
+        ended = subprocess.run(
+            [*HUB[:-1], *options], check=False, env=environment(url, **more), capture_output=True, text=True, timeout=20
+        )
+        texts.append(ended.stdout + ended.stderr)
+    assert [("s3cret" in text, "***@127.0.0.1" in text) for text in texts] == [(False, True)] * len(texts)

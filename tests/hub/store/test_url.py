@@ -46,6 +46,20 @@ def test_redis_out_of_reach_is_said_without_its_password() -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("url", ["redi://user:secret@host/0", "memory:secret@host", "redis:/:secret@host"])
+def test_a_url_that_is_wrong_is_shown_without_its_password(url: str) -> None:
+    with pytest.raises(HubError) as caught:
+        open_store(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_password_that_was_masked_is_not_taken_for_one() -> None:
+    with pytest.raises(
+        HubError, match=r"^HUB_STORE_URL: 'redis://\*\*\*@host/0' is masked: put the password in place of"
+    ):
+        open_store("redis://***@host/0")
+
+
 def test_without_redis_py_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "heartbench.hub.store.redis", raising=False)
     monkeypatch.setitem(sys.modules, "redis", None)
