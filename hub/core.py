@@ -9,7 +9,7 @@ does): each call is given `now` (s, monotonic, never decreasing), and first give
 from collections.abc import Callable, Iterable
 
 from heartbench.hub.config import HubSettings
-from heartbench.hub.errors import NoRoomError, NotIntroducedError, UnknownNodeError
+from heartbench.hub.errors import NoRoomError, NotIntroducedError, OutdatedStreamError, UnknownNodeError
 from heartbench.hub.events.effects import Effects
 from heartbench.hub.events.fanout import EventFanout, Forgotten
 from heartbench.hub.events.observer_file import Observer, Receipt
@@ -103,19 +103,22 @@ class Hub:
         if changes:
             self.effects.changed(changes)
 
-    def sign_of_life(self, node_id: str, boot_id: int, now: float, seq: int = 0, sent_unix_s: float = 0.0) -> Node:
-        """Receive a message on an Upload stream of a node, and return the node; NotIntroducedError before its Hello."""
+    def sign_of_life(self, node_id: str, boot_id: int, now: float, seq: int = 0, sent_unix_s: float = 0.0) -> None:
+        """Receive a message on an Upload stream of a node.
+
+        Raises NotIntroducedError before the boot's Hello, OutdatedStreamError after the Hello of a newer boot.
+        """
         node = self.registry.nodes.get(node_id)
         if node is None or node.boot_id < boot_id:
             raise NotIntroducedError(f"node {node_id!r}: no Hello of boot {boot_id} came before its Upload")
-        if node.boot_id == boot_id:
-            self._check_for_pause(now)
-            changes = self.registry.sign_of_life(node_id, boot_id, now)
-            self.chunks += 1
-            self._received(now, node_id, boot_id, node.connection, Kind.CHUNK, seq, sent_unix_s)
-            if changes:
-                self.effects.changed(changes)
-        return node
+        if node.boot_id > boot_id:
+            raise OutdatedStreamError(f"node {node_id!r}: boot {boot_id} ended with the Hello of boot {node.boot_id}")
+        self._check_for_pause(now)
+        changes = self.registry.sign_of_life(node_id, boot_id, now)
+        self.chunks += 1
+        self._received(now, node_id, boot_id, node.connection, Kind.CHUNK, seq, sent_unix_s)
+        if changes:
+            self.effects.changed(changes)
 
     def answered(self, session: Session, now: float, command_id: str, answer: Answer) -> None:
         """Receive a node's answer to a command: a sign of life like any other."""

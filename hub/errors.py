@@ -17,6 +17,10 @@ class OutdatedStreamError(HubError):
     """A node opened a stream that is older than one the hub knows."""
 
 
+class OutOfOrderError(HubError):
+    """A chunk comes before one that the hub has of the same node, and is not held."""
+
+
 class ReplacedStreamError(HubError):
     """A newer stream of the same node replaced this one."""
 

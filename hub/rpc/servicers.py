@@ -34,6 +34,7 @@ CODES = {
     FileRefusedError: grpc.StatusCode.INVALID_ARGUMENT,
     errors.NotIntroducedError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.OutdatedStreamError: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.OutOfOrderError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.ReplacedStreamError: grpc.StatusCode.ABORTED,
     errors.NoRoomError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     ExecutorFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,

@@ -19,6 +19,7 @@ from heartbench.hub.rpc import protobuf_mapping as mapping
 from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.task_scope import CancelScope, task_scope
 from heartbench.hub.store.history import StoredChunk
+from heartbench.hub.store.order import check_name
 from heartbench.hub.store.received_files import FileProgress, FileReceiver
 from heartbench.hub.work.budget import Budget
 from heartbench.hub.work.executor import BoundedExecutor
@@ -188,9 +189,8 @@ class UploadService:
 
     async def _store(self, node_id: str, room: Budget, message: Chunk, acks: AckQueue) -> None:
         chunk = StoredChunk(message.boot_id, message.seq, message.sent_unix_s, message.data)
-        node = self._hub.sign_of_life(node_id, chunk.boot_id, self._now(), chunk.seq, chunk.sent_unix_s)
-        if chunk.boot_id < node.boot_id:
-            return
+        check_name(chunk)
+        self._hub.sign_of_life(node_id, chunk.boot_id, self._now(), chunk.seq, chunk.sent_unix_s)
         await room.acquire(len(chunk.data))
         saved = None
         try:

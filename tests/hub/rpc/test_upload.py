@@ -193,17 +193,6 @@ def test_what_cannot_be_taken_is_refused(node_id: str, sent: Chunk, error: type[
     run(scene)
 
 
-def test_chunks_of_an_older_boot_are_dropped() -> None:
-    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
-        hub.hello(Hello("n", 2, 0), CLOCK.now_s)
-        stream = Stream().put(chunk(1, boot_id=1), chunk(1, boot_id=2), None)
-        await uploads.upload(NODE, "n", aiter(stream), stream.send)
-        assert [(stored.boot_id, stored.seq) for stored in hub.history("n")] == [(2, 1)]
-        assert [(ack.boot_id, ack.seq) for ack in stream.acks] == [(2, 1)]
-
-    run(scene)
-
-
 def test_only_so_many_streams_are_open() -> None:
     async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
         streams = [Stream() for _ in range(2)]

@@ -5,6 +5,18 @@ The wire contract between a hub, its nodes and those who watch the hub.
 
 Conventions. `_s` seconds, `_ms` milliseconds, `_unix_s` seconds since the Unix epoch on the sender's wall clock.
 A node counts its messages: (boot_id, seq) names a message for good, so that sending one twice does no harm.
+
+What a client must do.
+- Connect: send Hello and wait for Welcome. After Throttle or Drain, come back when the time in it is over.
+- If a stream ends otherwise, dial again with a backoff: doubled after each failure up to a cap (gRPC's own: 1 s to
+  120 s), with jitter (±20%), also at the cap. A connection that lasted resets it.
+- Send heartbeats on Connect at the announced interval, whatever Upload does. Read both streams all the time.
+- Upload after Welcome. Keep each chunk until a ChunkAck covers it. After a reconnect send what follows
+  Welcome.last_chunk_seq again, in order, with the same seq and the same data.
+- Chunks come in the order of their seq. A node without room drops chunks of its own and skips their numbers. A
+  counter that begins anew needs a new boot_id.
+- If Upload ends with FAILED_PRECONDITION, connect again and follow Welcome. INVALID_ARGUMENT names a mistake that
+  sending again does not mend. RESOURCE_EXHAUSTED and UNAVAILABLE pass: back off.
 """
 
 from collections import abc as _abc
@@ -465,7 +477,7 @@ class Chunk(_message.Message):
     FILE_FIELD_NUMBER: _builtins.int
     boot_id: _builtins.int
     seq: _builtins.int
-    """Counts the chunks of this boot, from 1."""
+    """Counts the chunks of this boot, from 1. May skip those that the node dropped, and never goes back."""
     sent_unix_s: _builtins.float
     data: _builtins.bytes
     @_builtins.property
@@ -530,8 +542,8 @@ Global___FileChunk: _TypeAlias = FileChunk  # noqa: Y015
 
 @_typing.final
 class ChunkAck(_message.Message):
-    """Every chunk of this boot up to `seq` is held as safely as the hub is configured to hold it; or, where `file` is set,
-    how far a file is.
+    """Every chunk that the node sent of this boot, up to `seq`, is held as safely as the hub is configured to hold it, unless
+    newer ones took its place in the history; or, where `file` is set, how far a file is.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
