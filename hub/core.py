@@ -9,7 +9,7 @@ does): each call is given `now` (s, monotonic, never decreasing), and first give
 from collections.abc import Callable, Iterable
 
 from heartbench.hub.config import HubSettings
-from heartbench.hub.errors import NoRoomError, NotIntroducedError, OutdatedStreamError, UnknownNodeError
+from heartbench.hub.errors import NoRoomError, NotIntroducedError, OutdatedStreamError, UnknownNodeError, shown
 from heartbench.hub.events.effects import Effects
 from heartbench.hub.events.fanout import EventFanout, Forgotten
 from heartbench.hub.events.observer_file import Observer, Receipt
@@ -40,7 +40,7 @@ class Hub:
         draw: Callable[[], float],
         observer: Observer | None = None,
     ) -> None:
-        """`record_of` returns what is stored of a node; `draw` a number in [0, 1), for the jitter of retry delays."""
+        """`record_of` returns what is stored of a node; `draw` a number in [0, 1), for the jitter of what nodes wait."""
         self.settings = settings
         self.epoch = epoch
         self.began_s = now
@@ -48,6 +48,7 @@ class Hub:
         self.histories: dict[str, History] = {}
         self.history_bytes = HeldBytes()
         self.writer = writer
+        self.draw = draw
         self.registry = Registry(settings.policy)
         self.registry.before_stale = self._before_stale
         self.fanout = EventFanout(settings.event_queue, settings.event_log, settings.max_subscribers, epoch)
@@ -110,9 +111,11 @@ class Hub:
         """
         node = self.registry.nodes.get(node_id)
         if node is None or node.boot_id < boot_id:
-            raise NotIntroducedError(f"node {node_id!r}: no Hello of boot {boot_id} came before its Upload")
+            raise NotIntroducedError(f"node {shown(node_id)}: no Hello of boot {boot_id} came before its Upload")
         if node.boot_id > boot_id:
-            raise OutdatedStreamError(f"node {node_id!r}: boot {boot_id} ended with the Hello of boot {node.boot_id}")
+            raise OutdatedStreamError(
+                f"node {shown(node_id)}: boot {boot_id} ended with the Hello of boot {node.boot_id}"
+            )
         self._check_for_pause(now)
         changes = self.registry.sign_of_life(node_id, boot_id, now)
         self.chunks += 1
@@ -176,7 +179,7 @@ class Hub:
         try:
             return self.registry.nodes[node_id]
         except KeyError:
-            raise UnknownNodeError(f"the hub never saw a node {node_id!r}") from None
+            raise UnknownNodeError(f"the hub never saw a node {shown(node_id)}") from None
 
     def all_nodes(self) -> Iterable[KnownNode]:
         """Return all nodes with their histories and records, for a store that lost them."""

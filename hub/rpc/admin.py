@@ -11,7 +11,7 @@ import structlog
 
 from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
-from heartbench.hub.errors import BadMessageError
+from heartbench.hub.errors import BadMessageError, shown
 from heartbench.hub.events.fanout import Subscription
 from heartbench.hub.rpc import protobuf_mapping as mapping
 from heartbench.hub.rpc.connect import NodeService
@@ -137,4 +137,4 @@ def name_of(token: str) -> str:
     try:
         return urlsafe_b64decode(token.encode()).decode()
     except ValueError:
-        raise BadMessageError(f"page_token={token[:64]!r}: must be a next_page_token, or empty") from None
+        raise BadMessageError(f"page_token={shown(token)}: must be a next_page_token, or empty") from None

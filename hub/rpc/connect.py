@@ -13,10 +13,11 @@ its acknowledgements is still heard.
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from math import inf
 
 from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
-from heartbench.hub.errors import BadMessageError, ReplacedStreamError
+from heartbench.hub.errors import BadMessageError, ReplacedStreamError, shown
 from heartbench.hub.liveness import registry
 from heartbench.hub.liveness.registry import Session
 from heartbench.hub.rpc import protobuf_mapping as mapping
@@ -28,6 +29,9 @@ from heartbench.mesh.v1.mesh_pb2 import Hello, HubMessage, NodeMessage
 
 FLUSH_S = 1.0
 """Time to send what is queued on a stream that the hub ends."""
+
+SPREAD_S = 1.0
+"""Least time over which the nodes of a hub that stops come back."""
 
 LONGEST_NAME = 256
 LONGEST_LABELS = 4096
@@ -71,10 +75,13 @@ class NodeService:
             self._hub.closed(session, self._now())
 
     def drain(self, reconnect_after_s: float) -> None:
-        """Send all nodes a Drain, because the hub is about to stop, and end their streams."""
-        message = mapping.drain(reconnect_after_s)
+        """Send all nodes a Drain, because the hub is about to stop, and end their streams.
+
+        Each comes back at a time of its own from `reconnect_after_s` on, no more of them in a second than are admitted.
+        """
+        spread_s = max(SPREAD_S, len(self._open) / (self._hub.settings.admit_per_s or inf))
         for stream in self._open.values():
-            stream.outbox.put(message)
+            stream.outbox.put(mapping.drain(reconnect_after_s + spread_s * self._hub.draw()))
             stream.close()
 
     def close(self, node_id: str) -> None:
@@ -109,7 +116,9 @@ class NodeService:
             await asyncio.wait([writer], timeout=FLUSH_S)
             writer.cancel()
         if stream.replaced_by is not None:
-            raise ReplacedStreamError(f"node {node_id}: a newer stream, from {stream.replaced_by}, replaced this one")
+            raise ReplacedStreamError(
+                f"node {shown(node_id)}: a newer stream, from {stream.replaced_by}, replaced this one"
+            )
 
     async def _converse(self, session: Session, stream: Stream, messages: AsyncIterator[NodeMessage]) -> None:
         """Read until the node or the hub ends the stream."""
@@ -153,8 +162,10 @@ def hello_of(hello: Hello) -> registry.Hello:
     """Return a Hello as the registry takes it; BadMessageError if its name or labels are too long."""
     labels = dict(hello.labels)
     if not 0 < len(hello.node_id.encode()) <= LONGEST_NAME:
-        raise BadMessageError(f"node_id={hello.node_id[:LONGEST_NAME]!r}: must have 1 to {LONGEST_NAME} bytes")
+        raise BadMessageError(f"node_id={shown(hello.node_id)}: must have 1 to {LONGEST_NAME} bytes")
     if sum(len(key) + len(value) for key, value in labels.items()) > LONGEST_LABELS:
-        raise BadMessageError(f"node {hello.node_id}: labels may have up to {LONGEST_LABELS} characters together")
+        raise BadMessageError(
+            f"node {shown(hello.node_id)}: labels may have up to {LONGEST_LABELS} characters together"
+        )
     interval_s = hello.heartbeat_interval_s if 0 <= hello.heartbeat_interval_s < 1e9 else 0.0
     return registry.Hello(hello.node_id, hello.boot_id, hello.connection, interval_s, labels)

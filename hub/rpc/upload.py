@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
-from heartbench.hub.errors import BadMessageError, NoRoomError
+from heartbench.hub.errors import BadMessageError, NoRoomError, shown
 from heartbench.hub.rpc import protobuf_mapping as mapping
 from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.task_scope import CancelScope, task_scope
@@ -166,7 +166,7 @@ class UploadService:
         if uploads is None:
             uploads = self._nodes[node_id] = NodeUploads(Budget(CHUNKS_OF_A_NODE, settings.node_inflight_bytes))
         if len(uploads.open) >= settings.uploads_per_node:
-            place = f"node {node_id!r} at {peer}"
+            place = f"node {shown(node_id)} at {peer}"
             raise NoRoomError(f"{place} has {len(uploads.open)} Upload streams; HUB_UPLOADS_PER_NODE allows no more")
         scope = CancelScope()
         uploads.open.add(scope)

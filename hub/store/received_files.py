@@ -23,7 +23,7 @@ from threading import Lock
 from urllib.parse import quote
 from zlib import crc32
 
-from heartbench.hub.errors import HubError
+from heartbench.hub.errors import HubError, shown
 from heartbench.mesh.v1.mesh_pb2 import FileChunk
 
 LONGEST_PATH = 1024
@@ -81,15 +81,15 @@ class FileReceiver:
         """
         names = names_of(part.path)
         if crc32(part.data) != part.crc32:
-            raise FileRefusedError(f"{part.path!r}: the chunk at {part.offset} is damaged (crc32 differs)")
+            raise FileRefusedError(f"{shown(part.path)}: the chunk at {part.offset} is damaged (crc32 differs)")
         if part.offset + len(part.data) > self._max_file_bytes:
-            raise FileRefusedError(f"{part.path!r}: too long; the limit is {self._max_file_bytes} bytes")
+            raise FileRefusedError(f"{shown(part.path)}: too long; the limit is {self._max_file_bytes} bytes")
         try:
             with self._alone(node_id, part.path), self._folder("incoming", folder_name(node_id)) as incoming:
                 return self._receive(incoming, node_id, names, part)
         except OSError as error:
             kind = FileRefusedError if error.errno in PATH_ERRORS else FilesUnavailableError
-            raise kind(f"{part.path!r}: {error.strerror}") from error
+            raise kind(f"{shown(part.path)}: {error.strerror}") from error
 
     def _receive(self, incoming: int, node_id: str, names: Sequence[str], part: FileChunk) -> FileProgress:
         key = hashlib.sha256(part.path.encode()).hexdigest()
@@ -107,7 +107,9 @@ class FileReceiver:
             file.truncate()
             if not matches(file, part):
                 os.unlink(key, dir_fd=incoming)
-                raise FileRefusedError(f"{part.path!r}: sha256 of the whole file differs; send it again from offset 0")
+                raise FileRefusedError(
+                    f"{shown(part.path)}: sha256 of the whole file differs; send it again from offset 0"
+                )
             os.fsync(file.fileno())
         with self._folder("files", folder_name(node_id), *names[:-1]) as folder:
             os.rename(key, names[-1], src_dir_fd=incoming, dst_dir_fd=folder)
@@ -132,7 +134,7 @@ class FileReceiver:
         file = (node_id, path)
         with self._lock:
             if file in self._busy:
-                raise FileRefusedError(f"{path!r}: is being written by another stream")
+                raise FileRefusedError(f"{shown(path)}: is being written by another stream")
             self._busy.add(file)
         try:
             yield
@@ -160,7 +162,7 @@ def names_of(path: str) -> Sequence[str]:
     names = path.split("/")
     if any(name in ("", ".", "..") or "\0" in name for name in names) or len(path.encode()) > LONGEST_PATH:
         raise FileRefusedError(
-            f"{path!r}: not a valid path; use a relative one without `.` and `..`, up to {LONGEST_PATH} bytes"
+            f"{shown(path)}: not a valid path; use a relative one without `.` and `..`, up to {LONGEST_PATH} bytes"
         )
     return names
 

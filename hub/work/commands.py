@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from heartbench.hub.errors import NoRoomError
+from heartbench.hub.errors import NoRoomError, shown
 
 
 class Outcome(Enum):
@@ -97,7 +97,7 @@ class Commands:
         commands = self._of_node.setdefault(node_id, {})
         if len(commands) >= self._max_per_node:
             raise NoRoomError(
-                f"node {node_id!r}: {len(commands)} commands wait for it; HUB_COMMANDS_WAITING allows no more"
+                f"node {shown(node_id)}: {len(commands)} commands wait for it; HUB_COMMANDS_WAITING allows no more"
             )
         loop = asyncio.get_running_loop()
         self._numbered += 1

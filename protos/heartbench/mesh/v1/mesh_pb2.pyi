@@ -390,7 +390,7 @@ Global___Throttle: _TypeAlias = Throttle  # noqa: Y015
 
 @_typing.final
 class Drain(_message.Message):
-    """The hub is about to stop; reconnect after this time."""
+    """The hub is about to stop; reconnect after this time, which is another one for each node."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -53,7 +53,8 @@ class NodeMeshStub:
     """Control and heartbeats, for as long as the node is connected. The first message of the node is Hello."""
     Upload: _grpc.StreamStreamMultiCallable[_mesh_pb2.Chunk, _mesh_pb2.ChunkAck]
     """Terminal output and files. Apart from Connect, so that a hub which cannot store fast enough stops reading this
-    stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node.
+    stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node, or
+    `node-id-bin` in UTF-8 if its name is not plain ASCII.
     A chunk that is not taken ends the stream with the reason, and is not acknowledged: INVALID_ARGUMENT if boot_id or
     seq is 0, its seq was used for other data, or it skips more than 2^40 chunks; FAILED_PRECONDITION if it comes before
     the newest chunk and is not held, if its boot is over, or before the Hello of its boot.
@@ -68,7 +69,8 @@ class NodeMeshAsyncStub(NodeMeshStub):
     """Control and heartbeats, for as long as the node is connected. The first message of the node is Hello."""
     Upload: _aio.StreamStreamMultiCallable[_mesh_pb2.Chunk, _mesh_pb2.ChunkAck]  # type: ignore[assignment]
     """Terminal output and files. Apart from Connect, so that a hub which cannot store fast enough stops reading this
-    stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node.
+    stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node, or
+    `node-id-bin` in UTF-8 if its name is not plain ASCII.
     A chunk that is not taken ends the stream with the reason, and is not acknowledged: INVALID_ARGUMENT if boot_id or
     seq is 0, its seq was used for other data, or it skips more than 2^40 chunks; FAILED_PRECONDITION if it comes before
     the newest chunk and is not held, if its boot is over, or before the Hello of its boot.
@@ -92,7 +94,8 @@ class NodeMeshServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_mesh_pb2.ChunkAck], _abc.AsyncIterator[_mesh_pb2.ChunkAck]]:
         """Terminal output and files. Apart from Connect, so that a hub which cannot store fast enough stops reading this
-        stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node.
+        stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node, or
+        `node-id-bin` in UTF-8 if its name is not plain ASCII.
         A chunk that is not taken ends the stream with the reason, and is not acknowledged: INVALID_ARGUMENT if boot_id or
         seq is 0, its seq was used for other data, or it skips more than 2^40 chunks; FAILED_PRECONDITION if it comes before
         the newest chunk and is not held, if its boot is over, or before the Hello of its boot.
