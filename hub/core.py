@@ -40,7 +40,7 @@ class Hub:
         draw: Callable[[], float],
         observer: Observer | None = None,
     ) -> None:
-        """`record_of` returns what is stored of a node; `draw` a number in [0, 1), for the jitter of what nodes wait."""
+        """`record_of` returns what is stored of a node; `draw` a number in [0, 1), for the jitter of delays."""
         self.settings = settings
         self.epoch = epoch
         self.began_s = now

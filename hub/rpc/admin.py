@@ -63,10 +63,12 @@ class AdminService:
         return mapping.node_info(self._hub, self._hub.node(request.node_id), self._clock)
 
     def get_history(self, _: Peer, request: pb.GetHistoryRequest) -> pb.GetHistoryResponse:
-        """Return the newest chunks of a node's terminal output."""
+        """Return the newest chunks of a node's terminal output, in pages; dropped ones are missing from later pages."""
+        if request.page_size < 0:
+            raise BadMessageError(f"page_size={request.page_size}: must be 0 or more")
         self._hub.node(request.node_id)
-        chunks = [mapping.chunk(stored) for stored in self._hub.history(request.node_id)]
-        return pb.GetHistoryResponse(chunks=chunks)
+        newer = self._hub.history(request.node_id).after(mapping.position_of(request.page_token))
+        return mapping.history_page(newer, request.page_size or LARGEST_PAGE)
 
     @contextmanager
     def watch(self, request: pb.WatchEventsRequest) -> Iterator[AsyncIterator[pb.Event]]:

@@ -21,6 +21,7 @@ from heartbench.hub.errors import BadMessageError, ReplacedStreamError, shown
 from heartbench.hub.liveness import registry
 from heartbench.hub.liveness.registry import Session
 from heartbench.hub.rpc import protobuf_mapping as mapping
+from heartbench.hub.rpc.message_size import check_size
 from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.task_scope import CancelScope, task_scope
 from heartbench.hub.work.commands import Answer
@@ -147,6 +148,7 @@ class NodeService:
                     outbox.put_ack(mapping.heartbeat_ack(heartbeat))
             elif kind == "command_result":
                 result = message.command_result
+                check_size(result, self._hub.settings.message_bytes)
                 self._hub.answered(session, now(), result.command_id, Answer(result.payload, result.error))
             elif kind == "goodbye":
                 self._hub.goodbye(session, now())

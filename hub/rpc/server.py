@@ -28,6 +28,7 @@ from heartbench.hub.events.fanout import StoreChanged
 from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.hub.rpc.admin import AdminService
 from heartbench.hub.rpc.connect import NodeService
+from heartbench.hub.rpc.message_size import REFUSED_WITH_REASON
 from heartbench.hub.rpc.servicers import HubAdmin, NodeMesh
 from heartbench.hub.rpc.upload import Files, UploadService
 from heartbench.hub.stats import HubStats, stats_of, summary
@@ -53,7 +54,7 @@ def server_options(settings: HubSettings) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),
         ("grpc.http2.bdp_probe", 0),
         ("grpc.http2.lookahead_bytes", settings.window_bytes),
-        ("grpc.max_receive_message_length", settings.message_bytes),
+        ("grpc.max_receive_message_length", settings.message_bytes * REFUSED_WITH_REASON),
         ("grpc.max_concurrent_streams", STREAMS_OF_A_CONNECTION),
         ("grpc.keepalive_time_ms", round(settings.keepalive_s * 1000) or NEVER_MS),
         ("grpc.keepalive_timeout_ms", round(settings.keepalive_timeout_s * 1000)),
@@ -135,7 +136,7 @@ class HubServer:
         self._admin = AdminService(self.hub, self._clock, self._nodes, self._uploads)
         self._summarised: HubStats | None = None
         pb_grpc.add_NodeMeshServicer_to_server(NodeMesh(self._nodes, self._uploads), self._server)
-        pb_grpc.add_HubAdminServicer_to_server(HubAdmin(self._admin, self.stats), self._server)
+        pb_grpc.add_HubAdminServicer_to_server(HubAdmin(self._admin, self.stats, settings.message_bytes), self._server)
 
     def _store_changed(self, health: StoreHealth) -> None:
         self.hub.effects.announce(self._clock.monotonic(), StoreChanged(health.state, health.error))

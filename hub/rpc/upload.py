@@ -16,6 +16,7 @@ from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
 from heartbench.hub.errors import BadMessageError, NoRoomError, shown
 from heartbench.hub.rpc import protobuf_mapping as mapping
+from heartbench.hub.rpc.message_size import check_size
 from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.task_scope import CancelScope, task_scope
 from heartbench.hub.store.history import StoredChunk
@@ -181,7 +182,9 @@ class UploadService:
                 uploads.none_open.set()
 
     async def _read(self, node_id: str, room: Budget, chunks: AsyncIterator[Chunk], acks: AckQueue) -> None:
+        limit_bytes = self._hub.settings.message_bytes
         async for chunk in chunks:
+            check_size(chunk, limit_bytes)
             if chunk.HasField("file"):
                 await self._write_file(node_id, chunk, acks)
             else:

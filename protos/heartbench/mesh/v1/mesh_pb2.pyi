@@ -320,22 +320,28 @@ class Welcome(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     LAST_CHUNK_SEQ_FIELD_NUMBER: _builtins.int
     STALE_AFTER_S_FIELD_NUMBER: _builtins.int
+    MAX_MESSAGE_BYTES_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     """Grows with each start of the hub."""
     last_chunk_seq: _builtins.int
     """Of this node's current boot, the greatest chunk that the hub holds; 0: none. The node sends what comes after it."""
     stale_after_s: _builtins.float
     """Silence after which the hub calls this node stale, s."""
+    max_message_bytes: _builtins.int
+    """The longest message that the hub accepts; a longer one is INVALID_ARGUMENT, and one of more than four times as much
+    RESOURCE_EXHAUSTED. The data of a chunk leaves room for its other fields: 64 bytes, and the path of a file.
+    """
     def __init__(
         self,
         *,
         epoch: _builtins.int = ...,
         last_chunk_seq: _builtins.int = ...,
         stale_after_s: _builtins.float = ...,
+        max_message_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "last_chunk_seq", b"last_chunk_seq", "stale_after_s", b"stale_after_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "last_chunk_seq", b"last_chunk_seq", "max_message_bytes", b"max_message_bytes", "stale_after_s", b"stale_after_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -761,15 +767,25 @@ class GetHistoryRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NODE_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     node_id: _builtins.str
+    page_size: _builtins.int
+    """Chunks in one response at most. 0, or more than fit into 4 MiB, which a gRPC client accepts unless it is told
+    otherwise: as many as fit.
+    """
+    page_token: _builtins.str
+    """next_page_token of the response before; empty: the first page."""
     def __init__(
         self,
         *,
         node_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_id", b"node_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_id", b"node_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -780,6 +796,9 @@ class GetHistoryResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CHUNKS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty: this was the last one. What is in it is the hub's affair."""
     @_builtins.property
     def chunks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Chunk]:
         """Oldest first."""
@@ -788,10 +807,11 @@ class GetHistoryResponse(_message.Message):
         self,
         *,
         chunks: _abc.Iterable[Global___Chunk] | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
