@@ -111,6 +111,7 @@ class AdminService:
             async with asyncio.timeout(STREAMS_END_S):
                 await self._uploads.close_node(node_id)
         self._hub.forget(node_id, self._clock.monotonic())
+        await self._uploads.forget_files(node_id)
 
     async def forget_expired(self) -> None:
         """Remove the nodes that were silent for longer than HUB_FORGET_AFTER."""

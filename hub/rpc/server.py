@@ -42,6 +42,7 @@ RECONNECT_AFTER_S = 1.0
 FINISH_S = 1.5
 FLUSH_INTERVAL_S = 1.0
 FORGET_INTERVAL_S = 60.0
+TIDY_INTERVAL_S = 60.0
 NEVER_MS = 2**31 - 1
 STREAMS_OF_A_CONNECTION = 100
 
@@ -92,6 +93,7 @@ class HubServer:
         self._tasks = [asyncio.create_task(one) for one in work]
         if self._files:
             self._files.executor.start()
+            self._tasks.append(asyncio.create_task(self._tidy(self._files)))
         await self._server.start()
         log.info("hub is ready", address=self.address, epoch=self.hub.epoch, nodes=len(self.hub.registry.nodes))
         return self
@@ -146,6 +148,12 @@ class HubServer:
             await asyncio.sleep(FORGET_INTERVAL_S)
             await self._admin.forget_expired()
 
+    async def _tidy(self, files: Files) -> None:
+        while True:
+            await asyncio.sleep(TIDY_INTERVAL_S)
+            now_unix_s = self._clock.unix(self._clock.monotonic())
+            await files.tidy(now_unix_s, self.settings.unfinished_file_ttl_s)
+
     def _summarise(self) -> None:
         stats = self.stats()
         log.info("summary", **summary(stats, self._summarised))
@@ -172,7 +180,7 @@ def files_of(settings: HubSettings) -> Files | None:
     if settings.files_dir is None:
         return None
     executor = BoundedExecutor(settings.executor_workers, settings.executor_queue, settings.executor_policy)
-    receiver = FileReceiver(settings.files_dir, settings.file_bytes)
+    receiver = FileReceiver(settings.files_dir, settings.file_bytes, settings.files_bytes)
     return Files(receiver, executor, settings.max_inflight_bytes // 4)
 
 

@@ -9,12 +9,12 @@ settings demand; one acknowledgement stands for all chunks before it.
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
-from heartbench.hub.errors import BadMessageError, NoRoomError, shown
+from heartbench.hub.errors import BadMessageError, HubError, NoRoomError, shown
 from heartbench.hub.rpc import protobuf_mapping as mapping
 from heartbench.hub.rpc.message_size import check_size
 from heartbench.hub.rpc.peer import Peer
@@ -40,6 +40,16 @@ class Files:
         self.executor = executor
         self._receiver = receiver
         self._room = Budget(UNLIMITED, max_bytes)
+
+    async def forget(self, node_id: str) -> None:
+        """Remove a node's incomplete files, if the executor takes the work; else they go in time."""
+        with suppress(HubError):
+            await self.executor.submit(self._receiver.forget, node_id)
+
+    async def tidy(self, now_unix_s: float, keep_s: float) -> None:
+        """Remove the incomplete files that no chunk came for within `keep_s`, and count what all files take."""
+        with suppress(HubError):
+            await self.executor.submit(self._receiver.tidy, now_unix_s - keep_s)
 
     async def write(self, node_id: str, part: FileChunk) -> FileProgress:
         """Write one part of a file; raises the errors of receiver and executor."""
@@ -156,6 +166,11 @@ class UploadService:
         if uploads is not None:
             uploads.close()
             await uploads.none_open.wait()
+
+    async def forget_files(self, node_id: str) -> None:
+        """Remove the incomplete files of a node."""
+        if self._files is not None:
+            await self._files.forget(node_id)
 
     @contextmanager
     def _place(self, peer: Peer, node_id: str) -> Iterator[tuple[NodeUploads, CancelScope]]:

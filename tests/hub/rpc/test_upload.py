@@ -82,7 +82,7 @@ def run(scene: Scene, files_dir: Path | None = None, **settings: object) -> None
         if files_dir is not None:
             executor = BoundedExecutor(1, 4)
             executor.start()
-            files = Files(FileReceiver(files_dir, 1000), executor, 1 << 20)
+            files = Files(FileReceiver(files_dir, 1000, 1 << 20), executor, 1 << 20)
         writing = asyncio.create_task(hub.writer.run())
         try:
             await scene(hub, UploadService(hub, CLOCK, files), store)
@@ -248,6 +248,16 @@ def test_a_file_arrives_beside_chunks(tmp_path: Path) -> None:
         assert (tmp_path / "files" / "n" / "a" / "b").read_bytes() == b"1234"
 
     run(scene, files_dir=tmp_path)
+
+
+def test_an_incomplete_file_goes_with_its_node(tmp_path: Path) -> None:
+    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
+        stream = Stream().put(piece("a", 0, b"12"), piece("b", 0, b"1", b"1"), None)
+        await uploads.upload(NODE, "n", aiter(stream), stream.send)
+        await uploads.forget_files("n")
+
+    run(scene, files_dir=tmp_path)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["b"]
 
 
 def test_a_file_that_cannot_be_taken_ends_the_stream_with_a_reason(tmp_path: Path) -> None:
