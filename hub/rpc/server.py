@@ -28,6 +28,7 @@ from heartbench.hub.events.fanout import StoreChanged
 from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.hub.rpc.admin import AdminService
 from heartbench.hub.rpc.connect import NodeService
+from heartbench.hub.rpc.decoding import RefuseGarbage
 from heartbench.hub.rpc.message_size import REFUSED_WITH_REASON
 from heartbench.hub.rpc.servicers import HubAdmin, NodeMesh
 from heartbench.hub.rpc.upload import Files, UploadService
@@ -75,7 +76,7 @@ class HubServer:
 
     async def __aenter__(self) -> "HubServer":
         """Start to listen; HubError if the address, the store or the folder for files cannot be used."""
-        self._server = grpc.aio.server(options=server_options(self.settings))
+        self._server = grpc.aio.server(interceptors=[RefuseGarbage()], options=server_options(self.settings))
         try:
             # Before the store: opening it ends another hub that uses it, and this one may not get its address.
             self.address = listen_on(self._server, self.settings.listen)
