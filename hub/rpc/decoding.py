@@ -1,8 +1,8 @@
 """Requests that are no messages of the contract: INVALID_ARGUMENT, as other mistakes of a client.
 
-gRPC takes bytes that cannot be decoded for an error of the server: UNKNOWN, with a traceback in its log. Of a stream, the
-error is raised where the service reads it; a single request is decoded before its service is called, so that it is
-refused here.
+gRPC takes bytes that cannot be decoded for an error of the server: UNKNOWN, with a traceback in its log. For a stream
+the error is raised where the service reads it; a single request is decoded before its service is called, and is refused
+here.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,18 +1,14 @@
-"""Strategies for what no honest client sends: messages with any values, bytes that are no messages, and damaged files."""
+"""Strategies for what no honest client sends: messages with any values, and bytes that are no messages."""
 
-from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from google.protobuf.message import Message
 from hypothesis import strategies as st
 
 INTEGERS = (0, 1, 2, 3, 7, 2**31 - 1, 2**32, 2**40, 2**53, 2**63 - 1, 2**63, 2**64 - 1)
 FLOATS = (0.0, 0.001, 1.0, -1.0, 1e-300, 1e300, float("inf"), float("-inf"), float("nan"))
 TEXTS = ("", "a", "b", "é", "../a", "a/b", "/", "\0", "two\nlines\x1b[2J\u2028", "MQ==", "1/1", "x" * 300, "y" * 5000)
 BLOBS = (b"", b"x", b"yy", b"\xff\xfe", bytes(700), bytes(9000))
-
-Raw = Callable[[type[Message]], st.SearchStrategy[bytes]]
 
 
 def values(field: FieldDescriptor) -> st.SearchStrategy[Any]:
