@@ -16,6 +16,9 @@ from heartbench.hub.envfile import env_name, env_value
 from heartbench.hub.errors import HubError
 from heartbench.hub.program import allow_many_connections, quietly, run, warn
 
+FLUSH_S = 0.5
+"""How long the end of the hub waits for the reader of its log."""
+
 
 def hub(
     env: Annotated[
@@ -39,14 +42,17 @@ def hub(
         return
     from heartbench.hub.rpc.server import collect_less_garbage, serve
 
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
 
     def ready(address: str) -> None:
         report = {"schema": "heartbench.hub/1", "address": address, "pid": os.getpid()}
         print(json.dumps(report) if as_json else address, flush=True)
 
     collect_less_garbage()
-    asyncio.run(serve(settings, ready))
+    try:
+        asyncio.run(serve(settings, ready))
+    finally:
+        logs.flush(FLUSH_S)
 
 
 def show(settings: HubSettings, source_of: dict[str, str], as_json: bool) -> None:

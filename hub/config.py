@@ -67,8 +67,9 @@ class HubSettings(BaseModel):
     reconnect backoff (by default gRPC's 120 s, ±20%) and one attempt. Lower: live nodes are marked stale after a
     restart; higher: nodes that died meanwhile are noticed later."""
     mass_silence_fraction: float = Field(0.55, ge=0, le=1)
-    """Share of the online nodes that must be silent together, each for more than half of its threshold, before the
-    hub suspects its own network and marks no node stale; 0: never."""
+    """Share of the online nodes, and of the addresses that they come from, that must be silent together, each for more
+    than half of its threshold, before the hub suspects its own network and marks no node stale; 0: never. A node counts
+    once it was heard for half of stale_after_s."""
     mass_silence_nodes: int = Field(3, ge=1, le=1_000_000)
     """Smallest number of silent nodes for that: two silent nodes of two prove little."""
     mass_silence_max_s: float = Field(600.0, ge=1, le=604_800)
@@ -128,11 +129,18 @@ class HubSettings(BaseModel):
     """Upload streams that one node may hold open."""
     max_nodes: int = Field(200_000, ge=1)
     """Maximum number of known nodes; further ones are rejected."""
+    # Half: one peer alone leaves room for the others, and hundreds of nodes behind one NAT, or ten thousand of a load
+    # test, are far below it. A smaller share would only make a large site unequal to many small ones.
+    peer_share: float = Field(0.5, gt=0, le=1)
+    """Share of the known nodes, of all Upload streams, and of max_subscribers that one peer may take: one identity, or
+    without TLS one address (of IPv6: one /64). Set it to 1, no limit for each peer, if your nodes come through one
+    proxy or NAT and are many."""
     admit_per_s: float = Field(1000.0, ge=0, le=1_000_000)
     """Streams admitted per second, and the largest burst; each of the others gets a time to come back. 0: no
     limit."""
     hello_within_s: float = Field(10.0, ge=0.1, le=3600)
-    """Seconds within which a new stream must send its Hello."""
+    """Seconds within which a new stream must send its Hello. An Upload whose node has no Connect stream ends after as
+    long without a message."""
     event_queue: int = Field(1024, ge=1, le=1_000_000)
     """Events that may wait for one subscriber. A slower one loses the oldest and learns how many it missed."""
     event_log: int = Field(10_000, ge=1, le=10_000_000)
@@ -141,23 +149,34 @@ class HubSettings(BaseModel):
     """Maximum number of subscribers at one time."""
     commands_waiting: int = Field(16, ge=1, le=100_000)
     """Commands that may wait for one node, or for its answer."""
+    commands_bytes: int = Field(64 * MIB, ge=MIB)
+    """Bytes of all commands that wait for their nodes, or for their answers; each counts 24 KiB beside its payload. The
+    hub may hold a large payload three times while it waits."""
     acks_waiting: int = Field(64, ge=1, le=100_000)
     """Acknowledgements that may wait to be sent to one node. If a node does not read them, the oldest are
     dropped."""
 
     # Connections and output.
-    keepalive_s: float = Field(0.0, ge=0, le=86_400)
-    """Seconds between the hub's own HTTP/2 pings on a quiet connection; 0: none. Pings do not count as signs of
-    life."""
+    # 60 s is longer than what a node's own TCP needs to repair the outages it survives (39 s after one of 25 s), and
+    # WireGuard passes outages of up to 60 s unnoticed.
+    keepalive_s: float = Field(60.0, ge=0, le=86_400)
+    """Seconds without anything received after which the hub pings a connection; 0: never. A node that sends more often
+    is never pinged, and pings do not count as signs of life. A connection whose node vanished is closed after
+    keepalive_s + keepalive_timeout_s; until then it holds memory and a place for its Upload. With 0 that takes TCP a
+    quarter of an hour, or for ever if the hub has nothing to send. Lower values close connections in outages that they
+    would have survived."""
     keepalive_timeout_s: float = Field(20.0, ge=1, le=86_400)
-    """Seconds after which a connection with unacknowledged data is closed. gRPC sets TCP_USER_TIMEOUT from it
-    whether or not it pings: if it is shorter than your outages, it drops connections."""
+    """Seconds after which a connection with an unanswered ping, or with other unacknowledged data of the hub, is
+    closed. gRPC sets TCP_USER_TIMEOUT to it, but only if keepalive_s is not 0: if it is shorter than your outages, it
+    drops connections on which the hub sends something meanwhile."""
     drain_s: float = Field(2.0, ge=0, le=4)
     """Seconds that streams get to end by themselves when the hub stops. The hub exits within 5 s."""
     summary_interval_s: float = Field(60.0, ge=0.1, le=86_400)
     """Seconds between two summary lines in the log."""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], AnyCase] = "info"
     """Lowest severity that is logged."""
+    log_format: Annotated[Literal["text", "json"], AnyCase] = "text"
+    """How a line of the log is written: `text` (key=value pairs) or `json` (one object per line)."""
     observe_file: OptionalPath = None
     """File (JSON Lines) that records each receipt, each move of a deadline and each change, so that the changes can
     be computed again from the receipts; empty: none."""

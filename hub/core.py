@@ -11,18 +11,20 @@ from collections.abc import Callable, Iterable
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import NoRoomError, NotIntroducedError, OutdatedStreamError, UnknownNodeError, shown
 from heartbench.hub.events.effects import Effects
-from heartbench.hub.events.fanout import EventFanout, Forgotten
+from heartbench.hub.events.fanout import EventFanout, Forgotten, NameContested
 from heartbench.hub.events.observer_file import Observer, Receipt
 from heartbench.hub.liveness.mass_silence import MassSilence
 from heartbench.hub.liveness.registry import Hello, Node, Registry, Session
 from heartbench.hub.liveness.rules import MoveReason, Status
 from heartbench.hub.liveness.self_health import PauseDetector
+from heartbench.hub.liveness.takeovers import Takeovers
 from heartbench.hub.store.history import HeldBytes, History
 from heartbench.hub.store.protocol import StoredNode
 from heartbench.hub.store.record import NodeRecord
 from heartbench.hub.store.writer import KnownNode, Writer
 from heartbench.hub.work.admission import Admission
 from heartbench.hub.work.commands import Answer, Commands
+from heartbench.hub.work.shares import Shares
 from heartbench.mesh.kinds import WORDS, Kind
 
 
@@ -51,10 +53,14 @@ class Hub:
         self.draw = draw
         self.registry = Registry(settings.policy)
         self.registry.before_stale = self._before_stale
-        self.fanout = EventFanout(settings.event_queue, settings.event_log, settings.max_subscribers, epoch)
+        self.fanout = EventFanout(
+            settings.event_queue, settings.event_log, settings.max_subscribers, epoch, settings.peer_share
+        )
         self.effects = Effects(self.fanout, observer, self._save)
-        self.commands = Commands(settings.commands_waiting, epoch)
+        self.commands = Commands(settings.commands_waiting, settings.commands_bytes, epoch)
         self.admission = Admission(settings.admit_per_s, draw, now)
+        self.takeovers = Takeovers(draw)
+        self._nodes_of_peer = Shares(settings.max_nodes, settings.peer_share)
         self.pauses = PauseDetector(self.registry, settings.pause_over_s, now, self._mover(MoveReason.PAUSE))
         self.mass_silence = MassSilence(
             self.registry,
@@ -69,22 +75,30 @@ class Hub:
         """Take over what the hub knew of a node when it last ran; `node` is None if only its history is stored."""
         if node is not None:
             self.registry.restore(node)
+            self._nodes_of_peer.add(node.peer)
             self.effects.restored(now, node)
         self.history(stored.node_id).restore(stored.chunks, stored.newest)
 
     def hello(self, hello: Hello, now: float, sent_unix_s: float = 0.0) -> tuple[Session | None, float]:
         """Begin a node's stream: return its session, or None and how long (s) the node must wait before it retries.
 
-        Raises NoRoomError if the hub knows as many nodes as it may, OutdatedStreamError if a newer stream is known.
+        Raises NoRoomError if the hub knows as many nodes as it may, in all or from this peer, OutdatedStreamError if a
+        newer stream of the node is known, and the node online.
         """
         self._check_for_pause(now)
-        if hello.node_id not in self.registry.nodes and len(self.registry.nodes) >= self.settings.max_nodes:
-            raise NoRoomError(f"the hub knows {self.settings.max_nodes} nodes; HUB_MAX_NODES allows no more")
-        retry_after_s = self.admission.ask(now)
+        node = self.registry.nodes.get(hello.node_id)
+        if node is None:
+            self._check_room(hello.peer)
+        else:
+            self.effects.changed(self.registry.expire(node, now))  # an older stream may return to a stale node
+        retry_after_s = self.admission.ask(now, hello.peer) or self._held_back(node, hello, now)
         if retry_after_s:
             self._throttled(hello, now, sent_unix_s)
             return None, retry_after_s
+        known_peer = node.peer if node else None
         session, changes = self.registry.hello(hello, now)
+        self._nodes_of_peer.move(known_peer, hello.peer)
+        self._follow_boot(hello)
         self.hellos += 1
         self._received(now, hello.node_id, hello.boot_id, hello.connection, Kind.HELLO, 0, sent_unix_s)
         self.effects.changed(changes)
@@ -164,6 +178,8 @@ class Hub:
         if ended is not None:
             self.effects.announce(now, ended)
         self.effects.changed(self.registry.sweep(now))
+        for node_id in self.takeovers.expire(now):
+            self.effects.announce(now, NameContested(node_id, over=True))
 
     def end(self, now: float) -> None:
         """Look for passed deadlines once more, save when each node was last heard, and report nothing after that."""
@@ -180,6 +196,11 @@ class Hub:
             return self.registry.nodes[node_id]
         except KeyError:
             raise UnknownNodeError(f"the hub never saw a node {shown(node_id)}") from None
+
+    def is_connected(self, node_id: str) -> bool:
+        """Return whether a node has a Connect stream."""
+        node = self.registry.nodes.get(node_id)
+        return node is not None and node.connected
 
     def all_nodes(self) -> Iterable[KnownNode]:
         """Return all nodes with their histories and records, for a store that lost them."""
@@ -198,6 +219,8 @@ class Hub:
         node = self.node(node_id)
         self._check_for_pause(now)
         self.effects.changed(self.registry.forget(node.node_id, now))
+        self._nodes_of_peer.remove(node.peer)
+        self.takeovers.forget(node_id)
         history = self.histories.pop(node_id, None)
         if history is not None:
             history.release()
@@ -208,9 +231,39 @@ class Hub:
         """Return the nodes that are not online and were silent for `forget_after`."""
         if not self.settings.forget_after:
             return []
-        before_s = now - self.settings.forget_after
-        nodes = self.registry.nodes.values()
-        return [node.node_id for node in nodes if node.status is not Status.ONLINE and node.heard_s < before_s]
+        return [node_id for node_id in self.registry.nodes if self.is_expired(node_id, now)]
+
+    def is_expired(self, node_id: str, now: float) -> bool:
+        """Return whether a node is known, is not online and was silent for `forget_after`."""
+        node = self.registry.nodes.get(node_id)
+        if node is None or node.status is Status.ONLINE:
+            return False
+        return node.heard_s < now - self.settings.forget_after
+
+    def _follow_boot(self, hello: Hello) -> None:
+        """Begin a history anew that has chunks of a greater boot: none of this boot could ever follow them."""
+        history = self.histories.get(hello.node_id)
+        if history is not None and history.newest[0] > hello.boot_id:
+            del self.histories[hello.node_id]
+            history.release()
+            self.writer.forget(hello.node_id)
+
+    def _check_room(self, peer: str) -> None:
+        """Raise NoRoomError if a new node of this peer is one too many."""
+        if len(self.registry.nodes) >= self.settings.max_nodes:
+            raise NoRoomError(f"the hub knows {self.settings.max_nodes} nodes; HUB_MAX_NODES allows no more")
+        if peer:
+            self._nodes_of_peer.check(peer, "known nodes")
+
+    def _held_back(self, node: Node | None, hello: Hello, now: float) -> float:
+        """Return how long a Hello must wait because its name is contested, s."""
+        if node is None or not node.connected or (hello.boot_id, hello.connection) < (node.boot_id, node.connection):
+            return 0.0
+        before = node.node_id in self.takeovers.contested
+        retry_after_s = self.takeovers.ask(node.node_id, now)
+        if retry_after_s and not before:
+            self.effects.announce(now, NameContested(node.node_id, node.address, hello.address))
+        return retry_after_s
 
     def _check_for_pause(self, now: float) -> None:
         paused = self.pauses.check(now)

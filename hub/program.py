@@ -5,13 +5,18 @@ import select
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import TextIO
 
 import typer
+
+from heartbench.hub.printable import printable
 
 Mistakes = Callable[[], tuple[type[Exception], ...]]
 
 UNREAD = 141
 """Exit status of a program that a closed pipe ends: 128 and the number of SIGPIPE."""
+
+ROOM_S = 1.0
 
 
 def allow_many_connections() -> None:
@@ -55,7 +60,7 @@ def is_read(output: int) -> bool:
 
 def complain(message: str) -> int:
     """Print a message as one line on standard error, and return the status of a user's mistake."""
-    print("heartbench:", " ".join(message.split()), file=sys.stderr)
+    warn(message)
     return 2
 
 
@@ -110,7 +115,18 @@ def what_is_allowed(error: typer.TyperException) -> str:
     return f" Allowed: {', '.join(names)}" if names else ""
 
 
-def warn(*lines: str) -> None:
-    """Print each line on standard error."""
-    for line in lines:
-        print("heartbench:", line, file=sys.stderr)
+def warn(*messages: str) -> None:
+    """Print each message as one line on standard error, unless its disk is full or its reader has gone or stalls."""
+    for message in messages:
+        with suppress(OSError):
+            if has_room(sys.stderr):
+                print("heartbench:", printable(" ".join(message.split())), file=sys.stderr, flush=True)
+
+
+def has_room(output: TextIO) -> bool:
+    """Return whether a line can be written without waiting for longer than ROOM_S."""
+    try:
+        descriptor = output.fileno()
+    except OSError:  # not a file: a program that calls this one replaced it
+        return True
+    return bool(select.select([], [descriptor], [], ROOM_S)[1])

@@ -6,6 +6,7 @@ Computing them takes the same time for ten nodes and for a million: whatever cha
 from dataclasses import dataclass
 from typing import Any
 
+from heartbench.hub import logs
 from heartbench.hub.core import Hub
 from heartbench.hub.liveness.rules import Status
 from heartbench.hub.store.writer import WriterStats
@@ -14,6 +15,7 @@ from heartbench.hub.work.executor import BoundedExecutor, ExecutorStats
 SUMMARISED = (
     *("online", "stale", "offline", "connected", "flapping", "flaps", "flashes", "throttled", "heap"),
     *("pauses", "mass_silence", "events_lost", "history_bytes"),
+    *("log_lines_lost", "observer_records_lost"),
 )
 
 
@@ -44,8 +46,13 @@ class HubStats:
     events: int
     events_lost: int  # that subscribers missed
     commands_waiting: int  # without an answer
+    commands_bytes: int  # that those hold
+    contested: int  # names that more than one node seems to use
+    commands_refused: int  # because too many or too large ones were waiting
     uploads: int  # open Upload streams
     history_bytes: int
+    log_lines_lost: int  # that could not be written to the log
+    observer_records_lost: int  # that could not be written to the observer's file
     store: WriterStats
     executor: ExecutorStats | None  # None if the hub accepts no files
 
@@ -77,8 +84,13 @@ def stats_of(hub: Hub, now: float, uploads: int, executor: BoundedExecutor | Non
         events=hub.fanout.seq,
         events_lost=hub.fanout.lost,
         commands_waiting=len(hub.commands),
+        commands_bytes=hub.commands.size_bytes,
+        contested=len(hub.takeovers.contested),
+        commands_refused=hub.commands.refused,
         uploads=uploads,
         history_bytes=hub.history_bytes.total,
+        log_lines_lost=logs.lost(),
+        observer_records_lost=hub.effects.records_lost,
         store=hub.writer.stats(),
         executor=executor.stats() if executor else None,
     )

@@ -35,6 +35,10 @@ from heartbench.simulator.scenario import load_scenario
 # %matplotlib inline
 # %config InlineBackend.figure_format = "svg"
 
+# %% tags=["parameters"]
+OUTAGES = 241  # lengths of outages on the ladder, from 0 to 60 s
+NODES = 300
+
 # %% [markdown]
 # ## One node, one outage
 #
@@ -103,7 +107,7 @@ Markdown(
 # outages that end between two attempts cause the same silence.
 
 # %%
-steps = link.rows(np.linspace(0, 60, 241), phases=[0.2, 0.5, 0.95])
+steps = link.rows(np.linspace(0, 60, OUTAGES), phases=[0.2, 0.5, 0.95])
 plot_ladder(steps, STALE_AFTER_S).figure
 
 # %% [markdown]
@@ -140,7 +144,7 @@ Markdown(f"The RTO was {link.rto_s():.3f} s when the outage began; each doubling
 # stale mark is a false positive.
 
 # %%
-fleet = simulated(load_scenario("wireguard-5g"))
+fleet = simulated(load_scenario("wireguard-5g").with_nodes(NODES))
 gaps = fleet.gaps
 Markdown(f"{fleet.scenario.nodes} nodes, {len(gaps):,} gaps between messages in {fleet.duration_s / 3600:g} h.")
 

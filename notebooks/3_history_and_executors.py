@@ -32,6 +32,10 @@ from heartbench.benchmarks.history.compare import plot_append
 # %matplotlib inline
 # %config InlineBackend.figure_format = "svg"
 
+# %% tags=["parameters"]
+CHUNKS = (150, 1_000, 10_000)
+LOADS = ("0.9", "2")  # arriving messages, as shares of what the executors can do
+
 # %% [markdown]
 # ## To keep the last 150 chunks
 #
@@ -39,7 +43,7 @@ from heartbench.benchmarks.history.compare import plot_append
 # instead. The hub adds a budget in bytes to it.
 
 # %%
-histories = compare_histories(chunks=(150, 1_000, 10_000), chunk_bytes=(80,), nodes=(1,))
+histories = compare_histories(chunks=CHUNKS, chunk_bytes=(80,), nodes=(1,))
 plot_append(histories).figure
 
 # %%
@@ -97,7 +101,7 @@ log_plot(log).figure
 # same event loop a hub listens to the heartbeats of its other nodes.
 
 # %%
-executors = compare_executors(loads=("0.9", "2"))
+executors = compare_executors(loads=LOADS)
 shown = ["load", "way", "done", "refused", "peak_in_hub", "peak_at_nodes", "threads"]
 executors[shown].sort_values(["load", "way"]).reset_index(drop=True)
 

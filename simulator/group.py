@@ -89,7 +89,9 @@ class Group(Table):
         " 0: none. Default: keepalive_timeout if keepalive is on, as in gRPC"
     )
     hub_user_timeout_s: Duration = Field(
-        20.0, description="TCP_USER_TIMEOUT at the hub; default: its keepalive_timeout_s"
+        20.0,
+        description="TCP_USER_TIMEOUT at the hub; default: its keepalive_timeout_s, or 0 if its keepalive_s is 0, as in"
+        " gRPC. The hub's own pings, after keepalive_s without a message, are not modelled",
     )
     reconnect: Backoff = Backoff()
 

@@ -12,7 +12,8 @@
 To the type checker a record is an object of its class; the class is never instantiated.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from functools import cache
 from math import inf, nan
 from typing import Annotated, Any, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints
 
@@ -39,6 +40,7 @@ Declared = TypeVar("Declared", bound=Record)
 _FORMATS = {float: "f8", int: "i8", bool: "?", np.uint64: "u8"}
 
 
+@cache  # reading type hints takes longer than to make a record
 def dtype_of(declaration: type[Record]) -> np.dtype[np.void]:
     """Return the dtype of a declaration."""
     hints = get_type_hints(declaration, include_extras=True)
@@ -59,7 +61,8 @@ def _format(hint: Any) -> tuple[Any, ...]:
 
 def new(declaration: type[Declared]) -> Declared:
     """Return a record with all fields zero."""
-    return cast("Declared", np.zeros(1, dtype_of(declaration)).view(np.recarray)[0])
+    hashable = cast("Hashable", declaration)  # mypy does not know that every class is
+    return cast("Declared", np.zeros(1, dtype_of(hashable)).view(np.recarray)[0])
 
 
 def resetter(declaration: type[Declared]) -> Callable[[Declared], None]:

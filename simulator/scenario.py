@@ -191,8 +191,12 @@ def _profile_of(group: dict[str, Any], folder: Path, source: str) -> dict[str, A
 
 
 def _follow_hub(group: dict[str, Any], hub: Any) -> None:
-    """Set the user timeout at the hub's end from the hub's own setting, unless the group sets it."""
-    if isinstance(hub, dict) and "keepalive_timeout_s" in hub:
+    """Set the user timeout at the hub's end from the hub's own settings, unless the group sets it."""
+    if not isinstance(hub, dict):
+        return
+    if hub.get("keepalive_s") == 0:  # then gRPC sets none
+        group.setdefault("hub_user_timeout", "0s")
+    elif "keepalive_timeout_s" in hub:
         group.setdefault("hub_user_timeout", hub["keepalive_timeout_s"])
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+WITHOUT_OTHER_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # loading them takes longer than the rest
 SKIPPING = "import pytest\n\ndef test_that_needs_more():\n    pytest.skip('no such device')\n"
 
 
@@ -19,8 +20,10 @@ def test_a_skip_fails_a_run_that_forbids_skips_and_no_other(
 ) -> None:
     shutil.copy(ROOT / "tests/conftest.py", tmp_path)
     (tmp_path / "test_it.py").write_text(SKIPPING)
-    command = [sys.executable, "-m", "pytest", "-ra", f"--rootdir={tmp_path}", f"-n{workers}", "test_it.py"]
-    environment = os.environ | {"HEARTBENCH_NO_SKIPS": no_skips, "PYTEST_ADDOPTS": ""}
+    command = [sys.executable, "-m", "pytest", "-ra", f"--rootdir={tmp_path}", "test_it.py"]
+    if workers:
+        command += ["-p", "xdist", f"-n{workers}"]
+    environment = os.environ | {"HEARTBENCH_NO_SKIPS": no_skips, "PYTEST_ADDOPTS": "", **WITHOUT_OTHER_PLUGINS}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == status, done.stdout
     assert "no such device" in done.stdout

@@ -32,6 +32,11 @@ class Effects:
         self._save = save
         self._debugged: set[str] = set()
 
+    @property
+    def records_lost(self) -> int:
+        """Number of records that the observer could not write."""
+        return self._observer.lost if self._observer is not None else 0
+
     def debug(self, node_id: str, on: bool) -> None:
         """Start or stop logging each message of one node."""
         (self._debugged.add if on else self._debugged.discard)(node_id)

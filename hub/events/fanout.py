@@ -16,6 +16,7 @@ from heartbench.hub.errors import BadMessageError, NoRoomError
 from heartbench.hub.liveness.mass_silence import MassSilenceBegan, MassSilenceEnded
 from heartbench.hub.liveness.rules import Change
 from heartbench.hub.liveness.self_health import Paused
+from heartbench.hub.work.shares import Shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,19 @@ class StoreChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class NameContested:
+    """Streams of one name replace each other: `holder` keeps it, `other` and further ones must wait.
+
+    Both are addresses. `over`: for a while no other has come.
+    """
+
+    node_id: str
+    holder: str = ""
+    other: str = ""
+    over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class EventsLost:
     """`count` events are missing before the next one: the subscriber read too slowly, or came back too late."""
 
@@ -47,7 +61,9 @@ class LogBegan:
     asked_epoch: int
 
 
-Announcement = Forgotten | Paused | MassSilenceBegan | MassSilenceEnded | StoreChanged | EventsLost | LogBegan
+Announcement = (
+    Forgotten | NameContested | Paused | MassSilenceBegan | MassSilenceEnded | StoreChanged | EventsLost | LogBegan
+)
 Body = Change | Announcement
 
 
@@ -65,7 +81,7 @@ class Event:
     @property
     def node_id(self) -> str:
         """The node that the event is about; empty if it is about all."""
-        return self.body.node_id if isinstance(self.body, Change | Forgotten) else ""
+        return self.body.node_id if isinstance(self.body, Change | Forgotten | NameContested) else ""
 
 
 class Subscription:
@@ -119,12 +135,15 @@ class Subscription:
 class EventFanout:
     """Numbers events and queues them for all subscribers."""
 
-    def __init__(self, queue_limit: int, log_limit: int = 1, most: int = 1000, epoch: int = 0) -> None:
+    def __init__(
+        self, queue_limit: int, log_limit: int = 1, most: int = 1000, epoch: int = 0, peer_share: float = 1.0
+    ) -> None:
         self.seq = 0
         self.epoch = epoch
         self._queue_limit = queue_limit
         self._log: deque[Event] = deque(maxlen=log_limit)
         self._most = most
+        self._of_peer = Shares(most, peer_share)
         self._subscriptions: set[Subscription] = set()
         self._lost_before = 0
 
@@ -144,22 +163,30 @@ class EventFanout:
 
     @contextmanager
     def subscribe(
-        self, node_id: str = "", wake: Callable[[], object] = lambda: None, after: tuple[int, int] | None = None
+        self,
+        node_id: str = "",
+        wake: Callable[[], object] = lambda: None,
+        after: tuple[int, int] | None = None,
+        peer: str = "",
     ) -> Iterator[Subscription]:
         """Subscribe to one node or (empty) to all; from now on, or from the events `after` (epoch, seq).
 
-        Raises NoRoomError if there are HUB_MAX_SUBSCRIBERS subscribers, BadMessageError if `after` lies ahead.
+        Raises NoRoomError if there are HUB_MAX_SUBSCRIBERS subscribers, or this peer has its share of them,
+        BadMessageError if `after` lies ahead.
         """
+        self._of_peer.check(peer, "subscriptions")
         if len(self._subscriptions) >= self._most:
             raise NoRoomError(f"there are {self._most} subscribers; HUB_MAX_SUBSCRIBERS allows no more")
         subscription = Subscription(self._queue_limit, node_id, wake)
         if after is not None:
             subscription.resume(*self._missed(*after))
         self._subscriptions.add(subscription)
+        self._of_peer.add(peer)
         try:
             yield subscription
         finally:
             self._subscriptions.discard(subscription)
+            self._of_peer.remove(peer)
             self._lost_before += subscription.lost
 
     def _missed(self, epoch: int, seq: int) -> tuple[Event | None, Iterable[Event]]:

@@ -16,6 +16,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeAlias, get_type_hints
 
+import structlog
+
 from heartbench.hub.errors import HubError
 from heartbench.hub.liveness.rules import Change, MoveReason, Status
 
@@ -25,6 +27,8 @@ MAX_LINES_HELD = 20_000
 # One json call for many lines parses twice as fast as a call for each. One call for a whole file is slower again,
 # because Python's garbage collector then walks millions of rows.
 LINES_PER_BATCH = 20_000
+
+log = structlog.get_logger()
 
 encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -122,22 +126,39 @@ NAMES = {record: name for name, record in RECORDS.items()}
 WIDTHS = {name: 1 + len(record._fields) for name, record in RECORDS.items()}
 
 
+def check_observer_file(path: Path | None) -> None:
+    """Raise HubError if the file of HUB_OBSERVE_FILE cannot be written; its content is not changed."""
+    if path is not None:
+        _open(path, "a").close()
+
+
+def _open(path: Path, mode: str) -> IO[str]:
+    try:
+        return path.open(mode, encoding="utf-8")
+    except OSError as error:
+        raise HubError(
+            f"HUB_OBSERVE_FILE={str(path)!r} cannot be written: {error.strerror}; use a file in a directory that exists"
+        ) from None
+
+
 class Observer:
-    """Writes records to a file, of which `header` is the first line."""
+    """Writes records to a file, of which `header` is the first line.
+
+    If the file cannot be written, as on a full disk, recording stops for good: a file with a gap could not be checked.
+    """
 
     def __init__(self, path: Path, header: Header) -> None:
-        try:
-            self._file: IO[str] = path.open("w", encoding="utf-8")
-        except OSError as error:
-            raise HubError(
-                f"HUB_OBSERVE_FILE={str(path)!r} cannot be written: {error.strerror}; use a file in a directory that "
-                "exists"
-            ) from None
+        self.lost = 0  # records
+        self._path = path
+        self._file = _open(path, "w")
         self._lines = [encode(["header", {"schema": SCHEMA, **header._asdict()}])]
         self.flush()
 
     def write(self, record: Record) -> None:
-        """Add one line."""
+        """Add one line, unless recording has stopped."""
+        if self._file.closed:
+            self.lost += 1
+            return
         self._lines.append(encode((NAMES[type(record)], *record)))
         if len(self._lines) >= MAX_LINES_HELD:
             self.flush()
@@ -146,13 +167,22 @@ class Observer:
         """Complete the file: the hub has looked for passed deadlines for the last time."""
         self.write(End(at_s))
         self.flush()
-        self._file.close()
+        with suppress(OSError):
+            self._file.close()
 
     def flush(self) -> None:
         """Write the lines that are held."""
-        if self._lines and not self._file.closed:
+        if not self._lines:
+            return
+        try:
             self._file.write("\n".join(self._lines) + "\n")
             self._file.flush()
+        except OSError as error:
+            self.lost += len(self._lines)
+            with suppress(OSError):
+                self._file.close()
+            reason = error.strerror or str(error)
+            log.error("recording has stopped: HUB_OBSERVE_FILE cannot be written", file=str(self._path), reason=reason)
         self._lines.clear()
 
 

@@ -9,10 +9,20 @@ An online node is silent if more than half of its threshold has passed without a
 half of its usual gaps. While the suspicion is open no node is marked stale. Kubernetes' node lifecycle controller stops
 evictions in a zone in the same way, at 55%.
 
+Nodes may be invented to fall silent together and hide a death. So:
+
+- A node counts only if it was heard for half of the usual threshold since it came online.
+- The same share of *peers* must be silent as of nodes, each with that share of its nodes: if the hub's own network is
+  cut, every address is silent, and not one that has many nodes.
+- A silence is excused once. A node that was silent in a mass silence and has not been heard since is judged, whatever
+  the others do.
+
 The nodes are counted only when one is about to be marked stale, and not again within a second in which too few could
-become silent even if none sent anything: a count visits every node, 35 ms for 100,000.
+become silent even if none sent anything, or after too few peers were: a count visits every node, some 35 ms for
+100,000.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from math import ceil, inf
@@ -67,21 +77,26 @@ class MassSilence:
         self._fewest = fewest
         self._longest_s = longest_s
         self._move = move
+        self._proven_s = registry.policy.parameters.usual_silence_s(0.0) / 2
         self._certain_until_s = -inf  # it cannot begin before
+        self._excused_before_s = -inf  # who has not been heard since was excused already
 
     def before_stale(self, node: Node, now: float) -> MassSilenceBegan | None:
         """Extend the deadline of a node that is about to be marked stale, if the hub must not judge it."""
+        if node.heard_s <= self._excused_before_s:
+            return None
         if self.open is not None:
             self._move(node, self.open.until_s, now)
             return None
         if self._fraction == 0 or now <= self._certain_until_s:
             return None
         silent, online = self._count(now)
-        if len(silent) < self._enough(online):
+        if not silent:
             return None
         self.open = Suspicion(now, now + self._longest_s, silent, online)
         for other in list(self._registry.online()):
-            self._move(other, self.open.until_s, now)
+            if other.heard_s > self._excused_before_s:
+                self._move(other, self.open.until_s, now)
         return MassSilenceBegan(len(silent), online)
 
     def close_if_over(self, now: float) -> MassSilenceEnded | None:
@@ -94,6 +109,7 @@ class MassSilence:
         if heard < RETURNED_SHARE * len(opened.silent) and not gave_up:
             return None
         self.open = None
+        self._excused_before_s = opened.opened_s
         if gave_up:
             self._certain_until_s = now  # the sweep that follows must not suspect again
         else:
@@ -106,19 +122,28 @@ class MassSilence:
                 self._move(node, now + node.threshold_s, now)
 
     def _count(self, now: float) -> tuple[list[Node], int]:
-        """Return the nodes that are silent now, and how many are online."""
-        nodes = self._registry.nodes.values()
-        later = now + CERTAIN_FOR_S
+        """Return the nodes that are silent now, none if they are too few, and how many count."""
+        proven_s, later = self._proven_s, now + CERTAIN_FOR_S
+        nodes = [node for node in self._registry.nodes.values() if node.heard_s - node.changed_s >= proven_s]
+        nodes = [node for node in nodes if node.status is Status.ONLINE]
         # To be silent then, half of the time from sign of life to deadline must be over, without any call for a node.
         candidates = [node for node in nodes if 2 * (later - node.heard_s) > node.deadline_s - node.heard_s]
-        candidates = [node for node in candidates if node.status is Status.ONLINE]
-        online = self._registry.count[Status.ONLINE]
-        self._certain_until_s = later if len(candidates) < self._enough(online) else now
-        return [node for node in candidates if is_silent(node, now)], online
+        enough = max(self._fewest, ceil(self._fraction * len(nodes)))
+        self._certain_until_s = later if len(candidates) < enough else now
+        silent = [node for node in candidates if is_silent(node, now)]
+        if len(silent) < enough:
+            return [], len(nodes)
+        if not self._of_enough_peers(nodes, silent):
+            self._certain_until_s = later
+            return [], len(nodes)
+        return silent, len(nodes)
 
-    def _enough(self, online: int) -> int:
-        """Return the number of silent nodes that is a mass silence."""
-        return max(self._fewest, ceil(self._fraction * online))
+    def _of_enough_peers(self, nodes: list[Node], silent: list[Node]) -> bool:
+        """Return whether the silent nodes are of as large a share of the peers; one that is not known is its own."""
+        nodes_of = Counter(node.peer or node.node_id for node in nodes)
+        silent_of = Counter(node.peer or node.node_id for node in silent)
+        silent_peers = sum(count >= self._fraction * nodes_of[peer] for peer, count in silent_of.items())
+        return silent_peers >= self._fraction * len(nodes_of)
 
 
 def is_silent(node: Node, now: float) -> bool:

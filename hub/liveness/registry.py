@@ -3,8 +3,9 @@
 **This is what marks a node stale**: `_expire_deadlines`, when a sweep or a late message finds a deadline in the past.
 The deadline comes from the node's detector (`detector.py`); the flap rule is in `rules.py`. Rules kept here:
 
-- `(boot_id, connection)` orders the streams of a node. The newest wins: a Hello of an older one is refused, and
-  messages on a replaced stream are ignored.
+- `(boot_id, connection)` orders the streams of a node. The newest wins: a Hello of an older one is refused while the
+  node is online, and messages on a replaced stream are ignored. A node that is stale or offline may come back with any:
+  its counter may have been reset, or another client may have used its name with a greater one.
 - A stream that ends without Goodbye clears `connected` and changes no status. Only a deadline makes a node stale.
 - A change is timed at its cause: stale at the deadline, however late a sweep finds it. A sign of life after the
   deadline makes a node stale (at the deadline), then online (at the receipt). So the times of sweeps do not change the
@@ -18,6 +19,7 @@ Before a node is marked stale, `before_stale` is called and may move deadlines (
 Each call is given `now` (s, monotonic, never decreasing) and returns what changed. No I/O, no clock, no lock.
 """
 
+from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,13 +39,18 @@ HEARTBEAT = Kind.HEARTBEAT  # a look-up less on the path of every heartbeat
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The introduction of a node on a new stream; `interval_s` is its announced heartbeat interval, s; 0: none."""
+    """The introduction of a node on a new stream; `interval_s` is its announced heartbeat interval, s; 0: none.
+
+    `peer` is what limits per peer count by, `address` where the stream comes from (HOST:PORT); empty: not known.
+    """
 
     node_id: str
     boot_id: int
     connection: int
     interval_s: float = 0.0
     labels: Mapping[str, str] = field(default_factory=dict)
+    peer: str = ""
+    address: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -55,6 +62,8 @@ class Node:
     boot_id: int = 0
     connection: int = 0
     session: "Session | None" = None  # the current stream
+    peer: str = ""  # of the last Hello, as is the next
+    address: str = ""
     interval_s: float = 0.0  # heartbeat interval that the node announces; 0: none
     labels: Mapping[str, str] = field(default_factory=dict)
     status: Status = Status.ONLINE
@@ -110,6 +119,7 @@ class Registry:
     def __init__(self, policy: PolicySpec) -> None:
         self.policy = policy
         self.nodes: dict[str, Node] = {}
+        self._names: list[str] = []  # of the nodes, in order
         self.before_stale: Callable[[Node, float], None] = lambda _node, _now: None
         self.flaps = 0  # of all nodes since the start
         self.count: Counter[Status] = Counter()
@@ -134,17 +144,16 @@ class Registry:
         return NOTHING
 
     def hello(self, hello: Hello, now: float) -> tuple[Session, Sequence[Change]]:
-        """Begin a stream; raise OutdatedStreamError if a newer one is known."""
+        """Begin a stream; raise OutdatedStreamError if a newer one is known and the node is online."""
         node = self.nodes.get(hello.node_id)
         if node is None:
-            node = self.nodes[hello.node_id] = self.new_node(hello.node_id, hello.interval_s)
-            self.count[node.status] += 1
+            node = self._add(self.new_node(hello.node_id, hello.interval_s))
             node.changed_s = now
             reason = Reason.REGISTERED
-        elif (hello.boot_id, hello.connection) < (node.boot_id, node.connection):
+        elif (hello.boot_id, hello.connection) < (node.boot_id, node.connection) and now <= node.deadline_s:
             raise OutdatedStreamError(
                 f"node {hello.node_id}: boot {hello.boot_id}, connection {hello.connection} is older than "
-                f"boot {node.boot_id}, connection {node.connection}; use a newer one"
+                f"boot {node.boot_id}, connection {node.connection}; use a newer one, or wait until the node is stale"
             )
         else:
             reason = Reason.REPLACED if node.connected else Reason.CONNECTED
@@ -153,6 +162,7 @@ class Registry:
         changes = self._sign_of_life(node, now, 0, Kind.HELLO)
         node.boot_id, node.connection = hello.boot_id, hello.connection
         node.interval_s, node.labels = hello.interval_s, hello.labels
+        node.peer, node.address = hello.peer, hello.address
         node.hello_s, node.hello_heartbeats = now, node.heartbeats
         node.session = Session(node, hello.boot_id, hello.connection)
         self.connected += not node.connected
@@ -190,8 +200,7 @@ class Registry:
     def restore(self, node: Node) -> None:
         """Add a node as it was when the hub last ran, with a deadline if it is online."""
         node.flapping = node.flapping and self._rule.stays(node.flaps)  # the rule may have changed
-        self.nodes[node.node_id] = node
-        self.count[node.status] += 1
+        self._add(node)
         self.flapping += node.flapping
         self._queue(node)
 
@@ -212,12 +221,17 @@ class Registry:
         if node is None:
             return NOTHING
         changes = self._expire_deadlines(node, now)
-        del self.nodes[node_id]
+        del self.nodes[node_id], self._names[bisect_left(self._names, node_id)]
         self._disconnect(node)
         self.count[node.status] -= 1
         self.flapping -= node.flapping
         node.queued_s = inf
+        node.status = Status.OFFLINE  # for whoever still holds the record
         return changes
+
+    def expire(self, node: Node, now: float) -> Sequence[Change]:
+        """Expire one node's deadline and flapping mark, as the next sweep would."""
+        return self._expire_deadlines(node, now)
 
     def sweep(self, now: float) -> Sequence[Change]:
         """Expire what passed before `now`: deadlines, and flapping marks."""
@@ -233,6 +247,11 @@ class Registry:
                 self._queue(node)
         return changes
 
+    def names_after(self, name: str, most: int) -> list[str]:
+        """Return the names that follow `name` in order, at most so many."""
+        first = bisect_right(self._names, name)
+        return self._names[first : first + most]
+
     def online(self) -> Iterator[Node]:
         """Return the nodes that have a deadline."""
         return (node for node in self.nodes.values() if node.status is Status.ONLINE)
@@ -245,6 +264,12 @@ class Registry:
     def heap_size(self) -> int:
         """Number of entries in the heap, outdated ones included."""
         return len(self._heap)
+
+    def _add(self, node: Node) -> Node:
+        self.nodes[node.node_id] = node
+        insort(self._names, node.node_id)  # among 200,000 names: 50 µs
+        self.count[node.status] += 1
+        return node
 
     def _sign_of_life(self, node: Node, now: float, seq: int, kind: Kind) -> list[Change]:
         changes = self._expire_deadlines(node, now)

@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from math import inf
+from sys import intern
 
 from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
@@ -24,6 +25,8 @@ from heartbench.hub.rpc import protobuf_mapping as mapping
 from heartbench.hub.rpc.message_size import check_size
 from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.task_scope import CancelScope, task_scope
+from heartbench.hub.rpc.upload_places import UploadPlaces
+from heartbench.hub.store.order import LARGEST
 from heartbench.hub.work.commands import Answer
 from heartbench.hub.work.outbox import Outbox, Send
 from heartbench.mesh.v1.mesh_pb2 import Hello, HubMessage, NodeMessage
@@ -56,9 +59,11 @@ class Stream:
 class NodeService:
     """Serves the Connect streams of all nodes of one hub."""
 
-    def __init__(self, hub: Hub, clock: Clock) -> None:
+    def __init__(self, hub: Hub, clock: Clock, uploads: UploadPlaces | None = None) -> None:
+        """`uploads` are the Upload streams, of which a node's newest Hello ends the obsolete ones."""
         self._hub = hub
         self._now = clock.monotonic
+        self._uploads = uploads
         self._open: dict[str, Stream] = {}
 
     async def connect(self, peer: Peer, messages: AsyncIterator[NodeMessage], send: Send) -> None:
@@ -66,9 +71,9 @@ class NodeService:
         hello = await self._first_message(messages)
         if hello is None:
             return
-        session, retry_after_s = self._hub.hello(hello_of(hello), self._now(), hello.sent_unix_s)
+        session, retry_after_s = self._hub.hello(hello_of(hello, peer), self._now(), hello.sent_unix_s)
         if session is None:
-            await send(mapping.throttle(retry_after_s))
+            await send(mapping.throttle(self._hub, hello.node_id, retry_after_s))
             return
         try:
             await self._serve(session, peer, messages, send)
@@ -125,9 +130,12 @@ class NodeService:
         """Read until the node or the hub ends the stream."""
         node_id, commands = session.node.node_id, self._hub.commands
         async with stream.cancel_scope:
-            if node_id in self._open:
-                self._open[node_id].replaced_by = stream.peer
-                self._open[node_id].close()
+            old = self._open.get(node_id)
+            if old is not None:
+                old.replaced_by = stream.peer
+                old.close()
+            if self._uploads is not None:
+                self._uploads.replaced(node_id, session.boot_id, old.peer if old else None, stream.peer)
             self._open[node_id] = stream
             commands.attach(node_id, stream.outbox.wake)
             try:
@@ -160,9 +168,11 @@ class NodeService:
         return None if command is None else mapping.command(command, asyncio.get_running_loop().time())
 
 
-def hello_of(hello: Hello) -> registry.Hello:
-    """Return a Hello as the registry takes it; BadMessageError if its name or labels are too long."""
+def hello_of(hello: Hello, peer: Peer) -> registry.Hello:
+    """Return a peer's Hello as the registry takes it; BadMessageError if a part of it is too long or too large."""
     labels = dict(hello.labels)
+    if hello.boot_id > LARGEST:
+        raise BadMessageError(f"boot_id={hello.boot_id}: must be at most {LARGEST}, as of its chunks")
     if not 0 < len(hello.node_id.encode()) <= LONGEST_NAME:
         raise BadMessageError(f"node_id={shown(hello.node_id)}: must have 1 to {LONGEST_NAME} bytes")
     if sum(len(key) + len(value) for key, value in labels.items()) > LONGEST_LABELS:
@@ -170,4 +180,5 @@ def hello_of(hello: Hello) -> registry.Hello:
             f"node {shown(hello.node_id)}: labels may have up to {LONGEST_LABELS} characters together"
         )
     interval_s = hello.heartbeat_interval_s if 0 <= hello.heartbeat_interval_s < 1e9 else 0.0
-    return registry.Hello(hello.node_id, hello.boot_id, hello.connection, interval_s, labels)
+    name = hello.node_id, hello.boot_id, hello.connection
+    return registry.Hello(*name, interval_s, labels, intern(peer.key), str(peer))

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
 from heartbench.hub.errors import BadMessageError, shown
-from heartbench.hub.events.fanout import Body, Event, EventsLost, Forgotten, LogBegan, StoreChanged
+from heartbench.hub.events.fanout import Body, Event, EventsLost, Forgotten, LogBegan, NameContested, StoreChanged
 from heartbench.hub.liveness.mass_silence import MassSilenceBegan, MassSilenceEnded
 from heartbench.hub.liveness.registry import Node, Session
 from heartbench.hub.liveness.rules import Change, Reason, Status
@@ -28,6 +28,7 @@ LARGEST_RESPONSE = (4 << 20) - 1024
 CHUNK_FRAME = 6
 """Bytes of tag and length of a chunk in a response."""
 THROTTLED = "too many nodes come at once"
+CONTESTED = "another stream has this node's name, and they replaced each other too often: is there a clone?"
 
 
 def welcome(hub: Hub, session: Session) -> pb.HubMessage:
@@ -42,9 +43,10 @@ def welcome(hub: Hub, session: Session) -> pb.HubMessage:
     return pb.HubMessage(welcome=body)
 
 
-def throttle(retry_after_s: float) -> pb.HubMessage:
-    """Return the answer to a Hello that comes when too many others do."""
-    return pb.HubMessage(throttle=pb.Throttle(retry_after_s=retry_after_s, reason=THROTTLED))
+def throttle(hub: Hub, node_id: str, retry_after_s: float) -> pb.HubMessage:
+    """Return the answer to a Hello that must wait."""
+    reason = CONTESTED if node_id in hub.takeovers.contested else THROTTLED
+    return pb.HubMessage(throttle=pb.Throttle(retry_after_s=retry_after_s, reason=reason))
 
 
 def drain(reconnect_after_s: float) -> pb.HubMessage:
@@ -100,6 +102,7 @@ def node_info(hub: Hub, node: Node, clock: Clock) -> pb.NodeInfo:
         reason=REASON[node.reason],
         changed_unix_s=clock.unix(node.changed_s),
         labels=node.labels,
+        contested=node.node_id in hub.takeovers.contested,
     )
 
 
@@ -120,6 +123,7 @@ def fields_of(message: type[Message], figures: object) -> dict[str, Any]:
 def history_page(stored: Iterable[StoredChunk], most_chunks: int) -> pb.GetHistoryResponse:
     """Return the first chunks, as many as fit into a message that every client accepts, and the token of the next.
 
+    `most_chunks` is 0 for no other limit.
     A single chunk that is longer than such a message comes alone.
     """
     page, room_bytes = pb.GetHistoryResponse(), LARGEST_RESPONSE
@@ -171,6 +175,9 @@ def body(of_event: Body) -> dict[str, Any]:
             return {"mass_silence_ended": ended}
         case Forgotten(node_id):
             return {"forgotten": pb.NodeForgotten(node_id=node_id)}
+        case NameContested(node_id, holder, other, over):
+            contested = pb.NameContested(node_id=node_id, holder=holder, other=other, over=over)
+            return {"contested": contested}
         case StoreChanged(state, error):
             return {"store": pb.StoreChanged(state=state, error=error)}
         case Paused(lasted_s):

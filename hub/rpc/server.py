@@ -4,6 +4,9 @@ What was measured and decides the options (grpcio 1.85):
 
 - A second server on a busy port binds silently unless `grpc.so_reuseport` is 0.
 - A hub that reads nothing grew to 1.4 GB with 300 nodes by gRPC's own windows; with `grpc.http2.bdp_probe` 0 to 83 MB.
+- The hub pings only a connection on which nothing came for `keepalive_s`: a node that beats more often is never pinged.
+- gRPC sets TCP_USER_TIMEOUT, to `keepalive_timeout_s`, only where it pings. TCP closes if the ping is not acknowledged
+  by then; a ping that the node's kernel acknowledges and its process does not answer has `grpc.http2.ping_timeout_ms`.
 - By default, a server answers a client that pings more than once in 300 s without data with GOAWAY too_many_pings.
 """
 
@@ -25,6 +28,7 @@ from heartbench.hub.config import HubSettings
 from heartbench.hub.envfile import split_address
 from heartbench.hub.errors import HubError
 from heartbench.hub.events.fanout import StoreChanged
+from heartbench.hub.events.observer_file import check_observer_file
 from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.hub.rpc.admin import AdminService
 from heartbench.hub.rpc.connect import NodeService
@@ -44,6 +48,7 @@ FINISH_S = 1.5
 FLUSH_INTERVAL_S = 1.0
 FORGET_INTERVAL_S = 60.0
 TIDY_INTERVAL_S = 60.0
+IDLE_INTERVAL_S = 1.0
 NEVER_MS = 2**31 - 1
 STREAMS_OF_A_CONNECTION = 100
 
@@ -60,6 +65,7 @@ def server_options(settings: HubSettings) -> list[tuple[str, int]]:
         ("grpc.max_concurrent_streams", STREAMS_OF_A_CONNECTION),
         ("grpc.keepalive_time_ms", round(settings.keepalive_s * 1000) or NEVER_MS),
         ("grpc.keepalive_timeout_ms", round(settings.keepalive_timeout_s * 1000)),
+        ("grpc.http2.ping_timeout_ms", round(settings.keepalive_timeout_s * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_ping_strikes", 0),
         ("grpc.http2.min_ping_interval_without_data_ms", 1000),
@@ -88,6 +94,7 @@ class HubServer:
             self.hub.writer.run(self.hub.all_nodes, self._store_changed),
             every(TICK_S, lambda: self.hub.tick(self._clock.monotonic())),
             every(FLUSH_INTERVAL_S, self.hub.effects.flush),
+            every(IDLE_INTERVAL_S, self._uploads.places.end_idle),
             every(self.settings.summary_interval_s, self._summarise),
             self._forget_expired(),
         )
@@ -129,13 +136,16 @@ class HubServer:
     def _assemble(self) -> None:
         settings = self.settings
         self._files = files_of(settings)
+        check_observer_file(settings.observe_file)
         with ExitStack() as undo:
             store = open_store(settings.store_url, settings.store_durability, settings.store_ttl_s)
             undo.callback(store.close)
             self.hub = open_hub(settings, self._clock, store)
             undo.pop_all()
-        self._nodes = NodeService(self.hub, self._clock)
+        if settings.store_url != "memory:" and not self.hub.histories:
+            log.warning("the store is empty: it is new, or was emptied", store=settings.store_url)
         self._uploads = UploadService(self.hub, self._clock, self._files)
+        self._nodes = NodeService(self.hub, self._clock, self._uploads.places)
         self._admin = AdminService(self.hub, self._clock, self._nodes, self._uploads)
         self._summarised: HubStats | None = None
         pb_grpc.add_NodeMeshServicer_to_server(NodeMesh(self._nodes, self._uploads), self._server)

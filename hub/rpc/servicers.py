@@ -116,8 +116,8 @@ class HubAdmin(pb_grpc.HubAdminServicer):
 
     async def WatchEvents(self, request: pb.WatchEventsRequest, context: Context) -> AsyncIterator[pb.Event]:
         """Stream events; the initial metadata is sent when the subscription has begun."""
-        async with grpc_errors(context):
-            with self.admin.watch(request) as events:
+        async with grpc_errors(context) as peer:
+            with self.admin.watch(peer, request) as events:
                 await context.send_initial_metadata(())
                 async for event in events:
                     yield event

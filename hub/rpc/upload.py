@@ -8,17 +8,17 @@ settings demand; one acknowledgement stands for all chunks before it.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
 from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
-from heartbench.hub.errors import BadMessageError, HubError, NoRoomError, shown
+from heartbench.hub.errors import BadMessageError, HubError
 from heartbench.hub.rpc import protobuf_mapping as mapping
 from heartbench.hub.rpc.message_size import check_size
 from heartbench.hub.rpc.peer import Peer
-from heartbench.hub.rpc.task_scope import CancelScope, task_scope
+from heartbench.hub.rpc.task_scope import task_scope
+from heartbench.hub.rpc.upload_places import UploadPlaces
 from heartbench.hub.store.history import StoredChunk
 from heartbench.hub.store.order import check_name
 from heartbench.hub.store.received_files import FileProgress, FileReceiver
@@ -28,8 +28,6 @@ from heartbench.mesh.v1.mesh_pb2 import Chunk, ChunkAck, FileChunk
 
 SendAck = Callable[[ChunkAck], Awaitable[None]]
 UNLIMITED = 1 << 62
-CHUNKS_OF_A_NODE = 10_000
-"""Unacknowledged chunks of a node, including empty ones."""
 FILE_ACKS_WAITING = 64
 
 
@@ -115,20 +113,6 @@ class AckQueue:
         return mapping.chunk_ack(newest) if newest else None
 
 
-@dataclass(slots=True)
-class NodeUploads:
-    """The Upload streams of one node, and the room that they share."""
-
-    room: Budget
-    open: set[CancelScope] = field(default_factory=set)
-    none_open: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def close(self) -> None:
-        """Stop reading them."""
-        for scope in self.open:
-            scope.cancel()
-
-
 class UploadService:
     """Serves the Upload streams of all nodes of one hub; without `files` it accepts no files."""
 
@@ -136,65 +120,37 @@ class UploadService:
         self._hub = hub
         self._now = clock.monotonic
         self._files = files
-        self._nodes: dict[str, NodeUploads] = {}
-        self._count = 0
+        self.places = UploadPlaces(hub.settings, clock.monotonic, hub.is_connected)
 
     def __len__(self) -> int:
-        return self._count
+        return len(self.places)
 
     async def upload(self, peer: Peer, node_id: str, chunks: AsyncIterator[Chunk], send: SendAck) -> None:
         """Serve one stream until the node ends it or the hub closes it; raises a HubError to end it with a reason."""
-        with self._place(peer, node_id) as (uploads, scope):
-            acks = AckQueue(uploads.room)
+        with self.places.take(peer, node_id) as place:
+            acks = AckQueue(place.room)
             try:
                 async with task_scope() as tasks:
                     tasks.create_task(acks.send_all(send))
-                    async with scope:
-                        await self._read(node_id, uploads.room, chunks, acks)
+                    async with place.scope:
+                        await self._read(node_id, place.room, self.places.messages(place, chunks), acks)
+                    place.check()
                     acks.close()
             finally:
                 acks.discard()
 
     def close(self) -> None:
         """End all streams; admitted chunks are still acknowledged."""
-        for uploads in self._nodes.values():
-            uploads.close()
+        self.places.close()
 
     async def close_node(self, node_id: str) -> None:
         """End the streams of one node and wait until they have ended."""
-        uploads = self._nodes.get(node_id)
-        if uploads is not None:
-            uploads.close()
-            await uploads.none_open.wait()
+        await self.places.close_node(node_id)
 
     async def forget_files(self, node_id: str) -> None:
         """Remove the incomplete files of a node."""
         if self._files is not None:
             await self._files.forget(node_id)
-
-    @contextmanager
-    def _place(self, peer: Peer, node_id: str) -> Iterator[tuple[NodeUploads, CancelScope]]:
-        """Reserve a place for one more stream: yield the node's streams and the scope that ends the new one."""
-        settings = self._hub.settings
-        if self._count >= settings.max_uploads:
-            raise NoRoomError(f"{self._count} Upload streams are open; HUB_MAX_INFLIGHT_BYTES allows no more")
-        uploads = self._nodes.get(node_id)
-        if uploads is None:
-            uploads = self._nodes[node_id] = NodeUploads(Budget(CHUNKS_OF_A_NODE, settings.node_inflight_bytes))
-        if len(uploads.open) >= settings.uploads_per_node:
-            place = f"node {shown(node_id)} at {peer}"
-            raise NoRoomError(f"{place} has {len(uploads.open)} Upload streams; HUB_UPLOADS_PER_NODE allows no more")
-        scope = CancelScope()
-        uploads.open.add(scope)
-        self._count += 1
-        try:
-            yield uploads, scope
-        finally:
-            self._count -= 1
-            uploads.open.discard(scope)
-            if not uploads.open:
-                del self._nodes[node_id]
-                uploads.none_open.set()
 
     async def _read(self, node_id: str, room: Budget, chunks: AsyncIterator[Chunk], acks: AckQueue) -> None:
         limit_bytes = self._hub.settings.message_bytes

@@ -18,5 +18,8 @@ class MemoryStore:
     def write(self, batch: Sequence[NodeWrite]) -> None:
         """Do nothing."""
 
+    def check(self) -> None:
+        """Do nothing."""
+
     def close(self) -> None:
         """Do nothing."""

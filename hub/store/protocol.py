@@ -7,7 +7,8 @@ The rules that every store keeps, checked by `tests/hub/store/test_contract.py`:
 2. Of each node a store holds one run of chunks in order, to the newest. It begins at `oldest` of the last write or a
    bounded number of chunks before it: a history with the same bounds that is restored from it is unchanged.
 3. Opening a store begins an epoch, greater than all before it. A store of an older epoch writes nothing more:
-   `FencedError`. So a hub that was stopped, and resumes after another replaced it, can do no harm.
+   `FencedError`. So a hub that was stopped, and resumes after another replaced it, can do no harm. `check` finds this
+   out without a write.
 
 A store blocks and is called from one thread at a time: `writer.py` keeps it away from the event loop.
 """
@@ -28,6 +29,10 @@ class StoreUnavailableError(HubError):
 
 class StoreLostError(StoreUnavailableError):
     """The store works but holds less than it had confirmed, like a Redis that restarted from an old snapshot."""
+
+
+class StoreDamagedError(HubError):
+    """The store holds something that no hub of this version has written; the message says what, and what to do."""
 
 
 class FencedError(HubError):
@@ -89,6 +94,9 @@ class Store(Protocol):
             StoreLostError: Everything must be written again.
             FencedError: This store can never write again.
         """
+
+    def check(self) -> None:
+        """Find out, at little cost, whether a write could succeed; raises what `write` would raise."""
 
     def close(self) -> None:
         """Close files and connections; safe to call twice."""

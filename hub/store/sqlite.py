@@ -9,6 +9,7 @@ Measurements that decide the form, at 4,000 chunks/s of 2,000 nodes:
 """
 
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import groupby
@@ -17,34 +18,20 @@ from pathlib import Path
 
 from heartbench.hub.errors import HubError
 from heartbench.hub.store.history import START, Position, StoredChunk
-from heartbench.hub.store.protocol import Durability, FencedError, NodeWrite, StoredNode, StoreUnavailableError
-from heartbench.hub.store.record import NodeRecord
-
-APPLICATION_ID = 0x48425448
-"""`HBTH`, in the file's header: marks the database as ours."""
-
-MIGRATIONS = (
-    """
-    CREATE TABLE hub (epoch INTEGER NOT NULL);
-    INSERT INTO hub VALUES (0);
-
-    CREATE TABLE node (
-        node_id TEXT NOT NULL PRIMARY KEY,
-        record  TEXT NOT NULL  -- NodeRecord as JSON
-    ) WITHOUT ROWID;
-
-    CREATE TABLE chunk (
-        node_id     TEXT    NOT NULL,
-        boot_id     INTEGER NOT NULL,
-        seq         INTEGER NOT NULL,
-        sent_unix_s REAL    NOT NULL,
-        data        BLOB,  -- NULL: longer than a whole history, so that it and all before it are not held
-        PRIMARY KEY (node_id, boot_id, seq)
-    ) WITHOUT ROWID;
-    """,
+from heartbench.hub.store.loading import chunk_in, damaged, record_in, shown
+from heartbench.hub.store.order import LARGEST
+from heartbench.hub.store.protocol import (
+    Durability,
+    FencedError,
+    NodeWrite,
+    StoredNode,
+    StoreLostError,
+    StoreUnavailableError,
 )
-"""The n-th script turns schema version n - 1 into n. Only append to this tuple."""
+from heartbench.hub.store.sqlite_file import identity, open_database, remove_if_empty
 
+BEGIN_EPOCH = "UPDATE hub SET epoch = CASE epoch WHEN 0 THEN ? ELSE epoch + 1 END RETURNING epoch"
+EMPTY_EPOCH, NEW_EPOCH = "INSERT INTO hub VALUES (?)", "UPDATE hub SET epoch = ?"
 FORGET_CHUNKS = "DELETE FROM chunk WHERE node_id IN (VALUES {rows})"
 FORGET_NODES = "DELETE FROM node WHERE node_id IN (VALUES {rows})"
 APPEND = "INSERT INTO chunk (node_id, boot_id, seq, sent_unix_s, data) VALUES {rows}"
@@ -74,65 +61,77 @@ class SqliteStore:
     """A file that one hub at a time writes; a second one that opens it takes over."""
 
     def __init__(self, path: Path, durability: Durability = Durability.COMMITTED, busy_timeout_s: float = 1.0) -> None:
-        """Open or create the file, migrate its schema and begin an epoch; HubError if it is not a file of ours."""
+        """Open or create the file, check all that it holds, and then begin an epoch.
+
+        In this order a hub that uses the file is not disturbed by one that cannot start. HubError if it is not a file
+        of ours, StoreDamagedError if it is damaged.
+        """
         self._path = path
+        self._options = (path.resolve(), durability, busy_timeout_s)
         self._newest: dict[str, Position] = {}  # no other hub changes it once the epoch has begun
         self._untrimmed: dict[str, int] = {}  # pages since the last deletion
-        try:
-            self._db = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
-            with ExitStack() as undo:
+        self._lost = False
+        with ExitStack() as undo:
+            try:
+                self._db = open_database(*self._options)
                 undo.callback(self._db.close)
-                self._migrate()
-                self._db.execute("PRAGMA journal_mode = WAL")
-                # A commit survives the process in either case; FULL survives a power loss too, for one fsync a batch.
-                level = "FULL" if durability is Durability.COMMITTED else "NORMAL"
-                self._db.execute(f"PRAGMA synchronous = {level}")
+                self._verify()
+                # A new file begins at the current time: its hubs are newer than those of a file that was deleted.
                 self.epoch: int
-                (self.epoch,) = self._db.execute("UPDATE hub SET epoch = epoch + 1 RETURNING epoch").fetchall()[0]
-                undo.pop_all()
-        except sqlite3.Error as error:
-            raise HubError(f"HUB_STORE_URL: cannot open {path} as a SQLite store: {error}") from error
+                (self.epoch,) = self._db.execute(BEGIN_EPOCH, (round(time.time() * 1000),)).fetchall()[0]
+            except (sqlite3.OperationalError, OSError) as error:
+                raise HubError(f"HUB_STORE_URL: cannot open {path} as a SQLite store: {error}") from error
+            except sqlite3.DatabaseError as error:
+                raise damaged(path, str(error)) from error
+            undo.pop_all()
+        self._files = identity(self._options[0])
 
-    def _migrate(self) -> None:
-        version = self._pragma("user_version")
-        tables = self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-        if self._pragma("application_id") != APPLICATION_ID and (version or tables):
-            raise HubError(f"HUB_STORE_URL: {self._path} is a database of another program; use another file")
-        if version > len(MIGRATIONS):
-            raise HubError(
-                f"HUB_STORE_URL: {self._path} has schema {version}, written by a newer hub;"
-                f" this one knows {len(MIGRATIONS)}"
-            )
-        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-            self._db.executescript(
-                f"BEGIN IMMEDIATE; {script}; PRAGMA application_id = {APPLICATION_ID};"
-                f"PRAGMA user_version = {number}; COMMIT;"
-            )
-
-    def _pragma(self, name: str) -> int:
-        return int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
+    def _verify(self) -> None:
+        found = {name for (name,) in self._db.execute("SELECT name FROM sqlite_schema")}
+        for table in ("hub", "node", "chunk"):
+            if table not in found:
+                raise damaged(self._path, f"the table {table} is missing")
+        epochs = self._db.execute("SELECT epoch FROM hub").fetchall()
+        if len(epochs) != 1:
+            raise damaged(self._path, f"the table hub has {len(epochs)} rows; expected one")
+        (epoch,) = epochs[0]
+        if type(epoch) is not int or not 0 <= epoch < LARGEST:
+            raise damaged(self._path, f"the table hub: epoch={shown(epoch)} is not a number from 0 to {LARGEST - 1}")
+        (result,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        if result != "ok":
+            raise damaged(self._path, f"quick_check: {result}")
+        for _ in self.load():
+            pass
 
     def load(self) -> Iterator[StoredNode]:
-        """Yield every known node, in no order, with its chunks in order."""
+        """Yield every known node, in no order, with its chunks in order; StoreDamagedError for what is not ours."""
+        try:
+            yield from self._read()
+        except (sqlite3.Error, ValueError) as error:
+            raise damaged(self._path, str(error)) from error
+
+    def _read(self) -> Iterator[StoredNode]:
         stored = self._db.execute("SELECT node_id, record FROM node")
-        records = {node_id: NodeRecord.from_json(record) for node_id, record in stored}
+        records = {node_id: record_in(record, node_id) for node_id, record in stored}
         for node_id, rows in groupby(self._db.execute(LOAD), key=itemgetter(0)):
             chunks: list[StoredChunk] = []
             for _, boot_id, seq, sent_unix_s, data in rows:
-                newest = (boot_id, seq)
+                chunk = chunk_in(node_id, boot_id, seq, sent_unix_s, b"" if data is None else data)
+                newest = chunk.position
                 if data is None:
                     chunks.clear()
                 else:
-                    chunks.append(StoredChunk(boot_id, seq, sent_unix_s, data))
+                    chunks.append(chunk)
             yield StoredNode(node_id, records.pop(node_id, None), chunks, newest)
         for node_id, record in records.items():
             yield StoredNode(node_id, record, (), START)
 
     def write(self, batch: Sequence[NodeWrite]) -> None:
         """Make the batch durable in one transaction: all of it, or nothing."""
+        self._check_files()
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            self._check_epoch()
+            self._check_rows()
             due = {write.node_id for write in batch if self._is_due(write)}
             self._apply(batch, due)
             self._db.execute("COMMIT")
@@ -141,13 +140,61 @@ class SqliteStore:
         finally:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
+        self._check_files()  # a file that was deleted meanwhile took the commit with it
         for write in batch:
             self._confirm(write, write.node_id in due)
 
-    def _check_epoch(self) -> None:
-        (epoch,) = self._db.execute("SELECT epoch FROM hub").fetchone()
+    def check(self) -> None:
+        """Find out whether the file is still in its place, whole and ours."""
+        self._check_files()
+        try:
+            self._check_rows()
+        except sqlite3.DatabaseError as error:
+            raise StoreUnavailableError(f"{self._path}: {error}") from error
+
+    def _check_files(self) -> None:
+        """Raise StoreLostError if the files are no longer at their path; the next call begins with new ones."""
+        if self._lost:
+            self._begin_again()
+        elif identity(self._options[0]) != self._files:
+            raise self._loss()
+
+    def _check_rows(self) -> None:
+        row = self._db.execute("SELECT epoch FROM hub").fetchone()
+        if row is None or (self._untrimmed and self._db.execute("SELECT 1 FROM chunk LIMIT 1").fetchone() is None):
+            raise self._loss()
+        self._check_epoch(row[0])
+
+    def _check_epoch(self, epoch: int) -> None:
         if epoch != self.epoch:
             raise FencedError(f"{self._path}: a hub with epoch {epoch} has taken the store; this one had {self.epoch}")
+
+    def _loss(self) -> StoreLostError:
+        self._lost = True
+        return StoreLostError(
+            f"{self._path} was deleted, moved, replaced or emptied while the hub used it; all that the hub knows is "
+            "written again"
+        )
+
+    def _begin_again(self) -> None:
+        """Open what is at the path now, or a new file, and go on with the same epoch unless another hub has it."""
+        try:
+            remove_if_empty(self._options[0])
+            self._db.close()
+            self._db = open_database(*self._options)
+            row = self._db.execute("SELECT epoch FROM hub").fetchone()
+            if row is None or row == (0,):  # emptied, or new
+                self._db.execute(EMPTY_EPOCH if row is None else NEW_EPOCH, (self.epoch,))
+            else:
+                self._check_epoch(row[0])
+            self._files = identity(self._options[0])
+        except FencedError:
+            raise
+        except (sqlite3.Error, OSError, HubError) as error:
+            raise StoreUnavailableError(f"{self._path} cannot be opened again: {error}") from error
+        self._newest.clear()
+        self._untrimmed.clear()
+        self._lost = False
 
     def _apply(self, batch: Sequence[NodeWrite], due: set[str]) -> None:
         forgotten = [(write.node_id,) for write in batch if write.anew]

@@ -3,11 +3,15 @@
 The changes that come while one batch is written are the next batch: the slower the store, the larger the group. A
 failed write is retried until it succeeds, and is taken from the histories each time. The queue is bounded in chunks and
 bytes, over all nodes: when it is full, `append` waits, its stream is not read, and gRPC's flow control slows the node.
+
+While there is nothing to write, the store is checked every CHECK_INTERVAL_S: a hub whose store another one has taken
+ends within that time, also if its nodes only send heartbeats.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from time import perf_counter
@@ -32,6 +36,9 @@ BATCH = 1000
 """Maximum number of chunks and nodes in a batch: a full one takes a fraction of a second."""
 
 FIRST_RETRY_S, LAST_RETRY_S = 0.1, 5.0
+
+CHECK_INTERVAL_S = 1.0
+"""Seconds without a write after which the store is checked. A check takes some 0.1 ms."""
 
 
 class StoreState(StrEnum):
@@ -177,9 +184,11 @@ class Writer:
         thread = ThreadPoolExecutor(1, "store-writer")
         try:
             while True:
-                await self._work.wait()
-                await asyncio.sleep(self._retry_s or self._linger_s)
-                await self._commit(thread)
+                if await self._has_work():
+                    await asyncio.sleep(self._retry_s or self._linger_s)
+                    await self._commit(thread)
+                elif await self._succeeds(thread, self._store.check):
+                    self._set_health(StoreHealth(StoreState.OK))
         except BaseException as error:  # also when cancelled: those who wait for it get an error
             self._stop(error if isinstance(error, Exception) else HubError("the store's writer has stopped"))
             raise
@@ -190,20 +199,32 @@ class Writer:
     async def _commit(self, thread: ThreadPoolExecutor) -> None:
         batch = self._take()
         began_s = perf_counter()
+        if await self._succeeds(thread, self._store.write, [write for _, write in batch]):
+            self._commit_s.add(perf_counter() - began_s)
+            self._commits += 1
+            self._settle(batch)
+            self._set_health(StoreHealth(StoreState.OK))
+
+    async def _has_work(self) -> bool:
+        """Return whether there is something to write, at the latest when the store is to be checked."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CHECK_INTERVAL_S):
+                await self._work.wait()
+        return self._work.is_set()
+
+    async def _succeeds(self, thread: ThreadPoolExecutor, call: Callable[..., None], *arguments: object) -> bool:
+        """Call the store in its thread; return False, and note why, if it is not available."""
         try:
-            await asyncio.get_running_loop().run_in_executor(thread, self._store.write, [write for _, write in batch])
+            await asyncio.get_running_loop().run_in_executor(thread, call, *arguments)
         except StoreUnavailableError as error:
             if isinstance(error, StoreLostError):
                 self._rewrite_everything()
             self._failures += 1
             self._retry_s = min(LAST_RETRY_S, 2 * self._retry_s or FIRST_RETRY_S)
             self._set_health(StoreHealth(StoreState.UNAVAILABLE, str(error)))
-            return
-        self._commit_s.add(perf_counter() - began_s)
-        self._commits += 1
+            return False
         self._retry_s = 0.0
-        self._settle(batch)
-        self._set_health(StoreHealth(StoreState.OK))
+        return True
 
     def _take(self) -> list[tuple[Unsaved, NodeWrite]]:
         """Return the next batch: whole nodes, the longest unsaved first."""

@@ -56,7 +56,8 @@ def test_a_run_is_judged_and_its_network_simulated(run_path: Path) -> None:
     assert found.hours_watched() == 7.75
 
 
-def test_a_simulated_fleet_is_judged_with_chen() -> None:
+def test_a_simulated_fleet_is_judged_with_chen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks, "SIMULATED_NODE_DAYS", 20.0)
     rule = FlapRule(60.0, 3, 1)
     policies = [PolicySpec(Chen(margin_s, interval_s=99.0), rule) for margin_s in (20.0, 80.0)]
     scenario = load_scenario("wireguard-5g").with_nodes(20).model_copy(update={"duration_s": 7200.0})

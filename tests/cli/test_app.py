@@ -118,11 +118,8 @@ COMMAND = [sys.executable, "-c", "from heartbench.cli.app import main; main()"]
     "arguments",
     [
         ["--help"],
-        ["--version"],
         ["scenarios", "list"],
-        ["profiles", "show", "lan"],
         ["hub", "--print-config"],
-        ["ladder", "--outages", "2s", "--phases", "0.5"],
         ["ladder", "--outages", "2s", "--phases", "0.5", "--json"],
     ],
 )

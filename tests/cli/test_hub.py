@@ -7,11 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from heartbench.cli import app
 from heartbench.mesh.channel import open_channel
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
@@ -69,31 +71,43 @@ def test_a_file_gives_settings_and_the_environment_goes_before_it(tmp_path: Path
     assert 'event="hub is ready"' in errors
 
 
-def config_of(*arguments: str, **settings: str) -> dict[str, dict[str, str]]:
-    command = [*HUB, "--print-config", "--json", *arguments]
-    done = subprocess.run(command, env=environment(**settings), capture_output=True, text=True, check=True, timeout=20)
-    report = json.loads(done.stdout)
+@pytest.fixture
+def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[str, str]]:
+    """Prints the configuration with some arguments in some environment; returns output and errors."""
+
+    def print_config(*arguments: str, **settings: str) -> tuple[str, str]:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "environ", environment(**settings))
+            assert app.invoke(["hub", "--print-config", *arguments]) == 0
+        return capsys.readouterr()
+
+    return print_config
+
+
+def settings_of(output: str) -> dict[str, dict[str, str]]:
+    report = json.loads(output)
     assert report["schema"] == "heartbench.hub-config/1"
     return {row["name"]: row for row in report["settings"]}
 
 
-def test_the_configuration_is_shown_with_value_source_and_meaning(tmp_path: Path) -> None:
+def test_the_configuration_is_shown_with_value_source_and_meaning(
+    tmp_path: Path, printed: Callable[..., tuple[str, str]]
+) -> None:
     path = tmp_path / "hub.env"
     path.write_text("HUB_LISTEN=0.0.0.0:1\nHUB_STALE_AFTER_S=12\n")
-    shown = config_of("--env", str(path))
+    shown = settings_of(printed("--json", "--env", str(path))[0])
     assert (shown["HUB_STALE_AFTER_S"]["value"], shown["HUB_STALE_AFTER_S"]["source"]) == ("12", str(path))
     assert (shown["HUB_LISTEN"]["value"], shown["HUB_LISTEN"]["source"]) == ("127.0.0.1:0", "environment")
     assert (shown["HUB_DRAIN_S"]["value"], shown["HUB_DRAIN_S"]["source"]) == ("2", "default")
     assert all(row["meaning"] for row in shown.values())
 
 
-def test_the_configuration_for_people_is_an_env_file(tmp_path: Path) -> None:
-    command = [*HUB, "--print-config"]
-    done = subprocess.run(command, env=environment(HUB_STALE_AFTER_S="17"), capture_output=True, text=True, check=True)
-    assert "[environment]\nHUB_STALE_AFTER_S=17\n" in done.stdout
+def test_the_configuration_for_people_is_an_env_file(tmp_path: Path, printed: Callable[..., tuple[str, str]]) -> None:
+    output, _ = printed(HUB_STALE_AFTER_S="17")
+    assert "[environment]\nHUB_STALE_AFTER_S=17\n" in output
     path = tmp_path / "hub.env"
-    path.write_text(done.stdout)
-    assert config_of("--env", str(path))["HUB_STALE_AFTER_S"]["value"] == "17"
+    path.write_text(output)
+    assert settings_of(printed("--json", "--env", str(path))[0])["HUB_STALE_AFTER_S"]["value"] == "17"
 
 
 @pytest.mark.parametrize(
@@ -111,12 +125,9 @@ def test_a_mistake_is_one_line_and_status_2(settings: dict[str, str], complaint:
     assert complaint in done.stderr
 
 
-def test_what_the_environment_says_in_vain_is_told() -> None:
-    settings = environment(HUB_STALE_AFTER="40", HUB_SERVICE_HOST="10.0.0.1")
-    done = subprocess.run(
-        [*HUB, "--print-config"], env=settings, capture_output=True, text=True, check=True, timeout=20
-    )
-    assert done.stderr.splitlines() == [
+def test_what_the_environment_says_in_vain_is_told(printed: Callable[..., tuple[str, str]]) -> None:
+    _, errors = printed(HUB_STALE_AFTER="40", HUB_SERVICE_HOST="10.0.0.1")
+    assert errors.splitlines() == [
         "heartbench: HUB_SERVICE_HOST in the environment is not a setting, and ignored",
         "heartbench: HUB_STALE_AFTER in the environment is not a setting, and ignored; did you mean HUB_STALE_AFTER_S?",
     ]

@@ -12,11 +12,12 @@ from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import NoRoomError, NotIntroducedError, UnknownNodeError
-from heartbench.hub.events.fanout import Event, Forgotten
+from heartbench.hub.events.fanout import Event, Forgotten, NameContested
 from heartbench.hub.liveness.mass_silence import MassSilenceBegan, MassSilenceEnded
 from heartbench.hub.liveness.registry import Hello, Session
 from heartbench.hub.liveness.rules import Change, Reason, Status
 from heartbench.hub.liveness.self_health import CATCH_UP_S, TICK_S, Paused
+from heartbench.hub.liveness.takeovers import WINDOW_S
 from heartbench.hub.store.history import StoredChunk
 from heartbench.hub.store.memory import MemoryStore
 from heartbench.hub.store.protocol import StoredNode
@@ -41,8 +42,8 @@ class Fleet:
         for number in range(nodes):
             self.connect(f"n{number}", phase_s=number * INTERVAL_S / nodes)
 
-    def connect(self, name: str, connection: int = 0, phase_s: float = 0.0) -> None:
-        session, _ = self.hub.hello(Hello(name, 1, connection, INTERVAL_S), self.clock.now_s)
+    def connect(self, name: str, connection: int = 0, phase_s: float = 0.0, peer: str = "") -> None:
+        session, _ = self.hub.hello(Hello(name, 1, connection, INTERVAL_S, peer=peer), self.clock.now_s)
         assert session is not None
         self.sessions[name] = session
         self.next_s[name] = self.clock.now_s + phase_s
@@ -241,6 +242,69 @@ def test_a_node_heard_in_a_mass_silence_is_not_judged_before_its_end() -> None:
     assert fleet.statuses("n5") == {Status.ONLINE}
 
 
+def test_nodes_that_one_peer_invents_hide_no_death() -> None:
+    fleet = Fleet(0)
+    for number in range(8):
+        fleet.connect(f"true {number}", phase_s=number, peer=f"10.0.0.{number}")
+    for number in range(10):
+        fleet.connect(f"invented {number}", phase_s=number, peer="10.9.9.9")
+    fleet.run(60.0)
+    invented = {name for name in fleet.sessions if name.startswith("invented")}
+    fleet.silenced = invented | {"true 3"}
+    said = fleet.run(45.0)
+    assert of_kind(said, MassSilenceBegan) == []
+    assert {change.node_id for change in changes(said, Reason.SILENCE)} == fleet.silenced
+
+
+def test_nodes_that_only_say_hello_do_not_count() -> None:
+    fleet = Fleet(8)
+    fleet.run(60.0)
+    fleet.silenced = {"n3"}
+    for number in range(100):
+        fleet.connect(f"invented {number}")
+        fleet.silenced.add(f"invented {number}")
+    said = fleet.run(45.0)
+    assert of_kind(said, MassSilenceBegan) == []
+    assert fleet.statuses(*(f"n{number}" for number in range(8) if number != 3)) == {Status.ONLINE}
+    assert fleet.statuses(*fleet.silenced) == {Status.STALE}
+
+
+def test_nodes_behind_one_address_can_be_silent_together() -> None:
+    fleet = Fleet(0)
+    for number in range(20):
+        fleet.connect(f"n{number}", phase_s=number / 2, peer="10.0.0.1")
+    fleet.run(60.0)
+    fleet.silenced = set(fleet.sessions)
+    assert len(of_kind(fleet.run(60.0), MassSilenceBegan)) == 1
+
+
+def test_a_silence_is_excused_once_however_often_the_others_fall_silent() -> None:
+    fleet = Fleet(20)
+    fleet.run(60.0)
+    others = set(fleet.sessions) - {"n3"}
+    said: list[object] = []
+    died_s = fleet.clock.now_s
+    for _ in range(3):
+        fleet.silenced = {"n3", *others}
+        said += fleet.run(32.0)
+        fleet.silenced = {"n3"}
+        said += fleet.run(11.0)
+    (stale,) = changes(said, Reason.SILENCE)
+    assert (stale.node_id, len(of_kind(said, MassSilenceBegan))) == ("n3", 3)
+    assert stale.at_s < died_s + 45.0 + STALE_AFTER_S
+
+
+def test_a_forgotten_node_holds_no_mass_silence_open() -> None:
+    fleet = Fleet(20)
+    fleet.run(60.0)
+    fleet.silenced = set(fleet.sessions)
+    fleet.run(45.0)
+    for name in list(fleet.sessions)[:18]:
+        fleet.hub.forget(name, fleet.clock.now_s)
+        del fleet.next_s[name]
+    assert len(of_kind(fleet.run(1.0), MassSilenceEnded)) == 1
+
+
 @given(st.lists(st.tuples(st.sampled_from(["run", "cut", "heal", "stop", "part"]), st.integers(1, 60)), max_size=12))
 def test_whatever_happens_nobody_is_stale_who_was_heard_within_the_threshold(steps: list[tuple[str, int]]) -> None:
     fleet = Fleet(10)
@@ -348,6 +412,32 @@ def test_a_hub_that_is_full_refuses_who_is_new() -> None:
     with pytest.raises(NoRoomError, match="HUB_MAX_NODES"):
         fleet.hub.hello(Hello("one more", 1, 0), fleet.clock.now_s)
     fleet.connect("n0", connection=1)
+
+
+def test_one_peer_makes_no_more_nodes_known_than_its_share() -> None:
+    fleet = Fleet(0, max_nodes=4)
+    for name in ("a", "b"):
+        fleet.hub.hello(Hello(name, 1, 0, peer="10.0.0.1"), fleet.clock.now_s)
+    with pytest.raises(NoRoomError, match=r"10\.0\.0\.1 has 2 of at most 4 known nodes; HUB_PEER_SHARE"):
+        fleet.hub.hello(Hello("c", 1, 0, peer="10.0.0.1"), fleet.clock.now_s)
+    fleet.hub.hello(Hello("a", 1, 1, peer="10.0.0.2"), fleet.clock.now_s)  # it has moved
+    fleet.hub.hello(Hello("c", 1, 0, peer="10.0.0.1"), fleet.clock.now_s)
+    fleet.hub.forget("b", fleet.clock.now_s)
+    fleet.hub.hello(Hello("d", 1, 0, peer="10.0.0.1"), fleet.clock.now_s)
+
+
+def test_a_name_with_two_nodes_is_shown_and_said_once_until_one_of_them_is_gone() -> None:
+    fleet = Fleet(1)
+    fleet.run(1.0)
+    for number in range(1, 40):
+        hello = Hello("n0", 1, number, address=f"10.0.0.{number % 2}:40000")
+        fleet.hub.hello(hello, fleet.clock.now_s)
+    said = of_kind(fleet.said(), NameContested)
+    assert said == [NameContested("n0", "10.0.0.0:40000", "10.0.0.1:40000")]
+    assert fleet.hub.takeovers.contested == {"n0"}
+    fleet.silenced = set()
+    assert of_kind(fleet.run(WINDOW_S + 1.0), NameContested) == [NameContested("n0", over=True)]
+    assert not fleet.hub.takeovers.contested
 
 
 def test_a_forgotten_node_is_gone_and_says_so() -> None:

@@ -30,13 +30,12 @@ AT_MOST_S = 0.05
 MAX_NODES = 50
 HISTORY_CHUNKS = 3
 
-calls = st.one_of(
-    st.tuples(
+calls: Any = st.sampled_from(METHODS).flatmap(
+    lambda method: st.tuples(
         st.just(method),
         st.lists(bytes_of(method.input_type), min_size=1, max_size=4 if method.client_streaming else 1),
         st.sampled_from(TEXTS),
     )
-    for method in METHODS
 )
 chunks = st.lists(
     st.tuples(st.sampled_from([1, 1, 1, 2]), st.integers(0, 6), st.sampled_from([b"a", b"b", bytes(200)])), max_size=10

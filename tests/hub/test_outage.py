@@ -97,6 +97,35 @@ async def told(events: Any, state: str) -> None:
             return
 
 
+def test_a_file_that_is_deleted_under_the_hub_is_told_and_made_whole(tmp_path: Path) -> None:
+    path = tmp_path / "hub.db"
+    settings = HubSettings.of(listen="127.0.0.1:0", store_url=f"sqlite:///{path}")
+
+    async def scene() -> None:
+        async with HubServer(settings) as server, open_aio_channel(server.address) as channel:
+            node = Node(channel)
+            events = HubAdminStub(channel).WatchEvents(pb.WatchEventsRequest())
+            await events.initial_metadata()
+            await node.introduce()
+            await node.write(1, BEFORE)
+            await node.acknowledged(BEFORE)
+            path.unlink()
+            await told(events, "unavailable")
+            await told(events, "ok")
+            await node.write(BEFORE + 1, BEFORE + 5)
+            await node.acknowledged(BEFORE + 5)
+
+    with capture_logs() as logs:
+        asyncio.run(asyncio.wait_for(scene(), 60))
+    assert [entry["error"].partition(" was ")[2][:8] for entry in logs if entry["event"] == "StoreChanged"] == [
+        "deleted,",
+        "",
+    ]
+    with closing(open_store(f"sqlite:///{path}")) as store:
+        (stored,) = store.load()
+    assert [chunk.seq for chunk in stored.chunks] == list(range(1, BEFORE + 6))
+
+
 def test_an_outage_of_the_store_slows_who_writes_and_loses_nothing(store_and_trouble: tuple[str, Trouble]) -> None:
     store_url, trouble = store_and_trouble
     settings = HubSettings.of(

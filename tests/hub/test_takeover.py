@@ -27,6 +27,23 @@ async def start_hub(store_url: str) -> tuple[Process, str]:
     return hub, json.loads(await hub.stdout.readline())["address"]
 
 
+def test_a_hub_that_hears_only_heartbeats_ends_when_its_store_is_taken_over(store_url: str) -> None:
+    async def scene() -> None:
+        older, address = await start_hub(store_url)
+        async with open_aio_channel(address) as channel:
+            connect = NodeMeshStub(channel).Connect()
+            await connect.write(hello("edge"))
+            await connect.read()
+            newer, _ = await start_hub(store_url)
+            _, said = await asyncio.wait_for(older.communicate(), 10)
+        assert b"has taken the store" in said.strip().splitlines()[-1]
+        assert older.returncode == 2
+        newer.terminate()
+        await newer.communicate()
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+
+
 def test_a_hub_whose_store_was_taken_over_acknowledges_nothing_says_so_and_ends(store_url: str) -> None:
     async def scene() -> None:
         stopped, address = await start_hub(store_url)

@@ -1,4 +1,4 @@
-"""Each notebook from top to bottom, in a kernel of its own."""
+"""Each notebook from top to bottom, in a kernel of its own, with small values for its parameters."""
 
 import re
 from pathlib import Path
@@ -6,18 +6,33 @@ from typing import Any
 
 import jupytext
 import nbclient
+import nbformat.v4
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.py"))
+SMALL: dict[str, dict[str, object]] = {
+    "1_why_nodes_flap": {"OUTAGES": 31, "NODES": 100},
+    "2_tune_a_threshold": {"NODES": 60, "OTHER_DAYS": (2,)},
+    "3_history_and_executors": {"CHUNKS": (150, 10_000), "LOADS": ("2",)},
+}
 CELL_WITHIN_S = 300  # on a machine that does much else
 IMAGES = {"image/svg+xml", "image/png"}
 
 pytestmark = pytest.mark.slow
 
 
+def with_parameters(notebook: Any, values: dict[str, object]) -> Any:
+    """The notebook with these values for those of the cell that is tagged as its parameters."""
+    (cell,) = (cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
+    assert values.keys() <= set(re.findall(r"^\w+", cell.source, re.MULTILINE))
+    lines = [f"{name} = {value!r}" for name, value in values.items()]
+    notebook.cells.insert(notebook.cells.index(cell) + 1, nbformat.v4.new_code_cell("\n".join(lines)))
+    return notebook
+
+
 def executed(path: Any, folder: Any) -> Any:
     """The notebook with its outputs; nbclient raises where a cell fails."""
-    notebook = jupytext.read(path)
+    notebook = with_parameters(jupytext.read(path), SMALL[path.stem])
     resources = {"metadata": {"path": str(folder)}}
     nbclient.NotebookClient(notebook, timeout=CELL_WITHIN_S, kernel_name="python3", resources=resources).execute()
     return notebook

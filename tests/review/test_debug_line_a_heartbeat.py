@@ -8,7 +8,7 @@ import structlog
 from tests.review.conftest import Measured
 
 from heartbench.hub.config import HubSettings
-from heartbench.hub.logs import configure
+from heartbench.hub.logs import configure, flush
 from heartbench.hub.rpc.server import HubServer
 from heartbench.mesh.channel import open_aio_channel
 from heartbench.mesh.encoding import heartbeat, hello
@@ -24,7 +24,7 @@ def log_as_it_was() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-def test_heartbeats_are_counted_and_leave_no_line_each(capsys: pytest.CaptureFixture[str], measured: Measured) -> None:
+def test_heartbeats_are_counted_and_leave_no_line_each(capfd: pytest.CaptureFixture[str], measured: Measured) -> None:
     # A hub that says all that it can say, and does not remark on how busy this machine is.
     settings = HubSettings.of(listen="127.0.0.1:0", store_url="memory:", log_level="debug", pause_over_s=3600)
     configure(settings.log_level)
@@ -34,11 +34,13 @@ def test_heartbeats_are_counted_and_leave_no_line_each(capsys: pytest.CaptureFix
             stream = NodeMeshStub(channel).Connect()
             await stream.write(hello("n"))
             assert (await stream.read()).HasField("welcome")
-            assert "hub is ready" in capsys.readouterr().err
+            assert flush(5.0)
+            assert "hub is ready" in capfd.readouterr().err
             for seq in range(1, HEARTBEATS + 1):
                 await stream.write(heartbeat(seq, ack=seq == HEARTBEATS))
             assert (await stream.read()).heartbeat_ack.seq == HEARTBEATS
-            return server.stats().heartbeats, capsys.readouterr().err
+            assert flush(5.0)
+            return server.stats().heartbeats, capfd.readouterr().err
 
     counted, logged = asyncio.run(asyncio.wait_for(scene(), 30))
     measured(f"log of {HEARTBEATS:,} heartbeats", f"{logged.count(chr(10)):,} lines, {len(logged):,} bytes")

@@ -16,16 +16,24 @@ import argparse
 import csv
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice
 from pathlib import Path
 
 from scipy.stats import nbinom
 from tests.simulator.kernel_case import Case, Seen
 from tests.simulator.kernel_families import draw_cases
 from tests.simulator.kernel_figures import outcomes, write_conditions, write_rows
-from tests.simulator.kernel_ladder import Comparison, ask_kernel, judge, tick_phases, why_not
+from tests.simulator.kernel_ladder import (
+    Comparison,
+    ask_kernel,
+    judge,
+    model_outcomes,
+    seen_outcome,
+    tick_phases,
+    why_not,
+)
 
 TRIED = {"jitter": 40, "fast": 20, "loss": 40, "chunks": 30, "bulk": 20}  # connections
 SEED = 2  # the figures in the docs have another
@@ -45,10 +53,20 @@ class Trial:
         """Run the model on it."""
         return judge(self.case, self.seen, self.phases)
 
+    def difference(self) -> float:
+        """Return how far the model's gap is from the kernel's, as a part of it, with the link as it was."""
+        models = islice(model_outcomes(self.case, self.seen, self.phases), len(self.phases))
+        kernel = seen_outcome(self.case, self.seen)
+        return min(abs(model.gap_s / kernel.gap_s - 1.0) for model in models)
 
-def try_all() -> dict[str, list[Trial]]:
+
+def drawn() -> dict[str, list[Case]]:
+    """Return the connections that are tried, by family."""
+    return {family: draw_cases(family, count, SEED) for family, count in TRIED.items()}
+
+
+def try_all(cases: Mapping[str, Sequence[Case]]) -> dict[str, list[Trial]]:
     """Run the connections of all families on the kernel at once: they mostly wait."""
-    cases = {family: draw_cases(family, count, SEED) for family, count in TRIED.items()}
     phases = tick_phases()
     seen = iter(ask_kernel([case for some in cases.values() for case in some]))
     return {family: [Trial(case, next(seen), phases) for case in some] for family, some in cases.items()}
@@ -100,7 +118,7 @@ def main() -> None:
         sys.exit(reason)
     found: dict[str, list[list[Comparison]]] = {family: [] for family in TRIED}
     for run in range(chosen.runs):
-        for family, trials in try_all().items():
+        for family, trials in try_all(drawn()).items():
             found[family].append([trial.compare() for trial in trials])
         print(f"run {run + 1} of {chosen.runs}", file=sys.stderr)
     for family, runs in found.items():

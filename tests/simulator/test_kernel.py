@@ -106,16 +106,21 @@ before = counter_rng.uniform(counter_rng.key(1, 2, 3), 4)
 print(before.hex(), sum(counter_rng.key.stats.cache_hits.values()))
 """
 
+DECLARING = "from heartbench.simulator.kernel import kernel; kernel(lambda: None)"
+
+
+def ended(program: str, variable: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Run a program in a new process that caches in `folder`."""
+    environment = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
+    environment[variable] = str(folder)
+    return subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True, text=True)
+
 
 def run(variable: str, folder: Path) -> tuple[str, str, str]:
     """Return a draw, how many kernels came from the cache in `folder`, and standard error, of a new process."""
-    environment = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
-    command = [sys.executable, "-c", PROGRAM]
-    ended = subprocess.run(
-        command, env={**environment, variable: str(folder)}, check=True, capture_output=True, text=True
-    )
-    draw, hits = ended.stdout.split()
-    return draw, hits, ended.stderr
+    process = ended(PROGRAM, variable, folder)
+    draw, hits = process.stdout.split()
+    return draw, hits, process.stderr
 
 
 @pytest.mark.parametrize("variable", ["XDG_CACHE_HOME", "NUMBA_CACHE_DIR"])
@@ -146,7 +151,7 @@ def test_the_cache_of_older_sources_is_deleted_unless_it_may_be_in_use(tmp_path:
         (tmp_path / "heartbench" / name).mkdir(parents=True)
         os.utime(tmp_path / "heartbench" / name, (time.time() - age_s,) * 2)
 
-    run("XDG_CACHE_HOME", tmp_path)
+    ended(DECLARING, "XDG_CACHE_HOME", tmp_path)
 
     left = {folder.name for folder in (tmp_path / "heartbench").iterdir()}
     assert left & {*ages_s, *recent, "not-a-digest"} == {*recent, "not-a-digest"}
@@ -159,7 +164,7 @@ def test_the_newest_few_are_kept_whatever_their_age(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         os.utime(folder, (time.time() - age * 30 * 86400.0,) * 2)
 
-    run("XDG_CACHE_HOME", tmp_path)
+    ended(DECLARING, "XDG_CACHE_HOME", tmp_path)
 
     left = sorted(folder.name for folder in (tmp_path / "heartbench").iterdir())
     assert len(left) == 4

@@ -86,7 +86,7 @@ def test_both_directions_share_the_radios_state() -> None:
 
 def test_loss_is_what_the_periods_say() -> None:
     lossy = link(good_mean_s=9.0, bad_mean_s=1.0, loss_bad=0.5)
-    lost = np.array([isnan(transmit(lossy, UP, 0.05 * i)) for i in range(400_000)])
+    lost = np.array([isnan(transmit(lossy, UP, 0.2 * i)) for i in range(100_000)])
     assert lost.mean() == pytest.approx(0.05, rel=0.1)
     assert lost[1:][lost[:-1]].mean() > 0.3  # in bursts
 
@@ -102,7 +102,7 @@ def test_nothing_passes_in_an_outage_in_either_direction() -> None:
 
 def test_outages_are_as_frequent_as_their_gaps_say() -> None:
     out = link(**OUT_OFTEN)
-    share = np.mean([is_out(out, UP, 0.5 * i) for i in range(100_000)])
+    share = np.mean([is_out(out, UP, 1.0 * i) for i in range(50_000)])
     assert share == pytest.approx(5.0 / 25.0, rel=0.1)
 
 
@@ -152,7 +152,7 @@ def test_a_packet_is_dropped_or_held_by_all_outages_that_it_meets(seed: int, nod
 
 
 @given(st.integers(0, 2**32), st.integers(0, 20))
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_held_packets_come_out_together_in_order_and_none_is_lost(seed: int, node: int) -> None:
     holding = link(seed=seed, node=node, **JITTERY, **OUT_OFTEN, hold=1.0)
     ends = {end for _, end, *_ in outages(link(seed=seed, node=node, **OUT_OFTEN), OWN, 200.0)}
@@ -179,9 +179,9 @@ def test_an_outage_of_one_direction_leaves_the_other_alone(direction: int, other
 def test_directions_and_holds_are_as_frequent_as_their_shares_say() -> None:
     mixed = link(**{**OUT_OFTEN, "site_gap_mean_s": 20.0}, alone=[0.25, 0.1], hold=0.3)
     for whose in (OWN, SITE):
-        seen = list(outages(mixed, whose, 500_000.0))
+        seen = list(outages(mixed, whose, 250_000.0))
         cut, holds = np.array([one[2] for one in seen]), np.array([one[3] for one in seen])
-        assert len(seen) == pytest.approx(20_000, rel=0.05)
+        assert len(seen) == pytest.approx(10_000, rel=0.05)
         shares = [(cut == direction).mean() for direction in (UP, DOWN, BOTH)]
         assert shares == pytest.approx([0.25, 0.1, 0.65], abs=0.015)
         assert [holds[cut == direction].mean() for direction in (UP, DOWN, BOTH)] == pytest.approx([0.3] * 3, abs=0.04)

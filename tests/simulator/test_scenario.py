@@ -114,6 +114,8 @@ def test_defaults_follow_what_they_depend_on(tmp_path: Path) -> None:
     assert (plain[0].user_timeout_s, plain[0].hub_user_timeout_s) == (0, 20)
     assert (pinging[0].user_timeout_s, pinging[0].hub_user_timeout_s) == (20, 60)
     assert pinging[1].user_timeout_s == 0
+    unpinged = load(tmp_path, GROUPS, "hub.keepalive_s=0", "hub.keepalive_timeout_s=60").group
+    assert unpinged[0].hub_user_timeout_s == 0
     off = load(tmp_path, GROUPS, "group.edge.keepalive_time=0ms").group
     assert off[0].user_timeout_s == 0
 

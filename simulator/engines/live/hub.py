@@ -84,7 +84,8 @@ class HubProcess:
     def __init__(self, settings: HubSettings, directory: RunDirectory, store: Path | None = None) -> None:
         """Start it; with a `store`, an SQLite file, it keeps its state when it is started again."""
         self._directory = directory
-        self._settings = settings.changed(store_url=f"sqlite:///{store}" if store else "memory:")
+        store_url = f"sqlite:///{store}" if store else "memory:"
+        self._settings = settings.changed(store_url=store_url, peer_share=1.0)  # all nodes are on this machine
         self._observers: list[Path] = []
         self.address = ""
         self.start()

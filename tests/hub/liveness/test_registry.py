@@ -84,7 +84,7 @@ class NaiveNode:
             self.become(now, Status.ONLINE, Reason.HEARD)
 
     def hello(self, now: float, stream: tuple[int, int]) -> bool:
-        if stream < self.stream:
+        if stream < self.stream and self.status is Status.ONLINE and now <= self.heard_s + STALE_AFTER_S:
             return False
         first, replaced = self.status is None, self.connected
         self.heard(now)
@@ -110,6 +110,7 @@ def assert_counts(registry: Registry) -> None:
     assert +registry.count == Counter(node.status for node in nodes)
     assert registry.connected == sum(node.connected for node in nodes)
     assert registry.flapping == sum(node.flapping for node in nodes)
+    assert registry.names_after("", len(nodes) + 1) == sorted(registry.nodes)
 
 
 @given(STEPS)
@@ -250,6 +251,27 @@ def test_an_older_stream_is_refused_and_is_no_sign_of_life(older: Hello) -> None
     with pytest.raises(OutdatedStreamError, match="node n: boot"):
         registry.hello(older, 3.0)
     assert registry.nodes["n"].heard_s == 0.0
+
+
+@pytest.mark.parametrize("swept", [False, True])
+def test_an_older_stream_is_taken_once_the_node_is_stale(swept: bool) -> None:
+    """Another client has used the name with the greatest boot, or the node's counter was reset."""
+    registry = a_registry()
+    registry.hello(Hello("n", 2**63 - 1, 7), 0.0)
+    with pytest.raises(OutdatedStreamError):
+        registry.hello(Hello("n", 5, 2), STALE_AFTER_S)
+    changes = list(registry.sweep(STALE_AFTER_S + 0.1)) if swept else []
+    session, more = registry.hello(Hello("n", 5, 2), STALE_AFTER_S + 0.1)
+    assert said([*changes, *more])[:2] == [(4.0, "n", Reason.SILENCE), (4.1, "n", Reason.HEARD)]
+    assert registry.nodes["n"].session is session
+    assert registry.nodes["n"].boot_id == 5
+
+
+def test_an_older_stream_is_taken_after_goodbye() -> None:
+    registry = a_registry()
+    session, _ = registry.hello(Hello("n", 9, 0), 0.0)
+    registry.goodbye(session, 1.0)
+    assert registry.hello(Hello("n", 1, 0), 1.5)[0].boot_id == 1
 
 
 def test_goodbye_is_no_silence_and_hello_brings_back() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import BadMessageError, NoRoomError, UnknownNodeError
 from heartbench.hub.liveness.registry import Hello, Session
-from heartbench.hub.rpc.admin import AdminService
+from heartbench.hub.liveness.rules import Status
+from heartbench.hub.rpc.admin import PAGE, AdminService
 from heartbench.hub.rpc.connect import NodeService
 from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.protobuf_mapping import hub_stats
@@ -44,6 +46,27 @@ class Office:
         return session
 
 
+def gone_quiet(office: Office, *names: str) -> None:
+    """Nodes that left two minutes ago."""
+    for name in names:
+        office.hub.goodbye(office.connect(name), office.clock.now_s)
+    office.clock.now_s += 120.0
+
+
+@asynccontextmanager
+async def an_upload_that_ends_late(office: Office, name: str) -> AsyncIterator[None]:
+    """An Upload stream that keeps `close_node` waiting until the block ends."""
+    ended = asyncio.Event()
+
+    async def close_node(node_id: str) -> None:
+        if node_id == name:
+            await ended.wait()
+
+    office.uploads.close_node = close_node  # type: ignore[method-assign]
+    yield
+    ended.set()
+
+
 async def read(events: AsyncIterator[pb.Event], count: int) -> list[pb.Event]:
     return [await anext(events) for _ in range(count)]
 
@@ -61,7 +84,7 @@ def test_a_list_and_the_events_after_it_have_no_gap() -> None:
         office.connect("a")
         listed = office.admin.list_nodes(OPERATOR, pb.ListNodesRequest())
         office.connect("b")
-        with office.admin.watch(watching(listed.epoch, listed.last_seq)) as events:
+        with office.admin.watch(OPERATOR, watching(listed.epoch, listed.last_seq)) as events:
             office.connect("c")
             told = await read(events, 2)
         assert [node.node_id for node in listed.nodes] == ["a"]
@@ -133,13 +156,36 @@ def test_pages_are_of_the_status_that_is_asked_for() -> None:
     run(scene)
 
 
-def test_who_asks_for_no_pages_gets_all_nodes_at_once() -> None:
+@pytest.mark.parametrize("page_size", [0, 1_000_000])
+def test_a_page_is_bounded_whatever_is_asked_for(page_size: int) -> None:
     async def scene(office: Office) -> None:
-        for name in ("b", "a"):
-            office.connect(name)
-        listed = office.admin.list_nodes(OPERATOR, pb.ListNodesRequest())
-        assert [node.node_id for node in listed.nodes] == ["b", "a"]
-        assert listed.next_page_token == ""
+        for number in range(PAGE + 2):
+            office.connect(f"n{number}")
+        first = office.admin.list_nodes(OPERATOR, pb.ListNodesRequest(page_size=page_size))
+        asked = pb.ListNodesRequest(page_size=page_size, page_token=first.next_page_token)
+        second = office.admin.list_nodes(OPERATOR, asked)
+        assert (len(first.nodes), len(second.nodes), second.next_page_token) == (PAGE, 2, "")
+        names = [node.node_id for page in (first, second) for node in page.nodes]
+        assert names == sorted(f"n{number}" for number in range(PAGE + 2))
+
+    run(scene, admit_per_s=0)
+
+
+def test_a_page_of_one_status_looks_at_so_many_nodes_and_may_be_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heartbench.hub.rpc.admin.LOOKED_AT", 3)
+
+    async def scene(office: Office) -> None:
+        for name in "abcdefg":
+            session = office.connect(name)
+            if name in "fg":
+                office.hub.goodbye(session, office.clock.now_s)
+        pages, token = [], None
+        while token != "":
+            asked = pb.ListNodesRequest(status=pb.STATUS_OFFLINE, page_token=token or "")
+            page = office.admin.list_nodes(OPERATOR, asked)
+            pages.append([node.node_id for node in page.nodes])
+            token = page.next_page_token
+        assert pages == [[], ["f"], ["g"]]
 
     run(scene)
 
@@ -157,7 +203,7 @@ def test_who_comes_back_too_late_is_told_how_many_events_are_gone() -> None:
     async def scene(office: Office) -> None:
         for number in range(10):
             office.connect(f"n{number}")
-        with office.admin.watch(watching(EPOCH, 2)) as events:
+        with office.admin.watch(OPERATOR, watching(EPOCH, 2)) as events:
             lost, *told = await read(events, 6)
         assert (lost.lost.count, lost.seq) == (3, 5)
         assert [event.seq for event in told] == [6, 7, 8, 9, 10]
@@ -168,7 +214,7 @@ def test_who_comes_back_too_late_is_told_how_many_events_are_gone() -> None:
 def test_who_comes_back_to_another_epoch_is_told_that_it_is_another_log() -> None:
     async def scene(office: Office) -> None:
         office.connect("a")
-        with office.admin.watch(watching(EPOCH - 1, 500)) as events:
+        with office.admin.watch(OPERATOR, watching(EPOCH - 1, 500)) as events:
             office.connect("b")
             began, told = await read(events, 2)
         assert (began.log_began.asked_epoch, began.epoch, began.seq) == (EPOCH - 1, EPOCH, 1)
@@ -181,7 +227,7 @@ def test_a_backlog_may_be_longer_than_the_queue_of_a_subscriber() -> None:
     async def scene(office: Office) -> None:
         for number in range(50):
             office.connect(f"n{number}")
-        with office.admin.watch(watching(EPOCH, 0)) as events:
+        with office.admin.watch(OPERATOR, watching(EPOCH, 0)) as events:
             assert [event.seq for event in await read(events, 50)] == list(range(1, 51))
 
     run(scene, event_queue=10)
@@ -189,7 +235,8 @@ def test_a_backlog_may_be_longer_than_the_queue_of_a_subscriber() -> None:
 
 def test_a_subscriber_cannot_come_from_the_future() -> None:
     async def scene(office: Office) -> None:
-        with pytest.raises(BadMessageError, match="after_seq=1 lies ahead"), office.admin.watch(watching(EPOCH, 1)):
+        ahead = watching(EPOCH, 1)
+        with pytest.raises(BadMessageError, match="after_seq=1 lies ahead"), office.admin.watch(OPERATOR, ahead):
             pass
 
     run(scene)
@@ -198,18 +245,43 @@ def test_a_subscriber_cannot_come_from_the_future() -> None:
 def test_only_so_many_may_watch() -> None:
     async def scene(office: Office) -> None:
         with (
-            office.admin.watch(watching()),
+            office.admin.watch(OPERATOR, watching()),
             pytest.raises(NoRoomError, match="HUB_MAX_SUBSCRIBERS"),
-            office.admin.watch(watching()),
+            office.admin.watch(OPERATOR, watching()),
         ):
             pass
 
     run(scene, max_subscribers=1)
 
 
+def test_one_peer_has_its_share_of_the_subscriptions() -> None:
+    async def scene(office: Office) -> None:
+        with ExitStack() as watched:
+            for _ in range(2):
+                watched.enter_context(office.admin.watch(OPERATOR, watching()))
+            with pytest.raises(NoRoomError, match=r"10\.0\.0\.9 has 2 of at most 4 subscriptions; HUB_PEER_SHARE"):
+                watched.enter_context(office.admin.watch(OPERATOR, watching()))
+            watched.enter_context(office.admin.watch(Peer("10.0.0.8:50000"), watching()))
+        with office.admin.watch(OPERATOR, watching()):
+            pass
+
+    run(scene, max_subscribers=4)
+
+
+def test_an_event_is_made_into_a_message_once_for_all_subscribers() -> None:
+    async def scene(office: Office) -> None:
+        with ExitStack() as watched:
+            several = [watched.enter_context(office.admin.watch(OPERATOR, watching())) for _ in range(3)]
+            office.connect("a")
+            told = [await anext(events) for events in several]
+        assert len({id(event) for event in told}) == 1
+
+    run(scene)
+
+
 def test_one_who_watches_a_node_hears_of_it_and_of_the_hub() -> None:
     async def scene(office: Office) -> None:
-        with office.admin.watch(watching(node_id="b")) as events:
+        with office.admin.watch(OPERATOR, watching(node_id="b")) as events:
             for name in "abc":
                 office.connect(name)
             office.clock.now_s += 20.0
@@ -242,6 +314,25 @@ def test_a_command_that_makes_no_sense_is_refused(node_id: str, within_s: float,
     run(scene)
 
 
+def test_commands_beyond_what_the_hub_may_hold_are_refused_and_counted() -> None:
+    async def scene(office: Office) -> None:
+        for number in range(10):
+            office.connect(f"n{number}")
+        asked = [pb.SendCommandRequest(node_id=f"n{n}", within_s=60.0, payload=bytes(250_000)) for n in range(10)]
+        calls = [asyncio.create_task(office.admin.send_command(OPERATOR, one)) for one in asked]
+        done, waiting = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+        stats = hub_stats(office.stats())
+        assert (stats.commands_waiting, stats.commands_refused) == (3, 7)
+        assert 750_000 < stats.commands_bytes <= 1 << 20
+        assert {str(call.exception()).partition("; ")[2] for call in done} == {"HUB_COMMANDS_BYTES allows 1048576"}
+        for call in waiting:
+            call.cancel()
+        await asyncio.wait(calls)
+        assert office.stats().commands_bytes == 0
+
+    run(scene, commands_bytes=1 << 20)
+
+
 def test_a_forgotten_node_is_unknown() -> None:
     async def scene(office: Office) -> None:
         office.connect("a")
@@ -267,6 +358,37 @@ def test_the_old_are_forgotten_by_themselves() -> None:
         office.clock.now_s += 120.0
         await office.admin.forget_expired()
         assert list(office.hub.registry.nodes) == ["b"]
+
+    run(scene, forget_after="1m")
+
+
+def test_a_node_that_is_forgotten_by_hand_during_the_sweep_is_no_fault() -> None:
+    async def scene(office: Office) -> None:
+        gone_quiet(office, "a", "b")
+        sweep = asyncio.create_task(office.admin.forget_expired())
+        async with an_upload_that_ends_late(office, "a"):
+            await asyncio.sleep(0)
+            office.hub.forget("a", office.clock.now_s)
+            office.hub.forget("b", office.clock.now_s)
+        await sweep
+        assert list(office.hub.registry.nodes) == []
+
+    run(scene, forget_after="1m")
+
+
+def test_a_node_that_returns_during_the_sweep_is_kept() -> None:
+    async def scene(office: Office) -> None:
+        gone_quiet(office, "a", "b", "c")
+        async with an_upload_that_ends_late(office, "a"):
+            sweep = asyncio.create_task(office.admin.forget_expired())
+            await asyncio.sleep(0)
+            for name in "ab":
+                office.connect(name, connection=1)
+        await sweep
+        assert {node.node_id: node.status for node in office.hub.registry.nodes.values()} == {
+            "a": Status.ONLINE,
+            "b": Status.ONLINE,
+        }
 
     run(scene, forget_after="1m")
 

@@ -11,6 +11,7 @@ from heartbench.hub.config import HubSettings
 from heartbench.hub.core import Hub
 from heartbench.hub.errors import BadMessageError, OutdatedStreamError, ReplacedStreamError
 from heartbench.hub.liveness.rules import Status
+from heartbench.hub.liveness.takeovers import MOST
 from heartbench.hub.rpc.connect import NodeService
 from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.store.memory import MemoryStore
@@ -125,7 +126,12 @@ def test_the_newer_stream_ends_the_older_and_is_heard() -> None:
 
 @pytest.mark.parametrize(
     ("first", "error"),
-    [(beat(1), BadMessageError), (hello(""), BadMessageError), (hello("n", boot_id=0), OutdatedStreamError)],
+    [
+        (beat(1), BadMessageError),
+        (hello(""), BadMessageError),
+        (hello("n", boot_id=0), OutdatedStreamError),
+        (hello("n", boot_id=2**64 - 1), BadMessageError),
+    ],
 )
 def test_a_stream_that_begins_wrongly_is_refused(first: NodeMessage, error: type[Exception]) -> None:
     async def scene(hub: Hub, service: NodeService) -> None:
@@ -134,6 +140,28 @@ def test_a_stream_that_begins_wrongly_is_refused(first: NodeMessage, error: type
         with pytest.raises(error):
             await service.connect(NODE, aiter(line), line.send)
         assert line.answered == []
+
+    run(scene)
+
+
+def test_clones_do_not_replace_each_other_for_ever() -> None:
+    async def scene(hub: Hub, service: NodeService) -> None:
+        lines = []
+        for number in range(30):
+            peer, line = Peer(f"10.0.0.{number % 2}:40000"), Line().say(hello("n", connection=number))
+            lines.append((line, asyncio.create_task(service.connect(peer, aiter(line), line.send))))
+            await settle()
+        kept = [line for line, task in lines if not task.done()]
+        assert [line.kinds for line in kept] == [["welcome"]]
+        sent_away = [line.answered[0].throttle for line, _ in lines if line.kinds == ["throttle"]]
+        assert len(sent_away) == 30 - 1 - MOST
+        assert {"a clone" in throttle.reason and throttle.retry_after_s >= 15 for throttle in sent_away} == {True}
+        kept[0].say(None)
+        ends = await asyncio.gather(*(task for _, task in lines), return_exceptions=True)
+        assert sum(isinstance(end, ReplacedStreamError) for end in ends) == MOST
+        free = Line().say(hello("n", connection=31), goodbye())  # nobody has the name now
+        await service.connect(NODE, aiter(free), free.send)
+        assert free.kinds == ["welcome"]
 
     run(scene)
 

@@ -6,12 +6,15 @@ import signal
 import socket
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
 import grpc
 import grpc.aio
 import pytest
+from structlog.testing import capture_logs
+from tests.connections import accepted_connections
 
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import HubError
@@ -45,11 +48,70 @@ def run(scene: Callable[[HubServer], Awaitable[None]], **settings: object) -> No
     asyncio.run(asyncio.wait_for(served(), 20))
 
 
-def tcp_connections(port: int) -> int:
-    """Established connections whose local port is `port`, of the kernel's table."""
-    tables = [Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
-    rows = [line.split() for table in tables for line in table]
-    return sum(1 for row in rows if int(row[1].split(":")[-1], 16) == port and row[3] == "01")
+def user_timeouts_ms(port: int) -> list[int]:
+    """TCP_USER_TIMEOUT of the connections that this process has accepted on `port`."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError), socket.socket(fileno=os.dup(int(name))) as one:
+            if one.family in (socket.AF_INET, socket.AF_INET6) and one.getsockname()[1] == port and one.getpeername():
+                found.append(one.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+    return found
+
+
+def silent_client(address: str) -> socket.socket:
+    """A client that speaks HTTP/2 as far as its SETTINGS, and then no more."""
+    host, _, port = address.rpartition(":")
+    client = socket.create_connection((host, int(port)))
+    client.setblocking(False)
+    client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+    return client
+
+
+@pytest.mark.parametrize(
+    ("settings", "timeout_ms"),
+    [({}, 20_000), ({"keepalive_timeout_s": 7}, 7_000), ({"keepalive_s": 0, "keepalive_timeout_s": 7}, 0)],
+    ids=["by default", "another timeout", "no pings"],
+)
+def test_tcp_gives_a_connection_up_as_the_settings_say(settings: dict[str, float], timeout_ms: int) -> None:
+    async def scene(server: HubServer) -> None:
+        port = int(server.address.rpartition(":")[2])
+        async with open_aio_channel(server.address) as channel:
+            stream = NodeMeshStub(channel).Connect()
+            await stream.write(hello("n"))
+            await stream.read()
+            assert user_timeouts_ms(port) == [timeout_ms]
+
+    run(scene, **settings)
+
+
+def test_a_connection_that_answers_no_ping_is_closed() -> None:
+    async def scene(server: HubServer) -> None:
+        with silent_client(server.address) as client:
+            while await asyncio.get_running_loop().sock_recv(client, 4096):
+                pass
+
+    run(scene, keepalive_s=1, keepalive_timeout_s=1)
+
+
+def test_power_losses_of_a_node_leave_it_its_uploads() -> None:
+    """Connect and Upload have connections of their own, and none of the old ones is ever closed."""
+
+    async def scene(server: HubServer) -> None:
+        channels = []
+        for boot_id in range(1, 7):
+            control, output = open_aio_channel(server.address), open_aio_channel(server.address)
+            channels += [control, output]
+            stream = NodeMeshStub(control).Connect()
+            await stream.write(hello("n", boot_id))
+            await stream.read()
+            upload = NodeMeshStub(output).Upload(metadata=upload_metadata("n"))
+            await upload.write(chunk(1, b"text", boot_id))
+            assert (await upload.read()).boot_id == boot_id
+        assert server.stats().uploads == 1
+        for channel in channels:
+            await channel.close()
+
+    run(scene)
 
 
 def test_a_node_speaks_and_an_operator_sees_it() -> None:
@@ -107,7 +169,7 @@ def test_each_node_has_one_tcp_connection() -> None:
             await stream.read()
             await upload.write(chunk(1))
             await upload.read()
-        assert tcp_connections(port) == 10
+        assert accepted_connections(port) == 10
         for channel in channels:
             await channel.close()
 
@@ -327,6 +389,34 @@ def test_a_port_that_is_busy_leaves_the_store_to_the_hub_that_has_it(tmp_path: P
             assert next_one.hub.epoch == epoch + 1
 
     run(scene, store_url=f"sqlite:///{tmp_path}/hub.db")
+
+
+@pytest.mark.parametrize("wrong", ["files_dir", "observe_file"])
+def test_a_hub_that_cannot_begin_leaves_the_store_to_the_hub_that_has_it(tmp_path: Path, wrong: str) -> None:
+    (tmp_path / "a file").touch()
+
+    async def scene(server: HubServer) -> None:
+        bad = server.settings.changed(**{wrong: tmp_path / "a file" / "below"})
+        with pytest.raises(HubError):
+            async with HubServer(bad):
+                pass
+        async with HubServer(server.settings) as next_one:
+            assert next_one.hub.epoch == server.hub.epoch + 1
+
+    run(scene, store_url=f"sqlite:///{tmp_path}/hub.db")
+
+
+def test_an_empty_store_is_said_at_the_start(tmp_path: Path) -> None:
+    async def scene(server: HubServer) -> None:
+        async with open_aio_channel(server.address) as channel:
+            await connected(channel, "n")
+
+    said = []
+    for _ in range(2):
+        with capture_logs() as logs:
+            run(scene, store_url=f"sqlite:///{tmp_path}/hub.db")
+        said.append([entry["store"] for entry in logs if entry["event"].startswith("the store is empty")])
+    assert said == [[f"sqlite:///{tmp_path}/hub.db"], []]
 
 
 def test_workers_for_files_run_before_anybody_is_let_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

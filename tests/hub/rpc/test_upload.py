@@ -11,7 +11,7 @@ from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.core import Hub
-from heartbench.hub.errors import BadMessageError, NoRoomError, NotIntroducedError
+from heartbench.hub.errors import BadMessageError, NoRoomError, NotIntroducedError, ReplacedStreamError
 from heartbench.hub.liveness.registry import Hello
 from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.upload import Files, UploadService
@@ -24,6 +24,7 @@ from heartbench.mesh.encoding import file_chunk, upload_of
 from heartbench.mesh.v1.mesh_pb2 import Chunk, ChunkAck, FileChunk
 
 NODE = Peer("10.0.0.1:40000")
+AFTERWARDS = Peer("10.0.0.1:40001")
 
 
 class GatedStore(MemoryStore):
@@ -193,7 +194,7 @@ def test_what_cannot_be_taken_is_refused(node_id: str, sent: Chunk, error: type[
     run(scene)
 
 
-def test_only_so_many_streams_are_open() -> None:
+def test_only_so_many_streams_are_open_on_one_connection() -> None:
     async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
         streams = [Stream() for _ in range(2)]
         tasks = [asyncio.create_task(uploads.upload(NODE, "n", aiter(one), one.send)) for one in streams]
@@ -205,6 +206,103 @@ def test_only_so_many_streams_are_open() -> None:
         assert len(uploads) == 0
 
     run(scene, uploads_per_node=2)
+
+
+def test_one_from_another_connection_replaces_the_one_that_was_silent_longest() -> None:
+    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
+        dead, busy, new = Stream(), Stream(), Stream()
+        first, second = (asyncio.create_task(uploads.upload(NODE, "n", aiter(one), one.send)) for one in (dead, busy))
+        await settle()
+        CLOCK.now_s += 1.0
+        busy.put(chunk(1))
+        await settle()
+        third = asyncio.create_task(uploads.upload(AFTERWARDS, "n", aiter(new), new.send))
+        with pytest.raises(ReplacedStreamError, match=r"from 10\.0\.0\.1:40001"):
+            await first
+        assert len(uploads) == 2
+        for stream in (busy, new):
+            stream.put(None)
+        await asyncio.gather(second, third)
+        assert len(uploads) == 0
+
+    run(scene, uploads_per_node=2)
+
+
+def test_one_that_waits_for_the_store_gives_its_place_and_its_room_up_at_once() -> None:
+    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
+        store.reachable = False
+        dead, new = Stream().put(*(chunk(seq, data=bytes(1000)) for seq in range(1, 6))), Stream()
+        first = asyncio.create_task(uploads.upload(NODE, "n", aiter(dead), dead.send))
+        await settle()
+        second = asyncio.create_task(uploads.upload(AFTERWARDS, "n", aiter(new), new.send))
+        with pytest.raises(ReplacedStreamError):
+            await first
+        store.reachable = True
+        new.put(*(chunk(seq, data=bytes(1000)) for seq in range(1, 6)), None)
+        await second
+        assert new.acks[-1].seq == 5
+
+    run(scene, uploads_per_node=1, node_inflight_bytes=3500)
+
+
+def test_a_hello_of_another_boot_ends_the_uploads_of_the_one_before() -> None:
+    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
+        old, new, fresh = Stream().put(chunk(1)), Stream(), Stream()
+        tasks = [asyncio.create_task(uploads.upload(NODE, "n", aiter(one), one.send)) for one in (old, new, fresh)]
+        await settle()
+        hub.hello(Hello("n", 2, 0), CLOCK.now_s)
+        new.put(chunk(1, boot_id=2))
+        await settle()
+        uploads.places.replaced("n", 2, None, AFTERWARDS)
+        with pytest.raises(ReplacedStreamError, match="newer Hello"):
+            await tasks[0]
+        assert len(uploads) == 2
+        uploads.close()
+        await asyncio.gather(*tasks[1:])
+
+    run(scene)
+
+
+def test_a_node_that_comes_back_with_a_smaller_boot_can_write_again() -> None:
+    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
+        greatest, _ = hub.hello(Hello("n", 2**62, 0), CLOCK.now_s)
+        assert greatest is not None
+        stream = Stream().put(chunk(5, boot_id=2**62), None)
+        await uploads.upload(NODE, "n", aiter(stream), stream.send)
+        hub.goodbye(greatest, CLOCK.now_s)
+        session, _ = hub.hello(Hello("n", 3, 0), CLOCK.now_s)
+        assert session is not None
+        assert hub.saved_seq(session) == 0
+        stream = Stream().put(chunk(1, boot_id=3), None)
+        await uploads.upload(NODE, "n", aiter(stream), stream.send)
+        assert [(ack.boot_id, ack.seq) for ack in stream.acks] == [(3, 1)]
+        assert [stored.position for stored in hub.history("n")] == [(3, 1)]
+        last = store.written[-1]
+        assert [stored.position for stored in last.chunks] == [(3, 1)]
+        assert any(write.anew for write in store.written)
+
+    run(scene)
+
+
+def test_a_hello_on_another_connection_ends_the_uploads_on_that_of_the_stream_it_replaces() -> None:
+    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
+        streams = [Stream() for _ in range(3)]
+        peers = NODE, AFTERWARDS, Peer("10.0.0.1:40002")
+        tasks = [
+            asyncio.create_task(uploads.upload(peer, "n", aiter(one), one.send))
+            for peer, one in zip(peers, streams, strict=True)
+        ]
+        await settle()
+        uploads.places.replaced("n", 1, NODE, NODE)
+        assert len(uploads) == 3
+        uploads.places.replaced("n", 1, NODE, AFTERWARDS)
+        with pytest.raises(ReplacedStreamError):
+            await tasks[0]
+        assert len(uploads) == 2
+        uploads.close()
+        await asyncio.gather(*tasks[1:])
+
+    run(scene)
 
 
 def test_all_streams_together_are_bounded_by_what_grpc_may_hold_of_them() -> None:
@@ -221,7 +319,86 @@ def test_all_streams_together_are_bounded_by_what_grpc_may_hold_of_them() -> Non
         uploads.close()
         await asyncio.gather(*tasks)
 
+    run(scene, max_inflight_bytes=4 << 20, window_bytes=1 << 20, peer_share=1)
+
+
+def test_one_peer_takes_no_more_than_its_share_of_all_streams() -> None:
+    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
+        greedy, other = Stream(), Stream()
+        tasks = [asyncio.create_task(uploads.upload(NODE, "n", aiter(greedy), greedy.send))]
+        await settle()
+        with pytest.raises(NoRoomError, match=r"10\.0\.0\.1 has 1 of at most 2 .* HUB_PEER_SHARE"):
+            await uploads.upload(AFTERWARDS, "m", aiter(Stream()), greedy.send)
+        tasks.append(asyncio.create_task(uploads.upload(Peer("10.0.0.2:1"), "m", aiter(other), other.send)))
+        await settle()
+        assert len(uploads) == 2
+        uploads.close()
+        await asyncio.gather(*tasks)
+        await uploads.upload(AFTERWARDS, "m", aiter(Stream().put(None)), greedy.send)
+
     run(scene, max_inflight_bytes=4 << 20, window_bytes=1 << 20)
+
+
+def test_a_stream_without_messages_ends_unless_its_node_is_connected() -> None:
+    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
+        streams = {name: Stream() for name in ("n", "stranger", "talker")}
+        hub.closed(hub.hello(Hello("talker", 1, 0), CLOCK.now_s)[0], CLOCK.now_s)  # type: ignore[arg-type]
+        tasks = {
+            name: asyncio.create_task(uploads.upload(NODE, name, aiter(one), one.send)) for name, one in streams.items()
+        }
+        await settle()
+        CLOCK.now_s += hub.settings.hello_within_s
+        streams["talker"].put(chunk(1))
+        await settle()
+        uploads.places.end_idle()
+        assert len(uploads) == 3
+        CLOCK.now_s += 1.0
+        uploads.places.end_idle()
+        with pytest.raises(NotIntroducedError, match=r"'stranger' at 10\.0\.0\.1:40000: no Connect stream"):
+            await tasks["stranger"]
+        assert len(uploads) == 2
+        uploads.close()
+        await asyncio.gather(tasks["n"], tasks["talker"])
+
+    run(scene)
+
+
+def test_a_newcomer_takes_the_place_of_an_idle_stream_if_all_are_taken() -> None:
+    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
+        streams = [Stream() for _ in range(3)]
+        tasks = [asyncio.create_task(uploads.upload(NODE, "n", aiter(one), one.send)) for one in streams[:2]]
+        await settle()
+        CLOCK.now_s += hub.settings.hello_within_s + 1.0
+        streams[1].put(chunk(1))
+        await settle()
+        tasks.append(asyncio.create_task(uploads.upload(NODE, "n", aiter(streams[2]), streams[2].send)))
+        with pytest.raises(NoRoomError, match="idle"):
+            await tasks[0]
+        with pytest.raises(NoRoomError, match="HUB_MAX_INFLIGHT_BYTES"):
+            await uploads.upload(NODE, "n", aiter(Stream()), streams[0].send)
+        uploads.close()
+        await asyncio.gather(*tasks[1:])
+
+    run(scene, max_inflight_bytes=4 << 20, window_bytes=1 << 20, peer_share=1)
+
+
+def test_a_stream_that_the_hub_does_not_read_is_not_idle() -> None:
+    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
+        store.reachable = False
+        session, _ = hub.hello(Hello("n", 1, 1), CLOCK.now_s)
+        assert session is not None
+        stream = Stream().put(*(chunk(seq, data=bytes(1000)) for seq in range(1, 6)))
+        task = asyncio.create_task(uploads.upload(NODE, "n", aiter(stream), stream.send))
+        await settle()
+        hub.closed(session, CLOCK.now_s)
+        CLOCK.now_s += 60.0
+        uploads.places.end_idle()
+        store.reachable = True
+        stream.put(None)
+        await task
+        assert stream.acks[-1].seq == 5
+
+    run(scene, node_inflight_bytes=3500)
 
 
 def test_a_store_that_another_hub_took_ends_the_stream() -> None:

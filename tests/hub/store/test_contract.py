@@ -132,6 +132,15 @@ def test_a_hub_that_was_replaced_is_fenced_and_writes_nothing(open_again: Callab
     assert list(held(newer)) == [chunk(1), chunk(2)]
 
 
+def test_a_hub_with_nothing_to_write_finds_out_that_it_was_replaced(open_again: Callable[[], Store]) -> None:
+    stopped = open_again()
+    stopped.check()
+    newer = open_again()
+    with pytest.raises(FencedError, match="has taken the store"):
+        stopped.check()
+    newer.check()
+
+
 def test_positions_are_told_apart_where_doubles_are_not(open_again: Callable[[], Store]) -> None:
     boot_id = 2**63 - 2
     chunks = [chunk(2**63 - 2, boot_id=boot_id), chunk(2**63 - 1, boot_id=boot_id), chunk(9, boot_id=boot_id + 1)]

@@ -64,23 +64,28 @@ def at(store: Path) -> HubSettings:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with two nodes and their chunks, in one file."""
-    path = tmp_path_factory.mktemp("store") / "whole.db"
+    path = tmp_path_factory.mktemp("store") / "hub.db"
     assert asyncio.run(life(path)) == dict.fromkeys(NODES, CHUNKS)
-    assert not path.with_name("whole.db-wal").exists()
-    return path
+    with closing(sqlite3.connect(path)) as somebody:
+        somebody.execute("VACUUM INTO ?", (str(path.with_name("whole.db")),))
+    return path.with_name("whole.db")
 
 
 async def life(path: Path) -> dict[str, int]:
     """Run a hub on a store: each node sends some chunks. Return the newest that is acknowledged of each."""
     clock = ManualClock(1000.0)
-    with closing(open_store(f"sqlite:///{path}")) as store:
+    store = open_store(f"sqlite:///{path}")
+    try:
         hub = open_hub(at(path), clock, store)
-        writing = asyncio.create_task(hub.writer.run(hub.all_nodes))
-        try:
-            return {name: await speak(hub, name, clock.now_s) for name in NODES}
-        finally:
-            writing.cancel()
-            await asyncio.wait([writing])
+    except HubError:
+        store.close()
+        raise
+    writing = asyncio.create_task(hub.writer.run(hub.all_nodes))  # which closes the store
+    try:
+        return {name: await speak(hub, name, clock.now_s) for name in NODES}
+    finally:
+        writing.cancel()
+        await asyncio.wait([writing])
 
 
 async def speak(hub: Hub, name: str, now: float) -> int:

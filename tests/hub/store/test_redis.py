@@ -107,13 +107,23 @@ def test_a_node_that_is_behind_what_was_confirmed_is_noticed(store: RedisStore, 
         store.write([write(3, after=2)])
 
 
+def test_a_loss_is_noticed_once_by_a_hub_that_knows_no_nodes(store: RedisStore, client: "redis.Redis") -> None:
+    client.flushall()
+    with pytest.raises(StoreLostError, match="the epoch is 0"):
+        store.check()
+    store.check()
+    assert client.keys() == ["heartbench:epoch"]
+
+
 def test_a_writer_makes_a_server_whole_that_came_back_empty(redis_server: Any) -> None:
     histories = {name: History(3, 99) for name in ("edge", "quiet")}
+    epochs: list[int] = []
     record = NodeRecord("quiet", Status.ONLINE, Reason.HEARD)
     known: list[KnownNode] = [("edge", histories["edge"], None), ("quiet", histories["quiet"], record)]
 
     async def scenario() -> None:
         store = RedisStore(redis_server.url, timeout_s=1.0)
+        epochs.append(store.epoch)
         writer = Writer(store, linger_s=0)
         task = asyncio.create_task(writer.run(lambda: known))
         for name, history in histories.items():
@@ -133,4 +143,4 @@ def test_a_writer_makes_a_server_whole_that_came_back_empty(redis_server: Any) -
             name: list(history) for name, history in histories.items()
         }
         assert nodes["quiet"].record == record
-        assert store.epoch == 2
+        assert store.epoch == epochs[0] + 1

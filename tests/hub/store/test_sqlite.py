@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from heartbench.hub.errors import HubError
-from heartbench.hub.store import sqlite
+from heartbench.hub.store import sqlite_file
 from heartbench.hub.store.history import StoredChunk
 from heartbench.hub.store.protocol import Durability, NodeWrite, StoreUnavailableError
 from heartbench.hub.store.sqlite import SqliteStore
+
+ADD_COLUMN = "ALTER TABLE chunk ADD COLUMN colour TEXT"
 
 
 def write(seq: int, data: bytes = b"x") -> NodeWrite:
@@ -63,11 +65,11 @@ def test_committed_syncs_every_commit_to_the_disk(tmp_path: Path, durability: Du
 def test_a_file_of_an_older_schema_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(SqliteStore(tmp_path / "hub.db")) as store:
         store.write([write(1)])
-    monkeypatch.setattr(sqlite, "MIGRATIONS", (*sqlite.MIGRATIONS, "ALTER TABLE chunk ADD COLUMN colour TEXT"))
+    monkeypatch.setattr(sqlite_file, "MIGRATIONS", (*sqlite_file.MIGRATIONS, ADD_COLUMN))
     for _ in range(2):
         with closing(SqliteStore(tmp_path / "hub.db")) as store:
             assert store._db.execute("SELECT node_id, colour FROM chunk").fetchall() == [("edge", None)]
-            assert store._db.execute("PRAGMA user_version").fetchone() == (len(sqlite.MIGRATIONS),)
+            assert store._db.execute("PRAGMA user_version").fetchone() == (len(sqlite_file.MIGRATIONS),)
             assert held(store) == [1]
 
 
@@ -76,7 +78,7 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pyt
         store.write([write(1)])
     broken = "DELETE FROM chunk; ALTER TABLE nonsense ADD COLUMN colour TEXT"
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite, "MIGRATIONS", (*sqlite.MIGRATIONS, broken))
+        patch.setattr(sqlite_file, "MIGRATIONS", (*sqlite_file.MIGRATIONS, broken))
         with pytest.raises(HubError, match="no such table"):
             SqliteStore(tmp_path / "hub.db")
     with closing(SqliteStore(tmp_path / "hub.db")) as store:
@@ -84,9 +86,9 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_file_of_a_newer_hub_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    newer = (*sqlite.MIGRATIONS, "ALTER TABLE chunk ADD COLUMN colour TEXT")
+    newer = (*sqlite_file.MIGRATIONS, ADD_COLUMN)
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite, "MIGRATIONS", newer)
+        patch.setattr(sqlite_file, "MIGRATIONS", newer)
         SqliteStore(tmp_path / "hub.db").close()
     with pytest.raises(HubError, match=f"has schema {len(newer)}, written by a newer hub"):
         SqliteStore(tmp_path / "hub.db")

@@ -35,6 +35,7 @@ class ToldStore:
         self.records: dict[str, NodeRecord] = {}
         self.batches: list[Sequence[NodeWrite]] = []
         self.failures: deque[Exception] = deque()
+        self.trouble: Exception | None = None
         self.threads: set[str] = set()
         self.may_write = threading.Event()
         self.may_write.set()
@@ -51,6 +52,10 @@ class ToldStore:
         self.batches.append(batch)
         for write in batch:
             self._apply(write)
+
+    def check(self) -> None:
+        if self.trouble is not None:
+            raise self.trouble
 
     def _apply(self, write: NodeWrite) -> None:
         if write.anew:
@@ -106,6 +111,7 @@ def record(heartbeats: int) -> NodeRecord:
 def patient_for_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "FIRST_RETRY_S", 0.001)
     monkeypatch.setattr(writer_module, "LAST_RETRY_S", 0.002)
+    monkeypatch.setattr(writer_module, "CHECK_INTERVAL_S", 0.001)
 
 
 def test_a_chunk_is_acknowledged_when_the_store_has_it_and_not_before() -> None:
@@ -275,6 +281,49 @@ def test_a_fenced_hub_acknowledges_nothing_and_says_so() -> None:
                 await late
         assert said == [StoreHealth(StoreState.FENCED, "epoch 2 rules")]
         assert store.held == {}
+
+    run(scenario())
+
+
+def test_a_hub_with_nothing_to_write_ends_when_another_takes_its_store() -> None:
+    async def scenario() -> None:
+        store, said = ToldStore(), list[StoreHealth]()
+        store.trouble = FencedError("epoch 2 rules")
+        with pytest.raises(FencedError, match="epoch 2 rules"):
+            await Writer(store, linger_s=0).run(on_health=said.append)
+        assert said == [StoreHealth(StoreState.FENCED, "epoch 2 rules")]
+        assert store.batches == []
+
+    run(scenario())
+
+
+def test_an_outage_is_noticed_and_its_end_too_with_nothing_to_write() -> None:
+    async def scenario() -> None:
+        store, said = ToldStore(), asyncio.Queue[StoreHealth]()
+        store.trouble = StoreUnavailableError("out of reach")
+        async with writing(store, on_health=said.put_nowait):
+            assert await said.get() == StoreHealth(StoreState.UNAVAILABLE, "out of reach")
+            store.trouble = None
+            assert await said.get() == StoreHealth(StoreState.OK)
+
+    run(scenario())
+
+
+def test_a_loss_that_a_check_finds_is_made_good() -> None:
+    async def scenario() -> None:
+        store, history, said = ToldStore(), History(9, 99), asyncio.Queue[StoreHealth]()
+        async with writing(
+            store, all_nodes=lambda: [("edge", history, record(7))], on_health=said.put_nowait
+        ) as writer:
+            await (await writer.append("edge", history, chunk(1)))
+            store.held.clear()
+            store.trouble = StoreLostError("the file was deleted")
+            assert (await said.get()).state is StoreState.UNAVAILABLE
+            store.trouble = None
+            assert writer.saved("edge", history) == START
+            await writer.flush()
+            assert (store.held, store.records) == ({"edge": [chunk(1)]}, {"edge": record(7)})
+            assert (await said.get()).state is StoreState.OK
 
     run(scenario())
 

@@ -6,14 +6,15 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from heartbench.hub.errors import NoRoomError
-from heartbench.hub.work.commands import Answer, Commands, Outcome
+from heartbench.hub.work.commands import BYTES_BESIDE_PAYLOAD, Answer, Commands, Outcome
 
 DONE = Answer(b"done", "")
 SOON_S, LATE_S = 0.02, 60.0
+MAX_BYTES = 100_000
 
 
 def run(scene: Callable[[Commands], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(scene(Commands(2, epoch=9)), 10))  # type: ignore[arg-type]
+    asyncio.run(asyncio.wait_for(scene(Commands(2, MAX_BYTES, epoch=9)), 10))  # type: ignore[arg-type]
 
 
 def test_a_command_reaches_a_node_that_is_there_and_its_answer_the_one_who_asked() -> None:
@@ -95,6 +96,28 @@ def test_too_many_for_one_node_are_refused_and_leave_others_alone() -> None:
             task.cancel()
         await asyncio.wait(asked)
         assert len(commands) == 0
+
+    run(scene)
+
+
+def test_all_that_wait_share_one_budget_of_bytes_until_their_calls_end() -> None:
+    async def scene(commands: Commands) -> None:
+        payload = bytes(MAX_BYTES // 2 - BYTES_BESIDE_PAYLOAD)
+        asked = [asyncio.create_task(commands.run(node_id, payload, LATE_S)) for node_id in ("a", "b")]
+        await asyncio.sleep(0)
+        assert commands.size_bytes == MAX_BYTES
+        sent = commands.take("a")
+        assert sent is not None
+        for payload in (b"", bytes(MAX_BYTES)):
+            with pytest.raises(NoRoomError, match=f"HUB_COMMANDS_BYTES allows {MAX_BYTES}"):
+                await commands.run("c", payload, LATE_S)
+        assert (commands.refused, commands.take("c")) == (2, None)
+        commands.answer("a", sent.command_id, DONE)
+        await asked[0]
+        assert (await commands.run("c", b"", SOON_S))[1] is Outcome.NOT_DELIVERED
+        asked[1].cancel()
+        await asyncio.wait(asked)
+        assert (commands.size_bytes, len(commands)) == (0, 0)
 
     run(scene)
 

@@ -239,7 +239,11 @@ class Hello(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     node_id: _builtins.str
     boot_id: _builtins.int
-    """Grows with each start of the node's process; a smaller one than the hub knows is refused."""
+    """Grows with each start of the node's process, such as a stored counter or the wall clock, and is less than 2^63. While
+    the node is online, the hub refuses a smaller one than it knows (FAILED_PRECONDITION): try again with backoff. Once
+    the node is stale or offline it takes any, so that neither a counter that was reset nor a client that used the name
+    with a very great boot_id locks the node out. Its terminal output of greater boots is then dropped.
+    """
     connection: _builtins.int
     """Counts the streams that this boot has opened, from 0. Of two streams of one boot the greater is the newer."""
     heartbeat_interval_s: _builtins.float
@@ -372,7 +376,9 @@ Global___HeartbeatAck: _TypeAlias = HeartbeatAck  # noqa: Y015
 
 @_typing.final
 class Throttle(_message.Message):
-    """The hub has no room now; come back after this time."""
+    """Come back after this time: too many nodes come at once, or streams of this node's name have replaced each other ten
+    times within a minute, because two nodes use it. Then the open stream keeps the name.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -640,6 +646,7 @@ class NodeInfo(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     CHANGED_UNIX_S_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    CONTESTED_FIELD_NUMBER: _builtins.int
     node_id: _builtins.str
     status: Global___Status.ValueType
     connected: _builtins.bool
@@ -655,6 +662,8 @@ class NodeInfo(_message.Message):
     reason: Global___Reason.ValueType
     changed_unix_s: _builtins.float
     """When the status last changed."""
+    contested: _builtins.bool
+    """More than one node seems to use this name, see NameContested: the rest may be of one or the other."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     def __init__(
@@ -673,10 +682,11 @@ class NodeInfo(_message.Message):
         reason: Global___Reason.ValueType = ...,
         changed_unix_s: _builtins.float = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        contested: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "changed_unix_s", b"changed_unix_s", "connected", b"connected", "connection", b"connection", "flapping", b"flapping", "flaps", b"flaps", "heartbeat_interval_s", b"heartbeat_interval_s", "heartbeats", b"heartbeats", "labels", b"labels", "node_id", b"node_id", "reason", b"reason", "silent_s", b"silent_s", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boot_id", b"boot_id", "changed_unix_s", b"changed_unix_s", "connected", b"connected", "connection", b"connection", "contested", b"contested", "flapping", b"flapping", "flaps", b"flaps", "heartbeat_interval_s", b"heartbeat_interval_s", "heartbeats", b"heartbeats", "labels", b"labels", "node_id", b"node_id", "reason", b"reason", "silent_s", b"silent_s", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -692,9 +702,7 @@ class ListNodesRequest(_message.Message):
     status: Global___Status.ValueType
     """STATUS_UNSPECIFIED: all."""
     page_size: _builtins.int
-    """Nodes in one response at most, in the order of their names; more than 10,000 is taken for 10,000. 0: all at once,
-    which of some 70,000 nodes is longer than the 4 MiB that a gRPC client accepts unless it is told otherwise.
-    """
+    """Nodes in one response at most, in the order of their names; 0, and more than 1,000, is taken for 1,000."""
     page_token: _builtins.str
     """next_page_token of the response before; empty: the first page. `status` is the same for all pages."""
     def __init__(
@@ -724,7 +732,9 @@ class ListNodesResponse(_message.Message):
     last_seq: _builtins.int
     """The list is as it was after this event: WatchEvents from here on misses nothing. Of several pages, the first one's."""
     next_page_token: _builtins.str
-    """For the next page; empty: this was the last one. What is in it is the hub's affair."""
+    """For the next page; empty: this was the last one. A page may hold fewer nodes than were asked for, or none, and not be
+    the last. What is in the token is the hub's affair.
+    """
     @_builtins.property
     def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeInfo]: ...
     def __init__(
@@ -861,6 +871,7 @@ class Event(_message.Message):
     FORGOTTEN_FIELD_NUMBER: _builtins.int
     STORE_FIELD_NUMBER: _builtins.int
     PAUSED_FIELD_NUMBER: _builtins.int
+    CONTESTED_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """Counts the hub's events from 1, without gaps; of EventsLost: the last one that was lost."""
     epoch: _builtins.int
@@ -881,6 +892,8 @@ class Event(_message.Message):
     def store(self) -> Global___StoreChanged: ...
     @_builtins.property
     def paused(self) -> Global___HubPaused: ...
+    @_builtins.property
+    def contested(self) -> Global___NameContested: ...
     def __init__(
         self,
         *,
@@ -895,12 +908,13 @@ class Event(_message.Message):
         forgotten: Global___NodeForgotten | None = ...,
         store: Global___StoreChanged | None = ...,
         paused: Global___HubPaused | None = ...,
+        contested: Global___NameContested | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "changed", b"changed", "forgotten", b"forgotten", "log_began", b"log_began", "lost", b"lost", "mass_silence", b"mass_silence", "mass_silence_ended", b"mass_silence_ended", "paused", b"paused", "store", b"store"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "changed", b"changed", "contested", b"contested", "forgotten", b"forgotten", "log_began", b"log_began", "lost", b"lost", "mass_silence", b"mass_silence", "mass_silence_ended", b"mass_silence_ended", "paused", b"paused", "store", b"store"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_unix_s", b"at_unix_s", "body", b"body", "changed", b"changed", "epoch", b"epoch", "forgotten", b"forgotten", "log_began", b"log_began", "lost", b"lost", "mass_silence", b"mass_silence", "mass_silence_ended", b"mass_silence_ended", "paused", b"paused", "seq", b"seq", "store", b"store"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_unix_s", b"at_unix_s", "body", b"body", "changed", b"changed", "contested", b"contested", "epoch", b"epoch", "forgotten", b"forgotten", "log_began", b"log_began", "lost", b"lost", "mass_silence", b"mass_silence", "mass_silence_ended", b"mass_silence_ended", "paused", b"paused", "seq", b"seq", "store", b"store"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["changed", "lost", "log_began", "mass_silence", "mass_silence_ended", "forgotten", "store", "paused"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["changed", "lost", "log_began", "mass_silence", "mass_silence_ended", "forgotten", "store", "paused", "contested"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -984,7 +998,10 @@ Global___LogBegan: _TypeAlias = LogBegan  # noqa: Y015
 
 @_typing.final
 class MassSilence(_message.Message):
-    """So many nodes fell silent together that the hub suspects its own network: nobody is called stale until it ends."""
+    """So many nodes fell silent together, of so many addresses, that the hub suspects its own network: nobody is called stale
+    until it ends, but for nodes that were silent in the mass silence before and not heard since. Both counts are of nodes
+    that were heard for a while.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1035,6 +1052,40 @@ class MassSilenceEnded(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MassSilenceEnded: _TypeAlias = MassSilenceEnded  # noqa: Y015
+
+@_typing.final
+class NameContested(_message.Message):
+    """Streams of one name replaced each other again and again: two nodes use it, or one client is at fault. The open stream
+    keeps the name, and the others get a Throttle, until nobody else has come for a minute.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    OTHER_FIELD_NUMBER: _builtins.int
+    OVER_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.str
+    holder: _builtins.str
+    """Addresses (HOST:PORT) of the stream that keeps the name, and of the one that was sent away first."""
+    other: _builtins.str
+    over: _builtins.bool
+    """It is over."""
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.str = ...,
+        holder: _builtins.str = ...,
+        other: _builtins.str = ...,
+        over: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holder", b"holder", "node_id", b"node_id", "other", b"other", "over", b"over"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NameContested: _TypeAlias = NameContested  # noqa: Y015
 
 @_typing.final
 class NodeForgotten(_message.Message):
@@ -1200,6 +1251,11 @@ class HubStats(_message.Message):
     HISTORY_BYTES_FIELD_NUMBER: _builtins.int
     STORE_FIELD_NUMBER: _builtins.int
     EXECUTOR_FIELD_NUMBER: _builtins.int
+    COMMANDS_BYTES_FIELD_NUMBER: _builtins.int
+    COMMANDS_REFUSED_FIELD_NUMBER: _builtins.int
+    CONTESTED_FIELD_NUMBER: _builtins.int
+    LOG_LINES_LOST_FIELD_NUMBER: _builtins.int
+    OBSERVER_RECORDS_LOST_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     up_s: _builtins.float
     online: _builtins.int
@@ -1230,6 +1286,15 @@ class HubStats(_message.Message):
     commands_waiting: _builtins.int
     uploads: _builtins.int
     history_bytes: _builtins.int
+    commands_bytes: _builtins.int
+    """That the waiting commands hold, and commands that were refused because the hub had no room for them."""
+    commands_refused: _builtins.int
+    contested: _builtins.int
+    """Names that more than one node seems to use, now."""
+    log_lines_lost: _builtins.int
+    """Lines of the hub's log that could not be written."""
+    observer_records_lost: _builtins.int
+    """Records that could not be written to the file of HUB_OBSERVE_FILE: it ends where they begin."""
     @_builtins.property
     def store(self) -> Global___StoreStats: ...
     @_builtins.property
@@ -1264,10 +1329,15 @@ class HubStats(_message.Message):
         history_bytes: _builtins.int = ...,
         store: Global___StoreStats | None = ...,
         executor: Global___ExecutorStats | None = ...,
+        commands_bytes: _builtins.int = ...,
+        commands_refused: _builtins.int = ...,
+        contested: _builtins.int = ...,
+        log_lines_lost: _builtins.int = ...,
+        observer_records_lost: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["executor", b"executor", "store", b"store"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "commands_waiting", b"commands_waiting", "connected", b"connected", "epoch", b"epoch", "events", b"events", "events_lost", b"events_lost", "executor", b"executor", "flapping", b"flapping", "flaps", b"flaps", "flashes", b"flashes", "heap", b"heap", "heartbeats", b"heartbeats", "hellos", b"hellos", "history_bytes", b"history_bytes", "loop_lag_max_s", b"loop_lag_max_s", "loop_lag_p50_s", b"loop_lag_p50_s", "mass_silence", b"mass_silence", "offline", b"offline", "online", b"online", "paused_s", b"paused_s", "pauses", b"pauses", "stale", b"stale", "store", b"store", "subscribers", b"subscribers", "throttled", b"throttled", "up_s", b"up_s", "uploads", b"uploads"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "commands_bytes", b"commands_bytes", "commands_refused", b"commands_refused", "commands_waiting", b"commands_waiting", "connected", b"connected", "contested", b"contested", "epoch", b"epoch", "events", b"events", "events_lost", b"events_lost", "executor", b"executor", "flapping", b"flapping", "flaps", b"flaps", "flashes", b"flashes", "heap", b"heap", "heartbeats", b"heartbeats", "hellos", b"hellos", "history_bytes", b"history_bytes", "log_lines_lost", b"log_lines_lost", "loop_lag_max_s", b"loop_lag_max_s", "loop_lag_p50_s", b"loop_lag_p50_s", "mass_silence", b"mass_silence", "observer_records_lost", b"observer_records_lost", "offline", b"offline", "online", b"online", "paused_s", b"paused_s", "pauses", b"pauses", "stale", b"stale", "store", b"store", "subscribers", b"subscribers", "throttled", b"throttled", "up_s", b"up_s", "uploads", b"uploads"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -60,11 +60,16 @@ class NodeMeshServicer:
 
     def Upload(self, request_iterator, context):
         """Terminal output and files. Apart from Connect, so that a hub which cannot store fast enough stops reading this
-        stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node, or
-        `node-id-bin` in UTF-8 if its name is not plain ASCII.
+        stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node, or `node-id-bin` in UTF-8 if its
+        name is not plain ASCII.
         A chunk that is not taken ends the stream with the reason, and is not acknowledged: INVALID_ARGUMENT if boot_id or
         seq is 0, its seq was used for other data, or it skips more than 2^40 chunks; FAILED_PRECONDITION if it comes before
         the newest chunk and is not held, if its boot is over, or before the Hello of its boot.
+        A stream ends with ABORTED when a newer one of the same node takes its place: a Hello of another boot ends Uploads of
+        the boot before, and those on the connection of the stream that it replaces; an Upload over the limit for one node
+        ends the one on another connection that was silent longest. One without messages ends with FAILED_PRECONDITION if its
+        node has no Connect stream, and with RESOURCE_EXHAUSTED if others need the place. The node opens another when it has
+        output, and sends again what was not acknowledged.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -227,13 +232,15 @@ class HubAdminServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchEvents(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """RESOURCE_EXHAUSTED if the hub, or this peer, has too many subscriptions.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SendCommand(self, request, context):
-        """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it.
+        """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it, or
+        if all that wait in the hub are too large together; the status message says which.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

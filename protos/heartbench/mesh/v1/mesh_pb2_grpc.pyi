@@ -53,11 +53,16 @@ class NodeMeshStub:
     """Control and heartbeats, for as long as the node is connected. The first message of the node is Hello."""
     Upload: _grpc.StreamStreamMultiCallable[_mesh_pb2.Chunk, _mesh_pb2.ChunkAck]
     """Terminal output and files. Apart from Connect, so that a hub which cannot store fast enough stops reading this
-    stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node, or
-    `node-id-bin` in UTF-8 if its name is not plain ASCII.
+    stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node, or `node-id-bin` in UTF-8 if its
+    name is not plain ASCII.
     A chunk that is not taken ends the stream with the reason, and is not acknowledged: INVALID_ARGUMENT if boot_id or
     seq is 0, its seq was used for other data, or it skips more than 2^40 chunks; FAILED_PRECONDITION if it comes before
     the newest chunk and is not held, if its boot is over, or before the Hello of its boot.
+    A stream ends with ABORTED when a newer one of the same node takes its place: a Hello of another boot ends Uploads of
+    the boot before, and those on the connection of the stream that it replaces; an Upload over the limit for one node
+    ends the one on another connection that was silent longest. One without messages ends with FAILED_PRECONDITION if its
+    node has no Connect stream, and with RESOURCE_EXHAUSTED if others need the place. The node opens another when it has
+    output, and sends again what was not acknowledged.
     """
 
 @_typing.type_check_only
@@ -69,11 +74,16 @@ class NodeMeshAsyncStub(NodeMeshStub):
     """Control and heartbeats, for as long as the node is connected. The first message of the node is Hello."""
     Upload: _aio.StreamStreamMultiCallable[_mesh_pb2.Chunk, _mesh_pb2.ChunkAck]  # type: ignore[assignment]
     """Terminal output and files. Apart from Connect, so that a hub which cannot store fast enough stops reading this
-    stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node, or
-    `node-id-bin` in UTF-8 if its name is not plain ASCII.
+    stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node, or `node-id-bin` in UTF-8 if its
+    name is not plain ASCII.
     A chunk that is not taken ends the stream with the reason, and is not acknowledged: INVALID_ARGUMENT if boot_id or
     seq is 0, its seq was used for other data, or it skips more than 2^40 chunks; FAILED_PRECONDITION if it comes before
     the newest chunk and is not held, if its boot is over, or before the Hello of its boot.
+    A stream ends with ABORTED when a newer one of the same node takes its place: a Hello of another boot ends Uploads of
+    the boot before, and those on the connection of the stream that it replaces; an Upload over the limit for one node
+    ends the one on another connection that was silent longest. One without messages ends with FAILED_PRECONDITION if its
+    node has no Connect stream, and with RESOURCE_EXHAUSTED if others need the place. The node opens another when it has
+    output, and sends again what was not acknowledged.
     """
 
 class NodeMeshServicer(metaclass=_abc_1.ABCMeta):
@@ -94,11 +104,16 @@ class NodeMeshServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_mesh_pb2.ChunkAck], _abc.AsyncIterator[_mesh_pb2.ChunkAck]]:
         """Terminal output and files. Apart from Connect, so that a hub which cannot store fast enough stops reading this
-        stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node, or
-        `node-id-bin` in UTF-8 if its name is not plain ASCII.
+        stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node, or `node-id-bin` in UTF-8 if its
+        name is not plain ASCII.
         A chunk that is not taken ends the stream with the reason, and is not acknowledged: INVALID_ARGUMENT if boot_id or
         seq is 0, its seq was used for other data, or it skips more than 2^40 chunks; FAILED_PRECONDITION if it comes before
         the newest chunk and is not held, if its boot is over, or before the Hello of its boot.
+        A stream ends with ABORTED when a newer one of the same node takes its place: a Hello of another boot ends Uploads of
+        the boot before, and those on the connection of the stream that it replaces; an Upload over the limit for one node
+        ends the one on another connection that was silent longest. One without messages ends with FAILED_PRECONDITION if its
+        node has no Connect stream, and with RESOURCE_EXHAUSTED if others need the place. The node opens another when it has
+        output, and sends again what was not acknowledged.
         """
 
 def add_NodeMeshServicer_to_server(servicer: NodeMeshServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
@@ -116,8 +131,11 @@ class HubAdminStub:
     GetHistory: _grpc.UnaryUnaryMultiCallable[_mesh_pb2.GetHistoryRequest, _mesh_pb2.GetHistoryResponse]
     """NOT_FOUND if the hub never saw the node."""
     WatchEvents: _grpc.UnaryStreamMultiCallable[_mesh_pb2.WatchEventsRequest, _mesh_pb2.Event]
+    """RESOURCE_EXHAUSTED if the hub, or this peer, has too many subscriptions."""
     SendCommand: _grpc.UnaryUnaryMultiCallable[_mesh_pb2.SendCommandRequest, _mesh_pb2.SendCommandResponse]
-    """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it."""
+    """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it, or
+    if all that wait in the hub are too large together; the status message says which.
+    """
     GetStats: _grpc.UnaryUnaryMultiCallable[_mesh_pb2.GetStatsRequest, _mesh_pb2.HubStats]
     ForgetNode: _grpc.UnaryUnaryMultiCallable[_mesh_pb2.ForgetNodeRequest, _mesh_pb2.ForgetNodeResponse]
     """Remove a node for good, with its history. NOT_FOUND if the hub does not know it."""
@@ -135,8 +153,11 @@ class HubAdminAsyncStub(HubAdminStub):
     GetHistory: _aio.UnaryUnaryMultiCallable[_mesh_pb2.GetHistoryRequest, _mesh_pb2.GetHistoryResponse]  # type: ignore[assignment]
     """NOT_FOUND if the hub never saw the node."""
     WatchEvents: _aio.UnaryStreamMultiCallable[_mesh_pb2.WatchEventsRequest, _mesh_pb2.Event]  # type: ignore[assignment]
+    """RESOURCE_EXHAUSTED if the hub, or this peer, has too many subscriptions."""
     SendCommand: _aio.UnaryUnaryMultiCallable[_mesh_pb2.SendCommandRequest, _mesh_pb2.SendCommandResponse]  # type: ignore[assignment]
-    """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it."""
+    """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it, or
+    if all that wait in the hub are too large together; the status message says which.
+    """
     GetStats: _aio.UnaryUnaryMultiCallable[_mesh_pb2.GetStatsRequest, _mesh_pb2.HubStats]  # type: ignore[assignment]
     ForgetNode: _aio.UnaryUnaryMultiCallable[_mesh_pb2.ForgetNodeRequest, _mesh_pb2.ForgetNodeResponse]  # type: ignore[assignment]
     """Remove a node for good, with its history. NOT_FOUND if the hub does not know it."""
@@ -174,7 +195,8 @@ class HubAdminServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _mesh_pb2.WatchEventsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_mesh_pb2.Event], _abc.AsyncIterator[_mesh_pb2.Event]]: ...
+    ) -> _typing.Union[_abc.Iterator[_mesh_pb2.Event], _abc.AsyncIterator[_mesh_pb2.Event]]:
+        """RESOURCE_EXHAUSTED if the hub, or this peer, has too many subscriptions."""
 
     @_abc_1.abstractmethod
     def SendCommand(
@@ -182,7 +204,9 @@ class HubAdminServicer(metaclass=_abc_1.ABCMeta):
         request: _mesh_pb2.SendCommandRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_mesh_pb2.SendCommandResponse, _abc.Awaitable[_mesh_pb2.SendCommandResponse]]:
-        """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it."""
+        """Hand a command to a node, now or when it comes back, at most once. RESOURCE_EXHAUSTED if too many wait for it, or
+        if all that wait in the hub are too large together; the status message says which.
+        """
 
     @_abc_1.abstractmethod
     def GetStats(

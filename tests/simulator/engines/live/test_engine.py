@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.connections import accepted_connections
 from tests.simulator.recorded import record
 
 from heartbench.analysis.replay import replay
@@ -134,13 +135,6 @@ def running_hub(**settings: str) -> Iterator[tuple[ExternalHub, "subprocess.Pope
             process.terminate()
 
 
-def tcp_connections(port: int) -> int:
-    """Established connections from `port`, of the kernel's table."""
-    tables = [Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
-    rows = [line.split() for table in tables for line in table]
-    return sum(1 for row in rows if int(row[1].split(":")[-1], 16) == port and row[3] == "01")
-
-
 def test_nodes_send_what_they_send_in_the_virtual_engine(faults: Run, modelled: Run) -> None:
     columns = [*KEY, "sent_s"]
     pd.testing.assert_frame_equal(faults.trace[columns], modelled.trace[columns])
@@ -223,7 +217,7 @@ def test_each_node_has_one_tcp_connection(tmp_path: Path) -> None:
     def count(_: float) -> None:
         port = re.search(r"address=127\.0\.0\.1:(\d+)", (tmp_path / "run" / "hub.log").read_text())
         assert port is not None
-        counts.append(tcp_connections(int(port[1])))
+        counts.append(accepted_connections(int(port[1])))
 
     run = live(load_scenario("lan", ["duration=2s"]).with_nodes(20), tmp_path / "run", progress=count)
     assert set(counts) == {20}
