@@ -96,7 +96,8 @@ async def speak(hub: Hub, name: str, now: float, failed: asyncio.Event) -> int:
         check_name(chunk)
         saved = await hub.writer.append(name, hub.history(name), chunk)
         waiting = asyncio.create_task(failed.wait())
-        await asyncio.wait([saved, waiting], return_when=asyncio.FIRST_COMPLETED)
+        either: list[asyncio.Future[Any]] = [saved, waiting]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if not saved.done():
             raise HubError(hub.writer.stats().health.error)
