@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heartbench.hub.config import HubSettings
+from heartbench.hub import HubSettings
 from heartbench.hub.liveness.self_health import CATCH_UP_S
 from heartbench.simulator.kernel import kernel
 
@@ -83,8 +83,7 @@ def allowed_s(silence_s: float, start: float, end: float, absences: Absences, ru
             deadline = back + rules.restart_grace_s
         elif back - away > rules.pause_over_s:
             deadline = max(deadline + back - max(away, start), back + min(rules.catch_up_s, silence_s))
-    allowed: float = deadline - start
-    return allowed
+    return deadline - start
 
 
 @kernel

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from heartbench.analysis.replay import REASONS, replay
-from heartbench.hub.liveness.rules import Reason
+from heartbench.hub import Reason
 from heartbench.simulator.observer_frames import Observed
 
 WITHIN_S = 0.001

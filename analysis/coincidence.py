@@ -72,8 +72,7 @@ class LongGaps:
         """Return the starts, s, shape (m, n), after shifts by shares of each node's time, shape (m, nodes)."""
         from_s = self.from_s[self.row]
         watched_s = self.end_s - from_s
-        starts: Floats = from_s + (self.start_s - from_s + shift[:, self.row] * watched_s) % watched_s
-        return starts
+        return from_s + (self.start_s - from_s + shift[:, self.row] * watched_s) % watched_s
 
     def pairs(self, start_s: Floats) -> NDArray[np.int64]:
         """Return the number of pairs that overlap in each of m arrangements; shape of `start_s`: (m, n)."""
@@ -83,8 +82,7 @@ class LongGaps:
         ends = np.sort(np.minimum(start_s + self.length_s, self.end_s) - TINY_S + offset, axis=1).ravel()
         ended = np.searchsorted(ends, (start_s + offset).ravel(), side="right").reshape(start_s.shape)
         apart = (ended - np.arange(arrangements)[:, None] * gaps).sum(axis=1)
-        overlapping: NDArray[np.int64] = gaps * (gaps - 1) // 2 - apart
-        return overlapping
+        return np.asarray(gaps * (gaps - 1) // 2 - apart)
 
 
 def coincidence(gaps: Gaps, seed: int = SEED) -> Coincidence | None:
@@ -124,5 +122,4 @@ def long_gaps(gaps: Gaps) -> LongGaps:
 def usual_gaps_s(gaps: Gaps, node: NDArray[np.int64]) -> Floats:
     """Return the median gap of each node, s; `node` is the row of each gap's node."""
     sorted_s = gaps.length_s[np.lexsort((gaps.length_s, node))]
-    usual: Floats = sorted_s[(gaps.first[:-1] + gaps.first[1:]) // 2]
-    return usual
+    return np.asarray(sorted_s[(gaps.first[:-1] + gaps.first[1:]) // 2])

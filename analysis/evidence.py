@@ -11,8 +11,8 @@ from heartbench.analysis.absences import hub_absences
 from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.gaps import NO_LOSSES, Gaps, find_gaps, intervals_for, join_gaps, power_losses
 from heartbench.analysis.sites import sites_of
-from heartbench.hub.config import ABSENCE_FIELDS, POLICY_FIELDS, HubSettings
-from heartbench.hub.liveness.policy import PolicySpec
+from heartbench.hub import HubSettings, PolicySpec
+from heartbench.hub.config import ABSENCE_FIELDS, POLICY_FIELDS
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario, scenario_of
 from heartbench.simulator.trace import read_blocks, read_nodes, read_truth
@@ -52,15 +52,13 @@ class Provenance:
 class Evidence:
     """The gaps of a trace, and what is known about the run that made it.
 
+    An imported trace has no scenario and no provenance, and the hub's default settings.
+
     Attributes:
         source: the run directory or trace.
         gaps: gaps of all nodes that sent something.
-        duration_s: duration of the run, s.
-        hub: settings of the hub; the defaults for an imported trace.
         current_s: current stale threshold, s; None if it is not known.
         groups: numbers of the nodes of each group; an imported trace without `nodes.parquet` has one, ALL_NODES.
-        scenario: what was run; None for an imported trace.
-        provenance: how the run was made; None for an imported trace.
     """
 
     source: Path

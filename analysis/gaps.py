@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from heartbench.analysis.absences import ALWAYS_THERE, Absences
 from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.policies import Arrivals, needs_arrivals
-from heartbench.hub.liveness.policy import PolicySpec
+from heartbench.hub import PolicySpec
 from heartbench.mesh.kinds import Kind
 from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.trace import Messages
@@ -171,8 +171,7 @@ def usual_transit_s(node: NDArray[np.int64], took_s: Floats) -> Floats:
     first = np.flatnonzero(np.append(True, node[1:] != node[:-1])[: len(node)])
     counts = np.diff(np.append(first, len(node)))
     timed = first[:, None] + (counts[:, None] * (np.arange(TIMED) + 0.5) / TIMED).astype(int)
-    usual: Floats = np.maximum(np.median(took_s[timed], axis=1), 0.0)
-    return usual
+    return np.asarray(np.maximum(np.median(took_s[timed], axis=1), 0.0))
 
 
 def until_next_hello(node: NDArray[np.int64], kind: NDArray[np.int8]) -> NDArray[np.bool_]:
@@ -181,8 +180,7 @@ def until_next_hello(node: NDArray[np.int64], kind: NDArray[np.int8]) -> NDArray
     turns = begins | (kind == Kind.HELLO) | (kind == Kind.GOODBYE)
     latest = np.maximum.accumulate(np.where(turns, np.arange(len(node)), 0))
     before = np.append(Kind.GOODBYE, kind[latest[:-1]])
-    accepted: NDArray[np.bool_] = begins | (kind == Kind.HELLO) | (before != Kind.GOODBYE)
-    return accepted
+    return np.asarray(begins | (kind == Kind.HELLO) | (before != Kind.GOODBYE))
 
 
 def of_replaced_streams(
@@ -191,8 +189,7 @@ def of_replaced_streams(
     """Return which messages, by node and arrival, come after one of a newer connection of their node."""
     streams, stream = np.unique(np.stack([boot, connection], axis=1), axis=0, return_inverse=True)
     place = node * len(streams) + stream  # ascends from node to node
-    replaced: NDArray[np.bool_] = place < np.maximum.accumulate(place)
-    return replaced
+    return place < np.maximum.accumulate(place)
 
 
 def cut_at_losses(

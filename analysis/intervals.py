@@ -29,63 +29,53 @@ SMALLEST_SAMPLE = 10
 """Minimum number of sites for an estimate of their dispersion."""
 
 
-def rate_interval(
-    events: NDArray[np.integer], exposure: Floats, *, independent: bool = False, level: float = LEVEL
-) -> Floats:
-    """Return the interval of events per exposure.
+def rate_interval(events: NDArray[np.integer], exposure: Floats, *, independent: bool = False) -> Floats:
+    """Return the interval of events per exposure that covers the true rate in a share LEVEL of repetitions.
 
     Args:
         events: count of each site in each block of time under each setting; shape (S, B, k).
         exposure: of each site in each block, in any unit; shape (S, B). Cells without exposure are ignored.
         independent: whether sites are known to share nothing; if not, the blocks of the whole fleet count too.
-        level: share of repetitions whose interval covers the true rate.
 
     Returns:
         Lower and upper end for each setting; shape (k, 2); 0 to infinity without exposure.
     """
-    spread = dispersions(events, exposure, independent=independent, level=level)
-    return dispersed_interval(events.sum((0, 1)), float(exposure.sum()), spread, level)
+    spread = dispersions(events, exposure, independent=independent)
+    return dispersed_interval(events.sum((0, 1)), float(exposure.sum()), spread)
 
 
-def dispersed_interval(counts: NDArray[np.integer], exposure: float, spread: Floats, level: float = LEVEL) -> Floats:
+def dispersed_interval(counts: NDArray[np.integer], exposure: float, spread: Floats) -> Floats:
     """Return the interval of counts per exposure, shape (k, 2); `spread` is their dispersion."""
     if not exposure:
         return np.tile([0.0, np.inf], (len(counts), 1))
-    ends: Floats = spread[:, None] * poisson_interval(counts / spread, level) / exposure
-    return ends
+    return spread[:, None] * poisson_interval(counts / spread) / exposure
 
 
-def dispersions(
-    events: NDArray[np.integer], exposure: Floats, *, independent: bool = False, level: float = LEVEL
-) -> Floats:
+def dispersions(events: NDArray[np.integer], exposure: Floats, *, independent: bool = False) -> Floats:
     """Return the largest dispersion over sites, blocks, and both, for each setting; arguments as of `rate_interval`."""
     if not exposure.sum():
         return np.ones(events.shape[2])
     seen = [
-        dispersion(events.reshape(-1, events.shape[2]), exposure.ravel(), level),
-        dispersion(events.sum(1), exposure.sum(1), level),
+        dispersion(events.reshape(-1, events.shape[2]), exposure.ravel()),
+        dispersion(events.sum(1), exposure.sum(1)),
     ]
     if not independent:
-        seen.append(dispersion_of_blocks(events.sum(0), exposure.sum(0), level))
-    largest: Floats = np.max(seen, axis=0)
-    return largest
+        seen.append(dispersion_of_blocks(events.sum(0), exposure.sum(0)))
+    return np.asarray(np.max(seen, axis=0))
 
 
-def dispersion_of_blocks(events: NDArray[np.integer], exposure: Floats, level: float = LEVEL) -> Floats:
+def dispersion_of_blocks(events: NDArray[np.integer], exposure: Floats) -> Floats:
     """Return the dispersion of the fleet's counts over B blocks of time, shape (k,); up to N with few blocks."""
     blocks = int((exposure > 0).sum())
     total: Floats = np.maximum(events.sum(0), 1).astype(float)
     if blocks < 2:
         return total
-    found = dispersion(events, exposure, level, fewest=2)
+    found = dispersion(events, exposure, fewest=2)
     most = total if blocks < SMALLEST_SAMPLE else np.inf
-    capped: Floats = np.minimum(found, most)
-    return capped
+    return np.minimum(found, most)
 
 
-def dispersion(
-    events: NDArray[np.integer], exposure: Floats, level: float = LEVEL, fewest: int = SMALLEST_SAMPLE
-) -> Floats:
+def dispersion(events: NDArray[np.integer], exposure: Floats, fewest: int = SMALLEST_SAMPLE) -> Floats:
     """Return the variance of the total count relative to a Poisson count, at least 1; shape (k,).
 
     Enlarged by Student's t, because it is itself an estimate. `events` has shape (m, k), `exposure` (m,); with fewer
@@ -99,16 +89,16 @@ def dispersion(
     rate = total / exposure.sum()
     squares = np.einsum("ck,ck->k", events, events, dtype=np.float64)
     squares += rate * (rate * (exposure @ exposure) - 2 * (exposure @ events))
-    unsure = (stdtrit(parts - 1, (1 + level) / 2) / ndtri((1 + level) / 2)) ** 2
+    unsure = (stdtrit(parts - 1, (1 + LEVEL) / 2) / ndtri((1 + LEVEL) / 2)) ** 2
     factor: Floats = unsure * squares * parts / (parts - 1) / np.maximum(total, 1)
     return np.maximum(factor, 1.0)
 
 
-def poisson_interval(counts: NDArray[np.integer] | Floats, level: float = LEVEL) -> Floats:
+def poisson_interval(counts: NDArray[np.integer] | Floats) -> Floats:
     """Return Garwood's interval of the mean of each Poisson count; shape (k, 2).
 
     The means at which at least, or at most, this many events occur with half the remaining probability.
     """
-    tail = (1 - level) / 2
+    tail = (1 - LEVEL) / 2
     lower = np.where(counts > 0, gammaincinv(np.where(counts > 0, counts, 1), tail), 0.0)
     return np.column_stack([lower, gammaincinv(counts + 1, 1 - tail)])

@@ -16,7 +16,7 @@ import pandas as pd
 
 from heartbench.analysis.errors import AnalysisError
 from heartbench.simulator.connection import make_connection
-from heartbench.simulator.link import LINK, LINK_STATE, make_link, set_partitions
+from heartbench.simulator.link import LINK, LINK_STATE, make_link, partition
 from heartbench.simulator.node import BEHAVIOUR, MAX_WAITING_CHUNKS, START, Events, make_node
 from heartbench.simulator.session import follow, make_rows, run
 
@@ -129,7 +129,7 @@ class _Node:
 
     def gap_s(self, phase: float) -> float:
         begins = self.outage_from(phase)
-        set_partitions(self.link, [(begins, begins + self._outage_s)])
+        partition(self.link, np.array([[begins, begins + self._outage_s]]))
         self.live_until(self._end_s(phase))
         arrived_s = self.rows.arrived_s[: self.rows.used[0]]
         arrived_s = np.sort(arrived_s[~np.isnan(arrived_s)])

@@ -15,9 +15,9 @@ from scipy.special import gammaincinv
 from heartbench.analysis.evidence import Evidence
 from heartbench.analysis.intervals import LEVEL
 from heartbench.analysis.posterior import Networks, draw_networks
-from heartbench.analysis.qos import DAY_S
+from heartbench.analysis.qos import DAY_S, Qos
 from heartbench.analysis.response import BEYOND, Response, edges_of, with_probes
-from heartbench.hub.liveness.policy import PolicySpec
+from heartbench.hub import PolicySpec
 from heartbench.simulator.group import Group
 from heartbench.simulator.outages import Observed, Outages
 from heartbench.simulator.scenario import Scenario
@@ -26,7 +26,7 @@ from heartbench.simulator.tail import log_survival
 Floats = NDArray[np.float64]
 
 SIMULATED_NODE_DAYS = 600.0
-TINY_S = 1e-9
+TINY_S = TINY_DAYS = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +38,7 @@ class NetworkRates:
 
     def interval(self) -> Floats:
         """Return the ends between which a share LEVEL of the networks lie; shape (2, k)."""
-        ends: Floats = np.quantile(self.drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-        return ends
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """False stales of a group in a trace under k policies, shape (k,), and its observed node-days."""
-
-    events: Floats
-    node_days: float
+        return np.quantile(self.drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
 
 
 def observed_groups(evidence: Evidence) -> dict[str, tuple[Group, Observed]]:
@@ -139,18 +130,18 @@ def best_estimate(outage: Outages, observed: Observed) -> Networks:
     return Networks(observed.from_s, per_hour, np.array([tail.shape]), np.array([scale_s]))
 
 
-def of_fleet(
-    rates: Mapping[str, NetworkRates], shares: Mapping[str, float], counted: Mapping[str, Counted], seed: int
-) -> NetworkRates:
-    """Return the rates of a fleet: the groups' rates, weighted by their shares of the observed time.
+def of_fleet(rates: Mapping[str, NetworkRates], judged: Mapping[str, Qos], seed: int) -> NetworkRates:
+    """Return the rates of a fleet of judged groups: the groups' rates, weighted by their shares of the observed time.
 
     The rate of a group whose network was not observed has the Gamma posterior of its Poisson count in the trace.
     """
+    up_s = {name: float(qos.up_s.sum()) for name, qos in judged.items()}
+    shares = {name: its_up_s / sum(up_s.values()) for name, its_up_s in up_s.items()}
     best: Floats = np.sum([shares[name] * each.best for name, each in rates.items()], axis=0)
     drawn: Floats = np.sum([shares[name] * each.drawn for name, each in rates.items()], axis=0)
     generator = np.random.default_rng([seed, 1])  # apart from the draws of networks
     for name in (name for name in shares if name not in rates):
-        events, node_days = counted[name].events, counted[name].node_days
+        events, node_days = judged[name].mistakes.sum((0, 1)), max(judged[name].node_days, TINY_DAYS)
         best = best + shares[name] * events / node_days
         chance = generator.uniform(size=(len(drawn), 1))  # one for all thresholds, so that rates fall with them
         drawn = drawn + shares[name] * gammaincinv(events + 0.5, chance) / node_days

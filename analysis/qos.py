@@ -32,7 +32,7 @@ from heartbench.analysis.gaps import Gaps
 from heartbench.analysis.policies.array_forms import Silence, allowed_silence
 from heartbench.analysis.sites import Cells, cells_of
 from heartbench.analysis.watch import Found, Silences, watch, watchers
-from heartbench.hub.liveness.policy import PolicySpec
+from heartbench.hub import PolicySpec
 from heartbench.hub.liveness.self_health import TICK_S
 
 Floats = NDArray[np.float64]
@@ -59,8 +59,7 @@ class Excess:
     def over(self, limit: Floats) -> Floats:
         """Return the total excess over each limit."""
         row = np.searchsorted(self.ascending, limit)
-        excess: Floats = self.sums_above[row] - limit * (len(self.ascending) - row)
-        return excess
+        return self.sums_above[row] - limit * (len(self.ascending) - row)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,7 @@ import numpy as np
 import pandas as pd
 
 from heartbench.analysis.policies import Arrivals, allowed_silence
-from heartbench.hub.config import HubSettings
-from heartbench.hub.liveness.policy import PolicySpec
-from heartbench.hub.liveness.rules import FlapRule, Reason, Status
+from heartbench.hub import FlapRule, HubSettings, PolicySpec, Reason, Status
 from heartbench.mesh.kinds import KINDS
 from heartbench.simulator.observer_frames import Observed
 

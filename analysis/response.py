@@ -25,7 +25,7 @@ from heartbench.analysis.policies.array_forms import Silence, allowed_silence
 from heartbench.analysis.posterior import Networks
 from heartbench.analysis.qos import DAY_S
 from heartbench.analysis.simulated import SimulatedOutages
-from heartbench.hub.liveness.policy import PolicySpec
+from heartbench.hub import PolicySpec
 from heartbench.simulator.fleet import Squad
 from heartbench.simulator.link import OUTAGE_E
 from heartbench.simulator.outages import HOUR_S, Outages, table_mean_s
@@ -77,8 +77,7 @@ class Response:
         beyond = np.exp(log_survival(excess, networks.shape[:, None], networks.scale_s[:, None]))
         share = beyond - np.append(beyond[:, 1:], np.zeros((len(networks), 1)), axis=1)
         rate = networks.per_hour * DAY_S / HOUR_S
-        found: Floats = self.without + rate[:, None] * (share @ self.per_outage)
-        return found
+        return np.asarray(self.without + rate[:, None] * (share @ self.per_outage))
 
 
 def count_longer(length_s: Floats, silences: Sequence[Silence], bins: NDArray[np.int64], rows: int) -> Floats:

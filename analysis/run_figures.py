@@ -3,7 +3,7 @@
 They are added up block by block while the run goes on. Only sums, latencies and power losses are kept of a block.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +16,7 @@ from heartbench.analysis.evidence import groups_of
 from heartbench.analysis.gaps import PowerLosses
 from heartbench.analysis.sites import cells_of
 from heartbench.analysis.tally import BlockTally, Figures, Tally, figures_of_all, tally_block
-from heartbench.simulator.engines.contract import Block, Conditions, Sink
+from heartbench.simulator.engines.contract import Conditions, Sink
 from heartbench.simulator.scenario import Scenario
 
 STATUS_REASONS = ("silence", "heard", "goodbye")
@@ -56,18 +56,13 @@ class FiguresSink(Sink[BlockTally]):
     def begin(self, conditions: Conditions) -> None:
         """Prepare to judge by the run's hub."""
         self._conditions = conditions
-        duration_s, site = conditions.duration_s, self._site
+        duration_s, site, truth = conditions.duration_s, self._site, conditions.hub_truth
         self._cells = {
             name: cells_of(node, duration_s, None if site is None else site[node])
             for name, node in self._groups.items()
         }
-
-    @property
-    def extract(self) -> Callable[[Block], BlockTally]:
-        """Function that judges a block."""
-        hub, duration_s, truth = self._conditions.hub, self._conditions.duration_s, self._conditions.hub_truth
         absences = hub_absences(truth.frame()) if truth else ALWAYS_THERE
-        return partial(tally_block, hub, duration_s, absences, self._cells)
+        self.extract = partial(tally_block, conditions.hub, duration_s, absences, self._cells)
 
     def add(self, kept: BlockTally) -> None:
         """Add up the figures of a block."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from heartbench.analysis.absences import ALWAYS_THERE, Absences, hub_absences
 from heartbench.analysis.gaps import Gaps, find_gaps, intervals_for, join_gaps, power_losses
-from heartbench.hub.liveness.policy import PolicySpec
+from heartbench.hub import PolicySpec
 from heartbench.simulator.engines.contract import UNCONTROLLED, Block, Conditions, Control, Sink
 from heartbench.simulator.engines.virtual import VirtualEngine
 from heartbench.simulator.fleet import Squad
@@ -47,12 +47,7 @@ class GapsSink(Sink[Found]):
         """Store when the hub is away."""
         truth = conditions.hub_truth
         absences = hub_absences(truth.frame()) if truth else ALWAYS_THERE
-        self._extract = partial(_gaps_and_outages, conditions.duration_s, absences, self._interval_s)
-
-    @property
-    def extract(self) -> Callable[[Block], Found]:
-        """Function that returns the gaps and outages of a block."""
-        return self._extract
+        self.extract = partial(_gaps_and_outages, conditions.duration_s, absences, self._interval_s)
 
     def add(self, kept: Found) -> None:
         """Keep those of a block."""

@@ -34,8 +34,7 @@ class Cells:
 
     def rows_of(self, node: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the row of each of these nodes, which must be in the grid."""
-        rows: NDArray[np.int64] = self.row[np.searchsorted(self.node, node)]
-        return rows
+        return self.row[np.searchsorted(self.node, node)]
 
 
 def cells_of(node: NDArray[np.integer], duration_s: float, site: NDArray[np.integer] | None = None) -> Cells:

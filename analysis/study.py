@@ -10,11 +10,11 @@ from heartbench.analysis.absences import AbsenceRules
 from heartbench.analysis.coincidence import coincidence
 from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.evidence import Evidence, policies_at
-from heartbench.analysis.networks import Counted, network_rates, observed_groups, of_fleet
+from heartbench.analysis.networks import network_rates, observed_groups, of_fleet
 from heartbench.analysis.qos import Qos, judge
 from heartbench.analysis.sites import cells_of
 from heartbench.analysis.tune import DAY_H, RUN_LENGTHS, Goal, Per, Recommendation, frontier, grid, recommend
-from heartbench.hub.liveness.policy import PolicySpec
+from heartbench.hub import PolicySpec
 
 
 def study(
@@ -41,11 +41,8 @@ def study(
     if len(groups) == 1:
         (fleet,) = groups.values()
     else:
-        watched = {name: float(qos.up_s.sum()) for name, qos in judged.items()}
-        shares = {name: up_s / sum(watched.values()) for name, up_s in watched.items()}
-        counted = {name: Counted(qos.mistakes.sum((0, 1)), max(qos.node_days, 1e-9)) for name, qos in judged.items()}
         whole = judge_nodes(evidence, evidence.gaps.node, policies)
-        fleet = frontier(whole, of_fleet(rates, shares, counted, evidence.seed) if rates else None)
+        fleet = frontier(whole, of_fleet(rates, judged, evidence.seed) if rates else None)
     hours = {name: observed.hours for name, (_, observed) in observed_groups(evidence).items()}
     if evidence.scenario is None:
         hours = {name: qos.node_days * DAY_H for name, qos in judged.items()}

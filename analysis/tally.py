@@ -15,7 +15,7 @@ from heartbench.analysis.gaps import PowerLosses, find_gaps, power_losses
 from heartbench.analysis.intervals import rate_interval
 from heartbench.analysis.qos import DAY_S, judge
 from heartbench.analysis.sites import Cells
-from heartbench.hub.config import HubSettings
+from heartbench.hub import HubSettings
 from heartbench.mesh.kinds import Kind
 from heartbench.simulator.engines.contract import Block
 from heartbench.simulator.trace import Messages
@@ -135,8 +135,7 @@ def judged(tallies: Sequence[Tally]) -> Judged:
 def latency(block: Messages) -> NDArray[np.float32]:
     """Return the time from sent to received of each heartbeat that was received, s."""
     seen = (block.kind == Kind.HEARTBEAT) & ~np.isnan(block.arrived_s)
-    late_s: NDArray[np.float32] = (block.arrived_s[seen] - block.sent_s[seen]).astype(np.float32)
-    return late_s
+    return np.asarray((block.arrived_s[seen] - block.sent_s[seen]).astype(np.float32))
 
 
 def quantiles(values: NDArray[Any], names: Sequence[str]) -> dict[str, float | None]:

@@ -95,9 +95,7 @@ class Recommendation:
     """What to set, and why.
 
     Attributes:
-        goal: the goal.
-        per: whether each group must meet it, or the fleet.
-        met: whether the recommended threshold meets it.
+        met: whether the recommended threshold meets the goal.
         current_s: current threshold, s; None if unknown.
         recommended_s: lowest threshold that meets the goal, or the closest, s.
         fleet: frontier of all nodes together: one row per threshold.

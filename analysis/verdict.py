@@ -8,22 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from heartbench.analysis import tune
 from heartbench.analysis.assumptions import assumptions_of
 from heartbench.analysis.evidence import Evidence, settings_at
-from heartbench.analysis.tune import (
-    DAY_H,
-    FLEET,
-    INTERVALS,
-    Goal,
-    Interval,
-    Per,
-    Recommendation,
-    ThresholdFigures,
-    figures_at,
-    figures_of,
-    row_number,
-    upper_end,
-)
+from heartbench.analysis.tune import FLEET, INTERVALS, Interval, Recommendation, ThresholdFigures
 from heartbench.simulator.units import NODE_DAYS
 
 RATE_UNITS = ("node-day", "node-week", "node-month", "node-year")
@@ -92,7 +80,7 @@ def what_to_measure(found: Recommendation) -> str:
             f"{best}, which misses the goal too; if it is right, no amount of observation will show that the goal is "
             "met."
         )
-    nodes = math.ceil(needed_h / DAY_H)
+    nodes = math.ceil(needed_h / tune.DAY_H)
     effort = f"{figure(needed_h)} node-hours ({nodes:,} {'node' if nodes == 1 else 'nodes'} for a day)"
     what = "observing the network" if found.hours_watched() else "simulation"
     return f"{best}; if it is right, about {effort} of {what} will show that the goal is met."
@@ -113,8 +101,8 @@ def labelled_rows(found: Recommendation) -> Iterator[tuple[str, str, ThresholdFi
 
 def missed_by(found: Recommendation) -> dict[str, float]:
     """Return the ratio of the recommended threshold to each side of the goal; at most 1 if that side is met."""
-    place, frames, goal = row_number(found.fleet, found.recommended_s), found.judged.values(), found.goal
-    often = max(float(upper_end(frame)[place]) for frame in frames)
+    place, frames, goal = tune.row_number(found.fleet, found.recommended_s), found.judged.values(), found.goal
+    often = max(float(tune.upper_end(frame)[place]) for frame in frames)
     late = max(float(frame.detection_p99_s.iloc[place]) for frame in frames)
     return {
         side: value / limit if limit else math.inf if value else 1.0
@@ -187,7 +175,7 @@ def goal_limits(found: Recommendation) -> str:
 
 def goal_text(found: Recommendation) -> str:
     """Return the goal, and whether it holds for each group."""
-    return ("for each group of nodes, " if found.per is Per.GROUP and len(found.groups) > 1 else "") + goal_limits(
+    return ("for each group of nodes, " if found.per is tune.Per.GROUP and len(found.groups) > 1 else "") + goal_limits(
         found
     )
 
@@ -196,7 +184,7 @@ def why(found: Recommendation) -> str:
     """Return the range of thresholds that meets each side of the goal."""
     frames = list(found.judged.values())
     thresholds = found.fleet.stale_after_s
-    rates = np.max([upper_end(each) for each in frames], axis=0)
+    rates = np.max([tune.upper_end(each) for each in frames], axis=0)
     detection_s = np.max([each.detection_p99_s for each in frames], axis=0)
     rare = thresholds[rates <= found.goal.max_false_stale_per_node_day]
     fast = thresholds[detection_s <= found.goal.max_detection_s]
@@ -253,7 +241,7 @@ def as_json(found: Recommendation, evidence: Evidence) -> dict[str, Any]:
 
 def frontier_json(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the figures of each threshold."""
-    return [asdict(each) for each in figures_of(frame)]
+    return [asdict(each) for each in tune.figures_of(frame)]
 
 
 def deciding_json(found: Recommendation, stale_after_s: float) -> dict[str, Any]:
@@ -264,16 +252,16 @@ def deciding_json(found: Recommendation, stale_after_s: float) -> dict[str, Any]
 
 def both_settings(found: Recommendation, frame: pd.DataFrame) -> dict[str, Any]:
     """Return the figures of the current and the recommended threshold."""
-    current = None if found.current_s is None else asdict(figures_at(frame, found.current_s))
-    return {"current": current, "recommended": asdict(figures_at(frame, found.recommended_s))}
+    current = None if found.current_s is None else asdict(tune.figures_at(frame, found.current_s))
+    return {"current": current, "recommended": asdict(tune.figures_at(frame, found.recommended_s))}
 
 
 def from_json(stored: Mapping[str, Any]) -> Recommendation:
     """Return the recommendation that `as_json` wrote."""
     current = stored["current"]
     return Recommendation(
-        goal=Goal(stored["goal"]["max_false_stale_per_node_day"], stored["goal"]["max_detection_s"]),
-        per=Per(stored["per"]),
+        goal=tune.Goal(stored["goal"]["max_false_stale_per_node_day"], stored["goal"]["max_detection_s"]),
+        per=tune.Per(stored["per"]),
         met=stored["met"],
         current_s=None if current is None else current["stale_after_s"],
         recommended_s=stored["recommended"]["stale_after_s"],

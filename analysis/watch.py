@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from heartbench.analysis.absences import AbsenceRules, Absences, allowed_s, away_between
 from heartbench.analysis.policies.array_forms import Silence
-from heartbench.hub.liveness.rules import FlapRule
+from heartbench.hub import FlapRule
 from heartbench.simulator.kernel import kernel
+from heartbench.simulator.record import Record, dtype_of, resetter
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -40,39 +41,39 @@ class Found(NamedTuple):
     mistake_s: Floats
 
 
-WATCHER = np.dtype(
-    [
-        ("silence_s", np.float64),  # allowed after every arrival
-        ("column", np.int64),  # of the policy in the results
-        ("window_s", np.float64),
-        ("enter", np.int64),
-        ("leave", np.int64),
-        # of the node that is watched
-        ("flaps_of_node", np.int64),
-        ("flapping", np.bool_),
-        ("was_flapping", np.bool_),
-        # of all nodes
-        ("flaps", np.int64),
-        ("flashes", np.int64),
-        ("entries", np.int64),
-        ("flapping_nodes", np.int64),
-    ],
-    align=True,
-)
-"""A hub in the kernel. One record per hub is ten times as fast as one array per field: calls pass one pointer."""
+class Watcher(Record):
+    """A hub in the kernel. One record per hub is ten times as fast as one array per field: calls pass one pointer."""
+
+    silence_s: float  # allowed after every arrival
+    column: int  # of the policy in the results
+    window_s: float
+    enter: int
+    leave: int
+    # of the node that is watched
+    flaps_of_node: int = 0
+    flapping: bool = False
+    was_flapping: bool = False
+    # of all nodes
+    flaps: int
+    flashes: int
+    entries: int
+    flapping_nodes: int
+
+
+_forget_node = resetter(Watcher)
 
 
 def watchers(silences: Sequence[Silence], rules: Sequence[FlapRule]) -> tuple[Any, Floats, Floats]:
     """Return the hubs that watch.
 
     Returns:
-        Records of WATCHER, those with a constant silence first, by that silence. For each a ring of the times of its
+        Records of Watcher, those with a constant silence first, by that silence. For each a ring of the times of its
         last flaps (its length is a power of two, which saves a division). The silences of the others; shape (j, gaps).
     """
     constant = [k for k, silence in enumerate(silences) if not isinstance(silence, np.ndarray)]
     varying = [k for k, silence in enumerate(silences) if isinstance(silence, np.ndarray)]
     order = [*sorted(constant, key=silences.__getitem__), *varying]
-    hubs: Any = np.zeros(len(order), WATCHER).view(np.recarray)
+    hubs: Any = np.zeros(len(order), dtype_of(Watcher)).view(np.recarray)
     hubs.column = order
     hubs.silence_s[: len(constant)] = [silences[k] for k in order[: len(constant)]]
     hubs.window_s = [rules[k].window_s for k in order]
@@ -102,7 +103,7 @@ def watch(
     for node in range(len(gaps.first) - 1):
         row, absence = gaps.row[node], 0
         for k in range(len(hubs)):
-            begin_node(hubs[k])
+            _forget_node(hubs[k])
         for gap in range(gaps.first[node], gaps.first[node + 1]):
             start, length, up = gaps.start_s[gap], gaps.length_s[gap], gaps.up_s[gap]
             while absence < len(absences.to_s) and absences.to_s[absence] <= start:
@@ -136,15 +137,7 @@ def watch(
 
 
 @kernel
-def begin_node(hub: Any) -> None:
-    """Forget the flaps of the node before."""
-    hub.flaps_of_node = 0
-    hub.flapping = False
-    hub.was_flapping = False
-
-
-@kernel
-def leave_and_return(hub: Any, recent: Floats, left: float, returned: float, heard: bool) -> None:
+def leave_and_return(hub: Watcher, recent: Floats, left: float, returned: float, heard: bool) -> None:
     """Count the flashes of a Goodbye and of the Hello after it."""
     end_flapping(hub, recent, left)
     hub.flashes += not hub.flapping
@@ -154,7 +147,7 @@ def leave_and_return(hub: Any, recent: Floats, left: float, returned: float, hea
 
 
 @kernel
-def flap(hub: Any, recent: Floats, at: float) -> None:
+def flap(hub: Watcher, recent: Floats, at: float) -> None:
     """Count a change between online and stale."""
     end_flapping(hub, recent, at)
     hub.flaps += 1
@@ -169,7 +162,7 @@ def flap(hub: Any, recent: Floats, at: float) -> None:
 
 
 @kernel
-def end_flapping(hub: Any, recent: Floats, at: float) -> None:
+def end_flapping(hub: Watcher, recent: Floats, at: float) -> None:
     """End the flapping if fewer than `leave` flaps are remembered at `at`."""
     if hub.flapping:
         hub.flapping = recent[(hub.flaps_of_node - hub.leave) & (len(recent) - 1)] + hub.window_s > at

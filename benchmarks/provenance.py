@@ -2,11 +2,13 @@
 
 import os
 import platform
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from heartbench.benchmarks.errors import BenchmarkError
+from heartbench.benchmarks.gate.worktrees import git
 
 PACKAGES = ("heartbench", "grpcio", "numba", "numpy", "pandas", "protobuf", "pyarrow")
 CHANGED = "+changes"
@@ -43,21 +45,12 @@ def provenance(command: str) -> Provenance:
 
 def revision(source: Path) -> str | None:
     """Return the commit that `source` is checked out from, marked if sources differ; None if it is not in a commit."""
-    if git(source.parent, "ls-files", "--error-unmatch", source.name) is None:
-        return None  # installed somewhere inside another project's repository, perhaps
-    commit = git(source.parent, "rev-parse", "HEAD")
-    changed = git(source.parent, "status", "--porcelain", "--untracked-files=no")
-    return commit and commit + (CHANGED if changed else "")
-
-
-def git(folder: Path, *arguments: str) -> str | None:
-    """Return the output of git; None if it fails or is not installed."""
     try:
-        command = ["git", *arguments]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
-    except OSError:
+        git(source.parent, "ls-files", "--error-unmatch", source.name)
+        changed = git(source.parent, "status", "--porcelain", "--untracked-files=no")
+        return git(source.parent, "rev-parse", "HEAD") + (CHANGED if changed else "")
+    except (BenchmarkError, OSError):  # installed inside another project's repository, perhaps, or there is no git
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def cpu() -> str:

@@ -1,7 +1,8 @@
 """The `heartbench` command: its subcommands, and how errors end it.
 
-A subcommand is a line in COMMANDS and a module beside this one. Only the requested one is imported, so that `--help` is
-fast and the hub's process does not load the simulator's dependencies. A subcommand returns nothing or its exit status:
+A subcommand is a line in COMMANDS and a module beside this one, with a function or a Typer of the same name. Only the
+requested one is imported, so that `--help` is fast and the hub's process does not load the simulator's dependencies. A
+subcommand returns nothing or its exit status:
 
     0    done
     1    the measured thing failed its goal
@@ -16,31 +17,25 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import typer
 
 from heartbench.hub.program import allow_many_connections, quietly, run
 
-
-class Command(NamedTuple):
-    """The target of a command (`module:attribute`, a function or a Typer), and its line in `heartbench --help`."""
-
-    target: str
-    help: str
-
-
 COMMANDS = {
-    "run": Command("heartbench.cli.run:run", "Simulate a fleet of nodes and record what the hub receives."),
-    "tune": Command("heartbench.cli.tune:tune", "Find the lowest stale threshold that meets a goal."),
-    "report": Command("heartbench.cli.report:report", "Write a report on a run: an HTML page with plots."),
-    "hub": Command("heartbench.hub.__main__:hub", "Start the reference hub."),
-    "ladder": Command("heartbench.cli.ladder:ladder", "Show the gap that an outage causes."),
-    "load": Command("heartbench.cli.load:load", "Put load on a running hub from Locust."),
-    "bench": Command("heartbench.cli.bench:bench", "Measure the building blocks and compare revisions."),
-    "scenarios": Command("heartbench.cli.scenarios:scenarios", "List the scenarios, or show one."),
-    "profiles": Command("heartbench.cli.profiles:profiles", "List the link profiles, or show one."),
+    "run": "Simulate a fleet of nodes and record what the hub receives.",
+    "tune": "Find the lowest stale threshold that meets a goal.",
+    "report": "Write a report on a run: an HTML page with plots.",
+    "hub": "Start the reference hub.",
+    "ladder": "Show the gap that an outage causes.",
+    "load": "Put load on a running hub from Locust.",
+    "bench": "Measure the building blocks and compare revisions.",
+    "scenarios": "List the scenarios, or show one.",
+    "profiles": "List the link profiles, or show one.",
 }
+"""The subcommands and their lines in `heartbench --help`."""
+HUB = "heartbench.hub.__main__"
+"""The hub's own face, which starts without this package too."""
 
 ERRORS = {
     "heartbench.hub.errors": "HubError",
@@ -70,12 +65,17 @@ def build(chosen: str) -> typer.Typer:
     """Return the command line with `chosen` imported and the other commands as placeholders with a line of help."""
     frame = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
     frame.callback()(root)
-    for name, command in COMMANDS.items():
+    for name, short_help in COMMANDS.items():
         if name == chosen:
-            add(frame, name, load(command.target), command.help)
+            add(frame, name, load(name), short_help)
         else:
-            frame.command(name, help=command.help)(placeholder)
+            frame.command(name, help=short_help)(placeholder)
     return frame
+
+
+def load(name: str) -> object:
+    """Import a subcommand."""
+    return getattr(importlib.import_module(HUB if name == "hub" else f"heartbench.cli.{name}"), name)
 
 
 def add(frame: typer.Typer, name: str, target: object, short_help: str) -> None:
@@ -85,12 +85,6 @@ def add(frame: typer.Typer, name: str, target: object, short_help: str) -> None:
     elif callable(target):
         settings = getattr(target, "context_settings", None)
         frame.command(name, short_help=short_help, context_settings=settings)(target)
-
-
-def load(target: str) -> object:
-    """Import `module:attribute`."""
-    module, _, attribute = target.partition(":")
-    return getattr(importlib.import_module(module), attribute)
 
 
 def placeholder() -> None:

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +23,7 @@ from heartbench.hub.program import warn
 if TYPE_CHECKING:
     from heartbench.benchmarks.gate.compare import Subject
     from heartbench.benchmarks.gate.report import Report
-    from heartbench.benchmarks.gate.self_test import Length, SelfTest
+    from heartbench.benchmarks.gate.self_test import Length
 
 SELF_TEST, FILES = "Self-test", "Output"
 Minutes = Annotated[
@@ -124,10 +125,7 @@ def _self_test(
     from heartbench.benchmarks.gate.self_test import run_self_test
 
     folder = out or Path("results", "runs", f"gate-exam-{chosen.head[:7]}")
-
-    def save(result: "SelfTest") -> None:
-        self_test_report.save(result, folder)
-
+    save = partial(self_test_report.save, directory=folder)
     result = run_self_test(chosen, length, core=core, fresh=fresh, progress=_progress, save=save)
     if as_json:
         output.print_json(self_test_report.summary(result))

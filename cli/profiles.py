@@ -8,7 +8,7 @@ import typer
 
 from heartbench.cli.errors import CommandError
 from heartbench.cli.output import print_json, print_table
-from heartbench.cli.resolved import QUANTILES, link_figures, profile_text, quantile_name
+from heartbench.cli.resolved import QUANTILES, by_quantile, link_figures, profile_text, rtt_s
 from heartbench.simulator.ping import Survey, survey
 from heartbench.simulator.profile import PROFILES, Profile, load_profile
 from heartbench.simulator.units import format_duration, parse_duration
@@ -88,11 +88,7 @@ def show(
 
 def _stated(profile: Profile) -> dict[str, object]:
     rates = {f"{length:g}": rate * profile.outage.rate_factor for length, rate in profile.outage.knots}
-    rtt = profile.rtt_quantile(np.array(QUANTILES))
-    return {
-        "rtt_s": {quantile_name(p): value for p, value in zip(QUANTILES, rtt, strict=True)},
-        "outages_per_hour": rates,
-    }
+    return {"rtt_s": rtt_s(profile), "outages_per_hour": rates}
 
 
 def _survey(profile: Profile, duration_s: float, nodes: int, seed: int) -> Survey:
@@ -107,24 +103,21 @@ def _survey(profile: Profile, duration_s: float, nodes: int, seed: int) -> Surve
 def _measured(profile: Profile, seen: Survey) -> dict[str, object]:
     rates = {f"{length:g}": seen.outages_per_hour(length) for length, _ in profile.outage.knots}
     return {
-        "rtt_s": {quantile_name(p): value for p, value in zip(QUANTILES, _rtt_s(seen), strict=True)},
+        "rtt_s": _seen_rtt_s(seen),
         "outages_per_hour": rates,
         "lost": seen.lost,
         "link_hours": seen.hours,
     }
 
 
-def _rtt_s(seen: Survey) -> list[float]:
-    """Return the QUANTILES of the round-trip time, s; NaN if no ping was answered."""
-    return [float(np.quantile(seen.rtt_s, p)) if len(seen.rtt_s) else math.nan for p in QUANTILES]
+def _seen_rtt_s(seen: Survey) -> dict[str, float]:
+    """Return the quantiles of the measured round-trip time, s; NaN if no ping was answered."""
+    return by_quantile(np.quantile(seen.rtt_s if len(seen.rtt_s) else [math.nan], QUANTILES))
 
 
 def _print_comparison(name: str, profile: Profile, seen: Survey, how: str) -> None:
-    stated, measured = profile.rtt_quantile(np.array(QUANTILES)).tolist(), _rtt_s(seen)
-    rows = [
-        _row(f"RTT {quantile_name(p)}, ms", a * 1000, b * 1000)
-        for p, a, b in zip(QUANTILES, stated, measured, strict=True)
-    ]
+    measured = _seen_rtt_s(seen)
+    rows = [_row(f"RTT {name}, ms", value * 1000, measured[name] * 1000) for name, value in rtt_s(profile).items()]
     for length, rate in profile.outage.knots:
         label = f"outages of {format_duration(length)} or more, per hour"
         rows.append(_row(label, rate * profile.outage.rate_factor, seen.outages_per_hour(length)))

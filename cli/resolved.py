@@ -4,7 +4,7 @@ The figures are TOML comments, so the output is a valid file.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import tomlkit
@@ -24,10 +24,9 @@ def link_figures(profile: Profile) -> dict[str, object]:
 
     `rtt_s` by quantile, `outages_per_hour` by shortest length in s, `out_of_service` as a share of time.
     """
-    rtt = profile.rtt_quantile(np.array(QUANTILES))
     rates = outages_per_hour(profile)
     return {
-        "rtt_s": {quantile_name(p): float(value) for p, value in zip(QUANTILES, rtt, strict=True)},
+        "rtt_s": rtt_s(profile),
         "outages_per_hour": {f"{length:g}": rate for length, rate in rates.items()},
         "out_of_service": profile.outage.out_fraction,
     }
@@ -53,9 +52,14 @@ def share_of_at_least(length_s: float, table: NDArray[np.float64]) -> float:
     return math.exp(-score)
 
 
-def quantile_name(probability: float) -> str:
-    """Return a quantile's name, such as p99."""
-    return f"p{probability * 100:g}"
+def by_quantile(values: Iterable[float]) -> dict[str, float]:
+    """Return the values of QUANTILES by their names, such as p99."""
+    return {f"p{p * 100:g}": float(value) for p, value in zip(QUANTILES, values, strict=True)}
+
+
+def rtt_s(profile: Profile) -> dict[str, float]:
+    """Return the quantiles of the round-trip time of a profile, s."""
+    return by_quantile(profile.rtt_quantile(np.array(QUANTILES)))
 
 
 def profile_text(profile: Profile) -> str:
@@ -74,8 +78,7 @@ def scenario_text(scenario: Scenario) -> str:
 
 def link_lines(profile: Profile) -> Iterator[str]:
     """Yield the figures of a link, one per line."""
-    rtt = profile.rtt_quantile(np.array(QUANTILES))
-    shown = (f"{quantile_name(p)} {value * 1000:.3g} ms" for p, value in zip(QUANTILES, rtt, strict=True))
+    shown = (f"{name} {value * 1000:.3g} ms" for name, value in rtt_s(profile).items())
     yield f"  RTT                        {' · '.join(shown)}"
     for length, rate in outages_per_hour(profile).items():
         label = f"outages ≥ {format_duration(length)} per hour"

@@ -60,8 +60,8 @@ Markdown(
 # ## The answer
 #
 # Every threshold is evaluated on the gaps of one simulated day. How certain is the result? A day of hundreds of nodes
-# says a lot about this simulated network, but the real network was observed for only a few hours. So a thousand networks
-# that fit these observations are evaluated too, and the upper end of their interval must meet the goal.
+# says a lot about this simulated network, but the real network was observed for only a few hours. So a thousand
+# networks that fit these observations are evaluated too, and the upper end of their interval must meet the goal.
 
 # %%
 evidence = simulated(scenario)

@@ -32,21 +32,12 @@ __all__ = [
     "run_scenario",
 ]
 
-_MODULES = {
-    "Profile": "profile",
-    "RunDirectory": "run_directory",
-    "Scenario": "scenario",
-    "SimulatorError": "errors",
-    "load_profile": "profile",
-    "load_scenario": "scenario",
-    "read_trace": "trace",
-    "read_transitions": "trace",
-    "read_truth": "trace",
-    "run_scenario": "recorded_run",
-}
+_MODULES = ("errors", "run_directory", "profile", "scenario", "trace", "recorded_run")
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    for module in _MODULES if name in __all__ else ():
+        found = getattr(import_module(f"{__name__}.{module}"), name, None)
+        if found is not None:
+            return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

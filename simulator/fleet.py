@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.simulator import counter_rng
-from heartbench.simulator.connection import HUB, HUB_DOWN, HUB_PAUSED, HUB_RUNS, MAX_HUB_FAULTS, RULES
+from heartbench.simulator.connection import HUB, HUB_DOWN, HUB_PAUSED, HUB_RUNS, MAX_HUB_FAULTS
 from heartbench.simulator.counter_rng import Purpose
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.fault import Fault, FaultKind, HubFaultKind
@@ -46,9 +46,10 @@ class Squad:
     what: NDArray[np.int64]
     partitions: tuple["Partition", ...]
 
-    def partitions_of(self, node: int) -> list[tuple[float, float]]:
-        """Return (from, to) in s of each partition of this node."""
-        return [(cut.from_s, cut.to_s) for cut in self.partitions if cut.hit[node - self.first]]
+    def partitions_of(self, node: int) -> NDArray[np.float64]:
+        """Return a row (from, to) in s for each partition of this node."""
+        cuts = [(cut.from_s, cut.to_s) for cut in self.partitions if cut.hit[node - self.first]]
+        return np.reshape(cuts, (-1, 2))
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,8 @@ def hub_states(scenario: Scenario) -> NDArray[np.void]:
 
 def behaviour(group: Group, hub: NDArray[np.void]) -> NDArray[np.void]:
     """Return what the nodes of `group` have in common, as an array of one BEHAVIOUR."""
-    record = np.zeros(1, BEHAVIOUR).view(np.recarray)[0]
+    found = np.zeros(1, BEHAVIOUR).view(np.recarray)
+    record, rules = found[0], found[0].rules
     record.heartbeat_interval_s = group.heartbeat_interval_s
     record.heartbeat_jitter = group.heartbeat_jitter
     record.heartbeat_ack = group.heartbeat_ack
@@ -180,11 +182,9 @@ def behaviour(group: Group, hub: NDArray[np.void]) -> NDArray[np.void]:
     record.backoff_multiplier = group.reconnect.multiplier
     record.backoff_jitter = group.reconnect.jitter
     record.backoff_max_s = group.reconnect.max_s
-    rules = np.zeros(1, RULES).view(np.recarray)[0]
     rules.keepalive_time_s = group.keepalive_time_s
     rules.ping_timeout_s = group.ping_timeout_s
     rules.user_timeout_s = group.user_timeout_s
     rules.hub_user_timeout_s = group.hub_user_timeout_s
     rules.hub = hub[0]
-    record.rules = rules
-    return np.array([record], BEHAVIOUR)
+    return found

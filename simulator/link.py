@@ -104,19 +104,14 @@ def make_link(profile: NDArray[np.void], partitions: Sequence[tuple[float, float
     """
     link = new(Link)
     link.profile = profile[0]
-    set_partitions(link, partitions)
+    partition(link, np.array(partitions, float).reshape(-1, 2))
     rewind(link, seed, node)
     return link
 
 
-def set_partitions(link: Link, partitions: Sequence[tuple[float, float]]) -> None:
-    """Set when the link is cut by order of the scenario: (from, to) in s, at most MAX_PARTITIONS."""
-    partition(link, np.reshape(np.asarray(partitions, float), (-1, 2)))
-
-
 @part
 def partition(link: Link, spans: NDArray[np.float64]) -> None:
-    """Set when the link is cut, as `set_partitions` does; `spans` has a row (from, to) for each."""
+    """Set when the link is cut by order of the scenario: rows (from, to) in s, at most MAX_PARTITIONS."""
     link.partition_count = len(spans)
     for i in range(len(spans)):
         link.partitions[i][0] = spans[i, 0]

@@ -10,8 +10,7 @@ from typing import Any, get_type_hints
 import pandas as pd
 import pyarrow as pa
 
-from heartbench.hub.config import HubSettings
-from heartbench.hub.errors import HubError
+from heartbench.hub import HubError, HubSettings
 from heartbench.hub.events.observer_file import RECORDS, Header, Row, read_batches
 from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.simulator.errors import SimulatorError
@@ -78,13 +77,7 @@ def _batch(path: Path, kind: str, rows: list[Row]) -> pa.RecordBatch:
     schema = _SCHEMAS[kind]
     columns = list(zip(*rows, strict=True))[1:] if rows else [()] * len(schema)
     try:
-        arrays = [_array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise SimulatorError(f"{path}: a {kind} line has a value of the wrong type ({error})") from error
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _array(column: tuple[Any, ...], wanted: pa.DataType) -> Any:
-    if wanted == _WORD:
-        return pa.array(column, pa.string()).dictionary_encode()
-    return pa.array(column, wanted)

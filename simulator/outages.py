@@ -186,13 +186,8 @@ class Outages(Table):
         """Share of time in which the link is out."""
         return self.per_hour / HOUR_S * self.mean_s if self.knots else 0.0
 
-    @property
-    def gap_mean_s(self) -> float:
-        """Mean time from the end of an outage to the next, s; 0 if there are none."""
-        return self.gap_mean_of(1.0)
-
-    def gap_mean_of(self, share: float) -> float:
-        """Return `gap_mean_s` if only this share of the outages happened, s; 0 if there are none."""
+    def gap_mean_s(self, share: float = 1.0) -> float:
+        """Return the mean time from the end of an outage to the next, if only this share happened, s; 0: none do."""
         per_hour = self.per_hour * share
         return HOUR_S / per_hour - self.mean_s if per_hour else 0.0
 

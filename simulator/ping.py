@@ -15,13 +15,9 @@ from heartbench.simulator.profile import Profile
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What pings and the observation of outages found.
+    """What pings and the observation of outages found, over all nodes.
 
-    Attributes:
-        rtt_s: round-trip time of each ping that was answered, s, sorted.
-        sent: pings sent.
-        outages_s: length of each outage that began, s, sorted.
-        hours: observed time, over all nodes.
+    Sorted: the round-trip time of each ping that was answered, and the length of each outage that began.
     """
 
     rtt_s: NDArray[np.float64]

@@ -114,8 +114,8 @@ class Profile(Table):
             link.good_mean_s[index], link.bad_mean_s[index] = way.loss.good_mean_s, way.loss.bad_mean_s
         link.jitter_correlation_s = self.jitter_correlation_s
         link.outage_s = self.outage.lengths_s()
-        link.outage_gap_mean_s = self.outage.gap_mean_of(1.0 - site_share)
-        link.site_gap_mean_s = self.outage.gap_mean_of(site_share)
+        link.outage_gap_mean_s = self.outage.gap_mean_s(1.0 - site_share)
+        link.site_gap_mean_s = self.outage.gap_mean_s(site_share)
         link.site_nodes, link.first_node = site_nodes, first_node
         link.alone[UP], link.alone[DOWN] = self.outage.directions.up, self.outage.directions.down
         link.hold = self.outage.hold
@@ -137,5 +137,4 @@ def load_profile(name_or_path: str, folder: Path = Path()) -> Profile:
     Raises:
         SimulatorError: there is no such profile or it is invalid; the message is one line.
     """
-    _, source, text = PROFILES.find(name_or_path, folder)
-    return validate(Profile, parse_toml(text, source), source)
+    return Profile.model_validate(read_profile(name_or_path, folder))

@@ -19,12 +19,11 @@ from typing import Annotated, Any, Self
 import tomlkit
 from pydantic import Field, PlainValidator, model_validator
 
-from heartbench.hub.config import HubSettings
-from heartbench.hub.errors import HubError
+from heartbench.hub import HubError, HubSettings
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.fault import Fault, HubFault
 from heartbench.simulator.group import MOST_NODES, Group
-from heartbench.simulator.profile import Profile, read_profile
+from heartbench.simulator.profile import load_profile, read_profile
 from heartbench.simulator.tomlfile import (
     Catalog,
     PositiveDuration,
@@ -119,8 +118,7 @@ class Scenario(Table):
         """Return TOML that loads to an equal scenario; links are whole, or differences from their profile."""
         data = self.to_data()
         for group in () if whole_links else data["group"]:
-            shipped = validate(Profile, read_profile(group["profile"]), group["profile"])
-            group["link"] = difference(group["link"], shipped.to_data())
+            group["link"] = difference(group["link"], load_profile(group["profile"]).to_data())
             if not group["link"]:
                 del group["link"]
         return tomlkit.dumps({key: value for key, value in data.items() if value not in ([], {})})

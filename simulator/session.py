@@ -11,45 +11,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from heartbench.simulator.connection import (
-    CHUNK,
-    CHUNK_OVERHEAD_BYTES,
-    CLOSED,
-    CONNECT_TIMEOUT_S,
-    HEARTBEAT,
-    HEARTBEAT_ASKING,
-    HEARTBEAT_BYTES,
-    HELLO,
-    HELLO_BYTES,
-    POWER,
-    PROCESS,
-    READY,
-    Connection,
-    is_over,
-)
+from heartbench.simulator import connection as conn
+from heartbench.simulator import node as machine
+from heartbench.simulator.connection import Connection
 from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.link import Link
-from heartbench.simulator.node import (
-    CONNECT,
-    EXIT_PROCESS,
-    MAX_WAITING_CHUNKS,
-    POWER_OFF,
-    SEND_CHUNK,
-    SEND_FILE,
-    SEND_HEARTBEAT,
-    Events,
-    Node,
-    connected,
-    disconnected,
-    next_due,
-    step,
-)
+from heartbench.simulator.node import Events, Node
 from heartbench.simulator.stream import advance, close, connect, next_event, send
 from heartbench.simulator.tcp.flow import MESSAGES
 
 FILE_PIECE_BYTES = 65_536
 MAX_FILE_PIECES = 128
-MOST_ROWS_AT_ONCE = MAX_WAITING_CHUNKS + MAX_FILE_PIECES  # behind a hello
+MOST_ROWS_AT_ONCE = machine.MAX_WAITING_CHUNKS + MAX_FILE_PIECES  # behind a hello
 
 FILE_PIECE = 13  # travels on the stream as the kinds there do; in the trace a chunk without a number, as to the hub
 FILE_PIECE_OVERHEAD_BYTES = 80
@@ -89,7 +62,7 @@ def run(node: Node, connection: Connection, link: Link, events: Events, rows: Ro
     """
     node.ended = False
     while True:
-        at = min(next_due(node, events), until)
+        at = min(machine.next_due(node, events), until)
         if node.has_stream:
             before = connection.state
             reached = advance(connection, link, at)
@@ -101,7 +74,7 @@ def run(node: Node, connection: Connection, link: Link, events: Events, rows: Ro
                 continue
         if at >= until or rows.used[0] + MOST_ROWS_AT_ONCE >= len(rows.sent_s):
             return at
-        _carry_out(step(node, events, at), node, connection, link, rows, at)
+        _carry_out(machine.step(node, events, at), node, connection, link, rows, at)
         if node.ended:
             return at
 
@@ -120,42 +93,42 @@ def collect(connection: Connection, rows: Rows) -> None:
 @kernel
 def follow(connection: Connection, link: Link, rows: Rows, until: float) -> bool:
     """Follow a connection that its node has left, up to `until`; return whether it is over."""
-    while not is_over(connection) and next_event(connection) <= until:
+    while not conn.is_over(connection) and next_event(connection) <= until:
         advance(connection, link, next_event(connection))
         collect(connection, rows)
-    return is_over(connection)
+    return conn.is_over(connection)
 
 
 @part
 def _changed(node: Node, connection: Connection, link: Link, rows: Rows, at: float) -> None:
     """Report to the node that its connection has become ready, or is closed."""
-    if connection.state == READY:
-        chunks, file = connected(node)
-        _send(node, connection, link, rows, HELLO, HELLO_BYTES, at)
+    if connection.state == conn.READY:
+        chunks, file = machine.connected(node)
+        _send(node, connection, link, rows, conn.HELLO, conn.HELLO_BYTES, at)
         for _ in range(chunks):
-            _send(node, connection, link, rows, CHUNK, node.behaviour.chunk_bytes + CHUNK_OVERHEAD_BYTES, at)
+            _send(node, connection, link, rows, conn.CHUNK, node.behaviour.chunk_bytes + conn.CHUNK_OVERHEAD_BYTES, at)
         if file:
             _send_file(node, connection, link, rows, at)
-    elif connection.state == CLOSED:
-        disconnected(node, at)
+    elif connection.state == conn.CLOSED:
+        machine.disconnected(node, at)
 
 
 @part
 def _carry_out(intent: int, node: Node, connection: Connection, link: Link, rows: Rows, at: float) -> None:
-    if intent == SEND_HEARTBEAT:
-        kind = HEARTBEAT_ASKING if node.behaviour.heartbeat_ack else HEARTBEAT
-        _send(node, connection, link, rows, kind, HEARTBEAT_BYTES, at)
-    elif intent == SEND_CHUNK:
-        _send(node, connection, link, rows, CHUNK, node.behaviour.chunk_bytes + CHUNK_OVERHEAD_BYTES, at)
-    elif intent == SEND_FILE:
+    if intent == machine.SEND_HEARTBEAT:
+        kind = conn.HEARTBEAT_ASKING if node.behaviour.heartbeat_ack else conn.HEARTBEAT
+        _send(node, connection, link, rows, kind, conn.HEARTBEAT_BYTES, at)
+    elif intent == machine.SEND_CHUNK:
+        _send(node, connection, link, rows, conn.CHUNK, node.behaviour.chunk_bytes + conn.CHUNK_OVERHEAD_BYTES, at)
+    elif intent == machine.SEND_FILE:
         _send_file(node, connection, link, rows, at)
-    elif intent == CONNECT:
+    elif intent == machine.CONNECT:
         connection.timer_phase_s = node.timer_phase_s
-        connect(connection, link, at, max(node.retry_s, at + CONNECT_TIMEOUT_S))
-    elif intent == POWER_OFF:
-        close(connection, link, at, POWER)
-    elif intent == EXIT_PROCESS:
-        close(connection, link, at, PROCESS)
+        connect(connection, link, at, max(node.retry_s, at + conn.CONNECT_TIMEOUT_S))
+    elif intent == machine.POWER_OFF:
+        close(connection, link, at, conn.POWER)
+    elif intent == machine.EXIT_PROCESS:
+        close(connection, link, at, conn.PROCESS)
 
 
 @kernel
@@ -175,15 +148,15 @@ def _send(node: Node, connection: Connection, link: Link, rows: Rows, kind: int,
         return
     rows.used[0] += 1
     seq = 0
-    if kind == CHUNK:
+    if kind == conn.CHUNK:
         node.chunk_seq += 1
         seq = node.chunk_seq
-    elif kind not in (HELLO, FILE_PIECE):
+    elif kind not in (conn.HELLO, FILE_PIECE):
         node.seq += 1
         seq = node.seq
     rows.boot[row] = node.boot
     rows.connection[row] = node.connection
     rows.seq[row] = seq
-    rows.kind[row] = HEARTBEAT if kind == HEARTBEAT_ASKING else CHUNK if kind == FILE_PIECE else kind
+    rows.kind[row] = conn.HEARTBEAT if kind == conn.HEARTBEAT_ASKING else conn.CHUNK if kind == FILE_PIECE else kind
     rows.sent_s[row] = at
     rows.arrived_s[row] = np.nan

@@ -13,24 +13,8 @@ What the hub answers is part of the stream, because it takes the same way. Times
 payload. Of its link a transport knows only `transmit` and `mss_bytes`.
 """
 
-from heartbench.simulator.connection import (
-    CLOSED,
-    PROCESS,
-    READY,
-    SYN_RETRIES,
-    Connection,
-    arrives_at_hub,
-    arrives_at_node,
-    find_hub,
-    first_arrival,
-    hub_closes,
-    hub_turns,
-    keep_alive,
-    leave,
-    node_closes,
-    reset_connection,
-    send_syn,
-)
+from heartbench.simulator import connection as conn
+from heartbench.simulator.connection import Connection
 from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.link import DOWN, UP, Link, mss_bytes
 from heartbench.simulator.tcp.flow import MESSAGES, Flow, reset, write
@@ -43,11 +27,11 @@ def connect(connection: Connection, link: Link, at: float, deadline_s: float) ->
     rules, mss = connection.rules, mss_bytes(link)
     _open_flow(connection.up, UP, mss, rules.user_timeout_s, connection.timer_phase_s)
     _open_flow(connection.down, DOWN, mss, rules.hub_user_timeout_s, 0.0)
-    reset_connection(connection)
+    conn.reset_connection(connection)
     connection.deadline_s = deadline_s
     connection.heard_s = at
-    find_hub(connection, at)
-    send_syn(connection, at)
+    conn.find_hub(connection, at)
+    conn.send_syn(connection, at)
     _flush(connection, link, at)
 
 
@@ -73,13 +57,13 @@ def _flush(connection: Connection, link: Link, at: float) -> None:
 def next_event(connection: Connection) -> float:
     """Return when something happens next on the connection, in s; inf: nothing until the node sends."""
     up, down = connection.up, connection.down
-    at = min(first_arrival(connection.up), first_arrival(connection.down))
+    at = min(conn.first_arrival(connection.up), conn.first_arrival(connection.down))
     at = min(at, up.timer_s, down.ack_due_s)
     at = min(at, down.timer_s, up.ack_due_s)
     at = min(at, connection.hub_changes_s)
-    if connection.state == READY:
+    if connection.state == conn.READY:
         return min(at, connection.ping_timer_s)
-    if connection.state != CLOSED:
+    if connection.state != conn.CLOSED:
         return min(at, connection.syn_timer_s, connection.deadline_s)
     return at
 
@@ -105,7 +89,7 @@ def send_down(connection: Connection, link: Link, at: float, size: int, kind: in
 @kernel
 def close(connection: Connection, link: Link, at: float, how: int) -> None:
     """Close the node's end at `at`. What it wrote may still arrive: `advance` until `is_over`."""
-    leave(connection, at, how)
+    conn.leave(connection, at, how)
     _flush(connection, link, at)
 
 
@@ -131,24 +115,24 @@ def _step(connection: Connection, at: float) -> None:
     """Process the one event at `at`. The order of simultaneous events is fixed, so that runs repeat."""
     up, down = connection.up, connection.down
     if connection.hub_changes_s <= at:
-        hub_turns(connection, at)
-    elif first_arrival(up) <= at:
-        arrives_at_hub(connection, at)
-    elif first_arrival(down) <= at:
-        arrives_at_node(connection, at)
+        conn.hub_turns(connection, at)
+    elif conn.first_arrival(up) <= at:
+        conn.arrives_at_hub(connection, at)
+    elif conn.first_arrival(down) <= at:
+        conn.arrives_at_node(connection, at)
     elif up.timer_s <= at:
         expire(up, at)
         if up.dead:
-            node_closes(connection, at)
+            conn.node_closes(connection, at)
     elif down.timer_s <= at:
         expire(down, at)
         if down.dead:
-            hub_closes(connection, at)
+            conn.hub_closes(connection, at)
     elif up.ack_due_s <= at or down.ack_due_s <= at:
         return  # what is due is sent after every step
-    elif connection.state == READY:
-        keep_alive(connection, at)
-    elif connection.syn_timer_s <= at < connection.deadline_s and connection.syns <= SYN_RETRIES:
-        send_syn(connection, at)
+    elif connection.state == conn.READY:
+        conn.keep_alive(connection, at)
+    elif connection.syn_timer_s <= at < connection.deadline_s and connection.syns <= conn.SYN_RETRIES:
+        conn.send_syn(connection, at)
     else:
-        leave(connection, at, PROCESS)  # the attempt took too long
+        conn.leave(connection, at, conn.PROCESS)  # the attempt took too long

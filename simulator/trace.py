@@ -137,8 +137,11 @@ def trace_parts(path: Path) -> list[Path]:
     """
     if (path / "trace").is_dir():
         path = path / "trace"
-    parts = _parts_in(path) if path.is_dir() else [path] if path.exists() else None
-    if parts is None:
+    if path.is_dir():
+        parts = [part for part in sorted(path.glob("*.parquet")) if part.name != NODES_FILE]
+    elif path.exists():
+        parts = [path]
+    else:
         raise SimulatorError(
             f"{path}: no such file or folder; expected a run directory, a folder of Parquet files or one file"
         )
@@ -147,10 +150,6 @@ def trace_parts(path: Path) -> list[Path]:
     for part in parts:
         _check_columns(part, MESSAGES, "trace")
     return parts
-
-
-def _parts_in(folder: Path) -> list[Path]:
-    return [part for part in sorted(folder.glob("*.parquet")) if part.name != NODES_FILE]
 
 
 def read_nodes(path: Path) -> pd.DataFrame | None:
@@ -200,7 +199,8 @@ def read_blocks(path: Path) -> Iterator[Messages]:
 
 def read_trace(path: Path) -> pd.DataFrame:
     """Return a whole trace as a frame with the columns of `Messages`, sorted by (node, sent_s)."""
-    return _frame(_concatenate(list(read_blocks(path))))
+    messages = _concatenate(list(read_blocks(path)))
+    return pd.DataFrame({field.name: getattr(messages, field.name) for field in fields(messages)})
 
 
 def read_truth(path: Path) -> pd.DataFrame:
@@ -291,7 +291,3 @@ def _sorted(messages: Messages) -> Messages:
     if np.all((step > 0) | ((step == 0) & (np.diff(messages.sent_s) >= 0))):
         return messages
     return messages.select(np.lexsort((messages.sent_s, messages.node)))
-
-
-def _frame(messages: Messages) -> pd.DataFrame:
-    return pd.DataFrame({field.name: getattr(messages, field.name) for field in fields(messages)})

@@ -19,7 +19,8 @@ _OUTAGE = np.zeros((2, 3))
 _OUTAGE[0, [UP, DOWN, BOTH]] = TruthEvent.OUTAGE_UP, TruthEvent.OUTAGE_DOWN, TruthEvent.OUTAGE
 _OUTAGE[1, [UP, DOWN, BOTH]] = TruthEvent.HOLD_UP, TruthEvent.HOLD_DOWN, TruthEvent.HOLD
 
-_NAMES = {START: TruthEvent.RESTART, CRASH: TruthEvent.CRASH, EXIT: TruthEvent.EXIT}
+_FAULTS = np.zeros(3)  # by what happens to a node
+_FAULTS[[START, CRASH, EXIT]] = TruthEvent.RESTART, TruthEvent.CRASH, TruthEvent.EXIT
 
 
 def truth_of(squad: Squad, seed: int, nodes: range, closes: NDArray[np.float64], until: float) -> Truth:
@@ -28,7 +29,7 @@ def truth_of(squad: Squad, seed: int, nodes: range, closes: NDArray[np.float64],
     `closes` has a row for each stream that ended: node, when the node saw it and when the hub did, s (NaN if never).
     """
     tables = [
-        _closes(closes),
+        _table(closes[:, 0], float(TruthEvent.CLOSE), closes[:, 1], closes[:, 2]),
         _faults(squad, nodes),
         _cuts(squad, nodes),
         _outages(squad, seed, nodes, until),
@@ -59,18 +60,13 @@ def _table(*columns: NDArray[Any] | float) -> NDArray[np.float64]:
     return np.stack(np.broadcast_arrays(*columns), axis=1).astype(float)
 
 
-def _closes(closes: NDArray[np.float64]) -> NDArray[np.float64]:
-    return _table(closes[:, 0], float(TruthEvent.CLOSE), closes[:, 1], closes[:, 2])
-
-
 def _faults(squad: Squad, nodes: range) -> NDArray[np.float64]:
     """Return crashes, exits and restarts; the first event of a node is its start, which is not a restart."""
     begin = squad.begin[nodes.start - squad.first : nodes.stop - squad.first + 1]
     owner = np.repeat(np.arange(nodes.start, nodes.stop), np.diff(begin))
     what, at_s = squad.what[begin[0] : begin[-1]], squad.at_s[begin[0] : begin[-1]]
     is_first: NDArray[np.bool_] = np.arange(begin[0], begin[-1]) == np.repeat(begin[:-1], np.diff(begin))
-    event = np.array([_NAMES[START], _NAMES[CRASH], _NAMES[EXIT]], float)[what]
-    return _table(owner, event, at_s, np.nan)[~is_first]
+    return _table(owner, _FAULTS[what], at_s, np.nan)[~is_first]
 
 
 def _cuts(squad: Squad, nodes: range) -> NDArray[np.float64]:

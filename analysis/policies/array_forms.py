@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.policies import chen
 from heartbench.analysis.policies.arrivals import Arrivals
-from heartbench.hub.liveness.chen import Chen
-from heartbench.hub.liveness.fixed_timeout import FixedTimeout
-from heartbench.hub.liveness.policy import PolicySpec
+from heartbench.hub import Chen, FixedTimeout, PolicySpec
 
 Silence = float | NDArray[np.float64]
 ArrayForm = Callable[[Any, Callable[[], Arrivals]], Silence]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.analysis.policies.arrivals import Arrivals
-from heartbench.hub.liveness.chen import Chen
+from heartbench.hub import Chen
 from heartbench.mesh.kinds import Kind
 from heartbench.simulator.kernel import kernel
 
@@ -22,8 +22,7 @@ def allowed_silence(parameters: Chen, arrivals: Callable[[], Arrivals]) -> Float
     expected_s = np.empty(len(seen.at_s))
     window_s = np.empty(parameters.window)
     expect(seen.first, seen.at_s, seen.seq, seen.kind, interval_s, window_s, expected_s)
-    silence_s: Floats = np.maximum(expected_s - seen.at_s, 0.0) + parameters.margin_s
-    return silence_s
+    return np.maximum(expected_s - seen.at_s, 0.0) + parameters.margin_s
 
 
 @kernel

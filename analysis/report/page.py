@@ -12,22 +12,13 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
+from heartbench.analysis import verdict
 from heartbench.analysis.assumptions import assumptions_of
 from heartbench.analysis.evidence import Evidence
 from heartbench.analysis.report import style
 from heartbench.analysis.report.plots import plot_flaps, plot_frontier, plot_gaps
 from heartbench.analysis.tune import Recommendation, ThresholdFigures
-from heartbench.analysis.verdict import (
-    counted_in,
-    decided_by,
-    figure,
-    goal_text,
-    goal_unit,
-    how_sure,
-    interval_text,
-    labelled_rows,
-    sentence,
-)
+from heartbench.analysis.verdict import figure, goal_unit, interval_text
 from heartbench.simulator.units import NODE_DAYS, format_duration
 
 COLUMNS = {
@@ -63,15 +54,15 @@ def render(evidence: Evidence, found: Recommendation) -> str:
         subject=subject(evidence),
         met=found.met,
         finding=headline(found),
-        verdict=sentence(found),
-        goal=goal_text(found),
+        verdict=verdict.sentence(found),
+        goal=verdict.goal_text(found),
         cards=cards(found),
         settings=" to ".join(f"{s:g} s" for s in found.settings_s),
-        decided_by=decided_by(found),
-        sure=how_sure(found),
+        decided_by=verdict.decided_by(found),
+        sure=verdict.how_sure(found),
         pictures={name: picture(ax) for name, ax in plots(evidence, found).items()},
-        columns={**COLUMNS, "counted": f"95% interval, {counted_in(found)}"},
-        rows=[table_row(*each) for each in labelled_rows(found)],
+        columns={**COLUMNS, "counted": f"95% interval, {verdict.counted_in(found)}"},
+        rows=[table_row(*each) for each in verdict.labelled_rows(found)],
         unit=goal_unit(found),
         caption=provenance(evidence),
         facts=facts(evidence),
@@ -127,7 +118,7 @@ def headline(found: Recommendation) -> str:
             f"At {found.recommended_s:g} s instead of {found.current_s:g} s, a live node is marked stale {rates[1]} "
             f"instead of {rates[0]} times per {unit}"
         )
-    return f"{text}{decided_by(found)}."
+    return f"{text}{verdict.decided_by(found)}."
 
 
 def cards(found: Recommendation) -> list[dict[str, str]]:

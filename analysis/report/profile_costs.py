@@ -16,7 +16,7 @@ from heartbench.analysis.report.plots import NARROW_BAND, WIDE_BAND
 from heartbench.analysis.report.units import digits
 from heartbench.analysis.study import judge_nodes
 from heartbench.analysis.tune import frontier
-from heartbench.hub.config import HubSettings
+from heartbench.hub import HubSettings
 from heartbench.simulator.profile import PROFILES
 from heartbench.simulator.scenario import Scenario, load_scenario
 

@@ -25,7 +25,7 @@ from heartbench.analysis.posterior import draw_networks
 from heartbench.analysis.qos import DAY_S
 from heartbench.analysis.response import with_lengths
 from heartbench.analysis.simulated import simulate_gaps
-from heartbench.hub.config import HubSettings
+from heartbench.hub import HubSettings
 from heartbench.simulator.fleet import squads
 from heartbench.simulator.link import OUTAGE_E
 from heartbench.simulator.outages import Outages
@@ -67,8 +67,7 @@ class World:
         return own + of_site * SITE_NODES
 
     def _lengths_s(self, generator: np.random.Generator, expected: float) -> list[float]:
-        lengths: list[float] = self.quantile_s(generator.exponential(size=generator.poisson(expected))).tolist()
-        return lengths
+        return list(self.quantile_s(generator.exponential(size=generator.poisson(expected))))
 
     def true_rates(self, node_days: int) -> Floats:
         """Return the false stales per node-day at THRESHOLDS_S, counted in a simulation of `node_days`."""
@@ -97,8 +96,7 @@ def pareto(shape: float) -> Callable[[Floats], Floats]:
 def lognormal(score: Floats) -> Floats:
     """Return the lengths of a world outside the fitted family."""
     beyond = ndtr(-(np.log(FROM_S) - LOG_MEAN) / LOG_SIGMA)
-    lengths: Floats = np.exp(LOG_MEAN - LOG_SIGMA * ndtri(beyond * np.exp(-score)))
-    return lengths
+    return np.asarray(np.exp(LOG_MEAN - LOG_SIGMA * ndtri(beyond * np.exp(-score))))
 
 
 WORLDS = (

@@ -166,8 +166,7 @@ def _unanswered_s(trace: Trace) -> Floats:
     begins = np.array([run.at_s - 1 for run in runs])
     ends = np.array([run.at_s + run.length_s for run in runs])
     alone = np.searchsorted(answered, begins) == np.searchsorted(answered, ends, side="right")
-    lengths: Floats = np.array([run.length_s for run in runs])[alone]
-    return lengths
+    return np.asarray(np.array([run.length_s for run in runs])[alone])
 
 
 def table_rows(traces: list[Trace]) -> dict[str, list[str]]:

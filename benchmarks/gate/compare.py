@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from heartbench.benchmarks.errors import BenchmarkError
-from heartbench.benchmarks.gate import overlay, worktrees
-from heartbench.benchmarks.gate.checkpoint import Plan, checkpoint
+from heartbench.benchmarks.gate import overlay, samples, worktrees
+from heartbench.benchmarks.gate.checkpoint import checkpoint
 from heartbench.benchmarks.gate.counts import LONGEST_S, count_all
 from heartbench.benchmarks.gate.error_rates import ErrorRates, Share
 from heartbench.benchmarks.gate.overlay import Changes
@@ -33,10 +33,12 @@ class Subject:
     head: str
     seed: int
 
-    @property
-    def plan(self) -> Plan:
-        """The plan that is stored beside the rounds."""
-        return Plan(self.base, self.head, self.suite, str(self.python), self.seed, self.settings)
+    def plan(self, **more: object) -> str:
+        """Return all that a sample depends on, with what else a self-test adds, as it is stored beside the rounds."""
+        names = ("base", "head", "suite", "python", "seed")
+        settings = self.settings.model_dump(mode="json")
+        about = {name: getattr(self, name) for name in names} | {"settings": settings, "samples": samples.FORMAT}
+        return json.dumps(about | more, indent=2, default=str)
 
     def changes(self) -> Changes:
         """Return the files that differ between the revisions, and which of them both sides take from the head."""
@@ -68,12 +70,8 @@ def compare(
 ) -> Report:
     """Measure and judge both revisions; measure nothing if only files that both sides take from the head differ.
 
-    Args:
-        subject: what is compared.
-        core: the core to measure on; None takes the last one.
-        fresh: start over instead of resuming an interrupted comparison.
-        counting: also count instructions and allocations, if the tools are installed.
-        progress: shows the progress.
+    `fresh` starts over instead of resuming an interrupted comparison; `counting` also counts instructions and
+    allocations, if the tools are installed.
 
     Raises:
         BenchmarkError: it could not be measured, or nothing was.
@@ -84,7 +82,7 @@ def compare(
         return nothing_compared(subject, changes)
     name = f"{subject.base[:7]}-{subject.head[:7]}"
     with (
-        checkpoint(subject.project, name, subject.plan, fresh=fresh) as directory,
+        checkpoint(subject.project, name, subject.plan(), fresh=fresh) as directory,
         pinned(core) as chosen,
         laid_out(subject, changes, directory, progress) as comparison,
     ):

@@ -20,7 +20,7 @@ from shutil import rmtree, which
 
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.gate.phases import AGAIN, BASE, HEAD
-from heartbench.benchmarks.gate.process import CALL_COUNTER, CountOrder, Measurer, Order
+from heartbench.benchmarks.gate.process import CALL_COUNTER, Measurer, Order
 from heartbench.benchmarks.gate.report import Count, Counts
 from heartbench.benchmarks.gate.rounds import Arm, Progress
 
@@ -46,9 +46,10 @@ class Counter:
         folder = measurer.directory / name
         rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        order = Order(arm.tree, hash_seed, names, warm_up=True)
+        count = {"what": self.what, "folder": str(folder)}
+        order = Order(arm.tree, hash_seed, names, warm_up=True, count=count)
         prefix = [part.format(folder=str(folder).replace("%", "%%")) for part in self.prefix]
-        measurer.run(order, name, ["-p", CALL_COUNTER], prefix, CountOrder(self.what, str(folder)))
+        measurer.run(order, name, ["-p", CALL_COUNTER], prefix)
         found: dict[str, int] = json.loads((folder / "counts.json").read_text("utf-8"))
         rmtree(folder)
         return found

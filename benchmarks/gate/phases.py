@@ -74,7 +74,7 @@ class Comparison:
             judgements=[*judgements, *self._unpaired(measured, {j.name for j in judgements})],
             error_rates=rates,
             suite=self.suite,
-            base_s=_of_compared(samples.typical_s(measured, BASE), judgements),
+            base_s=_of_compared(samples.medians(measured, BASE, lambda timing: timing.median_s), judgements),
             means=_of_compared({name: Estimate.of(x) for name, x in means.items()}, judgements),
             measured={"first": len(measured), "more": len(more), "confirming": len(confirming)},
             kept=kept,

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile
 
@@ -40,11 +40,8 @@ MIN_ROUNDS = 3
 
 
 @contextmanager
-def pinned(core: int | None = None) -> Iterator[int | None]:
-    """Pin this process, and all that it starts, to one core; yield its number, or None if pinning is not possible."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield None
-        return
+def pinned(core: int | None = None) -> Iterator[int]:
+    """Pin this process, and all that it starts, to one core (None: the last); yield its number."""
     allowed = os.sched_getaffinity(0)
     chosen = max(allowed) if core is None else core
     if chosen not in allowed:
@@ -62,7 +59,7 @@ def interpreter(project: Path, settings: Settings) -> Path:
     Raises:
         BenchmarkError: it cannot be run, or has no pytest-benchmark.
     """
-    own = project / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    own = project / ".venv" / "bin" / "python"
     # Not resolved: Python finds its environment by the path of the link.
     chosen = (project / Path(settings.python)) if settings.python else (own if own.exists() else Path(sys.executable))
     try:
@@ -89,26 +86,8 @@ class Order:
     spins: Mapping[str, float] | None = None
     warm_up: bool = False
     """Run each benchmark as briefly as possible: to compile, and to find out which benchmarks there are."""
-
-
-@dataclass(frozen=True, slots=True)
-class CountOrder:
-    """What `call_counter.py` is to count (instructions or allocations), and the folder that it works in."""
-
-    what: str
-    folder: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeOrder:
-    """What `probe.py` reads; its docstring describes the fields."""
-
-    report: str
-    roots: Sequence[str]
-    only: Sequence[str]
-    spins: Mapping[str, float] | None
-    line: int | None = None
-    count: CountOrder | None = None
+    count: Mapping[str, str] | None = None
+    """What `call_counter.py` is to count (`what`: instructions or allocations), and the `folder` that it works in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,20 +169,13 @@ class Measurer:
         wall_s = (time.monotonic() - start) / len(orders)
         return {name: self._sample(places[name], order, reports[name], wall_s) for name, order in orders.items()}
 
-    def run(
-        self,
-        order: Order,
-        name: str,
-        arguments: Sequence[str],
-        prefix: Sequence[str] = (),
-        count: CountOrder | None = None,
-    ) -> ProbeReport:
+    def run(self, order: Order, name: str, arguments: Sequence[str], prefix: Sequence[str] = ()) -> ProbeReport:
         """Run one pytest process alone, under the command `prefix` if there is one; return what the probe wrote.
 
         Raises:
             BenchmarkError: pytest did not get as far as running tests.
         """
-        with self._started(order, name, [*prefix, *self._command(order, arguments)], count=count) as running:
+        with self._started(order, name, [*prefix, *self._command(order, arguments)]) as running:
             return running.result()
 
     @contextmanager
@@ -211,7 +183,7 @@ class Measurer:
         ours, theirs = socket.socketpair()
         arguments = [f"--benchmark-json={self.directory / name}.json", *self._timing(order)]
         command = self._command(order, arguments)
-        with ours, theirs, self._started(order, name, command, line=theirs.fileno()) as running:
+        with ours, theirs, self._started(order, name, command, theirs.fileno()) as running:
             theirs.close()
             with closing(Line(ours, running.silence_s, running.hang)) as line:
                 yield running, line
@@ -237,15 +209,7 @@ class Measurer:
         return [*times, f"--benchmark-min-rounds={rounds}"]
 
     @contextmanager
-    def _started(
-        self,
-        order: Order,
-        name: str,
-        command: Sequence[str],
-        *,
-        line: int | None = None,
-        count: CountOrder | None = None,
-    ) -> Iterator[Running]:
+    def _started(self, order: Order, name: str, command: Sequence[str], line: int | None = None) -> Iterator[Running]:
         """Start a process; end it, with all that it started, when the block is left."""
         message, report, log = (self.directory / f"{name}.{kind}" for kind in ("order", "report", "log"))
         (self.directory / f"{name}.json").unlink(missing_ok=True)
@@ -253,8 +217,8 @@ class Measurer:
         roots = [str(order.tree.project / folder) for folder in self.settings.pythonpath]
         nodes = order.benchmarks or self.suite
         only = list(nodes) if any("::" in node for node in nodes) else []
-        to_probe = ProbeOrder(str(report), roots, only, order.spins, line, count)
-        message.write_text(json.dumps(asdict(to_probe)), "utf-8")
+        to_probe = {"report": str(report), "roots": roots, "only": only, "spins": order.spins}  # see `probe.py`
+        message.write_text(json.dumps(to_probe | {"line": line, "count": order.count}), "utf-8")
         with log.open("wb") as output:
             child = subprocess.Popen(
                 command,

@@ -74,7 +74,7 @@ class Report:
         base_s: time of one call of each benchmark on base, in s.
         measured: number of rounds by phase: "first", "more" and "confirming".
         kept: number of processes that an earlier, interrupted run had finished.
-        core: the core that all processes were pinned to; None if pinning was not possible.
+        core: the core that all processes were pinned to; None if nothing was measured.
         measured_s: time of all processes, including those of the earlier run, in s.
         not_compared: the files that differ and that both sides took from the head, relative to the project.
         means: head's mean time over base's by benchmark: advice, no verdict depends on it.

@@ -6,7 +6,7 @@ For people, the names of benchmarks are shortened to the words that distinguish 
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 from xml.etree import ElementTree
 
@@ -16,6 +16,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from heartbench.benchmarks import markdown_table
 from heartbench.benchmarks.gate.error_rates import ALARM_TARGET, POWER_TARGET
 from heartbench.benchmarks.gate.report import UNKNOWN, Outcome, Report
 from heartbench.benchmarks.gate.short_names import shared_start, shortened
@@ -39,10 +40,6 @@ STYLES = {
     Verdict.FAILED: "bold red",
     Verdict.NOT_COMPARED: "yellow",
 }
-FIRST = tuple(map(Verdict, ("slower", "failed", "not compared", "cannot tell", "faster", "new", "gone", "same")))
-"""The order in which verdicts are listed: those that need attention come first."""
-INCONCLUSIVE = "inconclusive"
-"""How people read "cannot tell", the value in the JSON output."""
 
 
 def terminal(report: Report, console: Console) -> None:
@@ -90,13 +87,13 @@ def markdown(report: Report) -> str:
     """Return a report as a comment for a pull request."""
     shared, short = _short_names(report, MARKDOWN_WIDTH)
     columns = (f"`{shared}`" if shared else COLUMNS[0], *COLUMNS[1:], *report.counts)
-    lines = [f"### Benchmarks: {headline(report)}", "", _row(columns), _row(["---"] * len(columns))]
+    rows = []
     for judgement in in_order(report):
         bold = judgement.verdict in (Verdict.SLOWER, Verdict.FAILED)
-        cell = [f"**{each}**" if bold and each else each for each in cells(report, judgement)]
-        lines.append(_row([f"`{short[judgement.name]}`", *cell]))
-    lines += ["", *(f"- {line}" for line in remarks(report, short))]
-    return "\n".join(lines) + "\n"
+        row = [f"**{each}**" if bold and each else each for each in cells(report, judgement)]
+        rows.append([f"`{short[judgement.name]}`", *row])
+    remarked = "".join(f"- {line}\n" for line in remarks(report, short))
+    return f"### Benchmarks: {headline(report)}\n\n{markdown_table.table(columns, rows, '---')}\n{remarked}"
 
 
 def junit(report: Report) -> str:
@@ -129,7 +126,7 @@ def junit(report: Report) -> str:
 
 def in_order(report: Report) -> list[Judgement]:
     """Return the judgements, worst first, otherwise in the order of the suite."""
-    return sorted(report.judgements, key=lambda judgement: FIRST.index(judgement.verdict))
+    return [judgement for verdict in Verdict for judgement in report.judgements if judgement.verdict is verdict]
 
 
 def cells(report: Report, judgement: Judgement) -> list[str]:
@@ -139,23 +136,19 @@ def cells(report: Report, judgement: Judgement) -> list[str]:
         _time(report.base_s.get(judgement.name, math.nan)),
         _figure(judgement.ratio),
         "" if math.isnan(judgement.low) else f"{_figure(judgement.low)} … {_figure(judgement.high)}",
-        "same within ±3%" if judgement.verdict is Verdict.SAME else label(judgement.verdict),
+        "same within ±3%" if judgement.verdict is Verdict.SAME else judgement.verdict.label,
         _percent(judgement.smallest_visible),
         _figure(report.means.get(judgement.name, UNKNOWN).ratio),
         *("" if count is None else _figure(count.ratio) if count.repeatable else "varies" for count in counted),
     ]
 
 
-def label(verdict: Verdict) -> str:
-    """Return a verdict as people read it."""
-    return INCONCLUSIVE if verdict is Verdict.INCONCLUSIVE else verdict.value
-
-
 def sentence(judgement: Judgement) -> str:
     """Return the verdict on one benchmark as a sentence."""
+    label = judgement.verdict.label
     if judgement.verdict is Verdict.NOT_COMPARED:
-        return f"{label(judgement.verdict)}: {judgement.note}"
-    text = judgement.note or f"{label(judgement.verdict)}: {_figure(judgement.ratio)}"
+        return f"{label}: {judgement.note}"
+    text = judgement.note or f"{label}: {_figure(judgement.ratio)}"
     if judgement.verdict is Verdict.INCONCLUSIVE:
         return f"{text}; minimum detectable slowdown: {_percent(judgement.smallest_visible)}"
     return text
@@ -169,7 +162,7 @@ def withheld(report: Report) -> bool:
 def headline(report: Report) -> str:
     """Return the outcome as one line."""
     counts = Counter(judgement.verdict for judgement in report.judgements)
-    parts = [f"{counts[verdict]} {label(verdict)}" for verdict in FIRST if counts[verdict]]
+    parts = [f"{counts[verdict]} {verdict.label}" for verdict in Verdict if counts[verdict]]
     outcome = report.outcome.value.upper() if withheld(report) or report.status else report.outcome.value
     if report.outcome is Outcome.NOTHING_SLOWER and counts[Verdict.NOT_COMPARED]:
         outcome = f"nothing slower among the {report.compared} compared"
@@ -222,9 +215,9 @@ def _rates(report: Report) -> list[str]:
 
 def _how(report: Report) -> str:
     rounds = ", ".join(f"{count} {what}" for what, count in report.measured.items() if count)
-    core = "NOT pinned to a core (not possible here)" if report.core is None else f"pinned to core {report.core}"
     resumed = f", {report.kept} processes reused from an interrupted run" if report.kept else ""
-    return f"Rounds of fresh processes: {rounds}; {core}; {report.measured_s:.0f} s measured{resumed}."
+    measured = f"pinned to core {report.core}; {report.measured_s:.0f} s measured{resumed}"
+    return f"Rounds of fresh processes: {rounds}; {measured}."
 
 
 def _off_target(surely: bool, target: float, side: str) -> str:
@@ -247,7 +240,3 @@ def _time(seconds: float) -> str:
 
 def _percent(fraction: float) -> str:
     return "" if math.isnan(fraction) else "none" if math.isinf(fraction) else f"+{fraction:.1%}"
-
-
-def _row(values: Sequence[str]) -> str:
-    return "| " + " | ".join(value.replace("|", "\\|").replace("\n", " ") for value in values) + " |"

@@ -100,11 +100,7 @@ def warm_up(rounds: Rounds, arms: Sequence[Arm], progress: Progress) -> Round:
 
 
 def check_python(rounds: Sequence[Round]) -> None:
-    """Reject samples of different interpreters.
-
-    Raises:
-        BenchmarkError: two processes ran different versions.
-    """
+    """Raise BenchmarkError for samples of different versions of Python."""
     versions = {sample.python for each in rounds for sample in each.values()}
     if len(versions) > 1:
         raise BenchmarkError(

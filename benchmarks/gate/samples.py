@@ -23,13 +23,10 @@ FORMAT = 3
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The times of one call of one benchmark in one process, in s.
+    """The times of one call of one benchmark in one process, in s, over all rounds of pytest-benchmark.
 
-    Attributes:
-        median_s: the median of all rounds of pytest-benchmark.
-        mean_s: the mean of all its rounds.
-        slices: the median of the rounds in each slice, by the number of the turn.
-        spin_s: only in a self-test: the time of one spin of an empty loop just before, in s.
+    `slices` are the medians of the rounds in each slice, by the number of the turn. `spin_s`, only in a self-test, is
+    the time of one spin of an empty loop just before.
     """
 
     median_s: float
@@ -53,14 +50,10 @@ def mean_log_ratio(base: Timing, head: Timing) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The measurements of one process of one arm.
+    """The measurements of one process of one arm: times and reasons of failure by benchmark (or file).
 
-    Attributes:
-        times: those of the benchmarks that were measured and passed, by name.
-        failures: the reasons for which benchmarks, or whole files, failed.
-        benchmarks: all collected benchmarks.
-        python: the interpreter's version.
-        wall_s: time that the process took, in s; if interleaved, its share of the time of all.
+    `times` are those of benchmarks that passed, `benchmarks` all that were collected. `wall_s` is the time that the
+    process took; if interleaved, its share of the time of all.
     """
 
     times: Mapping[str, Timing]
@@ -127,12 +120,12 @@ def pairs(
     return found
 
 
-def typical_s(rounds: Sequence[Round], arm: str) -> dict[str, float]:
-    """Return each benchmark's median time over the processes of an arm, in s."""
+def medians(rounds: Sequence[Round], arm: str, of: Callable[[Timing], float]) -> dict[str, float]:
+    """Return the median of a figure over the processes of an arm, for each benchmark."""
     found: dict[str, list[float]] = {}
     for each in rounds:
         for name, timing in each[arm].times.items() if arm in each else ():
-            found.setdefault(name, []).append(timing.median_s)
+            found.setdefault(name, []).append(of(timing))
     return {name: float(np.median(times)) for name, times in found.items()}
 
 

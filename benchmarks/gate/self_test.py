@@ -18,7 +18,7 @@ judged as a suite. There is no second look and no confirmation: these are the er
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -43,12 +43,10 @@ CALIBRATION = 90_000
 
 @dataclass(frozen=True, slots=True)
 class SelfTestVerdict:
-    """One verdict of the self-test.
+    """One verdict of the self-test, of the group of arms with the number `pair`.
 
-    Attributes:
-        slowdown: the injected slowdown as a fraction; 0 in an A/A comparison.
-        pair: number of the group of arms.
-        pair_sd: standard deviation of the log-ratios of this verdict's own pairs.
+    `slowdown` is the injected one as a fraction, 0 in an A/A comparison; `pair_sd` the standard deviation of the
+    log-ratios of this verdict's own pairs.
     """
 
     repetition: int
@@ -66,21 +64,16 @@ class SelfTestVerdict:
 
 @dataclass(frozen=True, slots=True)
 class SelfTest:
-    """The result of a self-test, and the conditions it was measured under.
+    """The result of a self-test of the subject's head, and the conditions it was measured under.
 
-    Attributes:
-        rounds: the rounds of each repetition, from which all verdicts follow.
-        process_s: mean time of a process, in s.
+    All verdicts follow from `rounds`, those of each repetition. `process_s` is the mean time of a process.
     """
 
     verdicts: Sequence[SelfTestVerdict]
     rounds: Sequence[Sequence[Round]]
-    revision: str
-    suite: Sequence[str]
-    settings: Settings
+    subject: Subject
     python: str
-    core: int | None
-    seed: int
+    core: int
     process_s: float
     wall_s: float
 
@@ -103,21 +96,15 @@ def run_self_test(
     progress: Progress = silent,
     save: Callable[[SelfTest], object] = lambda _: None,
 ) -> SelfTest:
-    """Run the self-test; one that was interrupted, or that could not be saved, resumes from its finished rounds.
+    """Run the self-test; one that was interrupted, or that `save` could not write, resumes from its finished rounds.
 
-    Args:
-        subject: what is slowed down.
-        length: how long to measure.
-        core: the core to measure on; None takes the last one.
-        fresh: start over instead of resuming.
-        progress: shows the progress.
-        save: writes the result.
+    `fresh` starts over instead.
 
     Raises:
         BenchmarkError: it could not be measured.
     """
     start = time.monotonic()
-    plan = replace(subject.plan, pairs=length.pairs, slowdowns=SLOWDOWNS)
+    plan = subject.plan(pairs=length.pairs, slowdowns=SLOWDOWNS)
     with (
         checkpoint(subject.project, f"self-test-{subject.head[:7]}", plan, fresh=fresh) as directory,
         pinned(core) as chosen,
@@ -132,8 +119,8 @@ def run_self_test(
         ]
         walls = [sample.wall_s for found in repetitions for each in found for sample in each.values()]
         python = next(iter(repetitions[0][0].values())).python
-        about = (subject.head, subject.suite, subject.settings, python, chosen, subject.seed)
-        result = SelfTest(verdicts, repetitions, *about, float(np.mean(walls)), time.monotonic() - start)
+        process_s, wall_s = float(np.mean(walls)), time.monotonic() - start
+        result = SelfTest(verdicts, repetitions, subject, python, chosen, process_s, wall_s)
         save(result)
         (directory / "report.json").write_text("{}", "utf-8")
     return result
@@ -160,13 +147,10 @@ def _calibrated(rounds: Rounds, trees: Sequence[worktrees.Tree], length: Length,
 
 def spins_for_all(rounds: Sequence[Round], arm: str) -> dict[str, float]:
     """Return for each benchmark the spins of an empty loop that take as long as one call: the median over processes."""
-    found: dict[str, list[float]] = {}
-    for each in rounds:
-        for name, timing in each[arm].times.items():
-            found.setdefault(name, []).append(timing.median_s / timing.spin_s)
+    found = samples.medians(rounds, arm, lambda timing: timing.median_s / timing.spin_s)
     if not found:
         raise BenchmarkError("no benchmark was measured, so the gate cannot be tested")
-    return {name: float(np.median(spins)) for name, spins in found.items()}
+    return found
 
 
 def corrected(spins: Mapping[str, float], rounds: Sequence[Round]) -> dict[str, float]:

@@ -7,23 +7,24 @@ gate-exam-verdicts.csv    every verdict
 gate-exam-samples.csv.gz  every process and every pair of two, from which the verdicts can be recomputed
 """
 
-import csv
 import gzip
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from heartbench.analysis.report import style
 from heartbench.benchmarks.gate import plots
 from heartbench.benchmarks.gate.error_rates import Share
 from heartbench.benchmarks.gate.samples import Timing, log_ratio, mean_log_ratio, pairs
-from heartbench.benchmarks.gate.self_test import SLOWDOWNS, SelfTest, SelfTestVerdict, bases
+from heartbench.benchmarks.gate.self_test import SLOWDOWNS, SelfTest, bases
+from heartbench.benchmarks.markdown_table import table
 
 CLASSES = (0.01, 0.02, 0.04, math.inf)
 """Upper limits of the pair deviation, by which benchmarks are grouped to report their power."""
@@ -36,6 +37,7 @@ STATISTICS: Mapping[str, Callable[[Timing, Timing], float]] = {
 LOCKSTEP, APART = ("still-0", "again-0"), ("still-0", "still-1")
 """Two arms with the same code that ran interleaved, and two that ran one after the other."""
 ARMS_OF_A_COMPARISON = 3
+INTERVAL = "95% interval"
 STEADY = 0.02
 """Benchmarks up to this pair deviation have a curve of their own in the plot."""
 
@@ -87,17 +89,17 @@ def summary(result: SelfTest) -> dict[str, Any]:
     names = list(scatters(result))
     return {
         "schema": "heartbench.exam/1",
-        "revision": result.revision,
-        "suite": list(result.suite),
-        "settings": result.settings.model_dump(mode="json", exclude={"python"}),  # a path of this machine
+        "revision": result.subject.head,
+        "suite": list(result.subject.suite),
+        "settings": result.subject.settings.model_dump(mode="json", exclude={"python"}),  # a path of this machine
         "python": result.python,
         "core": result.core,
-        "seed": result.seed,
+        "seed": result.subject.seed,
         "repetitions": len(result.rounds),
-        "rounds": result.settings.rounds,
+        "rounds": result.subject.settings.rounds,
         "benchmarks": len(names),
         "wall_s": result.wall_s,
-        "comparison_s": result.process_s * ARMS_OF_A_COMPARISON * result.settings.rounds,
+        "comparison_s": result.process_s * ARMS_OF_A_COMPARISON * result.subject.settings.rounds,
         "alarms": _share(alarms(result)),
         "power": [
             {
@@ -124,39 +126,39 @@ def _share(share: Share) -> dict[str, Any]:
 
 def markdown(result: SelfTest) -> str:
     """Return the tables of a self-test."""
-    minutes = result.process_s * ARMS_OF_A_COMPARISON * result.settings.rounds / 60
-    lines = [
-        "# Self-test of the regression gate",
-        "",
-        f"{len(result.rounds)} repetitions of {result.settings.rounds} rounds on {len(scatters(result))} benchmarks at "
-        f"{result.revision[:10]}; Python {result.python.split()[0]}, core {result.core}, seed {result.seed}. "
-        f"A comparison with these settings takes {minutes:.1f} minutes. Measured; no sample was changed.",
-        "",
-        "| A/A comparison | slower | 95% interval |",
-        "| --- | --- | --- |",
-        f"| the gate, before confirmation | {_row(alarms(result))} |",
-        "",
-        "| injected | attained | pair deviation | detected | 95% interval |",
-        "| --- | --- | --- | --- | --- |",
+    tested, rounds = result.subject, result.subject.settings.rounds
+    minutes = result.process_s * ARMS_OF_A_COMPARISON * rounds / 60
+    about = (
+        f"{len(result.rounds)} repetitions of {rounds} rounds on {len(scatters(result))} benchmarks at "
+        f"{tested.head[:10]}; Python {result.python.split()[0]}, core {result.core}, seed {tested.seed}. "
+        f"A comparison with these settings takes {minutes:.1f} minutes. Measured; no sample was changed.\n"
+    )
+    injected = [
+        [f"{x:.0%}", f"{attained(result, x):.1%}", _limit(limit), *_cells(power(result, x, limit))]
+        for x, limit in product(SLOWDOWNS, CLASSES)
     ]
-    for slowdown in SLOWDOWNS:
-        for limit in CLASSES:
-            scatter = "any" if math.isinf(limit) else f"up to {limit:.0%}"
-            shown = f"{slowdown:.0%} | {attained(result, slowdown):.1%} | {scatter}"
-            lines.append(f"| {shown} | {_row(power(result, slowdown, limit))} |")
-    lines += ["", "| two processes compared | median pair deviation, interleaved | one after the other |"]
-    lines += ["| --- | --- | --- |"]
-    for label, (together, apart) in scatter_by_statistic(result).items():
-        lines.append(f"| {label} | {together:.2%} | {'–' if math.isnan(apart) else f'{apart:.2%}'} |")
-    lines += ["", "| benchmark | pair deviation |", "| --- | --- |"]
+    compared = [
+        [label, f"{together:.2%}", "–" if math.isnan(apart) else f"{apart:.2%}"]
+        for label, (together, apart) in scatter_by_statistic(result).items()
+    ]
     by_scatter = sorted(scatters(result).items(), key=lambda item: item[1])
-    lines += [f"| `{name}` | {value:.2%} |" for name, value in by_scatter]
-    return "\n".join(lines) + "\n"
+    tables = {
+        ("A/A comparison", "slower", INTERVAL): [["the gate, before confirmation", *_cells(alarms(result))]],
+        ("injected", "attained", "pair deviation", "detected", INTERVAL): injected,
+        ("two processes compared", "median pair deviation, interleaved", "one after the other"): compared,
+        ("benchmark", "pair deviation"): [[f"`{name}`", f"{value:.2%}"] for name, value in by_scatter],
+    }
+    shown = (table(columns, rows, "---") for columns, rows in tables.items())
+    return "\n".join(["# Self-test of the regression gate\n", about, *shown])
 
 
-def _row(share: Share) -> str:
+def _limit(pair_sd: float) -> str:
+    return "any" if math.isinf(pair_sd) else f"up to {pair_sd:.0%}"
+
+
+def _cells(share: Share) -> list[str]:
     low, high = share.interval
-    return f"{share.count} of {share.total} | {low:.1%} to {high:.1%}" if share.total else "none measured | "
+    return [f"{share.count} of {share.total}", f"{low:.1%} to {high:.1%}"] if share.total else ["none measured", ""]
 
 
 def save(result: SelfTest, directory: Path) -> list[Path]:
@@ -165,10 +167,7 @@ def save(result: SelfTest, directory: Path) -> list[Path]:
     files = [directory / f"gate-exam{end}" for end in (".md", ".json", "-verdicts.csv", "-samples.csv.gz")]
     files[0].write_text(markdown(result), "utf-8")
     files[1].write_text(json.dumps(summary(result), indent=2) + "\n", "utf-8")
-    with files[2].open("w", encoding="utf-8", newline="") as table:
-        writer = csv.DictWriter(table, [field.name for field in fields(SelfTestVerdict)])
-        writer.writeheader()
-        writer.writerows(asdict(each) for each in result.verdicts)
+    pd.DataFrame(map(asdict, result.verdicts)).to_csv(files[2], index=False, lineterminator="\r\n")
     with gzip.GzipFile(files[3], "wb", mtime=0) as packed:
         packed.write("".join(f"{','.join(map(str, row))}\n" for row in processes(result)).encode())
     picture = directory / "gate-exam.svg"
@@ -183,7 +182,10 @@ def power_series(result: SelfTest) -> tuple[str, dict[str, list[tuple[float, Sha
         label = f"the gate, benchmarks that scatter by up to {STEADY:.0%}"
         series[label] = [(x, power(result, x, STEADY)) for x in SLOWDOWNS if power(result, x, STEADY).total]
     size = f"{len(result.rounds)} repetitions, {len(scatters(result))} benchmarks"
-    return f"heartbench bench --self-test --seed {result.seed}: {size}, {result.revision[:10]}. Measured.", series
+    return (
+        f"heartbench bench --self-test --seed {result.subject.seed}: {size}, {result.subject.head[:10]}. Measured.",
+        series,
+    )
 
 
 def processes(result: SelfTest) -> Iterator[Sequence[object]]:

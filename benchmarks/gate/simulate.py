@@ -32,19 +32,11 @@ LEVEL = 0.01 * FIRST_LOOK / SUITE
 """The level of Holm's first step for a suite of 20 at 1%, first look."""
 CASES = ((0.03, 0.01), (0.03, 0.02), (0.05, 0.01), (0.05, 0.02), (0.05, 0.04), (0.10, 0.04))
 """Slowdowns and pair deviations."""
-
-
-def normal(rng: np.random.Generator, shape: tuple[int, int]) -> Samples:
-    """Return log times of processes on a quiet machine, of unit deviation."""
-    return rng.normal(0.0, 1.0, shape)
-
-
-def heavy(rng: np.random.Generator, shape: tuple[int, int]) -> Samples:
-    """Return log times of processes with heavy tails, of unit deviation."""
-    return rng.standard_t(3, shape) / math.sqrt(3)
-
-
-NOISES: Mapping[str, Callable[[np.random.Generator, tuple[int, int]], Samples]] = {"normal": normal, "heavy": heavy}
+NOISES: Mapping[str, Callable[[np.random.Generator, tuple[int, int]], Samples]] = {
+    "normal": lambda rng, shape: rng.normal(0.0, 1.0, shape),
+    "heavy": lambda rng, shape: rng.standard_t(3, shape) / math.sqrt(3),
+}
+"""Log times of processes, of unit deviation."""
 DISTURBED = "disturbed"
 SCORES: Mapping[str, Callable[[Samples], Samples]] = {
     "cut at the median (ours)": lambda x: x.clip(-np.median(np.abs(x)), np.median(np.abs(x))),
@@ -58,7 +50,7 @@ def simulated(noise: str, slowdown: float, pair_sd: float, rounds: int, trials: 
     """Return the pairs of `trials` comparisons, shape (trials, rounds), as log-ratios."""
     rng = np.random.default_rng(seed)
     shape = (trials, rounds)
-    make = NOISES.get(noise, normal)
+    make = NOISES["normal" if noise == DISTURBED else noise]
     pairs = (make(rng, shape) - make(rng, shape)) * pair_sd / math.sqrt(2)
     if noise == DISTURBED:
         hits = [(rng.random(shape) < 1 / 30) * rng.exponential(0.1, shape) for _ in range(2)]

@@ -29,16 +29,21 @@ POWER = 0.9
 
 
 class Verdict(StrEnum):
-    """The verdict on one benchmark; its value is that in the JSON output."""
+    """The verdict on one benchmark; its value is that in the JSON output. Those that need attention come first."""
 
     SLOWER = "slower"
-    SAME = "same"
-    FASTER = "faster"
-    INCONCLUSIVE = "cannot tell"
-    NEW = "new"
-    GONE = "gone"
     FAILED = "failed"
     NOT_COMPARED = "not compared"
+    INCONCLUSIVE = "cannot tell"
+    FASTER = "faster"
+    NEW = "new"
+    GONE = "gone"
+    SAME = "same"
+
+    @property
+    def label(self) -> str:
+        """The verdict as people read it."""
+        return "inconclusive" if self is Verdict.INCONCLUSIVE else self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +146,7 @@ def _shift_to_slower(still: Ratios, rules: Rules, level: float) -> float:
 
 
 def check_reach(rounds: int, suite: int, level: float) -> None:
-    """Reject a plan with too few rounds for any verdict *slower*.
-
-    Raises:
-        BenchmarkError: even pairs that all point one way do not pass Holm's correction over the suite.
-    """
+    """Raise BenchmarkError if even pairs that all point one way do not pass Holm's correction over the suite."""
     if signflip.smallest_p(rounds) > level / suite:
         raise BenchmarkError(
             f"rounds = {rounds}: a suite of {suite} benchmarks at level {level:.2g} needs p <= {level / suite:.2g}, "

@@ -9,19 +9,15 @@ from contextlib import ExitStack
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from heartbench.hub import Hello, HubSettings
+from heartbench.hub import Change, Hello, HubSettings, Reason, Status
 from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.core import Hub
 from heartbench.hub.events.fanout import EventFanout
-from heartbench.hub.events.observer_file import Header, Receipt, Record
-from heartbench.hub.events.replay import recorded_changes, replay
 from heartbench.hub.liveness.registry import Session
-from heartbench.hub.liveness.rules import Change, Reason, Status
 from heartbench.hub.work.admission import Admission
 
 NODES = 100
-SPEAKERS = 20
 
 
 def a_hub() -> tuple[Hub, ManualClock, list[Session]]:
@@ -100,21 +96,3 @@ def test_admission_in_a_storm(benchmark: BenchmarkFixture) -> None:
 
     benchmark(ask)
     assert admission.refused > 0
-
-
-@pytest.mark.benchmark(group="replay: what the hub said, computed again")
-def test_replay(benchmark: BenchmarkFixture) -> None:
-    """The check of a live run: recompute status changes from the record of every message."""
-    header, records = Header(0.0, 0.0, 1, {}), a_record()
-    assert len(benchmark(lambda: replay(header, records))) == len(recorded_changes(records)) + 2 * SPEAKERS
-
-
-def a_record() -> list[Record]:
-    """Nodes that send Hello, two heartbeats, nothing for 40 s, and one more."""
-    online = [Change(0.0, f"n{n}", Status.ONLINE, True, False, Reason.REGISTERED) for n in range(SPEAKERS)]
-    heard = [
-        Receipt(at_s + n / 1000, f"n{n}", 1, 0, "hello" if seq == 0 else "heartbeat", seq, 0.0)
-        for seq, at_s in enumerate((0.0, 10.0, 20.0, 60.0))
-        for n in range(SPEAKERS)
-    ]
-    return [*online, *heard]

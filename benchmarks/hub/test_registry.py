@@ -17,15 +17,15 @@ HEARTBEATS = 1000
 NODES = 200
 
 
-def a_fleet(registry: Registry, nodes: int) -> list[Session]:
-    return [registry.hello(Hello(f"node-{number:06d}", 1, 0), 0.0)[0] for number in range(nodes)]
+def a_fleet(nodes: int) -> tuple[Registry, list[Session]]:
+    registry = Registry(HubSettings.of().policy)
+    return registry, [registry.hello(Hello(f"node-{number:06d}", 1, 0), 0.0)[0] for number in range(nodes)]
 
 
 @cache
 def a_crowd(nodes: int) -> tuple[Registry, list[Session]]:
     """Return a registry and its nodes in random order; cached, because the large one takes half a second."""
-    registry = Registry(HubSettings.of().policy)
-    sessions = a_fleet(registry, nodes)
+    registry, sessions = a_fleet(nodes)
     return registry, random.Random(1).sample(sessions, nodes)
 
 
@@ -53,8 +53,7 @@ def test_a_heartbeat(benchmark: BenchmarkFixture, nodes: int) -> None:
 @pytest.mark.benchmark(group=f"registry: a sweep among {NODES} nodes")
 def test_a_sweep_that_renews_every_node(benchmark: BenchmarkFixture) -> None:
     """The expensive kind: every deadline that it finds was moved by a heartbeat."""
-    registry = Registry(HubSettings.of().policy)
-    sessions = a_fleet(registry, NODES)
+    registry, sessions = a_fleet(NODES)
     clock_s = 0.0
 
     def pass_a_threshold() -> None:
@@ -72,8 +71,7 @@ def test_a_sweep_that_renews_every_node(benchmark: BenchmarkFixture) -> None:
 @pytest.mark.benchmark(group=f"registry: a sweep among {NODES} nodes")
 def test_sweeps_that_find_nothing(benchmark: BenchmarkFixture) -> None:
     """The usual kind, a hundred times: the cost depends on expired deadlines, not on the number of nodes."""
-    registry = Registry(HubSettings.of().policy)
-    a_fleet(registry, NODES)
+    registry, _ = a_fleet(NODES)
 
     def look_again() -> None:
         for _ in range(100):
@@ -86,8 +84,7 @@ def test_sweeps_that_find_nothing(benchmark: BenchmarkFixture) -> None:
 @pytest.mark.benchmark(group=f"registry: {NODES} nodes")
 def test_nodes_that_turn_stale_and_come_back(benchmark: BenchmarkFixture) -> None:
     """An outage of all nodes, as the registry alone judges it: two changes per node."""
-    registry = Registry(HubSettings.of().policy)
-    sessions = a_fleet(registry, NODES)
+    registry, sessions = a_fleet(NODES)
     clock_s = 0.0
 
     def go_silent_and_return() -> None:

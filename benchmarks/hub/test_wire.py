@@ -6,12 +6,11 @@ Each message is made and serialised, as gRPC does it.
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from heartbench.hub import Hello, HubSettings
+from heartbench.hub import Change, Hello, HubSettings, Reason, Status
 from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.core import Hub
 from heartbench.hub.events.fanout import Event
-from heartbench.hub.liveness.rules import Change, Reason, Status
 from heartbench.hub.rpc import protobuf_mapping as wire
 from heartbench.hub.store.history import StoredChunk
 from heartbench.mesh.v1 import mesh_pb2 as pb

@@ -10,12 +10,9 @@ own records: when each heartbeat arrived (its observer file), and the files in i
 import argparse
 import hashlib
 import json
-import os
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -25,7 +22,7 @@ from heartbench.benchmarks.hub.ingest import HUB, cpu_s, resident_kib, server
 from heartbench.benchmarks.hub.wave_nodes import PATH, Payload, Sent
 from heartbench.benchmarks.provenance import provenance
 from heartbench.hub import HubSettings
-from heartbench.hub.events.observer_file import Receipt, read_records
+from heartbench.hub.events.observer_file import NAMES, Receipt, read_batches
 from heartbench.mesh.kinds import WORDS, Kind
 
 PROGRAM = "python -m heartbench.benchmarks.hub.wave"
@@ -66,48 +63,34 @@ class Result:
     curve: list[tuple[float, float]] = field(repr=False)
 
 
-class Watchdog(threading.Thread):
-    """Reads a process's memory every 50 ms, and kills the process above the limit."""
+class Watchdog:
+    """Reads a hub's memory and CPU time, and kills the hub above the limit."""
 
-    def __init__(self, pid: int, limit_mib: float) -> None:
-        super().__init__(daemon=True)
+    def __init__(self, hub: "subprocess.Popen[str]", limit_mib: float) -> None:
         self.curve: list[tuple[float, float]] = []
-        self.killed = False
         self.cpu_s = 0.0
-        self._pid = pid
-        self._limit_mib = limit_mib
-        self._over = threading.Event()
+        self._hub, self._limit_mib, self._began_s = hub, limit_mib, time.monotonic()
 
-    def run(self) -> None:
-        """Watch until the process is gone or `stop` is called."""
-        began_s = time.monotonic()
-        while not self._over.wait(POLL_S):
-            try:
-                mib, self.cpu_s = resident_kib(self._pid) / 1024, cpu_s(self._pid)
-            except (OSError, StopIteration):  # the process is gone, or is a zombie that has no memory
-                return
-            self.curve.append((round(time.monotonic() - began_s, 3), round(mib, 1)))
-            if mib > self._limit_mib:
-                self.killed = True
-                os.kill(self._pid, signal.SIGKILL)
-                return
-
-    def stop(self) -> None:
-        """Stop watching."""
-        self._over.set()
-        self.join()
+    def look(self) -> bool:
+        """Record the figures; return whether the hub goes on."""
+        try:
+            mib, self.cpu_s = resident_kib(self._hub.pid) / 1024, cpu_s(self._hub.pid)
+        except (OSError, StopIteration):  # the process is gone, or is a zombie that has no memory
+            return False
+        self.curve.append((round(time.monotonic() - self._began_s, 3), round(mib, 1)))
+        if mib > self._limit_mib:
+            self._hub.kill()
+        return mib <= self._limit_mib
 
 
 def run_wave(command: list[str], wave: Wave, folder: Path, limit_mib: float = LIMIT_MIB) -> Result:
     """Send one wave into one hub, whose files and records go to `folder`."""
     with server(command, **settings(folder, limit_mib)) as (address, hub):
-        watchdog = Watchdog(hub.pid, limit_mib)
-        watchdog.start()
+        watchdog = Watchdog(hub, limit_mib)
         sent = send(address, wave, watchdog)
-        watchdog.stop()
         hub.terminate()  # it writes the rest of its records
         hub.wait(timeout=30)
-    survived = sent is not None and not watchdog.killed and hub.returncode == 0
+    survived = sent is not None and hub.returncode == 0
     sent = sent or Sent()
     lateness_s = heartbeats_late(folder / OBSERVED)
     return Result(
@@ -143,7 +126,7 @@ def send(address: str, wave: Wave, watchdog: Watchdog) -> Sent | None:
     command = [sys.executable, *NODES, address, str(wave.nodes), str(wave.megabytes)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as nodes:  # noqa: S603
         until_s = time.monotonic() + TIMEOUT_S
-        while nodes.poll() is None and watchdog.is_alive() and time.monotonic() < until_s:
+        while watchdog.look() and nodes.poll() is None and time.monotonic() < until_s:
             time.sleep(POLL_S)
         if nodes.poll() is None:
             nodes.kill()
@@ -156,9 +139,10 @@ def heartbeats_late(observed: Path) -> list[float]:
     """Return the times from sending to receiving each heartbeat, s, sorted."""
     if not observed.stat().st_size:  # a hub that was killed early wrote nothing
         return []
-    header, records = read_records(observed)
+    header, batches = read_batches(observed)
     behind_s = header.unix_s - header.monotonic_s
-    heartbeats = (record for record in records if isinstance(record, Receipt) and record.kind == WORDS[Kind.HEARTBEAT])
+    receipts = (Receipt(*values) for rows in batches for name, *values in rows if name == NAMES[Receipt])
+    heartbeats = (receipt for receipt in receipts if receipt.kind == WORDS[Kind.HEARTBEAT])
     return sorted(heartbeat.at_s + behind_s - heartbeat.sent_unix_s for heartbeat in heartbeats)
 
 

@@ -13,11 +13,10 @@ from itertools import count
 from heartbench.analysis.gaps import NO_LOSSES, Gaps, find_gaps, join_gaps
 from heartbench.analysis.qos import judge
 from heartbench.benchmarks.history.baseline import SplicedHistory
-from heartbench.hub import Hello, HubSettings, Registry
+from heartbench.hub import Change, Hello, HubSettings, Reason, Registry, Status
 from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.events.fanout import EventFanout
-from heartbench.hub.liveness.rules import Change, Reason, Status
 from heartbench.hub.store.history import History, StoredChunk
 from heartbench.simulator.engines.virtual import blocks, run_nodes
 from heartbench.simulator.scenario import load_scenario

@@ -9,16 +9,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from heartbench.analysis.report import profile_costs as profiles
-from heartbench.analysis.report.units import (
-    Known,
-    count_text,
-    digits,
-    marked,
-    memory_text,
-    share_text,
-    size_text,
-    time_text,
-)
+from heartbench.analysis.report.units import count_text, digits, marked, memory_text, share_text, size_text, time_text
 from heartbench.analysis.tune import upper_end
 from heartbench.benchmarks.executors import openloop
 from heartbench.benchmarks.history.measure import BUDGET_BYTES, BUDGETED
@@ -87,7 +78,7 @@ def given() -> dict[str, str]:
 
 
 def history_figures(frame: pd.DataFrame, left_out: pd.DataFrame) -> dict[str, Any]:
-    """Return sizes by name, and for each figure a function of way, chunks and nodes."""
+    """Return sizes by name, and functions of column, way, chunks and nodes for the figures of one size of chunk."""
     few, middle, most = (int(each) for each in sorted(frame.chunks.unique()))
     crowd, least = int(frame.nodes.max()), int(frame.chunk_bytes.min())
     small, large = frame[frame.chunk_bytes == least], frame[frame.chunk_bytes == frame.chunk_bytes.max()]
@@ -109,14 +100,8 @@ def history_figures(frame: pd.DataFrame, left_out: pd.DataFrame) -> dict[str, An
         "copy": memory_text(copy, "m"),
         "would_hold": memory_text(float(left.needed_bytes.max())),
         "smallest": small,
-        "append": figure_of(small, "append_s", time_text),
-        "read": figure_of(small, "read_s", time_text),
-        "pause": figure_of(small, "collector_longest_s", time_text),
-        "resident": figure_of(small, "resident_bytes", memory_text),
-        "resident_large": figure_of(large, "resident_bytes", memory_text),
-        "retained_large": figure_of(large, "retained_bytes", memory_text),
-        "burst": figure_of(small, "burst_resident_bytes", memory_text),
-        "after": figure_of(small, "after_burst_resident_bytes", memory_text),
+        "of_small": figures_of(small),
+        "of_large": figures_of(large),
     }
 
 
@@ -127,9 +112,9 @@ class Count(int):
         return f"{self:,d}"
 
 
-def figure_of(frame: pd.DataFrame, column: str, text: Callable[[float, Known], str]) -> Callable[..., str]:
-    """Return a function of way, chunks and nodes (default 1) that returns a measured figure of a column."""
-    return lambda way, chunks, nodes=1: text(value(frame, column, way, chunks, nodes), "m")
+def figures_of(frame: pd.DataFrame) -> Callable[..., str]:
+    """Return a function of column, way, chunks and nodes (default 1) that returns a measured figure."""
+    return lambda column, *size: measured(column, value(frame, column, *size))
 
 
 def value(frame: pd.DataFrame, column: str, way: str, chunks: int, nodes: int = 1) -> float:
@@ -139,20 +124,20 @@ def value(frame: pd.DataFrame, column: str, way: str, chunks: int, nodes: int = 
 
 
 def executor_figures(frame: pd.DataFrame) -> Callable[[str, str, str], str]:
-    """Return a function of load, way and column that returns a measured figure with its unit."""
+    """Return a function of load, way and column that returns a measured figure."""
     table = frame.assign(refused_share=frame.refused / frame.offered).set_index(["load", "way"])
+    return lambda load, way, column: measured(column, float(table.loc[(load, way), column]))  # type: ignore[arg-type]
 
-    def figure(load: str, way: str, column: str) -> str:
-        found = float(table.loc[(load, way), column])  # type: ignore[arg-type]
-        if column.endswith("_per_s"):
-            return marked(f"{found:,.0f}/s", "m")
-        if column.endswith("_share"):
-            return share_text(found, "m")
-        if column.endswith("_bytes"):
-            return memory_text(found, "m")
-        return time_text(found, "m") if column.endswith("_s") else count_text(found, "m")
 
-    return figure
+def measured(column: str, figure: float) -> str:
+    """Return a measured figure, with the unit that the name of its column ends in."""
+    if column.endswith("_per_s"):
+        return marked(f"{figure:,.0f}/s", "m")
+    if column.endswith("_share"):
+        return share_text(figure, "m")
+    if column.endswith("_bytes"):
+        return memory_text(figure, "m")
+    return time_text(figure, "m") if column.endswith("_s") else count_text(figure, "m")
 
 
 def answer(profile: Any, rows: pd.DataFrame) -> dict[str, str]:

@@ -9,7 +9,6 @@ benchmarks.json        by pytest-benchmark, with the provenance
 """
 
 import json
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,10 +82,3 @@ def write_frame(frame: pd.DataFrame, folder: Path, name: str) -> None:
     path = folder / TABLES[name]
     path.parent.mkdir(parents=True, exist_ok=True)
     frame.to_csv(path, index=False, float_format="%.6g")
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table in Markdown; the first column is left-aligned, the others right-aligned."""
-    lines = ["| " + " | ".join(columns) + " |", "| --- |" + " ---: |" * (len(columns) - 1)]
-    lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
-    return "\n".join(lines) + "\n"

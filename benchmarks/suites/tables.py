@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from heartbench.analysis.report.units import count_text, digits, memory_text, share_text, size_text, time_text
-from heartbench.benchmarks.suites.results import table
+from heartbench.benchmarks.markdown_table import table
 
 SHOWN_S = (10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 90.0, 120.0)
 

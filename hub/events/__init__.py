@@ -1,1 +1,1 @@
-"""Events: the fan-out to subscribers, and the observer's file with its replay."""
+"""Events: the fan-out to subscribers, and the observer's file."""

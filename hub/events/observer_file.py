@@ -11,10 +11,9 @@ takes under a millisecond, a write for each heartbeat would cost more than the h
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from enum import StrEnum
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any, NamedTuple, TypeAlias, get_type_hints
+from typing import IO, Any, NamedTuple, TypeAlias
 
 import structlog
 
@@ -186,12 +185,6 @@ class Observer:
         self._lines.clear()
 
 
-def read_records(path: Path) -> tuple[Header, Iterator[Record]]:
-    """Return the header of an observer's file, and its records in order; raise HubError for any other file."""
-    header, batches = read_batches(path)
-    return header, (to_record(path, row) for rows in batches for row in rows)
-
-
 def read_batches(path: Path) -> tuple[Header, Iterator[list[Row]]]:
     """Return the header of an observer's file, and its rows, thousands at a time: the quick way to read a long file.
 
@@ -206,26 +199,6 @@ def read_batches(path: Path) -> tuple[Header, Iterator[list[Row]]]:
             header = Header._make(values.get(name) for name in Header._fields)
             return header, _checked(path, chain([first[1:]], batches))
     raise HubError(f"{path}: not an observer file; its first line must be a header of {SCHEMA}")
-
-
-def to_record(path: Path, row: Row) -> Record:
-    """Return a row as its record, with enums for the words of its status and reason."""
-    record, values = RECORDS[row[0]], row[1:]
-    try:
-        for index, enum in ENUMS[row[0]].items():
-            values[index] = enum(values[index])
-    except ValueError as error:
-        raise HubError(f"{path}: a {row[0]} line: {error}") from None
-    return record._make(values)
-
-
-def _enums_of(record: type[Record]) -> dict[int, type[StrEnum]]:
-    """Return the enums among a record's fields, by position."""
-    hints = enumerate(get_type_hints(record).values())
-    return {index: hint for index, hint in hints if isinstance(hint, type) and issubclass(hint, StrEnum)}
-
-
-ENUMS = {name: _enums_of(record) for name, record in RECORDS.items()}
 
 
 def _checked(path: Path, batches: Iterable[list[Row]]) -> Iterator[list[Row]]:

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from heartbench.hub.config import HubSettings
+from heartbench.hub import HubSettings
 from heartbench.simulator.fleet import node_name
 from heartbench.simulator.observer_frames import Observed
 from heartbench.simulator.scenario import Scenario
@@ -34,13 +34,7 @@ Kept = TypeVar("Kept")
 class Block:
     """What the nodes `first` to `first + count` did; `index` counts the blocks of a run from 0 on.
 
-    Attributes:
-        index: place among the blocks of the run.
-        group: the nodes' group.
-        first: number of the first node.
-        count: number of nodes.
-        messages: all that they sent, sorted by (node, sent_s).
-        truth: what really happened to them, sorted by (node, start_s).
+    `messages` are all that they sent, sorted by (node, sent_s); `truth` is sorted by (node, start_s).
     """
 
     index: int
@@ -65,10 +59,7 @@ class Block:
 class Conditions:
     """What holds for all blocks of a run.
 
-    Attributes:
-        duration_s: length of the run, s.
-        hub: settings by which its hub judges.
-        hub_truth: what happened to the hub, as events of node -1; None if no event can have happened to it.
+    `hub_truth` is what happened to the hub, as events of node -1; None if no event can have happened to it.
     """
 
     duration_s: float
@@ -77,19 +68,17 @@ class Conditions:
 
 
 class Sink(Generic[Kept]):
-    """Takes the blocks of a run. Subclass it, and only `extract` and `add` are left to write.
+    """Takes the blocks of a run. Subclass it, and only `extract` and `add` are left to write."""
 
-    `extract` is a method or an attribute; an engine that runs blocks in other processes pickles it.
+    extract: Callable[[Block], Kept]
+    """Method, or function that is set by the time `begin` returns; reduces a block to what this sink keeps.
+
+    An engine that runs blocks in other processes pickles it.
     """
 
     def begin(self, conditions: Conditions) -> None:
         """Prepare for the run; called once, before all blocks."""
         return
-
-    @property
-    def extract(self) -> Callable[[Block], Kept]:
-        """Function that reduces a block to what this sink keeps."""
-        raise NotImplementedError
 
     def add(self, kept: Kept) -> None:
         """Add what was extracted from the next block."""
@@ -105,11 +94,9 @@ class Sink(Generic[Kept]):
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """How the caller of an engine follows and ends a run.
+    """How the caller of an engine ends a run, and follows it.
 
-    Attributes:
-        interrupted: returns whether the run should end now.
-        advance: called with the progress since its last call, in nodes: half of the time of ten nodes is 5.
+    `advance` is called with the progress since its last call, in nodes: half of the time of ten nodes is 5.
     """
 
     interrupted: Callable[[], bool] = lambda: False
@@ -148,19 +135,12 @@ class LiveSummary:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """What a run did.
+    """What a run did: how many nodes ran, for how long, and what they sent; `messages` include the heartbeats.
 
     Attributes:
-        nodes: number of nodes that ran.
-        duration_s: length of the run, s.
-        heartbeats: number of heartbeats that they sent.
-        messages: number of all messages that they sent.
         compile_s: time to compile the kernels, or to read them from disk, s.
         simulate_s: time in which the nodes ran, s: real time, or of parallel workers the mean.
         write_s: time that the sinks took, s; of parallel workers the mean.
-        interrupted: whether it ended early.
-        hub: settings by which the hub judged.
-        live: what only a run with a real hub knows.
     """
 
     nodes: int

@@ -5,7 +5,7 @@ Each file is either complete or absent, and its bytes depend on its rows alone.
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,8 @@ from heartbench.simulator.trace import MESSAGES, NODES, TRANSITIONS, TRUTH, Mess
 # one core and 12 bytes each (zstd at level 1: 0.9 s and no smaller; without byte-stream-split: 16 bytes, three times as
 # long to read).
 _COUNTERS = {"seq": "DELTA_BINARY_PACKED", "name": "DELTA_BYTE_ARRAY"}
+_NONE: Any = np.zeros(0)
+NO_MESSAGES = Messages(*[_NONE] * len(MESSAGES))
 _EVENT_NAMES = pa.array([event.name.lower() for event in TruthEvent])
 
 
@@ -90,9 +92,8 @@ class NodesWriter(_TableWriter):
 
     def write(self, group: str, names: Mapping[int, str]) -> None:
         """Add nodes of one group: their names by number, ascending."""
-        node, name = pa.array(list(names), pa.int32()), pa.array(list(names.values()), pa.string())
-        groups = pa.array([group] * len(names), pa.string())
-        self._writer.write_table(pa.Table.from_arrays([node, groups, name], schema=NODES))
+        columns: dict[str, Any] = {"node": list(names), "group": [group] * len(names), "name": list(names.values())}
+        self._writer.write_table(pa.Table.from_pydict(columns, schema=NODES))
 
 
 class TruthWriter(_TableWriter):
@@ -120,17 +121,7 @@ def _write(path: Path, table: pa.Table) -> None:
     _unfinished(path).replace(path)
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """A block whose messages are on disk: what is left to write of it."""
-
-    index: int
-    group: str
-    names: dict[int, str]
-    truth: Truth
-
-
-class ParquetSink(Sink[_Written]):
+class ParquetSink(Sink[Block]):
     """Writes trace, nodes, truth and transitions of a run into its directory.
 
         with ParquetSink(directory) as sink:
@@ -143,6 +134,7 @@ class ParquetSink(Sink[_Written]):
     def __init__(self, directory: RunDirectory) -> None:
         self._directory = directory
         self._trace = TraceWriter(directory.trace)
+        self.extract = partial(_write_part, self._trace)
         self._blocks: list[int] = []
 
     def __enter__(self) -> Self:
@@ -160,19 +152,14 @@ class ParquetSink(Sink[_Written]):
         if error is not None:
             self._remove_parts_of_other_blocks()
         elif not self._blocks:
-            self._trace.write_part(0, _no_messages())
+            self._trace.write_part(0, NO_MESSAGES)
 
     def begin(self, conditions: Conditions) -> None:
         """Write what happened to the hub."""
         if conditions.hub_truth is not None:
             self._truth.write(conditions.hub_truth)
 
-    @property
-    def extract(self) -> Callable[[Block], _Written]:
-        """Function that writes the part of a block."""
-        return partial(_write_part, self._trace)
-
-    def add(self, kept: _Written) -> None:
+    def add(self, kept: Block) -> None:
         """Write truth and names of a block."""
         self._truth.write(kept.truth)
         self._nodes.write(kept.group, kept.names)
@@ -188,14 +175,10 @@ class ParquetSink(Sink[_Written]):
             part.unlink()
 
 
-def _write_part(trace: TraceWriter, block: Block) -> _Written:
+def _write_part(trace: TraceWriter, block: Block) -> Block:
+    """Write the messages of a block, and return what is left to write of it."""
     trace.write_part(block.index, block.messages)
-    return _Written(block.index, block.group, dict(block.names), block.truth)
-
-
-def _no_messages() -> Messages:
-    none: Any = np.zeros(0)
-    return Messages(none, none, none, none, none, none, none)
+    return replace(block, messages=NO_MESSAGES)
 
 
 class Sinks(Sink[tuple[Any, ...]]):
@@ -208,11 +191,7 @@ class Sinks(Sink[tuple[Any, ...]]):
         """Prepare each."""
         for sink in self._sinks:
             sink.begin(conditions)
-
-    @property
-    def extract(self) -> Callable[[Block], tuple[Any, ...]]:
-        """Function that reduces a block to what each keeps."""
-        return partial(_extract_all, [sink.extract for sink in self._sinks])
+        self.extract = partial(_extract_all, [sink.extract for sink in self._sinks])
 
     def add(self, kept: tuple[Any, ...]) -> None:
         """Add to each."""

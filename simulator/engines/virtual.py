@@ -289,7 +289,7 @@ def _partitions(squad: Squad) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     spans, counts = np.zeros((squad.count, MAX_PARTITIONS, 2)), np.zeros(squad.count, np.int64)
     for i in range(squad.count if squad.partitions else 0):
         cuts = squad.partitions_of(squad.first + i)
-        spans[i, : len(cuts)], counts[i] = np.reshape(cuts, (-1, 2)), len(cuts)
+        spans[i, : len(cuts)], counts[i] = cuts, len(cuts)
     return spans, counts
 
 

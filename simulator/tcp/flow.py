@@ -7,20 +7,12 @@ from math import inf, nan
 from typing import Annotated
 
 from heartbench.simulator.kernel import part
-from heartbench.simulator.record import Array, Record, dtype_of, resetter
+from heartbench.simulator.record import Array, Record, resetter
 
-TICKS_PER_S = 250  # CONFIG_HZ
-TICK_S = 1.0 / TICKS_PER_S
-RTO_MIN_S = 0.2
-RTO_MAX_S = 120.0
 RTO_FIRST_S = 1.0  # before there is a sample (RFC 6298, 2.1)
-TIMEOUT_MIN_S = 0.002  # added to the wait of a probe or reordering timer
 DELAYED_ACK_S = 0.04
 INITIAL_WINDOW = 10
-GIVE_UP_S = 924.6  # tcp_retries2 = 15: 0.2 * (2**10 - 1) + 6 * 120
-GIVE_UP_ORPHAN_S = 102.2  # tcp_orphan_retries = 8: 0.2 * (2**9 - 1)
 
-FIRING = -inf  # the time of a timer that has just fired
 NO_TIMER, RTO, PROBE, REORDER = 0, 1, 2, 3
 OPEN, DISORDER, RECOVERY, LOSS = 0, 1, 2, 3
 DATA, SYN, SYN_ACK, RESET = 0, 1, 2, 3
@@ -152,7 +144,6 @@ class Flow(Record):
     log: Annotated[Array[Message], MESSAGES]
 
 
-FLOW = dtype_of(Flow)
 reset = resetter(Flow)
 
 

@@ -13,20 +13,8 @@ not learnt: the link keeps the order.
 from math import floor, inf, isnan, nan
 
 from heartbench.simulator.kernel import kernel, part
-from heartbench.simulator.tcp.flow import (
-    DISORDER,
-    LOSS,
-    LOST,
-    NEW,
-    OPEN,
-    RECOVERY,
-    REORDER,
-    SEGMENTS,
-    TIMEOUT_MIN_S,
-    Flow,
-    in_flight,
-)
-from heartbench.simulator.tcp.timers import set_timer
+from heartbench.simulator.tcp.flow import DISORDER, LOSS, LOST, NEW, OPEN, RECOVERY, REORDER, SEGMENTS, Flow, in_flight
+from heartbench.simulator.tcp.timers import TIMEOUT_MIN_S, set_timer
 
 
 @part

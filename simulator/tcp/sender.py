@@ -10,9 +10,6 @@ from heartbench.simulator.link import Link, transmit
 from heartbench.simulator.tcp.flow import (
     DATA,
     DELAYED_ACK_S,
-    FIRING,
-    GIVE_UP_ORPHAN_S,
-    GIVE_UP_S,
     INITIAL_WINDOW,
     LOST,
     NEW,
@@ -24,14 +21,16 @@ from heartbench.simulator.tcp.flow import (
     REORDER,
     RTO,
     SEGMENTS,
-    TICK_S,
     TIMED_OUT,
     Flow,
     in_flight,
     packet_end,
 )
 from heartbench.simulator.tcp.loss import detect_losses, enter_loss, enter_recovery, unmark, update_cwnd
-from heartbench.simulator.tcp.timers import back_off, rearm, schedule_probe, set_timer
+from heartbench.simulator.tcp.timers import FIRING, TICK_S, back_off, rearm, schedule_probe, set_timer
+
+GIVE_UP_S = 924.6  # tcp_retries2 = 15: 0.2 * (2**10 - 1) + 6 * 120
+GIVE_UP_ORPHAN_S = 102.2  # tcp_orphan_retries = 8: 0.2 * (2**9 - 1)
 
 
 @part

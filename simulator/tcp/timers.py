@@ -1,23 +1,16 @@
 """The sender's timers: the RTO's estimate and its doubling, the tail loss probe, and the timer wheel's granularity."""
 
-from math import ceil, isinf
+from math import ceil, inf, isinf
 
 from heartbench.simulator.kernel import kernel, part
-from heartbench.simulator.tcp.flow import (
-    FIRING,
-    OPEN,
-    PROBE,
-    REORDER,
-    RTO,
-    RTO_MAX_S,
-    RTO_MIN_S,
-    SEGMENTS,
-    TICK_S,
-    TICKS_PER_S,
-    TIMEOUT_MIN_S,
-    Flow,
-)
+from heartbench.simulator.tcp.flow import OPEN, PROBE, REORDER, RTO, SEGMENTS, Flow
 
+TICKS_PER_S = 250  # CONFIG_HZ
+TICK_S = 1.0 / TICKS_PER_S
+RTO_MIN_S = 0.2
+RTO_MAX_S = 120.0
+TIMEOUT_MIN_S = 0.002  # added to the wait of a probe or reordering timer
+FIRING = -inf  # the time of a timer that has just fired
 MAX_PHASE_S = 4096 * TICK_S  # the coarsest granularity of the wheel
 
 

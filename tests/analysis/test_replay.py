@@ -6,13 +6,14 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.hub.events.replay import read_records
+from tests.hub.events.replay import replay as replay_by_registry
 
 from heartbench.analysis.replay import REASONS, replay
 from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
-from heartbench.hub.events.observer_file import Header, read_records
-from heartbench.hub.events.replay import replay as replay_by_registry
+from heartbench.hub.events.observer_file import Header
 from heartbench.hub.liveness.registry import Hello, Registry, Session
 from heartbench.hub.liveness.rules import Change, Status
 from heartbench.hub.liveness.self_health import TICK_S
@@ -134,7 +135,7 @@ verbs = st.sampled_from(["run"] * 3 + ["stop", "hello", "beat", "beat", "chunk",
 seconds = st.sampled_from([0.1, 1.0, 2.9, 3.0, 3.2, 7.0, 25.0])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40)  # an example takes a tenth of a second
 @given(st.lists(st.tuples(verbs, st.sampled_from("ab"), seconds), max_size=40))
 def test_says_what_the_hubs_own_replay_of_its_record_says(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, float]]
@@ -150,7 +151,7 @@ def test_says_what_the_hubs_own_replay_of_its_record_says(
         assert list(zip(ours.at_s, ours.status, ours.flapping, ours.reason, strict=True)) == theirs
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40)  # an example takes a tenth of a second
 @given(st.lists(steps, max_size=60))
 def test_says_what_the_hub_said(steps: list[tuple[float, str, str]]) -> None:
     hub, at = Hub(), 0.0

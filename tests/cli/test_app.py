@@ -36,7 +36,7 @@ def test_help_lists_every_command_without_importing_it() -> None:
         "print(status, [m for m in ('numpy', 'numba', 'pandas', 'grpc', 'matplotlib') if m in sys.modules])"
     )
     output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    assert all(f" {name} " in output and command.help in output for name, command in app.COMMANDS.items())
+    assert all(f" {name} " in output and short_help in output for name, short_help in app.COMMANDS.items())
     assert output.splitlines()[-1] == "0 []"
 
 

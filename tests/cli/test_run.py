@@ -525,7 +525,7 @@ def test_a_virtual_run_that_is_interrupted_again_and_again_keeps_what_was_measur
 
 
 def test_a_live_run_that_is_interrupted_again_and_again_keeps_what_was_measured(tmp_path: Path) -> None:
-    arguments = ["wireguard-5g-fast", "--engine", "live", "--nodes", "10", "--duration", "10m", "--out", "run"]
+    arguments = ["wireguard-5g-fast", "--engine", "live", "--nodes", "10", "--workers", "1", "--out", "run"]
     with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
         observer = tmp_path / "run/observer.jsonl"
         wait_for(lambda: observer.exists() and observer.read_text().count("heartbeat") > 30)
@@ -550,16 +550,18 @@ def wait_for(condition: Any, within_s: float = 120.0) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_live_run_ends_soon_and_keeps_what_was_measured(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, "2"), (signal.SIGTERM, "1")])
+def test_an_interrupted_live_run_ends_soon_and_keeps_what_was_measured(
+    number: signal.Signals, workers: str, tmp_path: Path
+) -> None:
     arguments = [
         "wireguard-5g-fast",
         "--engine",
         "live",
         "--nodes",
         "20",
-        "--duration",
-        "10m",
+        "--workers",
+        workers,
         "--out",
         "run",
         "--json",
@@ -573,7 +575,7 @@ def test_an_interrupted_live_run_ends_soon_and_keeps_what_was_measured(number: s
         wait_for(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
         stopped_s = time.monotonic() - signalled
         output, errors = run.communicate(timeout=20)
-    assert len(children) >= 2
+    assert len(children) == 1 + int(workers)
     assert stopped_s < 5
     assert (run.returncode, errors) == (130, "")
     result = json.loads(output)
@@ -590,7 +592,7 @@ def test_an_interrupted_live_run_ends_soon_and_keeps_what_was_measured(number: s
 
 
 def test_an_interrupt_before_anything_was_measured_is_recorded_too(tmp_path: Path) -> None:
-    arguments = ["lan", "--engine", "live", "--out", "run", "--json"]
+    arguments = ["lan", "--engine", "live", "--workers", "1", "--out", "run", "--json"]
     with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         wait_for((tmp_path / "run/hub.log").exists)
         run.send_signal(signal.SIGINT)
@@ -602,7 +604,7 @@ def test_an_interrupt_before_anything_was_measured_is_recorded_too(tmp_path: Pat
 
 
 def test_the_hub_dies_with_a_command_that_is_killed(tmp_path: Path) -> None:
-    arguments = ["lan", "--engine", "live", "--nodes", "2", "--out", "run"]
+    arguments = ["lan", "--engine", "live", "--nodes", "2", "--workers", "1", "--out", "run"]
     with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
         observer = tmp_path / "run/observer.jsonl"
         wait_for(lambda: observer.exists() and "heartbeat" in observer.read_text())

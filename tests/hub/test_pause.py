@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from tests.hub.events.replay import read_records, recorded_changes, replay
 
 from heartbench.hub.config import HubSettings
-from heartbench.hub.events.observer_file import DeadlineMoved, read_records
-from heartbench.hub.events.replay import recorded_changes, replay
+from heartbench.hub.events.observer_file import DeadlineMoved
 from heartbench.hub.liveness.rules import Change, MoveReason, Reason
 from heartbench.hub.rpc.server import HubServer
 

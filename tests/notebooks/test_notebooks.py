@@ -6,7 +6,6 @@ from typing import Any
 
 import jupytext
 import nbclient
-import nbformat.v4
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.py"))
@@ -25,8 +24,7 @@ def with_parameters(notebook: Any, values: dict[str, object]) -> Any:
     """The notebook with these values for those of the cell that is tagged as its parameters."""
     (cell,) = (cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
     assert values.keys() <= set(re.findall(r"^\w+", cell.source, re.MULTILINE))
-    lines = [f"{name} = {value!r}" for name, value in values.items()]
-    notebook.cells.insert(notebook.cells.index(cell) + 1, nbformat.v4.new_code_cell("\n".join(lines)))
+    cell.source = "\n".join([cell.source, *(f"{name} = {value!r}" for name, value in values.items())])
     return notebook
 
 

@@ -40,8 +40,8 @@ from heartbench.simulator.connection import (
     make_connection,
 )
 from heartbench.simulator.link import Link
-from heartbench.simulator.tcp.flow import MESSAGES, TICK_S
-from heartbench.simulator.tcp.timers import fires
+from heartbench.simulator.tcp.flow import MESSAGES
+from heartbench.simulator.tcp.timers import TICK_S, fires
 
 SHAKE, SHAKE_S = 0.02, 0.03  # of the outage, and beyond it
 LATE_S = 0.0005  # what a busy machine may be late by, which decides at the edges of losses

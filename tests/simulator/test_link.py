@@ -211,7 +211,7 @@ def test_plain_python_and_compiled_code_agree() -> None:
 
 
 INTERFACE = {"LINK_STATE", "Link", "UP", "DOWN", "BOTH", "OWN", "SITE", "MAX_PARTITIONS", "make_link", "mss_bytes"}
-INTERFACE |= {"rewind", "partition", "set_partitions", "transmit", "next_outage"}
+INTERFACE |= {"rewind", "partition", "transmit", "next_outage"}
 
 
 def test_all_but_profiles_know_a_link_by_its_interface_so_that_a_second_model_takes_three_files() -> None:

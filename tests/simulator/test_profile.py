@@ -88,8 +88,8 @@ def test_outages_and_the_time_between_them_fill_the_hours(factor: float, shape: 
     drawn = np.interp(rng.exponential(size=200_000), OUTAGE_E, outage.lengths_s())
 
     assert drawn.mean() == pytest.approx(outage.mean_s, rel=0.05)
-    assert 3600 / (outage.gap_mean_s + outage.mean_s) == pytest.approx(20.6 * factor)
-    assert outage.out_fraction == pytest.approx(outage.mean_s / (outage.gap_mean_s + outage.mean_s))
+    assert 3600 / (outage.gap_mean_s() + outage.mean_s) == pytest.approx(20.6 * factor)
+    assert outage.out_fraction == pytest.approx(outage.mean_s / (outage.gap_mean_s() + outage.mean_s))
 
 
 def test_observed_outages_continue_the_rates_and_the_tail_is_fitted_to_them() -> None:
@@ -269,7 +269,7 @@ def test_directions_that_cannot_be_are_refused(directions: str, refusal: str) ->
 @given(st.floats(0.0, 1.0), st.floats(0.01, 1.0))
 def test_parts_of_the_outages_leave_time_between_them_and_add_up(share: float, factor: float) -> None:
     outage = outages(rate_factor=20.0 * factor)
-    gaps = [outage.gap_mean_of(part) for part in (share, 1.0 - share)]
+    gaps = [outage.gap_mean_s(part) for part in (share, 1.0 - share)]
     rates = [3600.0 / (gap + outage.mean_s) for gap in gaps if gap]
     assert all(gap > 0.0 for gap, part in zip(gaps, (share, 1.0 - share), strict=True) if part > 1e-300)
     assert sum(rates) == pytest.approx(outage.per_hour)

@@ -16,16 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from heartbench.hub.config import HubSettings
+from heartbench.hub import HubSettings
 from heartbench.mesh.kinds import Kind
-from heartbench.simulator.engines.contract import (
-    UNCONTROLLED,
-    Conditions,
-    Control,
-    LiveSummary,
-    RunSummary,
-    Sink,
-)
+from heartbench.simulator.engines.contract import UNCONTROLLED, Conditions, Control, LiveSummary, RunSummary, Sink
 from heartbench.simulator.engines.live import record
 from heartbench.simulator.engines.live.faults import HubFaults
 from heartbench.simulator.engines.live.hub import ExternalHub, Hub, HubProcess, HubRecord
@@ -48,7 +41,6 @@ class _Ran:
     """What is left of a run when its processes have ended: times in s, the end since time 0."""
 
     compile_s: float
-    boot_base: int
     start: Start
     end_s: float
     results: list[Result]
@@ -85,11 +77,12 @@ class LiveEngine:
                 stack.callback(faults.close)
                 compile_s = _compile(scenario)
                 driven.wait_until_ready()
-                boot_base = int(time.time() * 1000) << 16
-                tasks = _tasks(scenario, self.workers, driven.address, boot_base)
+                workers = min(self.workers or os.cpu_count() or 1, scenario.nodes)
+                tasks = [Task(scenario, shard, workers, driven.address) for shard in range(workers)]
                 shards = stack.enter_context(Shards(tasks))
                 shards.wait_until_ready(driven.check)
-            start = Start(time.monotonic() + HEAD_START_S, time.time() + HEAD_START_S)
+            boot_base = int(time.time() * 1000) << 16
+            start = Start(time.monotonic() + HEAD_START_S, time.time() + HEAD_START_S, boot_base)
             shards.start(start)
             faults.begin(start.origin_s)
             end_s = _pass_time(shards, start.origin_s, scenario, faults, control)
@@ -98,7 +91,7 @@ class LiveEngine:
             if self.hub is not None:
                 shards.leave()
             results = shards.results()
-        ran = _Ran(compile_s, boot_base, start, end_s, results, driven.record())
+        ran = _Ran(compile_s, start, end_s, results, driven.record())
         return self._hand_over(scenario, sink, ran, faults)
 
     def _hub_for(self, scenario: Scenario, files: Path) -> tuple[Hub, HubFaults]:
@@ -127,7 +120,7 @@ class LiveEngine:
         deadline_moves = [(each.deadlines.at_s <= until_s).sum() for each in hub_record.observed]
         names = record.numbers_by_name(scenario)
         rows = record.rows_of(ran.results, origin_s)
-        arrived_s = record.arrivals(rows, hub_record, names, ran.boot_base, ran.start, end_s)
+        arrived_s = record.arrivals(rows, hub_record, names, ran.start, end_s)
         hub = self._judged_by(scenario, ran.results)
         started_s = [observed.header.monotonic_s - origin_s for observed in hub_record.observed]
         sink.begin(Conditions(end_s, hub, record.hub_truth(faults.happened, started_s)))
@@ -150,7 +143,7 @@ class LiveEngine:
             live=LiveSummary(
                 arrived_by="hub" if hub_record.observed else "node",
                 lag_s=late_s[~np.isnan(late_s)],
-                files=sum(result.files for result in ran.results),
+                files=sum(result.log.files for result in ran.results),
                 deadline_moves=int(sum(deadline_moves)),
                 observed=next(iter(hub_record.observed), None),
                 events_lost=hub_record.events_lost,
@@ -163,7 +156,7 @@ class LiveEngine:
     def _judged_by(self, scenario: Scenario, results: list[Result]) -> HubSettings:
         """Return the hub's settings; an external hub announces only its threshold."""
         settings = scenario.hub_settings()
-        announced_s = max((result.stale_after_s for result in results), default=0.0)
+        announced_s = max((result.log.stale_after_s for result in results), default=0.0)
         if self.hub is None or not announced_s:
             return settings
         return settings.for_stale_after(announced_s, settings)
@@ -174,11 +167,6 @@ def _compile(scenario: Scenario) -> float:
     began = time.monotonic()
     Model(make_world([], scenario.seed, 0, 1), 0, 0).advance(0.0)
     return time.monotonic() - began
-
-
-def _tasks(scenario: Scenario, workers: int | None, address: str, boot_base: int) -> list[Task]:
-    shards = min(workers or os.cpu_count() or 1, scenario.nodes)
-    return [Task(scenario, shard, shards, address, boot_base) for shard in range(shards)]
 
 
 def _pass_time(shards: Shards, origin_s: float, scenario: Scenario, faults: HubFaults, control: Control) -> float:

@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import grpc.aio
@@ -31,24 +32,14 @@ class Log:
     """What the connections of a shard measured.
 
     Attributes:
-        row: the rows that gRPC has written.
-        begun_s: when each was given to gRPC, s on the monotonic clock.
-        written_s: when gRPC had written it.
+        written: for each message its row, when it was given to gRPC, and when gRPC had written it (s, monotonic clock).
         stale_after_s: the threshold in the hub's Welcome; 0: no node was welcomed.
         files: how many files the hub has complete and verified.
     """
 
-    row: "array[int]" = field(default_factory=lambda: array("q"))
-    begun_s: "array[float]" = field(default_factory=lambda: array("d"))
-    written_s: "array[float]" = field(default_factory=lambda: array("d"))
+    written: "array[float]" = field(default_factory=lambda: array("d"))
     stale_after_s: float = 0.0
     files: int = 0
-
-    def written(self, row: int, begun_s: float, written_s: float) -> None:
-        """Record that a row has been written."""
-        self.row.append(row)
-        self.begun_s.append(begun_s)
-        self.written_s.append(written_s)
 
 
 class NodeConnection:
@@ -73,12 +64,13 @@ class NodeConnection:
         self._lost = lost
         self._away_s = 0.0
         self._over = False
-        self._closed = asyncio.Event()
+        self.closed = asyncio.Event()
         self._control: asyncio.Queue[tuple[int, NodeMessage] | None] = asyncio.Queue()
         self._output: asyncio.Queue[tuple[int, Chunk] | None] = asyncio.Queue()
         self._welcome = asyncio.Event()
         self._channel = open_aio_channel(address)
         self._channel.get_state(try_to_connect=True)
+        self._stub: Any = NodeMeshStub(self._channel)
 
     async def ready(self) -> None:
         """Wait until the TCP connection is established."""
@@ -105,10 +97,6 @@ class NodeConnection:
             self.send(NO_ROW, encoding.goodbye(LEFT))
         self.close()
 
-    async def wait_closed(self) -> None:
-        """Return when the connection is closed."""
-        await self._closed.wait()
-
     async def flushed(self) -> None:
         """Return when all messages are written."""
         await self._control.join()
@@ -116,19 +104,14 @@ class NodeConnection:
 
     async def run(self) -> None:
         """Serve both streams until the node closes the connection or the hub ends it."""
+        upload = partial(self._stub.Upload, metadata=encoding.upload_metadata(self._node_id))
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._stream(self._control, self._connect))
-                tasks.create_task(self._stream(self._output, self._upload))
+                tasks.create_task(self._stream(self._control, self._stub.Connect))
+                tasks.create_task(self._stream(self._output, upload))
         finally:
             await self._channel.close()
-            self._closed.set()
-
-    def _connect(self) -> Any:
-        return NodeMeshStub(self._channel).Connect()
-
-    def _upload(self) -> Any:
-        return NodeMeshStub(self._channel).Upload(metadata=encoding.upload_metadata(self._node_id))
+            self.closed.set()
 
     async def _stream(self, queue: "asyncio.Queue[Any]", begin: Callable[[], Any]) -> None:
         """Write the queued messages on a stream that the first of them opens."""
@@ -152,7 +135,7 @@ class NodeConnection:
             begun_s = time.monotonic()
             await call.write(message)
             if row != NO_ROW:
-                self._log.written(row, begun_s, time.monotonic())
+                self._log.written.extend((row, begun_s, time.monotonic()))
             queue.task_done()
             queued = await queue.get()
         await call.done_writing()

@@ -14,12 +14,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 import pandas as pd
 
-from heartbench.hub.config import HubSettings
+from heartbench.hub import HubSettings
 from heartbench.hub.envfile import env_name, env_value
 from heartbench.mesh.channel import open_channel
 from heartbench.mesh.v1 import mesh_pb2 as pb
@@ -58,24 +58,6 @@ class HubRecord:
     observed: tuple[Observed, ...] = ()
     events_lost: int = 0
     until_s: float = inf
-
-
-class Hub(Protocol):
-    """The hub that the nodes connect to."""
-
-    address: str
-
-    def wait_until_ready(self) -> None:
-        """Return when nodes can connect and `address` is known."""
-
-    def check(self) -> None:
-        """Raise SimulatorError if it has ended by itself."""
-
-    def stop(self) -> None:
-        """End the hub, or the connection to it, because the run has ended."""
-
-    def record(self) -> HubRecord:
-        """Return what it received and how it changed nodes, once it is stopped."""
 
 
 class HubProcess:
@@ -210,6 +192,10 @@ class ExternalHub:
         """Return its events; its receipts are unknown."""
         changes = pd.DataFrame(self._changes, columns=COLUMNS)
         return HubRecord(changes, events_lost=self._events_lost, until_s=self._until_s)
+
+
+Hub = HubProcess | ExternalHub
+"""The hub that the nodes connect to; its `address` is known once it is ready."""
 
 
 def _change_of(event: Any, at_s: float) -> tuple[Any, ...]:

@@ -17,11 +17,11 @@ from heartbench.simulator.engines.live.hub import HubRecord
 from heartbench.simulator.engines.live.shard import Result, Start
 from heartbench.simulator.fleet import group_of_each, node_name, squads
 from heartbench.simulator.scenario import Scenario
-from heartbench.simulator.trace import Messages, Truth, TruthEvent
+from heartbench.simulator.trace import MESSAGES, Messages, Truth, TruthEvent
 from heartbench.simulator.truth import truth_of, truth_of_hub
 
 BLOCK_ROWS = 1_000_000
-COLUMNS = ["boot", "connection", "seq", "kind", "sent_s", "due_s"]  # of `Rows`
+COLUMNS = ["node", "boot", "connection", "seq", "kind", "sent_s", "due_s"]  # the node, and the columns of `Rows`
 KEY = ["node", "boot", "kind", "seq", "connection"]
 FILE_CHUNK = ["written_unix_s", "place"]
 
@@ -35,32 +35,28 @@ def rows_of(results: list[Result], origin_s: float) -> pd.DataFrame:
     """Return all rows, sorted by (node, sent_s).
 
     `due_s` is when the model delivered the message, `begun_s` when it was passed to gRPC, `written_s` when gRPC had
-    written it, s since the start.
+    written it, s since the start; the last two are NaN if that did not happen.
     """
-    frames = [
-        pd.DataFrame(
-            {
-                "node": result.node,
-                **dict(zip(COLUMNS, result.rows[1:], strict=True)),
-                "begun_s": result.begun_s - origin_s,
-                "written_s": result.written_s - origin_s,
-            }
-        )
-        for result in results
-    ]
+    frames = []
+    for result in results:
+        frame = pd.DataFrame(dict(zip(COLUMNS, (result.node, *result.rows[1:]), strict=True)))
+        row, begun_s, written_s = np.frombuffer(result.log.written).reshape(-1, 3).T
+        for name, at_s in (("begun_s", begun_s), ("written_s", written_s)):
+            frame[name] = pd.Series(at_s - origin_s, row.astype(int))
+        frames.append(frame)
     rows = pd.concat(frames, ignore_index=True)
     return rows.iloc[np.lexsort((rows.sent_s, rows.node))].reset_index(drop=True)
 
 
 def arrivals(
-    rows: pd.DataFrame, hub_record: HubRecord, names: dict[str, int], boot_base: int, start: Start, end_s: float
+    rows: pd.DataFrame, hub_record: HubRecord, names: dict[str, int], start: Start, end_s: float
 ) -> NDArray[np.float64]:
     """Return when each row was received, s since the start; NaN if it was not received before the end."""
     if not hub_record.observed:
         at_s = rows.written_s.to_numpy()
     else:
         receipts = pd.concat([observed.receipts for observed in hub_record.observed], ignore_index=True)
-        received = _receipts(receipts, names, boot_base)
+        received = _receipts(receipts, names, start.boot_base)
         key = _keyed(rows, rows.sent_s + start.unix_s)
         at_s = key.merge(received, on=[*KEY, *FILE_CHUNK], how="left").at_s.to_numpy() - start.origin_s
     return np.where(at_s <= end_s, at_s, np.nan)
@@ -105,14 +101,16 @@ def blocks_of(
 
     `rows` are those of `rows_of`, and `closes` as for `truth_of`.
     """
-    node = rows.node.to_numpy(np.int32)
+    sent = rows.assign(arrived_s=arrived_s)
+    columns = [sent[field.name].to_numpy(field.type.to_pandas_dtype()) for field in MESSAGES]
+    node = columns[0]
     index = 0
     for squad in squads(scenario):
         for first, stop in _cut(node, squad.first, squad.first + squad.count):
             of_block = slice(*np.searchsorted(node, (first, stop)))
             ended = closes[(closes[:, 0] >= first) & (closes[:, 0] < stop)]
             truth = truth_of(squad, scenario.seed, range(first, stop), ended, end_s)
-            messages = _messages(rows.iloc[of_block], arrived_s[of_block])
+            messages = Messages(*(column[of_block] for column in columns))
             yield Block(index, squad.name, first, stop - first, messages, truth)
             index += 1
 
@@ -124,18 +122,6 @@ def _cut(node: NDArray[np.int32], first: int, stop: int) -> Iterator[tuple[int, 
         end = stop if last_row >= len(node) else min(max(int(node[last_row]), first + 1), stop)
         yield first, end
         first = end
-
-
-def _messages(rows: pd.DataFrame, arrived_s: NDArray[np.float64]) -> Messages:
-    return Messages(
-        node=rows.node.to_numpy(np.int32),
-        boot=rows.boot.to_numpy(np.int32),
-        connection=rows.connection.to_numpy(np.int32),
-        seq=rows.seq.to_numpy(np.int64),
-        kind=rows.kind.to_numpy(np.int8),
-        sent_s=rows.sent_s.to_numpy(np.float64),
-        arrived_s=arrived_s,
-    )
 
 
 def hub_truth(spans: Sequence[tuple[TruthEvent, float, float]], started_s: Sequence[float]) -> Truth:

@@ -18,10 +18,8 @@ import signal
 import sys
 import time
 import traceback
-from array import array
 from contextlib import suppress
 from dataclasses import dataclass
-from math import nan
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -50,24 +48,24 @@ LEAVE = "leave"  # to a shard that has sent its Result, and back when its nodes 
 
 @dataclass(frozen=True)
 class Task:
-    """The nodes of a shard: number `shard` of `shards`.
-
-    `boot_base` is added to the model's boots, so that a hub that knows the nodes accepts them.
-    """
+    """The nodes of a shard: number `shard` of `shards`."""
 
     scenario: Scenario
     shard: int
     shards: int
     address: str
-    boot_base: int
 
 
 @dataclass(frozen=True)
 class Start:
-    """Time 0 of the run, on the monotonic clock that all processes share and on the wall clock, s."""
+    """Time 0 of the run, on the monotonic clock that all processes share and on the wall clock, s.
+
+    `boot_base` is added to the model's boots, so that a hub that knows the nodes accepts them.
+    """
 
     origin_s: float
     unix_s: float
+    boot_base: int
 
 
 @dataclass(frozen=True)
@@ -77,20 +75,14 @@ class Result:
     Attributes:
         node: the number of each row's node.
         rows: the messages in the order of sending.
-        begun_s: when each row was given to gRPC, s on the monotonic clock; NaN: it was not.
-        written_s: when gRPC had written it; NaN: it was not.
         closes: as for `truth_of`.
-        stale_after_s: the threshold in the hub's Welcome; 0: no node was welcomed.
-        files: how many files the hub has complete and verified.
+        log: what the connections measured of these rows.
     """
 
     node: NDArray[np.int64]
     rows: Rows
-    begun_s: NDArray[np.float64]
-    written_s: NDArray[np.float64]
     closes: NDArray[np.float64]
-    stale_after_s: float
-    files: int
+    log: Log
 
 
 class Shard:
@@ -110,7 +102,7 @@ class Shard:
         self._log = Log()
         self._started: asyncio.Future[Start] = asyncio.get_running_loop().create_future()
         self._leaving = asyncio.Event()
-        self._start = Start(0.0, 0.0)
+        self._start = Start(0.0, 0.0, 0)
         self._now_s = 0.0
         self._end_s = task.scenario.duration_s
         self._model.advance(-1.0)  # compiled before time matters
@@ -172,7 +164,7 @@ class Shard:
 
     def _send(self, connection: NodeConnection, node: int, row: int) -> None:
         rows, group = self._model.sent.rows, self._group[node]
-        boot_base, unix_s = self._task.boot_base, self._start.unix_s
+        boot_base, unix_s = self._start.boot_base, self._start.unix_s
         if int(rows.kind[row]) == Kind.CHUNK and int(rows.seq[row]) == 0:
             file = self._files[group.name][self._file_chunk(node, row)]
             sent_unix_s = unix_s + float(rows.sent_s[row])
@@ -214,27 +206,14 @@ class Shard:
             connection.leave()
         with suppress(TimeoutError):
             async with asyncio.timeout(LEAVE_WITHIN_S):
-                await asyncio.gather(*(connection.wait_closed() for connection in connections))
+                await asyncio.gather(*(connection.closed.wait() for connection in connections))
 
     def _result(self) -> Result:
         world, sent = self._model.world, self._model.sent
         columns: Any = sent.rows
         used = int(columns.used[0])
         rows = Rows(columns.used, *(column[:used] for column in columns[1:]))
-        return Result(
-            node=world.number[sent.node[:used]],
-            rows=rows,
-            begun_s=self._by_row(self._log.begun_s, used),
-            written_s=self._by_row(self._log.written_s, used),
-            closes=world.closes[: world.counts[1]],
-            stale_after_s=self._log.stale_after_s,
-            files=self._log.files,
-        )
-
-    def _by_row(self, logged: "array[float]", used: int) -> NDArray[np.float64]:
-        column = np.full(used, nan)
-        column[np.frombuffer(self._log.row, np.int64)] = np.frombuffer(logged)
-        return column
+        return Result(world.number[sent.node[:used]], rows, world.closes[: world.counts[1]], self._log)
 
 
 def main() -> None:

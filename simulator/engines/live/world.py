@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from heartbench.simulator.connection import CONNECTION, FIN, Connection, is_over
 from heartbench.simulator.fleet import Squad
 from heartbench.simulator.kernel import kernel
-from heartbench.simulator.link import LINK_STATE, rewind, set_partitions
+from heartbench.simulator.link import LINK_STATE, partition, rewind
 from heartbench.simulator.node import NODE, Events, next_due, switch_off
 from heartbench.simulator.record import Record, dtype_of
 from heartbench.simulator.session import MOST_ROWS_AT_ONCE, Rows, follow, make_rows, run
@@ -151,7 +151,7 @@ def _place_node(world: World, i: int, squad: Squad, seed: int, node: int) -> Non
     world.connections[i].rules = squad.behaviour[0]["rules"]
     link = world.links[i]
     link.profile = squad.link[0]
-    set_partitions(link, squad.partitions_of(node))
+    partition(link, squad.partitions_of(node))
     rewind(link, seed, node)
 
 

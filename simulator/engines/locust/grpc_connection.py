@@ -12,7 +12,7 @@ An end that the node did not ask for is a failure of `connect` before the Welcom
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import gevent
 import grpc
@@ -28,12 +28,8 @@ from heartbench.simulator.engines.live.world import Loss
 LINGER_S = 1.0  # for the hub to end a stream after the node has
 LEFT = "load test ended"
 
-
-class Report(Protocol):
-    """Receives how long something took, and what went wrong."""
-
-    def __call__(self, kind: str, name: str, took_s: float, error: Exception | None = None) -> None:
-        """Count it."""
+Report = Callable[[str, str, float, Exception | None], None]
+"""Receives kind and name of a request, how long it took, s, and what went wrong."""
 
 
 class StreamEndedError(Exception):
@@ -131,7 +127,7 @@ class NodeConnection:
                 self._answered("heartbeat", self._heartbeats, seq)
             case Welcome():
                 self._welcome.set()
-                self._report("hub", "connect", time.perf_counter() - self._begun_s)
+                self._report("hub", "connect", time.perf_counter() - self._begun_s, None)
             case Throttle(retry_after_s=away_s, reason=reason):
                 self._away_s = away_s
                 self._throttled = f"throttled: {reason}"
@@ -141,7 +137,7 @@ class NodeConnection:
     def _answered(self, name: str, waiting: deque[tuple[int, float]], seq: int) -> None:
         """Report the times of all messages that an answer up to `seq` covers."""
         while waiting and waiting[0][0] <= seq:
-            self._report("hub", name, time.perf_counter() - waiting.popleft()[1])
+            self._report("hub", name, time.perf_counter() - waiting.popleft()[1], None)
 
 
 def _all(first: Any, queue: Any) -> Any:

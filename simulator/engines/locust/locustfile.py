@@ -73,7 +73,7 @@ class NodeUser(User):
             self._node.leave()
             self.fleet.give_back(self._member)
 
-    def _report(self, kind: str, name: str, took_s: float, error: Exception | None = None) -> None:
+    def _report(self, kind: str, name: str, took_s: float, error: Exception | None) -> None:
         self.environment.events.request.fire(
             request_type=kind, name=name, response_time=1000 * took_s, response_length=0, exception=error, context={}
         )

@@ -105,7 +105,7 @@ class Node:
         rows = self._model.sent.rows
         message = message_of(rows, row, self._member.name, self._member.group, self._boot_base, self._unix_s)
         if int(rows.kind[row]) == Kind.HEARTBEAT:
-            self._report("link", "heartbeat", float(rows.arrived_s[row] - rows.sent_s[row]))
+            self._report("link", "heartbeat", float(rows.arrived_s[row] - rows.sent_s[row]), None)
         if isinstance(message, NodeMessage):
             connection.send(message)
         else:

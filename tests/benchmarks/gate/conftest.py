@@ -19,6 +19,8 @@ least_effect = 0.5
 budget = "1s"
 """
 """Few, short rounds, none for undecided benchmarks, and wide margins: the tests make code ten times as slow."""
+LEVEL_FOR_TWO = 0.35
+"""At this level so few rounds can find one of two benchmarks slower."""
 
 SOURCE = '''"""The measured code."""
 

@@ -10,7 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from tests.benchmarks.gate.conftest import QUICK, Project
+from tests.benchmarks.gate.conftest import LEVEL_FOR_TWO, QUICK, Project
 
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.gate.compare import compare, subject
@@ -87,8 +87,7 @@ WITH_HELPER = """from benchmarks.helper import work
 def test_work(benchmark):
     benchmark(work, 1000)
 """
-TWO = QUICK.replace("rounds = 3", "rounds = 4")
-"""So many rounds can find one of two benchmarks slower."""
+TWO = QUICK.replace("level = 0.2", f"level = {LEVEL_FOR_TWO}").replace('max_time = "2ms"', 'max_time = "20ms"')
 OVERLAY = 'overlay = ["benchmarks"]\n'
 
 
@@ -110,7 +109,7 @@ def test_a_slower_helper_module_is_found_by_default(helped: Any) -> None:
     found = {judgement.name: judgement for judgement in report.judgements}
     slow = found["benchmarks/test_helper.py::test_work"]
     assert slow.verdict is Verdict.SLOWER
-    assert slow.ratio == pytest.approx(3.0, rel=0.1)
+    assert slow.ratio == pytest.approx(3.0, rel=0.3)
     assert found["benchmarks/test_tiny.py::test_total"].verdict is not Verdict.SLOWER
     assert (report.not_compared, report.status) == ([], 1)
 

@@ -28,9 +28,10 @@ def test_prepared(benchmark):
     benchmark.pedantic(sorted, setup=lambda: (([*range(2000), *range(2000)],), {}), rounds=3)
 """
 
-HERE = {counter.what for counter in counters(Path(sys.executable))}
-instructions = pytest.mark.skipif("instructions" not in HERE, reason="valgrind is not here")
-allocations = pytest.mark.skipif("allocations" not in HERE, reason="memray is not here")
+HERE = counters(Path(sys.executable))
+COUNTED = {counter.what for counter in HERE}
+instructions = pytest.mark.skipif("instructions" not in COUNTED, reason="valgrind is not here")
+allocations = pytest.mark.skipif("allocations" not in COUNTED, reason="memray is not here")
 
 
 def counted_of(project: Any, names: Any) -> Any:
@@ -46,6 +47,7 @@ def test_instructions_show_a_change_in_the_code_and_nothing_in_unchanged_code(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(counts, "HASH_SEEDS", (1,))
+    monkeypatch.setattr(counts, "counters", lambda _: [each for each in HERE if each.what == "instructions"])
     project.commit({"benchmarks/test_tiny.py": project.suite + THREADS})
     project.commit({"tiny.py": project.source.replace("sum(numbers)", "sum(numbers) + sum(numbers[:50]) * 0")})
     threads, prepared = (TOTAL.replace("total", name) for name in ("threads", "prepared"))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.benchmarks.gate.conftest import Project
+from tests.benchmarks.gate.conftest import LEVEL_FOR_TWO, Project
 
 from heartbench.benchmarks.gate.compare import compare, subject
 from heartbench.benchmarks.gate.settings import load
@@ -87,7 +87,7 @@ def test_the_gate_catches_what_made_the_hub_slower_and_nothing_else(
     hub: Any, edits: dict[str, dict[str, str]], slower: str
 ) -> None:
     hub.commit({file: edited((hub.path / file).read_text("utf-8"), changes) for file, changes in edits.items()})
-    settings = load(hub.path, python=sys.executable, rounds=4)
+    settings = load(hub.path, python=sys.executable, level=LEVEL_FOR_TWO)
     report = compare(subject(hub.path, "HEAD~1", ["suite"], settings))
     assert {each.name for each in report.judgements if each.verdict is Verdict.SLOWER} == {slower}
     assert {each.name for each in report.judgements} == {

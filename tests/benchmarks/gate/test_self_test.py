@@ -12,7 +12,7 @@ import pytest
 from tests.benchmarks.gate.conftest import Project
 
 from heartbench.benchmarks.gate import plots, self_test, self_test_report
-from heartbench.benchmarks.gate.compare import subject
+from heartbench.benchmarks.gate.compare import Subject, subject
 from heartbench.benchmarks.gate.error_rates import Share
 from heartbench.benchmarks.gate.samples import Sample, Timing
 from heartbench.benchmarks.gate.self_test import Length, SelfTest, run_self_test, verdicts_of
@@ -42,7 +42,9 @@ def held() -> SelfTest:
     arms |= {f"slow-{slowdown:.0%}": slowdown for slowdown in self_test.SLOWDOWNS}
     rounds = [[{arm: sample(rng, x) for arm, x in arms.items()} for _ in range(16)] for _ in range(4)]
     verdicts = [each for number, found in enumerate(rounds) for each in verdicts_of(number, found, Settings())]
-    return SelfTest(verdicts, rounds, "f" * 40, ("t.py",), Settings(), "3.11.7 (main)", 1, 0, 2.0, 99.0)
+    revision = "f" * 40
+    tested = Subject(Path("project"), ("t.py",), Settings(), Path(sys.executable), revision, revision, 0)
+    return SelfTest(verdicts, rounds, tested, "3.11.7 (main)", 1, 2.0, 99.0)
 
 
 def test_every_repetition_gives_all_kinds_of_verdicts(held: SelfTest) -> None:

@@ -12,10 +12,11 @@ from heartbench.benchmarks.executors.openloop import LOADS
 from heartbench.benchmarks.executors.openloop import WAYS as EXECUTORS
 from heartbench.benchmarks.history.compare import left_out
 from heartbench.benchmarks.history.measure import WAYS as HISTORIES
+from heartbench.benchmarks.markdown_table import table
 from heartbench.benchmarks.provenance import Machine
 from heartbench.benchmarks.scaling.measure import fit_slopes
 from heartbench.benchmarks.suites.page import page, relative
-from heartbench.benchmarks.suites.results import Results, SuiteProvenance, read_results, table, write_frame
+from heartbench.benchmarks.suites.results import Results, SuiteProvenance, read_results, write_frame
 from heartbench.benchmarks.suites.run import draw
 
 HISTORY = ["append_s", "read_s", "data_bytes", "resident_bytes", "collections", "collector_longest_s", "retained_bytes"]

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.hub.events.replay import read_records, recorded_changes, replay
 
 from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.core import Hub
 from heartbench.hub.errors import HubError
-from heartbench.hub.events.observer_file import Change, End, Receipt, read_records
-from heartbench.hub.events.replay import recorded_changes, replay
+from heartbench.hub.events.observer_file import Change, End, Receipt
 from heartbench.hub.liveness.registry import Hello, Session
 from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.hub.store.memory import MemoryStore

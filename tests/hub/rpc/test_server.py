@@ -114,6 +114,19 @@ def test_power_losses_of_a_node_leave_it_its_uploads() -> None:
     run(scene)
 
 
+def test_an_upload_without_hello_and_messages_holds_no_place_for_long() -> None:
+    async def scene(server: HubServer) -> None:
+        async with open_aio_channel(server.address) as channel:
+            upload = NodeMeshStub(channel).Upload(metadata=upload_metadata("n"))
+            with pytest.raises(grpc.aio.AioRpcError) as ended:
+                await upload.read()
+            assert ended.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+            assert "no Connect stream" in (ended.value.details() or "")
+            assert server.stats().uploads == 0
+
+    run(scene, hello_within_s=0.1)
+
+
 def test_a_node_speaks_and_an_operator_sees_it() -> None:
     async def scene(server: HubServer) -> None:
         async with open_aio_channel(server.address) as channel:

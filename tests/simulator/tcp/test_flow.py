@@ -3,12 +3,12 @@
 from itertools import accumulate
 from typing import Any
 
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heartbench.simulator.record import new
 from heartbench.simulator.tcp import flow as model
-from heartbench.simulator.tcp.flow import FLOW, MESSAGES
+from heartbench.simulator.tcp.flow import MESSAGES, Flow
 
 RINGS = {"packets", "segments", "log"}
 SET_BY_CONNECT = {"direction", "mss_bytes", "timer_phase_s", "user_timeout_s"}
@@ -19,7 +19,7 @@ reset, write, in_flight, packet_end = (
 
 
 def flow() -> Any:
-    made = np.zeros(1, FLOW).view(np.recarray)[0]
+    made: Any = new(Flow)
     reset(made)
     return made
 
@@ -44,7 +44,7 @@ def test_a_full_flow_takes_no_message_until_one_is_delivered() -> None:
 
 def test_nothing_of_an_old_connection_is_left_in_a_new_one() -> None:
     used = flow()
-    names = [name for name in FLOW.names or () if name not in {*RINGS, *SET_BY_CONNECT}]
+    names = [name for name in used.dtype.names if name not in {*RINGS, *SET_BY_CONNECT}]
     for name in names:
         used[name] = 7
     reset(used)

@@ -12,7 +12,9 @@ from tests.simulator.test_stream import deliveries, ready
 
 from heartbench.simulator import stream
 from heartbench.simulator.connection import CHUNK, CLOSED, HEARTBEAT, HEARTBEAT_BYTES, READY
-from heartbench.simulator.tcp.flow import GIVE_UP_S, INITIAL_WINDOW, RTO_MAX_S, SEGMENTS
+from heartbench.simulator.tcp.flow import INITIAL_WINDOW, SEGMENTS
+from heartbench.simulator.tcp.sender import GIVE_UP_S
+from heartbench.simulator.tcp.timers import RTO_MAX_S
 
 OUT_S = 1.0  # when the outage of `cut` begins
 

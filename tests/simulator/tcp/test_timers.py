@@ -2,20 +2,21 @@
 
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heartbench.simulator.record import new
 from heartbench.simulator.tcp import timers
-from heartbench.simulator.tcp.flow import FLOW, RTO_MAX_S, TICK_S, reset
+from heartbench.simulator.tcp.flow import Flow, reset
+from heartbench.simulator.tcp.timers import RTO_MAX_S, TICK_S
 
 PHASE_S = st.floats(0.0, 4096 * TICK_S)
 sample = timers.sample.py_func  # type: ignore[attr-defined]
 
 
 def flow() -> Any:
-    made = np.zeros(1, FLOW).view(np.recarray)[0]
+    made: Any = new(Flow)
     reset(made)
     return made
 

@@ -14,12 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.connections import accepted_connections
+from tests.hub.events.replay import read_records, recorded_changes
+from tests.hub.events.replay import replay as replay_by_registry
 from tests.simulator.recorded import record
 
 from heartbench.analysis.replay import replay
-from heartbench.hub.events.observer_file import read_records
-from heartbench.hub.events.replay import recorded_changes
-from heartbench.hub.events.replay import replay as replay_by_registry
 from heartbench.mesh.channel import open_channel
 from heartbench.mesh.kinds import Kind
 from heartbench.mesh.v1 import mesh_pb2 as pb

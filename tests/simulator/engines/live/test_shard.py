@@ -40,7 +40,7 @@ def closes(scenario: Scenario, ends_s: float, lost: int | None) -> np.ndarray:
 
     async def live() -> np.ndarray:
         pipe: Any = None
-        shard = Shard(Task(scenario, 0, 1, "127.0.0.1:1", 0), pipe)
+        shard = Shard(Task(scenario, 0, 1, "127.0.0.1:1"), pipe)
         shard._now_s = ends_s
         shard._model.advance(ends_s)
         if lost is not None:

@@ -25,7 +25,7 @@ def test_a_message_to_a_process_that_has_exited_raises() -> None:
     with shards:
         theirs[1].close()
         with pytest.raises(SimulatorError, match="a node process exited unexpectedly"):
-            shards.start(Start(0.0, 0.0))
+            shards.start(Start(0.0, 0.0, 0))
         with pytest.raises(SimulatorError, match="a node process exited unexpectedly"):
             shards.end(1.0)
 

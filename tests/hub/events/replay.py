@@ -5,15 +5,33 @@ before the end, because a change is timed at its cause. The result must equal th
 node, in the same order. Between nodes the order may differ, by when the hub's sweeps found the changes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
 from math import inf
+from pathlib import Path
+from typing import get_type_hints
 
 from heartbench.hub.config import HubSettings
 from heartbench.hub.events import observer_file as file
-from heartbench.hub.events.observer_file import Header, Receipt, Record, Restored
+from heartbench.hub.events.observer_file import RECORDS, Header, Receipt, Record, Restored, Row, read_batches
 from heartbench.hub.liveness.registry import NOTHING, Hello, Registry, Session
 from heartbench.hub.liveness.rules import Change
 from heartbench.mesh.kinds import KINDS, Kind
+
+
+def read_records(path: Path) -> tuple[Header, Iterator[Record]]:
+    """Return the header of an observer's file, and its records in order; raise HubError for any other file."""
+    header, batches = read_batches(path)
+    return header, (to_record(row) for rows in batches for row in rows)
+
+
+def to_record(row: Row) -> Record:
+    """Return a row as its record, with enums for the words of its status and reason."""
+    record, values = RECORDS[row[0]], row[1:]
+    for index, hint in enumerate(get_type_hints(record).values()):
+        if isinstance(hint, type) and issubclass(hint, StrEnum):
+            values[index] = hint(values[index])
+    return record._make(values)
 
 
 def recorded_changes(records: Iterable[Record]) -> list[Change]:
