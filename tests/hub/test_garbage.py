@@ -58,8 +58,11 @@ async def ask(channel: grpc.aio.Channel, method: Any, sent: Sequence[bytes], nam
                     pass
             elif method.server_streaming:
                 events: Any = channel.unary_stream(path)(data)
-                while await events.read() is not grpc.aio.EOF:
-                    pass
+                try:
+                    while await events.read() is not grpc.aio.EOF:
+                        pass
+                finally:
+                    events.cancel()
             else:
                 await channel.unary_unary(path)(data)
     except grpc.aio.AioRpcError as error:

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -122,13 +123,10 @@ def start(path: Path) -> None:
 
 
 def run(fuzz: int, whole: Path, tmp_path: Path, strategy: st.SearchStrategy[Any], damage: Any) -> None:
-    path = tmp_path / "hub.db"
-
     @settings(max_examples=fuzz, suppress_health_check=list(HealthCheck), database=None)
     @given(strategy)
     def example(drawn: Any) -> None:
-        for old in tmp_path.iterdir():
-            old.unlink()
+        path = Path(mkdtemp(dir=tmp_path)) / "hub.db"  # a hub before this one may still close its store
         shutil.copy(whole, path)
         damage(path, drawn)
         start(path)
