@@ -18,7 +18,7 @@ from sys import intern
 
 from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
-from heartbench.hub.errors import BadMessageError, ReplacedStreamError, shown
+from heartbench.hub.errors import BadMessageError, HubError, ReplacedStreamError, shown
 from heartbench.hub.liveness import registry
 from heartbench.hub.liveness.registry import Session
 from heartbench.hub.rpc import protobuf_mapping as mapping
@@ -116,7 +116,12 @@ class NodeService:
         stream = Stream(peer, outbox)
         async with task_scope() as tasks:
             writer = tasks.create_task(outbox.send_all(send))
-            await self._converse(session, stream, messages)
+            try:
+                await self._converse(session, stream, messages)
+            except HubError:  # gRPC cannot end a call with a status while it writes a message
+                outbox.close()
+                await asyncio.wait([writer], timeout=FLUSH_S)
+                raise
             self._hub.closed(session, self._now())
             outbox.close()
             await asyncio.wait([writer], timeout=FLUSH_S)
