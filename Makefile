@@ -6,7 +6,7 @@ PROTO := protos/heartbench/mesh/v1/mesh.proto
 STAMP := $(VENV)/.installed
 LOWEST := .venv-lowest
 
-.PHONY: setup run test lint bench smoke notebooks protos lock lowest clean
+.PHONY: setup run test lint bench smoke notebooks interop protos lock lowest clean
 
 setup: $(STAMP)
 
@@ -59,6 +59,10 @@ notebooks: setup
 	    $(CURDIR)/$(BIN)/jupytext --quiet --to ipynb --execute --output $$name.ipynb $$each && \
 	    $(CURDIR)/$(BIN)/jupyter-nbconvert --log-level ERROR --to html $$name.ipynb || exit 1; \
 	done
+
+# What the node in JavaScript needs (tests/interop), which is tested if it is there. Needs Node.js and the network.
+interop:
+	npm install --prefix tests/interop --no-package-lock --ignore-scripts --no-audit --no-fund
 
 protos: setup
 	$(BIN)/python scripts/protos.py $(PROTO)

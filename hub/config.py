@@ -103,6 +103,10 @@ class HubSettings(BaseModel):
     """Directory for the files that nodes upload, one directory per node; empty: uploads of files are rejected."""
     file_bytes: int = Field(1 << 30, ge=1)
     """Bytes of the largest file that is accepted."""
+    files_bytes: int = Field(64 * 1024 * MIB, ge=1)
+    """Bytes on disk of the files of all nodes together, with the incomplete ones; beyond that, files are rejected."""
+    unfinished_file_ttl_s: float = Field(86_400.0, ge=60, le=315_360_000)
+    """Seconds after its last chunk for which an incomplete file is kept, so that its node can resume it."""
     executor_workers: int = Field(4, ge=1, le=256)
     """Threads that write files."""
     executor_queue: int = Field(64, ge=1, le=100_000)
@@ -248,6 +252,11 @@ class HubSettings(BaseModel):
                     f"{env_name(name)}={getattr(self, name)} is more than a quarter of HUB_MAX_INFLIGHT_BYTES="
                     f"{self.max_inflight_bytes}; use {quarter} or less"
                 )
+        if self.file_bytes > self.files_bytes:
+            raise ValueError(
+                f"HUB_FILE_BYTES={self.file_bytes} is more than HUB_FILES_BYTES={self.files_bytes} for all files; "
+                f"use {self.files_bytes} or less"
+            )
         if 0 < self.forget_after <= self.stale_after_s:
             raise ValueError(
                 f"HUB_FORGET_AFTER={self.forget_after:g} forgets nodes that are not yet stale; "

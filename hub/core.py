@@ -9,7 +9,7 @@ does): each call is given `now` (s, monotonic, never decreasing), and first give
 from collections.abc import Callable, Iterable
 
 from heartbench.hub.config import HubSettings
-from heartbench.hub.errors import NoRoomError, NotIntroducedError, UnknownNodeError
+from heartbench.hub.errors import NoRoomError, NotIntroducedError, OutdatedStreamError, UnknownNodeError, shown
 from heartbench.hub.events.effects import Effects
 from heartbench.hub.events.fanout import EventFanout, Forgotten, NameContested
 from heartbench.hub.events.observer_file import Observer, Receipt
@@ -42,7 +42,7 @@ class Hub:
         draw: Callable[[], float],
         observer: Observer | None = None,
     ) -> None:
-        """`record_of` returns what is stored of a node; `draw` a number in [0, 1), for the jitter of retry delays."""
+        """`record_of` returns what is stored of a node; `draw` a number in [0, 1), for the jitter of delays."""
         self.settings = settings
         self.epoch = epoch
         self.began_s = now
@@ -50,6 +50,7 @@ class Hub:
         self.histories: dict[str, History] = {}
         self.history_bytes = HeldBytes()
         self.writer = writer
+        self.draw = draw
         self.registry = Registry(settings.policy)
         self.registry.before_stale = self._before_stale
         self.fanout = EventFanout(
@@ -117,19 +118,24 @@ class Hub:
         if changes:
             self.effects.changed(changes)
 
-    def sign_of_life(self, node_id: str, boot_id: int, now: float, seq: int = 0, sent_unix_s: float = 0.0) -> Node:
-        """Receive a message on an Upload stream of a node, and return the node; NotIntroducedError before its Hello."""
+    def sign_of_life(self, node_id: str, boot_id: int, now: float, seq: int = 0, sent_unix_s: float = 0.0) -> None:
+        """Receive a message on an Upload stream of a node.
+
+        Raises NotIntroducedError before the boot's Hello, OutdatedStreamError after the Hello of a newer boot.
+        """
         node = self.registry.nodes.get(node_id)
         if node is None or node.boot_id < boot_id:
-            raise NotIntroducedError(f"node {node_id!r}: no Hello of boot {boot_id} came before its Upload")
-        if node.boot_id == boot_id:
-            self._check_for_pause(now)
-            changes = self.registry.sign_of_life(node_id, boot_id, now)
-            self.chunks += 1
-            self._received(now, node_id, boot_id, node.connection, Kind.CHUNK, seq, sent_unix_s)
-            if changes:
-                self.effects.changed(changes)
-        return node
+            raise NotIntroducedError(f"node {shown(node_id)}: no Hello of boot {boot_id} came before its Upload")
+        if node.boot_id > boot_id:
+            raise OutdatedStreamError(
+                f"node {shown(node_id)}: boot {boot_id} ended with the Hello of boot {node.boot_id}"
+            )
+        self._check_for_pause(now)
+        changes = self.registry.sign_of_life(node_id, boot_id, now)
+        self.chunks += 1
+        self._received(now, node_id, boot_id, node.connection, Kind.CHUNK, seq, sent_unix_s)
+        if changes:
+            self.effects.changed(changes)
 
     def answered(self, session: Session, now: float, command_id: str, answer: Answer) -> None:
         """Receive a node's answer to a command: a sign of life like any other."""
@@ -189,7 +195,7 @@ class Hub:
         try:
             return self.registry.nodes[node_id]
         except KeyError:
-            raise UnknownNodeError(f"the hub never saw a node {node_id!r}") from None
+            raise UnknownNodeError(f"the hub never saw a node {shown(node_id)}") from None
 
     def is_connected(self, node_id: str) -> bool:
         """Return whether a node has a Connect stream."""

@@ -17,6 +17,10 @@ class OutdatedStreamError(HubError):
     """A node opened a stream that is older than one the hub knows."""
 
 
+class OutOfOrderError(HubError):
+    """A chunk comes before one that the hub has of the same node, and is not held."""
+
+
 class ReplacedStreamError(HubError):
     """A newer stream of the same node replaced this one."""
 
@@ -27,3 +31,12 @@ class NoRoomError(HubError):
 
 class UnknownNodeError(HubError):
     """The hub never saw this node."""
+
+
+LONGEST_SHOWN = 64
+"""Characters of a value that a message shows: gRPC sends it in a header, and the log keeps it."""
+
+
+def shown(value: str) -> str:
+    """Return a value from outside as messages show it: quoted, on one line, and cut if it is long."""
+    return repr(value) if len(value) <= LONGEST_SHOWN else f"{value[:LONGEST_SHOWN]!r}…"

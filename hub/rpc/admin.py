@@ -9,7 +9,7 @@ import structlog
 
 from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
-from heartbench.hub.errors import BadMessageError
+from heartbench.hub.errors import BadMessageError, shown
 from heartbench.hub.events.fanout import Event, EventsLost, LogBegan, Subscription
 from heartbench.hub.liveness.registry import Node
 from heartbench.hub.rpc import protobuf_mapping as mapping
@@ -76,10 +76,12 @@ class AdminService:
         return mapping.node_info(self._hub, self._hub.node(request.node_id), self._clock)
 
     def get_history(self, _: Peer, request: pb.GetHistoryRequest) -> pb.GetHistoryResponse:
-        """Return the newest chunks of a node's terminal output."""
+        """Return the newest chunks of a node's terminal output, in pages; dropped ones are missing from later pages."""
+        if request.page_size < 0:
+            raise BadMessageError(f"page_size={request.page_size}: must be 0 or more")
         self._hub.node(request.node_id)
-        chunks = [mapping.chunk(stored) for stored in self._hub.history(request.node_id)]
-        return pb.GetHistoryResponse(chunks=chunks)
+        newer = self._hub.history(request.node_id).after(mapping.position_of(request.page_token))
+        return mapping.history_page(newer, request.page_size)
 
     @contextmanager
     def watch(self, peer: Peer, request: pb.WatchEventsRequest) -> Iterator[AsyncIterator[pb.Event]]:
@@ -120,6 +122,7 @@ class AdminService:
         await self._end_streams(node_id)
         self._nodes.close(node_id)  # the node may have come back meanwhile
         self._hub.forget(node_id, self._clock.monotonic())
+        await self._uploads.forget_files(node_id)
 
     async def forget_expired(self) -> None:
         """Remove the nodes that were silent for longer than HUB_FORGET_AFTER.
@@ -131,6 +134,7 @@ class AdminService:
                 await self._end_streams(node_id)
             if self._hub.is_expired(node_id, now := self._clock.monotonic()):
                 self._hub.forget(node_id, now)
+                await self._uploads.forget_files(node_id)
 
     async def _end_streams(self, node_id: str) -> None:
         self._nodes.close(node_id)
@@ -171,4 +175,4 @@ def name_of(token: str) -> str:
     try:
         return urlsafe_b64decode(token.encode()).decode()
     except ValueError:
-        raise BadMessageError(f"page_token={token[:64]!r}: must be a next_page_token, or empty") from None
+        raise BadMessageError(f"page_token={shown(token)}: must be a next_page_token, or empty") from None

@@ -13,24 +13,29 @@ its acknowledgements is still heard.
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from math import inf
 from sys import intern
 
 from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
-from heartbench.hub.errors import BadMessageError, ReplacedStreamError
+from heartbench.hub.errors import BadMessageError, HubError, ReplacedStreamError, shown
 from heartbench.hub.liveness import registry
 from heartbench.hub.liveness.registry import Session
 from heartbench.hub.rpc import protobuf_mapping as mapping
+from heartbench.hub.rpc.message_size import check_size
 from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.task_scope import CancelScope, task_scope
 from heartbench.hub.rpc.upload_places import UploadPlaces
-from heartbench.hub.store.writer import LARGEST
+from heartbench.hub.store.order import LARGEST
 from heartbench.hub.work.commands import Answer
 from heartbench.hub.work.outbox import Outbox, Send
 from heartbench.mesh.v1.mesh_pb2 import Hello, HubMessage, NodeMessage
 
 FLUSH_S = 1.0
 """Time to send what is queued on a stream that the hub ends."""
+
+SPREAD_S = 1.0
+"""Least time over which the nodes of a hub that stops come back."""
 
 LONGEST_NAME = 256
 LONGEST_LABELS = 4096
@@ -76,10 +81,13 @@ class NodeService:
             self._hub.closed(session, self._now())
 
     def drain(self, reconnect_after_s: float) -> None:
-        """Send all nodes a Drain, because the hub is about to stop, and end their streams."""
-        message = mapping.drain(reconnect_after_s)
+        """Send all nodes a Drain, because the hub is about to stop, and end their streams.
+
+        Each comes back at a time of its own from `reconnect_after_s` on, no more of them in a second than are admitted.
+        """
+        spread_s = max(SPREAD_S, len(self._open) / (self._hub.settings.admit_per_s or inf))
         for stream in self._open.values():
-            stream.outbox.put(message)
+            stream.outbox.put(mapping.drain(reconnect_after_s + spread_s * self._hub.draw()))
             stream.close()
 
     def close(self, node_id: str) -> None:
@@ -108,13 +116,20 @@ class NodeService:
         stream = Stream(peer, outbox)
         async with task_scope() as tasks:
             writer = tasks.create_task(outbox.send_all(send))
-            await self._converse(session, stream, messages)
+            try:
+                await self._converse(session, stream, messages)
+            except HubError:  # gRPC cannot end a call with a status while it writes a message
+                outbox.close()
+                await asyncio.wait([writer], timeout=FLUSH_S)
+                raise
             self._hub.closed(session, self._now())
             outbox.close()
             await asyncio.wait([writer], timeout=FLUSH_S)
             writer.cancel()
         if stream.replaced_by is not None:
-            raise ReplacedStreamError(f"node {node_id}: a newer stream, from {stream.replaced_by}, replaced this one")
+            raise ReplacedStreamError(
+                f"node {shown(node_id)}: a newer stream, from {stream.replaced_by}, replaced this one"
+            )
 
     async def _converse(self, session: Session, stream: Stream, messages: AsyncIterator[NodeMessage]) -> None:
         """Read until the node or the hub ends the stream."""
@@ -146,6 +161,7 @@ class NodeService:
                     outbox.put_ack(mapping.heartbeat_ack(heartbeat))
             elif kind == "command_result":
                 result = message.command_result
+                check_size(result, self._hub.settings.message_bytes)
                 self._hub.answered(session, now(), result.command_id, Answer(result.payload, result.error))
             elif kind == "goodbye":
                 self._hub.goodbye(session, now())
@@ -163,9 +179,11 @@ def hello_of(hello: Hello, peer: Peer) -> registry.Hello:
     if hello.boot_id > LARGEST:
         raise BadMessageError(f"boot_id={hello.boot_id}: must be at most {LARGEST}, as of its chunks")
     if not 0 < len(hello.node_id.encode()) <= LONGEST_NAME:
-        raise BadMessageError(f"node_id={hello.node_id[:LONGEST_NAME]!r}: must have 1 to {LONGEST_NAME} bytes")
+        raise BadMessageError(f"node_id={shown(hello.node_id)}: must have 1 to {LONGEST_NAME} bytes")
     if sum(len(key) + len(value) for key, value in labels.items()) > LONGEST_LABELS:
-        raise BadMessageError(f"node {hello.node_id}: labels may have up to {LONGEST_LABELS} characters together")
+        raise BadMessageError(
+            f"node {shown(hello.node_id)}: labels may have up to {LONGEST_LABELS} characters together"
+        )
     interval_s = hello.heartbeat_interval_s if 0 <= hello.heartbeat_interval_s < 1e9 else 0.0
     name = hello.node_id, hello.boot_id, hello.connection
     return registry.Hello(*name, interval_s, labels, intern(peer.key), str(peer))

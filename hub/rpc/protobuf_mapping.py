@@ -1,18 +1,21 @@
 """The hub's records and events as messages of the wire contract; no other module of the hub makes protobuf messages."""
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from google.protobuf.message import Message
 
 from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
+from heartbench.hub.errors import BadMessageError, shown
 from heartbench.hub.events.fanout import Body, Event, EventsLost, Forgotten, LogBegan, NameContested, StoreChanged
 from heartbench.hub.liveness.mass_silence import MassSilenceBegan, MassSilenceEnded
 from heartbench.hub.liveness.registry import Node, Session
 from heartbench.hub.liveness.rules import Change, Reason, Status
 from heartbench.hub.liveness.self_health import Paused
 from heartbench.hub.stats import HubStats
-from heartbench.hub.store.history import StoredChunk
+from heartbench.hub.store.history import Position, StoredChunk
 from heartbench.hub.store.received_files import FileProgress
 from heartbench.hub.work.commands import Answer, Command, Outcome
 from heartbench.mesh.v1 import mesh_pb2 as pb
@@ -20,6 +23,10 @@ from heartbench.mesh.v1 import mesh_pb2 as pb
 STATUS = {status: pb.Status.Value(f"STATUS_{status.name}") for status in Status}
 REASON = {reason: pb.Reason.Value(f"REASON_{reason.name}") for reason in Reason}
 OUTCOME = {outcome: pb.CommandOutcome.Value(f"COMMAND_OUTCOME_{outcome.name}") for outcome in Outcome}
+LARGEST_RESPONSE = (4 << 20) - 1024
+"""Bytes of chunks in a response: a gRPC client accepts 4 MiB unless it is told otherwise."""
+CHUNK_FRAME = 6
+"""Bytes of tag and length of a chunk in a response."""
 THROTTLED = "too many nodes come at once"
 CONTESTED = "another stream has this node's name, and they replaced each other too often: is there a clone?"
 
@@ -27,7 +34,12 @@ CONTESTED = "another stream has this node's name, and they replaced each other t
 def welcome(hub: Hub, session: Session) -> pb.HubMessage:
     """Return the answer to a Hello."""
     silence_s = hub.registry.policy.parameters.usual_silence_s(session.node.interval_s)
-    body = pb.Welcome(epoch=hub.epoch, last_chunk_seq=hub.saved_seq(session), stale_after_s=silence_s)
+    body = pb.Welcome(
+        epoch=hub.epoch,
+        last_chunk_seq=hub.saved_seq(session),
+        stale_after_s=silence_s,
+        max_message_bytes=hub.settings.message_bytes,
+    )
     return pb.HubMessage(welcome=body)
 
 
@@ -106,6 +118,31 @@ def fields_of(message: type[Message], figures: object) -> dict[str, Any]:
     """Return the scalar fields of a message that `figures` has under the same names."""
     scalars = [field.name for field in message.DESCRIPTOR.fields if field.message_type is None]
     return {name: getattr(figures, name) for name in scalars if hasattr(figures, name)}
+
+
+def history_page(stored: Iterable[StoredChunk], most_chunks: int) -> pb.GetHistoryResponse:
+    """Return the first chunks, as many as fit into a message that every client accepts, and the token of the next.
+
+    `most_chunks` is 0 for no other limit.
+    A single chunk that is longer than such a message comes alone.
+    """
+    page, room_bytes = pb.GetHistoryResponse(), LARGEST_RESPONSE
+    for one in stored:
+        message = chunk(one)
+        room_bytes -= message.ByteSize() + CHUNK_FRAME
+        if page.chunks and (room_bytes < 0 or len(page.chunks) == most_chunks):
+            page.next_page_token = f"{page.chunks[-1].boot_id}/{page.chunks[-1].seq}"
+            break
+        page.chunks.append(message)
+    return page
+
+
+def position_of(page_token: str) -> Position:
+    """Return the position after which a page of a history begins; BadMessageError for a token that is not ours."""
+    found = re.fullmatch(r"(\d{1,19})/(\d{1,19})", page_token or "0/0", re.ASCII)
+    if found is None:
+        raise BadMessageError(f"page_token={shown(page_token)}: must be a next_page_token, or empty")
+    return int(found[1]), int(found[2])
 
 
 def chunk(stored: StoredChunk) -> pb.Chunk:

@@ -32,6 +32,8 @@ from heartbench.hub.events.observer_file import check_observer_file
 from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.hub.rpc.admin import AdminService
 from heartbench.hub.rpc.connect import NodeService
+from heartbench.hub.rpc.decoding import RefuseGarbage
+from heartbench.hub.rpc.message_size import REFUSED_WITH_REASON
 from heartbench.hub.rpc.servicers import HubAdmin, NodeMesh
 from heartbench.hub.rpc.upload import Files, UploadService
 from heartbench.hub.stats import HubStats, stats_of, summary
@@ -45,6 +47,7 @@ RECONNECT_AFTER_S = 1.0
 FINISH_S = 1.5
 FLUSH_INTERVAL_S = 1.0
 FORGET_INTERVAL_S = 60.0
+TIDY_INTERVAL_S = 60.0
 IDLE_INTERVAL_S = 1.0
 NEVER_MS = 2**31 - 1
 STREAMS_OF_A_CONNECTION = 100
@@ -58,7 +61,7 @@ def server_options(settings: HubSettings) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),
         ("grpc.http2.bdp_probe", 0),
         ("grpc.http2.lookahead_bytes", settings.window_bytes),
-        ("grpc.max_receive_message_length", settings.message_bytes),
+        ("grpc.max_receive_message_length", settings.message_bytes * REFUSED_WITH_REASON),
         ("grpc.max_concurrent_streams", STREAMS_OF_A_CONNECTION),
         ("grpc.keepalive_time_ms", round(settings.keepalive_s * 1000) or NEVER_MS),
         ("grpc.keepalive_timeout_ms", round(settings.keepalive_timeout_s * 1000)),
@@ -79,7 +82,7 @@ class HubServer:
 
     async def __aenter__(self) -> "HubServer":
         """Start to listen; HubError if the address, the store or the folder for files cannot be used."""
-        self._server = grpc.aio.server(options=server_options(self.settings))
+        self._server = grpc.aio.server(interceptors=[RefuseGarbage()], options=server_options(self.settings))
         try:
             # Before the store: opening it ends another hub that uses it, and this one may not get its address.
             self.address = listen_on(self._server, self.settings.listen)
@@ -98,6 +101,7 @@ class HubServer:
         self._tasks = [asyncio.create_task(one) for one in work]
         if self._files:
             self._files.executor.start()
+            self._tasks.append(asyncio.create_task(self._tidy(self._files)))
         await self._server.start()
         log.info("hub is ready", address=self.address, epoch=self.hub.epoch, nodes=len(self.hub.registry.nodes))
         return self
@@ -145,7 +149,7 @@ class HubServer:
         self._admin = AdminService(self.hub, self._clock, self._nodes, self._uploads)
         self._summarised: HubStats | None = None
         pb_grpc.add_NodeMeshServicer_to_server(NodeMesh(self._nodes, self._uploads), self._server)
-        pb_grpc.add_HubAdminServicer_to_server(HubAdmin(self._admin, self.stats), self._server)
+        pb_grpc.add_HubAdminServicer_to_server(HubAdmin(self._admin, self.stats, settings.message_bytes), self._server)
 
     def _store_changed(self, health: StoreHealth) -> None:
         self.hub.effects.announce(self._clock.monotonic(), StoreChanged(health.state, health.error))
@@ -154,6 +158,12 @@ class HubServer:
         while True:
             await asyncio.sleep(FORGET_INTERVAL_S)
             await self._admin.forget_expired()
+
+    async def _tidy(self, files: Files) -> None:
+        while True:
+            await asyncio.sleep(TIDY_INTERVAL_S)
+            now_unix_s = self._clock.unix(self._clock.monotonic())
+            await files.tidy(now_unix_s, self.settings.unfinished_file_ttl_s)
 
     def _summarise(self) -> None:
         stats = self.stats()
@@ -181,7 +191,7 @@ def files_of(settings: HubSettings) -> Files | None:
     if settings.files_dir is None:
         return None
     executor = BoundedExecutor(settings.executor_workers, settings.executor_queue, settings.executor_policy)
-    receiver = FileReceiver(settings.files_dir, settings.file_bytes)
+    receiver = FileReceiver(settings.files_dir, settings.file_bytes, settings.files_bytes)
     return Files(receiver, executor, settings.max_inflight_bytes // 4)
 
 

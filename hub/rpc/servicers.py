@@ -19,6 +19,7 @@ from heartbench.hub import errors
 from heartbench.hub.errors import HubError
 from heartbench.hub.rpc.admin import AdminService
 from heartbench.hub.rpc.connect import NodeService
+from heartbench.hub.rpc.message_size import check_size
 from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.protobuf_mapping import hub_stats
 from heartbench.hub.rpc.upload import UploadService
@@ -34,6 +35,7 @@ CODES = {
     FileRefusedError: grpc.StatusCode.INVALID_ARGUMENT,
     errors.NotIntroducedError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.OutdatedStreamError: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.OutOfOrderError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.ReplacedStreamError: grpc.StatusCode.ABORTED,
     errors.NoRoomError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     ExecutorFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -90,6 +92,7 @@ def unary(method: Callable[[AdminService, Peer, Any], object]) -> Any:
 
     async def call(self: "HubAdmin", request: Message, context: Context) -> object:
         async with grpc_errors(context) as peer:
+            check_size(request, self.message_bytes)
             answer = method(self.admin, peer, request)
             return await answer if isawaitable(answer) else answer
 
@@ -99,8 +102,9 @@ def unary(method: Callable[[AdminService, Peer, Any], object]) -> Any:
 class HubAdmin(pb_grpc.HubAdminServicer):
     """The calls of operators."""
 
-    def __init__(self, admin: AdminService, stats: Callable[[], HubStats]) -> None:
+    def __init__(self, admin: AdminService, stats: Callable[[], HubStats], message_bytes: int) -> None:
         self.admin = admin
+        self.message_bytes = message_bytes
         self._stats = stats
 
     ListNodes = unary(AdminService.list_nodes)

@@ -9,15 +9,18 @@ settings demand; one acknowledgement stands for all chunks before it.
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
 from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
-from heartbench.hub.errors import BadMessageError
+from heartbench.hub.errors import BadMessageError, HubError
 from heartbench.hub.rpc import protobuf_mapping as mapping
+from heartbench.hub.rpc.message_size import check_size
 from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.task_scope import task_scope
 from heartbench.hub.rpc.upload_places import UploadPlaces
 from heartbench.hub.store.history import StoredChunk
+from heartbench.hub.store.order import check_name
 from heartbench.hub.store.received_files import FileProgress, FileReceiver
 from heartbench.hub.work.budget import Budget
 from heartbench.hub.work.executor import BoundedExecutor
@@ -35,6 +38,16 @@ class Files:
         self.executor = executor
         self._receiver = receiver
         self._room = Budget(UNLIMITED, max_bytes)
+
+    async def forget(self, node_id: str) -> None:
+        """Remove a node's incomplete files, if the executor takes the work; else they go in time."""
+        with suppress(HubError):
+            await self.executor.submit(self._receiver.forget, node_id)
+
+    async def tidy(self, now_unix_s: float, keep_s: float) -> None:
+        """Remove the incomplete files that no chunk came for within `keep_s`, and count what all files take."""
+        with suppress(HubError):
+            await self.executor.submit(self._receiver.tidy, now_unix_s - keep_s)
 
     async def write(self, node_id: str, part: FileChunk) -> FileProgress:
         """Write one part of a file; raises the errors of receiver and executor."""
@@ -134,8 +147,15 @@ class UploadService:
         """End the streams of one node and wait until they have ended."""
         await self.places.close_node(node_id)
 
+    async def forget_files(self, node_id: str) -> None:
+        """Remove the incomplete files of a node."""
+        if self._files is not None:
+            await self._files.forget(node_id)
+
     async def _read(self, node_id: str, room: Budget, chunks: AsyncIterator[Chunk], acks: AckQueue) -> None:
+        limit_bytes = self._hub.settings.message_bytes
         async for chunk in chunks:
+            check_size(chunk, limit_bytes)
             if chunk.HasField("file"):
                 await self._write_file(node_id, chunk, acks)
             else:
@@ -143,9 +163,8 @@ class UploadService:
 
     async def _store(self, node_id: str, room: Budget, message: Chunk, acks: AckQueue) -> None:
         chunk = StoredChunk(message.boot_id, message.seq, message.sent_unix_s, message.data)
-        node = self._hub.sign_of_life(node_id, chunk.boot_id, self._now(), chunk.seq, chunk.sent_unix_s)
-        if chunk.boot_id < node.boot_id:
-            return
+        check_name(chunk)
+        self._hub.sign_of_life(node_id, chunk.boot_id, self._now(), chunk.seq, chunk.sent_unix_s)
         await room.acquire(len(chunk.data))
         saved = None
         try:

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from heartbench.hub.config import HubSettings
-from heartbench.hub.errors import HubError, NoRoomError, NotIntroducedError, ReplacedStreamError
+from heartbench.hub.errors import HubError, NoRoomError, NotIntroducedError, ReplacedStreamError, shown
 from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.task_scope import CancelScope
 from heartbench.hub.work.budget import Budget
@@ -128,13 +128,14 @@ class UploadPlaces:
         for place in list(uploads.open) if uploads is not None else ():
             of_another_boot = place.boot_id not in (None, boot_id)
             if of_another_boot or (place.peer == old and place.peer != new):
-                self._end(place, ReplacedStreamError(f"node {node_id}: a newer Hello, from {new}, ended this Upload"))
+                name = shown(node_id)
+                self._end(place, ReplacedStreamError(f"node {name}: a newer Hello, from {new}, ended this Upload"))
 
     def end_idle(self) -> None:
         """End the streams that are idle while their node has no Connect stream; called about once a second."""
         for place in [place for place in self._idle() if not self._connected(place.node_id)]:
             within_s = self._settings.hello_within_s
-            where = f"node {place.node_id!r} at {place.peer}"
+            where = f"node {shown(place.node_id)} at {place.peer}"
             self._end(place, NotIntroducedError(f"{where}: no Connect stream, and nothing came within {within_s:g} s"))
 
     def close(self) -> None:
@@ -154,11 +155,11 @@ class UploadPlaces:
         others = [place for place in uploads.open if place.peer != peer]
         if not others:
             raise NoRoomError(
-                f"node {node_id!r} at {peer} has {len(uploads.open)} Upload streams on this connection; "
+                f"node {shown(node_id)} at {peer} has {len(uploads.open)} Upload streams on this connection; "
                 "HUB_UPLOADS_PER_NODE allows no more"
             )
         silent = min(others, key=lambda place: place.heard_s)
-        self._end(silent, ReplacedStreamError(f"node {node_id}: a newer Upload, from {peer}, replaced this one"))
+        self._end(silent, ReplacedStreamError(f"node {shown(node_id)}: a newer Upload, from {peer}, replaced this one"))
 
     def _reclaim_one(self) -> bool:
         """End a stream that is idle, and return whether there was one."""

@@ -1,10 +1,11 @@
 """The newest terminal output of a node: a ring with two bounds, chunks and bytes.
 
 The rule: a history is the longest run of the newest chunks that has at most `max_chunks` chunks and at most `max_bytes`
-bytes of data. Chunks are named by (boot_id, seq), which only grows: a chunk that is not greater than the newest is a
-duplicate, or belongs to a boot that is over, and changes nothing. Sequence numbers may skip. No I/O, no clock.
+bytes of data. Chunks are named by (boot_id, seq), which only grows: a chunk that is not greater than the newest changes
+nothing here; `order.py` decides whether it is a duplicate or refused. Sequence numbers may skip. No I/O, no clock.
 """
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -77,6 +78,12 @@ class History:
         """Count this history's bytes no longer: its node is being forgotten."""
         self._held.total -= self.size_bytes
         self._held = HeldBytes()
+
+    def at(self, position: Position) -> StoredChunk | None:
+        """Return the chunk held at a position, or None if none is."""
+        index = bisect_left(self._chunks, position, key=lambda chunk: chunk.position)
+        chunk = self._chunks[index] if index < len(self._chunks) else None
+        return chunk if chunk is not None and chunk.position == position else None
 
     def _drop_oldest(self) -> None:
         self.size_bytes -= len(self._chunks.popleft().data)

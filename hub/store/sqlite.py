@@ -19,6 +19,7 @@ from pathlib import Path
 from heartbench.hub.errors import HubError
 from heartbench.hub.store.history import START, Position, StoredChunk
 from heartbench.hub.store.loading import chunk_in, damaged, record_in, shown
+from heartbench.hub.store.order import LARGEST
 from heartbench.hub.store.protocol import (
     Durability,
     FencedError,
@@ -93,8 +94,9 @@ class SqliteStore:
         epochs = self._db.execute("SELECT epoch FROM hub").fetchall()
         if len(epochs) != 1:
             raise damaged(self._path, f"the table hub has {len(epochs)} rows; expected one")
-        if type(epochs[0][0]) is not int:
-            raise damaged(self._path, f"the table hub: epoch={shown(epochs[0][0])} is not a number")
+        (epoch,) = epochs[0]
+        if type(epoch) is not int or not 0 <= epoch < LARGEST:
+            raise damaged(self._path, f"the table hub: epoch={shown(epoch)} is not a number from 0 to {LARGEST - 1}")
         (result,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
         if result != "ok":
             raise damaged(self._path, f"quick_check: {result}")

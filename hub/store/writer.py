@@ -14,11 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from math import isfinite
 from time import perf_counter
 
-from heartbench.hub.errors import BadMessageError, HubError
+from heartbench.hub.errors import HubError
 from heartbench.hub.store.history import History, Position, StoredChunk
+from heartbench.hub.store.order import check_new, check_repeated
 from heartbench.hub.store.protocol import (
     Durability,
     FencedError,
@@ -34,9 +34,6 @@ from heartbench.hub.work.rolling_quantiles import RollingQuantiles
 
 BATCH = 1000
 """Maximum number of chunks and nodes in a batch: a full one takes a fraction of a second."""
-
-LARGEST = 2**63 - 1
-"""Largest boot_id or seq: what SQLite's integers hold."""
 
 FIRST_RETRY_S, LAST_RETRY_S = 0.1, 5.0
 
@@ -115,20 +112,20 @@ class Writer:
 
         Returns when the chunk is queued. The future resolves when it is as safe as the durability requires; for a
         duplicate, when everything before it is. It fails with the error that ended the writer. Others may share it:
-        shield it when awaiting it. BadMessageError if no store can hold the chunk.
+        shield it when awaiting it. Raises the errors of `order.py` for a chunk that may not follow the newest.
         """
-        check(chunk)
         if self._end is not None:
             raise self._end.with_traceback(None)
         if chunk.position <= history.newest:
-            return self._last_saved(node_id)
+            return self._repeated(node_id, history, chunk)
+        check_new(chunk, history.newest)
         size_bytes = len(chunk.data)
         await self._budget.acquire(size_bytes)
         unsaved = self._unsaved_of(node_id)
         unsaved.follow(history)
         if not history.append(chunk):  # another stream of the node delivered it meanwhile
             self._budget.release(1, size_bytes)
-            return self._last_saved(node_id)
+            return self._repeated(node_id, history, chunk)
         pending = Pending(chunk.position, size_bytes, asyncio.get_running_loop().create_future())
         unsaved.pending.append(pending)
         if self._buffered:
@@ -270,7 +267,9 @@ class Writer:
             self._work.set()
         return unsaved
 
-    def _last_saved(self, node_id: str) -> "asyncio.Future[None]":
+    def _repeated(self, node_id: str, history: History, chunk: StoredChunk) -> "asyncio.Future[None]":
+        """Return when a chunk that is sent again is safe: when everything is that was taken until now."""
+        check_repeated(chunk, history, self.saved(node_id, history))
         unsaved = self._unsaved.get(node_id)
         if unsaved is not None and unsaved.pending:
             return unsaved.pending[-1].saved
@@ -295,12 +294,3 @@ class Writer:
         self._idle.set()
         if isinstance(reason, FencedError):
             self._set_health(StoreHealth(StoreState.FENCED, str(reason)))
-
-
-def check(chunk: StoredChunk) -> None:
-    """Raise BadMessageError for a chunk that no store can hold: it would be retried for ever."""
-    if not (0 <= chunk.boot_id <= LARGEST and 0 <= chunk.seq <= LARGEST and isfinite(chunk.sent_unix_s)):
-        raise BadMessageError(
-            f"chunk {chunk.boot_id}/{chunk.seq}, sent_unix_s={chunk.sent_unix_s}: expected numbers from 0 to "
-            f"{LARGEST} and a finite time"
-        )

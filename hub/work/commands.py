@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from heartbench.hub.errors import NoRoomError
+from heartbench.hub.errors import NoRoomError, shown
 
 BYTES_BESIDE_PAYLOAD = 24_576
 """What the call of a waiting command takes in memory beside its payload, measured with 1,000 of them (grpcio 1.85)."""
@@ -124,7 +124,7 @@ class Commands:
             )
         if full:
             self.refused += 1
-            raise NoRoomError(f"node {node_id!r}: {full}")
+            raise NoRoomError(f"node {shown(node_id)}: {full}")
 
     def _drop(self, node_id: str, command: Command) -> None:
         commands = self._of_node[node_id]

@@ -31,7 +31,10 @@ def test_the_last_part_of_a_file_carries_the_hash_of_the_whole() -> None:
 
 
 def test_an_upload_names_its_node_in_the_metadata() -> None:
-    assert encoding.node_id_of(encoding.upload_metadata("n")) == "n"
+    assert encoding.upload_metadata("n") == (("node-id", "n"),)
+    for name in ("n", "ü", " n", "n\n"):
+        assert encoding.node_id_of(encoding.upload_metadata(name)) == name
+    assert encoding.node_id_of([("node-id-bin", b"\xff")]) == "\ufffd"  # that of no node
     assert encoding.node_id_of(None) == ""
 
 

@@ -1,6 +1,6 @@
 """The messages of a node, made from plain values, and the hub's messages, read by type.
 
-An Upload stream has no Hello: its call carries the node's name in the metadata.
+An Upload stream has no Hello: its call carries the node's name in the metadata, as bytes if it is not plain ASCII.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,9 +23,11 @@ from heartbench.mesh.v1.mesh_pb2 import (
 )
 
 HubBody = Welcome | HeartbeatAck | Command | Throttle | Drain
-Metadata = tuple[tuple[str, str], ...]
+Metadata = tuple[tuple[str, str | bytes], ...]
 
 NODE_ID = "node-id"
+NODE_ID_BYTES = "node-id-bin"
+"""In UTF-8, for any name: gRPC allows only printable ASCII in other metadata, and may strip its spaces."""
 
 
 def hello(
@@ -87,9 +89,13 @@ def body_of(message: HubMessage) -> HubBody | None:
 
 def upload_metadata(node_id: str) -> Metadata:
     """Return the metadata of a call to Upload."""
-    return ((NODE_ID, node_id),)
+    if node_id.isascii() and node_id.isprintable() and node_id == node_id.strip():
+        return ((NODE_ID, node_id),)
+    return ((NODE_ID_BYTES, node_id.encode()),)
 
 
 def node_id_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:
     """Return the node that the metadata of a call to Upload names, or an empty string."""
-    return str(dict(metadata or ()).get(NODE_ID, ""))
+    fields = dict(metadata or ())
+    name = fields.get(NODE_ID_BYTES) or fields.get(NODE_ID, "")
+    return name.decode(errors="replace") if isinstance(name, bytes) else name

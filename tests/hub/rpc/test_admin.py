@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -19,6 +20,7 @@ from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.protobuf_mapping import hub_stats
 from heartbench.hub.rpc.upload import UploadService
 from heartbench.hub.stats import HubStats, stats_of, summary
+from heartbench.hub.store.history import StoredChunk
 from heartbench.hub.store.memory import MemoryStore
 from heartbench.mesh.v1 import mesh_pb2 as pb
 
@@ -104,6 +106,35 @@ def test_pages_hold_each_node_once_while_others_come_and_go() -> None:
         pages = [[node.node_id for node in page.nodes] for page in (first, second, third)]
         assert pages == [["a", "b"], ["c", "d"], ["e"]]
         assert third.next_page_token == ""
+
+    run(scene)
+
+
+def test_a_history_is_read_in_pages_while_it_grows() -> None:
+    async def scene(office: Office) -> None:
+        office.connect("a")
+        history = office.hub.history("a")
+        asked = pb.GetHistoryRequest(node_id="a", page_size=2)
+        seqs = []
+        for seq in range(1, 5):
+            history.append(StoredChunk(1, seq, 0.0, b"x"))
+        for seq in (5, 6):
+            page = office.admin.get_history(OPERATOR, asked)
+            seqs.append([chunk.seq for chunk in page.chunks])
+            asked.page_token = page.next_page_token
+            history.append(StoredChunk(1, seq, 0.0, b"x"))
+        assert seqs == [[2, 3], [4, 5]]
+        assert asked.page_token == ""
+
+    run(scene, history_chunks=3)
+
+
+@pytest.mark.parametrize("wrong", [{"page_token": "1/x"}, {"page_token": "1"}, {"page_size": -1}])
+def test_a_page_of_a_history_that_cannot_be(wrong: dict[str, Any]) -> None:
+    async def scene(office: Office) -> None:
+        office.connect("a")
+        with pytest.raises(BadMessageError, match="page_"):
+            office.admin.get_history(OPERATOR, pb.GetHistoryRequest(node_id="a", **wrong))
 
     run(scene)
 

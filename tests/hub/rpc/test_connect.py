@@ -15,6 +15,7 @@ from heartbench.hub.liveness.takeovers import MOST
 from heartbench.hub.rpc.connect import NodeService
 from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.store.memory import MemoryStore
+from heartbench.hub.work.admission import Admission
 from heartbench.mesh.encoding import goodbye, heartbeat, hello
 from heartbench.mesh.v1.mesh_pb2 import HubMessage, NodeMessage
 
@@ -205,7 +206,23 @@ def test_a_hub_that_drains_says_so_on_each_stream_and_ends_it() -> None:
         service.drain(2.5)
         await asyncio.gather(*tasks)
         assert [line.kinds for line in lines] == [["welcome", "drain"]] * 2
-        assert lines[0].answered[1].drain.reconnect_after_s == 2.5
+        delays_s = [line.answered[1].drain.reconnect_after_s for line in lines]
+        assert delays_s[0] != delays_s[1]
+        assert all(2.5 <= delay_s < 3.5 for delay_s in delays_s)
         assert all(node.connected for node in hub.registry.nodes.values())
 
     run(scene)
+
+
+def test_nodes_come_back_from_a_drain_as_slowly_as_they_are_admitted() -> None:
+    async def scene(hub: Hub, service: NodeService) -> None:
+        lines = [Line().say(hello(f"n{number}")) for number in range(16)]
+        tasks = [asyncio.create_task(service.connect(NODE, aiter(line), line.send)) for line in lines]
+        await settle()
+        service.drain(1.0)
+        await asyncio.gather(*tasks)
+        assert 3.0 < max(line.answered[-1].drain.reconnect_after_s for line in lines) < 5.0
+
+    hub = open_hub(HubSettings.of(admit_per_s=4), CLOCK, MemoryStore(0.007), seed=1)
+    hub.admission = Admission(0, hub.draw, CLOCK.now_s)  # they came before
+    asyncio.run(asyncio.wait_for(scene(hub, NodeService(hub, CLOCK)), 10))  # type: ignore[arg-type]

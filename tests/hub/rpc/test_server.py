@@ -472,7 +472,7 @@ def test_a_file_arrives_and_too_long_a_message_does_not(tmp_path: Path) -> None:
             await upload.write(chunk(1, bytes(5000)))
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await upload.read()
-            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert (tmp_path / "files" / "n" / "a").read_bytes() == b"1"
 
     run(scene, files_dir=tmp_path, message_bytes=4096)

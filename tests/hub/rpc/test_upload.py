@@ -83,7 +83,7 @@ def run(scene: Scene, files_dir: Path | None = None, **settings: object) -> None
         if files_dir is not None:
             executor = BoundedExecutor(1, 4)
             executor.start()
-            files = Files(FileReceiver(files_dir, 1000), executor, 1 << 20)
+            files = Files(FileReceiver(files_dir, 1000, 1 << 20), executor, 1 << 20)
         writing = asyncio.create_task(hub.writer.run())
         try:
             await scene(hub, UploadService(hub, CLOCK, files), store)
@@ -194,17 +194,6 @@ def test_what_cannot_be_taken_is_refused(node_id: str, sent: Chunk, error: type[
     run(scene)
 
 
-def test_chunks_of_an_older_boot_are_dropped() -> None:
-    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
-        hub.hello(Hello("n", 2, 0), CLOCK.now_s)
-        stream = Stream().put(chunk(1, boot_id=1), chunk(1, boot_id=2), None)
-        await uploads.upload(NODE, "n", aiter(stream), stream.send)
-        assert [(stored.boot_id, stored.seq) for stored in hub.history("n")] == [(2, 1)]
-        assert [(ack.boot_id, ack.seq) for ack in stream.acks] == [(2, 1)]
-
-    run(scene)
-
-
 def test_only_so_many_streams_are_open_on_one_connection() -> None:
     async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
         streams = [Stream() for _ in range(2)]
@@ -258,9 +247,11 @@ def test_one_that_waits_for_the_store_gives_its_place_and_its_room_up_at_once() 
 
 def test_a_hello_of_another_boot_ends_the_uploads_of_the_one_before() -> None:
     async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
-        hub.hello(Hello("n", 2, 0), CLOCK.now_s)
-        old, new, fresh = Stream().put(chunk(1)), Stream().put(chunk(1, boot_id=2)), Stream()
+        old, new, fresh = Stream().put(chunk(1)), Stream(), Stream()
         tasks = [asyncio.create_task(uploads.upload(NODE, "n", aiter(one), one.send)) for one in (old, new, fresh)]
+        await settle()
+        hub.hello(Hello("n", 2, 0), CLOCK.now_s)
+        new.put(chunk(1, boot_id=2))
         await settle()
         uploads.places.replaced("n", 2, None, AFTERWARDS)
         with pytest.raises(ReplacedStreamError, match="newer Hello"):
@@ -434,6 +425,16 @@ def test_a_file_arrives_beside_chunks(tmp_path: Path) -> None:
         assert (tmp_path / "files" / "n" / "a" / "b").read_bytes() == b"1234"
 
     run(scene, files_dir=tmp_path)
+
+
+def test_an_incomplete_file_goes_with_its_node(tmp_path: Path) -> None:
+    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
+        stream = Stream().put(piece("a", 0, b"12"), piece("b", 0, b"1", b"1"), None)
+        await uploads.upload(NODE, "n", aiter(stream), stream.send)
+        await uploads.forget_files("n")
+
+    run(scene, files_dir=tmp_path)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["b"]
 
 
 def test_a_file_that_cannot_be_taken_ends_the_stream_with_a_reason(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 import hashlib
 import random
+from contextlib import suppress
+from io import BufferedRandom
 from pathlib import Path
 from zlib import crc32
 
@@ -7,7 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from heartbench.hub.errors import HubError
+from heartbench.hub.errors import HubError, NoRoomError
+from heartbench.hub.store import received_files
+from heartbench.hub.store.disk_room import BLOCK_BYTES
 from heartbench.hub.store.received_files import (
     FileProgress,
     FileReceiver,
@@ -38,7 +42,7 @@ def whole(path: str, content: bytes = CONTENT) -> FileChunk:
 
 @pytest.fixture
 def receiver(tmp_path: Path) -> FileReceiver:
-    return FileReceiver(tmp_path / "files-of-nodes", max_file_bytes=2000)
+    return FileReceiver(tmp_path / "files-of-nodes", max_file_bytes=2000, max_bytes=1 << 20)
 
 
 @pytest.fixture
@@ -195,4 +199,85 @@ def test_a_disk_that_does_not_take_it_is_not_the_nodes_fault(
 def test_a_folder_that_cannot_be_made_is_refused_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(HubError, match="HUB_FILES_DIR="):
-        FileReceiver(tmp_path / "file" / "below", 1)
+        FileReceiver(tmp_path / "file" / "below", 1, 1)
+
+
+def test_all_files_together_have_a_limit(tmp_path: Path) -> None:
+    receiver = FileReceiver(tmp_path, max_file_bytes=20_000, max_bytes=10 * BLOCK_BYTES)
+    receiver.receive("edge", part(0, 9000, "a", bytes(9000)))  # three blocks, and four directories
+    assert receiver.room.used_bytes == 7 * BLOCK_BYTES
+    receiver.receive("edge", part(0, 9000, "b", bytes(20_000)))
+    with pytest.raises(NoRoomError, match="HUB_FILES_BYTES"):
+        receiver.receive("edge", part(9000, 9000, "b", bytes(20_000)))
+    with pytest.raises(NoRoomError):
+        receiver.receive("edge", whole("tiny", b"1"))
+    assert receiver.receive("edge", part(0, 9000, "b", bytes(9000))).complete  # it was begun, and fits
+    assert FileReceiver(tmp_path, 20_000, 1).room.used_bytes == receiver.room.used_bytes
+
+
+def test_room_that_an_operator_makes_is_found(tmp_path: Path) -> None:
+    receiver = FileReceiver(tmp_path, max_file_bytes=20_000, max_bytes=7 * BLOCK_BYTES)
+    receiver.receive("edge", whole("a", bytes(9000)))
+    (tmp_path / "files" / "edge" / "a").unlink()
+    receiver.tidy(0.0)
+    assert receiver.receive("edge", whole("b", bytes(9000))).complete
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["a", "b/c", "b"]), st.integers(0, 12_000), st.integers(0, 12_000)), max_size=12)
+)
+def test_what_is_counted_is_what_is_there(
+    tmp_path_factory: pytest.TempPathFactory, sent: list[tuple[str, int, int]]
+) -> None:
+    root = tmp_path_factory.mktemp("files")
+    receiver = FileReceiver(root, max_file_bytes=20_000, max_bytes=1 << 20)
+    for path, offset, size in sent:
+        with suppress(HubError):
+            receiver.receive("edge", part(offset, size, path, bytes(12_000)))
+    counted = receiver.room.used_bytes
+    receiver.room.measure()
+    assert receiver.room.used_bytes == counted
+
+
+def test_unfinished_files_go_with_their_node_and_in_time(receiver: FileReceiver, arrived: Path, tmp_path: Path) -> None:
+    receiver.receive("edge", whole("done"))
+    for node_id in ("edge", "other"):
+        receiver.receive(node_id, part(0))
+    receiver.forget("edge")
+    (left,) = left_on_the_way(tmp_path)
+    assert left.parent.name == "other"
+    receiver.tidy(left.stat().st_mtime - 1)
+    assert receiver.receive("other", part(400)).held_bytes == 800
+    receiver.tidy(left.stat().st_mtime + 1)
+    assert left_on_the_way(tmp_path) == []
+    assert (arrived / "done").exists()
+    receiver.forget("nobody")
+
+
+def test_a_last_part_that_comes_again_reads_nothing(
+    receiver: FileReceiver, arrived: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+
+    def digest_of(file: BufferedRandom) -> bytes:
+        read.append(file)
+        return original(file)
+
+    original = received_files.digest_of
+    monkeypatch.setattr(received_files, "digest_of", digest_of)
+    for offset in (0, 400, 800, 800, 800):
+        progress = receiver.receive("edge", part(offset))
+    assert (progress.complete, len(read)) == (True, 1)
+    wrong = part(800)
+    wrong.sha256 = bytes(32)
+    assert not receiver.receive("edge", wrong).complete
+    assert len(read) == 1
+    (arrived / "logs/boot.txt").write_bytes(b"changed by an operator")
+    assert not receiver.receive("edge", part(800)).complete
+
+
+def test_a_node_with_a_long_name_has_a_folder_of_its_own(receiver: FileReceiver, tmp_path: Path) -> None:
+    for name in ("節" * 85, "節" * 84 + "点"):
+        assert receiver.receive(name, whole("a", name.encode())).complete
+    written = {path.read_text() for path in (tmp_path / "files-of-nodes" / "files").rglob("a")}
+    assert written == {"節" * 85, "節" * 84 + "点"}

@@ -2,14 +2,14 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbench.hub.errors import BadMessageError
+from heartbench.hub.errors import HubError
 from heartbench.hub.liveness.rules import Reason, Status
 from heartbench.hub.store import writer as writer_module
 from heartbench.hub.store.history import START, History, StoredChunk
@@ -379,17 +379,6 @@ def test_a_mistake_in_a_store_ends_the_writer_and_does_not_hang() -> None:
     run(scenario())
 
 
-@pytest.mark.parametrize(
-    "bad", [StoredChunk(2**63, 1, 0.0, b""), StoredChunk(1, 2**63, 0.0, b""), StoredChunk(1, 1, float("nan"), b"")]
-)
-def test_a_chunk_that_no_store_can_hold_is_refused(bad: StoredChunk) -> None:
-    async def scenario() -> None:
-        with pytest.raises(BadMessageError, match="expected numbers from 0 to"):
-            await Writer(ToldStore()).append("edge", History(9, 99), bad)
-
-    run(scenario())
-
-
 steps = st.lists(
     st.one_of(
         st.tuples(st.sampled_from(["a", "b"]), st.integers(1, 2), st.integers(1, 9)),
@@ -419,7 +408,8 @@ def test_in_the_end_the_store_holds_what_the_histories_hold(steps: list[tuple[st
                     histories["a"] = History(3, 99)
                 elif not isinstance(step, str):
                     name, boot_id, seq = step
-                    saved.append(await writer.append(name, histories[name], StoredChunk(boot_id, seq, 0.0, b"x")))
+                    with suppress(HubError):  # it may not follow the newest
+                        saved.append(await writer.append(name, histories[name], StoredChunk(boot_id, seq, 0.0, b"x")))
             writer.save(record(1))  # so that there is a write that finds out
             await asyncio.gather(*saved)
             await writer.flush()

@@ -5,6 +5,18 @@ The wire contract between a hub, its nodes and those who watch the hub.
 
 Conventions. `_s` seconds, `_ms` milliseconds, `_unix_s` seconds since the Unix epoch on the sender's wall clock.
 A node counts its messages: (boot_id, seq) names a message for good, so that sending one twice does no harm.
+
+What a client must do.
+- Connect: send Hello and wait for Welcome. After Throttle or Drain, come back when the time in it is over.
+- If a stream ends otherwise, dial again with a backoff: doubled after each failure up to a cap (gRPC's own: 1 s to
+  120 s), with jitter (±20%), also at the cap. A connection that lasted resets it.
+- Send heartbeats on Connect at the announced interval, whatever Upload does. Read both streams all the time.
+- Upload after Welcome. Keep each chunk until a ChunkAck covers it. After a reconnect send what follows
+  Welcome.last_chunk_seq again, in order, with the same seq and the same data.
+- Chunks come in the order of their seq. A node without room drops chunks of its own and skips their numbers. A
+  counter that begins anew needs a new boot_id.
+- If Upload ends with FAILED_PRECONDITION, connect again and follow Welcome. INVALID_ARGUMENT names a mistake that
+  sending again does not mend. RESOURCE_EXHAUSTED and UNAVAILABLE pass: back off.
 """
 
 from collections import abc as _abc
@@ -312,22 +324,28 @@ class Welcome(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     LAST_CHUNK_SEQ_FIELD_NUMBER: _builtins.int
     STALE_AFTER_S_FIELD_NUMBER: _builtins.int
+    MAX_MESSAGE_BYTES_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     """Grows with each start of the hub."""
     last_chunk_seq: _builtins.int
     """Of this node's current boot, the greatest chunk that the hub holds; 0: none. The node sends what comes after it."""
     stale_after_s: _builtins.float
     """Silence after which the hub calls this node stale, s."""
+    max_message_bytes: _builtins.int
+    """The longest message that the hub accepts; a longer one is INVALID_ARGUMENT, and one of more than four times as much
+    RESOURCE_EXHAUSTED. The data of a chunk leaves room for its other fields: 64 bytes, and the path of a file.
+    """
     def __init__(
         self,
         *,
         epoch: _builtins.int = ...,
         last_chunk_seq: _builtins.int = ...,
         stale_after_s: _builtins.float = ...,
+        max_message_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "last_chunk_seq", b"last_chunk_seq", "stale_after_s", b"stale_after_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "last_chunk_seq", b"last_chunk_seq", "max_message_bytes", b"max_message_bytes", "stale_after_s", b"stale_after_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -384,7 +402,7 @@ Global___Throttle: _TypeAlias = Throttle  # noqa: Y015
 
 @_typing.final
 class Drain(_message.Message):
-    """The hub is about to stop; reconnect after this time."""
+    """The hub is about to stop; reconnect after this time, which is another one for each node."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -471,7 +489,7 @@ class Chunk(_message.Message):
     FILE_FIELD_NUMBER: _builtins.int
     boot_id: _builtins.int
     seq: _builtins.int
-    """Counts the chunks of this boot, from 1."""
+    """Counts the chunks of this boot, from 1. May skip those that the node dropped, and never goes back."""
     sent_unix_s: _builtins.float
     data: _builtins.bytes
     @_builtins.property
@@ -536,8 +554,8 @@ Global___FileChunk: _TypeAlias = FileChunk  # noqa: Y015
 
 @_typing.final
 class ChunkAck(_message.Message):
-    """Every chunk of this boot up to `seq` is held as safely as the hub is configured to hold it; or, where `file` is set,
-    how far a file is.
+    """Every chunk that the node sent of this boot, up to `seq`, is held as safely as the hub is configured to hold it, unless
+    newer ones took its place in the history; or, where `file` is set, how far a file is.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -759,15 +777,25 @@ class GetHistoryRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NODE_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     node_id: _builtins.str
+    page_size: _builtins.int
+    """Chunks in one response at most. 0, or more than fit into 4 MiB, which a gRPC client accepts unless it is told
+    otherwise: as many as fit.
+    """
+    page_token: _builtins.str
+    """next_page_token of the response before; empty: the first page."""
     def __init__(
         self,
         *,
         node_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_id", b"node_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_id", b"node_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -778,6 +806,9 @@ class GetHistoryResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CHUNKS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty: this was the last one. What is in it is the hub's affair."""
     @_builtins.property
     def chunks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Chunk]:
         """Oldest first."""
@@ -786,10 +817,11 @@ class GetHistoryResponse(_message.Message):
         self,
         *,
         chunks: _abc.Iterable[Global___Chunk] | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

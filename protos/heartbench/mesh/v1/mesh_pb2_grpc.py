@@ -60,7 +60,11 @@ class NodeMeshServicer:
 
     def Upload(self, request_iterator, context):
         """Terminal output and files. Apart from Connect, so that a hub which cannot store fast enough stops reading this
-        stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node.
+        stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node, or `node-id-bin` in UTF-8 if its
+        name is not plain ASCII.
+        A chunk that is not taken ends the stream with the reason, and is not acknowledged: INVALID_ARGUMENT if boot_id or
+        seq is 0, its seq was used for other data, or it skips more than 2^40 chunks; FAILED_PRECONDITION if it comes before
+        the newest chunk and is not held, if its boot is over, or before the Hello of its boot.
         A stream ends with ABORTED when a newer one of the same node takes its place: a Hello of another boot ends Uploads of
         the boot before, and those on the connection of the stream that it replaces; an Upload over the limit for one node
         ends the one on another connection that was silent longest. One without messages ends with FAILED_PRECONDITION if its

@@ -5,6 +5,18 @@ The wire contract between a hub, its nodes and those who watch the hub.
 
 Conventions. `_s` seconds, `_ms` milliseconds, `_unix_s` seconds since the Unix epoch on the sender's wall clock.
 A node counts its messages: (boot_id, seq) names a message for good, so that sending one twice does no harm.
+
+What a client must do.
+- Connect: send Hello and wait for Welcome. After Throttle or Drain, come back when the time in it is over.
+- If a stream ends otherwise, dial again with a backoff: doubled after each failure up to a cap (gRPC's own: 1 s to
+  120 s), with jitter (±20%), also at the cap. A connection that lasted resets it.
+- Send heartbeats on Connect at the announced interval, whatever Upload does. Read both streams all the time.
+- Upload after Welcome. Keep each chunk until a ChunkAck covers it. After a reconnect send what follows
+  Welcome.last_chunk_seq again, in order, with the same seq and the same data.
+- Chunks come in the order of their seq. A node without room drops chunks of its own and skips their numbers. A
+  counter that begins anew needs a new boot_id.
+- If Upload ends with FAILED_PRECONDITION, connect again and follow Welcome. INVALID_ARGUMENT names a mistake that
+  sending again does not mend. RESOURCE_EXHAUSTED and UNAVAILABLE pass: back off.
 """
 
 from collections import abc as _abc
@@ -41,7 +53,11 @@ class NodeMeshStub:
     """Control and heartbeats, for as long as the node is connected. The first message of the node is Hello."""
     Upload: _grpc.StreamStreamMultiCallable[_mesh_pb2.Chunk, _mesh_pb2.ChunkAck]
     """Terminal output and files. Apart from Connect, so that a hub which cannot store fast enough stops reading this
-    stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node.
+    stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node, or `node-id-bin` in UTF-8 if its
+    name is not plain ASCII.
+    A chunk that is not taken ends the stream with the reason, and is not acknowledged: INVALID_ARGUMENT if boot_id or
+    seq is 0, its seq was used for other data, or it skips more than 2^40 chunks; FAILED_PRECONDITION if it comes before
+    the newest chunk and is not held, if its boot is over, or before the Hello of its boot.
     A stream ends with ABORTED when a newer one of the same node takes its place: a Hello of another boot ends Uploads of
     the boot before, and those on the connection of the stream that it replaces; an Upload over the limit for one node
     ends the one on another connection that was silent longest. One without messages ends with FAILED_PRECONDITION if its
@@ -58,7 +74,11 @@ class NodeMeshAsyncStub(NodeMeshStub):
     """Control and heartbeats, for as long as the node is connected. The first message of the node is Hello."""
     Upload: _aio.StreamStreamMultiCallable[_mesh_pb2.Chunk, _mesh_pb2.ChunkAck]  # type: ignore[assignment]
     """Terminal output and files. Apart from Connect, so that a hub which cannot store fast enough stops reading this
-    stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node.
+    stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node, or `node-id-bin` in UTF-8 if its
+    name is not plain ASCII.
+    A chunk that is not taken ends the stream with the reason, and is not acknowledged: INVALID_ARGUMENT if boot_id or
+    seq is 0, its seq was used for other data, or it skips more than 2^40 chunks; FAILED_PRECONDITION if it comes before
+    the newest chunk and is not held, if its boot is over, or before the Hello of its boot.
     A stream ends with ABORTED when a newer one of the same node takes its place: a Hello of another boot ends Uploads of
     the boot before, and those on the connection of the stream that it replaces; an Upload over the limit for one node
     ends the one on another connection that was silent longest. One without messages ends with FAILED_PRECONDITION if its
@@ -84,7 +104,11 @@ class NodeMeshServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_mesh_pb2.ChunkAck], _abc.AsyncIterator[_mesh_pb2.ChunkAck]]:
         """Terminal output and files. Apart from Connect, so that a hub which cannot store fast enough stops reading this
-        stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node.
+        stream (gRPC flow control) and never a heartbeat. Metadata `node-id` names the node, or `node-id-bin` in UTF-8 if its
+        name is not plain ASCII.
+        A chunk that is not taken ends the stream with the reason, and is not acknowledged: INVALID_ARGUMENT if boot_id or
+        seq is 0, its seq was used for other data, or it skips more than 2^40 chunks; FAILED_PRECONDITION if it comes before
+        the newest chunk and is not held, if its boot is over, or before the Hello of its boot.
         A stream ends with ABORTED when a newer one of the same node takes its place: a Hello of another boot ends Uploads of
         the boot before, and those on the connection of the stream that it replaces; an Upload over the limit for one node
         ends the one on another connection that was silent longest. One without messages ends with FAILED_PRECONDITION if its
