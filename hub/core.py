@@ -25,6 +25,7 @@ from heartbench.hub.store.writer import KnownNode, Writer
 from heartbench.hub.work.admission import Admission
 from heartbench.hub.work.commands import Answer, Commands
 from heartbench.hub.work.shares import Shares
+from heartbench.hub.work.latency import HeartbeatLatency
 from heartbench.mesh.kinds import WORDS, Kind
 
 
@@ -47,6 +48,7 @@ class Hub:
         self.epoch = epoch
         self.began_s = now
         self.heartbeats = self.chunks = self.hellos = 0  # received since the start
+        self.latency = HeartbeatLatency()
         self.histories: dict[str, History] = {}
         self.history_bytes = HeldBytes()
         self.writer = writer

@@ -59,6 +59,7 @@ class NodeService:
         self._hub = hub
         self._now = clock.monotonic
         self._uploads = uploads
+        self._unix = clock.unix
         self._open: dict[str, Stream] = {}
 
     async def connect(self, peer: Peer, messages: AsyncIterator[NodeMessage], send: Send) -> None:
@@ -136,12 +137,15 @@ class NodeService:
                     del self._open[node_id]
 
     async def _read(self, session: Session, messages: AsyncIterator[NodeMessage], outbox: Outbox) -> None:
-        heartbeat_came, now = self._hub.heartbeat, self._now
+        heartbeat_came, now, unix, latency = self._hub.heartbeat, self._now, self._unix, self._hub.latency
         async for message in messages:
             kind = message.WhichOneof("body")
             if kind == "heartbeat":
                 heartbeat = message.heartbeat
-                heartbeat_came(session, now(), heartbeat.seq, heartbeat.sent_unix_s)
+                at_s, sent_unix_s = now(), heartbeat.sent_unix_s
+                heartbeat_came(session, at_s, heartbeat.seq, sent_unix_s)
+                if sent_unix_s:
+                    latency.add(unix(at_s) - sent_unix_s)
                 if heartbeat.ack:
                     outbox.put_ack(mapping.heartbeat_ack(heartbeat))
             elif kind == "command_result":

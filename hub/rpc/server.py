@@ -30,6 +30,9 @@ from heartbench.hub.errors import HubError
 from heartbench.hub.events.fanout import StoreChanged
 from heartbench.hub.events.observer_file import check_observer_file
 from heartbench.hub.liveness.self_health import TICK_S
+from heartbench.hub.operations.calls import CallCounts
+from heartbench.hub.operations.health import Health, add_health_and_reflection
+from heartbench.hub.operations.http_listener import HttpListener, open_http
 from heartbench.hub.rpc.admin import AdminService
 from heartbench.hub.rpc.connect import NodeService
 from heartbench.hub.rpc.servicers import HubAdmin, NodeMesh
@@ -37,7 +40,7 @@ from heartbench.hub.rpc.upload import Files, UploadService
 from heartbench.hub.stats import HubStats, stats_of, summary
 from heartbench.hub.store.received_files import FileReceiver
 from heartbench.hub.store.url import open_store
-from heartbench.hub.store.writer import StoreHealth
+from heartbench.hub.store.writer import StoreHealth, StoreState
 from heartbench.hub.work.executor import BoundedExecutor
 from heartbench.mesh.v1 import mesh_pb2_grpc as pb_grpc
 
@@ -76,16 +79,22 @@ class HubServer:
         self.settings = settings
         self.address = ""
         self._clock = Clock()
+        self.health = Health()
+        self.http: HttpListener | None = None
+        self.calls = CallCounts()
 
     async def __aenter__(self) -> "HubServer":
         """Start to listen; HubError if the address, the store or the folder for files cannot be used."""
-        self._server = grpc.aio.server(options=server_options(self.settings))
+        self._server = grpc.aio.server(interceptors=[self.calls], options=server_options(self.settings))
         try:
             # Before the store: opening it ends another hub that uses it, and this one may not get its address.
             self.address = listen_on(self._server, self.settings.listen)
+            self.http = open_http(self.settings.http_listen, self.stats, self.health, self.calls)
             self._assemble()
         except HubError:
             await self._server.stop(None)
+            if self.http:
+                self.http.close()
             raise
         work = (
             self.hub.writer.run(self.hub.all_nodes, self._store_changed),
@@ -99,17 +108,22 @@ class HubServer:
         if self._files:
             self._files.executor.start()
         await self._server.start()
+        if self.http:
+            self.http.start()
         log.info("hub is ready", address=self.address, epoch=self.hub.epoch, nodes=len(self.hub.registry.nodes))
         return self
 
     async def __aexit__(self, *exception: object) -> None:
         """Judge no more deadlines, send the nodes a Drain, store what is left, and stop."""
         self.hub.end(self._clock.monotonic())
+        self.health.drain()
         self._nodes.drain(RECONNECT_AFTER_S)
         self._uploads.close()
         self._admin.close()
         await self._server.stop(self.settings.drain_s)
         await self._finish_work()
+        if self.http:
+            await self.http.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks)
@@ -146,8 +160,10 @@ class HubServer:
         self._summarised: HubStats | None = None
         pb_grpc.add_NodeMeshServicer_to_server(NodeMesh(self._nodes, self._uploads), self._server)
         pb_grpc.add_HubAdminServicer_to_server(HubAdmin(self._admin, self.stats), self._server)
+        add_health_and_reflection(self.health, self._server)
 
     def _store_changed(self, health: StoreHealth) -> None:
+        self.health.set_store(health.state is StoreState.OK)
         self.hub.effects.announce(self._clock.monotonic(), StoreChanged(health.state, health.error))
 
     async def _forget_expired(self) -> None:
