@@ -1,7 +1,8 @@
 """Every setting of the hub: its unit, its meaning, its bounds, and which values contradict each other.
 
 A setting `x_s` is read from the environment as `HUB_X_S`, else from an env file, else it has its default. A value that
-cannot be used is rejected with one line that names its source and what is allowed. Nothing is read after the start.
+cannot be used is rejected with one line that names its source and what is allowed. A file is read again on demand
+(`operations/reload.py`); the environment only at the start.
 """
 
 import math

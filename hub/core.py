@@ -72,6 +72,14 @@ class Hub:
         )
         self._record_of = record_of
 
+    def adopt(self, settings: HubSettings, now: float) -> None:
+        """Use other settings from now on; `operations/reload.py` says which of them may differ."""
+        self._check_for_pause(now)
+        if settings.policy != self.settings.policy:
+            self.effects.changed(self.registry.adopt(settings.policy, now))
+        self.admission.per_s = settings.admit_per_s
+        self.settings = settings
+
     def restore(self, stored: StoredNode, node: Node | None, now: float) -> None:
         """Take over what the hub knew of a node when it last ran; `node` is None if only its history is stored."""
         if node is not None:

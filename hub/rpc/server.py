@@ -15,8 +15,9 @@ import errno
 import gc
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 import grpc.aio
@@ -33,6 +34,7 @@ from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.hub.operations.calls import CallCounts
 from heartbench.hub.operations.health import Health, add_health_and_reflection
 from heartbench.hub.operations.http_listener import HttpListener, open_http
+from heartbench.hub.operations.reload import Adopt, Reloader
 from heartbench.hub.rpc.admin import AdminService
 from heartbench.hub.rpc.connect import NodeService
 from heartbench.hub.rpc.servicers import HubAdmin, NodeMesh
@@ -101,7 +103,7 @@ class HubServer:
             every(TICK_S, lambda: self.hub.tick(self._clock.monotonic())),
             every(FLUSH_INTERVAL_S, self.hub.effects.flush),
             every(IDLE_INTERVAL_S, self._uploads.places.end_idle),
-            every(self.settings.summary_interval_s, self._summarise),
+            self._summarise(),
             self._forget_expired(),
         )
         self._tasks = [asyncio.create_task(one) for one in work]
@@ -129,6 +131,10 @@ class HubServer:
         await asyncio.wait(self._tasks)
         log.info("hub has stopped", **summary(self.stats(), None))
 
+    def also(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside the hub until it stops; an error in it ends the hub."""
+        self._tasks.append(asyncio.create_task(work))
+
     async def run_until(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; raises what ends the hub before that, for example another hub on its store."""
         stopping = asyncio.create_task(stop.wait())
@@ -137,6 +143,11 @@ class HubServer:
         for task in self._tasks:
             if task.done():
                 task.result()
+
+    def adopt(self, settings: HubSettings) -> None:
+        """Use other settings from now on; `operations/reload.py` says which of them may differ."""
+        self.settings = settings
+        self.hub.adopt(settings, self._clock.monotonic())
 
     def stats(self) -> HubStats:
         """Return the hub's figures now."""
@@ -157,7 +168,6 @@ class HubServer:
         self._uploads = UploadService(self.hub, self._clock, self._files)
         self._nodes = NodeService(self.hub, self._clock, self._uploads.places)
         self._admin = AdminService(self.hub, self._clock, self._nodes, self._uploads)
-        self._summarised: HubStats | None = None
         pb_grpc.add_NodeMeshServicer_to_server(NodeMesh(self._nodes, self._uploads), self._server)
         pb_grpc.add_HubAdminServicer_to_server(HubAdmin(self._admin, self.stats), self._server)
         add_health_and_reflection(self.health, self._server)
@@ -171,10 +181,13 @@ class HubServer:
             await asyncio.sleep(FORGET_INTERVAL_S)
             await self._admin.forget_expired()
 
-    def _summarise(self) -> None:
-        stats = self.stats()
-        log.info("summary", **summary(stats, self._summarised))
-        self._summarised = stats
+    async def _summarise(self) -> None:
+        before = None
+        while True:
+            await asyncio.sleep(self.settings.summary_interval_s)
+            stats = self.stats()
+            log.info("summary", **summary(stats, before))
+            before = stats
 
     async def _finish_work(self) -> None:
         """Wait up to FINISH_S for admitted files and chunks; the nodes still have what was not acknowledged."""
@@ -212,13 +225,23 @@ def collect_less_garbage() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
-async def serve(settings: HubSettings, ready: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM; `ready` is called with the address when nodes can connect."""
+async def serve(
+    settings: HubSettings, ready: Callable[[str], None], env: Path | None = None, adopt: Adopt = lambda _: None
+) -> None:
+    """Serve until SIGINT or SIGTERM; `ready` is called with the address when nodes can connect.
+
+    SIGHUP, or a change of the file `env`, reloads the settings; `adopt` gets them after the hub. Without a file, SIGHUP
+    stops the hub too.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     async with HubServer(settings) as server:
+        if env is not None:
+            reloader = Reloader(env, settings, server.adopt, adopt)
+            loop.add_signal_handler(signal.SIGHUP, reloader.ask)
+            server.also(reloader.run())
         ready(server.address)
         await server.run_until(stop)
 

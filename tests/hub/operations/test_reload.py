@@ -1,0 +1,156 @@
+"""Settings that change while the hub runs."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+from structlog.testing import capture_logs
+
+from heartbench.hub.config import HubSettings
+from heartbench.hub.errors import HubError
+from heartbench.hub.operations import reload
+from heartbench.hub.operations.reload import Reloader, merged
+
+NODES = 20
+LIVE_NODES = Path(__file__).parent.parent / "live_nodes.py"
+
+
+@pytest.fixture(autouse=True)
+def no_settings_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("HUB_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> Path:
+    path = tmp_path / "hub.env"
+    path.write_text("HUB_STALE_AFTER_S=30\n")
+    return path
+
+
+def reloaded(env: Path, text: str, running: HubSettings | None = None) -> tuple[list[HubSettings], dict[str, str]]:
+    """Return what the hub got, and the line in the log, after a file was written."""
+    adopted: list[HubSettings] = []
+
+    async def scene() -> None:
+        await Reloader(env, running or HubSettings.load(env), adopted.append).reload()
+
+    env.write_text(text)
+    with capture_logs() as lines:
+        asyncio.run(scene())
+    (line,) = lines
+    return adopted, dict(line)
+
+
+def test_what_can_change_changes_and_the_log_says_what_cannot(env: Path) -> None:
+    running = HubSettings.load(env)
+    text = "HUB_STALE_AFTER_S=20\nHUB_LOG_LEVEL=debug\nHUB_STORE_URL=redis://:secret@127.0.0.1/0\n"
+    (adopted,), line = reloaded(env, text, running)
+    assert (adopted.stale_after_s, adopted.log_level, adopted.store_url) == (20, "debug", running.store_url)
+    assert line["changed"] == "HUB_STALE_AFTER_S=20 HUB_LOG_LEVEL=debug"
+    assert line["need_restart"] == "HUB_STORE_URL"
+    assert "secret" not in str(line)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("HUB_STALE_AFTER_S=never\n", "HUB_STALE_AFTER_S='never'"),
+        ("HUB_STAEL_AFTER_S=1\n", "no such setting"),
+        ("HUB_STALE_AFTER_S=20\nHUB_FLAP_EXIT=9\n", "HUB_FLAP_EXIT=9 must be less"),
+        ("HUB_STALE_AFTER_S\n", "a value is missing"),
+    ],
+)
+def test_a_file_that_is_wrong_changes_nothing(env: Path, text: str, words: str) -> None:
+    adopted, line = reloaded(env, text, HubSettings.load(env))
+    assert adopted == []
+    assert line["log_level"] == "error"
+    assert words in line["error"]
+    assert "\n" not in line["error"]
+
+
+def test_values_that_contradict_what_stays_change_nothing() -> None:
+    running = HubSettings.of(stale_after_s=30, observe_file="x.jsonl", forget_after=60)
+    with pytest.raises(HubError, match="HUB_FORGET_AFTER=20 forgets nodes"):
+        merged(running, running.changed(stale_after_s=10, forget_after=20))
+
+
+def test_an_observer_keeps_its_policy() -> None:
+    running = HubSettings.of(observe_file="x.jsonl")
+    settings, live, pending = merged(running, running.changed(stale_after_s=10, max_nodes=5))
+    assert (settings.stale_after_s, settings.max_nodes) == (30, 5)
+    assert (live, pending) == (["max_nodes"], ["stale_after_s"])
+
+
+def test_a_changed_file_is_used_once_it_has_settled(env: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reload, "LOOK_S", 0.01)
+    adopted: asyncio.Queue[HubSettings] = asyncio.Queue()
+
+    async def scene() -> None:
+        watching = asyncio.create_task(Reloader(env, HubSettings.load(env), adopted.put_nowait).run())
+        env.write_text("HUB_MAX_NODES=7\n")
+        assert (await adopted.get()).max_nodes == 7
+        await asyncio.sleep(0.05)
+        assert adopted.empty()  # the same file is not read again
+        env.write_text("HUB_MAX_NODES=8\n")
+        os.utime(env, ns=(1, 1))
+        assert (await adopted.get()).max_nodes == 8
+        env.unlink()
+        await asyncio.sleep(0.05)
+        assert not watching.done()
+        watching.cancel()
+        await asyncio.wait([watching])
+
+    asyncio.run(asyncio.wait_for(scene(), 10))
+
+
+@pytest.fixture
+def hub(env: Path) -> Iterator["subprocess.Popen[str]"]:
+    environment = {**os.environ, "HUB_LISTEN": "127.0.0.1:0", "HUB_STORE_URL": "memory:"}
+    command = [sys.executable, "-m", "heartbench.hub", "--env", str(env)]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        process.kill()
+
+
+def line_with(words: str, stream: IO[str] | None) -> str:
+    """Return the next line of a log that contains these words."""
+    assert stream is not None
+    return next(line for line in stream if words in line)
+
+
+def test_sighup_under_load_drops_no_stream(hub: "subprocess.Popen[str]", env: Path) -> None:
+    assert hub.stdout is not None
+    address = hub.stdout.readline().strip()
+    command = [sys.executable, str(LIVE_NODES), address, str(NODES), "0.05"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as nodes:
+        assert nodes.stdout is not None
+        assert nodes.stdout.readline() == "up\n"
+        for threshold in ("20", "40"):
+            env.write_text(f"HUB_STALE_AFTER_S={threshold}\nHUB_LISTEN=127.0.0.1:1\n")
+            hub.send_signal(signal.SIGHUP)
+            line = line_with("settings reloaded", hub.stderr)
+            assert f"HUB_STALE_AFTER_S={threshold}" in line
+        nodes.terminate()
+        assert nodes.communicate(timeout=10)[0] == f"{NODES}\n"  # streams opened: one per node
+    hub.terminate()
+    assert hub.wait(timeout=10) == 0
+
+
+def test_without_a_file_sighup_stops_the_hub() -> None:
+    environment = {**os.environ, "HUB_LISTEN": "127.0.0.1:0", "HUB_STORE_URL": "memory:"}
+    command = [sys.executable, "-m", "heartbench.hub"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as hub:
+        assert hub.stdout is not None
+        hub.stdout.readline()
+        hub.send_signal(signal.SIGHUP)
+        assert line_with("hub has stopped", hub.stderr)
+        assert hub.wait(timeout=10) == 0
