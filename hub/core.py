@@ -24,8 +24,8 @@ from heartbench.hub.store.record import NodeRecord
 from heartbench.hub.store.writer import KnownNode, Writer
 from heartbench.hub.work.admission import Admission
 from heartbench.hub.work.commands import Answer, Commands
-from heartbench.hub.work.shares import Shares
 from heartbench.hub.work.latency import HeartbeatLatency
+from heartbench.hub.work.shares import Shares
 from heartbench.mesh.kinds import WORDS, Kind
 
 

@@ -37,7 +37,7 @@ def live(step: Callable[[ManualClock], None]) -> tuple[list[tuple[str, Status, f
                     hub.heartbeat(session, clock.now_s, second, clock.unix(clock.now_s))
             hub.tick(clock.now_s)
             assert hub.expired_nodes(clock.now_s) == []
-        log = hub.fanout._log  # noqa: SLF001
+        log = hub.fanout._log
         changes = [event.body for event in log if isinstance(event.body, Change)]
         assert len(changes) == len(log)  # no pause, no mass silence
         nodes = hub.registry.nodes.values()
