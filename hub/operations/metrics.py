@@ -29,6 +29,7 @@ class Metric:
     fields: Mapping[str, str]
     label: str = ""
     states: tuple[str, ...] = ()  # the figure is one of these: 1 for it, 0 for the others
+    is_histogram: bool = False
 
     @property
     def full_name(self) -> str:
@@ -83,9 +84,10 @@ METRICS = (
     one("Messages", "chunks_total", "chunks", "Chunks of terminal output received."),
     one("Messages", "hellos_total", "hellos", "Streams of nodes that began."),
     one("Messages", "throttled_total", "throttled", "Hellos that were answered with a time after which to retry."),
-    one(
-        "Heartbeat latency", "heartbeat_latency_seconds", "latency",
+    Metric(
+        "Heartbeat latency", "heartbeat_latency_seconds",
         "Time from a node's clock when it sent a heartbeat to the hub's when it read it; with the error of both.",
+        {"": "latency"}, is_histogram=True,
     ),
     one(
         "Clock errors", "heartbeat_clock_errors_total", "clock_errors",
@@ -94,7 +96,7 @@ METRICS = (
     percentiles("Event loop", "loop_lag_seconds", "loop_lag_{}_s", "Lateness of the hub's tick in the last minute.",
                 50, 100),
     one("Pauses", "pauses_total", "pauses", "Times in which the hub did not run and gave all nodes longer."),
-    one("Pauses", "paused_seconds_total", "paused_s", "Time in which the hub did not run."),
+    one("Time paused", "paused_seconds_total", "paused_s", "Time in which the hub did not run."),
     one("Events", "events_total", "events", "Events published."),
     one("Events", "events_lost_total", "events_lost", "Events that subscribers lost because they read too slowly."),
     one("Subscribers and uploads", "subscribers", "subscribers", "Open WatchEvents streams."),
@@ -131,6 +133,6 @@ METRICS = (
                 "Wait of the last 512 file chunks for a thread.", 50, 99),
     percentiles("Executor times", "executor_run_seconds", "executor.run_{}_s",
                 "Duration of the last 512 writes of file chunks.", 50, 99),
-    one("Start", "uptime_seconds", "up_s", "Time since the hub started."),
-    one("Start", "epoch", "epoch", "Number of this start of the hub on its store."),
+    one("Uptime", "uptime_seconds", "up_s", "Time since the hub started."),
+    one("Starts", "epoch", "epoch", "Number of this start of the hub on its store."),
 )  # fmt: skip
