@@ -122,6 +122,8 @@ class Hub:
             self._check_for_pause(now)
         changes = self.registry.heartbeat(session, now, seq)
         self.heartbeats += 1
+        if sent_unix_s:
+            self.latency.add(now, sent_unix_s)
         if self.effects.records_messages:
             self._received(now, node.node_id, session.boot_id, session.connection, Kind.HEARTBEAT, seq, sent_unix_s)
         if changes:

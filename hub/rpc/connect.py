@@ -59,7 +59,6 @@ class NodeService:
         self._hub = hub
         self._now = clock.monotonic
         self._uploads = uploads
-        self._unix = clock.unix
         self._open: dict[str, Stream] = {}
 
     async def connect(self, peer: Peer, messages: AsyncIterator[NodeMessage], send: Send) -> None:
@@ -137,15 +136,12 @@ class NodeService:
                     del self._open[node_id]
 
     async def _read(self, session: Session, messages: AsyncIterator[NodeMessage], outbox: Outbox) -> None:
-        heartbeat_came, now, unix, latency = self._hub.heartbeat, self._now, self._unix, self._hub.latency
+        heartbeat_came, now = self._hub.heartbeat, self._now
         async for message in messages:
             kind = message.WhichOneof("body")
             if kind == "heartbeat":
                 heartbeat = message.heartbeat
-                at_s, sent_unix_s = now(), heartbeat.sent_unix_s
-                heartbeat_came(session, at_s, heartbeat.seq, sent_unix_s)
-                if sent_unix_s:
-                    latency.add(unix(at_s) - sent_unix_s)
+                heartbeat_came(session, now(), heartbeat.seq, heartbeat.sent_unix_s)
                 if heartbeat.ack:
                     outbox.put_ack(mapping.heartbeat_ack(heartbeat))
             elif kind == "command_result":

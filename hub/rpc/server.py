@@ -100,7 +100,7 @@ class HubServer:
             raise
         work = (
             self.hub.writer.run(self.hub.all_nodes, self._store_changed),
-            every(TICK_S, lambda: self.hub.tick(self._clock.monotonic())),
+            every(TICK_S, self._tick),
             every(FLUSH_INTERVAL_S, self.hub.effects.flush),
             every(IDLE_INTERVAL_S, self._uploads.places.end_idle),
             self._summarise(),
@@ -171,6 +171,11 @@ class HubServer:
         pb_grpc.add_NodeMeshServicer_to_server(NodeMesh(self._nodes, self._uploads), self._server)
         pb_grpc.add_HubAdminServicer_to_server(HubAdmin(self._admin, self.stats), self._server)
         add_health_and_reflection(self.health, self._server)
+
+    def _tick(self) -> None:
+        now = self._clock.monotonic()
+        self.hub.latency.offset_s = self._clock.unix(now) - now
+        self.hub.tick(now)
 
     def _store_changed(self, health: StoreHealth) -> None:
         self.health.set_store(health.state is StoreState.OK)

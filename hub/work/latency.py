@@ -13,14 +13,16 @@ LONGEST_S = 600.0
 class HeartbeatLatency:
     """The latencies of all heartbeats that carry the time at which they were sent."""
 
-    __slots__ = ("clock_errors", "seconds")
+    __slots__ = ("clock_errors", "offset_s", "seconds")
 
     def __init__(self) -> None:
+        self.offset_s = 0.0  # of the wall clock to the monotonic one; kept current from outside
         self.seconds = Histogram(BOUNDS_S)
         self.clock_errors = 0
 
-    def add(self, latency_s: float) -> None:
-        """Count a heartbeat."""
+    def add(self, now: float, sent_unix_s: float) -> None:
+        """Count a heartbeat that was read at `now` (s, monotonic)."""
+        latency_s = now + self.offset_s - sent_unix_s
         if 0.0 <= latency_s <= LONGEST_S:
             self.seconds.add(latency_s)
         else:

@@ -75,13 +75,3 @@ def test_times_are_shown_on_the_new_clock() -> None:
         assert (info.silent_s, info.changed_unix_s) == (10.0, 3700.0)
 
     asyncio.run(scene())
-
-
-def test_latencies_across_a_step_are_clock_errors() -> None:
-    async def scene() -> None:
-        hub = open_hub(SETTINGS, ManualClock(100.0), seed=1)
-        for latency_s in (0.2, -3600.0, 3600.0):
-            hub.latency.add(latency_s)
-        assert (sum(hub.latency.seconds.counts), hub.latency.clock_errors) == (1, 2)
-
-    asyncio.run(scene())
