@@ -51,7 +51,7 @@ def hub(
 
     collect_less_garbage()
     try:
-        asyncio.run(serve(settings, ready, env, lambda changed: logs.configure(changed.log_level)))
+        asyncio.run(serve(settings, ready, env, lambda changed: logs.set_level(changed.log_level)))
     finally:
         logs.flush(FLUSH_S)
 

@@ -6,13 +6,11 @@ within ANSWER_S, `/healthz` says that it hangs. A page for people can be added a
 """
 
 import asyncio
-import logging
 import socket
 from collections.abc import Callable
 from threading import Thread
 from typing import TypeVar
 
-import structlog
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -35,8 +33,6 @@ QUIET_S = 10
 """Time after which a connection without a request is closed, s."""
 
 STOP_S = 1
-
-log = structlog.get_logger()
 
 
 class Operations:
@@ -120,10 +116,10 @@ class HttpServer:
     """Serves an application at a bound socket, in a thread of its own."""
 
     def __init__(self, app: Starlette, listening: socket.socket) -> None:
-        forward_errors()
         config = uvicorn.Config(
-            app, http=BoundedProtocol, ws="none", loop="asyncio", lifespan="off", log_config=None, access_log=False,
-            server_header=False, timeout_keep_alive=QUIET_S, timeout_graceful_shutdown=STOP_S,
+            app, http=BoundedProtocol, ws="none", loop="asyncio", lifespan="off", log_config=None, log_level="error",
+            access_log=False, server_header=False,
+            timeout_keep_alive=QUIET_S, timeout_graceful_shutdown=STOP_S,
         )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._thread = Thread(target=self._server.run, args=([listening],), name="hub-http", daemon=True)
@@ -136,18 +132,3 @@ class HttpServer:
         """End all connections, those with an unread answer after STOP_S."""
         self._server.should_exit = True
         await asyncio.to_thread(self._thread.join, 2 * STOP_S)
-
-
-class ToStructlog(logging.Handler):
-    """Writes errors of Uvicorn as entries of the hub's log."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one."""
-        log.error("http", message=record.getMessage())
-
-
-def forward_errors() -> None:
-    """Send Uvicorn's errors to the hub's log, and nothing else of what it logs."""
-    logger = logging.getLogger("uvicorn")
-    logger.handlers = [ToStructlog(logging.ERROR)]
-    logger.propagate = False

@@ -81,11 +81,12 @@ class Reloader:
             log.error("settings not reloaded", error=str(error))
             return
         changed = [f"{env_name(name)}={env_value(getattr(settings, name))}" for name in live]
+        names = [env_name(name) for name in pending]  # not their values: a store's URL may hold a password
+        # First, because what is adopted may be that such lines are not logged.
+        log.info("settings reloaded", changed=" ".join(changed), need_restart=" ".join(names))
         self.settings = settings
         for adopt in self._adopt:
             adopt(settings)
-        names = [env_name(name) for name in pending]  # not their values: a store's URL may hold a password
-        log.info("settings reloaded", changed=" ".join(changed), need_restart=" ".join(names))
 
     async def _asked_within(self, wait_s: float) -> bool:
         try:

@@ -126,22 +126,44 @@ def line_with(words: str, stream: IO[str] | None) -> str:
     return next(line for line in stream if words in line)
 
 
-def test_sighup_under_load_drops_no_stream(hub: "subprocess.Popen[str]", env: Path) -> None:
+@pytest.fixture
+def nodes(hub: "subprocess.Popen[str]") -> Iterator["subprocess.Popen[str]"]:
+    """NODES nodes that are connected and send a heartbeat every 50 ms."""
     assert hub.stdout is not None
-    address = hub.stdout.readline().strip()
-    command = [sys.executable, str(LIVE_NODES), address, str(NODES), "0.05"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as nodes:
-        assert nodes.stdout is not None
-        assert nodes.stdout.readline() == "up\n"
-        for threshold in ("20", "40"):
-            env.write_text(f"HUB_STALE_AFTER_S={threshold}\nHUB_LISTEN=127.0.0.1:1\n")
-            hub.send_signal(signal.SIGHUP)
-            line = line_with("settings reloaded", hub.stderr)
-            assert f"HUB_STALE_AFTER_S={threshold}" in line
-        nodes.terminate()
-        assert nodes.communicate(timeout=10)[0] == f"{NODES}\n"  # streams opened: one per node
+    command = [sys.executable, str(LIVE_NODES), hub.stdout.readline().strip(), str(NODES), "0.05"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        yield process
+        process.kill()
+
+
+def test_sighup_under_load_drops_no_stream(
+    hub: "subprocess.Popen[str]", nodes: "subprocess.Popen[str]", env: Path
+) -> None:
+    for threshold in ("20", "25"):
+        env.write_text(f"HUB_STALE_AFTER_S={threshold}\nHUB_EVENT_QUEUE=5\n")
+        hub.send_signal(signal.SIGHUP)
+        line = line_with("settings reloaded", hub.stderr)
+        assert f"HUB_STALE_AFTER_S={threshold}" in line
+        assert "need_restart=HUB_EVENT_QUEUE" in line
+    nodes.terminate()
+    assert nodes.communicate(timeout=10)[0] == f"{NODES}\n"  # streams opened: one per node
     hub.terminate()
     assert hub.wait(timeout=10) == 0
+
+
+def test_the_level_of_the_log_changes(hub: "subprocess.Popen[str]", env: Path) -> None:
+    assert hub.stdout is not None
+    hub.stdout.readline()
+    env.write_text("HUB_LOG_LEVEL=error\n")
+    hub.send_signal(signal.SIGHUP)
+    assert line_with("settings reloaded", hub.stderr)
+    env.write_text("HUB_LOG_LEVEL=never\n")
+    hub.send_signal(signal.SIGHUP)
+    assert "HUB_LOG_LEVEL='never'" in line_with("settings not reloaded", hub.stderr)
+    hub.terminate()
+    assert hub.communicate(timeout=10)[1] == ""  # no "hub has stopped"
 
 
 def test_without_a_file_sighup_stops_the_hub() -> None:
