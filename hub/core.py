@@ -78,6 +78,7 @@ class Hub:
         if settings.policy != self.settings.policy:
             self.effects.changed(self.registry.adopt(settings.policy, now))
         self.admission.per_s = settings.admit_per_s
+        self._nodes_of_peer.resize(settings.max_nodes)
         self.settings = settings
 
     def restore(self, stored: StoredNode, node: Node | None, now: float) -> None:

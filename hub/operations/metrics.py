@@ -78,6 +78,7 @@ METRICS = (
     one("Nodes", "connected_nodes", "connected", "Nodes with an open Connect stream."),
     one("Nodes", "flapping_nodes", "flapping", "Nodes that are marked as flapping."),
     one("Nodes", "mass_silence", "mass_silence", "1 while the hub suspects its own network and marks no node stale."),
+    one("Nodes", "contested_names", "contested", "Names that more than one node seems to use."),
     one("Flaps", "flaps_total", "flaps", "Changes of nodes between online and stale."),
     one("Flaps", "flashes_total", "flashes", "Changes of status of nodes that were not flapping."),
     one("Messages", "heartbeats_total", "heartbeats", "Heartbeats received."),
@@ -102,6 +103,8 @@ METRICS = (
     one("Subscribers and uploads", "subscribers", "subscribers", "Open WatchEvents streams."),
     one("Subscribers and uploads", "uploads", "uploads", "Open Upload streams."),
     one("Subscribers and uploads", "commands_waiting", "commands_waiting", "Commands without an answer."),
+    one("Commands refused", "commands_refused_total", "commands_refused", "Commands for which there was no room."),
+    one("Memory", "commands_bytes", "commands_bytes", "Commands without an answer."),
     one("Memory", "history_bytes", "history_bytes", "Terminal output held in memory."),
     one("Memory", "store_queue_bytes", "store.queued_bytes", "Chunks that wait for the store."),
     one("Deadlines", "deadlines", "heap", "Entries in the heap of deadlines, outdated ones included."),
@@ -133,6 +136,11 @@ METRICS = (
                 "Wait of the last 512 file chunks for a thread.", 50, 99),
     percentiles("Executor times", "executor_run_seconds", "executor.run_{}_s",
                 "Duration of the last 512 writes of file chunks.", 50, 99),
+    one("Log", "log_lines_lost_total", "log_lines_lost", "Lines that could not be written to the log."),
+    one(
+        "Log", "observer_records_lost_total", "observer_records_lost",
+        "Records that could not be written to the observer's file.",
+    ),
     one("Uptime", "uptime_seconds", "up_s", "Time since the hub started."),
     one("Starts", "epoch", "epoch", "Number of this start of the hub on its store."),
 )  # fmt: skip

@@ -146,7 +146,7 @@ class HubServer:
 
     def adopt(self, settings: HubSettings) -> None:
         """Use other settings from now on; `operations/reload.py` says which of them may differ."""
-        self.settings = settings
+        self.settings = self._uploads.places.settings = settings
         self.hub.adopt(settings, self._clock.monotonic())
 
     def stats(self) -> HubStats:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -13,9 +14,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from heartbench.hub.config import HubSettings
-from heartbench.hub.errors import HubError
+from heartbench.hub.errors import HubError, NoRoomError
+from heartbench.hub.liveness.registry import Hello
 from heartbench.hub.operations import reload
 from heartbench.hub.operations.reload import Reloader, merged
+from heartbench.hub.rpc.server import HubServer
 
 NODES = 20
 LIVE_NODES = Path(__file__).parent.parent / "live_nodes.py"
@@ -175,3 +178,25 @@ def test_without_a_file_sighup_stops_the_hub() -> None:
         hub.send_signal(signal.SIGHUP)
         assert line_with("hub has stopped", hub.stderr)
         assert hub.wait(timeout=10) == 0
+
+
+def test_what_a_running_hub_adopts_is_used() -> None:
+    async def scene() -> None:
+        running = HubSettings.of(listen="127.0.0.1:0", store_url="memory:", max_nodes=1, admit_per_s=1)
+        async with HubServer(running) as server:
+            hub, now = server.hub, time.monotonic()
+            hub.hello(Hello("a", 1, 0), now)
+            with pytest.raises(NoRoomError):
+                hub.hello(Hello("b", 1, 0), now)
+            wanted = running.changed(
+                max_nodes=4, admit_per_s=0, stale_after_s=7, hello_within_s=3, uploads_per_node=1, forget_after=60
+            )
+            settings, _, pending = merged(running, wanted)
+            assert pending == []
+            server.adopt(settings)
+            session, _ = hub.hello(Hello("b", 1, 0), now)
+            assert session is not None
+            assert session.node.threshold_s == 7
+            assert hub.settings is server.settings is settings
+
+    asyncio.run(scene())
