@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from heartbench.hub.operations.calls import CallCounts
 from heartbench.hub.operations.metrics import METRICS
 from heartbench.hub.operations.metrics import Metric as Row
+from heartbench.hub.operations.process import process_metrics
 from heartbench.hub.stats import HubStats
 from heartbench.hub.work.histogram import Histogram
 
@@ -17,7 +18,7 @@ TYPED = ("grpc_type", "grpc_service", "grpc_method")
 
 
 class HubCollector(Collector):
-    """The table of metrics and gRPC's own, with the figures of one moment."""
+    """The table of metrics, gRPC's own and those of the process, with the figures of one moment."""
 
     def __init__(self, stats: HubStats, calls: CallCounts) -> None:
         self._stats = stats
@@ -36,6 +37,7 @@ class HubCollector(Collector):
                     metric.add_metric([value] if row.label else [], number)
                 yield metric
         yield from self._of_calls()
+        yield from process_metrics()
 
     def _of_calls(self) -> Iterator[Metric]:
         started = CounterMetricFamily("grpc_server_started", "Calls that began, streams included.", labels=TYPED)
@@ -63,12 +65,10 @@ class Exposition:
 
     def __init__(self, calls: CallCounts) -> None:
         self._calls = calls
-        self._process = ProcessCollector(registry=None)
 
     def text(self, stats: HubStats, accept: str) -> tuple[bytes, str]:
         """Return the metrics and their content type, for the Accept header of a request."""
         registry = CollectorRegistry(auto_describe=False)
         registry.register(HubCollector(stats, self._calls))
-        registry.register(self._process)
         encode, content_type = choose_encoder(accept)
         return encode(registry), content_type
