@@ -239,13 +239,17 @@ async def serve(
     stops the hub too.
     """
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
-    async with HubServer(settings) as server:
-        if env is not None:
-            reloader = Reloader(env, settings, server.adopt, adopt)
-            loop.add_signal_handler(signal.SIGHUP, reloader.ask)
+    server = HubServer(settings)
+    reloader = None if env is None else Reloader(env, settings, server.adopt, adopt)
+    on_signal = {
+        signal.SIGINT: stop.set,
+        signal.SIGTERM: stop.set,
+        signal.SIGHUP: reloader.ask if reloader else stop.set,
+    }
+    for number, call in on_signal.items():
+        asyncio.get_running_loop().add_signal_handler(number, call)
+    async with server:
+        if reloader:
             server.also(reloader.run())
         ready(server.address)
         await server.run_until(stop)
