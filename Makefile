@@ -6,7 +6,7 @@ PROTO := protos/heartbench/mesh/v1/mesh.proto
 STAMP := $(VENV)/.installed
 LOWEST := .venv-lowest
 
-.PHONY: setup run test lint bench smoke notebooks interop protos lock lowest clean
+.PHONY: setup run test lint bench smoke notebooks interop protos pages lock lowest clean
 
 setup: $(STAMP)
 
@@ -66,6 +66,11 @@ interop:
 
 protos: setup
 	$(BIN)/python scripts/protos.py $(PROTO)
+
+# What docs/ says of the hub's settings and metrics, from where they are defined.
+pages: setup
+	$(BIN)/python scripts/configuration.py
+	$(BIN)/python scripts/dashboard.py
 
 lock: setup
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \

@@ -33,7 +33,8 @@ def hub(
 ) -> None:
     """Start the reference hub. It prints its address when it is ready, and stops on SIGINT or SIGTERM.
 
-    Each HUB_ setting comes from the environment, else from the file, else it has its default.
+    Each HUB_ setting comes from the environment, else from the file, else it has its default. SIGHUP, or a change of
+    the file, reloads what can change while the hub runs.
     """
     settings = HubSettings.load(env)
     warn(*ignored())
@@ -50,7 +51,7 @@ def hub(
 
     collect_less_garbage()
     try:
-        asyncio.run(serve(settings, ready))
+        asyncio.run(serve(settings, ready, env, lambda changed: logs.set_level(changed.log_level)))
     finally:
         logs.flush(FLUSH_S)
 

@@ -41,6 +41,7 @@ def open_hub(settings: HubSettings, clock: Clock, store: Store | None = None, se
         draw=random.Random(seed).random,
         observer=observer,
     )
+    hub.latency.offset_s = clock.unix(now) - now
     for stored in store.load():
         record = stored.record
         node = None if record is None else node_of(record, hub.registry, clock, settings.restart_grace_s)

@@ -1,7 +1,8 @@
 """Every setting of the hub: its unit, its meaning, its bounds, and which values contradict each other.
 
 A setting `x_s` is read from the environment as `HUB_X_S`, else from an env file, else it has its default. A value that
-cannot be used is rejected with one line that names its source and what is allowed. Nothing is read after the start.
+cannot be used is rejected with one line that names its source and what is allowed. A file is read again on demand
+(`operations/reload.py`); the environment only at the start.
 """
 
 import math
@@ -175,6 +176,9 @@ class HubSettings(BaseModel):
     """Seconds that streams get to end by themselves when the hub stops. The hub exits within 5 s."""
     summary_interval_s: float = Field(60.0, ge=0.1, le=86_400)
     """Seconds between two summary lines in the log."""
+    http_listen: str = ""
+    """HOST:PORT for `/metrics`, `/healthz` and `/readyz`; port 0 takes any free one; empty: none. Anyone who reaches
+    it can read them: an address other than loopback needs insecure=1, or put a proxy before it."""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], AnyCase] = "info"
     """Lowest severity that is logged."""
     log_format: Annotated[Literal["text", "json"], AnyCase] = "text"
@@ -229,6 +233,18 @@ class HubSettings(BaseModel):
                 f"HUB_LISTEN={self.listen!r} is not a loopback address, and nothing is encrypted: use 127.0.0.1 or "
                 "::1, or set HUB_INSECURE=1"
             )
+        return self
+
+    @model_validator(mode="after")
+    def reject_open_http(self) -> Self:
+        """Reject an address for HTTP that other machines can reach, unless it is allowed: HTTP is never encrypted."""
+        if self.http_listen and not self.insecure:
+            host, _ = envfile.split_address(self.http_listen, "http_listen")
+            if not envfile.is_loopback(host):
+                raise ValueError(
+                    f"HUB_HTTP_LISTEN={self.http_listen!r} is not a loopback address, and HTTP is not encrypted: use "
+                    "127.0.0.1 or ::1, or set HUB_INSECURE=1"
+                )
         return self
 
     @model_validator(mode="after")

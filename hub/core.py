@@ -24,6 +24,7 @@ from heartbench.hub.store.record import NodeRecord
 from heartbench.hub.store.writer import KnownNode, Writer
 from heartbench.hub.work.admission import Admission
 from heartbench.hub.work.commands import Answer, Commands
+from heartbench.hub.work.latency import HeartbeatLatency
 from heartbench.hub.work.shares import Shares
 from heartbench.mesh.kinds import WORDS, Kind
 
@@ -47,6 +48,7 @@ class Hub:
         self.epoch = epoch
         self.began_s = now
         self.heartbeats = self.chunks = self.hellos = 0  # received since the start
+        self.latency = HeartbeatLatency()
         self.histories: dict[str, History] = {}
         self.history_bytes = HeldBytes()
         self.writer = writer
@@ -70,6 +72,15 @@ class Hub:
             self._mover(MoveReason.MASS_SILENCE),
         )
         self._record_of = record_of
+
+    def adopt(self, settings: HubSettings, now: float) -> None:
+        """Use other settings from now on; `operations/reload.py` says which of them may differ."""
+        self._check_for_pause(now)
+        if settings.policy != self.settings.policy:
+            self.effects.changed(self.registry.adopt(settings.policy, now))
+        self.admission.per_s = settings.admit_per_s
+        self._nodes_of_peer.resize(settings.max_nodes)
+        self.settings = settings
 
     def restore(self, stored: StoredNode, node: Node | None, now: float) -> None:
         """Take over what the hub knew of a node when it last ran; `node` is None if only its history is stored."""
@@ -113,6 +124,8 @@ class Hub:
             self._check_for_pause(now)
         changes = self.registry.heartbeat(session, now, seq)
         self.heartbeats += 1
+        if sent_unix_s:
+            self.latency.add(now, sent_unix_s)
         if self.effects.records_messages:
             self._received(now, node.node_id, session.boot_id, session.connection, Kind.HEARTBEAT, seq, sent_unix_s)
         if changes:

@@ -69,6 +69,11 @@ def configure(level: str, form: str = "text") -> None:
     logging.basicConfig(handlers=[StructlogHandler()], level=logging.WARNING)
 
 
+def set_level(level: str) -> None:
+    """Log entries that are at least as severe as `level` from now on, in the same way as before."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())))
+
+
 def lost() -> int:
     """Return how many lines could not be written since the start."""
     return sum(writer.lost for writer in writers)

@@ -11,6 +11,7 @@ from heartbench.hub.core import Hub
 from heartbench.hub.liveness.rules import Status
 from heartbench.hub.store.writer import WriterStats
 from heartbench.hub.work.executor import BoundedExecutor, ExecutorStats
+from heartbench.hub.work.histogram import Histogram
 
 SUMMARISED = (
     *("online", "stale", "offline", "connected", "flapping", "flaps", "flashes", "throttled", "heap"),
@@ -31,6 +32,8 @@ class HubStats:
     connected: int  # nodes with an open Connect stream
     flapping: int
     heartbeats: int
+    latency: Histogram  # of heartbeats, from the node's clock to the hub's, s
+    clock_errors: int  # heartbeats whose latency cannot be true
     chunks: int
     hellos: int
     throttled: int  # Hellos that were answered with a delay after which to retry
@@ -69,6 +72,8 @@ def stats_of(hub: Hub, now: float, uploads: int, executor: BoundedExecutor | Non
         connected=registry.connected,
         flapping=registry.flapping,
         heartbeats=hub.heartbeats,
+        latency=hub.latency.seconds.copy(),
+        clock_errors=hub.latency.clock_errors,
         chunks=hub.chunks,
         hellos=hub.hellos,
         throttled=hub.admission.refused,

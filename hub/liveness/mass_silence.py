@@ -77,7 +77,6 @@ class MassSilence:
         self._fewest = fewest
         self._longest_s = longest_s
         self._move = move
-        self._proven_s = registry.policy.parameters.usual_silence_s(0.0) / 2
         self._certain_until_s = -inf  # it cannot begin before
         self._excused_before_s = -inf  # who has not been heard since was excused already
 
@@ -123,7 +122,7 @@ class MassSilence:
 
     def _count(self, now: float) -> tuple[list[Node], int]:
         """Return the nodes that are silent now, none if they are too few, and how many count."""
-        proven_s, later = self._proven_s, now + CERTAIN_FOR_S
+        proven_s, later = self._registry.policy.parameters.usual_silence_s(0.0) / 2, now + CERTAIN_FOR_S
         nodes = [node for node in self._registry.nodes.values() if node.heard_s - node.changed_s >= proven_s]
         nodes = [node for node in nodes if node.status is Status.ONLINE]
         # To be silent then, half of the time from sign of life to deadline must be over, without any call for a node.

@@ -215,6 +215,20 @@ class Registry:
         node.move_deadline(deadline_s)
         self._queue(node)
 
+    def adopt(self, policy: PolicySpec, now: float) -> Sequence[Change]:
+        """Judge by another policy from now on; a deadline that is already set stays until the next sign of life."""
+        changes = list(self.sweep(now))
+        self.policy, self._rule = policy, policy.flap_rule
+        for node in self.nodes.values():
+            node.detector = policy.detector(node.interval_s)
+            node.flaps = self._rule.remembered(node.flaps, now)
+            if node.flapping and not self._rule.stays(node.flaps):
+                node.flapping = False
+                self.flapping -= 1
+                changes.append(change_of(node, now, Reason.FLAPS_EXIT))
+            self._queue(node)
+        return changes
+
     def forget(self, node_id: str, now: float) -> Sequence[Change]:
         """Remove a node for good, after expiring its deadlines; its next Hello is its first."""
         node = self.nodes.get(node_id)

@@ -15,8 +15,9 @@ import errno
 import gc
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 import grpc.aio
@@ -30,6 +31,10 @@ from heartbench.hub.errors import HubError
 from heartbench.hub.events.fanout import StoreChanged
 from heartbench.hub.events.observer_file import check_observer_file
 from heartbench.hub.liveness.self_health import TICK_S
+from heartbench.hub.operations.calls import CallCounts
+from heartbench.hub.operations.health import Health, add_health_and_reflection
+from heartbench.hub.operations.http_listener import HttpListener, open_http
+from heartbench.hub.operations.reload import Adopt, Reloader
 from heartbench.hub.rpc.admin import AdminService
 from heartbench.hub.rpc.connect import NodeService
 from heartbench.hub.rpc.decoding import RefuseGarbage
@@ -39,7 +44,7 @@ from heartbench.hub.rpc.upload import Files, UploadService
 from heartbench.hub.stats import HubStats, stats_of, summary
 from heartbench.hub.store.received_files import FileReceiver
 from heartbench.hub.store.url import open_store
-from heartbench.hub.store.writer import StoreHealth
+from heartbench.hub.store.writer import StoreHealth, StoreState
 from heartbench.hub.work.executor import BoundedExecutor
 from heartbench.mesh.v1 import mesh_pb2_grpc as pb_grpc
 
@@ -79,23 +84,30 @@ class HubServer:
         self.settings = settings
         self.address = ""
         self._clock = Clock()
+        self.health = Health()
+        self.http: HttpListener | None = None
+        self.calls = CallCounts()
 
     async def __aenter__(self) -> "HubServer":
         """Start to listen; HubError if the address, the store or the folder for files cannot be used."""
-        self._server = grpc.aio.server(interceptors=[RefuseGarbage()], options=server_options(self.settings))
+        interceptors = [self.calls, RefuseGarbage()]
+        self._server = grpc.aio.server(interceptors=interceptors, options=server_options(self.settings))
         try:
             # Before the store: opening it ends another hub that uses it, and this one may not get its address.
             self.address = listen_on(self._server, self.settings.listen)
+            self.http = open_http(self.settings.http_listen, self.stats, self.health, self.calls)
             self._assemble()
         except HubError:
             await self._server.stop(None)
+            if self.http:
+                self.http.close()
             raise
         work = (
             self.hub.writer.run(self.hub.all_nodes, self._store_changed),
-            every(TICK_S, lambda: self.hub.tick(self._clock.monotonic())),
+            every(TICK_S, self._tick),
             every(FLUSH_INTERVAL_S, self.hub.effects.flush),
             every(IDLE_INTERVAL_S, self._uploads.places.end_idle),
-            every(self.settings.summary_interval_s, self._summarise),
+            self._summarise(),
             self._forget_expired(),
         )
         self._tasks = [asyncio.create_task(one) for one in work]
@@ -103,21 +115,30 @@ class HubServer:
             self._files.executor.start()
             self._tasks.append(asyncio.create_task(self._tidy(self._files)))
         await self._server.start()
+        if self.http:
+            self.http.start()
         log.info("hub is ready", address=self.address, epoch=self.hub.epoch, nodes=len(self.hub.registry.nodes))
         return self
 
     async def __aexit__(self, *exception: object) -> None:
         """Judge no more deadlines, send the nodes a Drain, store what is left, and stop."""
         self.hub.end(self._clock.monotonic())
+        self.health.drain()
         self._nodes.drain(RECONNECT_AFTER_S)
         self._uploads.close()
         self._admin.close()
         await self._server.stop(self.settings.drain_s)
         await self._finish_work()
+        if self.http:
+            await self.http.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks)
         log.info("hub has stopped", **summary(self.stats(), None))
+
+    def also(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside the hub until it stops; an error in it ends the hub."""
+        self._tasks.append(asyncio.create_task(work))
 
     async def run_until(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; raises what ends the hub before that, for example another hub on its store."""
@@ -127,6 +148,11 @@ class HubServer:
         for task in self._tasks:
             if task.done():
                 task.result()
+
+    def adopt(self, settings: HubSettings) -> None:
+        """Use other settings from now on; `operations/reload.py` says which of them may differ."""
+        self.settings = self._uploads.places.settings = settings
+        self.hub.adopt(settings, self._clock.monotonic())
 
     def stats(self) -> HubStats:
         """Return the hub's figures now."""
@@ -147,11 +173,17 @@ class HubServer:
         self._uploads = UploadService(self.hub, self._clock, self._files)
         self._nodes = NodeService(self.hub, self._clock, self._uploads.places)
         self._admin = AdminService(self.hub, self._clock, self._nodes, self._uploads)
-        self._summarised: HubStats | None = None
         pb_grpc.add_NodeMeshServicer_to_server(NodeMesh(self._nodes, self._uploads), self._server)
         pb_grpc.add_HubAdminServicer_to_server(HubAdmin(self._admin, self.stats, settings.message_bytes), self._server)
+        add_health_and_reflection(self.health, self._server)
+
+    def _tick(self) -> None:
+        now = self._clock.monotonic()
+        self.hub.latency.offset_s = self._clock.unix(now) - now
+        self.hub.tick(now)
 
     def _store_changed(self, health: StoreHealth) -> None:
+        self.health.set_store(health.state is StoreState.OK)
         self.hub.effects.announce(self._clock.monotonic(), StoreChanged(health.state, health.error))
 
     async def _forget_expired(self) -> None:
@@ -165,10 +197,13 @@ class HubServer:
             now_unix_s = self._clock.unix(self._clock.monotonic())
             await files.tidy(now_unix_s, self.settings.unfinished_file_ttl_s)
 
-    def _summarise(self) -> None:
-        stats = self.stats()
-        log.info("summary", **summary(stats, self._summarised))
-        self._summarised = stats
+    async def _summarise(self) -> None:
+        before = None
+        while True:
+            await asyncio.sleep(self.settings.summary_interval_s)
+            stats = self.stats()
+            log.info("summary", **summary(stats, before))
+            before = stats
 
     async def _finish_work(self) -> None:
         """Wait up to FINISH_S for admitted files and chunks; the nodes still have what was not acknowledged."""
@@ -206,13 +241,27 @@ def collect_less_garbage() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
-async def serve(settings: HubSettings, ready: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM; `ready` is called with the address when nodes can connect."""
+async def serve(
+    settings: HubSettings, ready: Callable[[str], None], env: Path | None = None, adopt: Adopt = lambda _: None
+) -> None:
+    """Serve until SIGINT or SIGTERM; `ready` is called with the address when nodes can connect.
+
+    SIGHUP, or a change of the file `env`, reloads the settings; `adopt` gets them after the hub. Without a file, SIGHUP
+    stops the hub too.
+    """
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    async with HubServer(settings) as server:
+    server = HubServer(settings)
+    reloader = None if env is None else Reloader(env, settings, server.adopt, adopt)
+    on_signal = {
+        signal.SIGINT: stop.set,
+        signal.SIGTERM: stop.set,
+        signal.SIGHUP: reloader.ask if reloader else stop.set,
+    }
+    for number, call in on_signal.items():
+        asyncio.get_running_loop().add_signal_handler(number, call)
+    async with server:
+        if reloader:
+            server.also(reloader.run())
         ready(server.address)
         await server.run_until(stop)
 

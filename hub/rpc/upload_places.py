@@ -79,7 +79,7 @@ class UploadPlaces:
     """
 
     def __init__(self, settings: HubSettings, now: Callable[[], float], connected: Callable[[str], bool]) -> None:
-        self._settings = settings
+        self.settings = settings
         self._now = now
         self._connected = connected
         self._nodes: dict[str, NodeUploads] = {}
@@ -92,7 +92,7 @@ class UploadPlaces:
     @contextmanager
     def take(self, peer: Peer, node_id: str) -> Iterator[Place]:
         """Take a place for one more stream; raise NoRoomError if there is none."""
-        settings = self._settings
+        settings = self.settings
         uploads = self._nodes.get(node_id)
         if uploads is not None and len(uploads.open) >= settings.uploads_per_node:
             self._replace_one(uploads, node_id, peer)
@@ -134,7 +134,7 @@ class UploadPlaces:
     def end_idle(self) -> None:
         """End the streams that are idle while their node has no Connect stream; called about once a second."""
         for place in [place for place in self._idle() if not self._connected(place.node_id)]:
-            within_s = self._settings.hello_within_s
+            within_s = self.settings.hello_within_s
             where = f"node {shown(place.node_id)} at {place.peer}"
             self._end(place, NotIntroducedError(f"{where}: no Connect stream, and nothing came within {within_s:g} s"))
 
@@ -170,7 +170,7 @@ class UploadPlaces:
 
     def _idle(self) -> Iterator[Place]:
         """Yield the streams that sent nothing for `hello_within_s`, although the hub reads them."""
-        before_s = self._now() - self._settings.hello_within_s
+        before_s = self._now() - self.settings.hello_within_s
         for place in self._open:
             if place.heard_s >= before_s:
                 return

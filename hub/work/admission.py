@@ -25,10 +25,9 @@ class Admission:
     """A token bucket and retry slots. `draw` returns numbers in [0, 1); times in s, monotonic."""
 
     def __init__(self, per_s: float, draw: Callable[[], float], now: float) -> None:
+        self.per_s = per_s
         self.refused = 0
-        self._per_s = per_s
         self._draw = draw
-        self._depth = max(1.0, per_s)
         self._tokens = self._depth
         self._filled_s = now
         self._second_s = now  # when the present second began, in which each peer was admitted so often:
@@ -36,9 +35,13 @@ class Admission:
         self._last_slot_s: dict[str, float] = {}  # of each peer that waits
         self._waiting: list[tuple[float, str]] = []  # a heap: one entry for each, at or before its slot
 
+    @property
+    def _depth(self) -> float:
+        return max(1.0, self.per_s)
+
     def ask(self, now: float, peer: str = "") -> float:
         """Admit a stream and return 0, or return the time after which it may retry, s; no `peer`: it is not known."""
-        if self._per_s == 0:
+        if self.per_s == 0:
             return 0.0
         self._refill(now)
         often = bool(peer) and self._depth > 1 and self._admitted[peer] >= RESERVED_SHARE * self._depth
@@ -50,7 +53,7 @@ class Admission:
         return (self._next_slot(now, peer) - now) * (1 + JITTER * self._draw())
 
     def _refill(self, now: float) -> None:
-        self._tokens = min(self._depth, self._tokens + (now - self._filled_s) * self._per_s)
+        self._tokens = min(self._depth, self._tokens + (now - self._filled_s) * self.per_s)
         self._filled_s = now
         if now - self._second_s >= 1:
             self._second_s = now
@@ -65,7 +68,7 @@ class Admission:
             else:
                 del slots[other]
         last_s = slots.get(peer, now)
-        turn_s = (len(slots) + (peer not in slots)) / self._per_s
+        turn_s = (len(slots) + (peer not in slots)) / self.per_s
         slots[peer] = min(last_s + turn_s, now + LONGEST_S)
         if len(waiting) < len(slots):
             heappush(waiting, (slots[peer], peer))

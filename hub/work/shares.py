@@ -9,9 +9,14 @@ class Shares:
     """Counts what each peer holds of `limit` places; `share` of them is for one peer at most, 1: all."""
 
     def __init__(self, limit: int, share: float) -> None:
-        self.most = max(1, int(limit * share))
-        self._limit = limit
+        self._share = share
         self._held: Counter[str] = Counter()
+        self.resize(limit)
+
+    def resize(self, limit: int) -> None:
+        """Set how many places there are; nothing that is held is taken away."""
+        self.most = max(1, int(limit * self._share))
+        self._limit = limit
 
     def check(self, peer: str, what: str) -> None:
         """Raise NoRoomError if the peer may have no more; `what` names the places, such as "subscriptions"."""

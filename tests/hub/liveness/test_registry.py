@@ -366,3 +366,37 @@ def test_a_forgotten_node_is_unknown_again() -> None:
     assert not registry.sweep(99.0)
     _, changes = registry.hello(Hello("n", 1, 0), 100.0)
     assert said(changes) == [(100.0, "n", Reason.REGISTERED)]
+
+
+def test_another_threshold_counts_from_the_next_sign_of_life() -> None:
+    registry = a_registry(stale_after_s=10.0)
+    a, _ = registry.hello(Hello("a", 1, 0), 0.0)
+    registry.hello(Hello("b", 1, 0), 0.0)
+    assert registry.adopt(PolicySpec(FixedTimeout(3.0), RULE), 5.0) == []
+    registry.heartbeat(a, 6.0)
+    assert said(registry.sweep(9.5)) == [(9.0, "a", Reason.SILENCE)]
+    assert said(registry.sweep(10.5)) == [(10.0, "b", Reason.SILENCE)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "at_once", "later"),
+    [
+        (FlapRule(window_s=40.0, threshold=3, exit_below=2), [], 46.0),
+        (FlapRule(window_s=6.0, threshold=3, exit_below=2), [], 12.0),
+        (FlapRule(window_s=1.0, threshold=3, exit_below=2), [(10.0, "a", Reason.FLAPS_EXIT)], None),
+        (FlapRule(window_s=20.0, threshold=9, exit_below=8), [(10.0, "a", Reason.FLAPS_EXIT)], None),
+    ],
+)
+def test_a_mark_of_flapping_follows_another_rule(
+    rule: FlapRule, at_once: list[tuple[float, str, Reason]], later: float | None
+) -> None:
+    registry = a_registry(stale_after_s=2.0)
+    session, _ = registry.hello(Hello("a", 1, 0), 0.0)
+    for at in (4.0, 8.0):  # stale at 2 and 6, so flaps at 2, 4, 6 and 8
+        registry.heartbeat(session, at)
+    registry.goodbye(session, 9.0)
+    assert registry.flapping == 1
+    assert said(registry.adopt(PolicySpec(FixedTimeout(2.0), rule), 10.0)) == at_once
+    exits = [(change.at_s, change.reason) for change in registry.sweep(100.0)]
+    assert exits == ([] if later is None else [(later, Reason.FLAPS_EXIT)])
+    assert registry.flapping == 0

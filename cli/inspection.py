@@ -1,0 +1,72 @@
+"""What the commands share that look into a running hub: its address, its calls, and messages as text.
+
+`nodes`, `events`, `history` and `stats` each have a module of their own.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import grpc
+import typer
+from google.protobuf.message import Message
+
+from heartbench.cli.errors import CommandError
+from heartbench.hub import HubSettings
+from heartbench.hub.printable import printable
+from heartbench.mesh.address import is_address
+from heartbench.mesh.channel import open_channel
+from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
+
+DEFAULT_HUB: str = HubSettings.model_fields["listen"].default
+ANSWER_S = 20.0
+CODES_OF_USERS = {grpc.StatusCode.UNAVAILABLE: "no hub answers there", grpc.StatusCode.UNIMPLEMENTED: "it is no hub"}
+
+HubAddress = Annotated[
+    str, typer.Option("--hub", metavar="HOST:PORT", help="Address at which the hub serves operators.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@contextmanager
+def admin_at(hub: str) -> Iterator[HubAdminStub]:
+    """Open a channel to a hub for operators; an error of a call is one of the user's."""
+    if not is_address(hub):
+        raise CommandError(f'--hub: "{hub}": must be HOST:PORT')
+    with open_channel(hub) as channel:
+        try:
+            yield HubAdminStub(channel)
+        except grpc.RpcError as error:
+            reason = CODES_OF_USERS.get(error.code(), printable(error.details() or error.code().name))
+            raise CommandError(f"--hub: {hub}: {reason}") from None
+
+
+def as_dict(message: Message) -> dict[str, Any]:
+    """Return a message as JSON has it: with every field, numbers as numbers, enums as lower-case words."""
+    fields: dict[str, Any] = {}
+    for field in message.DESCRIPTOR.fields:
+        value = getattr(message, field.name)
+        if field.containing_oneof is not None and not message.HasField(field.name):
+            continue
+        if field.enum_type is not None:
+            value = word(field.enum_type.values_by_number[value].name)
+        elif field.message_type is not None:
+            value = dict(value) if field.message_type.GetOptions().map_entry else as_dict(value)
+        fields[field.name] = value
+    return fields
+
+
+def word(enum_name: str) -> str:
+    """Return the last part of an enum's name: `online` for `STATUS_ONLINE`."""
+    return enum_name.partition("_")[2].lower()
+
+
+def shown(value: object) -> str:
+    """Return a value for people."""
+    return f"{value:.6g}" if isinstance(value, float) else printable(str(value))
+
+
+def moment(unix_s: float) -> str:
+    """Return a time as ISO 8601 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

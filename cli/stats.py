@@ -1,0 +1,18 @@
+"""`heartbench stats`: print the figures of a running hub."""
+
+from heartbench.cli.inspection import ANSWER_S, DEFAULT_HUB, AsJson, HubAddress, admin_at, as_dict, shown
+from heartbench.cli.output import print_json, print_table
+from heartbench.mesh.v1 import mesh_pb2 as pb
+
+
+def stats(hub: HubAddress = DEFAULT_HUB, as_json: AsJson = False) -> None:
+    """Print a hub's figures, as in its log and its metrics."""
+    with admin_at(hub) as admin:
+        figures = as_dict(admin.GetStats(pb.GetStatsRequest(), timeout=ANSWER_S))
+    if as_json:
+        print_json({"schema": "heartbench.stats/1", **figures})
+        return
+    parts = {name: part for name, part in figures.items() if isinstance(part, dict)}
+    plain = {name: value for name, value in figures.items() if name not in parts}
+    for title, part in {hub: plain, **parts}.items():
+        print_table(title, ("figure", "value"), [(name, shown(value)) for name, value in part.items()])
