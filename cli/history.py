@@ -1,6 +1,7 @@
 """`heartbench history`: print the newest terminal output of a node of a running hub."""
 
 from base64 import b64encode
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ from heartbench.cli.inspection import ANSWER_S, DEFAULT_HUB, AsJson, HubAddress,
 from heartbench.cli.output import print_json
 from heartbench.hub.printable import printable
 from heartbench.mesh.v1 import mesh_pb2 as pb
+from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 
 
 def history(
@@ -18,7 +20,7 @@ def history(
 ) -> None:
     """Print the newest terminal output of a node; control characters are shown as escapes."""
     with admin_at(hub) as admin:
-        chunks = admin.GetHistory(pb.GetHistoryRequest(node_id=node), timeout=ANSWER_S).chunks
+        chunks = list(chunks_of(admin, node))
     if as_json:
         kept = [
             {"boot_id": chunk.boot_id, "seq": chunk.seq, "sent_unix_s": chunk.sent_unix_s,
@@ -29,3 +31,14 @@ def history(
         return
     text = b"".join(chunk.data for chunk in chunks).decode("utf-8", "backslashreplace")
     print("\n".join(printable(line) for line in text.split("\n")))
+
+
+def chunks_of(admin: HubAdminStub, node: str) -> Iterator[pb.Chunk]:
+    """Yield the chunks of a node, oldest first, page by page."""
+    request = pb.GetHistoryRequest(node_id=node)
+    while True:
+        page = admin.GetHistory(request, timeout=ANSWER_S)
+        yield from page.chunks
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
