@@ -27,3 +27,11 @@ class NoRoomError(HubError):
 
 class UnknownNodeError(HubError):
     """The hub never saw this node."""
+
+
+class UnauthenticatedError(HubError):
+    """A call without a valid credential."""
+
+
+class NotAllowedError(HubError):
+    """A call that its credential does not allow."""
