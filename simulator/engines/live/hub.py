@@ -161,10 +161,7 @@ class ExternalHub:
             with open_channel(self._admin_address, credentials) as channel:
                 HubAdminStub(channel).GetStats(pb.GetStatsRequest(), timeout=ANSWERS_WITHIN_S)
         except grpc.RpcError as error:
-            reason: Any = error
-            raise SimulatorError(
-                f"--hub: {self._admin_address}: no hub answers there ({reason.code().name.lower()}: {cut(reason)})"
-            ) from None
+            raise SimulatorError(f"--hub: {self._admin_address}: {reason_of(error)}") from None
 
     def wait_until_ready(self) -> None:
         """Subscribe to its events."""
@@ -209,9 +206,16 @@ Hub = HubProcess | ExternalHub
 """The hub that the nodes connect to; its `address` is known once it is ready."""
 
 
-def cut(error: Any) -> str:
-    """Return the details of an error of gRPC, without the list of addresses that it tried."""
-    return str(error.details()).rpartition("last error: ")[2][:200]
+def reason_of(error: Any) -> str:
+    """Return why a call of HubAdmin failed, an error of gRPC, in plain words."""
+    details = str(error.details()).rpartition("last error: ")[2][:200]  # without the addresses that it tried
+    match error.code():
+        case grpc.StatusCode.UNAUTHENTICATED | grpc.StatusCode.PERMISSION_DENIED:
+            return f"the hub refuses our credentials: {details}"
+        case grpc.StatusCode.UNIMPLEMENTED:
+            return "the hub serves operators elsewhere; name that address with --hub-admin"
+        case code:
+            return f"no hub answers there ({code.name.lower()}: {details})"
 
 
 def _change_of(event: Any, at_s: float) -> tuple[Any, ...]:
