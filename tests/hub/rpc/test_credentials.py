@@ -278,6 +278,16 @@ def test_a_new_token_is_accepted_without_a_restart(pki: Pki, tmp_path: Path) -> 
     run(scene, **pki.settings(client_ca=False) | {"tokens": tokens})
 
 
+def test_tokens_need_no_tls_on_loopback_where_a_proxy_may_do_it(pki: Pki) -> None:
+    async def scene(server: HubServer) -> None:
+        assert await connect_code(server.address, None, "a") is UNAUTHENTICATED
+        token = ("authorization", f"Bearer {pki.token_of('operator-operator').token}")
+        async with open_aio_channel(server.address) as channel:
+            await HubAdminStub(channel).GetStats(pb.GetStatsRequest(), metadata=(token,), timeout=10)
+
+    run(scene, tokens=pki.file("tokens"))
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,9 @@ def test_locusts_nodes_show_the_credentials_that_they_are_given(pki: Pki) -> Non
         credentials = options(pki, "operator-operator")
         done = subprocess.run([*command, *credentials], capture_output=True, text=True, timeout=60, check=False)
         assert (done.returncode, json.loads(done.stdout)["failures"]) == (0, []), done.stderr
-        with open_channel(ready["address"], pki.certificate("operator-operator")) as channel:
-            token = ("authorization", f"Bearer {pki.token_of('operator-operator').token}")
-            listed = HubAdminStub(channel).ListNodes(pb.ListNodesRequest(), metadata=[token], timeout=10)
+        both = replace(pki.certificate("operator-operator"), token=pki.token_of("operator-operator").token)
+        with open_channel(ready["address"], both) as channel:
+            listed = HubAdminStub(channel).ListNodes(pb.ListNodesRequest(), timeout=10)
         assert len(listed.nodes) == 3
         done = subprocess.run([*command, "--token", "x"], capture_output=True, text=True, timeout=60, check=False)
         assert (done.returncode, done.stdout) == (2, ""), done.stderr
