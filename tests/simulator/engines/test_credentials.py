@@ -64,12 +64,12 @@ def test_locusts_nodes_show_the_credentials_that_they_are_given(pki: Pki) -> Non
     with hub(pki) as ready:
         command = [*MAIN, "load", "--headless", "--json", "-u", "3", "-r", "3", "-t", "3s", "--host", ready["address"]]
         credentials = options(pki, "operator-operator")
-        done = subprocess.run([*command, *credentials], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([*command, *credentials], capture_output=True, text=True, timeout=120, check=False)
         assert (done.returncode, json.loads(done.stdout)["failures"]) == (0, []), done.stderr
         both = replace(pki.certificate("operator-operator"), token=pki.token_of("operator-operator").token)
         with open_channel(ready["address"], both) as channel:
             listed = HubAdminStub(channel).ListNodes(pb.ListNodesRequest(), timeout=10)
         assert len(listed.nodes) == 3
-        done = subprocess.run([*command, "--token", "x"], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([*command, "--token", "x"], capture_output=True, text=True, timeout=120, check=False)
         assert (done.returncode, done.stdout) == (2, ""), done.stderr
         assert "--token: x: needs --tls-ca FILE" in done.stderr
