@@ -36,12 +36,14 @@ COMMANDS = {
     "bench": "Measure the building blocks and compare revisions.",
     "scenarios": "List the scenarios, or show one.",
     "profiles": "List the link profiles, or show one.",
+    "certs": "Make certificates and tokens for a hub and its nodes.",
 }
 """The subcommands and their lines in `heartbench --help`."""
 HUB = "heartbench.hub.__main__"
 """The hub's own face, which starts without this package too."""
 
 ERRORS = {
+    "heartbench.mesh.credentials": "CredentialsError",
     "heartbench.hub.errors": "HubError",
     "heartbench.simulator.errors": "SimulatorError",
     "heartbench.analysis.errors": "AnalysisError",

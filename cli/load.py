@@ -27,7 +27,8 @@ def load(
 ) -> None:
     """Put load on a running hub from the nodes of a scenario, as Locust users.
 
-    --scenario NAME and --seed N select the nodes, --host HOST:PORT the hub. All
+    --scenario NAME and --seed N select the nodes, --host HOST:PORT the hub, and
+    --tls-ca, --cert, --key and --token FILE the credentials of all nodes. All
     other options are Locust's: `heartbench load --headless -u 200 -r 50 -t 20s`
     runs 200 nodes for 20 s and starts 50 per second; without --headless Locust
     serves its web page. `heartbench load -- --help` lists all options; --master

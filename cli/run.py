@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from heartbench.cli.credential_options import Cert, Key, TlsCa, Token
 from heartbench.cli.errors import CommandError
 from heartbench.cli.measure import EngineName, Options, measure
 from heartbench.cli.output import plain, print_json
@@ -15,6 +16,7 @@ from heartbench.cli.run_directory import made
 from heartbench.cli.run_output import Report, show, status_of, to_json, warnings_of
 from heartbench.hub.program import warn
 from heartbench.mesh.address import is_address
+from heartbench.mesh.credentials import Credentials, load_credentials
 
 if TYPE_CHECKING:
     from heartbench.simulator.engines.live.hub import ExternalHub
@@ -23,6 +25,23 @@ if TYPE_CHECKING:
 
 MOST_SEED = 2**63 - 1
 MOST_NODES = 10_000_000
+
+HubEnv = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Settings of the hub, as `tune` writes them; they override the scenario's."),
+]
+RunningHub = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="Drive this running hub instead of starting one (live).")
+]
+HubAdmin = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="Where that hub serves operators, if not at the same address.")
+]
+NoTrace = Annotated[
+    bool, typer.Option("--no-trace", help="Keep no trace, which `tune` and `report` need; a live run keeps its log.")
+]
+Out = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Where results go; results/runs/SCENARIO-ENGINE-N if not given.")
+]
 
 
 def run(
@@ -42,20 +61,15 @@ def run(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the scenario.")
     ] = None,
-    hub_env: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Settings of the hub, as `tune` writes them; they override the scenario's."),
-    ] = None,
-    hub: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Drive this running hub instead of starting one (live).")
-    ] = None,
-    no_trace: Annotated[
-        bool,
-        typer.Option("--no-trace", help="Keep no trace, which `tune` and `report` need; a live run keeps its log."),
-    ] = False,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where results go; results/runs/SCENARIO-ENGINE-N if not given.")
-    ] = None,
+    hub_env: HubEnv = None,
+    hub: RunningHub = None,
+    hub_admin: HubAdmin = None,
+    tls_ca: TlsCa = None,
+    cert: Cert = None,
+    key: Key = None,
+    token: Token = None,
+    no_trace: NoTrace = False,
+    out: Out = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> int:
     """Simulate a fleet of nodes on its network; record what they sent, what arrived, and what really happened.
@@ -65,7 +79,7 @@ def run(
     written. Exit status 1: status changes of the hub that the run started do
     not match the messages that it received.
     """
-    external = external_hub(hub, engine)
+    external = external_hub(hub, hub_admin, engine, load_credentials(tls_ca, cert, key, token))
     planned = plan(scenario, nodes, duration, seed, [*settings_in(hub_env), *(overrides or [])])
     report = run_and_record(planned, Options(engine, workers, external, not no_trace), out, context.obj)
     if as_json:
@@ -138,17 +152,22 @@ def settings_in(hub_env: Path | None) -> list[str]:
     return [f"hub.{name}={tomlkit.item('' if values[name] is None else values[name]).as_string()}" for name in names]
 
 
-def external_hub(hub: str | None, engine: EngineName) -> "ExternalHub | None":
+def external_hub(
+    hub: str | None, hub_admin: str | None, engine: EngineName, credentials: Credentials | None
+) -> "ExternalHub | None":
     """Return the external hub in --hub, if there is one."""
     if hub is None:
+        if hub_admin or credentials:
+            raise CommandError("--hub-admin and --tls-ca need --hub HOST:PORT: a hub that the run starts asks for none")
         return None
     if engine is not EngineName.LIVE:
         raise CommandError(f"--hub: {hub}: the engine {engine} has no hub; use --engine live")
-    if not is_address(hub):
-        raise CommandError(f'--hub: "{hub}": must be HOST:PORT')
+    for option, address in {"--hub": hub, "--hub-admin": hub_admin or hub}.items():
+        if not is_address(address):
+            raise CommandError(f'{option}: "{address}": must be HOST:PORT')
     from heartbench.simulator.engines.live.hub import ExternalHub
 
-    return ExternalHub(hub)
+    return ExternalHub(hub, credentials, hub_admin or "")
 
 
 def too_short(scenario: "Scenario") -> Iterator[str]:

@@ -41,13 +41,16 @@ def hub(
     if print_config:
         show(settings.shown(), sources(env), as_json)
         return
-    from heartbench.hub.rpc.server import collect_less_garbage, serve
+    # Before gRPC is loaded: it would write a line for each handshake that fails, past our log.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    from heartbench.hub.rpc.server import HubServer, collect_less_garbage, serve
 
     logs.configure(settings.log_level, settings.log_format)
 
-    def ready(address: str) -> None:
-        report = {"schema": "heartbench.hub/1", "address": address, "pid": os.getpid()}
-        print(json.dumps(report) if as_json else address, flush=True)
+    def ready(server: HubServer) -> None:
+        addresses = {"address": server.address, "admin_address": server.admin_address}
+        report = {"schema": "heartbench.hub/1", **addresses, "pid": os.getpid()}
+        print(json.dumps(report) if as_json else server.address, flush=True)
 
     collect_less_garbage()
     try:

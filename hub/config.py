@@ -12,11 +12,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, model_validator
+from pydantic import Field, ValidationError, field_serializer, model_validator
 
 from heartbench.hub import envfile
 from heartbench.hub.envfile import PREFIX, AnyCase, OptionalPath, Seconds, env_name, read_env_file
 from heartbench.hub.errors import HubError
+from heartbench.hub.listening import ListeningSettings
 from heartbench.hub.liveness.fixed_timeout import FixedTimeout
 from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.rules import FlapRule
@@ -32,19 +33,11 @@ FITTING_FLAPS = 4
 MIB = 1 << 20
 
 
-class HubSettings(BaseModel):
+class HubSettings(ListeningSettings):
     """The settings that a hub starts with.
 
     The hub uses `HubSettings.load()`; `HubSettings.of(...)` reads neither environment nor file.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
-
-    # Listening.
-    listen: str = "127.0.0.1:50551"
-    """HOST:PORT to listen on; port 0 takes any free one."""
-    insecure: bool = False
-    """1 allows an address other than loopback although nothing is encrypted or authenticated."""
 
     # Judging nodes.
     stale_after_s: float = Field(30.0, ge=0.1, le=86_400)
@@ -176,9 +169,6 @@ class HubSettings(BaseModel):
     """Seconds that streams get to end by themselves when the hub stops. The hub exits within 5 s."""
     summary_interval_s: float = Field(60.0, ge=0.1, le=86_400)
     """Seconds between two summary lines in the log."""
-    http_listen: str = ""
-    """HOST:PORT for `/metrics`, `/healthz` and `/readyz`; port 0 takes any free one; empty: none. Anyone who reaches
-    it can read them: an address other than loopback needs insecure=1, or put a proxy before it."""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], AnyCase] = "info"
     """Lowest severity that is logged."""
     log_format: Annotated[Literal["text", "json"], AnyCase] = "text"
@@ -203,11 +193,6 @@ class HubSettings(BaseModel):
         return PolicySpec(FixedTimeout(self.stale_after_s), rule)
 
     @property
-    def address(self) -> tuple[str, int]:
-        """Host and port of `listen`."""
-        return envfile.split_address(self.listen)
-
-    @property
     def reachable_flaps(self) -> int:
         """The most flaps that fit into the window: stale and online again, once per `stale_after_s` that fits."""
         return 2 * math.ceil(self.flap_window_s / self.stale_after_s)
@@ -222,29 +207,6 @@ class HubSettings(BaseModel):
         """Extend the flap window with the threshold unless it was set."""
         if "flap_window_s" not in self.model_fields_set:
             object.__setattr__(self, "flap_window_s", fitting_window_s(self.stale_after_s))
-        return self
-
-    @model_validator(mode="after")
-    def reject_open_address(self) -> Self:
-        """Reject an address that other machines can reach, unless it is allowed."""
-        host, _ = self.address
-        if not self.insecure and not envfile.is_loopback(host):
-            raise ValueError(
-                f"HUB_LISTEN={self.listen!r} is not a loopback address, and nothing is encrypted: use 127.0.0.1 or "
-                "::1, or set HUB_INSECURE=1"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def reject_open_http(self) -> Self:
-        """Reject an address for HTTP that other machines can reach, unless it is allowed: HTTP is never encrypted."""
-        if self.http_listen and not self.insecure:
-            host, _ = envfile.split_address(self.http_listen, "http_listen")
-            if not envfile.is_loopback(host):
-                raise ValueError(
-                    f"HUB_HTTP_LISTEN={self.http_listen!r} is not a loopback address, and HTTP is not encrypted: use "
-                    "127.0.0.1 or ::1, or set HUB_INSECURE=1"
-                )
         return self
 
     @model_validator(mode="after")

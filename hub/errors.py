@@ -33,6 +33,14 @@ class UnknownNodeError(HubError):
     """The hub never saw this node."""
 
 
+class UnauthenticatedError(HubError):
+    """A call without a valid credential."""
+
+
+class NotAllowedError(HubError):
+    """A call that its credential does not allow."""
+
+
 LONGEST_SHOWN = 64
 """Characters of a value that a message shows: gRPC sends it in a header, and the log keeps it."""
 

@@ -21,6 +21,15 @@ SUMMARISED = (
 
 
 @dataclass(frozen=True, slots=True)
+class AccessStats:
+    """Calls without a valid credential, calls that a credential does not allow, and TLS handshakes begun."""
+
+    unauthenticated: int = 0
+    not_allowed: int = 0
+    tls_handshakes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class HubStats:
     """Figures of one moment; totals count from the hub's start, times are in s."""
 
@@ -58,9 +67,10 @@ class HubStats:
     observer_records_lost: int  # that could not be written to the observer's file
     store: WriterStats
     executor: ExecutorStats | None  # None if the hub accepts no files
+    access: AccessStats
 
 
-def stats_of(hub: Hub, now: float, uploads: int, executor: BoundedExecutor | None) -> HubStats:
+def stats_of(hub: Hub, now: float, uploads: int, executor: BoundedExecutor | None, access: AccessStats) -> HubStats:
     """Return all figures at `now` (s, monotonic)."""
     registry, pauses = hub.registry, hub.pauses
     return HubStats(
@@ -98,6 +108,7 @@ def stats_of(hub: Hub, now: float, uploads: int, executor: BoundedExecutor | Non
         observer_records_lost=hub.effects.records_lost,
         store=hub.writer.stats(),
         executor=executor.stats() if executor else None,
+        access=access,
     )
 
 
@@ -109,6 +120,8 @@ def summary(now: HubStats, before: HubStats | None) -> dict[str, Any]:
         "heartbeats_per_s": round(heartbeats / interval_s, 1),
         "loop_lag_p50_ms": round(now.loop_lag_p50_s * 1000, 1),
         "loop_lag_max_ms": round(now.loop_lag_max_s * 1000, 1),
+        "unauthenticated": now.access.unauthenticated,
+        "not_allowed": now.access.not_allowed,
         "store": now.store.health.state,
         "store_queue": now.store.queued_chunks,
         "commit_p99_ms": round(now.store.commit_p99_s * 1000, 1),

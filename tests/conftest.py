@@ -7,9 +7,13 @@ variable and not an option, so that CI runs the same command as everyone else.
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.hub.security.pki import Pki
 
 NO_SKIPS = "HEARTBENCH_NO_SKIPS"
 
@@ -56,6 +60,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if skipped and os.environ.get(NO_SKIPS) == "1" and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         reporter.write_line(f"{NO_SKIPS}=1: {len(skipped)} skipped, listed below")
+
+
+@pytest.fixture(scope="session")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> "Pki":
+    """A folder that `heartbench certs` filled, and another CA."""
+    from tests.hub.security.pki import Pki
+
+    return Pki(tmp_path_factory.mktemp("pki"))
 
 
 @pytest.fixture(scope="session")

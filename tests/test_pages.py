@@ -18,7 +18,7 @@ from heartbench.hub.envfile import env_name
 from heartbench.hub.operations.calls import CallCounts
 from heartbench.hub.operations.exposition import Exposition
 from heartbench.hub.operations.metrics import METRICS
-from heartbench.hub.stats import stats_of
+from heartbench.hub.stats import AccessStats, stats_of
 from heartbench.hub.work.executor import BoundedExecutor
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,7 +56,7 @@ def exposed() -> set[str]:
         calls = CallCounts()
         calls.started["unary", "s", "m"] += 1
         calls.handled[("unary", "s", "m"), "OK"] += 1
-        stats = stats_of(hub, 160.0, 0, BoundedExecutor(1, 1))
+        stats = stats_of(hub, 160.0, 0, BoundedExecutor(1, 1), AccessStats())
         return Exposition(calls).text(stats, "")[0].decode()
 
     families = text_string_to_metric_families(asyncio.run(read()))

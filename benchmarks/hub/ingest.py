@@ -16,6 +16,7 @@ from pathlib import Path
 import grpc.aio
 
 from heartbench.mesh.channel import open_aio_channel
+from heartbench.mesh.credentials import Credentials
 from heartbench.mesh.encoding import heartbeat, hello
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import NodeMeshStub
@@ -53,10 +54,12 @@ def server(command: list[str], **settings: str) -> Iterator[tuple[str, "subproce
             process.kill()
 
 
-async def measure(address: str, pid: int, nodes: int, heartbeats: int, acked: bool) -> Cost:
+async def measure(
+    address: str, pid: int, nodes: int, heartbeats: int, acked: bool, credentials: Credentials | None = None
+) -> Cost:
     """Connect the nodes, leave them idle, and then send `heartbeats` from each as fast as possible."""
     before_kib = resident_kib(pid)
-    channels = [open_aio_channel(address) for _ in range(nodes)]
+    channels = [open_aio_channel(address, credentials) for _ in range(nodes)]
     streams = await asyncio.gather(*(connect(channel, f"n{number}") for number, channel in enumerate(channels)))
     await asyncio.sleep(0.5)
     node_kib = (resident_kib(pid) - before_kib) / nodes

@@ -68,7 +68,7 @@ async def serve() -> None:
         "server_options": growing_windows,
     }
     with patch.multiple(server, **unbounded):
-        await server.serve(settings, lambda address: print(address, flush=True))  # noqa: T201
+        await server.serve(settings, lambda hub: print(hub.address, flush=True))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -136,6 +136,11 @@ METRICS = (
                 "Wait of the last 512 file chunks for a thread.", 50, 99),
     percentiles("Executor times", "executor_run_seconds", "executor.run_{}_s",
                 "Duration of the last 512 writes of file chunks.", 50, 99),
+    Metric(
+        "Calls refused", "calls_refused_total", "Calls by what was wrong with their credential.",
+        {"missing or not valid": "access.unauthenticated", "not allowed": "access.not_allowed"}, "credential",
+    ),
+    one("TLS handshakes", "tls_handshakes_total", "access.tls_handshakes", "TLS handshakes that began."),
     one("Log", "log_lines_lost_total", "log_lines_lost", "Lines that could not be written to the log."),
     one(
         "Log", "observer_records_lost_total", "observer_records_lost",

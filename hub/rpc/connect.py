@@ -71,6 +71,7 @@ class NodeService:
         hello = await self._first_message(messages)
         if hello is None:
             return
+        peer.require_node(hello.node_id)
         session, retry_after_s = self._hub.hello(hello_of(hello, peer), self._now(), hello.sent_unix_s)
         if session is None:
             await send(mapping.throttle(self._hub, hello.node_id, retry_after_s))

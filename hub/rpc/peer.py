@@ -3,21 +3,45 @@
 from dataclasses import dataclass
 from ipaddress import IPv6Network, ip_address
 
+from heartbench.hub.errors import NotAllowedError
+from heartbench.hub.security.identity import Identity
+
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who calls: the address (HOST:PORT), and the verified identity, which is empty without TLS."""
+    """Who calls: the address (HOST:PORT), and the identity of each credential that the hub asks for.
+
+    A hub that asks for none has peers without identities, who may do everything.
+    """
 
     address: str
-    identity: str = ""
+    identities: tuple[Identity, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.identity} at {self.address}" if self.identity else self.address
+        who = self.identity
+        return f"{who} at {self.address}" if who else self.address
+
+    @property
+    def identity(self) -> str:
+        """What its credentials say that it is; empty if the hub asks for none."""
+        return " and ".join(map(str, self.identities))
 
     @property
     def key(self) -> str:
         """What limits per peer count by: the identity, else the host; of IPv6 the /64, which one host may use whole."""
         return self.identity or host_of(self.address)
+
+    def require_node(self, node_id: str) -> None:
+        """Raise NotAllowedError unless each credential allows the peer to be this node."""
+        for identity in self.identities:
+            if not identity.may_be(node_id):
+                raise NotAllowedError(f"the credential of {identity} does not allow node_id {node_id[:64]!r}")
+
+    def require_operator(self) -> None:
+        """Raise NotAllowedError unless each credential is an operator's."""
+        for identity in self.identities:
+            if not identity.is_operator:
+                raise NotAllowedError(f"the credential of {identity} is not an operator's")
 
 
 def host_of(address: str) -> str:

@@ -111,7 +111,8 @@ def hub_stats(stats: HubStats) -> pb.HubStats:
     health = stats.store.health
     store = pb.StoreStats(state=health.state, error=health.error, **fields_of(pb.StoreStats, stats.store))
     executor = pb.ExecutorStats(**fields_of(pb.ExecutorStats, stats.executor)) if stats.executor else None
-    return pb.HubStats(store=store, executor=executor, **fields_of(pb.HubStats, stats))
+    access = pb.AccessStats(**fields_of(pb.AccessStats, stats.access))
+    return pb.HubStats(store=store, executor=executor, access=access, **fields_of(pb.HubStats, stats))
 
 
 def fields_of(message: type[Message], figures: object) -> dict[str, Any]:

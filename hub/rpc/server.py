@@ -11,22 +11,18 @@ What was measured and decides the options (grpcio 1.85):
 """
 
 import asyncio
-import errno
 import gc
 import signal
-import socket
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-import grpc.aio
 import structlog
 
 from heartbench.hub.clock import Clock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
-from heartbench.hub.envfile import split_address
 from heartbench.hub.errors import HubError
 from heartbench.hub.events.fanout import StoreChanged
 from heartbench.hub.events.observer_file import check_observer_file
@@ -38,10 +34,12 @@ from heartbench.hub.operations.reload import Adopt, Reloader
 from heartbench.hub.rpc.admin import AdminService
 from heartbench.hub.rpc.connect import NodeService
 from heartbench.hub.rpc.decoding import RefuseGarbage
+from heartbench.hub.rpc.listeners import Listeners
 from heartbench.hub.rpc.message_size import REFUSED_WITH_REASON
-from heartbench.hub.rpc.servicers import HubAdmin, NodeMesh
+from heartbench.hub.rpc.servicers import Calls, HubAdmin, NodeMesh
 from heartbench.hub.rpc.upload import Files, UploadService
-from heartbench.hub.stats import HubStats, stats_of, summary
+from heartbench.hub.security.gate import Gate, tls_of
+from heartbench.hub.stats import AccessStats, HubStats, stats_of, summary
 from heartbench.hub.store.received_files import FileReceiver
 from heartbench.hub.store.url import open_store
 from heartbench.hub.store.writer import StoreHealth, StoreState
@@ -73,6 +71,7 @@ def server_options(settings: HubSettings) -> list[tuple[str, int]]:
         ("grpc.http2.ping_timeout_ms", round(settings.keepalive_timeout_s * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_ping_strikes", 0),
+        ("grpc.server_handshake_timeout_ms", round(settings.hello_within_s * 1000)),
         ("grpc.http2.min_ping_interval_without_data_ms", 1000),
     ]
 
@@ -82,26 +81,28 @@ class HubServer:
 
     def __init__(self, settings: HubSettings) -> None:
         self.settings = settings
-        self.address = ""
+        self.address = self.admin_address = ""
         self._clock = Clock()
         self.health = Health()
         self.http: HttpListener | None = None
         self.calls = CallCounts()
 
     async def __aenter__(self) -> "HubServer":
-        """Start to listen; HubError if the address, the store or the folder for files cannot be used."""
+        """Start to listen; HubError if an address, a credential, the store or the folder for files cannot be used."""
+        self._gate, self._tls = Gate.of(self.settings, self._clock), tls_of(self.settings)
         interceptors = [self.calls, RefuseGarbage()]
-        self._server = grpc.aio.server(interceptors=interceptors, options=server_options(self.settings))
+        self._listeners = Listeners(self.settings, server_options(self.settings), interceptors, self._tls)
         try:
             # Before the store: opening it ends another hub that uses it, and this one may not get its address.
-            self.address = listen_on(self._server, self.settings.listen)
+            self._listeners.bind()
             self.http = open_http(self.settings.http_listen, self.stats, self.health, self.calls)
             self._assemble()
         except HubError:
-            await self._server.stop(None)
+            await self._listeners.stop(None)
             if self.http:
                 self.http.close()
             raise
+        self.address, self.admin_address = self._listeners.address, self._listeners.admin_address
         work = (
             self.hub.writer.run(self.hub.all_nodes, self._store_changed),
             every(TICK_S, self._tick),
@@ -114,10 +115,17 @@ class HubServer:
         if self._files:
             self._files.executor.start()
             self._tasks.append(asyncio.create_task(self._tidy(self._files)))
-        await self._server.start()
+        await self._listeners.start()
         if self.http:
             self.http.start()
-        log.info("hub is ready", address=self.address, epoch=self.hub.epoch, nodes=len(self.hub.registry.nodes))
+        self._warn()
+        log.info(
+            "hub is ready",
+            address=self.address,
+            admin=self.admin_address,
+            epoch=self.hub.epoch,
+            nodes=len(self.hub.registry.nodes),
+        )
         return self
 
     async def __aexit__(self, *exception: object) -> None:
@@ -127,7 +135,7 @@ class HubServer:
         self._nodes.drain(RECONNECT_AFTER_S)
         self._uploads.close()
         self._admin.close()
-        await self._server.stop(self.settings.drain_s)
+        await self._listeners.stop(self.settings.drain_s)
         await self._finish_work()
         if self.http:
             await self.http.stop()
@@ -157,7 +165,9 @@ class HubServer:
     def stats(self) -> HubStats:
         """Return the hub's figures now."""
         executor = self._files.executor if self._files else None
-        return stats_of(self.hub, self._clock.monotonic(), len(self._uploads), executor)
+        handshakes = self._tls.handshakes if self._tls else 0
+        access = AccessStats(self._gate.unauthenticated, self._gate.not_allowed, handshakes)
+        return stats_of(self.hub, self._clock.monotonic(), len(self._uploads), executor, access)
 
     def _assemble(self) -> None:
         settings = self.settings
@@ -173,9 +183,19 @@ class HubServer:
         self._uploads = UploadService(self.hub, self._clock, self._files)
         self._nodes = NodeService(self.hub, self._clock, self._uploads.places)
         self._admin = AdminService(self.hub, self._clock, self._nodes, self._uploads)
-        pb_grpc.add_NodeMeshServicer_to_server(NodeMesh(self._nodes, self._uploads), self._server)
-        pb_grpc.add_HubAdminServicer_to_server(HubAdmin(self._admin, self.stats, settings.message_bytes), self._server)
-        add_health_and_reflection(self.health, self._server)
+        self._add_services()
+
+    def _add_services(self) -> None:
+        calls, listeners = Calls(self._gate), self._listeners
+        operators = HubAdmin(calls, self._admin, self.stats, self.settings.message_bytes)
+        pb_grpc.add_NodeMeshServicer_to_server(NodeMesh(calls, self._nodes, self._uploads), listeners.nodes)
+        pb_grpc.add_HubAdminServicer_to_server(operators, listeners.operators)
+        for server in {listeners.nodes, listeners.operators}:
+            add_health_and_reflection(self.health, server)
+
+    def _warn(self) -> None:
+        for address in self.settings.open_addresses.values():
+            log.warning("HUB_INSECURE=1: whoever reaches the hub can be any node and an operator", address=address)
 
     def _tick(self) -> None:
         now = self._clock.monotonic()
@@ -242,9 +262,12 @@ def collect_less_garbage() -> None:
 
 
 async def serve(
-    settings: HubSettings, ready: Callable[[str], None], env: Path | None = None, adopt: Adopt = lambda _: None
+    settings: HubSettings,
+    ready: Callable[[HubServer], None],
+    env: Path | None = None,
+    adopt: Adopt = lambda _: None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; `ready` is called with the address when nodes can connect.
+    """Serve until SIGINT or SIGTERM; `ready` is called when nodes can connect.
 
     SIGHUP, or a change of the file `env`, reloads the settings; `adopt` gets them after the hub. Without a file, SIGHUP
     stops the hub too.
@@ -262,39 +285,5 @@ async def serve(
     async with server:
         if reloader:
             server.also(reloader.run())
-        ready(server.address)
+        ready(server)
         await server.run_until(stop)
-
-
-def listen_on(server: grpc.aio.Server, listen: str) -> str:
-    """Bind the server to HOST:PORT; return the address with the port that it got."""
-    host, port = split_address(listen)
-    shown = f"[{host}]" if ":" in host else host
-    # Tried first, because gRPC logs a line of its own when it cannot bind an address.
-    if has_free_address(host, port):
-        with suppress(RuntimeError):
-            return f"{shown}:{server.add_insecure_port(f'{shown}:{port}')}"
-    raise HubError(
-        f"HUB_LISTEN={listen!r} cannot be bound: it is in use or not an address of this machine; "
-        "use a local address and a free port (0: any)"
-    )
-
-
-def has_free_address(host: str, port: int) -> bool:
-    """Return whether this process can bind any address of `host`, as gRPC binds it."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, UnicodeError):
-        return False
-    return any(is_free(family, address) for family, _, _, _, address in found)
-
-
-def is_free(family: int, address: Any) -> bool:
-    """Return whether a socket can be bound to `address`; True also for IPv6 on a machine without it."""
-    try:
-        with socket.socket(family) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind(address)
-    except OSError as error:
-        return error.errno == errno.EAFNOSUPPORT
-    return True

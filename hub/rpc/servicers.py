@@ -23,6 +23,7 @@ from heartbench.hub.rpc.message_size import check_size
 from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.protobuf_mapping import hub_stats
 from heartbench.hub.rpc.upload import UploadService
+from heartbench.hub.security.gate import Gate
 from heartbench.hub.stats import HubStats
 from heartbench.hub.store.received_files import FileRefusedError
 from heartbench.hub.work.executor import ExecutorFullError
@@ -40,6 +41,8 @@ CODES = {
     errors.NoRoomError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     ExecutorFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.UnknownNodeError: grpc.StatusCode.NOT_FOUND,
+    errors.UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
+    errors.NotAllowedError: grpc.StatusCode.PERMISSION_DENIED,
 }
 """The status code of each error; all others are UNAVAILABLE."""
 
@@ -48,26 +51,37 @@ log = structlog.get_logger()
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-def peer_of(context: Context) -> Peer:
-    """Return the peer of a call; gRPC writes its address as ipv4:HOST:PORT, or with the host in %5B…%5D for IPv6."""
-    return Peer(unquote(context.peer()).partition(":")[2])
+class Calls:
+    """The frame of each call: who calls, and which status code its error becomes."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    @asynccontextmanager
+    async def begin(self, context: Context, *, operator: bool = False) -> AsyncIterator[Peer]:
+        """Open the block of a call, which knows its peer; a HubError in it ends the call with a status code."""
+        address = address_of(context)
+        try:
+            peer = Peer(address, self._gate.identities(context.auth_context(), context.invocation_metadata()))
+            if operator:
+                peer.require_operator()
+            yield peer
+        except HubError as error:
+            log.debug("call failed", peer=address, error=str(error))
+            self._gate.note(address, error)
+            await context.abort(CODES.get(type(error), grpc.StatusCode.UNAVAILABLE), str(error))
 
 
-@asynccontextmanager
-async def grpc_errors(context: Context) -> AsyncIterator[Peer]:
-    """Open the block of a call, which knows its peer; a HubError in it ends the call with a status code."""
-    peer = peer_of(context)
-    try:
-        yield peer
-    except HubError as error:
-        log.debug("call failed", peer=str(peer), error=str(error))
-        await context.abort(CODES.get(type(error), grpc.StatusCode.UNAVAILABLE), str(error))
+def address_of(context: Context) -> str:
+    """Return the caller's address; gRPC writes it as ipv4:HOST:PORT, or with the host in %5B…%5D for IPv6."""
+    return unquote(context.peer()).partition(":")[2]
 
 
 class NodeMesh(pb_grpc.NodeMeshServicer):
     """The calls of nodes."""
 
-    def __init__(self, nodes: NodeService, uploads: UploadService) -> None:
+    def __init__(self, calls: Calls, nodes: NodeService, uploads: UploadService) -> None:
+        self._calls = calls
         self._nodes = nodes
         self._uploads = uploads
 
@@ -75,7 +89,7 @@ class NodeMesh(pb_grpc.NodeMeshServicer):
         self, request_iterator: AsyncIterator[pb.NodeMessage], context: Context
     ) -> None:
         """Serve control messages and heartbeats of one node."""
-        async with grpc_errors(context) as peer:
+        async with self._calls.begin(context) as peer:
             await self._nodes.connect(peer, request_iterator, context.write)
 
     async def Upload(  # type: ignore[override]
@@ -83,7 +97,8 @@ class NodeMesh(pb_grpc.NodeMeshServicer):
     ) -> None:
         """Serve terminal output and files of one node."""
         node_id = node_id_of(context.invocation_metadata())
-        async with grpc_errors(context) as peer:
+        async with self._calls.begin(context) as peer:
+            peer.require_node(node_id)
             await self._uploads.upload(peer, node_id, request_iterator, context.write)
 
 
@@ -91,7 +106,7 @@ def unary(method: Callable[[AdminService, Peer, Any], object]) -> Any:
     """Return the call that a method of AdminService answers, at once or when it is awaited."""
 
     async def call(self: "HubAdmin", request: Message, context: Context) -> object:
-        async with grpc_errors(context) as peer:
+        async with self.calls.begin(context, operator=True) as peer:
             check_size(request, self.message_bytes)
             answer = method(self.admin, peer, request)
             return await answer if isawaitable(answer) else answer
@@ -102,7 +117,8 @@ def unary(method: Callable[[AdminService, Peer, Any], object]) -> Any:
 class HubAdmin(pb_grpc.HubAdminServicer):
     """The calls of operators."""
 
-    def __init__(self, admin: AdminService, stats: Callable[[], HubStats], message_bytes: int) -> None:
+    def __init__(self, calls: Calls, admin: AdminService, stats: Callable[[], HubStats], message_bytes: int) -> None:
+        self.calls = calls
         self.admin = admin
         self.message_bytes = message_bytes
         self._stats = stats
@@ -116,7 +132,7 @@ class HubAdmin(pb_grpc.HubAdminServicer):
 
     async def WatchEvents(self, request: pb.WatchEventsRequest, context: Context) -> AsyncIterator[pb.Event]:
         """Stream events; the initial metadata is sent when the subscription has begun."""
-        async with grpc_errors(context) as peer:
+        async with self.calls.begin(context, operator=True) as peer:
             with self.admin.watch(peer, request) as events:
                 await context.send_initial_metadata(())
                 async for event in events:
@@ -124,4 +140,5 @@ class HubAdmin(pb_grpc.HubAdminServicer):
 
     async def GetStats(self, request: pb.GetStatsRequest, context: Context) -> pb.HubStats:
         """Return the hub's figures."""
-        return hub_stats(self._stats())
+        async with self.calls.begin(context, operator=True):
+            return hub_stats(self._stats())

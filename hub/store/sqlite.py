@@ -56,6 +56,9 @@ PAGE_BYTES = 4096
 TRIM_PAGES = 32
 """Pages of chunks between two deletions of what a history dropped."""
 
+UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""What Python raises for a database that SQLite cannot read: the second if SQLite's message quotes damaged text."""
+
 
 class SqliteStore:
     """A file that one hub at a time writes; a second one that opens it takes over."""
@@ -81,7 +84,7 @@ class SqliteStore:
                 (self.epoch,) = self._db.execute(BEGIN_EPOCH, (round(time.time() * 1000),)).fetchall()[0]
             except (sqlite3.OperationalError, OSError) as error:
                 raise HubError(f"HUB_STORE_URL: cannot open {path} as a SQLite store: {error}") from error
-            except sqlite3.DatabaseError as error:
+            except UNREADABLE as error:
                 raise damaged(path, str(error)) from error
             undo.pop_all()
         self._files = identity(self._options[0])
@@ -135,7 +138,7 @@ class SqliteStore:
             due = {write.node_id for write in batch if self._is_due(write)}
             self._apply(batch, due)
             self._db.execute("COMMIT")
-        except sqlite3.DatabaseError as error:
+        except UNREADABLE as error:
             raise StoreUnavailableError(f"{self._path}: {error}") from error
         finally:
             if self._db.in_transaction:
@@ -149,7 +152,7 @@ class SqliteStore:
         self._check_files()
         try:
             self._check_rows()
-        except sqlite3.DatabaseError as error:
+        except UNREADABLE as error:
             raise StoreUnavailableError(f"{self._path}: {error}") from error
 
     def _check_files(self) -> None:
@@ -190,7 +193,7 @@ class SqliteStore:
             self._files = identity(self._options[0])
         except FencedError:
             raise
-        except (sqlite3.Error, OSError, HubError) as error:
+        except (*UNREADABLE, OSError, HubError) as error:
             raise StoreUnavailableError(f"{self._path} cannot be opened again: {error}") from error
         self._newest.clear()
         self._untrimmed.clear()

@@ -88,7 +88,13 @@ def test_a_name_that_the_environment_uses_otherwise_is_none_of_ours(monkeypatch:
         ("HUB_FLAP_THRESHOLD=5", ["HUB_FLAP_THRESHOLD=5 cannot be reached", "at most 4 flaps", "use 2 to 4"]),
         ("HUB_FLAP_THRESHOLD=9", ["HUB_FLAP_THRESHOLD=9 cannot be reached", "HUB_STALE_AFTER_S=30", "longer window"]),
         ("HUB_FLAP_EXIT=3", ["HUB_FLAP_EXIT=3 must be less than HUB_FLAP_THRESHOLD=3", "use 1 to 2"]),
-        ("HUB_LISTEN=0.0.0.0:1", ["HUB_LISTEN='0.0.0.0:1' is not a loopback", "HUB_INSECURE=1"]),
+        ("HUB_LISTEN=0.0.0.0:1", ["HUB_LISTEN='0.0.0.0:1' is not a loopback", "HUB_TLS_CERT", "HUB_INSECURE=1"]),
+        ("HUB_LISTEN=0.0.0.0:1\nHUB_TOKENS=t", ["HUB_LISTEN='0.0.0.0:1' is not a loopback"]),
+        ("HUB_LISTEN=0.0.0.0:1\nHUB_TLS_CERT=c\nHUB_TLS_KEY=k", ["HUB_LISTEN='0.0.0.0:1' is not a loopback"]),
+        ("HUB_ADMIN_LISTEN=[::]:1", ["HUB_ADMIN_LISTEN='[::]:1' is not a loopback"]),
+        ("HUB_ADMIN_LISTEN=here", ["HUB_ADMIN_LISTEN='here': expected HOST:PORT"]),
+        ("HUB_TLS_CERT=c", ["HUB_TLS_CERT and HUB_TLS_KEY belong together"]),
+        ("HUB_TLS_CLIENT_CA=ca.pem", ["HUB_TLS_CLIENT_CA='ca.pem' needs TLS"]),
         ("HUB_LISTEN=localhost", ["HUB_LISTEN='localhost'", "expected HOST:PORT"]),
         ("HUB_LISTEN=localhost:99999", ["HUB_LISTEN='localhost:99999'", "0 to 65535"]),
         ("HUB_LOG_LEVEL=loud", ["HUB_LOG_LEVEL='loud'", "'debug', 'info', 'warning' or 'error'"]),
@@ -117,6 +123,20 @@ def test_another_address_is_allowed_when_said(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("HUB_LISTEN", "0.0.0.0:50551")
     monkeypatch.setenv("HUB_INSECURE", "1")
     assert HubSettings.load().address == ("0.0.0.0", 50551)
+
+
+@pytest.mark.parametrize("credentials", [{"tls_client_ca": "ca"}, {"tokens": "t"}])
+def test_another_address_needs_no_permission_with_tls_and_credentials(credentials: dict[str, str]) -> None:
+    settings = HubSettings.of(listen="0.0.0.0:1", tls_cert="c", tls_key="k", **credentials)
+    assert settings.open_addresses == {}
+    assert settings.changed(admin_listen="10.0.0.1:2").open_addresses == {}
+
+
+def test_operators_get_an_address_of_their_own_unless_nodes_are_on_loopback_too() -> None:
+    assert HubSettings.of().admin_address == ""
+    assert HubSettings.of(listen="0.0.0.0:1", insecure=True).admin_address == "127.0.0.1:50552"
+    shown = HubSettings.of(listen="0.0.0.0:1", admin_listen="10.0.0.1:2", insecure=True)
+    assert shown.open_addresses == {"listen": "0.0.0.0:1", "admin_listen": "10.0.0.1:2"}
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00\x01", b"HUB_LISTEN=\x00"])

@@ -78,7 +78,7 @@ class LiveEngine:
                 compile_s = _compile(scenario)
                 driven.wait_until_ready()
                 workers = min(self.workers or os.cpu_count() or 1, scenario.nodes)
-                tasks = [Task(scenario, shard, workers, driven.address) for shard in range(workers)]
+                tasks = [Task(scenario, shard, workers, driven.address, driven.credentials) for shard in range(workers)]
                 shards = stack.enter_context(Shards(tasks))
                 shards.wait_until_ready(driven.check)
             boot_base = int(time.time() * 1000) << 16

@@ -18,6 +18,7 @@ import grpc.aio
 
 from heartbench.mesh import encoding
 from heartbench.mesh.channel import open_aio_channel
+from heartbench.mesh.credentials import Credentials
 from heartbench.mesh.v1.mesh_pb2 import Chunk, Command, Drain, HubMessage, NodeMessage, Throttle, Welcome
 from heartbench.mesh.v1.mesh_pb2_grpc import NodeMeshStub
 from heartbench.simulator.engines.live.world import Loss
@@ -56,6 +57,7 @@ class NodeConnection:
         address: str,
         log: Log,
         lost: "Callable[[NodeConnection, Loss], None]",
+        credentials: Credentials | None = None,
     ) -> None:
         self.number = number
         self.node = node
@@ -68,7 +70,7 @@ class NodeConnection:
         self._control: asyncio.Queue[tuple[int, NodeMessage] | None] = asyncio.Queue()
         self._output: asyncio.Queue[tuple[int, Chunk] | None] = asyncio.Queue()
         self._welcome = asyncio.Event()
-        self._channel = open_aio_channel(address)
+        self._channel = open_aio_channel(address, credentials)
         self._channel.get_state(try_to_connect=True)
         self._stub: Any = NodeMeshStub(self._channel)
 

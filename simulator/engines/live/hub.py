@@ -22,6 +22,7 @@ import pandas as pd
 from heartbench.hub import HubSettings
 from heartbench.hub.envfile import env_name, env_value
 from heartbench.mesh.channel import open_channel
+from heartbench.mesh.credentials import Credentials
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 from heartbench.simulator.errors import SimulatorError
@@ -40,6 +41,7 @@ READY_WITHIN_S = 30.0
 EXIT_WITHIN_S = 3.5
 ANSWERS_WITHIN_S = 5.0
 EVENTS_WITHIN_S = 0.3  # a hub looks for passed deadlines ten times a second
+LOCAL = {"admin_listen": "", "tls_cert": None, "tls_key": None, "tls_client_ca": None, "tokens": None}
 COLUMNS = ["at_s", "node_id", "status", "connected", "flapping", "reason"]
 
 
@@ -61,7 +63,7 @@ class HubRecord:
 
 
 class HubProcess:
-    """A managed hub, with these settings but for its address, store and observer file."""
+    """A managed hub, with these settings but for its addresses, credentials, store and observer file."""
 
     def __init__(self, settings: HubSettings, directory: RunDirectory, store: Path | None = None) -> None:
         """Start it; with a `store`, an SQLite file, it keeps its state when it is started again."""
@@ -70,6 +72,7 @@ class HubProcess:
         self._settings = settings.changed(store_url=store_url, peer_share=1.0)  # all nodes are on this machine
         self._observers: list[Path] = []
         self.address = ""
+        self.credentials: Credentials | None = None
         self.start()
 
     def start(self) -> None:
@@ -77,7 +80,7 @@ class HubProcess:
         number = len(self._observers) + 1
         observer = self._directory.observer
         observer = observer if number == 1 else observer.with_stem(f"{observer.stem}-{number}")
-        used = self._settings.changed(listen=self.address or "127.0.0.1:0", observe_file=observer)
+        used = self._settings.changed(**LOCAL, listen=self.address or "127.0.0.1:0", observe_file=observer)
         others = {name: value for name, value in os.environ.items() if not name.upper().startswith("HUB_")}
         ours = {env_name(name): env_value(getattr(used, name)) for name in HubSettings.model_fields}
         with (self._directory.path / "hub.log").open("ab") as log:
@@ -137,11 +140,17 @@ class HubProcess:
 
 
 class ExternalHub:
-    """A hub that was running before. It is not stopped; we subscribe to its events."""
+    """A hub that was running before. It is not stopped; we subscribe to its events.
 
-    def __init__(self, address: str) -> None:
+    The nodes connect to `address`; it serves HubAdmin at `admin_address`, or there too. The same credentials are for
+    all nodes and for HubAdmin.
+    """
+
+    def __init__(self, address: str, credentials: Credentials | None = None, admin_address: str = "") -> None:
         """Find it; raise SimulatorError if no hub answers."""
         self.address = address
+        self.credentials = credentials
+        self._admin_address = admin_address or address
         self._unix_s = time.time() - time.monotonic()
         self._changes: list[tuple[Any, ...]] = []
         self._events_lost = 0
@@ -149,15 +158,14 @@ class ExternalHub:
         self._open = ExitStack()
         self._listener = threading.Thread(target=self._listen)
         try:
-            with open_channel(address) as channel:
+            with open_channel(self._admin_address, credentials) as channel:
                 HubAdminStub(channel).GetStats(pb.GetStatsRequest(), timeout=ANSWERS_WITHIN_S)
         except grpc.RpcError as error:
-            reason: Any = error
-            raise SimulatorError(f"--hub: {address}: no hub answers there ({reason.code().name.lower()})") from None
+            raise SimulatorError(f"--hub: {self._admin_address}: {reason_of(error)}") from None
 
     def wait_until_ready(self) -> None:
         """Subscribe to its events."""
-        channel = self._open.enter_context(open_channel(self.address))
+        channel = self._open.enter_context(open_channel(self._admin_address, self.credentials))
         self._events: Any = HubAdminStub(channel).WatchEvents(pb.WatchEventsRequest())
         self._events.initial_metadata()
         self._listener.start()
@@ -196,6 +204,18 @@ class ExternalHub:
 
 Hub = HubProcess | ExternalHub
 """The hub that the nodes connect to; its `address` is known once it is ready."""
+
+
+def reason_of(error: Any) -> str:
+    """Return why a call of HubAdmin failed, an error of gRPC, in plain words."""
+    details = str(error.details()).rpartition("last error: ")[2][:200]  # without the addresses that it tried
+    match error.code():
+        case grpc.StatusCode.UNAUTHENTICATED | grpc.StatusCode.PERMISSION_DENIED:
+            return f"the hub refuses our credentials: {details}"
+        case grpc.StatusCode.UNIMPLEMENTED:
+            return "the hub serves operators elsewhere; name that address with --hub-admin"
+        case code:
+            return f"no hub answers there ({code.name.lower()}: {details})"
 
 
 def _change_of(event: Any, at_s: float) -> tuple[Any, ...]:

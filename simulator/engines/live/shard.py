@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from heartbench.mesh.credentials import Credentials
 from heartbench.mesh.encoding import upload_of
 from heartbench.mesh.kinds import Kind
 from heartbench.mesh.v1.mesh_pb2 import NodeMessage
@@ -54,6 +55,7 @@ class Task:
     shard: int
     shards: int
     address: str
+    credentials: Credentials | None = None
 
 
 @dataclass(frozen=True)
@@ -152,8 +154,9 @@ class Shard:
                     self._send(connection, node, row)
 
     def _open(self, number: int, node: int) -> NodeConnection:
-        address = self._task.address
-        connection = NodeConnection(number, node, self._name[node], address, self._log, self._lost)
+        connection = NodeConnection(
+            number, node, self._name[node], self._task.address, self._log, self._lost, self._task.credentials
+        )
         self._connections[number] = connection
         self._tasks.create_task(connection.run())
         return connection

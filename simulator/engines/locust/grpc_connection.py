@@ -21,6 +21,7 @@ from gevent.queue import SimpleQueue
 
 from heartbench.mesh import encoding
 from heartbench.mesh.channel import open_channel
+from heartbench.mesh.credentials import Credentials
 from heartbench.mesh.v1.mesh_pb2 import Chunk, Drain, HeartbeatAck, HubMessage, NodeMessage, Throttle, Welcome
 from heartbench.mesh.v1.mesh_pb2_grpc import NodeMeshStub
 from heartbench.simulator.engines.live.world import Loss
@@ -39,7 +40,14 @@ class StreamEndedError(Exception):
 class NodeConnection:
     """A real connection of a node; `lost(loss)` is called when the hub ends it."""
 
-    def __init__(self, address: str, node_id: str, lost: Callable[[Loss], None], report: Report) -> None:
+    def __init__(
+        self,
+        address: str,
+        credentials: Credentials | None,
+        node_id: str,
+        lost: Callable[[Loss], None],
+        report: Report,
+    ) -> None:
         self._node_id = node_id
         self._lost = lost
         self._report = report
@@ -52,7 +60,7 @@ class NodeConnection:
         self._chunks: deque[tuple[int, float]] = deque()
         self._control: Any = SimpleQueue()
         self._output: Any = SimpleQueue()
-        self._channel = open_channel(address)
+        self._channel = open_channel(address, credentials)
         self._running = gevent.spawn(self._run)
 
     def send(self, message: NodeMessage) -> None:

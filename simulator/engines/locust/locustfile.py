@@ -15,6 +15,7 @@ import logging
 import sys
 import time
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 import gevent
@@ -25,6 +26,7 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from heartbench.hub.program import complain, quietly
 from heartbench.mesh.address import is_address
+from heartbench.mesh.credentials import Credentials, CredentialsError, load_credentials
 from heartbench.simulator.engines.locust.fleet import Fleet, Member
 from heartbench.simulator.engines.locust.grpc_connection import NodeConnection
 from heartbench.simulator.engines.locust.node import Node
@@ -38,6 +40,12 @@ gevent.get_hub().threadpool.maxsize = 20_000
 
 LONGEST_NAP_S = 0.25  # within which a node notices that the hub ended its stream
 SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+CREDENTIALS = {
+    "--tls-ca": "CA of the hub's certificate (PEM); calls the hub over TLS.",
+    "--cert": "Our certificate (PEM), for mutual TLS.",
+    "--key": "The key of --cert (PEM).",
+    "--token": "File with our token.",
+}
 log = logging.getLogger("heartbench.load")
 
 
@@ -47,6 +55,7 @@ class NodeUser(User):
     host = "127.0.0.1:50551"
     fleet: ClassVar[Fleet | None] = None
     origin_s: ClassVar[float] = 0.0
+    credentials: ClassVar[Credentials | None] = None
 
     def on_start(self) -> None:
         """Become a node of the fleet that no other user is."""
@@ -56,7 +65,8 @@ class NodeUser(User):
         self._member: Member = self.fleet.take()
         address = address_of(str(self.host))
         nodes = self.fleet.scenario.nodes
-        self._node = Node(self._member, nodes, self.origin_s, partial(NodeConnection, address), self._report)
+        connect = partial(NodeConnection, address, self.credentials)
+        self._node = Node(self._member, nodes, self.origin_s, connect, self._report)
 
     @task
     def live(self) -> None:
@@ -84,6 +94,8 @@ def add_options(parser: Any) -> None:
     """Add the options that choose what runs."""
     parser.add_argument("--scenario", default="lan", help="Name or TOML file of a scenario (heartbench scenarios).")
     parser.add_argument("--seed", default="", help="Random seed; the scenario's if not given.")
+    for name, meaning in CREDENTIALS.items():
+        parser.add_argument(name, metavar="FILE", type=Path, default=None, help=meaning, include_in_web_ui=False)
     parser.error = lambda message: sys.exit(complain(f"load: {message}"))
 
 
@@ -93,7 +105,8 @@ def check(environment: Any, **_: Any) -> None:
     options = environment.parsed_options
     try:
         chosen(environment)
-    except SimulatorError as error:
+        NodeUser.credentials = load_credentials(options.tls_ca, options.cert, options.key, options.token)
+    except (SimulatorError, CredentialsError) as error:
         log.error("%s", error)
         sys.exit(2)
     if options.num_users is not None and options.num_users < 1:

@@ -9,17 +9,17 @@ from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.operations.metrics import METRICS
-from heartbench.hub.stats import HubStats, stats_of
+from heartbench.hub.stats import AccessStats, HubStats, stats_of
 from heartbench.hub.store.writer import WriterStats
 from heartbench.hub.work.executor import BoundedExecutor, ExecutorStats
 
-PARTS = {"store": WriterStats, "executor": ExecutorStats}
+PARTS = {"store": WriterStats, "executor": ExecutorStats, "access": AccessStats}
 
 
 def stats() -> HubStats:
     async def read() -> HubStats:
         clock = ManualClock(100.0)
-        return stats_of(open_hub(HubSettings.of(), clock), 160.0, 2, None)
+        return stats_of(open_hub(HubSettings.of(), clock), 160.0, 2, None, AccessStats())
 
     return asyncio.run(read())
 
@@ -51,7 +51,7 @@ def test_values_are_read_by_label() -> None:
 def test_a_hub_that_takes_no_files_has_no_metrics_of_the_executor(takes_files: bool) -> None:
     async def read() -> HubStats:
         executor = BoundedExecutor(3, 5) if takes_files else None
-        return stats_of(open_hub(HubSettings.of(), ManualClock(100.0)), 160.0, 2, executor)
+        return stats_of(open_hub(HubSettings.of(), ManualClock(100.0)), 160.0, 2, executor, AccessStats())
 
     now = asyncio.run(read())
     workers = next(metric for metric in METRICS if metric.name == "executor_workers")

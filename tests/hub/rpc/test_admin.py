@@ -19,7 +19,7 @@ from heartbench.hub.rpc.connect import NodeService
 from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.protobuf_mapping import hub_stats
 from heartbench.hub.rpc.upload import UploadService
-from heartbench.hub.stats import HubStats, stats_of, summary
+from heartbench.hub.stats import AccessStats, HubStats, stats_of, summary
 from heartbench.hub.store.history import StoredChunk
 from heartbench.hub.store.memory import MemoryStore
 from heartbench.mesh.v1 import mesh_pb2 as pb
@@ -38,7 +38,7 @@ class Office:
         self.admin = AdminService(self.hub, self.clock, self.nodes, self.uploads)
 
     def stats(self) -> HubStats:
-        return stats_of(self.hub, self.clock.now_s, len(self.uploads), None)
+        return stats_of(self.hub, self.clock.now_s, len(self.uploads), None, AccessStats())
 
     def connect(self, name: str, connection: int = 0) -> Session:
         session, _ = self.hub.hello(Hello(name, 1, connection), self.clock.now_s)

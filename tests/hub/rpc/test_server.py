@@ -487,7 +487,7 @@ def test_a_signal_drains_the_nodes_and_ends_the_hub_without_a_word_on_them(
 
     async def scene() -> float:
         ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        serving = asyncio.create_task(serve(settings, ready.set_result))
+        serving = asyncio.create_task(serve(settings, lambda server: ready.set_result(server.address)))
         async with open_aio_channel(await ready) as channel:
             node = NodeMeshStub(channel)
             stream, upload = node.Connect(), node.Upload(metadata=upload_metadata("n"))

@@ -67,6 +67,10 @@ def damage_a_page(path: Path) -> None:
         file.write(b"\xa5" * 4096)
 
 
+def damage_the_schema(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"tablenodenode", b"tablen\x80denode"))
+
+
 def record_with(**values: object) -> Callable[[Path], None]:
     def damage(path: Path) -> None:
         for name, value in values.items():
@@ -84,6 +88,7 @@ def sql(statement: str) -> Callable[[Path], None]:
     ("damage", "said"),
     [
         (damage_a_page, "malformed|quick_check|Tree|page"),
+        (damage_the_schema, "0x80"),
         (sql('UPDATE node SET record = \'{"node_id": "ed\''), "node 'edge': its record: "),
         (record_with(status='"asleep"'), "node 'edge': its record: status='asleep': must be 'online', 'stale' or"),
         (record_with(node_id='"other"'), "node 'edge': its record is that of 'other'"),

@@ -1256,6 +1256,7 @@ class HubStats(_message.Message):
     CONTESTED_FIELD_NUMBER: _builtins.int
     LOG_LINES_LOST_FIELD_NUMBER: _builtins.int
     OBSERVER_RECORDS_LOST_FIELD_NUMBER: _builtins.int
+    ACCESS_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     up_s: _builtins.float
     online: _builtins.int
@@ -1299,6 +1300,8 @@ class HubStats(_message.Message):
     def store(self) -> Global___StoreStats: ...
     @_builtins.property
     def executor(self) -> Global___ExecutorStats: ...
+    @_builtins.property
+    def access(self) -> Global___AccessStats: ...
     def __init__(
         self,
         *,
@@ -1334,14 +1337,49 @@ class HubStats(_message.Message):
         contested: _builtins.int = ...,
         log_lines_lost: _builtins.int = ...,
         observer_records_lost: _builtins.int = ...,
+        access: Global___AccessStats | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["executor", b"executor", "store", b"store"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "executor", b"executor", "store", b"store"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "commands_bytes", b"commands_bytes", "commands_refused", b"commands_refused", "commands_waiting", b"commands_waiting", "connected", b"connected", "contested", b"contested", "epoch", b"epoch", "events", b"events", "events_lost", b"events_lost", "executor", b"executor", "flapping", b"flapping", "flaps", b"flaps", "flashes", b"flashes", "heap", b"heap", "heartbeats", b"heartbeats", "hellos", b"hellos", "history_bytes", b"history_bytes", "log_lines_lost", b"log_lines_lost", "loop_lag_max_s", b"loop_lag_max_s", "loop_lag_p50_s", b"loop_lag_p50_s", "mass_silence", b"mass_silence", "observer_records_lost", b"observer_records_lost", "offline", b"offline", "online", b"online", "paused_s", b"paused_s", "pauses", b"pauses", "stale", b"stale", "store", b"store", "subscribers", b"subscribers", "throttled", b"throttled", "up_s", b"up_s", "uploads", b"uploads"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "chunks", b"chunks", "commands_bytes", b"commands_bytes", "commands_refused", b"commands_refused", "commands_waiting", b"commands_waiting", "connected", b"connected", "contested", b"contested", "epoch", b"epoch", "events", b"events", "events_lost", b"events_lost", "executor", b"executor", "flapping", b"flapping", "flaps", b"flaps", "flashes", b"flashes", "heap", b"heap", "heartbeats", b"heartbeats", "hellos", b"hellos", "history_bytes", b"history_bytes", "log_lines_lost", b"log_lines_lost", "loop_lag_max_s", b"loop_lag_max_s", "loop_lag_p50_s", b"loop_lag_p50_s", "mass_silence", b"mass_silence", "observer_records_lost", b"observer_records_lost", "offline", b"offline", "online", b"online", "paused_s", b"paused_s", "pauses", b"pauses", "stale", b"stale", "store", b"store", "subscribers", b"subscribers", "throttled", b"throttled", "up_s", b"up_s", "uploads", b"uploads"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HubStats: _TypeAlias = HubStats  # noqa: Y015
+
+@_typing.final
+class AccessStats(_message.Message):
+    """What credentials kept out, since the hub started."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNAUTHENTICATED_FIELD_NUMBER: _builtins.int
+    NOT_ALLOWED_FIELD_NUMBER: _builtins.int
+    TLS_HANDSHAKES_FIELD_NUMBER: _builtins.int
+    unauthenticated: _builtins.int
+    """Calls that ended with UNAUTHENTICATED: no token, or one that is not known or has expired."""
+    not_allowed: _builtins.int
+    """Calls that ended with PERMISSION_DENIED: as a node that the credential does not cover, or to HubAdmin without an
+    operator's credential.
+    """
+    tls_handshakes: _builtins.int
+    """TLS handshakes that began. Those that fail (a certificate of another CA, no certificate, no TLS) make no call; gRPC
+    does not report them.
+    """
+    def __init__(
+        self,
+        *,
+        unauthenticated: _builtins.int = ...,
+        not_allowed: _builtins.int = ...,
+        tls_handshakes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["not_allowed", b"not_allowed", "tls_handshakes", b"tls_handshakes", "unauthenticated", b"unauthenticated"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccessStats: _TypeAlias = AccessStats  # noqa: Y015
 
 @_typing.final
 class StoreStats(_message.Message):

@@ -26,7 +26,12 @@ if _version_not_supported:
 
 
 class NodeMeshStub:
-    """What a node calls.
+    """Credentials. A hub that asks for certificates takes a client's name from its certificate, one that asks for tokens
+    wants metadata `authorization: Bearer TOKEN` with each call. A call without a valid token ends with UNAUTHENTICATED;
+    one under a node's name that the credential does not cover, or to HubAdmin without an operator's credential, with
+    PERMISSION_DENIED: trying again does not help. Without a valid certificate there is no connection.
+
+    What a node calls.
     """
 
     def __init__(self, channel):
@@ -48,7 +53,12 @@ class NodeMeshStub:
 
 
 class NodeMeshServicer:
-    """What a node calls.
+    """Credentials. A hub that asks for certificates takes a client's name from its certificate, one that asks for tokens
+    wants metadata `authorization: Bearer TOKEN` with each call. A call without a valid token ends with UNAUTHENTICATED;
+    one under a node's name that the credential does not cover, or to HubAdmin without an operator's credential, with
+    PERMISSION_DENIED: trying again does not help. Without a valid certificate there is no connection.
+
+    What a node calls.
     """
 
     def Connect(self, request_iterator, context):
@@ -97,7 +107,12 @@ def add_NodeMeshServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class NodeMesh:
-    """What a node calls.
+    """Credentials. A hub that asks for certificates takes a client's name from its certificate, one that asks for tokens
+    wants metadata `authorization: Bearer TOKEN` with each call. A call without a valid token ends with UNAUTHENTICATED;
+    one under a node's name that the credential does not cover, or to HubAdmin without an operator's credential, with
+    PERMISSION_DENIED: trying again does not help. Without a valid certificate there is no connection.
+
+    What a node calls.
     """
 
     @staticmethod

@@ -43,7 +43,13 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class NodeMeshStub:
-    """What a node calls."""
+    """Credentials. A hub that asks for certificates takes a client's name from its certificate, one that asks for tokens
+    wants metadata `authorization: Bearer TOKEN` with each call. A call without a valid token ends with UNAUTHENTICATED;
+    one under a node's name that the credential does not cover, or to HubAdmin without an operator's credential, with
+    PERMISSION_DENIED: trying again does not help. Without a valid certificate there is no connection.
+
+    What a node calls.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -67,7 +73,13 @@ class NodeMeshStub:
 
 @_typing.type_check_only
 class NodeMeshAsyncStub(NodeMeshStub):
-    """What a node calls."""
+    """Credentials. A hub that asks for certificates takes a client's name from its certificate, one that asks for tokens
+    wants metadata `authorization: Bearer TOKEN` with each call. A call without a valid token ends with UNAUTHENTICATED;
+    one under a node's name that the credential does not cover, or to HubAdmin without an operator's credential, with
+    PERMISSION_DENIED: trying again does not help. Without a valid certificate there is no connection.
+
+    What a node calls.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Connect: _aio.StreamStreamMultiCallable[_mesh_pb2.NodeMessage, _mesh_pb2.HubMessage]  # type: ignore[assignment]
@@ -87,7 +99,13 @@ class NodeMeshAsyncStub(NodeMeshStub):
     """
 
 class NodeMeshServicer(metaclass=_abc_1.ABCMeta):
-    """What a node calls."""
+    """Credentials. A hub that asks for certificates takes a client's name from its certificate, one that asks for tokens
+    wants metadata `authorization: Bearer TOKEN` with each call. A call without a valid token ends with UNAUTHENTICATED;
+    one under a node's name that the credential does not cover, or to HubAdmin without an operator's credential, with
+    PERMISSION_DENIED: trying again does not help. Without a valid certificate there is no connection.
+
+    What a node calls.
+    """
 
     @_abc_1.abstractmethod
     def Connect(

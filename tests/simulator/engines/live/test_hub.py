@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import grpc
 import pytest
@@ -97,8 +97,8 @@ def test_a_hub_that_is_listened_to_no_longer_has_no_connection_to_us(
 ) -> None:
     channels = []
 
-    def recorded(address: str) -> grpc.Channel:
-        channels.append(open_channel(address))
+    def recorded(*arguments: Any) -> grpc.Channel:
+        channels.append(open_channel(*arguments))
         return channels[-1]
 
     monkeypatch.setattr("heartbench.simulator.engines.live.hub.open_channel", recorded)
