@@ -106,12 +106,12 @@ def quoted(value: object) -> str:
     return repr(without_password(value) if isinstance(value, str) else value)
 
 
-def split_address(listen: str, setting: str = "listen") -> tuple[str, int]:
-    """Return host and port of a setting, HOST:PORT or [IPv6]:PORT; raise ValueError if it is neither."""
+def split_address(listen: str) -> tuple[str, int]:
+    """Return host and port of HOST:PORT or [IPv6]:PORT; raise ValueError if it is neither."""
     host, _, port = listen.rpartition(":")
     name = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if not name or "[" in name or "]" in name or not port.isascii() or not port.isdigit() or int(port) > 65_535:
-        raise ValueError(f"{env_name(setting)}={listen!r}: expected HOST:PORT with a port from 0 to 65535")
+        raise ValueError("expected HOST:PORT with a port from 0 to 65535")
     return name, int(port)
 
 

@@ -6,7 +6,7 @@ connects is believed to be the node that he says, and to be an operator.
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 
 from heartbench.hub.envfile import OptionalPath, env_name, is_loopback, split_address
 
@@ -55,7 +55,15 @@ class ListeningSettings(BaseModel):
         if self.tls_cert and (self.tls_client_ca or self.tokens):
             return {}
         addresses = {"listen": self.listen} | ({"admin_listen": self.admin_address} if self.admin_address else {})
-        return {name: each for name, each in addresses.items() if not is_loopback(split_address(each, name)[0])}
+        return {name: each for name, each in addresses.items() if not is_loopback(split_address(each)[0])}
+
+    @field_validator("listen", "admin_listen", "http_listen")
+    @classmethod
+    def reject_malformed_address(cls, listen: str, info: ValidationInfo) -> str:
+        """Reject what is not HOST:PORT; only `listen` must be there."""
+        if listen or info.field_name == "listen":
+            split_address(listen)
+        return listen
 
     @model_validator(mode="after")
     def reject_open_address(self) -> Self:
@@ -71,7 +79,7 @@ class ListeningSettings(BaseModel):
     @model_validator(mode="after")
     def reject_open_http(self) -> Self:
         """Reject an address for HTTP that other machines can reach, unless it is allowed: HTTP is never encrypted."""
-        if not self.http_listen or self.insecure or is_loopback(split_address(self.http_listen, "http_listen")[0]):
+        if not self.http_listen or self.insecure or is_loopback(split_address(self.http_listen)[0]):
             return self
         raise ValueError(
             f"HUB_HTTP_LISTEN={self.http_listen!r} is not a loopback address, and HTTP is not encrypted: "

@@ -54,7 +54,7 @@ def open_http(listen: str, stats: Callable[[], HubStats], health: Health, calls:
 
 def bind(listen: str) -> socket.socket:
     """Return a listening socket; HubError if the address cannot be used."""
-    host, port = split_address(listen, "http_listen")
+    host, port = split_address(listen)
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family)
