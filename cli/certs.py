@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from heartbench.hub.security.authority import Authority, Pair
 
 LISTS = ("--hub", "--node", "--operator")
+UNFINISHED = ".unfinished"
+LONGEST_FILE_NAME = 255
 
 
 class ManyNames(TyperCommand):
@@ -131,9 +134,9 @@ def token(
     files = {f"{stem(*grant_words(grant))}.token": f"{text}\n".encode() for grant, (text, _) in made.items()}
     write_all(folder, files)
     hashes = folder / "tokens"
-    before = hashes.read_bytes() if hashes.exists() else b""
-    added = "".join(f"{line}\n" for _, line in made.values()).encode()
-    write_all(folder, {hashes.name: before + added}, replace=True)
+    before = hashes.read_bytes().splitlines() if hashes.exists() else []
+    lines = [*before, *(line.encode() for _, line in made.values())]
+    write_all(folder, {hashes.name: b"".join(line + b"\n" for line in lines)}, replace=True)
     written = [Written(*grant_words(grant), {"token": folder / name}) for grant, name in zip(made, files, strict=True)]
     show(written, as_json, {"tokens": hashes})
 
@@ -183,6 +186,11 @@ def grants_of(nodes: Iterable[str] | None, operators: Iterable[str] | None) -> l
     grants += [Grant(Role.OPERATOR, name) for name in operators or ()]
     if any(not grant.name for grant in grants):
         raise CommandError("--node, --operator: a name must not be empty")
+    for grant in grants:
+        try:
+            grant.name.encode()
+        except UnicodeEncodeError:  # Python keeps bytes of an argument that are no text as surrogates
+            raise CommandError(f"--{grant.role}: {grant.name!r}: expected a name in UTF-8") from None
     return list(dict.fromkeys(grants))
 
 
@@ -206,14 +214,24 @@ def files_of(planned: Iterable[Planned]) -> dict[str, bytes]:
 
 
 def write_all(folder: Path, files: dict[str, bytes], *, replace: bool = False) -> None:
-    """Write files that only the owner can read, or none of them if one exists and is not to be replaced."""
-    existing = [name for name in files if (folder / name).exists()]
-    if existing and not replace:
-        raise CommandError(f"{folder / existing[0]}: exists; nothing was written")
+    """Write files that only the owner can read, or none of them if one exists and is not to be replaced.
+
+    A file that is replaced keeps its owner and its mode: the hub may run as another user.
+    """
+    for name in files:
+        if len(name + UNFINISHED) > LONGEST_FILE_NAME:
+            raise CommandError(f"{name[:64]}...: the name of the file would be too long; nothing was written")
+        if (folder / name).exists() and not replace:
+            raise CommandError(f"{folder / name}: exists; nothing was written")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, content in files.items():
-        unfinished = folder / f"{name}.unfinished"
-        with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        unfinished = folder / (name + UNFINISHED)
+        unfinished.unlink(missing_ok=True)
+        with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            with suppress(FileNotFoundError, PermissionError):  # it is new, or not ours to give away
+                before = (folder / name).stat()
+                os.fchown(file.fileno(), before.st_uid, before.st_gid)
+                os.fchmod(file.fileno(), before.st_mode & 0o777)
             file.write(content)
         unfinished.replace(folder / name)
 

@@ -29,7 +29,7 @@ CA_DAYS = 3650
 SKEW = timedelta(hours=1)
 """Certificates hold from an hour ago: a node's clock may be behind."""
 DNS_NAME = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
-LONGEST_COMMON_NAME = 64  # RFC 5280, ub-common-name
+LONGEST_COMMON_NAME = 64  # RFC 5280, ub-common-name; in bytes for the package cryptography
 SAME_MACHINE = ("localhost", "127.0.0.1", "::1")
 """Names under which the hub's own machine reaches it, for operators."""
 
@@ -115,8 +115,9 @@ def lasting(now: datetime, days: float) -> x509.CertificateBuilder:
 
 
 def named(name: str) -> x509.Name:
-    """Return a subject with a common name, which is only for people to read."""
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:LONGEST_COMMON_NAME])])
+    """Return a subject with a common name, which is only for people to read and may be cut."""
+    cut = name.encode()[:LONGEST_COMMON_NAME].decode(errors="ignore")
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, cut)])
 
 
 def host(name: str) -> x509.GeneralName:

@@ -5,6 +5,7 @@ import ssl
 import stat
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -95,6 +96,34 @@ def test_tokens_are_added_to_the_file_that_the_hub_reads(capsys: pytest.CaptureF
     assert {stat.S_IMODE(file.stat().st_mode) for file in Path("pki").iterdir()} == {0o600}
 
 
+def test_a_token_is_added_to_a_file_that_was_edited_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
+    result_of(capsys, "token", "pki", "--node", "a")
+    tokens = Path("pki/tokens")
+    tokens.write_text(tokens.read_text().rstrip("\n"))
+    tokens.chmod(0o640)  # for the group of the hub
+    result_of(capsys, "token", "pki", "--node", "b")
+    assert [entry.grant.name for entry in read_tokens(tokens).values()] == ["a", "b"]
+    assert stat.S_IMODE(tokens.stat().st_mode) == 0o640
+
+
+def test_a_key_is_not_written_through_what_stands_in_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("pki").mkdir()
+    Path("elsewhere").touch(mode=0o644)
+    Path("pki/ca.key.unfinished").symlink_to("../elsewhere")
+    result_of(capsys, "init", "pki")
+    assert Path("elsewhere").read_bytes() == b""
+    assert stat.S_IMODE(Path("pki/ca.key").stat().st_mode) == 0o600
+
+
+def test_a_long_name_that_is_not_ascii_is_cut_only_where_people_read_it(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "ü" * 38
+    result_of(capsys, "init", "pki", "--node", name)
+    decode: Any = ssl._ssl._test_decode_cert  # type: ignore[attr-defined]
+    found = decode(f"pki/node-{quote(name)}.pem")
+    assert found["subject"] == ((("commonName", "ü" * 32),),)
+    assert found["subjectAltName"] == (("URI", Grant(Role.NODE, name).uri),)
+
+
 def test_a_table_shows_the_files(capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["certs", "init", "pki", "--node", "a"]) == 0
     assert "pki/node-a.pem pki/node-a.key" in capsys.readouterr().out
@@ -105,6 +134,8 @@ def test_a_table_shows_the_files(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["init", "pki", "--hub", "hub:50551"], "--hub: 'hub:50551': expected a DNS name or an IP address"),
         (["init", "pki", "--node", ""], "--node, --operator: a name must not be empty"),
+        (["init", "pki", "--node", "\udcff"], "--node: '\\udcff': expected a name in UTF-8"),
+        (["init", "pki", "--node", "a" * 250], "node-aaa"),
         (["issue", "pki", "--node", "a"], "pki/ca.pem: No such file or directory"),
         (["issue", "pki"], "pki/ca.pem: No such file or directory"),
         (["token", "pki"], "certs token: name whom it is for: --node or --operator"),
