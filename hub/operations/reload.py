@@ -15,6 +15,7 @@ import structlog
 from heartbench.hub.config import POLICY_FIELDS, HubSettings
 from heartbench.hub.envfile import env_name, env_value
 from heartbench.hub.errors import HubError
+from heartbench.hub.security.files import state_of
 
 LOOK_S = 2.0
 
@@ -28,7 +29,6 @@ LIVE = frozenset(
 """Settings that a running hub takes over. The policy is not among them while HUB_OBSERVE_FILE is set: that file states
 the policy once, and its changes are checked against it."""
 
-Signature = tuple[int, ...]
 Adopt = Callable[[HubSettings], None]
 
 log = structlog.get_logger()
@@ -54,7 +54,7 @@ class Reloader:
         self._env = env
         self._adopt = adopt
         self._asked = asyncio.Event()
-        self._used = signature(env)
+        self._used = state_of(env)
 
     def ask(self) -> None:
         """Reload as soon as possible, even if the file is the same."""
@@ -65,7 +65,7 @@ class Reloader:
         before = self._used
         while True:
             asked = await self._asked_within(LOOK_S)
-            now = await asyncio.to_thread(signature, self._env)
+            now = await asyncio.to_thread(state_of, self._env)
             settled = now == before
             if asked or (settled and now != self._used):
                 self._used = now
@@ -96,12 +96,3 @@ class Reloader:
             return False
         self._asked.clear()
         return True
-
-
-def signature(path: Path) -> Signature:
-    """Return what changes when a file is written or replaced; empty if it cannot be looked at."""
-    try:
-        found = path.stat()
-    except OSError:
-        return ()
-    return found.st_mtime_ns, found.st_size, found.st_ino

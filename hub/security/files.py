@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+FileState = tuple[int, int, int] | None
+
 
 class WatchedFiles:
     """Some files of which one reader wants to know whether they have changed."""
 
     def __init__(self, *paths: Path) -> None:
         self._paths = paths
-        self._seen: tuple[object, ...] = ()
+        self._seen: tuple[FileState, ...] = ()
 
     def changed(self) -> bool:
         """Return whether one of them is not as it was at the last call, nor at the first."""
@@ -17,10 +19,11 @@ class WatchedFiles:
         return changed
 
 
-def state_of(path: Path) -> tuple[int, int, int] | None:
-    """Return what changes when a file is written or replaced; None while there is none."""
+def state_of(path: Path) -> FileState:
+    """Return what changes when a file is written, replaced or given to another user; None while there is none."""
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
+    # Not the time of its content, which a copy may keep, and which stays when the file becomes readable.
+    return found.st_ino, found.st_ctime_ns, found.st_size

@@ -1,6 +1,10 @@
 """Which name and role a certificate proves."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from heartbench.hub.security.identity import DNS, URI, Grant, Identity, Role, certified, grant_of
 
@@ -42,6 +46,16 @@ def test_a_certificate_states_roles_and_names(connection: dict[str, list[bytes]]
 def test_a_star_stands_for_any_characters(name: str, node_id: str, covered: bool) -> None:
     assert node(name).may_be(node_id) is covered
     assert not node(name).is_operator
+
+
+@given(pattern=st.text("ab*", max_size=8), name=st.text("ab*\n", max_size=12))
+def test_patterns_are_those_of_a_regular_expression(pattern: str, name: str) -> None:
+    expression = ".*".join(map(re.escape, pattern.split("*")))
+    assert Grant(NODE, pattern).covers(name) is bool(re.fullmatch(expression, name, re.DOTALL))
+
+
+def test_a_name_that_was_made_for_a_pattern_does_not_hold_the_hub_up() -> None:
+    assert not Grant(NODE, "*a*a*a*a*b*").covers("a" * 100_000)  # a regular expression would not end
 
 
 def test_an_operator_may_be_any_node() -> None:
