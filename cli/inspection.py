@@ -17,11 +17,12 @@ from heartbench.hub import HubSettings
 from heartbench.hub.printable import printable
 from heartbench.mesh.address import is_address
 from heartbench.mesh.channel import open_channel
+from heartbench.mesh.credentials import Credentials
+from heartbench.mesh.failures import reason_of
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 
 DEFAULT_HUB: str = HubSettings.model_fields["listen"].default
 ANSWER_S = 20.0
-CODES_OF_USERS = {grpc.StatusCode.UNAVAILABLE: "no hub answers there", grpc.StatusCode.UNIMPLEMENTED: "it is no hub"}
 
 HubAddress = Annotated[
     str, typer.Option("--hub", metavar="HOST:PORT", help="Address at which the hub serves operators.")
@@ -30,16 +31,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @contextmanager
-def admin_at(hub: str) -> Iterator[HubAdminStub]:
+def admin_at(hub: str, credentials: Credentials | None) -> Iterator[HubAdminStub]:
     """Open a channel to a hub for operators; an error of a call is one of the user's."""
     if not is_address(hub):
         raise CommandError(f'--hub: "{hub}": must be HOST:PORT')
-    with open_channel(hub) as channel:
+    with open_channel(hub, credentials) as channel:
         try:
             yield HubAdminStub(channel)
         except grpc.RpcError as error:
-            reason = CODES_OF_USERS.get(error.code(), printable(error.details() or error.code().name))
-            raise CommandError(f"--hub: {hub}: {reason}") from None
+            raise CommandError(f"--hub: {hub}: {reason_of(error, '--hub')}") from None
 
 
 def as_dict(message: Message) -> dict[str, Any]:

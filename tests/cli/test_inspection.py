@@ -4,8 +4,11 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
 
 import pytest
+from tests.hub.security.pki import Pki
 
 from heartbench.cli import nodes
 from heartbench.cli.app import invoke
@@ -22,8 +25,8 @@ NODES = 7
 class Served:
     """A hub in a thread of its own, so that commands can call it."""
 
-    def __init__(self) -> None:
-        self.server = HubServer(HubSettings.of(listen="127.0.0.1:0", store_url="memory:"))
+    def __init__(self, **settings: Any) -> None:
+        self.server = HubServer(HubSettings.of(**{"listen": "127.0.0.1:0", "store_url": "memory:", **settings}))
         self.ready = threading.Event()
         self.thread = threading.Thread(target=asyncio.run, args=(self._serve(),))
         self.thread.start()
@@ -121,6 +124,7 @@ def test_stats_show_all_figures(served: Served, capsys: pytest.CaptureFixture[st
     [
         (("nodes", "--hub", "nowhere"), '--hub: "nowhere": must be HOST:PORT'),
         (("stats", "--hub", "127.0.0.1:1"), "--hub: 127.0.0.1:1: no hub answers there"),
+        (("events", "--token", "t"), "--token: t: needs --tls-ca FILE"),
         (("nodes", "--status", "dead"), "'dead' is not one of 'online', 'stale', 'offline'"),
     ],
 )
@@ -134,3 +138,23 @@ def test_a_node_that_the_hub_never_saw_is_named(served: Served, capsys: pytest.C
     status, _, err = run(capsys, "history", "ghost", "--hub", served.server.address)
     assert status == 2
     assert "the hub never saw a node 'ghost'" in err
+
+
+def test_each_shows_credentials_and_says_why_they_are_refused(pki: Pki, capsys: pytest.CaptureFixture[str]) -> None:
+    def options(stem: str, token: str) -> list[str]:
+        files = {"--tls-ca": "ca.pem", "--cert": f"{stem}.pem", "--key": f"{stem}.key", "--token": f"{token}.token"}
+        return [word for option, name in files.items() for word in (option, str(pki.file(name)))]
+
+    operator, node = "operator-operator", "node-a"
+    with closing(Served(listen="localhost:0", admin_listen="localhost:0", **pki.settings(tokens=True))) as served:
+        at = ["--hub", served.server.admin_address]
+        for command in (["nodes"], ["events"], ["history", "n0"], ["stats"]):
+            assert run(capsys, *command, *at, *options(operator, operator))[0] == 0, command
+        for other in (options(node, operator), options(operator, node)):
+            status, _, err = run(capsys, "nodes", *at, *other)
+            assert status == 2
+            assert "the hub refuses our credentials: the credential of node a is not an operator's" in err
+        status, _, err = run(capsys, "nodes", "--hub", served.server.address, *options(operator, operator))
+        assert status == 2
+        assert "the hub serves operators elsewhere (HUB_ADMIN_LISTEN); name that address with --hub" in err
+        assert "no hub answers there" in run(capsys, "nodes", *at)[2]

@@ -23,6 +23,7 @@ from heartbench.hub import HubSettings
 from heartbench.hub.envfile import env_name, env_value
 from heartbench.mesh.channel import open_channel
 from heartbench.mesh.credentials import Credentials
+from heartbench.mesh.failures import reason_of
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 from heartbench.simulator.errors import SimulatorError
@@ -41,7 +42,15 @@ READY_WITHIN_S = 30.0
 EXIT_WITHIN_S = 3.5
 ANSWERS_WITHIN_S = 5.0
 EVENTS_WITHIN_S = 0.3  # a hub looks for passed deadlines ten times a second
-LOCAL = {"admin_listen": "", "tls_cert": None, "tls_key": None, "tls_client_ca": None, "tokens": None}
+LOCAL = {
+    "admin_listen": "",
+    "http_listen": "",
+    "insecure": False,
+    "tls_cert": None,
+    "tls_key": None,
+    "tls_client_ca": None,
+    "tokens": None,
+}
 COLUMNS = ["at_s", "node_id", "status", "connected", "flapping", "reason"]
 
 
@@ -161,7 +170,7 @@ class ExternalHub:
             with open_channel(self._admin_address, credentials) as channel:
                 HubAdminStub(channel).GetStats(pb.GetStatsRequest(), timeout=ANSWERS_WITHIN_S)
         except grpc.RpcError as error:
-            raise SimulatorError(f"--hub: {self._admin_address}: {reason_of(error)}") from None
+            raise SimulatorError(f"--hub: {self._admin_address}: {reason_of(error, '--hub-admin')}") from None
 
     def wait_until_ready(self) -> None:
         """Subscribe to its events."""
@@ -204,18 +213,6 @@ class ExternalHub:
 
 Hub = HubProcess | ExternalHub
 """The hub that the nodes connect to; its `address` is known once it is ready."""
-
-
-def reason_of(error: Any) -> str:
-    """Return why a call of HubAdmin failed, an error of gRPC, in plain words."""
-    details = str(error.details()).rpartition("last error: ")[2][:200]  # without the addresses that it tried
-    match error.code():
-        case grpc.StatusCode.UNAUTHENTICATED | grpc.StatusCode.PERMISSION_DENIED:
-            return f"the hub refuses our credentials: {details}"
-        case grpc.StatusCode.UNIMPLEMENTED:
-            return "the hub serves operators elsewhere; name that address with --hub-admin"
-        case code:
-            return f"no hub answers there ({code.name.lower()}: {details})"
 
 
 def _change_of(event: Any, at_s: float) -> tuple[Any, ...]:
