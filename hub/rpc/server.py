@@ -86,6 +86,7 @@ class HubServer:
         self.health = Health()
         self.http: HttpListener | None = None
         self.calls = CallCounts()
+        self._interval_changed = asyncio.Event()
 
     async def __aenter__(self) -> "HubServer":
         """Start to listen; HubError if an address, a credential, the store or the folder for files cannot be used."""
@@ -159,6 +160,8 @@ class HubServer:
 
     def adopt(self, settings: HubSettings) -> None:
         """Use other settings from now on; `operations/reload.py` says which of them may differ."""
+        if settings.summary_interval_s != self.settings.summary_interval_s:
+            self._interval_changed.set()
         self.settings = self._uploads.places.settings = settings
         self.hub.adopt(settings, self._clock.monotonic())
 
@@ -220,7 +223,11 @@ class HubServer:
     async def _summarise(self) -> None:
         before = None
         while True:
-            await asyncio.sleep(self.settings.summary_interval_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.settings.summary_interval_s):
+                    await self._interval_changed.wait()
+                    self._interval_changed.clear()
+                    continue
             stats = self.stats()
             log.info("summary", **summary(stats, before))
             before = stats

@@ -200,3 +200,16 @@ def test_what_a_running_hub_adopts_is_used() -> None:
             assert hub.settings is server.settings is settings
 
     asyncio.run(scene())
+
+
+def test_a_shorter_interval_of_summaries_does_not_wait_for_the_end_of_the_old_one() -> None:
+    async def scene() -> None:
+        running = HubSettings.of(listen="127.0.0.1:0", store_url="memory:", summary_interval_s=86_400)
+        async with HubServer(running) as server:
+            await asyncio.sleep(0)  # the wait begins
+            with capture_logs() as lines:
+                server.adopt(running.changed(summary_interval_s=0.1))
+                while not any(line["event"] == "summary" for line in lines):
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(scene(), 10))
