@@ -141,20 +141,19 @@ def test_a_node_that_the_hub_never_saw_is_named(served: Served, capsys: pytest.C
 
 
 def test_each_shows_credentials_and_says_why_they_are_refused(pki: Pki, capsys: pytest.CaptureFixture[str]) -> None:
-    def options(stem: str, token: str) -> list[str]:
-        files = {"--tls-ca": "ca.pem", "--cert": f"{stem}.pem", "--key": f"{stem}.key", "--token": f"{token}.token"}
-        return [word for option, name in files.items() for word in (option, str(pki.file(name)))]
-
     operator, node = "operator-operator", "node-a"
     with closing(Served(listen="localhost:0", admin_listen="localhost:0", **pki.settings(tokens=True))) as served:
         at = ["--hub", served.server.admin_address]
         for command in (["nodes"], ["events"], ["history", "n0"], ["stats"]):
-            assert run(capsys, *command, *at, *options(operator, operator))[0] == 0, command
-        for other in (options(node, operator), options(operator, node)):
+            assert run(capsys, *command, *at, *pki.options(operator))[0] == 0, command
+        for other in (
+            [*pki.options(node)[:-1], *pki.options(operator)[-1:]],
+            [*pki.options(operator)[:-1], *pki.options(node)[-1:]],
+        ):
             status, _, err = run(capsys, "nodes", *at, *other)
             assert status == 2
             assert "the hub refuses our credentials: the credential of node a is not an operator's" in err
-        status, _, err = run(capsys, "nodes", "--hub", served.server.address, *options(operator, operator))
+        status, _, err = run(capsys, "nodes", "--hub", served.server.address, *pki.options(operator))
         assert status == 2
         assert "the hub serves operators elsewhere (HUB_ADMIN_LISTEN); name that address with --hub" in err
         assert "no hub answers there" in run(capsys, "nodes", *at)[2]

@@ -140,20 +140,17 @@ def test_only_a_token_in_the_file_connects_and_only_under_its_name(pki: Pki) -> 
 
 
 def test_a_hub_that_asks_for_both_lets_both_decide(pki: Pki) -> None:
-    def both(certificate: str, token: str) -> Credentials:
-        return replace(pki.certificate(certificate), token=pki.token_of(token).token)
-
     async def scene(server: HubServer) -> None:
         refused = [
-            (both("node-a", "node-b"), "a", DENIED),
-            (both("node-b", "node-a"), "a", DENIED),
+            (pki.both("node-a", "node-b"), "a", DENIED),
+            (pki.both("node-b", "node-a"), "a", DENIED),
             (pki.certificate("node-a"), "a", UNAUTHENTICATED),
             (pki.token_of("node-a"), "a", NO_CONNECTION),
         ]
-        operator = both("operator-operator", "operator-operator")
-        await check(server, refused, both("node-a", "node-a"), operator)
-        assert await admin_code(server.address, both("operator-operator", "node-a")) is DENIED
-        assert await admin_code(server.address, both("node-a", "operator-operator")) is DENIED
+        operator = pki.both("operator-operator", "operator-operator")
+        await check(server, refused, pki.both("node-a", "node-a"), operator)
+        assert await admin_code(server.address, pki.both("operator-operator", "node-a")) is DENIED
+        assert await admin_code(server.address, pki.both("node-a", "operator-operator")) is DENIED
 
     run(scene, **pki.settings(tokens=True))
 

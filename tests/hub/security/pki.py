@@ -1,5 +1,6 @@
 """Certificates and tokens as `heartbench certs` makes them, with some that are wrong."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,14 @@ from heartbench.mesh.credentials import Credentials, load_credentials, load_toke
 class Pki:
     """The CA of one hub, and a stranger's.
 
-    Certificates: the nodes `a`, `b` and `n*`, and `operator`. Tokens: the nodes `a` and `b`, and `operator`.
+    Certificates: the nodes `a`, `b` and `n*`, and `operator`. Tokens: the same.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.stranger = folder / "ours", folder / "stranger"
         for where in self.folder, self.stranger:
             self.certs("init", str(where), "--hub", "localhost", "--node", "a", "b", "n*")
-        self.certs("token", str(self.folder), "--node", "a", "b", "--operator", "operator")
+        self.certs("token", str(self.folder), "--node", "a", "b", "n*", "--operator", "operator")
 
     def certs(self, *arguments: str) -> None:
         """Run `heartbench certs`."""
@@ -54,6 +55,16 @@ class Pki:
     def token_of(self, stem: str) -> Credentials:
         """Return a client with a token such as that of `node-a`, and no certificate."""
         return self.token(load_token(self.file(f"{stem}.token")))
+
+    def both(self, certificate: str, token: str = "") -> Credentials:
+        """Return a client with a certificate such as `node-a`, and a token of the same name or of another."""
+        return replace(self.certificate(certificate), token=self.token_of(token or certificate).token)
+
+    def options(self, certificate: str, token: str = "") -> list[str]:
+        """Return the same as options of a command."""
+        files = {"--tls-ca": "ca.pem", "--cert": f"{certificate}.pem", "--key": f"{certificate}.key"}
+        files["--token"] = f"{token or certificate}.token"
+        return [word for option, name in files.items() for word in (option, str(self.file(name)))]
 
     def expired_certificate(self, name: str) -> Credentials:
         """Return a node whose certificate of our CA has expired."""

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,20 +41,15 @@ def hub(pki: Pki, **settings: str) -> Iterator[Any]:
             process.terminate()
 
 
-def options(pki: Pki, stem: str) -> list[str]:
-    files = {"--tls-ca": "ca.pem", "--cert": f"{stem}.pem", "--key": f"{stem}.key", "--token": f"{stem}.token"}
-    return [word for option, name in files.items() for word in (option, str(pki.file(name)))]
-
-
 def test_live_nodes_and_the_engine_show_the_same_credentials(pki: Pki, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["run", "lan", "--engine", "live", "--workers", "1", "--nodes", "3", "--duration", "3s", "--json"]
     with hub(pki, HUB_ADMIN_LISTEN="localhost:0") as ready:
         at = ["--hub", ready["address"], "--hub-admin", ready["admin_address"]]
-        assert invoke([*arguments, *at, *options(pki, "operator-operator")]) == 0
+        assert invoke([*arguments, *at, *pki.options("operator-operator")]) == 0
         assert json.loads(capsys.readouterr().out)["heartbeats"] > 0
-        assert invoke([*arguments, *at, *options(pki, "node-a")]) == 2
+        assert invoke([*arguments, *at, *pki.options("node-a")]) == 2
         assert "the hub refuses our credentials: the credential of node a" in capsys.readouterr().err
-        assert invoke([*arguments, *at[:2], *options(pki, "operator-operator")]) == 2
+        assert invoke([*arguments, *at[:2], *pki.options("operator-operator")]) == 2
         assert "name that address with --hub-admin" in capsys.readouterr().err
 
 
@@ -63,11 +57,10 @@ def test_live_nodes_and_the_engine_show_the_same_credentials(pki: Pki, capsys: p
 def test_locusts_nodes_show_the_credentials_that_they_are_given(pki: Pki) -> None:
     with hub(pki) as ready:
         command = [*MAIN, "load", "--headless", "--json", "-u", "3", "-r", "3", "-t", "3s", "--host", ready["address"]]
-        credentials = options(pki, "operator-operator")
+        credentials = pki.options("operator-operator")
         done = subprocess.run([*command, *credentials], capture_output=True, text=True, timeout=120, check=False)
         assert (done.returncode, json.loads(done.stdout)["failures"]) == (0, []), done.stderr
-        both = replace(pki.certificate("operator-operator"), token=pki.token_of("operator-operator").token)
-        with open_channel(ready["address"], both) as channel:
+        with open_channel(ready["address"], pki.both("operator-operator")) as channel:
             listed = HubAdminStub(channel).ListNodes(pb.ListNodesRequest(), timeout=10)
         assert len(listed.nodes) == 3
         done = subprocess.run([*command, "--token", "x"], capture_output=True, text=True, timeout=120, check=False)
