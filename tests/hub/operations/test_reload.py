@@ -207,7 +207,12 @@ def test_a_shorter_interval_of_summaries_does_not_wait_for_the_end_of_the_old_on
 ) -> None:
     async def scene() -> None:
         summarised = asyncio.Event()
-        monkeypatch.setattr("heartbench.hub.rpc.server.summary", lambda *_: {"known": summarised.set()})
+
+        def summary(*_: object) -> dict[str, object]:
+            summarised.set()
+            return {}
+
+        monkeypatch.setattr("heartbench.hub.rpc.server.summary", summary)
         running = HubSettings.of(listen="127.0.0.1:0", store_url="memory:", summary_interval_s=86_400)
         async with HubServer(running) as server:
             await asyncio.sleep(0)  # the wait begins
