@@ -88,7 +88,7 @@ def init(
         "HUB_TLS_KEY": folder / "hub.key",
         "HUB_TLS_CLIENT_CA": folder / "ca.pem",
     }
-    lines = "".join(f"{name}='{path.absolute()}'\n" for name, path in environment.items())
+    lines = "".join(f"{name}={in_quotes(path.absolute())}\n" for name, path in environment.items())
     write_all(folder, {**files_of(planned), "hub.env": lines.encode()})
     show([each.written(folder) for each in planned], as_json, {"hub_env": folder / "hub.env"})
 
@@ -234,6 +234,11 @@ def write_all(folder: Path, files: dict[str, bytes], *, replace: bool = False) -
                 os.fchmod(file.fileno(), before.st_mode & 0o777)
             file.write(content)
         unfinished.replace(folder / name)
+
+
+def in_quotes(path: Path) -> str:
+    """Return a path as an env file holds it."""
+    return "'" + str(path).replace("\\", r"\\").replace("'", r"\'") + "'"
 
 
 def show(written: Iterable[Written], as_json: bool, others: dict[str, Path] | None = None) -> None:

@@ -48,7 +48,8 @@ def hub(
     logs.configure(settings.log_level, settings.log_format)
 
     def ready(server: HubServer) -> None:
-        addresses = {"address": server.address, "admin_address": server.admin_address}
+        http = server.http.address if server.http else ""
+        addresses = {"address": server.address, "admin_address": server.admin_address, "http_address": http}
         report = {"schema": "heartbench.hub/1", **addresses, "pid": os.getpid()}
         print(json.dumps(report) if as_json else server.address, flush=True)
 

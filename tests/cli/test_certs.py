@@ -69,9 +69,10 @@ def test_the_hubs_certificate_has_the_names_at_which_nodes_and_operators_reach_i
 
 
 def test_hub_env_is_what_a_hub_starts_with(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    result_of(capsys, "init", "my pki")
-    settings = HubSettings.load(Path("my pki/hub.env"))
-    assert settings.tls_cert == tmp_path / "my pki/hub.pem"
+    folder = "my 'own' pki # \\'"
+    result_of(capsys, "init", folder)
+    settings = HubSettings.load(Path(folder, "hub.env"))
+    assert settings.tls_cert == tmp_path / folder / "hub.pem"
     assert settings.changed(listen="0.0.0.0:1").open_addresses == {}
 
 

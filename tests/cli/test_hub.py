@@ -50,6 +50,7 @@ def test_it_prints_its_address_when_ready_is_light_and_ends_on_a_signal(number: 
         ready = json.loads(hub.stdout.readline())
         assert (ready["schema"], ready["pid"]) == ("heartbench.hub/1", hub.pid)
         assert ready["address"].startswith("127.0.0.1:")
+        assert (ready["admin_address"], ready["http_address"]) == (ready["address"], "")
         assert not [name for name in ("numba", "numpy", "pandas", "matplotlib") if name in loaded_libraries(hub.pid)]
         assert resident_mib(hub.pid) < 90
         hub.send_signal(number)

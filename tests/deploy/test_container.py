@@ -98,11 +98,11 @@ def test_its_steps_make_a_hub_that_serves_and_drains(tmp_path: Path) -> None:
     settings |= {"HUB_STORE_URL": f"sqlite:///{data}/heartbench.db", "HUB_INSECURE": "1"}
     settings |= {"HUB_LISTEN": "0.0.0.0:0", "HUB_HTTP_LISTEN": "127.0.0.1:0"}
     with subprocess.Popen(
-        [below(word) for word in command("ENTRYPOINT")],
+        [*(below(word) for word in command("ENTRYPOINT")), "--json"],
         env={**clean, **settings}, cwd=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as hub:  # fmt: skip
-        assert hub.stderr is not None
-        http = next(match[1] for line in hub.stderr if (match := re.search(r'"http is ready" address=(\S+)', line)))
+        assert hub.stdout is not None
+        http = json.loads(hub.stdout.readline())["http_address"]
         with urlopen(f"http://{http}/metrics", timeout=10) as page:
             assert b"heartbench_hub_nodes" in page.read()
         check = [below(word) for word in command("HEALTHCHECK")]

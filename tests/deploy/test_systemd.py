@@ -28,10 +28,8 @@ def service() -> configparser.SectionProxy:
     return unit["Service"]
 
 
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here: apt-get install systemd")
 def test_systemd_finds_nothing_wrong(tmp_path: Path) -> None:
-    if shutil.which("systemd-analyze") is None:
-        assert service()["Type"] == "exec"  # what can be said without it
-        return
     here = tmp_path / UNIT.name  # with a program and a user that exist on this machine
     here.write_text(UNIT.read_text("utf-8").replace(PROGRAM, sys.executable).replace("User=heartbench", "User=root"))
     done = subprocess.run(
