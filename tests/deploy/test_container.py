@@ -96,7 +96,7 @@ def test_its_steps_make_a_hub_that_serves_and_drains(tmp_path: Path) -> None:
     data.mkdir(parents=True)
     settings = {name: below(value) for name, value in variables().items()}
     settings |= {"HUB_STORE_URL": f"sqlite:///{data}/heartbench.db", "HUB_INSECURE": "1"}
-    settings |= {"HUB_LISTEN": "0.0.0.0:0", "HUB_HTTP_LISTEN": "127.0.0.1:0"}
+    settings |= {"HUB_LISTEN": "0.0.0.0:0", "HUB_ADMIN_LISTEN": "127.0.0.1:0", "HUB_HTTP_LISTEN": "127.0.0.1:0"}
     with subprocess.Popen(
         [*(below(word) for word in command("ENTRYPOINT")), "--json"],
         env={**clean, **settings}, cwd=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
