@@ -77,8 +77,9 @@ def init(
 ) -> None:
     """Make a CA, the hub's certificate, and one for each node and operator.
 
-    Existing files are not touched. ca.key signs certificates: keep it away from
-    the hub. hub.env has the settings with which the hub uses its certificate.
+    The hub's holds for this machine too (localhost). Without --operator there is
+    one of that name. Existing files are not touched. ca.key signs certificates:
+    keep it away from the hub. hub.env has the hub's settings for its certificate.
     """
     authority = authority_of(None)
     ca = Planned("ca", "", authority.pair)

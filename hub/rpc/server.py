@@ -197,8 +197,9 @@ class HubServer:
             add_health_and_reflection(self.health, server)
 
     def _warn(self) -> None:
-        for address in self.settings.open_addresses.values():
-            log.warning("HUB_INSECURE=1: whoever reaches the hub can be any node and an operator", address=address)
+        believed = {"listen": "any node", "admin_listen": "an operator"}
+        for name, address in self.settings.open_addresses.items():
+            log.warning(f"HUB_INSECURE=1: whoever reaches this address can be {believed[name]}", address=address)
 
     def _tick(self) -> None:
         now = self._clock.monotonic()

@@ -30,7 +30,7 @@ class HubTls:
         try:
             self._newest = self._read()
         except CredentialsError as error:
-            raise HubError(f"TLS: {error}") from None
+            raise HubError(f"HUB_TLS_*: {error}") from None
 
     def credentials(self) -> grpc.ServerCredentials:
         """Return the credentials for a port; each port learns by itself that there are newer files."""

@@ -9,7 +9,8 @@ token is 256 random bits: nobody finds it by trying, so nothing is gained by a s
 people choose and would cost the hub CPU for each stream. The look-up is by the hash, so its time tells nothing of a
 token.
 
-The file is read again when it changes. If it then cannot be used, the tokens from before stay valid.
+The file is read again when it changes. If it then cannot be used, the tokens from before stay valid; if it is empty,
+all have been revoked.
 """
 
 import secrets
@@ -45,11 +46,13 @@ class Tokens:
     """The tokens in a file."""
 
     def __init__(self, path: Path) -> None:
-        """Read the file; HubError if it cannot be used."""
+        """Read the file; HubError if it cannot be used or has no token, so that nobody could call the hub."""
         self._path = path
         self._file = WatchedFiles(path)
         self._file.changed()
         self._entries = read_tokens(path)
+        if not self._entries:
+            raise HubError(f"HUB_TOKENS: {path}: no token in it; `heartbench certs token` adds some")
 
     def identity(self, authorization: str, unix_s: float) -> Identity:
         """Return the identity that the metadata `authorization` proves; UnauthenticatedError if it proves none."""
@@ -80,7 +83,7 @@ def read_tokens(path: Path) -> dict[str, Entry]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise HubError(f"{path}: cannot be read as a file of tokens: {reason}") from None
+        raise HubError(f"HUB_TOKENS: {path}: cannot be read as a file of tokens: {reason}") from None
     entries: dict[str, Entry] = {}
     for number, line in enumerate(lines, 1):
         fields = line.partition("#")[0].split()
@@ -88,7 +91,7 @@ def read_tokens(path: Path) -> dict[str, Entry]:
             try:
                 digest, entry = entry_of(*fields)
             except (TypeError, ValueError):
-                raise HubError(f"{path}: line {number}: {FORM}") from None
+                raise HubError(f"HUB_TOKENS: {path}: line {number}: {FORM}") from None
             entries[digest] = entry
     return entries
 

@@ -132,7 +132,7 @@ def test_judges_as_the_hub_does(lives: list[tuple[list[tuple[float, Kind]], list
 
 
 def without_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("begin_node", "leave_and_return", "flap", "end_flapping", "allowed_s", "away_between"):
+    for name in ("_forget_node", "leave_and_return", "flap", "end_flapping", "allowed_s", "away_between"):
         monkeypatch.setattr(watch, name, getattr(watch, name).py_func)
     monkeypatch.setattr(qos, "watch", watch.watch.py_func)
 

@@ -262,11 +262,12 @@ def test_a_replaced_certificate_is_for_new_connections_and_old_ones_stay(pki: Pk
 
 def test_a_new_token_is_accepted_without_a_restart(pki: Pki, tmp_path: Path) -> None:
     tokens = tmp_path / "tokens"
-    tokens.write_text("# none yet\n")
+    lines = pki.file("tokens").read_text().splitlines()
+    tokens.write_text(lines[1])
 
     async def scene(server: HubServer) -> None:
         assert await connect_code(server.address, pki.token_of("node-a"), "a") is UNAUTHENTICATED
-        tokens.write_bytes(pki.file("tokens").read_bytes())
+        tokens.write_text("\n".join(lines))
         async with connected(server.address, pki.token_of("node-a"), "a") as stream:
             tokens.write_text("# none any more\n")
             assert await connect_code(server.address, pki.token_of("node-a"), "a") is UNAUTHENTICATED
@@ -288,9 +289,9 @@ def test_tokens_need_no_tls_on_loopback_where_a_proxy_may_do_it(pki: Pki) -> Non
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"tls_cert": "missing.pem"}, "TLS: .*missing.pem: cannot be read: No such file"),
-        ({"tls_key": "ca.key"}, r"TLS: .*ca.key: not the key of the certificate .*hub.pem"),
-        ({"tls_client_ca": "hub.key"}, "TLS: .*hub.key: not a PEM file with certificates"),
+        ({"tls_cert": "missing.pem"}, r"HUB_TLS_\*: .*missing.pem: cannot be read: No such file"),
+        ({"tls_key": "ca.key"}, r"HUB_TLS_\*: .*ca.key: not the key of the certificate .*hub.pem"),
+        ({"tls_client_ca": "hub.key"}, r"HUB_TLS_\*: .*hub.key: not a PEM file with certificates"),
         ({"tokens": "hub.pem"}, "hub.pem: line 1: expected ROLE NAME SHA256"),
     ],
 )

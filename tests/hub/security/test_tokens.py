@@ -82,6 +82,17 @@ def test_a_file_that_cannot_be_read_is_named(path: Path) -> None:
         Tokens(path)
 
 
+def test_an_empty_file_stops_a_start_but_revokes_all_tokens_of_a_running_hub(path: Path) -> None:
+    token, line = new_token(EDGE, None)
+    write(path, line)
+    tokens = Tokens(path)
+    write(path, "# none left\n")
+    with pytest.raises(UnauthenticatedError):
+        tokens.identity(f"Bearer {token}", 0.0)
+    with pytest.raises(HubError, match=r"HUB_TOKENS: .*tokens: no token in it"):
+        Tokens(path)
+
+
 def test_the_token_of_a_call_is_in_its_metadata() -> None:
     assert authorization_of([("user-agent", "x"), ("authorization", "Bearer y")]) == "Bearer y"
     assert authorization_of(None) == ""
