@@ -48,7 +48,7 @@ class Hub:
         self.epoch = epoch
         self.began_s = now
         self.heartbeats = self.chunks = self.hellos = 0  # received since the start
-        self.latency = HeartbeatLatency()
+        self.latency = HeartbeatLatency()  # added where messages are read: it would double the time of `heartbeat`
         self.histories: dict[str, History] = {}
         self.history_bytes = HeldBytes()
         self.writer = writer
@@ -124,8 +124,6 @@ class Hub:
             self._check_for_pause(now)
         changes = self.registry.heartbeat(session, now, seq)
         self.heartbeats += 1
-        if sent_unix_s:
-            self.latency.add(now, sent_unix_s)
         if self.effects.records_messages:
             self._received(now, node.node_id, session.boot_id, session.connection, Kind.HEARTBEAT, seq, sent_unix_s)
         if changes:

@@ -152,12 +152,15 @@ class NodeService:
                     del self._open[node_id]
 
     async def _read(self, session: Session, messages: AsyncIterator[NodeMessage], outbox: Outbox) -> None:
-        heartbeat_came, now = self._hub.heartbeat, self._now
+        heartbeat_came, latency, now = self._hub.heartbeat, self._hub.latency, self._now
         async for message in messages:
             kind = message.WhichOneof("body")
             if kind == "heartbeat":
-                heartbeat = message.heartbeat
-                heartbeat_came(session, now(), heartbeat.seq, heartbeat.sent_unix_s)
+                heartbeat, at_s = message.heartbeat, now()
+                sent_unix_s = heartbeat.sent_unix_s
+                heartbeat_came(session, at_s, heartbeat.seq, sent_unix_s)
+                if sent_unix_s:
+                    latency.add(at_s, sent_unix_s)
                 if heartbeat.ack:
                     outbox.put_ack(mapping.heartbeat_ack(heartbeat))
             elif kind == "command_result":
