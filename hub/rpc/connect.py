@@ -24,15 +24,12 @@ from heartbench.hub.liveness.registry import Session
 from heartbench.hub.rpc import protobuf_mapping as mapping
 from heartbench.hub.rpc.message_size import check_size
 from heartbench.hub.rpc.peer import Peer
-from heartbench.hub.rpc.task_scope import CancelScope, task_scope
+from heartbench.hub.rpc.task_scope import FLUSH_S, CancelScope, task_scope
 from heartbench.hub.rpc.upload_places import UploadPlaces
 from heartbench.hub.store.order import LARGEST
 from heartbench.hub.work.commands import Answer
 from heartbench.hub.work.outbox import Outbox, Send
 from heartbench.mesh.v1.mesh_pb2 import Hello, HubMessage, NodeMessage
-
-FLUSH_S = 1.0
-"""Time to send what is queued on a stream that the hub ends."""
 
 SPREAD_S = 1.0
 """Least time over which the nodes of a hub that stops come back."""

@@ -416,6 +416,28 @@ def piece(path: str, offset: int, data: bytes, whole: bytes | None = None) -> Ch
     return upload_of(file_chunk(path, offset, data, sha256(whole).digest() if whole is not None else None))
 
 
+def test_a_stream_that_is_refused_ends_after_the_message_that_is_being_written() -> None:
+    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
+        reads, written = asyncio.Event(), []
+
+        async def send(ack: ChunkAck) -> None:
+            await reads.wait()
+            written.append(ack.seq)
+
+        stream = Stream().put(chunk(1))
+        task = asyncio.create_task(uploads.upload(NODE, "n", aiter(stream), send))
+        await settle()
+        stream.put(chunk(0))
+        await settle()
+        assert not task.done()
+        reads.set()
+        with pytest.raises(BadMessageError):
+            await task
+        assert written == [1]
+
+    run(scene)
+
+
 def test_a_file_arrives_beside_chunks(tmp_path: Path) -> None:
     async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
         stream = Stream().put(piece("a/b", 0, b"12"), chunk(1), piece("a/b", 2, b"34", b"1234"), None)
