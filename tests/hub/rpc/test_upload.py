@@ -382,6 +382,23 @@ def test_a_newcomer_takes_the_place_of_an_idle_stream_if_all_are_taken() -> None
     run(scene, max_inflight_bytes=4 << 20, window_bytes=1 << 20, peer_share=1)
 
 
+def test_a_peer_that_has_its_share_may_replace_an_idle_stream_of_its_own() -> None:
+    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
+        elsewhere, behind_a_nat = Stream(), Stream()
+        first = Peer("10.0.0.2:1"), "m", aiter(elsewhere), elsewhere.send
+        second = NODE, "n", aiter(behind_a_nat), behind_a_nat.send
+        tasks = [asyncio.create_task(uploads.upload(*arguments)) for arguments in (first, second)]
+        await settle()
+        CLOCK.now_s += hub.settings.hello_within_s + 1.0
+        await uploads.upload(AFTERWARDS, "o", aiter(Stream().put(None)), behind_a_nat.send)
+        with pytest.raises(NoRoomError, match="idle"):
+            await tasks[1]
+        uploads.close()
+        await tasks[0]
+
+    run(scene, max_inflight_bytes=4 << 20, window_bytes=1 << 20)
+
+
 def test_a_stream_that_the_hub_does_not_read_is_not_idle() -> None:
     async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
         store.reachable = False
