@@ -69,6 +69,7 @@ class Hub:
             settings.mass_silence_fraction,
             settings.mass_silence_nodes,
             settings.mass_silence_max_s,
+            now,
             self._mover(MoveReason.MASS_SILENCE),
         )
         self._record_of = record_of
