@@ -9,7 +9,7 @@ does): each call is given `now` (s, monotonic, never decreasing), and first give
 from collections.abc import Callable, Iterable
 
 from heartbench.hub.config import HubSettings
-from heartbench.hub.errors import NoRoomError, NotIntroducedError, OutdatedStreamError, UnknownNodeError, shown
+from heartbench.hub.errors import NoRoomError, NotIntroducedError, OutdatedStreamError, UnknownNodeError
 from heartbench.hub.events.effects import Effects
 from heartbench.hub.events.fanout import EventFanout, Forgotten, NameContested
 from heartbench.hub.events.observer_file import Observer, Receipt
@@ -18,6 +18,7 @@ from heartbench.hub.liveness.registry import Hello, Node, Registry, Session
 from heartbench.hub.liveness.rules import MoveReason, Status
 from heartbench.hub.liveness.self_health import PauseDetector
 from heartbench.hub.liveness.takeovers import Takeovers
+from heartbench.hub.printable import shown
 from heartbench.hub.store.history import HeldBytes, History
 from heartbench.hub.store.protocol import StoredNode
 from heartbench.hub.store.record import NodeRecord

@@ -18,9 +18,10 @@ from sys import intern
 
 from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
-from heartbench.hub.errors import BadMessageError, HubError, ReplacedStreamError, shown
+from heartbench.hub.errors import BadMessageError, HubError, ReplacedStreamError
 from heartbench.hub.liveness import registry
 from heartbench.hub.liveness.registry import Session
+from heartbench.hub.printable import shown
 from heartbench.hub.rpc import protobuf_mapping as mapping
 from heartbench.hub.rpc.message_size import check_size
 from heartbench.hub.rpc.peer import Peer

@@ -7,8 +7,8 @@ does not hold the places of its node until TCP notices:
 - A Hello on another TCP connection than the Connect stream that it replaces ends the Uploads on that connection.
 - An Upload over HUB_UPLOADS_PER_NODE takes the place of the one of its node that was silent longest, if that came on
   another connection. On one connection it is refused: a client that opens too many would otherwise end its own.
-- If all places are taken, one that has sent nothing for HUB_HELLO_WITHIN_S gives way to any newcomer; if all of a peer's
-  share are, one of that peer.
+- If all places are taken, one that has sent nothing for HUB_HELLO_WITHIN_S gives way to any newcomer; if those of a
+  peer's share are, one of that peer.
 
 And it ends by itself if it sends nothing for HUB_HELLO_WITHIN_S while its node has no Connect stream: nobody holds
 places without introducing nodes, of which one peer may have so many. An idle Upload of a connected node stays open as
@@ -23,7 +23,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from heartbench.hub.config import HubSettings
-from heartbench.hub.errors import HubError, NoRoomError, NotIntroducedError, ReplacedStreamError, shown
+from heartbench.hub.errors import HubError, NoRoomError, NotIntroducedError, ReplacedStreamError
+from heartbench.hub.printable import shown
 from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.task_scope import CancelScope
 from heartbench.hub.work.budget import Budget

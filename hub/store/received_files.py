@@ -26,7 +26,8 @@ from typing import TypeAlias
 from urllib.parse import quote
 from zlib import crc32
 
-from heartbench.hub.errors import HubError, shown
+from heartbench.hub.errors import HubError
+from heartbench.hub.printable import shown
 from heartbench.hub.store.disk_room import BLOCK_BYTES, DiskRoom, disk_bytes
 from heartbench.mesh.v1.mesh_pb2 import FileChunk
 

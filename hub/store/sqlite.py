@@ -17,8 +17,9 @@ from operator import itemgetter
 from pathlib import Path
 
 from heartbench.hub.errors import HubError
+from heartbench.hub.printable import shown
 from heartbench.hub.store.history import START, Position, StoredChunk
-from heartbench.hub.store.loading import chunk_in, damaged, record_in, shown
+from heartbench.hub.store.loading import chunk_in, damaged, record_in
 from heartbench.hub.store.order import LARGEST
 from heartbench.hub.store.protocol import (
     Durability,

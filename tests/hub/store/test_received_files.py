@@ -196,9 +196,7 @@ def test_a_disk_that_does_not_take_it_is_not_the_nodes_fault(
         receiver.receive("edge", whole("a"))
 
 
-def test_what_a_full_disk_did_not_take_is_not_counted(
-    receiver: FileReceiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_full_disk_did_not_take_is_not_counted(receiver: FileReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
     receiver.receive("edge", part(0))
     counted = receiver.room.used_bytes
 
