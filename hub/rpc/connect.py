@@ -14,7 +14,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from math import inf
-from sys import intern
 
 from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
@@ -188,4 +187,4 @@ def hello_of(hello: Hello, peer: Peer) -> registry.Hello:
         )
     interval_s = hello.heartbeat_interval_s if 0 <= hello.heartbeat_interval_s < 1e9 else 0.0
     name = hello.node_id, hello.boot_id, hello.connection
-    return registry.Hello(*name, interval_s, labels, intern(peer.key), str(peer))
+    return registry.Hello(*name, interval_s, labels, peer.key, str(peer))
