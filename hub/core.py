@@ -9,7 +9,7 @@ does): each call is given `now` (s, monotonic, never decreasing), and first give
 from collections.abc import Callable, Iterable
 
 from heartbench.hub.config import HubSettings
-from heartbench.hub.errors import NoRoomError, NotIntroducedError, OutdatedStreamError, UnknownNodeError, shown
+from heartbench.hub.errors import NoRoomError, NotIntroducedError, OutdatedStreamError, UnknownNodeError
 from heartbench.hub.events.effects import Effects
 from heartbench.hub.events.fanout import EventFanout, Forgotten, NameContested
 from heartbench.hub.events.observer_file import Observer, Receipt
@@ -18,6 +18,7 @@ from heartbench.hub.liveness.registry import Hello, Node, Registry, Session
 from heartbench.hub.liveness.rules import MoveReason, Status
 from heartbench.hub.liveness.self_health import PauseDetector
 from heartbench.hub.liveness.takeovers import Takeovers
+from heartbench.hub.printable import shown
 from heartbench.hub.store.history import HeldBytes, History
 from heartbench.hub.store.protocol import StoredNode
 from heartbench.hub.store.record import NodeRecord
@@ -48,7 +49,7 @@ class Hub:
         self.epoch = epoch
         self.began_s = now
         self.heartbeats = self.chunks = self.hellos = 0  # received since the start
-        self.latency = HeartbeatLatency()
+        self.latency = HeartbeatLatency()  # added where messages are read: it would double the time of `heartbeat`
         self.histories: dict[str, History] = {}
         self.history_bytes = HeldBytes()
         self.writer = writer
@@ -69,6 +70,7 @@ class Hub:
             settings.mass_silence_fraction,
             settings.mass_silence_nodes,
             settings.mass_silence_max_s,
+            now,
             self._mover(MoveReason.MASS_SILENCE),
         )
         self._record_of = record_of
@@ -124,8 +126,6 @@ class Hub:
             self._check_for_pause(now)
         changes = self.registry.heartbeat(session, now, seq)
         self.heartbeats += 1
-        if sent_unix_s:
-            self.latency.add(now, sent_unix_s)
         if self.effects.records_messages:
             self._received(now, node.node_id, session.boot_id, session.connection, Kind.HEARTBEAT, seq, sent_unix_s)
         if changes:

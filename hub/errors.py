@@ -39,12 +39,3 @@ class UnauthenticatedError(HubError):
 
 class NotAllowedError(HubError):
     """A call that its credential does not allow."""
-
-
-LONGEST_SHOWN = 64
-"""Characters of a value that a message shows: gRPC sends it in a header, and the log keeps it."""
-
-
-def shown(value: str) -> str:
-    """Return a value from outside as messages show it: quoted, on one line, and cut if it is long."""
-    return repr(value) if len(value) <= LONGEST_SHOWN else f"{value[:LONGEST_SHOWN]!r}…"

@@ -4,6 +4,9 @@ import re
 
 MASK = "***"
 
+LONGEST_SHOWN = 64
+"""Characters of a value that a message shows: gRPC sends it in a header, and the log keeps it."""
+
 USER_AND_PASSWORD = re.compile(r"^(?!sqlite:)((?:\w+:)?/*).*@", re.DOTALL)
 QUERY = re.compile(r"^(?!sqlite:)([^?]*\?).+", re.DOTALL)
 
@@ -21,6 +24,12 @@ def printable(text: str) -> str:
 def escape(code: int) -> str:
     r"""Return a character as JSON and Python write it: `\u2028`."""
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def shown(value: object) -> str:
+    """Return a value from outside as messages show it: as in Python's source, on one line, and cut if it is long."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def without_password(url: str) -> str:

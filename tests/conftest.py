@@ -24,6 +24,7 @@ settings.load_profile("no deadline")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=3, help="how often the kill -9 tests kill, for each store")
     parser.addoption("--fuzz", type=int, default=40, help="how many examples of garbage the hub gets, for each test")
+    parser.addoption("--herd", type=int, default=120, help="how many nodes come back in one moment")
     parser.addoption("--long-pauses", action="store_true", help="hold the hub up for 45 s, with 300 nodes: 7 minutes")
 
 
@@ -46,6 +47,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def fuzz(request: pytest.FixtureRequest) -> int:
     return int(request.config.getoption("--fuzz"))
+
+
+@pytest.fixture
+def herd(request: pytest.FixtureRequest) -> int:
+    return int(request.config.getoption("--herd"))
 
 
 @pytest.fixture

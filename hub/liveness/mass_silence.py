@@ -11,7 +11,8 @@ evictions in a zone in the same way, at 55%.
 
 Nodes may be invented to fall silent together and hide a death. So:
 
-- A node counts only if it was heard for half of the usual threshold since it came online.
+- A node counts only if it was heard for half of the usual threshold since it came online, or was online when the hub
+  last ran: a hub that was killed does not know for how long.
 - The same share of *peers* must be silent as of nodes, each with that share of its nodes: if the hub's own network is
   cut, every address is silent, and not one that has many nodes.
 - A silence is excused once. A node that was silent in a mass silence and has not been heard since is judged, whatever
@@ -70,12 +71,16 @@ class Suspicion:
 class MassSilence:
     """Watches a registry's nodes; `move(node, deadline_s, now)` gives a node more time."""
 
-    def __init__(self, registry: Registry, fraction: float, fewest: int, longest_s: float, move: Move) -> None:
+    def __init__(
+        self, registry: Registry, fraction: float, fewest: int, longest_s: float, began_s: float, move: Move
+    ) -> None:
+        """`began_s` is when the hub started: a node last heard before was restored."""
         self.open: Suspicion | None = None
         self._registry = registry
         self._fraction = fraction
         self._fewest = fewest
         self._longest_s = longest_s
+        self._began_s = began_s
         self._move = move
         self._certain_until_s = -inf  # it cannot begin before
         self._excused_before_s = -inf  # who has not been heard since was excused already
@@ -123,8 +128,11 @@ class MassSilence:
     def _count(self, now: float) -> tuple[list[Node], int]:
         """Return the nodes that are silent now, none if they are too few, and how many count."""
         proven_s, later = self._registry.policy.parameters.usual_silence_s(0.0) / 2, now + CERTAIN_FOR_S
-        nodes = [node for node in self._registry.nodes.values() if node.heard_s - node.changed_s >= proven_s]
-        nodes = [node for node in nodes if node.status is Status.ONLINE]
+        nodes = [
+            node
+            for node in self._registry.online()
+            if node.heard_s - node.changed_s >= proven_s or node.heard_s < self._began_s
+        ]
         # To be silent then, half of the time from sign of life to deadline must be over, without any call for a node.
         candidates = [node for node in nodes if 2 * (later - node.heard_s) > node.deadline_s - node.heard_s]
         enough = max(self._fewest, ceil(self._fraction * len(nodes)))

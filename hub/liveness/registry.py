@@ -31,6 +31,7 @@ from heartbench.hub.errors import OutdatedStreamError
 from heartbench.hub.liveness.detector import Detector
 from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.rules import Change, Reason, Status
+from heartbench.hub.printable import shown
 from heartbench.mesh.kinds import Kind
 
 NOTHING: Sequence[Change] = ()
@@ -152,7 +153,7 @@ class Registry:
             reason = Reason.REGISTERED
         elif (hello.boot_id, hello.connection) < (node.boot_id, node.connection) and now <= node.deadline_s:
             raise OutdatedStreamError(
-                f"node {hello.node_id}: boot {hello.boot_id}, connection {hello.connection} is older than "
+                f"node {shown(hello.node_id)}: boot {hello.boot_id}, connection {hello.connection} is older than "
                 f"boot {node.boot_id}, connection {node.connection}; use a newer one, or wait until the node is stale"
             )
         else:

@@ -9,9 +9,10 @@ import structlog
 
 from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
-from heartbench.hub.errors import BadMessageError, shown
+from heartbench.hub.errors import BadMessageError
 from heartbench.hub.events.fanout import Event, EventsLost, LogBegan, Subscription
 from heartbench.hub.liveness.registry import Node
+from heartbench.hub.printable import shown
 from heartbench.hub.rpc import protobuf_mapping as mapping
 from heartbench.hub.rpc.connect import NodeService
 from heartbench.hub.rpc.peer import Peer

@@ -14,25 +14,22 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from math import inf
-from sys import intern
 
 from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
-from heartbench.hub.errors import BadMessageError, HubError, ReplacedStreamError, shown
+from heartbench.hub.errors import BadMessageError, HubError, ReplacedStreamError
 from heartbench.hub.liveness import registry
 from heartbench.hub.liveness.registry import Session
+from heartbench.hub.printable import shown
 from heartbench.hub.rpc import protobuf_mapping as mapping
 from heartbench.hub.rpc.message_size import check_size
 from heartbench.hub.rpc.peer import Peer
-from heartbench.hub.rpc.task_scope import CancelScope, task_scope
+from heartbench.hub.rpc.task_scope import FLUSH_S, CancelScope, task_scope
 from heartbench.hub.rpc.upload_places import UploadPlaces
 from heartbench.hub.store.order import LARGEST
 from heartbench.hub.work.commands import Answer
 from heartbench.hub.work.outbox import Outbox, Send
 from heartbench.mesh.v1.mesh_pb2 import Hello, HubMessage, NodeMessage
-
-FLUSH_S = 1.0
-"""Time to send what is queued on a stream that the hub ends."""
 
 SPREAD_S = 1.0
 """Least time over which the nodes of a hub that stops come back."""
@@ -152,12 +149,15 @@ class NodeService:
                     del self._open[node_id]
 
     async def _read(self, session: Session, messages: AsyncIterator[NodeMessage], outbox: Outbox) -> None:
-        heartbeat_came, now = self._hub.heartbeat, self._now
+        heartbeat_came, latency, now = self._hub.heartbeat, self._hub.latency, self._now
         async for message in messages:
             kind = message.WhichOneof("body")
             if kind == "heartbeat":
-                heartbeat = message.heartbeat
-                heartbeat_came(session, now(), heartbeat.seq, heartbeat.sent_unix_s)
+                heartbeat, at_s = message.heartbeat, now()
+                sent_unix_s = heartbeat.sent_unix_s
+                heartbeat_came(session, at_s, heartbeat.seq, sent_unix_s)
+                if sent_unix_s:
+                    latency.add(at_s, sent_unix_s)
                 if heartbeat.ack:
                     outbox.put_ack(mapping.heartbeat_ack(heartbeat))
             elif kind == "command_result":
@@ -187,4 +187,4 @@ def hello_of(hello: Hello, peer: Peer) -> registry.Hello:
         )
     interval_s = hello.heartbeat_interval_s if 0 <= hello.heartbeat_interval_s < 1e9 else 0.0
     name = hello.node_id, hello.boot_id, hello.connection
-    return registry.Hello(*name, interval_s, labels, intern(peer.key), str(peer))
+    return registry.Hello(*name, interval_s, labels, peer.key, str(peer))

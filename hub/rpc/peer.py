@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Network, ip_address
 
 from heartbench.hub.errors import NotAllowedError
+from heartbench.hub.printable import shown
 from heartbench.hub.security.identity import Identity
 
 
@@ -35,7 +36,7 @@ class Peer:
         """Raise NotAllowedError unless each credential allows the peer to be this node."""
         for identity in self.identities:
             if not identity.may_be(node_id):
-                raise NotAllowedError(f"the credential of {identity} does not allow node_id {node_id[:64]!r}")
+                raise NotAllowedError(f"the credential of {identity} does not allow node_id {shown(node_id)}")
 
     def require_operator(self) -> None:
         """Raise NotAllowedError unless each credential is an operator's."""

@@ -5,6 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
 
+FLUSH_S = 1.0
+"""Time to send what is queued on a stream that the hub ends."""
+
 
 @asynccontextmanager
 async def task_scope() -> AsyncIterator[asyncio.TaskGroup]:

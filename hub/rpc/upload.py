@@ -17,7 +17,7 @@ from heartbench.hub.errors import BadMessageError, HubError
 from heartbench.hub.rpc import protobuf_mapping as mapping
 from heartbench.hub.rpc.message_size import check_size
 from heartbench.hub.rpc.peer import Peer
-from heartbench.hub.rpc.task_scope import task_scope
+from heartbench.hub.rpc.task_scope import FLUSH_S, task_scope
 from heartbench.hub.rpc.upload_places import UploadPlaces
 from heartbench.hub.store.history import StoredChunk
 from heartbench.hub.store.order import check_name
@@ -131,10 +131,16 @@ class UploadService:
             acks = AckQueue(place.room)
             try:
                 async with task_scope() as tasks:
-                    tasks.create_task(acks.send_all(send))
-                    async with place.scope:
-                        await self._read(node_id, place.room, self.places.messages(place, chunks), acks)
-                    place.check()
+                    writer = tasks.create_task(acks.send_all(send))
+                    try:
+                        async with place.scope:
+                            await self._read(node_id, place.room, self.places.messages(place, chunks), acks)
+                        place.check()
+                    except HubError:  # gRPC cannot end a call with a status while it writes a message
+                        acks.discard()
+                        acks.close()
+                        await asyncio.wait([writer], timeout=FLUSH_S)
+                        raise
                     acks.close()
             finally:
                 acks.discard()

@@ -7,8 +7,8 @@ does not hold the places of its node until TCP notices:
 - A Hello on another TCP connection than the Connect stream that it replaces ends the Uploads on that connection.
 - An Upload over HUB_UPLOADS_PER_NODE takes the place of the one of its node that was silent longest, if that came on
   another connection. On one connection it is refused: a client that opens too many would otherwise end its own.
-
-- If all places are taken, one that has sent nothing for HUB_HELLO_WITHIN_S gives way to any newcomer.
+- If all places are taken, one that has sent nothing for HUB_HELLO_WITHIN_S gives way to any newcomer; if those of a
+  peer's share are, one of that peer.
 
 And it ends by itself if it sends nothing for HUB_HELLO_WITHIN_S while its node has no Connect stream: nobody holds
 places without introducing nodes, of which one peer may have so many. An idle Upload of a connected node stays open as
@@ -23,7 +23,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from heartbench.hub.config import HubSettings
-from heartbench.hub.errors import HubError, NoRoomError, NotIntroducedError, ReplacedStreamError, shown
+from heartbench.hub.errors import HubError, NoRoomError, NotIntroducedError, ReplacedStreamError
+from heartbench.hub.printable import shown
 from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.task_scope import CancelScope
 from heartbench.hub.work.budget import Budget
@@ -96,6 +97,8 @@ class UploadPlaces:
         uploads = self._nodes.get(node_id)
         if uploads is not None and len(uploads.open) >= settings.uploads_per_node:
             self._replace_one(uploads, node_id, peer)
+        if self._of_peer.is_full(peer.key):
+            self._reclaim_one(peer.key)
         self._of_peer.check(peer.key, "Upload streams")
         if len(self._open) >= settings.max_uploads and not self._reclaim_one():
             raise NoRoomError(f"{len(self._open)} Upload streams are open; HUB_MAX_INFLIGHT_BYTES allows no more")
@@ -161,9 +164,9 @@ class UploadPlaces:
         silent = min(others, key=lambda place: place.heard_s)
         self._end(silent, ReplacedStreamError(f"node {shown(node_id)}: a newer Upload, from {peer}, replaced this one"))
 
-    def _reclaim_one(self) -> bool:
-        """End a stream that is idle, and return whether there was one."""
-        place = next(self._idle(), None)
+    def _reclaim_one(self, peer: str | None = None) -> bool:
+        """End a stream that is idle, if need be one of this peer, and return whether there was one."""
+        place = next((place for place in self._idle() if peer in (None, place.peer.key)), None)
         if place is not None:
             self._end(place, NoRoomError("idle, and all Upload streams are taken: open another when there is output"))
         return place is not None

@@ -4,11 +4,10 @@ from math import isfinite
 
 from pydantic import ValidationError
 
+from heartbench.hub.printable import shown
 from heartbench.hub.store.history import StoredChunk
 from heartbench.hub.store.protocol import StoreDamagedError
 from heartbench.hub.store.record import NodeRecord
-
-LONGEST_SHOWN = 60
 
 
 def damaged(where: object, what: str) -> StoreDamagedError:
@@ -23,12 +22,6 @@ def damaged(where: object, what: str) -> StoreDamagedError:
 def named(node_id: object) -> str:
     """Return how a node is named in an error."""
     return f"node {shown(node_id)}"
-
-
-def shown(value: object) -> str:
-    """Return a value that is not to be trusted, as text of limited length."""
-    text = repr(value)
-    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
 
 
 def record_in(text: str | bytes, node_id: str) -> NodeRecord:

@@ -60,11 +60,6 @@ class NodeWrite:
     oldest: Position = START  # at which the history begins now: chunks before it may be deleted
     record: NodeRecord | None = None  # replaces the stored one; None leaves it unchanged
 
-    @property
-    def forgets(self) -> bool:
-        """Whether the write deletes the node."""
-        return self.anew and self.newest == START and self.record is None
-
 
 @dataclass(frozen=True, slots=True)
 class StoredNode:

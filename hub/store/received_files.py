@@ -26,7 +26,8 @@ from typing import TypeAlias
 from urllib.parse import quote
 from zlib import crc32
 
-from heartbench.hub.errors import HubError, shown
+from heartbench.hub.errors import HubError
+from heartbench.hub.printable import shown
 from heartbench.hub.store.disk_room import BLOCK_BYTES, DiskRoom, disk_bytes
 from heartbench.mesh.v1.mesh_pb2 import FileChunk
 
@@ -139,13 +140,11 @@ class FileReceiver:
     def _receive(self, incoming: int, node_id: str, names: Sequence[str], part: FileChunk) -> FileProgress:
         key = hashlib.sha256(part.path.encode()).hexdigest()
         end = part.offset + len(part.data)
-        taken_bytes = taken(key, incoming)
         held_bytes = size_of(key, incoming) if part.offset else 0
         if part.offset > held_bytes:
             return self._out_of_order(node_id, names, part, held_bytes)
         size_bytes = end if part.last else max(held_bytes, end)
-        self.room.resize(taken_bytes, disk_bytes(size_bytes))
-        with opened(key, incoming) as file:
+        with self._counted(key, incoming, size_bytes), opened(key, incoming) as file:
             file.seek(part.offset)
             file.write(part.data)
             file.truncate(size_bytes)
@@ -167,6 +166,16 @@ class FileReceiver:
         self.room.resize(replaced_bytes, 0)
         self._remember((node_id, part.path), version, digest)
         return FileProgress(part.path, end, complete=True)
+
+    @contextmanager
+    def _counted(self, name: str, folder: int, size_bytes: int) -> Iterator[None]:
+        """Count a file that gets this size in the block; if the disk fails there, count what it has taken."""
+        self.room.resize(taken(name, folder), disk_bytes(size_bytes))
+        try:
+            yield
+        except OSError:
+            self.room.resize(disk_bytes(size_bytes), taken(name, folder))
+            raise
 
     def _out_of_order(self, node_id: str, names: Sequence[str], part: FileChunk, held_bytes: int) -> FileProgress:
         """Answer a chunk after the end of the held bytes: a duplicate of a complete file's last one, or a gap."""

@@ -23,8 +23,9 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.retry import Retry
 
 from heartbench.hub.errors import HubError
+from heartbench.hub.printable import shown
 from heartbench.hub.store.history import StoredChunk
-from heartbench.hub.store.loading import chunk_in, damaged, named, record_in, shown
+from heartbench.hub.store.loading import chunk_in, damaged, named, record_in
 from heartbench.hub.store.protocol import FencedError, NodeWrite, StoredNode, StoreLostError, StoreUnavailableError
 
 SCRIPT = files("heartbench.hub.store").joinpath("write.lua").read_text("utf-8")

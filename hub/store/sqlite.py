@@ -17,8 +17,9 @@ from operator import itemgetter
 from pathlib import Path
 
 from heartbench.hub.errors import HubError
+from heartbench.hub.printable import shown
 from heartbench.hub.store.history import START, Position, StoredChunk
-from heartbench.hub.store.loading import chunk_in, damaged, record_in, shown
+from heartbench.hub.store.loading import chunk_in, damaged, record_in
 from heartbench.hub.store.order import LARGEST
 from heartbench.hub.store.protocol import (
     Durability,
@@ -230,10 +231,10 @@ class SqliteStore:
 
     def _confirm(self, write: NodeWrite, was_trimmed: bool) -> None:
         node_id = write.node_id
-        if write.forgets:
+        if write.anew:
             self._newest.pop(node_id, None)
             self._untrimmed.pop(node_id, None)
-        elif write.newest != START:
+        if write.newest != START:
             self._newest[node_id] = write.newest if write.anew else max(write.newest, self._stored(node_id))
             if node_id not in self._untrimmed:
                 # Each node starts elsewhere in the cycle, so that nodes that write together do not delete together.

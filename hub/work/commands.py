@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from heartbench.hub.errors import NoRoomError, shown
+from heartbench.hub.errors import NoRoomError
+from heartbench.hub.printable import shown
 
 BYTES_BESIDE_PAYLOAD = 24_576
 """What the call of a waiting command takes in memory beside its payload, measured with 1,000 of them (grpcio 1.85)."""

@@ -18,9 +18,13 @@ class Shares:
         self.most = max(1, int(limit * self._share))
         self._limit = limit
 
+    def is_full(self, peer: str) -> bool:
+        """Return whether the peer has its share, and there are more places than that."""
+        return self.most <= self._held[peer] and self.most < self._limit
+
     def check(self, peer: str, what: str) -> None:
         """Raise NoRoomError if the peer may have no more; `what` names the places, such as "subscriptions"."""
-        if self.most <= self._held[peer] and self.most < self._limit:
+        if self.is_full(peer):
             raise NoRoomError(
                 f"{peer or 'this peer'} has {self._held[peer]} of at most {self._limit} {what}; HUB_PEER_SHARE allows "
                 "one peer no more"

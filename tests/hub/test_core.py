@@ -376,6 +376,18 @@ def test_who_does_not_return_after_a_restart_is_stale_after_the_grace() -> None:
     assert stale.at_s == pytest.approx(began_s + 60.0)
 
 
+def test_a_killed_hub_that_comes_back_before_its_network_calls_nobody_stale() -> None:
+    fleet = Fleet(10)
+    for number in range(10):
+        fleet.hub.closed(fleet.sessions[f"n{number}"], fleet.clock.now_s)
+        fleet.connect(f"n{number}", connection=1)  # the last change, and so the last record, of a node that beats on
+    again = restarted(fleet, away_s=600.0, restart_grace_s=60.0)
+    again.silenced = set(again.next_s)
+    said = again.run(90.0)
+    assert len(of_kind(said, MassSilenceBegan)) == 1
+    assert changes(said, Reason.SILENCE) == []
+
+
 def test_a_restarted_hub_knows_histories_sessions_and_flaps_before_any_node_is_back() -> None:
     fleet = Fleet(4)
     fleet.silenced = {"n0"}

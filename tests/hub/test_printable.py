@@ -1,6 +1,6 @@
 import pytest
 
-from heartbench.hub.printable import printable, without_password
+from heartbench.hub.printable import printable, shown, without_password
 
 
 @pytest.mark.parametrize("text", ["", "edge-1", "Köln 日本", "a = b"])
@@ -31,3 +31,10 @@ def test_text_that_cannot_be_seen_is_escaped() -> None:
 )
 def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
     assert without_password(url) == shown
+
+
+def test_a_value_from_outside_is_shown_on_one_line_and_cut() -> None:
+    assert shown("edge-1") == "'edge-1'"
+    assert shown("two\nlines\u2028\x1b[2J") == "'two\\nlines\\u2028\\x1b[2J'"
+    assert shown("x" * 65) == f"'{'x' * 63}…"
+    assert len(shown("\x1b" * 60)) == 65

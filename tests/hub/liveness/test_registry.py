@@ -248,7 +248,7 @@ def test_the_end_of_a_replaced_stream_never_touches_the_new_one() -> None:
 def test_an_older_stream_is_refused_and_is_no_sign_of_life(older: Hello) -> None:
     registry = a_registry()
     registry.hello(Hello("n", 5, 2), 0.0)
-    with pytest.raises(OutdatedStreamError, match="node n: boot"):
+    with pytest.raises(OutdatedStreamError, match="node 'n': boot"):
         registry.hello(older, 3.0)
     assert registry.nodes["n"].heard_s == 0.0
 

@@ -81,6 +81,16 @@ def test_a_node_is_welcomed_and_acknowledged_where_it_asks() -> None:
     run(scene)
 
 
+def test_a_heartbeat_with_the_time_of_its_sending_has_a_latency() -> None:
+    async def scene(hub: Hub, service: NodeService) -> None:
+        on_time = heartbeat(1, sent_unix_s=CLOCK.unix(CLOCK.now_s) - 0.25)
+        line = Line().say(hello("n"), on_time, heartbeat(2), goodbye())
+        await service.connect(NODE, aiter(line), line.send)
+        assert (hub.heartbeats, hub.latency.seconds.total, hub.latency.clock_errors) == (2, 0.25, 0)
+
+    run(scene)
+
+
 def test_a_stream_that_just_ends_leaves_the_status() -> None:
     async def scene(hub: Hub, service: NodeService) -> None:
         line = Line().say(hello("n"), beat(1), None)

@@ -7,7 +7,6 @@ import grpc.aio
 import pytest
 from tests.hub.rpc.test_server import run
 
-from heartbench.hub.errors import shown
 from heartbench.hub.rpc.server import HubServer
 from heartbench.mesh.channel import open_aio_channel
 from heartbench.mesh.encoding import chunk, file_chunk, hello, upload_metadata, upload_of
@@ -60,9 +59,3 @@ def test_a_long_value_is_not_sent_back_whole(tmp_path: object) -> None:
                 assert 10 < len(error.value.details() or "") < 300
 
     run(scene, files_dir=tmp_path)
-
-
-def test_the_beginning_of_a_long_value_is_shown() -> None:
-    assert shown("edge-1") == "'edge-1'"
-    assert shown("two\nlines\u2028\x1b[2J") == "'two\\nlines\\u2028\\x1b[2J'"
-    assert shown("x" * 65) == f"'{'x' * 64}'…"

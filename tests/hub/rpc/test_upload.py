@@ -382,6 +382,23 @@ def test_a_newcomer_takes_the_place_of_an_idle_stream_if_all_are_taken() -> None
     run(scene, max_inflight_bytes=4 << 20, window_bytes=1 << 20, peer_share=1)
 
 
+def test_a_peer_that_has_its_share_may_replace_an_idle_stream_of_its_own() -> None:
+    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
+        elsewhere, behind_a_nat = Stream(), Stream()
+        first = Peer("10.0.0.2:1"), "m", aiter(elsewhere), elsewhere.send
+        second = NODE, "n", aiter(behind_a_nat), behind_a_nat.send
+        tasks = [asyncio.create_task(uploads.upload(*arguments)) for arguments in (first, second)]
+        await settle()
+        CLOCK.now_s += hub.settings.hello_within_s + 1.0
+        await uploads.upload(AFTERWARDS, "o", aiter(Stream().put(None)), behind_a_nat.send)
+        with pytest.raises(NoRoomError, match="idle"):
+            await tasks[1]
+        uploads.close()
+        await tasks[0]
+
+    run(scene, max_inflight_bytes=4 << 20, window_bytes=1 << 20)
+
+
 def test_a_stream_that_the_hub_does_not_read_is_not_idle() -> None:
     async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
         store.reachable = False
@@ -414,6 +431,28 @@ def test_a_store_that_another_hub_took_ends_the_stream() -> None:
 
 def piece(path: str, offset: int, data: bytes, whole: bytes | None = None) -> Chunk:
     return upload_of(file_chunk(path, offset, data, sha256(whole).digest() if whole is not None else None))
+
+
+def test_a_stream_that_is_refused_ends_after_the_message_that_is_being_written() -> None:
+    async def scene(hub: Hub, uploads: UploadService, store: GatedStore) -> None:
+        reads, written = asyncio.Event(), []
+
+        async def send(ack: ChunkAck) -> None:
+            await reads.wait()
+            written.append(ack.seq)
+
+        stream = Stream().put(chunk(1))
+        task = asyncio.create_task(uploads.upload(NODE, "n", aiter(stream), send))
+        await settle()
+        stream.put(chunk(0))
+        await settle()
+        assert not task.done()
+        reads.set()
+        with pytest.raises(BadMessageError):
+            await task
+        assert written == [1]
+
+    run(scene)
 
 
 def test_a_file_arrives_beside_chunks(tmp_path: Path) -> None:

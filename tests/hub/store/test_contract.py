@@ -109,6 +109,15 @@ def test_a_forgotten_node_leaves_nothing_and_may_begin_anew(open_again: Callable
     assert list(held(store)) == [chunk(3)]
 
 
+def test_a_node_that_returns_before_it_is_forgotten_may_begin_anew(open_again: Callable[[], Store]) -> None:
+    store = open_again()
+    store.write([append(chunk(7, boot_id=2))])
+    store.write([NodeWrite("edge-1", anew=True, record=RECORD)])
+    store.check()
+    store.write([append(chunk(3))])
+    assert list(held(store)) == [chunk(3)]
+
+
 def test_writing_anew_replaces_what_was_there(open_again: Callable[[], Store]) -> None:
     store = open_again()
     store.write([append(chunk(1), chunk(2))])

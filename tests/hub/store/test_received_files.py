@@ -196,6 +196,20 @@ def test_a_disk_that_does_not_take_it_is_not_the_nodes_fault(
         receiver.receive("edge", whole("a"))
 
 
+def test_what_a_full_disk_did_not_take_is_not_counted(receiver: FileReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    receiver.receive("edge", part(0))
+    counted = receiver.room.used_bytes
+
+    def full(name: str, folder: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(received_files, "opened", full)
+    for path in ("logs/boot.txt", "other"):
+        with pytest.raises(FilesUnavailableError, match="No space left"):
+            receiver.receive("edge", part(0, path=path, content=bytes(1900), size=1900))
+    assert receiver.room.used_bytes == counted
+
+
 def test_a_folder_that_cannot_be_made_is_refused_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(HubError, match="HUB_FILES_DIR="):
