@@ -17,7 +17,7 @@ from heartbench.hub.liveness.mass_silence import MassSilenceBegan, MassSilenceEn
 from heartbench.hub.liveness.registry import Hello, Session
 from heartbench.hub.liveness.rules import Change, Reason, Status
 from heartbench.hub.liveness.self_health import CATCH_UP_S, TICK_S, Paused
-from heartbench.hub.liveness.takeovers import WINDOW_S
+from heartbench.hub.liveness.takeovers import MOST, WINDOW_S
 from heartbench.hub.store.history import StoredChunk
 from heartbench.hub.store.memory import MemoryStore
 from heartbench.hub.store.protocol import StoredNode
@@ -447,6 +447,7 @@ def test_a_name_with_two_nodes_is_shown_and_said_once_until_one_of_them_is_gone(
     said = of_kind(fleet.said(), NameContested)
     assert said == [NameContested("n0", "10.0.0.0:40000", "10.0.0.1:40000")]
     assert fleet.hub.takeovers.contested == {"n0"}
+    assert fleet.hub.throttled == 39 - MOST
     fleet.silenced = set()
     assert of_kind(fleet.run(WINDOW_S + 1.0), NameContested) == [NameContested("n0", over=True)]
     assert not fleet.hub.takeovers.contested
