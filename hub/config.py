@@ -64,7 +64,7 @@ class HubSettings(ListeningSettings):
     mass_silence_fraction: float = Field(0.55, ge=0, le=1)
     """Share of the online nodes, and of the addresses that they come from, that must be silent together, each for more
     than half of its threshold, before the hub suspects its own network and marks no node stale; 0: never. A node counts
-    once it was heard for half of stale_after_s."""
+    once it was heard for half of stale_after_s, or if it was online when the hub last ran."""
     mass_silence_nodes: int = Field(3, ge=1, le=1_000_000)
     """Smallest number of silent nodes for that: two silent nodes of two prove little."""
     mass_silence_max_s: float = Field(600.0, ge=1, le=604_800)

@@ -48,7 +48,7 @@ class Hub:
         self.settings = settings
         self.epoch = epoch
         self.began_s = now
-        self.heartbeats = self.chunks = self.hellos = 0  # received since the start
+        self.heartbeats = self.chunks = self.hellos = self.throttled = 0  # received since the start
         self.latency = HeartbeatLatency()  # added where messages are read: it would double the time of `heartbeat`
         self.histories: dict[str, History] = {}
         self.history_bytes = HeldBytes()
@@ -298,7 +298,8 @@ class Hub:
         return move
 
     def _throttled(self, hello: Hello, now: float, sent_unix_s: float) -> None:
-        """Count the Hello of a node that must retry later as a sign of life."""
+        """Count the Hello of a node that must retry later, also as a sign of life."""
+        self.throttled += 1
         node = self.registry.nodes.get(hello.node_id)
         if node is None or hello.boot_id < node.boot_id or node.status is Status.OFFLINE:
             return

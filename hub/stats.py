@@ -86,7 +86,7 @@ def stats_of(hub: Hub, now: float, uploads: int, executor: BoundedExecutor | Non
         clock_errors=hub.latency.clock_errors,
         chunks=hub.chunks,
         hellos=hub.hellos,
-        throttled=hub.admission.refused,
+        throttled=hub.throttled,
         flaps=registry.flaps,
         flashes=hub.effects.flashes,
         heap=registry.heap_size,

@@ -86,13 +86,13 @@ def test_events(benchmark: BenchmarkFixture, subscribers: int) -> None:
 def test_admission_in_a_storm(benchmark: BenchmarkFixture) -> None:
     """A hub that has just started refuses almost all of its nodes, and must do so quickly."""
     admission = Admission(100.0, random.Random(1).random, 0.0)
-    now = 0.0
+    now = wait_s = 0.0
 
     def ask() -> None:
-        nonlocal now
+        nonlocal now, wait_s
         for _ in range(1000):
             now += 1e-4
-            admission.ask(now)
+            wait_s = max(wait_s, admission.ask(now))
 
     benchmark(ask)
-    assert admission.refused > 0
+    assert wait_s > 0

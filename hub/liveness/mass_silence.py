@@ -154,6 +154,6 @@ class MassSilence:
 
 
 def is_silent(node: Node, now: float) -> bool:
-    """Whether an online node was silent for more than half of its threshold and one and a half of its usual gaps."""
+    """Return whether an online node was silent for half of its threshold, and for one and a half of its usual gaps."""
     silent_s = now - node.heard_s - node.excused_s
     return silent_s > node.threshold_s / 2 and silent_s > 1.5 * node.usual_gap_s

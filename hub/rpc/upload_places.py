@@ -185,7 +185,7 @@ class UploadPlaces:
         self._leave(place)
 
     def _leave(self, place: Place) -> None:
-        """Give the place back, once."""
+        """Release the place, once."""
         uploads = place.uploads
         if place in uploads.open:
             del uploads.open[place], self._open[place]

@@ -44,11 +44,12 @@ class HeldBytes:
 class History:
     """The newest chunks of one node, oldest first; `held` counts its bytes together with those of other histories."""
 
-    __slots__ = ("_chunks", "_held", "max_bytes", "newest", "size_bytes")
+    __slots__ = ("_chunks", "_held", "max_bytes", "newest", "released", "size_bytes")
 
     def __init__(self, max_chunks: int, max_bytes: int, held: HeldBytes | None = None) -> None:
         self.max_bytes = max_bytes
         self._held = held or HeldBytes()
+        self.released = False
         self._chunks: deque[StoredChunk] = deque(maxlen=max_chunks)
         self.size_bytes = 0  # of data; the chunks' own records are not counted
         self.newest = START  # the last position appended, even if that chunk alone was over the bound
@@ -75,9 +76,10 @@ class History:
         return True
 
     def release(self) -> None:
-        """Count this history's bytes no longer: its node is being forgotten."""
+        """Count this history's bytes no longer, and let nothing follow: its node is forgotten, or begins another."""
         self._held.total -= self.size_bytes
         self._held = HeldBytes()
+        self.released = True
 
     def at(self, position: Position) -> StoredChunk | None:
         """Return the chunk held at a position, or None if none is."""

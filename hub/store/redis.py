@@ -113,7 +113,7 @@ class RedisStore:
                 raise self._meaning(reply)
 
     def check(self) -> None:
-        """Have the script compare the epochs; one that was lost is set again, because all nodes will be written."""
+        """Compare the epochs; one that was lost is set again, because all nodes will be written."""
         try:
             self.write([NO_NODE])
         except StoreLostError:

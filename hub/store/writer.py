@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from time import perf_counter
 
-from heartbench.hub.errors import HubError
+from heartbench.hub.errors import HubError, OutdatedStreamError
+from heartbench.hub.printable import shown
 from heartbench.hub.store.history import History, Position, StoredChunk
 from heartbench.hub.store.order import check_new, check_repeated
 from heartbench.hub.store.protocol import (
@@ -121,6 +122,9 @@ class Writer:
         check_new(chunk, history.newest)
         size_bytes = len(chunk.data)
         await self._budget.acquire(size_bytes)
+        if history.released:  # while this chunk waited
+            self._budget.release(1, size_bytes)
+            raise OutdatedStreamError(f"node {shown(node_id)}: its stored output was removed, and begins anew")
         unsaved = self._unsaved_of(node_id)
         unsaved.follow(history)
         if not history.append(chunk):  # another stream of the node delivered it meanwhile

@@ -26,7 +26,6 @@ class Admission:
 
     def __init__(self, per_s: float, draw: Callable[[], float], now: float) -> None:
         self.per_s = per_s
-        self.refused = 0
         self._draw = draw
         self._tokens = self._depth
         self._filled_s = now
@@ -49,7 +48,6 @@ class Admission:
             self._tokens -= 1
             self._admitted[peer] += 1
             return 0.0
-        self.refused += 1
         return (self._next_slot(now, peer) - now) * (1 + JITTER * self._draw())
 
     def _refill(self, now: float) -> None:

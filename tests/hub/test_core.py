@@ -17,7 +17,7 @@ from heartbench.hub.liveness.mass_silence import MassSilenceBegan, MassSilenceEn
 from heartbench.hub.liveness.registry import Hello, Session
 from heartbench.hub.liveness.rules import Change, Reason, Status
 from heartbench.hub.liveness.self_health import CATCH_UP_S, TICK_S, Paused
-from heartbench.hub.liveness.takeovers import WINDOW_S
+from heartbench.hub.liveness.takeovers import MOST, WINDOW_S
 from heartbench.hub.store.history import StoredChunk
 from heartbench.hub.store.memory import MemoryStore
 from heartbench.hub.store.protocol import StoredNode
@@ -419,6 +419,19 @@ def test_a_storm_is_let_in_at_the_rate_and_waiting_outside_is_a_sign_of_life() -
     assert {node.heard_s for node in fleet.hub.registry.nodes.values()} == {heard_s}
 
 
+def test_a_flood_of_hellos_from_one_peer_makes_no_node_of_another_wait() -> None:
+    fleet = Fleet(0, admit_per_s=100)
+    refused = 0
+    for number in range(4000):  # 2,000 per second
+        fleet.clock.now_s += 0.0005
+        flood = Hello(f"flood {number % 50}", 1, number, peer="10.9.9.9")
+        refused += fleet.hub.hello(flood, fleet.clock.now_s)[0] is None
+        if number % 100 == 99:
+            fleet.hub.tick(fleet.clock.now_s)
+            fleet.connect(f"n{number}", peer=f"10.0.0.{number // 100}")  # admitted, or it fails
+    assert refused > 3000
+
+
 def test_a_hub_that_is_full_refuses_who_is_new() -> None:
     fleet = Fleet(2, max_nodes=2)
     with pytest.raises(NoRoomError, match="HUB_MAX_NODES"):
@@ -447,6 +460,7 @@ def test_a_name_with_two_nodes_is_shown_and_said_once_until_one_of_them_is_gone(
     said = of_kind(fleet.said(), NameContested)
     assert said == [NameContested("n0", "10.0.0.0:40000", "10.0.0.1:40000")]
     assert fleet.hub.takeovers.contested == {"n0"}
+    assert fleet.hub.throttled == 39 - MOST
     fleet.silenced = set()
     assert of_kind(fleet.run(WINDOW_S + 1.0), NameContested) == [NameContested("n0", over=True)]
     assert not fleet.hub.takeovers.contested

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import redis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heartbench.hub.clock import ManualClock
@@ -22,7 +22,7 @@ from heartbench.hub.liveness.registry import Registry
 from heartbench.hub.liveness.rules import Reason, Status
 from heartbench.hub.store.history import StoredChunk
 from heartbench.hub.store.loading import record_in
-from heartbench.hub.store.protocol import Durability, FencedError, NodeWrite, Store, StoreDamagedError, StoreLostError
+from heartbench.hub.store.protocol import FencedError, NodeWrite, Store, StoreDamagedError, StoreLostError
 from heartbench.hub.store.record import NodeRecord
 from heartbench.hub.store.record_mapping import node_of, record_of
 from heartbench.hub.store.redis import RedisStore
@@ -251,35 +251,6 @@ def test_a_new_store_is_never_mistaken_for_one_of_an_older_hub(redis_server: Any
             with pytest.raises(FencedError):
                 older.check()
             newer.check()
-
-
-garbage = st.one_of(
-    st.text(max_size=20),
-    st.binary(max_size=20),
-    st.recursive(
-        st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-        max_leaves=5,
-    ).map(repr),
-)
-
-
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.sampled_from(["node_id", "boot_id", "seq", "sent_unix_s", "data", "record"]), garbage)
-def test_whatever_stands_in_a_row_it_is_loaded_or_said(path: Path, column: str, value: str | bytes) -> None:
-    if not path.exists():
-        SqliteStore(path).close()
-    with closing(sqlite3.connect(path, isolation_level=None)) as somebody:
-        somebody.execute("PRAGMA synchronous = OFF")
-        somebody.execute("BEGIN")
-        for table in ("node", "chunk"):  # what the last example left
-            somebody.execute(f"DELETE FROM {table}")
-        somebody.execute("INSERT INTO node VALUES ('edge', ?)", [RECORD.to_json()])
-        somebody.execute("INSERT INTO chunk VALUES ('edge', 1, 1, 0.5, x'00')")
-        somebody.execute(f"UPDATE {'node' if column == 'record' else 'chunk'} SET {column} = ?", [value])
-        somebody.execute("COMMIT")
-    with suppress(StoreDamagedError), closing(SqliteStore(path, Durability.BUFFERED)) as store:
-        list(store.load())
 
 
 fields = {

@@ -1,6 +1,7 @@
 """Garbage in a SQLite file: the hub starts and works, or ends with one line that names the setting."""
 
 import asyncio
+import json
 import shutil
 import sqlite3
 from contextlib import closing, suppress
@@ -39,6 +40,13 @@ cells = st.one_of(
     st.sampled_from([-1, -1.5, 1e300, float("inf")]),
     st.sampled_from(TEXTS),
     st.sampled_from([b"", b"\xff\xfe"]),
+    st.text(max_size=20),
+    st.binary(max_size=20),
+    st.recursive(
+        st.none() | st.booleans() | st.floats(allow_nan=False) | st.integers() | st.text(max_size=8),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+        max_leaves=5,
+    ).map(json.dumps),
 )
 json_values = st.sampled_from(["null", "-1", "1e308", "1e999", "18446744073709551616", '""', '"x"', "[]", "[1e999]",
                                "{}", '{"a": 1}', "true", '["x", null]'])  # fmt: skip

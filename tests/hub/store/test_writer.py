@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbench.hub.errors import HubError
+from heartbench.hub.errors import HubError, OutdatedStreamError
 from heartbench.hub.liveness.rules import Reason, Status
 from heartbench.hub.store import writer as writer_module
 from heartbench.hub.store.history import START, History, StoredChunk
@@ -213,6 +213,25 @@ def test_two_streams_that_bring_the_same_chunk_to_a_full_queue_store_it_once() -
             await writer.flush()
             assert store.held == {"edge": [chunk(1), chunk(2)]}
             assert (writer.stats().queued_chunks, writer.stats().queued_bytes) == (0, 0)
+
+    run(scenario())
+
+
+def test_a_chunk_that_waits_while_its_node_is_forgotten_is_refused() -> None:
+    async def scenario() -> None:
+        store, history = ToldStore(), History(9, 99)
+        store.may_write.clear()
+        async with writing(store, max_chunks=1) as writer:
+            await writer.append("edge", history, chunk(1))
+            late = asyncio.create_task(writer.append("edge", history, chunk(2)))
+            await settle()
+            history.release()
+            writer.forget("edge")
+            with pytest.raises(OutdatedStreamError):
+                await late
+            store.may_write.set()
+            await writer.flush()
+            assert (store.held, writer.stats().queued_chunks) == ({}, 0)
 
     run(scenario())
 
