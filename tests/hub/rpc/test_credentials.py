@@ -260,6 +260,23 @@ def test_a_replaced_certificate_is_for_new_connections_and_old_ones_stay(pki: Pk
     run(scene, **pki.settings() | {"tls_cert": files["hub.pem"], "tls_key": files["hub.key"]}, admit_per_s=0)
 
 
+def test_a_replaced_ca_of_clients_is_for_new_connections(pki: Pki, tmp_path: Path) -> None:
+    authority = tmp_path / "ca.pem"
+    authority.write_bytes(pki.file("ca.pem").read_bytes())
+
+    async def scene(server: HubServer) -> None:
+        ours, theirs = pki.certificate("node-a"), pki.certificate("node-a", pki.stranger)
+        async with connected(server.address, ours, "a") as stream:
+            assert await connect_code(server.address, theirs, "a") is NO_CONNECTION
+            authority.write_bytes((pki.stranger / "ca.pem").read_bytes())
+            assert await connect_code(server.address, ours, "a") is NO_CONNECTION
+            await beat(stream, 1)
+        async with connected(server.address, theirs, "a"):
+            pass
+
+    run(scene, **pki.settings() | {"tls_client_ca": authority})
+
+
 def test_a_new_token_is_accepted_without_a_restart(pki: Pki, tmp_path: Path) -> None:
     tokens = tmp_path / "tokens"
     tokens.write_text("# none yet\n")
