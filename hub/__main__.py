@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 import textwrap
 from pathlib import Path
@@ -41,6 +42,9 @@ def hub(
     if print_config:
         show(settings.shown(), sources(env), as_json)
         return
+    if env:
+        # One that comes before the hub is ready would end it. The file is read again then, so nothing is missed.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # Before gRPC is loaded: it would write a line for each handshake that fails, past our log.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     from heartbench.hub.rpc.server import HubServer, collect_less_garbage, serve

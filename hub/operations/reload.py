@@ -15,7 +15,7 @@ import structlog
 from heartbench.hub.config import POLICY_FIELDS, HubSettings
 from heartbench.hub.envfile import env_name, env_value
 from heartbench.hub.errors import HubError
-from heartbench.hub.security.files import state_of
+from heartbench.hub.security.files import FileState, state_of
 
 LOOK_S = 2.0
 
@@ -54,7 +54,7 @@ class Reloader:
         self._env = env
         self._adopt = adopt
         self._asked = asyncio.Event()
-        self._used = state_of(env)
+        self._used: FileState = None  # so it is read once more: it may have changed while the hub started
 
     def ask(self) -> None:
         """Reload as soon as possible, even if the file is the same."""
@@ -69,16 +69,18 @@ class Reloader:
             settled = now == before
             if asked or (settled and now != self._used):
                 self._used = now
-                await self.reload()
+                await self.reload(asked=asked)
             before = now
 
-    async def reload(self) -> None:
-        """Read the file and use what can be used."""
+    async def reload(self, *, asked: bool) -> None:
+        """Read the file and use what can be used; it is in the log if it is another setting or was asked for."""
         try:
             wanted = await asyncio.to_thread(HubSettings.load, self._env)
             settings, live, pending = merged(self.settings, wanted)
         except HubError as error:
             log.error("settings not reloaded", error=str(error))
+            return
+        if not (asked or live or pending):
             return
         changed = [f"{env_name(name)}={env_value(getattr(settings, name))}" for name in live]
         names = [env_name(name) for name in pending]  # not their values: a store's URL may hold a password

@@ -1,12 +1,13 @@
 """Requests that are no messages of the contract: INVALID_ARGUMENT, as other mistakes of a client.
 
 gRPC takes bytes that cannot be decoded for an error of the server: UNKNOWN, with a traceback in its log. For a stream
-the error is raised where the service reads it; a single request is decoded before its service is called, and is refused
-here.
+the error is raised where the service reads it, and refused here if it leaves the service; a single request is decoded
+before its service is called, and is refused here.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from inspect import isasyncgenfunction
 from typing import Any
 
 import grpc
@@ -29,7 +30,10 @@ class RefuseGarbage(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         if handler.request_streaming:
-            return handler._replace(request_deserializer=raising(handler.request_deserializer))
+            handler = handler._replace(request_deserializer=raising(handler.request_deserializer))
+            if isasyncgenfunction(handler.stream_stream):  # reflection; our own refuse it themselves
+                handler = handler._replace(stream_stream=refusing(handler.stream_stream))
+            return handler
         decoded = returning(handler.request_deserializer)
         if handler.response_streaming:
             return handler._replace(request_deserializer=decoded, unary_stream=stream(handler.unary_stream))
@@ -80,5 +84,19 @@ def stream(call: Callable[[Any, Any], Any]) -> Callable[[Any, Any], AsyncIterato
         async with aclosing(call(request, context)) as responses:
             async for response in responses:
                 yield response
+
+    return checked
+
+
+def refusing(call: Callable[[Any, Any], Any]) -> Callable[[Any, Any], AsyncIterator[object]]:
+    """Return a call with many requests and responses that is refused when a request cannot be decoded."""
+
+    async def checked(requests: object, context: Any) -> AsyncIterator[object]:
+        try:
+            async with aclosing(call(requests, context)) as responses:
+                async for response in responses:
+                    yield response
+        except BadMessageError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 
     return checked

@@ -278,16 +278,16 @@ async def serve(
     """Serve until SIGINT or SIGTERM; `ready` is called when nodes can connect.
 
     SIGHUP, or a change of the file `env`, reloads the settings; `adopt` gets them after the hub. Without a file, SIGHUP
-    stops the hub too.
+    stops the hub too, unless it was ignored from the start (nohup).
     """
     stop = asyncio.Event()
     server = HubServer(settings)
     reloader = None if env is None else Reloader(env, settings, server.adopt, adopt)
-    on_signal = {
-        signal.SIGINT: stop.set,
-        signal.SIGTERM: stop.set,
-        signal.SIGHUP: reloader.ask if reloader else stop.set,
-    }
+    on_signal = {signal.SIGINT: stop.set, signal.SIGTERM: stop.set}
+    if reloader:
+        on_signal[signal.SIGHUP] = reloader.ask
+    elif signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        on_signal[signal.SIGHUP] = stop.set
     for number, call in on_signal.items():
         asyncio.get_running_loop().add_signal_handler(number, call)
     async with server:

@@ -12,7 +12,9 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
+from heartbench.hub.config import HubSettings
 from heartbench.hub.operations.health import Health, add_health_and_reflection
+from heartbench.hub.rpc.server import HubServer
 from heartbench.mesh.channel import open_aio_channel
 
 MESH, ADMIN = "heartbench.mesh.v1.NodeMesh", "heartbench.mesh.v1.HubAdmin"
@@ -84,3 +86,17 @@ def test_reflection_lists_all_services() -> None:
         assert names >= {MESH, ADMIN, "grpc.health.v1.Health"}
 
     run(scene)
+
+
+@pytest.mark.parametrize(
+    "method", ["grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "grpc.health.v1.Health/Check"]
+)
+def test_what_is_no_message_is_refused_as_everywhere(method: str) -> None:
+    async def scene() -> None:
+        settings = HubSettings.of(listen="127.0.0.1:0", store_url="memory:")
+        async with HubServer(settings) as server, open_aio_channel(server.address) as channel:
+            call = channel.stream_stream(f"/{method}", bytes, bytes)()
+            await call.write(b"\xff\xff")
+            assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+    asyncio.run(asyncio.wait_for(scene(), 10))

@@ -19,6 +19,9 @@ from heartbench.hub.liveness.registry import Hello
 from heartbench.hub.operations import reload
 from heartbench.hub.operations.reload import Reloader, merged
 from heartbench.hub.rpc.server import HubServer
+from heartbench.mesh.channel import open_channel
+from heartbench.mesh.v1 import mesh_pb2 as pb
+from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 
 NODES = 20
 LIVE_NODES = Path(__file__).parent.parent / "live_nodes.py"
@@ -42,7 +45,7 @@ def reloaded(env: Path, text: str, running: HubSettings | None = None) -> tuple[
     adopted: list[HubSettings] = []
 
     async def scene() -> None:
-        await Reloader(env, running or HubSettings.load(env), adopted.append).reload()
+        await Reloader(env, running or HubSettings.load(env), adopted.append).reload(asked=True)
 
     env.write_text(text)
     with capture_logs() as lines:
@@ -176,6 +179,45 @@ def test_without_a_file_sighup_stops_the_hub() -> None:
         assert hub.stdout is not None
         hub.stdout.readline()
         hub.send_signal(signal.SIGHUP)
+        assert line_with("hub has stopped", hub.stderr)
+        assert hub.wait(timeout=10) == 0
+
+
+def test_a_file_that_changed_while_the_hub_started_is_used(env: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reload, "LOOK_S", 0.01)
+
+    async def scene(write: Callable[[str], object]) -> None:
+        running = HubSettings.load(env)
+        write("HUB_MAX_NODES=7\n")
+        adopted: asyncio.Queue[HubSettings] = asyncio.Queue()
+        watching = asyncio.create_task(Reloader(env, running, adopted.put_nowait).run())
+        assert (await adopted.get()).max_nodes == 7
+        watching.cancel()
+        await asyncio.wait([watching])
+
+    asyncio.run(asyncio.wait_for(scene(env.write_text), 10))
+
+
+def test_a_file_with_the_same_settings_is_not_in_the_log(env: Path) -> None:
+    async def scene(running: HubSettings) -> None:
+        await Reloader(env, running).reload(asked=False)
+
+    with capture_logs() as lines:
+        asyncio.run(scene(HubSettings.load(env)))
+    assert lines == []
+
+
+def test_nohup_keeps_a_hub_from_sighup() -> None:
+    environment = {**os.environ, "HUB_LISTEN": "127.0.0.1:0", "HUB_STORE_URL": "memory:"}
+    command = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", sys.executable, "-m", "heartbench.hub"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as hub:
+        assert hub.stdout is not None
+        address = hub.stdout.readline().strip()
+        hub.send_signal(signal.SIGHUP)
+        for _ in range(3):
+            with open_channel(address) as channel:
+                assert HubAdminStub(channel).GetStats(pb.GetStatsRequest(), timeout=10).epoch
+        hub.terminate()
         assert line_with("hub has stopped", hub.stderr)
         assert hub.wait(timeout=10) == 0
 

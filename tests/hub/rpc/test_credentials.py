@@ -15,7 +15,7 @@ from tests.hub.security.pki import Pki
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import HubError
 from heartbench.hub.rpc.server import HubServer
-from heartbench.mesh.channel import open_aio_channel
+from heartbench.mesh.channel import open_aio_channel, open_channel
 from heartbench.mesh.credentials import Credentials
 from heartbench.mesh.encoding import chunk, heartbeat, hello, upload_metadata
 from heartbench.mesh.v1 import mesh_pb2 as pb
@@ -51,24 +51,28 @@ async def beat(stream: Any, seq: int) -> None:
 
 async def connect_code(address: str, credentials: Credentials | None, name: str) -> grpc.StatusCode:
     """How a Connect stream of a node ends that the hub does not welcome."""
-    async with open_aio_channel(address, credentials) as channel:
-        stream = NodeMeshStub(channel).Connect(iter_of(hello(name)), timeout=10)
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await stream.read()
-        return caught.value.code()
+    return await code_of(address, credentials, lambda node: node.Connect(iter([hello(name)]), timeout=10))
 
 
 async def upload_code(address: str, credentials: Credentials | None, name: str) -> grpc.StatusCode:
     """How an Upload stream of a node ends."""
-    async with open_aio_channel(address, credentials) as channel:
-        stream = NodeMeshStub(channel).Upload(iter_of(chunk(1, b"x")), metadata=upload_metadata(name), timeout=10)
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await stream.read()
+    metadata = upload_metadata(name)
+    return await code_of(
+        address, credentials, lambda node: node.Upload(iter([chunk(1, b"x")]), metadata=metadata, timeout=10)
+    )
+
+
+async def code_of(
+    address: str, credentials: Credentials | None, call: Callable[[NodeMeshStub], Any]
+) -> grpc.StatusCode:
+    """How a call ends; on a thread, because gRPC's client for asyncio says INTERNAL if it was just writing."""
+
+    def ended() -> grpc.StatusCode:
+        with open_channel(address, credentials) as channel, pytest.raises(grpc.RpcError) as caught:
+            next(call(NodeMeshStub(channel)))
         return caught.value.code()
 
-
-async def iter_of(message: Any) -> AsyncIterator[Any]:
-    yield message
+    return await asyncio.to_thread(ended)
 
 
 async def admin_code(address: str, credentials: Credentials | None) -> grpc.StatusCode:
@@ -258,6 +262,23 @@ def test_a_replaced_certificate_is_for_new_connections_and_old_ones_stay(pki: Pk
             await channel.close()
 
     run(scene, **pki.settings() | {"tls_cert": files["hub.pem"], "tls_key": files["hub.key"]}, admit_per_s=0)
+
+
+def test_a_replaced_ca_of_clients_is_for_new_connections(pki: Pki, tmp_path: Path) -> None:
+    authority = tmp_path / "ca.pem"
+    authority.write_bytes(pki.file("ca.pem").read_bytes())
+
+    async def scene(server: HubServer) -> None:
+        ours, theirs = pki.certificate("node-a"), pki.certificate("node-a", pki.stranger)
+        async with connected(server.address, ours, "a") as stream:
+            assert await connect_code(server.address, theirs, "a") is NO_CONNECTION
+            authority.write_bytes((pki.stranger / "ca.pem").read_bytes())
+            assert await connect_code(server.address, ours, "a") is NO_CONNECTION
+            await beat(stream, 1)
+        async with connected(server.address, theirs, "a"):
+            pass
+
+    run(scene, **pki.settings() | {"tls_client_ca": authority})
 
 
 def test_a_new_token_is_accepted_without_a_restart(pki: Pki, tmp_path: Path) -> None:
