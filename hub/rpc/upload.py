@@ -97,9 +97,11 @@ class AckQueue:
             await self._changed.wait()
 
     def discard(self) -> None:
-        """Release the room of all queued chunks, because the stream has ended."""
+        """Drop what is queued and release its room, because the stream has ended; add no more."""
         while self._chunks:
             self._room.release(1, len(self._chunks.popleft()[0].data))
+        self._files.clear()
+        self.close()
 
     def _next(self) -> ChunkAck | None:
         if self._files:
@@ -131,10 +133,15 @@ class UploadService:
             acks = AckQueue(place.room)
             try:
                 async with task_scope() as tasks:
-                    tasks.create_task(acks.send_all(send))
-                    async with place.scope:
-                        await self._read(node_id, place.room, self.places.messages(place, chunks), acks)
-                    place.check()
+                    writer = tasks.create_task(acks.send_all(send))
+                    try:
+                        async with place.scope:
+                            await self._read(node_id, place.room, self.places.messages(place, chunks), acks)
+                        place.check()
+                    except HubError:
+                        acks.discard()
+                        await asyncio.wait([writer])  # as at the end of a Connect stream
+                        raise
                     acks.close()
             finally:
                 acks.discard()
