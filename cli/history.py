@@ -6,20 +6,26 @@ from typing import Annotated
 
 import typer
 
-from heartbench.cli.inspection import ANSWER_S, DEFAULT_HUB, AsJson, HubAddress, admin_at
+from heartbench.cli.credential_options import Cert, Key, TlsCa, Token
+from heartbench.cli.inspection import ANSWER_S, AsJson, HubAddress, admin_at
 from heartbench.cli.output import print_json
 from heartbench.hub.printable import printable
+from heartbench.mesh.credentials import load_credentials
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 
 
 def history(
     node: Annotated[str, typer.Argument(metavar="NODE", help="Name of the node.")],
-    hub: HubAddress = DEFAULT_HUB,
+    hub: HubAddress,
+    tls_ca: TlsCa = None,
+    cert: Cert = None,
+    key: Key = None,
+    token: Token = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the newest terminal output of a node; control characters are shown as escapes."""
-    with admin_at(hub) as admin:
+    with admin_at(hub, load_credentials(tls_ca, cert, key, token)) as admin:
         chunks = list(chunks_of(admin, node))
     if as_json:
         kept = [

@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
-from heartbench.cli.inspection import ANSWER_S, DEFAULT_HUB, AsJson, HubAddress, admin_at, as_dict, moment, word
+from heartbench.cli.credential_options import Cert, Key, TlsCa, Token
+from heartbench.cli.inspection import ANSWER_S, AsJson, HubAddress, admin_at, as_dict, moment, word
 from heartbench.cli.output import print_json, print_table
 from heartbench.hub.printable import printable
+from heartbench.mesh.credentials import load_credentials
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 
@@ -24,12 +26,16 @@ class Status(StrEnum):
 
 
 def nodes(
+    hub: HubAddress,
     status: Annotated[Status | None, typer.Option(help="Only nodes with this status.")] = None,
-    hub: HubAddress = DEFAULT_HUB,
+    tls_ca: TlsCa = None,
+    cert: Cert = None,
+    key: Key = None,
+    token: Token = None,
     as_json: AsJson = False,
 ) -> None:
     """List the nodes that a hub knows, with their status."""
-    with admin_at(hub) as admin:
+    with admin_at(hub, load_credentials(tls_ca, cert, key, token)) as admin:
         found = list(all_nodes(admin, status))
     if as_json:
         print_json({"schema": "heartbench.nodes/1", "nodes": [as_dict(node) for node in found]})

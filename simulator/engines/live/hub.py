@@ -23,6 +23,7 @@ from heartbench.hub import HubSettings
 from heartbench.hub.envfile import env_name, env_value
 from heartbench.mesh.channel import open_channel
 from heartbench.mesh.credentials import Credentials
+from heartbench.mesh.failures import reason_of
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 from heartbench.simulator.errors import SimulatorError
@@ -161,7 +162,10 @@ class ExternalHub:
             with open_channel(self._admin_address, credentials) as channel:
                 HubAdminStub(channel).GetStats(pb.GetStatsRequest(), timeout=ANSWERS_WITHIN_S)
         except grpc.RpcError as error:
-            raise SimulatorError(f"--hub: {self._admin_address}: {reason_of(error)}") from None
+            reason = reason_of(error, tls=credentials is not None)
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                reason = "the hub serves operators elsewhere; name that address with --hub-admin"
+            raise SimulatorError(f"--hub: {self._admin_address}: {reason}") from None
 
     def wait_until_ready(self) -> None:
         """Subscribe to its events."""
@@ -204,18 +208,6 @@ class ExternalHub:
 
 Hub = HubProcess | ExternalHub
 """The hub that the nodes connect to; its `address` is known once it is ready."""
-
-
-def reason_of(error: Any) -> str:
-    """Return why a call of HubAdmin failed, an error of gRPC, in plain words."""
-    details = str(error.details()).rpartition("last error: ")[2][:200]  # without the addresses that it tried
-    match error.code():
-        case grpc.StatusCode.UNAUTHENTICATED | grpc.StatusCode.PERMISSION_DENIED:
-            return f"the hub refuses our credentials: {details}"
-        case grpc.StatusCode.UNIMPLEMENTED:
-            return "the hub serves operators elsewhere; name that address with --hub-admin"
-        case code:
-            return f"no hub answers there ({code.name.lower()}: {details})"
 
 
 def _change_of(event: Any, at_s: float) -> tuple[Any, ...]:
