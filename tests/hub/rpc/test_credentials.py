@@ -10,6 +10,8 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
 from tests.hub.security.pki import Pki
 
 from heartbench.hub.config import HubSettings
@@ -38,7 +40,7 @@ def run(scene: Callable[[HubServer], Awaitable[None]], **settings: Any) -> None:
 async def connected(address: str, credentials: Credentials | None, name: str) -> AsyncIterator[Any]:
     """A welcomed node: its Connect stream, which answers each heartbeat that it sends."""
     async with open_aio_channel(address, credentials) as channel:
-        stream = NodeMeshStub(channel).Connect()
+        stream: Any = NodeMeshStub(channel).Connect()
         await stream.write(hello(name))
         assert (await stream.read()).HasField("welcome")
         yield stream
@@ -185,6 +187,23 @@ def test_a_node_calls_nothing_of_hub_admin(pki: Pki, kind: str) -> None:
             pass
 
     run(scene, **pki.settings(client_ca=kind == "certificate", tokens=kind == "token"))
+
+
+def test_health_needs_a_connection_and_no_token(pki: Pki) -> None:
+    async def healthy(address: str, credentials: Credentials) -> bool:
+        async with open_aio_channel(address, credentials) as channel:
+            stub: Any = HealthStub(channel)
+            answer = await stub.Check(HealthCheckRequest(service=""), timeout=10)
+        return bool(answer.status == HealthCheckResponse.SERVING)
+
+    async def scene(server: HubServer) -> None:
+        for address in server.address, server.admin_address:
+            assert await healthy(address, pki.certificate("node-a"))
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await healthy(address, pki.token_of("node-a"))
+            assert caught.value.code() is NO_CONNECTION
+
+    run(scene, admin_listen="localhost:0", **pki.settings(tokens=True))
 
 
 def test_garbage_and_silence_at_the_port_are_closed_and_disturb_nobody(pki: Pki) -> None:
