@@ -6,15 +6,15 @@ from typing import Annotated
 import typer
 
 from heartbench.cli.credential_options import Cert, Key, TlsCa, Token
-from heartbench.cli.inspection import ANSWER_S, DEFAULT_HUB, AsJson, HubAddress, admin_at, as_dict, moment, shown
+from heartbench.cli.inspection import ANSWER_S, AsJson, HubAddress, admin_at, as_dict, moment, shown
 from heartbench.mesh.credentials import load_credentials
 from heartbench.mesh.v1 import mesh_pb2 as pb
 
 
 def events(
+    hub: HubAddress,
     node: Annotated[str, typer.Option(metavar="NAME", help="Only events about this node, or about all.")] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new events until Ctrl-C.")] = False,
-    hub: HubAddress = DEFAULT_HUB,
     tls_ca: TlsCa = None,
     cert: Cert = None,
     key: Key = None,

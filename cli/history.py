@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from heartbench.cli.credential_options import Cert, Key, TlsCa, Token
-from heartbench.cli.inspection import ANSWER_S, DEFAULT_HUB, AsJson, HubAddress, admin_at
+from heartbench.cli.inspection import ANSWER_S, AsJson, HubAddress, admin_at
 from heartbench.cli.output import print_json
 from heartbench.hub.printable import printable
 from heartbench.mesh.credentials import load_credentials
@@ -17,7 +17,7 @@ from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 
 def history(
     node: Annotated[str, typer.Argument(metavar="NODE", help="Name of the node.")],
-    hub: HubAddress = DEFAULT_HUB,
+    hub: HubAddress,
     tls_ca: TlsCa = None,
     cert: Cert = None,
     key: Key = None,

@@ -3,6 +3,7 @@
 `nodes`, `events`, `history` and `stats` each have a module of their own.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ import typer
 from google.protobuf.message import Message
 
 from heartbench.cli.errors import CommandError
-from heartbench.hub import HubSettings
+from heartbench.hub.config import HubSettings, read_environment
 from heartbench.hub.printable import printable
 from heartbench.mesh.address import is_address
 from heartbench.mesh.channel import open_channel
@@ -21,11 +22,28 @@ from heartbench.mesh.credentials import Credentials
 from heartbench.mesh.failures import reason_of
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 
-DEFAULT_HUB: str = HubSettings.model_fields["listen"].default
 ANSWER_S = 20.0
 
+
+def operators_address() -> str:
+    """Return where a hub with the addresses in our environment serves operators."""
+    found = {name: value for name, value in read_environment().items() if name in ("listen", "admin_listen")}
+    settings = HubSettings.of(insecure=True, **found)  # whether it may listen there is the hub's affair
+    try:
+        return settings.admin_address or settings.listen
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+
+
 HubAddress = Annotated[
-    str, typer.Option("--hub", metavar="HOST:PORT", help="Address at which the hub serves operators.")
+    str,
+    typer.Option(
+        "--hub",
+        metavar="HOST:PORT",
+        help="Address at which the hub serves operators; by default as HUB_ADMIN_LISTEN and HUB_LISTEN say.",
+        default_factory=operators_address,
+        show_default=False,
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -35,11 +53,16 @@ def admin_at(hub: str, credentials: Credentials | None) -> Iterator[HubAdminStub
     """Open a channel to a hub for operators; an error of a call is one of the user's."""
     if not is_address(hub):
         raise CommandError(f'--hub: "{hub}": must be HOST:PORT')
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read with the first channel; we say what fails
     with open_channel(hub, credentials) as channel:
         try:
             yield HubAdminStub(channel)
         except grpc.RpcError as error:
-            raise CommandError(f"--hub: {hub}: {reason_of(error, '--hub')}") from None
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                reason = "it serves no operators there: HUB_ADMIN_LISTEN of the hub says where"
+            else:
+                reason = printable(reason_of(error, tls=credentials is not None))
+            raise CommandError(f"--hub: {hub}: {reason}") from None
 
 
 def as_dict(message: Message) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from heartbench.cli.credential_options import Cert, Key, TlsCa, Token
-from heartbench.cli.inspection import ANSWER_S, DEFAULT_HUB, AsJson, HubAddress, admin_at, as_dict, moment, word
+from heartbench.cli.inspection import ANSWER_S, AsJson, HubAddress, admin_at, as_dict, moment, word
 from heartbench.cli.output import print_json, print_table
 from heartbench.hub.printable import printable
 from heartbench.mesh.credentials import load_credentials
@@ -26,8 +26,8 @@ class Status(StrEnum):
 
 
 def nodes(
+    hub: HubAddress,
     status: Annotated[Status | None, typer.Option(help="Only nodes with this status.")] = None,
-    hub: HubAddress = DEFAULT_HUB,
     tls_ca: TlsCa = None,
     cert: Cert = None,
     key: Key = None,

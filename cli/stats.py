@@ -1,14 +1,14 @@
 """`heartbench stats`: print the figures of a running hub."""
 
 from heartbench.cli.credential_options import Cert, Key, TlsCa, Token
-from heartbench.cli.inspection import ANSWER_S, DEFAULT_HUB, AsJson, HubAddress, admin_at, as_dict, shown
+from heartbench.cli.inspection import ANSWER_S, AsJson, HubAddress, admin_at, as_dict, shown
 from heartbench.cli.output import print_json, print_table
 from heartbench.mesh.credentials import load_credentials
 from heartbench.mesh.v1 import mesh_pb2 as pb
 
 
 def stats(
-    hub: HubAddress = DEFAULT_HUB,
+    hub: HubAddress,
     tls_ca: TlsCa = None,
     cert: Cert = None,
     key: Key = None,

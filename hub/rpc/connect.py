@@ -116,18 +116,26 @@ class NodeService:
             writer = tasks.create_task(outbox.send_all(send))
             try:
                 await self._converse(session, stream, messages)
-            except HubError:  # gRPC cannot end a call with a status while it writes a message
-                outbox.close()
-                await asyncio.wait([writer], timeout=FLUSH_S)
+            except HubError:
+                await self._finish(session, outbox, writer)
                 raise
-            self._hub.closed(session, self._now())
-            outbox.close()
-            await asyncio.wait([writer], timeout=FLUSH_S)
-            writer.cancel()
+            await self._finish(session, outbox, writer)
         if stream.replaced_by is not None:
             raise ReplacedStreamError(
                 f"node {shown(node_id)}: a newer stream, from {stream.replaced_by}, replaced this one"
             )
+
+    async def _finish(self, session: Session, outbox: Outbox, writer: "asyncio.Task[None]") -> None:
+        """Send what is queued, as far as the node takes it soon, and wait until no message is being written.
+
+        gRPC goes on with a message whose writer is cancelled, and cannot end the call meanwhile: it would stay open. If
+        the node never reads again, its connection ends, and cancels this.
+        """
+        self._hub.closed(session, self._now())
+        outbox.close()
+        await asyncio.wait([writer], timeout=FLUSH_S)
+        outbox.discard()
+        await asyncio.wait([writer])
 
     async def _converse(self, session: Session, stream: Stream, messages: AsyncIterator[NodeMessage]) -> None:
         """Read until the node or the hub ends the stream."""

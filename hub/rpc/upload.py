@@ -17,7 +17,7 @@ from heartbench.hub.errors import BadMessageError, HubError
 from heartbench.hub.rpc import protobuf_mapping as mapping
 from heartbench.hub.rpc.message_size import check_size
 from heartbench.hub.rpc.peer import Peer
-from heartbench.hub.rpc.task_scope import FLUSH_S, task_scope
+from heartbench.hub.rpc.task_scope import task_scope
 from heartbench.hub.rpc.upload_places import UploadPlaces
 from heartbench.hub.store.history import StoredChunk
 from heartbench.hub.store.order import check_name
@@ -97,9 +97,11 @@ class AckQueue:
             await self._changed.wait()
 
     def discard(self) -> None:
-        """Release the room of all queued chunks, because the stream has ended."""
+        """Drop what is queued and release its room, because the stream has ended; add no more."""
         while self._chunks:
             self._room.release(1, len(self._chunks.popleft()[0].data))
+        self._files.clear()
+        self.close()
 
     def _next(self) -> ChunkAck | None:
         if self._files:
@@ -136,10 +138,9 @@ class UploadService:
                         async with place.scope:
                             await self._read(node_id, place.room, self.places.messages(place, chunks), acks)
                         place.check()
-                    except HubError:  # gRPC cannot end a call with a status while it writes a message
+                    except HubError:
                         acks.discard()
-                        acks.close()
-                        await asyncio.wait([writer], timeout=FLUSH_S)
+                        await asyncio.wait([writer])  # as at the end of a Connect stream
                         raise
                     acks.close()
             finally:

@@ -45,6 +45,11 @@ class Outbox:
         self._closed = True
         self._changed.set()
 
+    def discard(self) -> None:
+        """Drop what is queued."""
+        self._messages.clear()
+        self._acks.clear()
+
     async def send_all(self, send: Send) -> None:
         """Send the queued messages, one at a time, until closed."""
         while True:

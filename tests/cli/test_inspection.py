@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,21 +14,24 @@ from tests.hub.security.pki import Pki
 
 from heartbench.cli import nodes
 from heartbench.cli.app import invoke
+from heartbench.cli.inspection import operators_address
 from heartbench.hub.config import HubSettings
 from heartbench.hub.liveness.registry import Hello
+from heartbench.hub.rpc import protobuf_mapping
 from heartbench.hub.rpc.server import HubServer
 from heartbench.mesh.channel import open_channel
 from heartbench.mesh.encoding import chunk, hello, upload_metadata
 from heartbench.mesh.v1.mesh_pb2_grpc import NodeMeshStub
 
 NODES = 7
+GET_HISTORY = "unary", "heartbench.mesh.v1.HubAdmin", "GetHistory"
 
 
 class Served:
     """A hub in a thread of its own, so that commands can call it."""
 
     def __init__(self, **settings: Any) -> None:
-        self.server = HubServer(HubSettings.of(**{"listen": "127.0.0.1:0", "store_url": "memory:", **settings}))
+        self.server = HubServer(HubSettings.of(listen="127.0.0.1:0", store_url="memory:", **settings))
         self.ready = threading.Event()
         self.thread = threading.Thread(target=asyncio.run, args=(self._serve(),))
         self.thread.start()
@@ -57,6 +62,30 @@ def served() -> Iterator[Served]:
         next(acks)
         yield served
     served.close()
+
+
+@pytest.fixture(scope="module")
+def guarded(pki: Pki) -> Iterator[Served]:
+    """A hub that asks for certificates."""
+    served = Served(**pki.settings())
+    yield served
+    served.close()
+
+
+@pytest.fixture(scope="module")
+def tokens(pki: Pki) -> Iterator[Served]:
+    """A hub that asks for tokens."""
+    served = Served(**pki.settings(client_ca=False, tokens=True))
+    yield served
+    served.close()
+
+
+def certificate(pki: Pki, stem: str) -> list[str | Path]:
+    return ["--tls-ca", pki.file("ca.pem"), "--cert", pki.file(f"{stem}.pem"), "--key", pki.file(f"{stem}.key")]
+
+
+def token(pki: Pki, stem: str) -> list[str | Path]:
+    return ["--tls-ca", pki.file("ca.pem"), "--token", pki.file(f"{stem}.token")]
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -108,6 +137,21 @@ def test_history_is_shown_without_commands_to_the_terminal(served: Served, capsy
     assert (kept["boot_id"], kept["seq"], kept["data_base64"]) == (1, 1, "b25lCnR3bxtdMDt0aXRsZQf/Cg==")
 
 
+def test_a_history_is_read_page_by_page(
+    served: Served, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protobuf_mapping, "LARGEST_RESPONSE", 100)
+    with open_channel(served.server.address) as channel:
+        chunks = (chunk(seq, b"x" * 60) for seq in range(1, 8))
+        for _ in NodeMeshStub(channel).Upload(chunks, metadata=upload_metadata("n1")):
+            pass
+    asked = served.server.calls.started[GET_HISTORY]
+    status, out, _ = run(capsys, "history", "n1", "--hub", served.server.address, "--json")
+    assert status == 0
+    assert [kept["seq"] for kept in json.loads(out)["chunks"]] == list(range(1, 8))
+    assert served.server.calls.started[GET_HISTORY] - asked == 7
+
+
 def test_stats_show_all_figures(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "stats", "--hub", served.server.address, "--json")
     figures = json.loads(out)
@@ -140,20 +184,67 @@ def test_a_node_that_the_hub_never_saw_is_named(served: Served, capsys: pytest.C
     assert "the hub never saw a node 'ghost'" in err
 
 
-def test_each_shows_credentials_and_says_why_they_are_refused(pki: Pki, capsys: pytest.CaptureFixture[str]) -> None:
-    operator, node = "operator-operator", "node-a"
-    with closing(Served(listen="localhost:0", admin_listen="localhost:0", **pki.settings(tokens=True))) as served:
-        at = ["--hub", served.server.admin_address]
-        for command in (["nodes"], ["events"], ["history", "n0"], ["stats"]):
-            assert run(capsys, *command, *at, *pki.options(operator))[0] == 0, command
-        for other in (
-            [*pki.options(node)[:-1], *pki.options(operator)[-1:]],
-            [*pki.options(operator)[:-1], *pki.options(node)[-1:]],
-        ):
-            status, _, err = run(capsys, "nodes", *at, *other)
-            assert status == 2
-            assert "the hub refuses our credentials: the credential of node a is not an operator's" in err
-        status, _, err = run(capsys, "nodes", "--hub", served.server.address, *pki.options(operator))
-        assert status == 2
-        assert "the hub serves operators elsewhere (HUB_ADMIN_LISTEN); name that address with --hub" in err
-        assert "no hub answers there" in run(capsys, "nodes", *at)[2]
+@pytest.mark.parametrize("command", [["nodes"], ["events"], ["history", "n0"], ["stats"]], ids=lambda words: words[0])
+def test_each_command_shows_its_credentials(
+    guarded: Served, tokens: Served, pki: Pki, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    for hub, shown in (guarded, certificate(pki, "operator-operator")), (tokens, token(pki, "operator-operator")):
+        status, _, err = run(capsys, *command, "--hub", hub.server.address, *map(str, shown))
+        assert (status, err) == (0, "")
+
+
+def test_refused_credentials_are_one_line_that_says_what_to_try(
+    served: Served, guarded: Served, tokens: Served, pki: Pki, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strangers_ca: list[str | Path] = ["--tls-ca", pki.stranger / "ca.pem"]
+    cases: list[tuple[Served, list[str | Path], str]] = [
+        (guarded, [], "it may ask for TLS (--tls-ca)"),
+        (guarded, ["--tls-ca", pki.file("ca.pem")], "a valid certificate of its CA (--cert, --key)"),
+        (guarded, strangers_ca, "its certificate is not of the CA in --tls-ca"),
+        (guarded, certificate(pki, "node-a"), "the credential of node a is not an operator's; use an operator's"),
+        (tokens, ["--tls-ca", pki.file("ca.pem")], "this hub needs a token"),
+        (tokens, token(pki, "node-a"), "the credential of node a is not an operator's; use an operator's"),
+        (served, strangers_ca, "it does not use TLS there: leave --tls-ca out"),
+    ]
+    for hub, shown, words in cases:
+        status, _, err = run(capsys, "stats", "--hub", hub.server.address, *map(str, shown))
+        assert (status, err.count("\n")) == (2, 1)
+        assert words in err
+
+
+def test_a_failed_handshake_is_one_line_on_the_terminal_too(guarded: Served, pki: Pki) -> None:
+    options = ["--hub", guarded.server.address, "--tls-ca", str(pki.stranger / "ca.pem")]
+    program = "from heartbench.cli.app import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "stats", *options], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize(
+    ("environment", "address"),
+    [
+        ({}, "127.0.0.1:50551"),
+        ({"HUB_LISTEN": "127.0.0.1:7000"}, "127.0.0.1:7000"),
+        ({"HUB_LISTEN": "0.0.0.0:7000"}, "127.0.0.1:50552"),
+        ({"HUB_LISTEN": "0.0.0.0:7000", "HUB_ADMIN_LISTEN": "127.0.0.1:7001"}, "127.0.0.1:7001"),
+    ],
+)
+def test_operators_are_where_a_hub_of_this_environment_has_them(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], address: str
+) -> None:
+    for name in "HUB_LISTEN", "HUB_ADMIN_LISTEN":
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert operators_address() == address
+
+
+def test_an_address_in_the_environment_that_is_none_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HUB_ADMIN_LISTEN", raising=False)
+    monkeypatch.setenv("HUB_LISTEN", "nowhere")
+    status, out, err = run(capsys, "stats")
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "HUB_LISTEN='nowhere': expected HOST:PORT" in err

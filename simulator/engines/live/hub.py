@@ -170,7 +170,10 @@ class ExternalHub:
             with open_channel(self._admin_address, credentials) as channel:
                 HubAdminStub(channel).GetStats(pb.GetStatsRequest(), timeout=ANSWERS_WITHIN_S)
         except grpc.RpcError as error:
-            raise SimulatorError(f"--hub: {self._admin_address}: {reason_of(error, '--hub-admin')}") from None
+            reason = reason_of(error, tls=credentials is not None)
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                reason = "the hub serves operators elsewhere; name that address with --hub-admin"
+            raise SimulatorError(f"--hub: {self._admin_address}: {reason}") from None
 
     def wait_until_ready(self) -> None:
         """Subscribe to its events."""

@@ -1,7 +1,7 @@
 """A hub with credentials, on loopback, with certificates and tokens of `heartbench certs`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +10,8 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
 from tests.hub.security.pki import Pki
 
 from heartbench.hub.config import HubSettings
@@ -38,7 +40,7 @@ def run(scene: Callable[[HubServer], Awaitable[None]], **settings: Any) -> None:
 async def connected(address: str, credentials: Credentials | None, name: str) -> AsyncIterator[Any]:
     """A welcomed node: its Connect stream, which answers each heartbeat that it sends."""
     async with open_aio_channel(address, credentials) as channel:
-        stream = NodeMeshStub(channel).Connect()
+        stream: Any = NodeMeshStub(channel).Connect()
         await stream.write(hello(name))
         assert (await stream.read()).HasField("welcome")
         yield stream
@@ -51,28 +53,27 @@ async def beat(stream: Any, seq: int) -> None:
 
 async def connect_code(address: str, credentials: Credentials | None, name: str) -> grpc.StatusCode:
     """How a Connect stream of a node ends that the hub does not welcome."""
-    return await code_of(address, credentials, lambda node: node.Connect(iter([hello(name)]), timeout=10))
+    return await code_of(address, credentials, lambda stub: stub.Connect(iter([hello(name)]), timeout=10))
 
 
 async def upload_code(address: str, credentials: Credentials | None, name: str) -> grpc.StatusCode:
     """How an Upload stream of a node ends."""
-    metadata = upload_metadata(name)
-    return await code_of(
-        address, credentials, lambda node: node.Upload(iter([chunk(1, b"x")]), metadata=metadata, timeout=10)
-    )
+    metadata, message = upload_metadata(name), chunk(1, b"x")
+    return await code_of(address, credentials, lambda stub: stub.Upload(iter([message]), metadata=metadata, timeout=10))
 
 
 async def code_of(
-    address: str, credentials: Credentials | None, call: Callable[[NodeMeshStub], Any]
+    address: str, credentials: Credentials | None, call: Callable[[NodeMeshStub], Iterator[Any]]
 ) -> grpc.StatusCode:
-    """How a call ends; on a thread, because gRPC's client for asyncio says INTERNAL if it was just writing."""
+    """How a stream ends. (grpc.aio says INTERNAL if it ends while the client writes, so this is not on the loop.)"""
 
-    def ended() -> grpc.StatusCode:
+    def ask() -> Any:
         with open_channel(address, credentials) as channel, pytest.raises(grpc.RpcError) as caught:
             next(call(NodeMeshStub(channel)))
         return caught.value.code()
 
-    return await asyncio.to_thread(ended)
+    code: grpc.StatusCode = await asyncio.to_thread(ask)
+    return code
 
 
 async def admin_code(address: str, credentials: Credentials | None) -> grpc.StatusCode:
@@ -186,6 +187,23 @@ def test_a_node_calls_nothing_of_hub_admin(pki: Pki, kind: str) -> None:
             pass
 
     run(scene, **pki.settings(client_ca=kind == "certificate", tokens=kind == "token"))
+
+
+def test_health_needs_a_connection_and_no_token(pki: Pki) -> None:
+    async def healthy(address: str, credentials: Credentials) -> bool:
+        async with open_aio_channel(address, credentials) as channel:
+            stub: Any = HealthStub(channel)
+            answer = await stub.Check(HealthCheckRequest(service=""), timeout=10)
+        return bool(answer.status == HealthCheckResponse.SERVING)
+
+    async def scene(server: HubServer) -> None:
+        for address in server.address, server.admin_address:
+            assert await healthy(address, pki.certificate("node-a"))
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await healthy(address, pki.token_of("node-a"))
+            assert caught.value.code() is NO_CONNECTION
+
+    run(scene, admin_listen="localhost:0", **pki.settings(tokens=True))
 
 
 def test_garbage_and_silence_at_the_port_are_closed_and_disturb_nobody(pki: Pki) -> None:
