@@ -77,7 +77,7 @@ def rows_of(observed: Observed, policy: PolicySpec) -> pd.DataFrame:
     rows = pd.concat(parts or [receipts], ignore_index=True)
     rows = rows.sort_values(["node_id", "at_s"], kind="stable", ignore_index=True)
     turns = rows.kind.where(rows.kind.isin(["hello", "goodbye", FORGOTTEN]))
-    before = turns.groupby(rows.node_id).ffill().groupby(rows.node_id).shift()
+    before = turns.groupby(rows.node_id, observed=True).ffill().groupby(rows.node_id, observed=True).shift()
     listened_to = (before != "goodbye") | rows.kind.isin(["hello", FORGOTTEN])  # a node that left is not
     return with_deadlines(rows[listened_to].reset_index(drop=True), policy)
 

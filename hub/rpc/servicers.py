@@ -4,6 +4,7 @@ A method that writes with `context.write` while it reads costs no more than one 
 and lets the hub send without being asked.
 """
 
+from asyncio import CancelledError
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from inspect import isawaitable
@@ -46,6 +47,9 @@ CODES = {
 }
 """The status code of each error; all others are UNAVAILABLE."""
 
+LOST = 'Failed "execute_batch"'
+"""How gRPC's error begins if the client went while a message to it was being written."""
+
 log = structlog.get_logger()
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -70,6 +74,10 @@ class Calls:
             log.debug("call failed", peer=address, error=str(error))
             self._gate.note(address, error)
             await context.abort(CODES.get(type(error), grpc.StatusCode.UNAVAILABLE), str(error))
+        except grpc.aio.InternalError as error:
+            if not str(error).startswith(LOST):
+                raise
+            raise CancelledError from None  # which is what gRPC itself does once it knows that the client has gone
 
 
 def address_of(context: Context) -> str:

@@ -9,9 +9,12 @@ import grpc
 import grpc.aio
 import pytest
 
+from heartbench.hub.clock import Clock
 from heartbench.hub.config import HubSettings
 from heartbench.hub.rpc import connect
 from heartbench.hub.rpc.server import HubServer
+from heartbench.hub.rpc.servicers import Calls
+from heartbench.hub.security.gate import Gate
 from heartbench.mesh.channel import open_aio_channel
 from heartbench.mesh.encoding import chunk, goodbye, hello, upload_metadata
 from heartbench.mesh.v1.mesh_pb2_grpc import NodeMeshStub
@@ -99,6 +102,27 @@ def test_an_upload_with_a_bad_chunk_ends_with_the_reason() -> None:
         assert await code_of(stream) is grpc.StatusCode.INVALID_ARGUMENT
 
     run(scene)
+
+
+@pytest.mark.parametrize(
+    ("words", "raised"),
+    [('Failed "execute_batch": ()', asyncio.CancelledError), ("TOO_MANY_OPERATIONS", grpc.aio.InternalError)],
+)
+def test_a_client_that_goes_while_the_hub_writes_is_no_error_of_the_hub(
+    words: str, raised: type[BaseException]
+) -> None:
+    class Context:  # gRPC's, at a moment that cannot be brought about
+        peer = staticmethod(lambda: "ipv4:127.0.0.1:1")
+        auth_context = staticmethod(lambda: {})
+        invocation_metadata = staticmethod(lambda: ())
+
+    async def scene() -> None:
+        context: Any = Context()
+        async with Calls(Gate(Clock())).begin(context):
+            raise grpc.aio.InternalError(words)
+
+    with pytest.raises(raised):
+        asyncio.run(scene())
 
 
 def test_a_client_that_goes_without_reading_leaves_nothing() -> None:

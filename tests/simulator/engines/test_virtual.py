@@ -222,7 +222,9 @@ def test_nothing_arrives_in_an_outage_of_the_way_up_and_all_else_in_one_of_the_w
         return int(np.diff(np.searchsorted(arrivals[row.node], [row.start_s + under_way_s, row.end_s]))[0])
 
     lasting = truth[(truth["end_s"] - truth["start_s"] > 3.0) & (truth["end_s"] < 3600.0)]
-    counts = {event: [heard(row) for row in rows.itertuples()] for event, rows in lasting.groupby("event")}
+    counts = {
+        event: [heard(row) for row in rows.itertuples()] for event, rows in lasting.groupby("event", observed=True)
+    }
     cutting_up = ("outage", "outage_up", "hold", "hold_up")
     assert all(len(counts[event]) > 50 and not any(counts[event]) for event in cutting_up)
     assert all(np.mean(np.array(counts[event]) > 0) > 0.5 for event in ("outage_down", "hold_down"))
