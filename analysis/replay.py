@@ -59,7 +59,7 @@ def replay(observed: Observed, until_s: float) -> pd.DataFrame:
     changes = status_changes(rows_of(observed, policy), until_s)
     said = [
         each
-        for node_id, own in changes.groupby("node_id", sort=True)
+        for node_id, own in changes.groupby("node_id", sort=True, observed=True)
         for each in with_flapping(str(node_id), own, policy.flap_rule, until_s)
     ]
     return pd.DataFrame(said, columns=list(StatusChange._fields))

@@ -113,7 +113,7 @@ def test_a_client_that_goes_while_the_hub_writes_is_no_error_of_the_hub(
 ) -> None:
     class Context:  # gRPC's, at a moment that cannot be brought about
         peer = staticmethod(lambda: "ipv4:127.0.0.1:1")
-        auth_context = staticmethod(lambda: {})
+        auth_context: Any = staticmethod(dict)
         invocation_metadata = staticmethod(lambda: ())
 
     async def scene() -> None:
