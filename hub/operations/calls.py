@@ -68,17 +68,15 @@ class CallCounts(grpc.aio.ServerInterceptor):
     @contextmanager
     def _count(self, method: Method, context: Any) -> Iterator[None]:
         self.started[method] += 1
-        code = "OK"
+        code = "UNKNOWN"
         try:
             yield
+            code = "OK"
         except grpc.aio.AbortError:
             code = context.code().name
             raise
         except (CancelledError, GeneratorExit):
             code = "CANCELLED"
-            raise
-        except BaseException:
-            code = "UNKNOWN"
             raise
         finally:
             self.handled[method, code] += 1

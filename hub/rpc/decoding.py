@@ -18,7 +18,7 @@ from heartbench.hub.errors import BadMessageError
 
 
 class RefuseGarbage(grpc.aio.ServerInterceptor):
-    """Lets no service see a request that cannot be decoded."""
+    """Refuses requests that cannot be decoded, before a service sees them."""
 
     async def intercept_service(
         self,

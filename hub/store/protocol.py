@@ -91,7 +91,7 @@ class Store(Protocol):
         """
 
     def check(self) -> None:
-        """Find out, at little cost, whether a write could succeed; raises what `write` would raise."""
+        """Raise what `write` would raise if no write can succeed now; cheap enough to be called each second."""
 
     def close(self) -> None:
         """Close files and connections; safe to call twice."""

@@ -149,7 +149,7 @@ class SqliteStore:
             self._confirm(write, write.node_id in due)
 
     def check(self) -> None:
-        """Find out whether the file is still in its place, whole and ours."""
+        """Raise the error that `write` would raise if the file is not in its place, whole and ours."""
         self._check_files()
         try:
             self._check_rows()
