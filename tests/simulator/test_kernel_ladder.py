@@ -13,8 +13,8 @@ from tests.simulator.kernel_spread import TRIED, Trial, drawn, most_differences,
 
 from heartbench.simulator.connection import HELLO_BYTES
 
-# All share one recording. It mostly waits, in a process that the kernel prefers to others, so they need not run alone.
-pytestmark = pytest.mark.xdist_group("kernel ladder")
+# All share one recording. Beside other tests its packets come milliseconds late, which is no jitter of the link.
+pytestmark = pytest.mark.alone
 
 STEADY = "steady"
 OTHERS = [
