@@ -25,6 +25,8 @@ BARE = ["-m", "heartbench.benchmarks.hub.bare"]
 HUB = ["-m", "heartbench.hub"]
 HUB_SETTINGS = {"HUB_LISTEN": "127.0.0.1:0", "HUB_STORE_URL": "memory:", "HUB_ADMIT_PER_S": "0"}
 
+OPENED_AT_ONCE = 100  # gRPC refuses connections beyond about a thousand that are not accepted yet
+
 Stream = grpc.aio.StreamStreamCall[pb.NodeMessage, pb.HubMessage]
 
 
@@ -60,7 +62,10 @@ async def measure(
     """Connect the nodes, leave them idle, and then send `heartbeats` from each as fast as possible."""
     before_kib = resident_kib(pid)
     channels = [open_aio_channel(address, credentials) for _ in range(nodes)]
-    streams = await asyncio.gather(*(connect(channel, f"n{number}") for number, channel in enumerate(channels)))
+    streams: list[Stream] = []
+    for first in range(0, nodes, OPENED_AT_ONCE):
+        some = enumerate(channels[first : first + OPENED_AT_ONCE], first)
+        streams += await asyncio.gather(*(connect(channel, f"n{number}") for number, channel in some))
     await asyncio.sleep(0.5)
     node_kib = (resident_kib(pid) - before_kib) / nodes
     before_s = cpu_s(pid)
