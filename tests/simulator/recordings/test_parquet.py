@@ -1,0 +1,60 @@
+"""Recordings written and read back."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from heartbench.simulator.errors import SimulatorError
+from heartbench.simulator.recordings import Recording, read_recording, write_recording
+
+RECORDING = Recording(
+    source="a.log",
+    sent_s=np.array([0.0, 1.0, 2.0, 50.0]),
+    rtt_s=np.array([0.1, np.nan, 0.3, 0.1]),
+    up_s=np.array([0.05, np.nan, 0.1, 0.05]),
+    down_s=None,
+    stretch=np.array([0, 0, 0, 1], np.int32),
+    interval_s=1.0,
+    began_unix_s=1_700_000_000.0,
+)
+
+
+def test_what_was_written_is_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "recorded.parquet"
+    write_recording(RECORDING, path)
+    got = read_recording([path])
+    for name in ("sent_s", "rtt_s", "up_s", "stretch"):
+        np.testing.assert_array_equal(getattr(got, name), getattr(RECORDING, name))
+    assert got.down_s is None
+    assert (got.interval_s, got.began_unix_s) == (1.0, 1_700_000_000.0)
+
+
+def test_several_files_are_stretches_with_nothing_known_between_them(tmp_path: Path) -> None:
+    path = tmp_path / "recorded.parquet"
+    write_recording(RECORDING, path)
+    got = read_recording([path, path])
+    assert got.stretch.tolist() == [0, 0, 0, 1, 2, 2, 2, 3]
+    assert got.observed_s == 8.0
+    assert (np.diff(got.sent_s) > 0).all()
+    assert got.lost == 2
+
+
+@pytest.mark.parametrize(
+    ("columns", "wrong"),
+    [
+        ({"sent_s": [0.0, 1.0]}, "column rtt_s is missing"),
+        ({"sent_s": [0.0, -1.0], "rtt_s": [0.1, 0.1]}, "row 2: sent_s goes back"),
+        ({"sent_s": [0.0, None], "rtt_s": [0.1, 0.1]}, "row 2: sent_s is missing"),
+        ({"sent_s": [0.0, 1.0], "rtt_s": [0.1, -0.1]}, "row 2: rtt_s is less than 0"),
+        ({"sent_s": ["a"], "rtt_s": [0.1]}, "column sent_s is string"),
+        ({"sent_s": pa.array([], pa.float64()), "rtt_s": pa.array([], pa.float64())}, "no rows"),
+    ],
+)
+def test_what_is_no_recording_is_rejected(columns: dict[str, object], wrong: str, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.parquet"
+    pq.write_table(pa.table(columns), path)
+    with pytest.raises(SimulatorError, match=wrong):
+        read_recording([path])

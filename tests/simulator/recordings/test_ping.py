@@ -1,0 +1,178 @@
+"""Logs of ping as a user has them: with and without -D and -O, interrupted, held, wrapped, resumed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from heartbench.simulator.errors import SimulatorError
+from heartbench.simulator.recordings import Recording, read_recording
+
+SHARED = Path("/work/shared/data/deterministic6g")
+HEAD = "PING host (192.0.2.1) 56(84) bytes of data.\n"
+Read = Callable[[str], Recording]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    def of(text: str) -> Recording:
+        log = tmp_path / "ping.log"
+        log.write_bytes(text.encode())
+        return read_recording([log])
+
+    return of
+
+
+def answer(number: int, rtt_ms: float = 20.0, printed_s: float | None = None, extra: str = "") -> str:
+    stamp = "" if printed_s is None else f"[{printed_s:.6f}] "
+    return f"{stamp}64 bytes from host (192.0.2.1): icmp_seq={number} ttl=57 time={rtt_ms:g} ms{extra}\n"
+
+
+def end(sent: int, took_ms: int) -> str:
+    return (
+        f"\n--- host ping statistics ---\n{sent} packets transmitted, 1 received, 5% packet loss, time {took_ms}ms\n"
+        "rtt min/avg/max/mdev = 1.0/2.0/3.0/0.1 ms, pipe 2\n"
+    )
+
+
+def test_missing_numbers_are_lost_probes(read: Read) -> None:
+    got = read(HEAD + answer(2) + answer(3, 7.5) + answer(6))
+    assert got.rtt_s == pytest.approx([np.nan, 0.02, 0.0075, np.nan, np.nan, 0.02], nan_ok=True)
+    assert got.lost == 3
+    assert list(got.sent_s) == [0, 1, 2, 3, 4, 5]
+    assert "one probe a second is assumed" in got.assumptions[0]
+
+
+def test_the_summary_gives_the_interval_and_the_losses_at_the_end(read: Read) -> None:
+    got = read(HEAD + answer(1) + answer(2) + end(6, 1000))
+    assert got.interval_s == pytest.approx(0.2)
+    assert got.probes == 5  # the sixth may have been on its way
+    assert got.lost == 3
+    assert got.assumptions == ()
+
+
+def test_times_of_day_give_when_probes_left(read: Read) -> None:
+    t = 1_700_000_000.0
+    got = read(answer(1, 500, t + 0.5) + answer(2, 20, t + 1.12) + answer(5, 20, t + 4.42))
+    assert got.sent_s == pytest.approx([0, 1.1, 2.2, 3.3, 4.4], abs=1e-5)
+    assert got.began_unix_s == pytest.approx(t)
+    assert got.lost == 2
+
+
+def test_answers_that_a_link_held_come_together(read: Read) -> None:
+    t = 1_700_000_000.0
+    log = "".join(answer(n, 5000 - 1000 * n + 20, t + 5) for n in (3, 1, 2, 4)) + answer(5, 20, t + 5.02)
+    got = read(log)
+    assert got.rtt_s == pytest.approx([4.02, 3.02, 2.02, 1.02, 0.02])
+    assert np.ptp(got.sent_s[:4] + got.rtt_s[:4]) < 1e-3
+    assert got.lost == 0
+
+
+def test_a_late_answer_counts_and_a_line_of_no_answer_yet_does_not(read: Read) -> None:
+    waiting = "no answer yet for icmp_seq=2\nno answer yet for icmp_seq=3\n"
+    got = read(HEAD + answer(1) + waiting + answer(2, 2500) + answer(4))
+    assert got.rtt_s == pytest.approx([0.02, 2.5, np.nan, 0.02], nan_ok=True)
+
+
+def test_errors_of_routers_and_of_the_own_machine_are_lost_probes(read: Read) -> None:
+    got = read(
+        HEAD
+        + answer(1)
+        + "From 192.0.2.254 icmp_seq=2 Destination Host Unreachable\n"
+        + "From gate (192.0.2.254): icmp_seq=3 Time to live exceeded\n"
+        + "ping: sendmsg: Network is unreachable\n"
+        + answer(5)
+    )
+    assert np.isnan(got.rtt_s).tolist() == [False, True, True, True, False]
+
+
+def test_of_duplicates_the_first_counts(read: Read) -> None:
+    got = read(answer(1) + answer(1, 35, extra=" (DUP!)") + answer(2))
+    assert got.rtt_s == pytest.approx([0.02, 0.02])
+
+
+def test_numbers_start_again_after_65535(read: Read) -> None:
+    log = "".join(answer(n % 65536) for n in (65533, 65535, 65534, 65536, 65538))
+    assert np.isnan(read(log).rtt_s).tolist() == [False, False, False, False, True, False]
+
+
+def test_a_pause_of_the_prober_is_not_observed(read: Read) -> None:
+    t = 1_700_000_000.0
+    log = "".join(answer(n, 20, t + n) for n in range(1, 6)) + "".join(answer(n, 20, t + n + 3600) for n in (7, 8, 9))
+    got = read(log)
+    assert got.stretch.tolist() == [0] * 6 + [1] * 3
+    assert got.lost == 1
+    assert got.hours == pytest.approx(9 / 3600, rel=0.01)
+
+
+def test_a_long_outage_is_no_pause(read: Read) -> None:
+    t = 1_700_000_000.0
+    log = "".join(answer(n, 20, t + 1.03 * n) for n in [*range(1, 100), *range(500, 600)])
+    got = read(log)
+    assert set(got.stretch) == {0}
+    assert got.lost == 400
+
+
+def test_an_adaptive_prober_slows_down_in_an_outage_and_does_not_pause(read: Read) -> None:
+    t = 1_700_000_000.0
+    quick = "".join(answer(n, 20, t + 0.02 * n) for n in range(1, 100))
+    got = read(quick + "".join(answer(n, 20, t + 10 + 0.02 * n) for n in range(109, 200)))
+    assert set(got.stretch) == {0}
+
+
+def test_each_start_of_ping_is_a_stretch(read: Read) -> None:
+    got = read(HEAD + answer(1) + answer(2) + end(2, 1000) + HEAD + answer(1) + answer(2))
+    assert got.stretch.tolist() == [0, 0, 1, 1]
+    assert got.lost == 0
+
+
+def test_other_pings_read_too(read: Read) -> None:
+    busybox = "PING 192.0.2.1 (192.0.2.1): 56 data bytes\n64 bytes from 192.0.2.1: seq=0 ttl=57 time=19.234 ms\n"
+    macos = "64 bytes from 192.0.2.1: icmp_seq=2 ttl=57 time=20.1 ms\nRequest timeout for icmp_seq 3\n"
+    got = read(busybox + macos + "64 bytes from 192.0.2.1: icmp_seq=4 ttl=57 time=20.1 ms\r\n")
+    assert np.isnan(got.rtt_s).tolist() == [False, True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "wrong"),
+    [
+        (HEAD + answer(1) + "time,rtt\n" + answer(2), 3, "no line of ping"),
+        (HEAD + answer(1) + answer(2)[:-4], 3, "the last line is cut"),
+        (HEAD + answer(1) + answer(2)[:20], 3, "the last line is cut"),
+        (answer(1, 20, 100.0) + answer(2, 20, 101.0) + answer(3, 20, 90.0), 3, "the time goes back by 11.000 s"),
+        (answer(1) + answer(2).replace("20", "nan"), 2, "no line of ping"),
+        (answer(1) + answer(2).replace("=20 ms", "=20 s"), 2, "no line of ping"),
+        (HEAD + end(5, 4000), 1, "ping -q prints none"),
+        ("", 1, "the file is empty"),
+        ("\0\1\2", 1, "a binary file"),
+    ],
+)
+def test_what_is_wrong_is_said_with_file_and_line(read: Read, text: str, line: int, wrong: str, tmp_path: Path) -> None:
+    with pytest.raises(SimulatorError) as error:
+        read(text)
+    assert str(error.value).startswith(f"{tmp_path / 'ping.log'}:{line}: ")
+    assert wrong in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_last_line_without_its_newline_is_read_if_it_is_whole(read: Read) -> None:
+    assert read(answer(1) + answer(2).rstrip("\n")).probes == 2
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the recordings of DETERMINISTIC6G are not on this machine")
+@pytest.mark.parametrize(
+    ("name", "sent", "answered", "median_ms", "longest_ms"),
+    [
+        ("ping-cloud-mmWave.txt", 1297, 1297, 12.0, 41.6),
+        ("ping-cloud-ORAN-upd.txt", 1773, 1772, 24.2, 637),
+        ("ping-MEC-ORAN.txt", 878, 874, 29.2, 11051),
+    ],
+)
+def test_real_logs_read_as_their_summary_says(
+    name: str, sent: int, answered: int, median_ms: float, longest_ms: float
+) -> None:
+    got = read_recording([SHARED / name])
+    assert (got.probes, got.probes - got.lost) == (sent, answered)
+    assert np.nanmedian(got.rtt_s) * 1000 == pytest.approx(median_ms)
+    assert np.nanmax(got.rtt_s) * 1000 == pytest.approx(longest_ms)
