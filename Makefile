@@ -67,10 +67,11 @@ interop:
 protos: setup
 	$(BIN)/python scripts/protos.py $(PROTO)
 
-# What docs/ says of the hub's settings and metrics, from where they are defined.
+# What docs/ says of the hub's settings and metrics, and of scenarios and profiles, from where they are defined.
 pages: setup
 	$(BIN)/python scripts/configuration.py
 	$(BIN)/python scripts/dashboard.py
+	$(BIN)/python scripts/scenarios.py
 
 lock: setup
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \

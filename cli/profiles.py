@@ -1,4 +1,4 @@
-"""`heartbench profiles`: list the shipped link profiles, show one, or compare its model with its figures."""
+"""`heartbench profiles`: list the shipped link profiles, show one, measure its model, or print the schema of files."""
 
 import math
 from typing import Annotated
@@ -11,6 +11,7 @@ from heartbench.cli.output import print_json, print_table
 from heartbench.cli.resolved import QUANTILES, by_quantile, link_figures, profile_text, rtt_s
 from heartbench.simulator.ping import Survey, survey
 from heartbench.simulator.profile import PROFILES, Profile, load_profile
+from heartbench.simulator.schema import profile_schema
 from heartbench.simulator.units import format_duration, parse_duration
 
 profiles = typer.Typer(invoke_without_command=True, help="Link profiles: delay, loss and outages of a network.")
@@ -84,6 +85,15 @@ def show(
         print(PROFILES.find(profile)[2], end="")
     else:
         _print_comparison(profile, loaded, seen, f"{nodes} links for {measure}, seed {seed}")
+
+
+@profiles.command()
+def schema() -> None:
+    """Print the JSON Schema of profile files, for editors.
+
+    docs/scenarios.md says how to use it, and lists every key.
+    """
+    print_json(profile_schema())
 
 
 def _stated(profile: Profile) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""`heartbench scenarios`: list the shipped scenarios, or show one."""
+"""`heartbench scenarios`: list the shipped scenarios, show one, or print the schema of their files."""
 
 from typing import Annotated
 
@@ -8,6 +8,7 @@ from heartbench.cli.errors import CommandError
 from heartbench.cli.output import print_json, print_table
 from heartbench.cli.resolved import link_figures, scenario_text
 from heartbench.simulator.scenario import SCENARIOS, Scenario, load_scenario
+from heartbench.simulator.schema import scenario_schema
 from heartbench.simulator.units import format_duration
 
 scenarios = typer.Typer(
@@ -78,6 +79,15 @@ def show(
         print(changed.to_toml(), end="")
     else:
         print(SCENARIOS.find(scenario)[2], end="")
+
+
+@scenarios.command()
+def schema() -> None:
+    """Print the JSON Schema of scenario files, for editors.
+
+    docs/scenarios.md says how to use it, and lists every key.
+    """
+    print_json(scenario_schema())
 
 
 def _brief(scenario: Scenario) -> dict[str, object]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 from dotenv import dotenv_values
-from pydantic import BeforeValidator, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from heartbench.hub.errors import HubError
@@ -30,7 +30,11 @@ def parse_seconds(value: object) -> object:
     return float(match[1]) * UNIT_S[match[2]] if match and match[1].count(".") < 2 else value
 
 
-Seconds = Annotated[float, BeforeValidator(parse_seconds)]
+Seconds = Annotated[
+    float,
+    BeforeValidator(parse_seconds),
+    Field(json_schema_extra={"type": ["number", "string"], "pattern": r"^\d+(\.\d*)?[smhdw]?$"}),
+]
 OptionalPath = Annotated[Path | None, BeforeValidator(lambda value: None if value == "" else value)]
 AnyCase = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 

@@ -1,19 +1,16 @@
 """Write docs/configuration.md from the settings of the hub; `--check` fails if the page is out of date."""
 
-import sys
-from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
-from annotated_types import Ge, Gt, Le, Lt
-from pydantic.fields import FieldInfo
+from generated_page import COMMAND, bounds, choices, in_a_cell, resolved, write_or_check
 
 from heartbench.hub.config import HubSettings
 from heartbench.hub.envfile import env_name, env_value
 from heartbench.hub.operations.reload import LIVE
+from heartbench.simulator.schema import schema_of
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "configuration.md"
-COMMAND = "make pages"
 HEAD = f"""# Settings of the hub
 
 <!-- Generated from hub/config.py: {COMMAND} -->
@@ -30,44 +27,35 @@ SIGHUP or when the file changes ([operations.md](operations.md#reload)); the oth
 
 def page() -> str:
     """Return the whole page."""
-    return HEAD + "".join(row(name, field) for name, field in HubSettings.model_fields.items())
+    schema = schema_of(HubSettings)
+    return HEAD + "".join(
+        row(name, resolved(each, schema["$defs"]))
+        for name, each in zip(HubSettings.model_fields, schema["properties"].values(), strict=True)
+    )
 
 
-def row(name: str, field: FieldInfo) -> str:
+def row(name: str, schema: dict[str, Any]) -> str:
     """Return one setting as a row of the table."""
-    value = env_value(field.default)
-    meaning = " ".join(str(field.description).split()).replace("|", "\\|")
+    value = env_value(HubSettings.model_fields[name].default)
     default = f"`{value}`" if value else "empty"
-    return f"| `{env_name(name)}` | {default} | {allowed(field)} | {'live' if name in LIVE else ''} | {meaning} |\n"
+    live, meaning = "live" if name in LIVE else "", in_a_cell(schema["description"])
+    return f"| `{env_name(name)}` | {default} | {allowed(schema)} | {live} | {meaning} |\n"
 
 
-def allowed(field: FieldInfo) -> str:
+def allowed(schema: dict[str, Any]) -> str:
     """Return which values a setting may have."""
-    kind: Any = field.annotation
-    if get_origin(kind) is Literal:
-        return ", ".join(f"`{value}`" for value in get_args(kind))
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return ", ".join(f"`{member.value}`" for member in kind)
-    if kind is bool:
+    if "enum" in schema:
+        return choices(schema["enum"])
+    if schema["type"] == "boolean":
         return "`0`, `1`"
-    if kind in {int, float}:
-        return limits(field.metadata)
-    return "a path" if Path in get_args(kind) else "text"
-
-
-def limits(metadata: list[Any]) -> str:
-    """Return the bounds of a number."""
-    words = {Ge: "from {}", Gt: "over {}", Le: "to {}", Lt: "under {}"}
-    bounds = {type(one): getattr(one, type(one).__name__.lower()) for one in metadata if type(one) in words}
-    return " ".join(words[kind].format(env_value(value)) for kind, value in bounds.items())
+    if schema["type"] != "string":
+        return bounds(schema)
+    return "a path" if schema.get("format") == "path" else "text"
 
 
 def main() -> None:
     """`configuration.py [--check]`."""
-    if "--check" not in sys.argv:
-        PAGE.write_text(page(), encoding="utf-8")
-    elif PAGE.read_text(encoding="utf-8") != page():
-        sys.exit(f"{PAGE.name} is out of date; run: {COMMAND}")
+    write_or_check(PAGE, page())
 
 
 if __name__ == "__main__":

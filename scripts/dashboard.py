@@ -4,16 +4,16 @@ Metrics of one panel are shown together: counters as rates, histograms as percen
 """
 
 import json
-import sys
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from generated_page import write_or_check
+
 from heartbench.hub.operations.metrics import METRICS, Metric
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "grafana-dashboard.json"
-COMMAND = "make pages"
 SOURCE = {"type": "prometheus", "uid": "${source}"}
 WHERE = '{job=~"$job",instance=~"$instance"}'
 WIDTH, HEIGHT, COLUMNS = 8, 7, 3
@@ -113,10 +113,7 @@ def dashboard() -> str:
 
 def main() -> None:
     """`dashboard.py [--check]`."""
-    if "--check" not in sys.argv:
-        PAGE.write_text(dashboard(), encoding="utf-8")
-    elif PAGE.read_text(encoding="utf-8") != dashboard():
-        sys.exit(f"{PAGE.name} is out of date; run: {COMMAND}")
+    write_or_check(PAGE, dashboard())
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ class Fault(Table):
     the meantime starts then.
     """
 
-    kind: FaultKind
+    kind: FaultKind = Field(description="what goes wrong")
     group: str = Field(description="name of the group")
     at_s: Duration = Field(description="when, since the start of the run")
     duration_s: Duration = Field(0.0, alias="for", description="how long; 0: to the end of the run")
@@ -65,6 +65,6 @@ class HubFault(Table):
     SIGTERM, then a new start. slow_store: its store accepts no writes, which nodes do not notice.
     """
 
-    kind: HubFaultKind
+    kind: HubFaultKind = Field(description="what goes wrong")
     at_s: Duration = Field(description="when, since the start of the run")
     duration_s: PositiveDuration = Field(alias="for", description="how long")

@@ -1,10 +1,9 @@
 """A group of a scenario: nodes that are alike, what they send, how they connect and on which link."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.profile import Profile
 from heartbench.simulator.tomlfile import (
     SHORTEST_S,
@@ -16,7 +15,6 @@ from heartbench.simulator.tomlfile import (
     PositiveInterval,
     Table,
 )
-from heartbench.simulator.units import parse_duration
 
 MOST_NODES = 10_000_000
 
@@ -49,14 +47,6 @@ class Site(Table):
     )
 
 
-def _is_positive(duration: Any) -> bool:
-    """Return whether `duration` is valid and not 0; an invalid one is rejected by the check of its own key."""
-    try:
-        return parse_duration(str(duration)) > 0
-    except SimulatorError:
-        return False
-
-
 class Group(Table):
     """Nodes that are alike."""
 
@@ -67,7 +57,10 @@ class Group(Table):
         0.1, description="each interval is uniform within ± this share of itself"
     )
     heartbeat_ack: bool = Field(False, description="whether nodes ask the hub to acknowledge each heartbeat")
-    start_spread_s: Duration = Field(description="nodes start at uniform times within this span; default: one interval")
+    start_spread_s: Duration = Field(
+        default_factory=lambda above: above["heartbeat_interval_s"],
+        description="nodes start at uniform times within this span; default: one interval",
+    )
     output_rate: float = Field(0.0, ge=0, description="terminal output, bytes per second; 0: none")
     chunk_bytes: int = Field(0, ge=0, le=1_048_576, description="size of a chunk of terminal output")
     file_bytes: int = Field(0, ge=0, le=8_388_608, description="size of the file that a node uploads; 0: none")
@@ -85,8 +78,9 @@ class Group(Table):
         " even if TCP acknowledges everything because only the hub's process hangs",
     )
     user_timeout_s: Duration = Field(
+        default_factory=lambda above: above["keepalive_timeout_s"] if above["keepalive_time_s"] > 0 else 0.0,
         description="TCP_USER_TIMEOUT at the node: TCP closes a connection on which it has retransmitted for this long;"
-        " 0: none. Default: keepalive_timeout if keepalive is on, as in gRPC"
+        " 0: none. Default: keepalive_timeout if keepalive is on, as in gRPC",
     )
     hub_user_timeout_s: Duration = Field(
         20.0,
@@ -96,21 +90,8 @@ class Group(Table):
     reconnect: Backoff = Backoff()
 
     profile: str = Field(description="link profile: a shipped name or the path of a TOML file")
-    link: Profile = Field(description="the link: that profile with the scenario's changes")
+    link: Profile = Field(description="changes to the profile, key by key")
     site: Site | None = Field(None, description="outages that nodes share; default: no node shares any")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_in(cls, data: Any) -> Any:
-        """Fill in the defaults that depend on other keys."""
-        if not isinstance(data, dict):
-            return data
-        keepalive_on = _is_positive(data.get("keepalive_time", "0s"))
-        derived = {
-            "start_spread": data.get("heartbeat_interval", "10s"),
-            "user_timeout": data.get("keepalive_timeout", "20s") if keepalive_on else "0s",
-        }
-        return {**derived, **data}
 
     @model_validator(mode="after")
     def _output_in_chunks(self) -> Self:

@@ -10,7 +10,7 @@ A profile that neither states its tail nor lets it be fitted is rejected.
 
 import enum
 from functools import lru_cache
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,17 +29,10 @@ class OutageDirections(Table):
 
     up: Fraction = Field(0.0, description="share that cuts only the direction from node to hub")
     down: Fraction = Field(0.0, description="share that cuts only the direction from hub to node")
-    both: Fraction = Field(description="share that cuts both; default: the remainder")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_in(cls, data: Any) -> Any:
-        """Fill in the remainder; the check of each key rejects what is not a number."""
-        if not isinstance(data, dict) or "both" in data:
-            return data
-        alone = [data.get(key, 0.0) for key in ("up", "down")]
-        rest = 1.0 - sum(share for share in alone if isinstance(share, int | float))
-        return {**data, "both": min(max(round(rest, 12), 0.0), 1.0)}
+    both: Fraction = Field(
+        default_factory=lambda ways: min(max(round(1.0 - ways["up"] - ways["down"], 12), 0.0), 1.0),
+        description="share that cuts both; default: the remainder",
+    )
 
     @model_validator(mode="after")
     def _add_up(self) -> Self:

@@ -52,11 +52,15 @@ Setting = Annotated[bool | int | float | str, PlainValidator(_setting)]
 class Scenario(Table):
     """A fleet on a network, what goes wrong, and how the hub is set."""
 
-    name: str = Field("scenario", min_length=1, description="name of the scenario and of its run directories")
+    name: str = Field(
+        "scenario",
+        min_length=1,
+        description="name of the scenario and of its run directories; default: that of the file",
+    )
     summary: str = Field("", description="the scenario in one line")
     seed: int = Field(1, ge=0, le=2**63 - 1, description="random seed")
     duration_s: PositiveDuration = Field(description="length of the run")
-    hub: dict[str, Setting] = Field({}, description="settings of the hub, by the names of HubSettings")
+    hub: dict[str, Setting] = Field({}, description="settings of the hub that differ from its defaults")
     group: tuple[Group, ...] = Field(description="the fleet")
     fault: tuple[Fault, ...] = Field((), description="what goes wrong with nodes and links")
     hub_fault: tuple[HubFault, ...] = Field((), description="what goes wrong with the hub")

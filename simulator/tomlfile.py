@@ -22,11 +22,12 @@ from pydantic import (
     Field,
     PlainSerializer,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 
 from heartbench.simulator.errors import SimulatorError
-from heartbench.simulator.units import LONGEST_S, format_duration, parse_duration
+from heartbench.simulator.units import DURATION_PATTERN, LONGEST_S, format_duration, parse_duration
 
 SHORTEST_S = 0.001  # between repeated events
 
@@ -55,7 +56,12 @@ def _not_too_often(value: float) -> float:
     return value
 
 
-Duration = Annotated[float, BeforeValidator(_duration), PlainSerializer(format_duration, str, when_used="json")]
+Duration = Annotated[
+    float,
+    BeforeValidator(_duration),
+    PlainSerializer(format_duration, str, when_used="json"),
+    WithJsonSchema({"type": ["string", "number"], "pattern": DURATION_PATTERN, "minimum": 0, "maximum": LONGEST_S}),
+]
 """Seconds, written in a file as a duration such as 85ms or 24h."""
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 Interval = Annotated[Duration, AfterValidator(_not_too_often)]
@@ -125,7 +131,8 @@ def validate(model: type[Model], data: Mapping[str, Any], source: str) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        problems = error.errors(include_url=False)
+        # A default that could not follow from a wrong key is no second problem.
+        problems = [each for each in error.errors(include_url=False) if each["type"] != "default_factory_not_called"]
         first = problems[0]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         key = dotted(data, first["loc"])

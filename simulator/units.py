@@ -18,6 +18,8 @@ _NUMBER = r"\d+(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+"
 _DURATION = re.compile(rf"(?:(?:{_NUMBER})\s*(?:ms|s|m|h|d|w)\s*)+")
 _PART = re.compile(rf"({_NUMBER})\s*(ms|s|m|h|d|w)")
 _RATE = re.compile(rf"({_NUMBER})\s*/\s*(node-[a-z]+)")
+DURATION_PATTERN = rf"^(?:{_NUMBER}|{_DURATION.pattern})$"
+"""Regular expression of a duration in lower case, for the schema of a file."""
 
 
 def parse_duration(text: str | float, key: str = "") -> float:

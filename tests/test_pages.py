@@ -20,12 +20,14 @@ from heartbench.hub.operations.exposition import Exposition
 from heartbench.hub.operations.metrics import METRICS
 from heartbench.hub.stats import AccessStats, stats_of
 from heartbench.hub.work.executor import BoundedExecutor
+from heartbench.simulator.scenario import load_scenario
+from heartbench.simulator.schema import profile_schema, scenario_schema
 
 ROOT = Path(__file__).resolve().parent.parent
 DASHBOARD = ROOT / "docs" / "grafana-dashboard.json"
 
 
-@pytest.mark.parametrize("script", ["configuration.py", "dashboard.py"])
+@pytest.mark.parametrize("script", ["configuration.py", "dashboard.py", "scenarios.py"])
 def test_a_generated_page_is_up_to_date(script: str) -> None:
     command = [sys.executable, str(ROOT / "scripts" / script), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
@@ -33,6 +35,7 @@ def test_a_generated_page_is_up_to_date(script: str) -> None:
 
 
 def test_an_outdated_page_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "scripts")
     script = runpy.run_path(str(ROOT / "scripts" / "configuration.py"))
     page = tmp_path / "configuration.md"
     page.write_text("old")
@@ -46,6 +49,18 @@ def test_an_outdated_page_names_the_command(tmp_path: Path, monkeypatch: pytest.
 def test_the_page_of_settings_has_each_setting() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     assert [name for name in HubSettings.model_fields if f"| `{env_name(name)}` |" not in text] == []
+
+
+def test_the_page_of_scenarios_has_each_key_once_and_an_example_that_loads(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    for table in [scenario_schema(), profile_schema(), *scenario_schema()["$defs"].values()]:
+        for key in table.get("properties", {}):
+            assert f"\n| `{key}` | " in text
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    assert len(set(headings)) == len(headings)
+    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "mixed-fleet.toml").write_text(example)
+    assert load_scenario(str(tmp_path / "mixed-fleet.toml")) == load_scenario("mixed-fleet")
 
 
 def exposed() -> set[str]:

@@ -10,6 +10,7 @@ from heartbench.cli import app
 from heartbench.cli.resolved import share_of_at_least
 from heartbench.simulator.link import OUTAGE_E
 from heartbench.simulator.profile import PROFILES, Profile, load_profile
+from heartbench.simulator.schema import profile_schema
 
 SILENT = """
 [up]
@@ -124,3 +125,8 @@ def test_a_mistake_is_one_line_and_status_2(
     assert out == ""
     assert err.startswith(line)
     assert err.count("\n") == 1
+
+
+def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.invoke(["profiles", "schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == profile_schema()

@@ -239,6 +239,11 @@ def test_faults_of_the_hub_run_in_the_virtual_engine_too(capsys: pytest.CaptureF
     assert result_of(capsys, "hub-faults")["false_stale_per_node_day"] == 0
 
 
+def test_the_mixed_fleet_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    result = result_of(capsys, "mixed-fleet", "--nodes", "18", "--duration", "4h30m")
+    assert (result["nodes"], result["heartbeats"] > 20_000) == (18, True)
+
+
 @pytest.mark.parametrize("out", [".", "folder", "link", "folder/new/newer"])
 def test_a_folder_that_was_there_is_left_as_it_was(out: str, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir(mode=0o700)

@@ -5,6 +5,7 @@ import pytest
 
 from heartbench.cli import app
 from heartbench.simulator.scenario import SCENARIOS, load_scenario
+from heartbench.simulator.schema import scenario_schema
 
 
 def test_the_list_names_every_shipped_scenario(capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,3 +89,8 @@ def test_a_mistake_is_one_line_and_status_2(
     assert out == ""
     assert err.startswith(line)
     assert err.count("\n") == 1
+
+
+def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.invoke(["scenarios", "schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == scenario_schema()

@@ -38,8 +38,9 @@ def load(folder: Path, text: str, *overrides: str) -> Scenario:
 
 
 def test_the_shipped_scenarios_are_what_their_names_say() -> None:
-    assert SCENARIOS.names() == ["hub-cut", "hub-faults", "lan", "wireguard-5g", "wireguard-5g-fast"]
-    hub_cut, hub_faults, lan, day, fast = (load_scenario(name) for name in SCENARIOS.names())
+    assert SCENARIOS.names() == ["hub-cut", "hub-faults", "lan", "mixed-fleet", "wireguard-5g", "wireguard-5g-fast"]
+    hub_cut, hub_faults, lan, fleet, day, fast = (load_scenario(name) for name in SCENARIOS.names())
+    assert [group.nodes for group in fleet.group] == [100, 60, 20]
     assert [(fault.kind, fault.count(100)) for fault in hub_cut.fault] == [(FaultKind.PARTITION, 100)]
     assert [fault.kind for fault in hub_faults.hub_fault] == list(HubFaultKind)
     assert [s.group[0].heartbeat_interval_s for s in (lan, day, fast)] == [1, 10, 1]
