@@ -15,14 +15,15 @@ One thing does depend on earlier packets: a packet does not overtake them.
               end. A node has outages of its own, and may share others with all nodes of its site. If both are on, a
               packet is lost if either drops it. Partitions, which a scenario orders, drop packets in addition.
 
-Bandwidth is not modelled: the flows of a node are small against the capacity of its link.
+    queue     a slow way up may have one in front of it (`uplink`); delay, loss and outages are those of the time at
+              which a packet leaves it. Without one, bandwidth is not modelled: flows are small against the capacity.
 
 **The interface of a link model.** The rest of the simulator knows a link by its record, which `Profile.to_link` fills
 in, and by
 
     rewind(link, seed, node)          reset it to time 0 of a node
     partition(link, spans)            cut it by order of the scenario
-    transmit(link, direction, t)      when a packet that leaves at t arrives; NaN: it is lost
+    transmit(link, direction, t, size)    when a packet of so many bytes that leaves at t arrives; NaN: it is lost
     next_outage(link, whose, t)       the outage at t or the next one, which a run records as truth
     mss_bytes(link)                   the payload of a full packet
 
@@ -43,6 +44,7 @@ from heartbench.simulator import counter_rng
 from heartbench.simulator.counter_rng import Purpose
 from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.record import Array, Record, dtype_of, new, resetter
+from heartbench.simulator.uplink import UplinkTables, leave_queue
 
 UP, DOWN, BOTH = 0, 1, 2  # node to hub, hub to node, and an outage of both
 OWN, SITE = 0, 1  # outages of the node alone, and of its whole site
@@ -72,6 +74,7 @@ class LinkTables(Record):
     site_gap_mean_s: float  # as outage_gap_mean_s, for the outages that a whole site shares
     site_nodes: int  # nodes of a site, by consecutive numbers; 0: there are no sites
     first_node: int  # number of the first node of the first site
+    uplink: UplinkTables
 
 
 class Link(Record):
@@ -91,6 +94,7 @@ class Link(Record):
     bad_from: Annotated[Array[float], 2]
     bad_to: Annotated[Array[float], 2]
     last_arrival: Annotated[Array[float], 2]
+    queue_free_s: float = 0.0  # when all that is in the uplink's queue has left
 
 
 LINK, LINK_STATE = dtype_of(LinkTables), dtype_of(Link)
@@ -238,7 +242,7 @@ def is_out(link: Link, direction: int, t: float) -> bool:
 
 @kernel
 def _released(link: Link, direction: int, t: float) -> float:
-    """Return when a packet that leaves at `t`, in an outage, is passed on, in s, or NaN if it is dropped."""
+    """Return when a packet that leaves at `t`, maybe in an outage, is passed on, in s, or NaN if it is dropped."""
     at, before = t, -inf
     while at > before:
         before = at
@@ -274,17 +278,23 @@ def _is_lost(link: Link, direction: int, t: float) -> bool:
 
 
 @part
-def transmit(link: Link, direction: int, t: float) -> float:
-    """Return the time at which a packet that leaves at `t` arrives, in s, or NaN if it is lost.
+def transmit(link: Link, direction: int, t: float, size: int = 0) -> float:
+    """Return the time at which a packet of `size` bytes that is sent at `t` arrives, in s, or NaN if it is lost.
 
     A packet that an outage holds is past the radio when the outage ends: it is delayed from then on and not lost.
     """
-    passes = t
-    if is_out(link, direction, t):
-        passes = _released(link, direction, t)
+    leaves = t
+    if direction == UP and link.profile.uplink.bytes_per_s > 0.0:
+        leaves = leave_queue(link.profile.uplink, link.queue_free_s, t, size)
+        if isnan(leaves):
+            return nan
+        link.queue_free_s = leaves
+    passes = leaves
+    if leaves > t or is_out(link, direction, t):  # the cursors stay at the present
+        passes = _released(link, direction, leaves)
         if isnan(passes):
             return nan
-    elif _is_lost(link, direction, t):
+    if passes == leaves and _is_lost(link, direction, leaves):
         return nan
     last = link.last_arrival
     last[direction] = max(last[direction], passes + delay(link, direction, passes))

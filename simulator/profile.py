@@ -26,6 +26,7 @@ from heartbench.simulator.tomlfile import (
     parse_toml,
     validate,
 )
+from heartbench.simulator.uplink import Uplink
 
 PROFILES = Catalog("profile")
 _NORMAL = NormalDist()
@@ -88,6 +89,7 @@ class Profile(Table):
     up: Direction = Field(description="from node to hub")
     down: Direction = Field(description="from hub to node")
     outage: Outages = Outages()
+    uplink: Uplink | None = Field(None, description="queue of a slow way up, one for each node; default: none")
 
     @property
     def rtt_s(self) -> float:
@@ -120,6 +122,8 @@ class Profile(Table):
         link.alone[UP], link.alone[DOWN] = self.outage.directions.up, self.outage.directions.down
         link.hold = self.outage.hold
         link.mss_bytes = self.mss_bytes
+        if self.uplink is not None:
+            self.uplink.fill(link.uplink, is_shared=False)
         return record
 
 

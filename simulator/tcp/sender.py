@@ -29,6 +29,7 @@ from heartbench.simulator.tcp.flow import (
 from heartbench.simulator.tcp.loss import detect_losses, enter_loss, enter_recovery, unmark, update_cwnd
 from heartbench.simulator.tcp.timers import FIRING, TICK_S, back_off, rearm, schedule_probe, set_timer
 
+HEADER_BYTES = 52  # IPv4 (20), TCP (20) and its timestamps (12), of every packet
 GIVE_UP_S = 924.6  # tcp_retries2 = 15: 0.2 * (2**10 - 1) + 6 * 120
 GIVE_UP_ORPHAN_S = 102.2  # tcp_orphan_retries = 8: 0.2 * (2**9 - 1)
 
@@ -66,6 +67,12 @@ def emit(flow: Flow, back: Flow, link: Link, now: float) -> None:
         _transmit(flow, back, link, DATA, -1, now)
 
 
+@part
+def _begin(flow: Flow, segment: int) -> int:
+    """Return how many bytes of the flow precede a segment that is in flight."""
+    return flow.segments[(segment - 1) % SEGMENTS].end if segment > 0 else 0
+
+
 @kernel
 def _transmit(flow: Flow, back: Flow, link: Link, kind: int, segment: int, now: float) -> None:
     """Put a packet on the link: the one that begins with a segment of `flow` (−1: none), acknowledging for `back`."""
@@ -73,14 +80,15 @@ def _transmit(flow: Flow, back: Flow, link: Link, kind: int, segment: int, now: 
     back.ack_due_s = inf
     back.rcv_wup = back.rcv_nxt
     back.dsack_end = 0
-    arrives = transmit(link, flow.direction, now)
-    to = segment
+    to, size = segment, HEADER_BYTES
     if segment >= 0:
         to = packet_end(flow, segment)
+        size += flow.segments[(to - 1) % SEGMENTS].end - _begin(flow, segment)
         flow.segments[segment % SEGMENTS].sent_s = now
         flow.last_sent_s = now
         if now - back.last_data_s < DELAYED_ACK_S:
             back.is_pingpong = True
+    arrives = transmit(link, flow.direction, now, size)
     if isnan(arrives) or flow.wire_tail - flow.wire_head == PACKETS:
         return
     if flow.wire_head == flow.wire_tail:
@@ -102,7 +110,7 @@ def _transmit(flow: Flow, back: Flow, link: Link, kind: int, segment: int, now: 
 def _retransmit(flow: Flow, back: Flow, link: Link, segment: int, now: float) -> None:
     """Retransmit a packet, with as much of what follows as fits into it (tcp_retrans_try_collapse)."""
     end = packet_end(flow, segment)
-    begin = flow.segments[(segment - 1) % SEGMENTS].end if segment > 0 else 0
+    begin = _begin(flow, segment)
     while end < flow.snd_nxt and not flow.segments[end % SEGMENTS].is_sacked:
         to = packet_end(flow, end)
         if flow.segments[(to - 1) % SEGMENTS].end - begin > flow.mss_bytes:
