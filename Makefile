@@ -6,6 +6,9 @@ PROTO := protos/heartbench/mesh/v1/mesh.proto
 STAMP := $(VENV)/.installed
 LOWEST := .venv-lowest
 
+# Tests start some hundred processes: without compiled files each of them would compile what it imports.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: setup run test lint bench smoke notebooks interop protos pages lock lowest clean
 
 setup: $(STAMP)
