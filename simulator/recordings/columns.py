@@ -1,19 +1,165 @@
-"""Which columns of a CSV file hold what; the command line fills this from its options."""
+"""Any CSV file whose columns are named: when each probe left, and its round-trip time or when its answer came.
 
+A row is a probe, an empty field (or a lone -) a lost one. Rows may also be rounds of several probes with the share of
+lost ones: then a row without a round-trip time is a lost round where all were lost, and no probe otherwise.
+"""
+
+import re
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyarrow import csv
+
+from heartbench.simulator.errors import SimulatorError
+from heartbench.simulator.recordings.lines import bad_line, open_log
+from heartbench.simulator.recordings.listed import recording
+from heartbench.simulator.recordings.recording import Recording, Seconds
+
+UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+DELIMITERS = (",", ";", "\t")
+EMPTY = ["", "-"]
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Names of the columns of a CSV file and their units.
-
-    The time is when the probe left, as a number in `time_unit` or as a date in ISO 8601. The round-trip time is a
-    column of its own (`rtt`, in `rtt_unit`), or the difference from the time to a column with the time of the answer
-    (`answered`). An empty field says that the probe was lost.
-    """
+    """Names of the columns of a CSV file, and their units."""
 
     time: str
+    """When a probe left: a number in `time_unit`, or a date in ISO 8601, or one in the form of `time_unit` (`%Y…`)."""
     rtt: str | None = None
+    """Its round-trip time, in `rtt_unit`."""
     answered: str | None = None
+    """Instead of `rtt`: when its answer came, written as `time` is."""
+    loss: str | None = None
+    """Share of lost probes of a row that stands for several, in percent."""
     time_unit: str = "s"
     rtt_unit: str = "ms"
+
+    def __post_init__(self) -> None:
+        if (self.rtt is None) == (self.answered is None):
+            raise SimulatorError("columns: name either that of the round-trip time or that of the time of the answer")
+        if self.rtt_unit not in UNITS or not (self.time_unit in UNITS or "%" in self.time_unit):
+            allowed = ", ".join(UNITS)
+            raise SimulatorError(
+                f"columns: {self.time_unit}, {self.rtt_unit}: a unit is {allowed} or, of a time, a form %Y…"
+            )
+
+
+def read_csv(path: Path, columns: Columns) -> Recording:
+    """Return the probes in a CSV file."""
+    table = read_table(path, columns)
+    sent_s = times(path, table, columns.time, columns.time_unit)
+    missing(path, np.isnan(sent_s), f"{columns.time} is empty; it must say when the probe left")
+    if columns.rtt:
+        rtt_s = numbers(path, table, columns.rtt) * UNITS[columns.rtt_unit]
+    else:
+        rtt_s = times(path, table, columns.answered or "", columns.time_unit) - sent_s
+    missing(path, rtt_s < 0, f"{columns.rtt or columns.answered}: an answer before its probe")
+    back = np.append(False, np.diff(sent_s) < 0)
+    missing(path, back, f"{columns.time}: the time goes back; sort the rows by it, or cut the file there")
+    if columns.loss:
+        probes = ~np.isnan(rtt_s) | (numbers(path, table, columns.loss) >= 100)
+        sent_s, rtt_s = sent_s[probes], rtt_s[probes]
+    if not len(sent_s):
+        raise bad_line(path, 1, "no probe in any row")
+    dated = columns.time_unit not in UNITS or sent_s[0] > DATES_BEGIN_S
+    return recording(str(path), sent_s, rtt_s, began_unix_s=float(sent_s[0]) if dated else None)
+
+
+DATES_BEGIN_S = 631_152_000
+"""1990: a larger number of seconds is a date, a smaller one a time since the start."""
+
+
+def read_table(path: Path, columns: Columns) -> pa.Table:
+    """Return the named columns as text, null where they are empty."""
+    with open_log(path) as file:
+        head = file.readline().decode("utf-8-sig", "replace").rstrip("\r\n")
+    delimiter = max(DELIMITERS, key=head.count)
+    found = [name.strip().strip('"') for name in head.split(delimiter)]
+    wanted = [name for name in (columns.time, columns.rtt, columns.answered, columns.loss) if name]
+    for name in wanted:
+        if name not in found:
+            raise bad_line(path, 1, f"no column {name!r}; it has {', '.join(found)}")
+    options = csv.ConvertOptions(
+        column_types=dict.fromkeys(wanted, pa.string()),
+        include_columns=wanted,
+        null_values=EMPTY,
+        strings_can_be_null=True,
+        check_utf8=False,
+    )
+    try:
+        with open_log(path) as file:
+            return csv.read_csv(
+                file,
+                csv.ReadOptions(column_names=found, skip_rows=1, use_threads=False),
+                csv.ParseOptions(delimiter=delimiter),
+                options,
+            )
+    except pa.ArrowInvalid as error:
+        match = re.search(r"Row #(\d+): (.*)", str(error).splitlines()[0])
+        line, wrong = (int(match[1]), match[2]) if match else (1, str(error).splitlines()[0])
+        raise bad_line(path, line, wrong) from error
+
+
+def numbers(path: Path, table: pa.Table, name: str) -> Seconds:
+    """Return a column as numbers, NaN where it is empty; a NaN in the file is an error."""
+    try:
+        values = table[name].cast(pa.float64())
+    except pa.ArrowInvalid:
+        unreadable(path, table[name], name, "a number", pa.float64())
+    array = np.array(values.to_numpy(), dtype=np.float64)
+    missing(path, ~np.isfinite(array) & ~table[name].is_null().to_numpy(), f"{name} is no finite number; empty is lost")
+    return array
+
+
+def times(path: Path, table: pa.Table, name: str, unit: str) -> Seconds:
+    """Return a column of times in s: since 1970 where they are dates."""
+    text = table[name]
+    first = text.drop_null()[0].as_py() if text.null_count < len(text) else "0"
+    if "%" in unit:
+        parsed = pc.strptime(text, format=unit, unit="us", error_is_null=True)
+        unread = pc.and_(pc.is_null(parsed), pc.is_valid(text)).to_numpy()
+        missing(path, unread, f"{name} is not of the form {unit}")
+        return seconds(parsed)
+    if re.fullmatch(r"[-+]?[\d.]+([eE][-+]?\d+)?", first):
+        return numbers(path, table, name) * UNITS[unit]
+    zoned = re.search(r"(Z|[+-]\d\d:?\d\d)$", first)
+    kind = pa.timestamp("us", "UTC") if zoned else pa.timestamp("us")
+    try:
+        return seconds(text.cast(kind))
+    except pa.ArrowInvalid:
+        unreadable(path, text, name, "a number or a date in ISO 8601", kind)
+
+
+def seconds(dates: Any) -> Seconds:
+    """Return dates in s since 1970, NaN where they are null."""
+    microseconds = dates.cast(pa.int64())
+    return np.array(microseconds.cast(pa.float64()).to_numpy(), dtype=np.float64) / 1e6
+
+
+def unreadable(path: Path, text: Any, name: str, allowed: str, kind: pa.DataType) -> NoReturn:
+    """Raise with the first row that cannot be read as this kind."""
+    for row, value in enumerate(text):
+        try:
+            value.cast(kind)
+        except pa.ArrowInvalid:
+            raise bad_line(path, line_of(path, row), f"{name} is {value.as_py()!r}; allowed is {allowed}") from None
+    raise SimulatorError(f"{path}: {name} is not {allowed}")
+
+
+def missing(path: Path, wrong: NDArray[np.bool_], what: str) -> None:
+    """Raise if any row is wrong."""
+    if wrong.any():
+        raise bad_line(path, line_of(path, int(np.argmax(wrong))), what)
+
+
+def line_of(path: Path, row: int) -> int:
+    """Return the line in which a row of the table stands; empty lines hold none."""
+    with open_log(path) as file:
+        filled = (number for number, line in enumerate(file, start=1) if line.strip())
+        return next(number for place, number in enumerate(filled) if place == row + 1)

@@ -5,10 +5,12 @@ lines, and what a reader wants to know of each line (where a marker stands, whic
 block at once.
 """
 
+import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import IO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,10 @@ from numpy.typing import NDArray
 from heartbench.simulator.errors import SimulatorError
 
 BLOCK_BYTES = 4 << 20
+LONGEST_LINE_BYTES = 64 << 20
+"""`fping -C` prints a run in one line: ten million probes."""
 NEWLINE = 10
+GZIP = b"\x1f\x8b"
 LONGEST_NUMBER = 18
 """More digits do not fit into 64 bits; a date in microseconds has 16."""
 
@@ -82,6 +87,18 @@ class Block:
             at += going
         return np.where(any_digit, digits / 10.0**decimals, np.nan), at
 
+    def reads(self, at: Positions, text: bytes) -> NDArray[np.bool_]:
+        """Return whether `text` stands at these places."""
+        found = at >= 0
+        for offset, character in enumerate(text):
+            found &= self.codes[np.minimum(at + offset, len(self.codes) - 1)] == character
+        return found
+
+    def printed_s(self) -> NDArray[np.float64]:
+        """Return the time in brackets at the begin of each line, in s since 1970, as -D prints it; NaN: none."""
+        times, _ = self.numbers(np.where(self.codes[self.starts] == ord("["), self.starts + 1, -1))
+        return times
+
     def error(self, index: int, wrong: str) -> SimulatorError:
         """Return the error that a line of this block is wrong."""
         return bad_line(self.path, self.first_line + index, wrong)
@@ -92,17 +109,34 @@ def bad_line(path: Path, line: int, wrong: str) -> SimulatorError:
     return SimulatorError(f"{path}:{line}: {wrong}")
 
 
+def not_a_line(block: Block, index: int, tool: str) -> SimulatorError:
+    """Return the error that a line is none of what a tool prints."""
+    line = block.line(index)
+    if block.cut and index == len(block.ends) - 1:
+        return block.error(index, f"{quoted(line)}: the last line is cut; delete it, or copy the log again")
+    return block.error(index, f"{quoted(line)}: no line of {tool}")
+
+
 def quoted(line: bytes, most: int = 40) -> str:
     """Return the start of a line for a message."""
     text = line[:most].decode("utf-8", "replace")
     return repr(text + ("…" if len(line) > most else ""))
 
 
+def open_log(path: Path) -> IO[bytes]:
+    """Return a file open for reading; a gzipped one as what is packed in it."""
+    with path.open("rb") as file:
+        packed = file.read(len(GZIP)) == GZIP
+    return cast("IO[bytes]", gzip.open(path, "rb") if packed else path.open("rb"))
+
+
 def blocks(path: Path, size_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
     """Yield the lines of a file in blocks of about `size_bytes`."""
     first_line, rest = 1, b""
-    with path.open("rb") as file:
+    with open_log(path) as file:
         while piece := file.read(size_bytes):
+            if len(rest) > LONGEST_LINE_BYTES:
+                raise bad_line(path, first_line, f"a line of more than {LONGEST_LINE_BYTES >> 20} MiB")
             cut_at = piece.rfind(b"\n") + 1
             if not cut_at:
                 rest += piece

@@ -11,17 +11,23 @@ Without times of day, probe n left at n × interval.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from heartbench.simulator.recordings.lines import Block, bad_line
 from heartbench.simulator.recordings.recording import Recording, Seconds, usual_interval
 
+Number = TypeVar("Number", bound=np.generic)
 PAUSE_STEPS = 3.0
 """A pause is longer than the numbers account for by this many intervals, each taken as at least 1 s: with `ping -A` the
 interval is a round trip while answers come, and 1 s while none does."""
 SLACK = 0.1
 """`ping` keeps its interval to within a few percent (1.04 s in one of the logs that tests read)."""
+BACK_S = 1.0
+"""A line is printed a little after the answer came: times may fall by this much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,46 @@ class Answers:
     """When the line was printed, in s since 1970; NaN: not known."""
     rtt_s: Seconds
     """NaN: the line says that there is no answer yet, or an error."""
+
+    def part(self, begin: int, end: int) -> "Answers":
+        """Return the lines from `begin` to before `end`."""
+        return Answers(self.number[begin:end], self.printed_s[begin:end], self.rtt_s[begin:end])
+
+
+class Lines:
+    """The lines of a log that are about probes, collected block by block."""
+
+    def __init__(self) -> None:
+        self.numbers: list[NDArray[np.int32]] = []
+        self.printed_s: list[Seconds] = []
+        self.rtt_s: list[Seconds] = []
+        self.lines: list[NDArray[np.int32]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.lines)
+
+    def add(self, block: Block, found: Answers, begin: int, end: int) -> None:
+        """Add the lines of a block from `begin` to before `end`; one with a negative number is about no probe."""
+        about = begin + np.flatnonzero(found.number[begin:end] >= 0)
+        if len(about):
+            self.numbers.append(found.number[about].astype(np.int32))
+            self.printed_s.append(found.printed_s[about])
+            self.rtt_s.append(found.rtt_s[about])
+            self.lines.append((about + block.first_line).astype(np.int32))
+
+    def joined(self) -> tuple[Answers, NDArray[np.int32]]:
+        """Return all answers and the number of the line of each; the lines are not kept."""
+        answers = Answers(
+            concatenate(self.numbers).astype(np.int64), concatenate(self.printed_s), concatenate(self.rtt_s)
+        )
+        return answers, concatenate(self.lines)
+
+
+def concatenate(arrays: list[NDArray[Number]]) -> NDArray[Number]:
+    """Return arrays as one and forget them: of ten million probes, two copies of everything would be too much."""
+    joined = np.concatenate(arrays)
+    arrays.clear()
+    return joined
 
 
 def unwrap(numbers: NDArray[np.int64], period: int) -> NDArray[np.int64]:
@@ -48,7 +94,7 @@ def unwrap(numbers: NDArray[np.int64], period: int) -> NDArray[np.int64]:
 def round_trips(answers: Answers, probes: int) -> Seconds:
     """Return the round-trip time of each probe, NaN where it has no answer; of a duplicate, the first counts."""
     rtt_s = np.full(probes, np.nan)
-    answered = np.flatnonzero(~np.isnan(answers.rtt_s))[::-1]
+    answered = np.flatnonzero(~np.isnan(answers.rtt_s) & (answers.number < probes))[::-1]
     rtt_s[answers.number[answered]] = answers.rtt_s[answered]
     return rtt_s
 
@@ -89,8 +135,27 @@ def fill(left_s: Seconds, interval_s: float) -> tuple[Seconds, NDArray[np.int32]
     return np.maximum.accumulate(filled), np.cumsum(stretch, dtype=np.int32)
 
 
-def recording(answers: Answers, probes: int, source: str, interval_s: float, *assumptions: str) -> Recording:
-    """Return the recording of one run; `interval_s` counts where the lines have no time of day."""
+def check_clock(path: Path, line: NDArray[np.int32], answers: Answers) -> None:
+    """Raise if the times of day go back."""
+    back = np.flatnonzero(np.diff(answers.printed_s) < -BACK_S)
+    if len(back):
+        at = int(back[0]) + 1
+        step_s = float(answers.printed_s[at - 1] - answers.printed_s[at])
+        raise bad_line(path, int(line[at]), f"the time goes back by {step_s:.3f} s; cut the log there into two files")
+
+
+def recording(
+    answers: Answers, sent: int, source: str, interval_s: float, *assumptions: str, complete: bool = False
+) -> Recording:
+    """Return the recording of one run.
+
+    `sent` is how many probes the log says were sent, 0 if it does not. The interval and what is assumed of it count
+    where the lines have no time of day. The last probe is left out if it has no answer, unless the log is `complete`.
+    """
+    probes = max(int(answers.number.max()) + 1, sent)
+    answered = answers.number[~np.isnan(answers.rtt_s)]
+    if not complete and (answered.max() if len(answered) else -1) < probes - 1 > 0:
+        probes -= 1
     rtt_s, left_s = round_trips(answers, probes), departures(answers, probes)
     began = None
     if np.isnan(left_s).all():

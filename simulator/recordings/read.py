@@ -1,19 +1,33 @@
 """Reads logs of any known format: what a file is, its content says, not its name."""
 
+import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from heartbench.simulator.errors import SimulatorError
-from heartbench.simulator.recordings.columns import Columns
-from heartbench.simulator.recordings.lines import bad_line, quoted
+from heartbench.simulator.recordings.columns import Columns, read_csv
+from heartbench.simulator.recordings.fping import read_fping
+from heartbench.simulator.recordings.irtt import read_irtt
+from heartbench.simulator.recordings.lines import bad_line, open_log, quoted
+from heartbench.simulator.recordings.mtr import TOTALS, read_mtr
 from heartbench.simulator.recordings.parquet import read_parquet
 from heartbench.simulator.recordings.ping import read_ping
 from heartbench.simulator.recordings.recording import Recording, join
+from heartbench.simulator.recordings.smokeping import HEAD, read_smokeping
 
 HEAD_BYTES = 1 << 16
+TEXT: tuple[tuple[re.Pattern[bytes], Callable[[Path], Recording]], ...] = (
+    (re.compile(rb"^PING |seq=\d", re.MULTILINE), read_ping),
+    (re.compile(rb"^(\[[\d.]+\] )?\S+ *: (\[\d+\], |(-|[\d.]+)( (-|[\d.]+))*\s*$)", re.MULTILINE), read_fping),
+    (re.compile(rb"[xh] \d+ \S+$", re.MULTILINE), read_mtr),
+    (HEAD, read_smokeping),
+)
+"""What the beginning of a text holds, and who reads it."""
+KNOWN = "ping, fping, mtr --raw, irtt JSON, rrdtool fetch of SmokePing, CSV with named columns, Parquet"
 
 
-def read_recording(paths: Sequence[Path], columns: Columns | None = None) -> Recording:  # noqa: ARG001
+def read_recording(paths: Sequence[Path], columns: Columns | None = None) -> Recording:
     """Return the probes of one network from its logs; gaps between files are not observed time, so no outages.
 
     Raise SimulatorError, in one line with file and line, for what is no log that can be read. `columns` names the
@@ -21,24 +35,50 @@ def read_recording(paths: Sequence[Path], columns: Columns | None = None) -> Rec
     """
     if not paths:
         raise SimulatorError("no log is named; name at least one file")
-    return join([read_file(path) for path in paths])
+    return join([read_file(path, columns) for path in paths])
 
 
-def read_file(path: Path) -> Recording:
+def read_file(path: Path, columns: Columns | None) -> Recording:
     """Return the recording in one file."""
-    with path.open("rb") as file:
+    with open_log(path) as file:
         head = file.read(HEAD_BYTES)
     if not head.strip():
         raise bad_line(path, 1, "the file is empty")
-    return reader(path, head)(path)
-
-
-def reader(path: Path, head: bytes) -> Callable[[Path], Recording]:
-    """Return the function that reads a file with this beginning."""
     if head.startswith(b"PAR1"):
-        return read_parquet
+        return read_parquet(path)
+    if head.startswith(b"RRD\0"):
+        raise bad_line(path, 1, "an RRD file; print it: rrdtool fetch FILE.rrd AVERAGE -s -30d")
     if b"\0" in head:
         raise bad_line(path, 1, "a binary file; logs are text or Parquet")
-    if b"seq=" in head or head.startswith(b"PING "):
-        return read_ping
-    raise bad_line(path, 1, f"{quoted(head.splitlines()[0])}: no log that is known")
+    if head.lstrip().startswith(b"{"):
+        return read_json(path)
+    return read_text(path, head, columns)
+
+
+def read_text(path: Path, head: bytes, columns: Columns | None) -> Recording:
+    """Return the recording in a text that begins with `head`."""
+    if columns:
+        return read_csv(path, columns)
+    for pattern, read in TEXT:
+        if pattern.search(head):
+            return read(path)
+    first = head.splitlines()[0]
+    if first.startswith((b"MTR.", b"Mtr_Version")):
+        raise bad_line(path, 1, TOTALS)
+    if b"," in first or b";" in first or b"\t" in first:
+        raise bad_line(path, 1, f"a CSV file with the columns {quoted(first, 200)}: name those of time and round trip")
+    raise bad_line(path, 1, f"{quoted(first)}: no log that is known; known are {KNOWN}")
+
+
+def read_json(path: Path) -> Recording:
+    """Return the recording in a JSON file."""
+    try:
+        with open_log(path) as file:
+            text = json.load(file)
+    except json.JSONDecodeError as error:
+        raise bad_line(path, error.lineno, f"no JSON: {error.msg}") from error
+    if "round_trips" in text:
+        return read_irtt(path, text)
+    if "report" in text:
+        raise bad_line(path, 1, TOTALS)
+    raise bad_line(path, 1, f"no JSON that is known; known are {KNOWN}")

@@ -1,0 +1,88 @@
+"""The output of `fping -l`, `-c` and `-C`, with and without -D.
+
+    [1700000000.12345] host : [7], 64 bytes, 19.2 ms (19.0 avg, 0% loss)     an answer
+    [1700000000.12345] host : [8], timed out (19.0 avg, 1% loss)             none within its timeout
+    host : 19.2 - 18.7                                                       -C: all of them, at the end; - is none
+
+The list at the end is read where lines of single probes are missing (-q). Such a log, and any without -D, has no times.
+"""
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from heartbench.simulator.recordings.lines import Block, bad_line, blocks, not_a_line
+from heartbench.simulator.recordings.numbered import Answers, Lines, check_clock, recording
+from heartbench.simulator.recordings.recording import Recording, join
+
+PROBE = re.compile(rb"(?:\[[\d.]+\] )?(\S+) *: \[\d+\], ")
+LIST = re.compile(rb"(\S+) *: ((?:-|[\d.]+)(?: (?:-|[\d.]+))*)$")
+REMARK = re.compile(rb"$|\[\d\d:\d\d:\d\d\]$|\S+ *: (xmt|duplicate)|ICMP |.*(error|unreachable)|  *[\d.]+ ")
+ASSUMED = "no times of day (fping -D): one probe a second is assumed"
+
+
+def read_fping(path: Path) -> Recording:
+    """Return what a log of fping says."""
+    lines, listed, host = Lines(), [], None
+    for block in blocks(path):
+        found = probes_of(block)
+        about = np.flatnonzero(found.number >= 0)
+        if len(about):
+            host = one_host(block, int(about[0]), len(about), host)
+        for index in np.flatnonzero(found.number < 0).tolist():
+            if values := LIST.match(block.line(index)):
+                listed.append((block.first_line + index, values))
+            elif not REMARK.match(block.line(index)):
+                raise not_a_line(block, index, "fping")
+        lines.add(block, found, 0, len(block.ends))
+    if lines:
+        return of_lines(path, lines)
+    if len(listed) > 1:
+        raise bad_line(path, listed[1][0], "a second host; a profile is of one network: keep the lines of one host")
+    if not listed:
+        raise bad_line(path, 1, "no line of a probe; use fping -D -l, -c or -C")
+    return of_list(path, listed[0][1][2].split())
+
+
+def probes_of(block: Block) -> Answers:
+    """Return what each line says, -1 as its number if it is about no probe; raise if one about a probe is damaged."""
+    number, number_end = block.numbers(block.after(b" : ["))
+    rtt_ms, rtt_end = block.numbers(block.after(b" bytes, "))
+    about = ~np.isnan(number)
+    answer = about & ~np.isnan(rtt_ms) & block.reads(rtt_end, b" ms")
+    damaged = about & ~answer & ~block.reads(number_end, b"], timed out")
+    for index in np.flatnonzero(damaged).tolist():
+        raise not_a_line(block, index, "fping")
+    numbers = np.where(about, np.nan_to_num(number), -1).astype(np.int64)
+    return Answers(numbers, block.printed_s(), np.where(answer, rtt_ms / 1000, np.nan))
+
+
+def one_host(block: Block, index: int, lines: int, host: bytes | None) -> bytes:
+    """Return the host that all probes of a block went to; raise if there are two."""
+    match = PROBE.match(block.line(index))
+    host = host or (match[1] if match else b"")
+    if block.text.count(host + b" : [") + block.text.count(host + b"  : [") < lines:
+        raise block.error(index, f"a host beside {host.decode()}; a profile is of one network: keep the lines of one")
+    return host
+
+
+def of_lines(path: Path, lines: Lines) -> Recording:
+    """Return the recording of the lines of single probes; a number of 0 begins a new run."""
+    answers, line = lines.joined()
+    begins = np.flatnonzero((answers.number == 0) & (np.append(1, answers.number[:-1]) > 0))
+    edges = sorted({0, *begins.tolist(), len(line)})
+    runs = []
+    for begin, end in pairwise(edges):
+        run = answers.part(begin, end)
+        check_clock(path, line[begin:end], run)
+        runs.append(recording(run, 0, str(path), 1.0, f"{path}: {ASSUMED}"))
+    return join(runs)
+
+
+def of_list(path: Path, values: list[bytes]) -> Recording:
+    """Return the recording of a list of round-trip times in ms."""
+    rtt_s = np.array([np.nan if value == b"-" else float(value) / 1000 for value in values])
+    answers = Answers(np.arange(len(rtt_s)), np.full(len(rtt_s), np.nan), rtt_s)
+    return recording(answers, len(rtt_s), str(path), 1.0, f"{path}: {ASSUMED}", complete=True)

@@ -1,0 +1,120 @@
+"""CSV files whose columns are named."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from heartbench.simulator.errors import SimulatorError
+from heartbench.simulator.recordings import Columns, Recording, read_recording
+
+CICV5G = Path("/work/shared/data/cicv5g/cicv5g-urban-arterial-w2s.zip")
+IRISH = Path("/work/shared/data/irish-5g/5G-production-dataset.zip")
+Read = Callable[[str, Columns], Recording]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    def of(text: str, columns: Columns) -> Recording:
+        log = tmp_path / "log.csv"
+        log.write_text(text, encoding="utf-8")
+        return read_recording([log], columns)
+
+    return of
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("at,rtt\n10,20\n11,\n12,30\n", Columns("at", "rtt")),
+        ("at;other;rtt\n10000;x;0.02\n11000;y;-\n12000;z;0.03\n", Columns("at", "rtt", time_unit="ms", rtt_unit="s")),
+        ("at,rtt\n2026-01-02T03:04:05Z,20\n2026-01-02T03:04:06Z,\n2026-01-02T03:04:07Z,30\n", Columns("at", "rtt")),
+        (
+            "at,rtt\n2026-01-02 03:04:05.25,20\n2026-01-02 03:04:06.25,\n2026-01-02 03:04:07.25,30\n",
+            Columns("at", "rtt"),
+        ),
+        ("sent\tback\n10000\t10020\n11000\t\n12000\t12030\n", Columns("sent", answered="back", time_unit="ms")),
+        (
+            "at,rtt\n1.1.26 01:00:00,20\n1.1.26 01:00:01,\n1.1.26 01:00:02,30\n",
+            Columns("at", "rtt", time_unit="%d.%m.%y %T"),
+        ),
+    ],
+)
+def test_times_and_round_trips_in_their_units(read: Read, text: str, columns: Columns) -> None:
+    got = read(text, columns)
+    assert got.sent_s == pytest.approx([0, 1, 2])
+    assert got.rtt_s == pytest.approx([0.02, np.nan, 0.03], nan_ok=True)
+
+
+def test_dates_are_kept_and_times_since_the_start_are_none(read: Read) -> None:
+    assert read("at,rtt\n1700000000,20\n", Columns("at", "rtt")).began_unix_s == 1_700_000_000
+    assert read("at,rtt\n2000-01-01T00:00:00Z,20\n", Columns("at", "rtt")).began_unix_s == 946_684_800
+    assert read("at,rtt\n17,20\n", Columns("at", "rtt")).began_unix_s is None
+
+
+def test_a_time_without_probes_is_a_pause(read: Read) -> None:
+    rows = "".join(f"{at},20\n" for at in (0, 1, 2, 3, 60, 61, 62))
+    assert read("at,rtt\n" + rows, Columns("at", "rtt")).stretch.tolist() == [0, 0, 0, 0, 1, 1, 1]
+
+
+def test_rows_may_be_rounds_with_a_share_of_losses(read: Read) -> None:
+    text = "at,avg,loss\n0,-,-\n1,80,0\n2,-,-\n3,-,100.0\n4,90,20\n"
+    got = read(text, Columns("at", "avg", loss="loss"))
+    assert got.rtt_s == pytest.approx([0.08, np.nan, 0.09], nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "wrong"),
+    [
+        ("at,rtt\n0,20\n1,nan\n", 3, "rtt is no finite number; empty is lost"),
+        ("at,rtt\n0,20\n\n1,inf\n", 4, "rtt is no finite number"),
+        ("at,rtt\n0,20\n1,fast\n", 3, "rtt is 'fast'; allowed is a number"),
+        ("at,rtt\n0,20\n1,-3\n", 3, "an answer before its probe"),
+        ("at,rtt\n5,20\n4,20\n", 3, "the time goes back"),
+        ("at,rtt\n5,20\n,20\n", 3, "at is empty"),
+        ("at,rtt\n2026-01-02T03:04:05Z,20\nyesterday,20\n", 3, "at is 'yesterday'"),
+        ("at,rtt\n0,20\n1\n", 3, "Expected 2 columns, got 1"),
+        ("when,rtt\n0,20\n", 1, "no column 'at'; it has when, rtt"),
+        ("at,rtt\n", 1, "no probe in any row"),
+    ],
+)
+def test_what_is_wrong_is_said_with_file_and_line(read: Read, text: str, line: int, wrong: str, tmp_path: Path) -> None:
+    with pytest.raises(SimulatorError) as error:
+        read(text, Columns("at", "rtt"))
+    assert str(error.value).startswith(f"{tmp_path / 'log.csv'}:{line}: ")
+    assert wrong in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{}, {"rtt": "a", "answered": "b"}, {"rtt": "a", "rtt_unit": "h"}, {"rtt": "a", "time_unit": "h"}]
+)
+def test_columns_that_say_too_little_are_rejected(wrong: dict[str, str]) -> None:
+    with pytest.raises(SimulatorError, match="columns: "):
+        Columns("at", **wrong)
+
+
+def unpacked(archive: Path, name: str, to: Path) -> list[Path]:
+    with zipfile.ZipFile(archive) as packed:
+        names = sorted(each for each in packed.namelist() if name in each and not each.startswith("__MACOSX"))
+        return [Path(packed.extract(each, to)) for each in names if each.endswith(".csv")]
+
+
+@pytest.mark.skipif(not CICV5G.exists(), reason="the recordings of CICV5G are not on this machine")
+def test_a_car_reads_with_its_own_pauses_left_out(tmp_path: Path) -> None:
+    logs = unpacked(CICV5G, "n78", tmp_path)
+    got = read_recording(logs, Columns("sent_ms", answered="echoed_ms", time_unit="ms"))
+    assert got.lost == 0
+    assert len(got.stretch_starts) > len(logs)
+    assert np.nanmedian(got.rtt_s) == pytest.approx(0.018, abs=0.003)
+
+
+@pytest.mark.skipif(not IRISH.exists(), reason="the recordings of the Irish operator are not on this machine")
+def test_rounds_of_pings_of_a_drive_read(tmp_path: Path) -> None:
+    logs = unpacked(IRISH, "Download/Driving", tmp_path)
+    columns = Columns("Timestamp", "PINGAVG", loss="PINGLOSS", time_unit="%Y.%m.%d_%H.%M.%S")
+    got = read_recording(logs, columns)
+    assert got.interval_s == pytest.approx(14, abs=1)
+    assert got.lost / got.probes == pytest.approx(0.022, abs=0.003)
+    assert np.nanmedian(got.rtt_s) == pytest.approx(0.080, abs=0.002)
