@@ -7,7 +7,7 @@ block at once.
 
 import gzip
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import IO, cast
@@ -20,7 +20,8 @@ from heartbench.simulator.errors import SimulatorError
 BLOCK_BYTES = 4 << 20
 LONGEST_LINE_BYTES = 64 << 20
 """`fping -C` prints a run in one line: ten million probes."""
-NEWLINE = 10
+NEWLINE, POINT, ZERO = 10, 46, np.uint8(48)
+TENS = 10.0 ** np.arange(19)
 GZIP = b"\x1f\x8b"
 LONGEST_NUMBER = 18
 """More digits do not fit into 64 bits; a date in microseconds has 16."""
@@ -37,11 +38,19 @@ class Block:
     text: bytes
     cut: bool
     """The file ends without a newline."""
+    found: dict[int, tuple[Positions, Positions]] = field(default_factory=dict, repr=False)
+    """What `places` found before."""
 
     @cached_property
     def codes(self) -> NDArray[np.uint8]:
         """The text, with a newline behind each line."""
         return np.frombuffer(self.text, np.uint8)
+
+    @cached_property
+    def windows(self) -> NDArray[np.uint8]:
+        """The characters from each place on, as many as a number may have."""
+        padding = np.zeros(LONGEST_NUMBER, np.uint8)
+        return np.lib.stride_tricks.sliding_window_view(np.append(self.codes, padding), LONGEST_NUMBER + 1)
 
     @cached_property
     def ends(self) -> Positions:
@@ -57,35 +66,38 @@ class Block:
         """Return one line without its end."""
         return self.text[self.starts[index] : self.ends[index]].rstrip(b"\r")
 
+    def places(self, character: int) -> tuple[Positions, Positions]:
+        """Return where a character stands, and in which lines."""
+        if character not in self.found:
+            at = np.flatnonzero(self.codes == character)
+            self.found[character] = at, np.searchsorted(self.ends, at)
+        return self.found[character]
+
     def after(self, marker: bytes) -> Positions:
         """Return where in each line the text after the first `marker` begins; -1 where it is missing."""
-        last = np.flatnonzero(self.codes == marker[-1])
-        last = last[last >= len(marker) - 1]
+        last, lines = self.places(marker[-1])
+        here = last >= len(marker) - 1
         for back in range(1, len(marker)):
-            last = last[self.codes[last - back] == marker[-1 - back]]
+            here &= self.codes[last - back] == marker[-1 - back]
         found = np.full(len(self.ends), -1)
-        lines = np.searchsorted(self.ends, last)
-        found[lines[::-1]] = last[::-1] + 1  # backwards, so that the first of a line stays
+        found[lines[here][::-1]] = last[here][::-1] + 1  # backwards, so that the first of a line stays
         return found
 
     def numbers(self, at: Positions) -> tuple[NDArray[np.float64], Positions]:
         """Return the decimal numbers that begin `at` these places, NaN where none does, and where each ends."""
-        digits, decimals = np.zeros(len(at), np.int64), np.zeros(len(at), np.int64)
-        at, point = at.copy(), np.zeros(len(at), bool)
-        going, any_digit = at >= 0, np.zeros(len(at), bool)
-        for _ in range(LONGEST_NUMBER + 1):
-            character = self.codes[at]
-            digit = going & (character >= 48) & (character <= 57)
-            new_point = going & ~point & (character == 46)
-            digits = np.where(digit, digits * 10 + character - 48, digits)
-            decimals += digit & point
-            point |= new_point
-            any_digit |= digit
-            going = digit | new_point
+        digits, point_at = np.zeros(len(at), np.int64), np.full(len(at), -1, np.int8)
+        length, going = np.zeros(len(at), np.int8), at >= 0
+        for place, character in enumerate(np.ascontiguousarray(self.windows[at].T)):
+            digit = going & (character - ZERO < 10)  # unsigned: what stands before 0 is large
+            point = going & (character == POINT) & (point_at < 0)
+            digits = np.where(digit, digits * 10 + (character - ZERO), digits)
+            point_at[point] = place
+            going = digit | point
+            length += going
             if not going.any():
                 break
-            at += going
-        return np.where(any_digit, digits / 10.0**decimals, np.nan), at
+        decimals = np.where(point_at < 0, 0, length - point_at - 1)
+        return np.where(length > (point_at >= 0), digits / TENS[decimals], np.nan), at + length
 
     def reads(self, at: Positions, text: bytes) -> NDArray[np.bool_]:
         """Return whether `text` stands at these places."""
@@ -94,10 +106,14 @@ class Block:
             found &= self.codes[np.minimum(at + offset, len(self.codes) - 1)] == character
         return found
 
-    def printed_s(self) -> NDArray[np.float64]:
-        """Return the time in brackets at the begin of each line, in s since 1970, as -D prints it; NaN: none."""
-        times, _ = self.numbers(np.where(self.codes[self.starts] == ord("["), self.starts + 1, -1))
-        return times
+    def printed_s(self) -> tuple[NDArray[np.float64], Positions]:
+        """Return the time in brackets before each line, in s since 1970, NaN: none, and where the text behind begins.
+
+        `ping -D` and `fping -D` print it.
+        """
+        bracket = self.codes[self.starts] == ord("[")
+        times, end = self.numbers(np.where(bracket, self.starts + 1, -1))
+        return times, np.where(bracket, end + len("] "), self.starts)
 
     def error(self, index: int, wrong: str) -> SimulatorError:
         """Return the error that a line of this block is wrong."""

@@ -11,13 +11,12 @@ Without times of day, probe n left at n × interval.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from heartbench.simulator.recordings.lines import Block, bad_line
+from heartbench.simulator.recordings.lines import Block
 from heartbench.simulator.recordings.recording import Recording, Seconds, usual_interval
 
 Number = TypeVar("Number", bound=np.generic)
@@ -34,7 +33,7 @@ BACK_S = 1.0
 class Answers:
     """What the lines of one run of a prober say, in the order of the lines."""
 
-    number: NDArray[np.int64]
+    number: NDArray[np.int32]
     """Of the probe, from 0."""
     printed_s: Seconds
     """When the line was printed, in s since 1970; NaN: not known."""
@@ -53,26 +52,32 @@ class Lines:
         self.numbers: list[NDArray[np.int32]] = []
         self.printed_s: list[Seconds] = []
         self.rtt_s: list[Seconds] = []
-        self.lines: list[NDArray[np.int32]] = []
 
     def __bool__(self) -> bool:
-        return bool(self.lines)
+        return bool(self.numbers)
 
     def add(self, block: Block, found: Answers, begin: int, end: int) -> None:
-        """Add the lines of a block from `begin` to before `end`; one with a negative number is about no probe."""
-        about = begin + np.flatnonzero(found.number[begin:end] >= 0)
-        if len(about):
-            self.numbers.append(found.number[about].astype(np.int32))
-            self.printed_s.append(found.printed_s[about])
-            self.rtt_s.append(found.rtt_s[about])
-            self.lines.append((about + block.first_line).astype(np.int32))
+        """Add the lines of a block from `begin` to before `end`; one with a negative number is about no probe.
 
-    def joined(self) -> tuple[Answers, NDArray[np.int32]]:
-        """Return all answers and the number of the line of each; the lines are not kept."""
-        answers = Answers(
-            concatenate(self.numbers).astype(np.int64), concatenate(self.printed_s), concatenate(self.rtt_s)
-        )
-        return answers, concatenate(self.lines)
+        Raise if the time of day goes back.
+        """
+        about = begin + np.flatnonzero(found.number[begin:end] >= 0)
+        if not len(about):
+            return
+        printed_s = found.printed_s[about]
+        before = self.printed_s[-1][-1:] if self else printed_s[:1]
+        back = np.flatnonzero(np.diff(printed_s, prepend=before) < -BACK_S)
+        if len(back):
+            step_s = float(np.append(before, printed_s)[back[0]] - printed_s[back[0]])
+            wrong = f"the time goes back by {step_s:.3f} s; cut the log there into two files"
+            raise block.error(int(about[back[0]]), wrong)
+        self.numbers.append(found.number[about])
+        self.printed_s.append(printed_s)
+        self.rtt_s.append(found.rtt_s[about])
+
+    def joined(self) -> Answers:
+        """Return all answers; the lines are not kept."""
+        return Answers(concatenate(self.numbers), concatenate(self.printed_s), concatenate(self.rtt_s))
 
 
 def concatenate(arrays: list[NDArray[Number]]) -> NDArray[Number]:
@@ -82,13 +87,17 @@ def concatenate(arrays: list[NDArray[Number]]) -> NDArray[Number]:
     return joined
 
 
-def unwrap(numbers: NDArray[np.int64], period: int) -> NDArray[np.int64]:
+def unwrap(numbers: NDArray[np.int32], period: int) -> NDArray[np.int32]:
     """Return numbers that count on where the given ones start again at 0; a step is at most half a `period`."""
     steps = np.diff(numbers)
     steps += period // 2
     steps %= period
     steps -= period // 2
-    return np.concatenate((numbers[:1], numbers[0] + np.cumsum(steps)))
+    counted = np.empty_like(numbers)
+    counted[0] = numbers[0]
+    np.cumsum(steps, out=counted[1:])
+    counted[1:] += numbers[0]
+    return counted
 
 
 def round_trips(answers: Answers, probes: int) -> Seconds:
@@ -114,34 +123,31 @@ def usual_step(left_s: Seconds) -> float | None:
     return max(float(np.median(steps)), 1e-6) if len(steps) else None
 
 
-def fill(left_s: Seconds, interval_s: float) -> tuple[Seconds, NDArray[np.int32]]:
-    """Return when each probe left, also the lost ones, and the stretch of each: a pause begins a new one."""
-    known = np.flatnonzero(~np.isnan(left_s))
-    steps, took_s = np.diff(known), np.diff(left_s[known])
-    at_least_s = max(interval_s, 1.0)
-    paused = np.flatnonzero(took_s > at_least_s * (steps * (1 + SLACK) + PAUSE_STEPS))
-    before, after = known[paused], known[paused + 1]  # around a pause, lost probes belong to the time before it
-    lost = after - 1 > before
-    at = np.concatenate((known, (after - 1)[lost]))
-    times = np.concatenate((left_s[known], (left_s[before] + (after - 1 - before) * interval_s)[lost]))
-    order = np.argsort(at, kind="stable")
-    at, times = at[order], times[order]
-    numbers = np.arange(len(left_s))
-    filled = np.interp(numbers, at, times)
-    filled[: at[0]] -= (at[0] - numbers[: at[0]]) * interval_s
-    filled[at[-1] + 1 :] += (numbers[at[-1] + 1 :] - at[-1]) * interval_s
+def fill(left_s: Seconds, interval_s: float) -> NDArray[np.int32]:
+    """Fill in when lost probes left, and return the stretch of each probe: a pause begins a new one.
+
+    Lost probes before a pause belong to the time before it.
+    """
+    least_s = max(interval_s, 1.0)
+    begins = [1 + np.flatnonzero(np.diff(left_s) > least_s * (1 + SLACK + PAUSE_STEPS))]
+    lost = np.flatnonzero(np.isnan(left_s))
+    if len(lost):
+        new = np.diff(lost, prepend=-2) > 1
+        before = lost[new] - 1
+        after = lost[np.append(new[1:], True)] + 1
+        inner = (before >= 0) & (after < len(left_s))
+        anchor = np.where(before >= 0, before, after)
+        steps = np.where(inner, after - before, 1)
+        took_s = np.where(inner, left_s[np.minimum(after, len(left_s) - 1)] - left_s[before], interval_s)
+        paused = took_s > least_s * (steps * (1 + SLACK) + PAUSE_STEPS)
+        step_s = np.where(paused | ~inner, interval_s, took_s / steps)
+        burst = np.cumsum(new) - 1
+        left_s[lost] = left_s[anchor][burst] + (lost - anchor[burst]) * step_s[burst]
+        begins.append(after[paused & inner])
+    np.maximum.accumulate(left_s, out=left_s)
     stretch = np.zeros(len(left_s), np.int32)
-    stretch[after] = 1
-    return np.maximum.accumulate(filled), np.cumsum(stretch, dtype=np.int32)
-
-
-def check_clock(path: Path, line: NDArray[np.int32], answers: Answers) -> None:
-    """Raise if the times of day go back."""
-    back = np.flatnonzero(np.diff(answers.printed_s) < -BACK_S)
-    if len(back):
-        at = int(back[0]) + 1
-        step_s = float(answers.printed_s[at - 1] - answers.printed_s[at])
-        raise bad_line(path, int(line[at]), f"the time goes back by {step_s:.3f} s; cut the log there into two files")
+    stretch[np.concatenate(begins)] = 1
+    return np.cumsum(stretch, out=stretch)
 
 
 def recording(
@@ -161,7 +167,7 @@ def recording(
     if np.isnan(left_s).all():
         sent_s, stretch = np.arange(probes, dtype=np.float64) * interval_s, np.zeros(probes, np.int32)
     else:
-        sent_s, stretch = fill(left_s, usual_step(left_s) or interval_s)
+        sent_s, stretch = left_s, fill(left_s, usual_step(left_s) or interval_s)
         began = float(sent_s[0])
         sent_s -= began
         interval_s, assumptions = usual_interval(sent_s, stretch), ()

@@ -18,10 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from heartbench.simulator.recordings.lines import Block, bad_line, blocks, not_a_line
-from heartbench.simulator.recordings.numbered import Answers, Lines, check_clock, recording, unwrap
+from heartbench.simulator.recordings.numbered import Answers, Lines, recording, unwrap
 from heartbench.simulator.recordings.recording import Recording, join
 
 SEQUENCE_NUMBERS = 1 << 16
@@ -83,33 +82,28 @@ def probes_of(block: Block) -> Answers:
     sequence, _ = block.numbers(block.after(b"seq="))
     rtt_ms, rtt_end = block.numbers(block.after(b"time="))
     about = ~np.isnan(sequence)
-    number = np.where(about, np.nan_to_num(sequence), -1).astype(np.int64)
+    number = np.where(about, np.nan_to_num(sequence), -1).astype(np.int32)
     answer = about & ~np.isnan(rtt_ms) & block.reads(rtt_end, b" ms")
-    text = text_starts(block)
-    no_answer = about & (block.reads(text, b"no answer yet for ") | block.reads(text, b"From "))
-    for index in np.flatnonzero(~answer & ~no_answer).tolist():
+    printed_s, text = block.printed_s()
+    others = np.flatnonzero(~answer)
+    said = block.reads(text[others], b"no answer yet for ") | block.reads(text[others], b"From ")
+    for index in others[~(about[others] & said)].tolist():
         if timeout := TIMEOUT.match(block.line(index)):
             number[index] = int(timeout[1])
         elif about[index]:
             raise not_a_line(block, index, "ping")
-    return Answers(number, block.printed_s(), np.where(answer, rtt_ms / 1000, np.nan))
-
-
-def text_starts(block: Block) -> NDArray[np.int64]:
-    """Return where the text of each line begins, behind the time of day."""
-    stamped = block.codes[block.starts] == ord("[")
-    return np.where(stamped, block.after(b"] "), block.starts)
+    return Answers(number, printed_s, np.where(answer, rtt_ms / 1000, np.nan))
 
 
 def finished(path: Path, run: Run) -> Recording:
     """Return the recording of one run."""
-    answers, line = run.lines.joined()
+    answers = run.lines.joined()
     number = unwrap(answers.number, SEQUENCE_NUMBERS)
     first = int(number.min())
     if run.with_start and 0 < first < SEQUENCE_NUMBERS // 2:
         first = 1  # its count begins with 1 (iputils) or 0 (others); smaller ones were lost
-    answers = Answers(number - first, answers.printed_s, answers.rtt_s)
-    check_clock(path, line, answers)
+    number -= np.int32(first)
+    answers = Answers(number, answers.printed_s, answers.rtt_s)
     assumptions = []
     if run.took_s and run.sent > 1:
         interval_s = run.took_s / (run.sent - 1)

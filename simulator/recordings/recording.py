@@ -65,8 +65,9 @@ class Recording:
 
 def usual_interval(sent_s: Seconds, stretch: NDArray[np.int32]) -> float:
     """Return the median time between two probes of one stretch, in s; 1 s if no stretch has two."""
-    between = np.diff(sent_s)[np.diff(stretch) == 0]
-    return float(np.median(between)) if len(between) else 1.0
+    between = np.diff(sent_s)
+    between = between[stretch[1:] == stretch[:-1]]
+    return float(np.median(between, overwrite_input=True)) if len(between) else 1.0
 
 
 def join(recordings: Sequence[Recording]) -> Recording:
