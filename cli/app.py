@@ -33,6 +33,7 @@ COMMANDS = {
     "stats": "Print the figures of a running hub.",
     "ladder": "Show the gap that an outage causes.",
     "load": "Put load on a running hub from Locust.",
+    "probe": "Measure a network in both directions, or answer such probes.",
     "bench": "Measure the building blocks and compare revisions.",
     "scenarios": "List the scenarios, or show one.",
     "profiles": "List the link profiles, or show one.",

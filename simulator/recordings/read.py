@@ -13,11 +13,14 @@ from heartbench.simulator.recordings.lines import bad_line, open_log, quoted
 from heartbench.simulator.recordings.mtr import TOTALS, read_mtr
 from heartbench.simulator.recordings.parquet import read_parquet
 from heartbench.simulator.recordings.ping import read_ping
+from heartbench.simulator.recordings.probed import HEAD as HEAD_OF_PROBE
+from heartbench.simulator.recordings.probed import read_probed
 from heartbench.simulator.recordings.recording import Recording, join
 from heartbench.simulator.recordings.smokeping import HEAD, read_smokeping
 
 HEAD_BYTES = 1 << 16
 TEXT: tuple[tuple[re.Pattern[bytes], Callable[[Path], Recording]], ...] = (
+    (HEAD_OF_PROBE, read_probed),
     (re.compile(rb"^PING |seq=\d", re.MULTILINE), read_ping),
     (re.compile(rb"^(\[[\d.]+\] )?\S+ *: (\[\d+\], |(-|[\d.]+)( (-|[\d.]+))*\s*$)", re.MULTILINE), read_fping),
     (re.compile(rb"[xh] \d+ \S+$", re.MULTILINE), read_mtr),

@@ -1,6 +1,7 @@
 """Recordings written and read back."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -53,7 +54,7 @@ def test_several_files_are_stretches_with_nothing_known_between_them(tmp_path: P
         ({"sent_s": pa.array([], pa.float64()), "rtt_s": pa.array([], pa.float64())}, "no rows"),
     ],
 )
-def test_what_is_no_recording_is_rejected(columns: dict[str, object], wrong: str, tmp_path: Path) -> None:
+def test_what_is_no_recording_is_rejected(columns: dict[str, Any], wrong: str, tmp_path: Path) -> None:
     path = tmp_path / "wrong.parquet"
     pq.write_table(pa.table(columns), path)
     with pytest.raises(SimulatorError, match=wrong):

@@ -1,0 +1,120 @@
+"""A prober and a responder on UDP sockets: the only module of this package with a clock and with files.
+
+The prober's socket is not connected to its target: where the machine's own address changes, as on a mobile network, the
+next probe leaves from the new one.
+"""
+
+import asyncio
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterable
+from typing import TextIO, cast
+
+from heartbench.simulator.errors import SimulatorError
+from heartbench.simulator.probing.prober import Prober, Row
+from heartbench.simulator.probing.responder import Responder
+from heartbench.simulator.probing.rows import line
+
+PORT = 7117
+CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Linux: it also runs while the machine sleeps, so that such a time is seen as a pause."""
+
+Address = tuple[str, int]
+
+
+def now_ns() -> int:
+    """Return the time by the clock of probes, in ns."""
+    return time.clock_gettime_ns(CLOCK)
+
+
+class Datagrams(asyncio.DatagramProtocol):
+    """Hands each datagram to a function, which may return an answer; errors of the network are losses."""
+
+    def __init__(self, read: Callable[[bytes], bytes | None]) -> None:
+        self.read = read
+        self.transport: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the socket."""
+        self.transport = cast("asyncio.DatagramTransport", transport)  # asyncio's own class is not derived from it
+
+    def datagram_received(self, data: bytes, addr: Address) -> None:
+        """Read a datagram and send the answer, if there is one."""
+        answer = self.read(data)
+        if answer is not None and self.transport:
+            self.transport.sendto(answer, addr)
+
+    def error_received(self, exc: Exception) -> None:
+        """Ignore it: what did not get through is counted by its number."""
+
+
+async def resolve(host: str, port: int, *, listen: bool = False) -> tuple[int, Address]:
+    """Return the address family and the address of a host: IPv4 if it has both, as a responder may have no other."""
+    try:
+        flags = socket.AI_PASSIVE if listen else 0
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=flags)
+    except OSError as error:
+        raise SimulatorError(f"{host}: {error.strerror or error}; name a host or an address") from error
+    family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+    return family, (str(address[0]), int(address[1]))
+
+
+async def serve(host: str, port: int, ready: Callable[[Address], None], stop: asyncio.Event) -> int:
+    """Answer probes until `stop` is set, and return the number of sessions; `ready` is called when it listens."""
+    loop = asyncio.get_running_loop()
+    responder = Responder()
+    _, address = await resolve(host, port, listen=True)
+    transport, _ = await loop.create_datagram_endpoint(
+        lambda: Datagrams(lambda data: responder.answer(data, now_ns())), local_addr=address
+    )
+    try:
+        name = transport.get_extra_info("sockname")
+        ready((str(name[0]), int(name[1])))
+        await stop.wait()
+    finally:
+        transport.close()
+    return len(responder.sessions)
+
+
+async def probe(
+    target: tuple[int, Address], interval_s: float, duration_s: float, file: TextIO, stop: asyncio.Event
+) -> Prober:
+    """Send probes at an interval until `stop` is set or the duration is over, and write a row for each."""
+    loop = asyncio.get_running_loop()
+    prober = Prober(secrets.randbits(64))
+    family, address = target
+
+    def read(data: bytes) -> None:
+        write(file, prober.read(data, now_ns()))
+
+    transport, _ = await loop.create_datagram_endpoint(lambda: Datagrams(read), family=family, local_addr=None)
+    began_ns = due_ns = now_ns()
+    step_ns = round(interval_s * 1e9)
+    try:
+        while not stop.is_set() and due_ns - began_ns < duration_s * 1e9:
+            transport.sendto(prober.probe(now_ns()), address)
+            write(file, prober.late(now_ns()))
+            due_ns = max(due_ns + step_ns, now_ns())  # after a sleep of the machine there is no burst
+            await pause(stop, (due_ns - now_ns()) / 1e9)
+        await pause(stop, min(interval_s, 1.0))  # for the last answer
+    finally:
+        transport.close()
+    return prober
+
+
+async def pause(stop: asyncio.Event, seconds: float) -> None:
+    """Wait for this long, or until `stop` is set."""
+    try:
+        async with asyncio.timeout(max(seconds, 0)):
+            await stop.wait()
+    except TimeoutError:
+        return
+
+
+def write(file: TextIO, rows: Iterable[Row]) -> None:
+    """Write rows so that they survive the process."""
+    text = "".join(map(line, rows))
+    if text:
+        file.write(text)
+        file.flush()
