@@ -105,7 +105,7 @@ def _watching(outage: Outages, watched: bool, profile: str) -> tuple[str, str, s
     if observed is None:
         return (
             "hours observed",
-            "none; the uncertainty about the network is unknown",
+            "none; the uncertainty about the network is unknown, and long thresholds cannot be tuned for it",
             f"{profile}, which has no observed outages",
         )
     seen = f"{observed.hours:g} h, {len(observed.lengths_s)} outages of at least {observed.from_s:g} s"

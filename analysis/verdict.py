@@ -51,8 +51,8 @@ def how_sure(found: Recommendation) -> str:
     shared = f" But {found.coincidence}." if found.coincidence else ""
     if hours is None:
         covered = (
-            "This network was not observed, so the uncertainty about it is unknown; the interval covers only the "
-            "randomness of the simulation."
+            "No outages of this network were counted, so long thresholds cannot be tuned for it: the uncertainty about "
+            "it is unknown, and the interval covers only the randomness of the simulation."
         )
     elif row.false_stale_network_ci is not None:
         covered = (

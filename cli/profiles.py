@@ -8,7 +8,7 @@ import typer
 
 from heartbench.cli.errors import CommandError
 from heartbench.cli.output import print_json, print_table
-from heartbench.cli.resolved import QUANTILES, by_quantile, link_figures, profile_text, rtt_s
+from heartbench.cli.resolved import QUANTILES, by_quantile, counted, link_figures, profile_text, rtt_s
 from heartbench.simulator.ping import Survey, survey
 from heartbench.simulator.profile import PROFILES, Profile, load_profile
 from heartbench.simulator.schema import profile_schema
@@ -19,6 +19,10 @@ profiles = typer.Typer(invoke_without_command=True, help="Link profiles: delay, 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 MOST_PINGS = 20_000_000
+LIST_CAPTION = (
+    "`heartbench profiles show NAME` prints a profile with its sources. Long thresholds cannot be tuned with a profile "
+    "for which no outages were counted (none)."
+)
 
 
 @profiles.callback()
@@ -38,17 +42,18 @@ def list_profiles(json: Json = False) -> None:
         briefs = [{"name": name, "summary": profile.summary, **_stated(profile)} for name, profile in loaded.items()]
         print_json({"schema": "heartbench.profiles/1", "profiles": briefs})
         return
-    columns = ["profile", "RTT p50 ms", "p99 ms", "out of service", "summary"]
+    columns = ["profile", "RTT p50 ms", "p99 ms", "out of service", "outages\nobserved", "summary"]
     rows = [
         (
             name,
             *(f"{rtt * 1000:.3g}" for rtt in profile.rtt_quantile(np.array([0.5, 0.99]))),
             f"{profile.outage.out_fraction:.2%}",
+            counted(profile),
             profile.summary,
         )
         for name, profile in loaded.items()
     ]
-    print_table("", columns, rows, "`heartbench profiles show NAME` prints a profile with its sources.")
+    print_table("", columns, rows, LIST_CAPTION)
 
 
 @profiles.command()
@@ -98,7 +103,9 @@ def schema() -> None:
 
 def _stated(profile: Profile) -> dict[str, object]:
     rates = {f"{length:g}": rate * profile.outage.rate_factor for length, rate in profile.outage.knots}
-    return {"rtt_s": rtt_s(profile), "outages_per_hour": rates}
+    observed = profile.outage.observed
+    seen = None if observed is None else {"hours": observed.hours, "outages": len(observed.lengths_s)}
+    return {"rtt_s": rtt_s(profile), "outages_per_hour": rates, "observed": seen}
 
 
 def _survey(profile: Profile, duration_s: float, nodes: int, seed: int) -> Survey:

@@ -84,6 +84,14 @@ def link_lines(profile: Profile) -> Iterator[str]:
         label = f"outages ≥ {format_duration(length)} per hour"
         yield f"  {label:27}{rate:.3g}" + (f"    (one in {1 / rate:,.3g} h)" if 0 < rate < 1 else "")
     yield f"  out of service             {profile.outage.out_fraction:.3%} of the time"
+    warning = "" if profile.outage.observed else ": long thresholds cannot be tuned with this profile"
+    yield f"  outages observed           {counted(profile)}{warning}"
+
+
+def counted(profile: Profile) -> str:
+    """Return how many outages of the network were counted, and in which time."""
+    observed = profile.outage.observed
+    return "none" if observed is None else f"{len(observed.lengths_s)} in {observed.hours:g} h"
 
 
 def setting_lines(settings: Mapping[str, object]) -> Iterator[str]:

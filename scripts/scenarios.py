@@ -11,7 +11,7 @@ from heartbench.simulator.schema import Schema, is_duration, profile_schema, sce
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "scenarios.md"
 EXAMPLE = "mixed-fleet"
-UNITS = {"_bytes": "bytes", "hours": "h", "output_rate": "bytes/s"}
+UNITS = {"_bytes": "bytes", "hours": "h", "output_rate": "bytes/s", "bit_rate": "bit/s"}
 TYPES = {"string": "text", "boolean": "`true`, `false`", "integer": "integer", "number": "number", "object": "table"}
 OF_A_PROFILE = "Profile"
 HEAD = f"""# Scenarios and profiles

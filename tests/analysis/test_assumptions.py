@@ -56,7 +56,7 @@ def test_sites_are_said() -> None:
         (
             "rates = [['3s', 1]]\nshape = 0.0\nscale = '2s'",
             "hours observed",
-            "none; the uncertainty about the network is unknown",
+            "none; the uncertainty about the network is unknown, and long thresholds cannot be tuned for it",
         ),
         ("", "outages", "none"),
     ],

@@ -82,8 +82,10 @@ def test_the_sentence_states_when_more_observation_does_not_help(goal: Goal, hou
 
 
 def test_without_observed_outages_the_uncertainty_is_reported_as_unknown() -> None:
-    assert "the uncertainty about it is unknown" in verdict.sentence(found(Goal(4.0, 90.0), [900, 20, 0.5]))
-    assert "for the network" not in verdict.sentence(found(Goal(4.0, 90.0), [900, 20, 0.5]))
+    text = verdict.sentence(found(Goal(4.0, 90.0), [900, 20, 0.5]))
+    assert "No outages of this network were counted, so long thresholds cannot be tuned for it" in text
+    assert "the uncertainty about it is unknown" in text
+    assert "for the network" not in text
 
 
 def test_a_simulation_that_is_too_short_is_reported() -> None:

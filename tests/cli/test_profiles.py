@@ -34,7 +34,33 @@ def test_the_list_names_every_shipped_profile(capsys: pytest.CaptureFixture[str]
 
     assert all(f"  {name} " in table for name in PROFILES.names())
     assert [profile["name"] for profile in listed] == PROFILES.names()
-    assert listed[1]["rtt_s"]["p50"] == pytest.approx(0.080)
+    assert {profile["name"]: profile["rtt_s"]["p50"] for profile in listed}["wireguard-5g"] == pytest.approx(0.080)
+
+
+def test_the_list_tells_for_which_profiles_outages_were_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.invoke(["profiles", "list"]) == 0
+    table = capsys.readouterr().out
+    assert app.invoke(["profiles", "list", "--json"]) == 0
+    observed = {each["name"]: each["observed"] for each in json.loads(capsys.readouterr().out)["profiles"]}
+
+    assert re.search(r" wireguard-5g .* 68 in 7\.75 h ", table)
+    assert re.search(r" starlink .* none ", table)
+    assert "cannot be tuned" in table
+    assert (observed["starlink"], observed["lte"]) == (None, {"hours": 2.63, "outages": 14})
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("lan", "#   outages observed           none: long thresholds cannot be tuned with this profile\n"),
+        ("5g-standing", "#   outages observed           29 in 4.73 h\n"),
+    ],
+)
+def test_the_figures_of_a_link_end_with_what_was_observed(
+    name: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.invoke(["profiles", "show", name, "--full"]) == 0
+    assert capsys.readouterr().out.endswith(line)
 
 
 def test_a_profile_is_shown_with_its_sources(capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,7 +73,7 @@ def test_a_file_is_shown_resolved_and_loads_again(tmp_path: Path, capsys: pytest
     mine.write_text(SILENT)
     assert app.invoke(["profiles", "show", str(mine)]) == 0
     shown = capsys.readouterr().out
-    keys = {(field.alias or name) for name, field in Profile.model_fields.items()}
+    keys = {(field.alias or name) for name, field in Profile.model_fields.items() if field.default is not None}
     assert keys <= tomllib.loads(shown).keys()
     assert re.search(r"# +RTT +p5 60 ms · p50 60 ms", shown)
     mine.write_text(shown)

@@ -37,8 +37,32 @@ def rate_of(outage: Outages, at_least_s: float) -> float:
 
 
 def test_every_shipped_profile_loads_and_says_what_it_is() -> None:
-    assert PROFILES.names() == ["lan", "wireguard-5g"]
-    assert all(load_profile(name).summary for name in PROFILES.names())
+    expected = ["5g-private", "5g-standing", "datacenter", "lan", "lte", "starlink", "wan", "wifi", "wireguard-5g"]
+    assert PROFILES.names() == expected
+    assert all(load_profile(name).summary for name in expected)
+    observed = {name for name in expected if load_profile(name).outage.observed}
+    assert observed == {"5g-private", "5g-standing", "lte", "wireguard-5g"}
+
+
+@pytest.mark.parametrize("name", PROFILES.names())
+def test_a_shipped_profile_names_its_sources_and_warns_if_no_outages_were_counted(name: str) -> None:
+    text = " ".join(PROFILES.text(name).replace("#", " ").split())
+    if name != "lan":
+        assert re.search(r"[Ss]ource", text)
+        assert re.search(r"\b(19|20)\d\d\b|Zenodo", text)
+        assert load_profile(name).outage.observed or "can be tuned with" in text
+
+
+@pytest.mark.parametrize("name", PROFILES.names())
+def test_a_shipped_profile_makes_a_link_with_the_round_trips_that_it_states(name: str) -> None:
+    shipped = load_profile(name)
+    link = shipped.to_link()[0]
+    for way, stated in enumerate((shipped.up, shipped.down)):
+        assert np.interp(0.0, JITTER_Z, link["jitter_s"][way]) == pytest.approx(
+            stated.jitter_s(np.zeros(1))[0], abs=5e-4
+        )
+    assert np.all(np.isfinite(link["outage_s"]))
+    assert 0 <= shipped.outage.out_fraction < 0.03
 
 
 def test_looking_up_the_tables_gives_the_pairs() -> None:
@@ -212,13 +236,13 @@ def test_unknown_names_and_files_that_are_no_text_are_refused(tmp_path: Path) ->
     (tmp_path / "half.toml").write_text("[up")
     (tmp_path / "empty.toml").touch()
     refusals = {
-        "wireguard5g": "did you mean wireguard-5g?; allowed: lan, wireguard-5g, or the path",
+        "wireguard5g": f"did you mean wireguard-5g?; allowed: {', '.join(PROFILES.names())}, or the path",
         "noise.toml": f"{tmp_path / 'noise.toml'}: is not a text file",
         "half.toml": f"{tmp_path / 'half.toml'}: is not TOML: ",
         "empty.toml": f"{tmp_path / 'empty.toml'}: up: is missing (and 1 more)",
         str(tmp_path): f"{tmp_path}: is a directory; expected a TOML file",
         "~nouser/x.toml": "~nouser/x.toml: cannot be read: Could not determine home directory",
-        "x" * 300: "is not known; allowed: lan, wireguard-5g",
+        "x" * 300: "is not known; allowed: 5g-private, 5g-standing,",
         f"{'x' * 300}.toml": ".toml: cannot be read: File name too long",
         "gone.toml": f"{tmp_path / 'gone.toml'}: cannot be read: No such file",
     }

@@ -230,7 +230,7 @@ def test_an_override_that_leads_nowhere_is_refused(override: str, refusal: str, 
 def test_names_that_are_not_known_are_refused_with_the_near_ones(tmp_path: Path) -> None:
     with pytest.raises(SimulatorError, match=r"scenario: 'wiregaurd-5g' is not known, did you mean wireguard-5g or"):
         load_scenario("wiregaurd-5g")
-    near = r"group\.edge\.profile: 'lann' is not known, did you mean lan\?; allowed: lan, wireg"
+    near = r"group\.edge\.profile: 'lann' is not known, did you mean lan or wan\?; allowed: 5g-"
     with pytest.raises(SimulatorError, match=near):
         load(tmp_path, GROUPS, "group.edge.profile=lann")
 

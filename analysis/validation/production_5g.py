@@ -1,6 +1,6 @@
-"""The outages of the driving traces behind the profile `wireguard-5g`, recounted.
+"""The figures of the profiles `wireguard-5g`, `5g-standing` and `lte`, counted in the traces behind them.
 
-    python -m heartbench.analysis.validation.driving_5g 5G-production-dataset.zip
+    python -m heartbench.analysis.validation.production_5g 5G-production-dataset.zip
 
 The source is a log of a constant download while driving and standing (Raca, Leahy, Sreenan, Quinlan, "Beyond
 Throughput, The Next Generation: A 5G Dataset with Channel and Context Metrics", ACM MMSys 2020, repository
@@ -10,7 +10,9 @@ The first and last 20 s of each file are ignored.
 
 A second is quiet at 2 kbit/s or less. At up to 15 kbit/s a lone segment arrived, as from a sender that receives no
 acknowledgement: the downlink was open and the uplink was not. Heartbeats use the uplink, so for them such a second does
-not end an outage (`LONE_SEGMENT_KBIT_S`). The printed figures are from that count and match the shipped profile.
+not end an outage (`LONE_SEGMENT_KBIT_S`). The printed figures are from that count and match the shipped profiles.
+
+For a profile of one network mode (LTE), the seconds and ping rounds in that mode count, and outages that begin in it.
 """
 
 import csv
@@ -28,6 +30,7 @@ from numpy.typing import NDArray
 from heartbench.analysis.errors import AnalysisError
 from heartbench.simulator.tail import Tail, fit
 
+MODULE = "heartbench.analysis.validation.production_5g"
 QUIET_KBIT_S = 2.0
 LONE_SEGMENT_KBIT_S = 15.0
 EDGE_S = 20
@@ -38,6 +41,24 @@ TABLE_S = (3, 5, 10, 15, 20, 30)
 RTT_SHARES = (0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a profile is counted from: traces of one movement (`Driving`, `Static`), in one network mode (None: all)."""
+
+    profile: str
+    movement: str
+    mode: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Name in the printed table."""
+        return {"Driving": "driving", "Static": "standing"}[self.movement] + (f" on {self.mode}" if self.mode else "")
+
+
+SUBJECTS = (Subject("wireguard-5g", "Driving"), Subject("5g-standing", "Static"), Subject("lte", "Driving", "LTE"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +68,25 @@ class Trace:
     Attributes:
         at_s: second of each row, rising; shape (n,).
         kbit_s: download rate in that second, kbit/s; shape (n,).
+        counts: whether the row counts, because the phone was in the wanted network mode; shape (n,).
         ping_at_s: second of each round of five pings; shape (m,).
         ping_ms: mean round-trip time of a round, ms; NaN if no ping was answered; shape (m,).
         ping_lost: percentage of a round's pings that were lost; shape (m,).
+        ping_counts: whether the round counts, as `counts`; shape (m,).
     """
 
     at_s: Floats
     kbit_s: Floats
+    counts: Flags
     ping_at_s: Floats
     ping_ms: Floats
     ping_lost: Floats
+    ping_counts: Flags
 
     @property
     def hours(self) -> float:
         """Time observed, h."""
-        return float(self.at_s[-1] - self.at_s[0]) / 3600
+        return float(np.diff(self.at_s)[self.counts[:-1]].sum()) / 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,39 +119,41 @@ class Recount:
         return sum(each.lone_segment for each in long) / len(long)
 
 
-def read_traces(archive: Path, movement: str) -> list[Trace]:
-    """Return the download traces of one movement (`Driving` or `Static`).
+def read_traces(archive: Path, subject: Subject) -> list[Trace]:
+    """Return the download traces of a subject.
 
     Raises:
         AnalysisError: the file is not this archive.
     """
     try:
         with ZipFile(archive) as files:
-            names = [
-                name for name in files.namelist() if name.startswith(f"5G-production-dataset/Download/{movement}/B_")
-            ]
-            traces = [_trace(files.read(name).decode()) for name in sorted(names)]
+            folder = f"5G-production-dataset/Download/{subject.movement}/B_"
+            names = [name for name in files.namelist() if name.startswith(folder)]
+            traces = [_trace(files.read(name).decode(), subject.mode) for name in sorted(names)]
     except (OSError, BadZipFile, KeyError, ValueError) as error:
         raise AnalysisError(f"{archive}: cannot be read ({error}); expected 5G-production-dataset.zip") from error
     if not traces:
-        raise AnalysisError(f"{archive}: holds no Download/{movement} traces; expected 5G-production-dataset.zip")
+        raise AnalysisError(f"{archive}: no Download/{subject.movement} traces; expected 5G-production-dataset.zip")
     return traces
 
 
-def _trace(text: str) -> Trace:
+def _trace(text: str, mode: str | None) -> Trace:
     rows = list(csv.DictReader(io.StringIO(text)))
     at = np.array([_second(row["Timestamp"]) for row in rows])
     rate = np.array([float(row["DL_bitrate"]) for row in rows])
     inner = (at >= at[0] + EDGE_S) & (at <= at[-1] - EDGE_S)
     first = np.append(True, np.diff(at) > 0) & inner
+    counts = np.array([mode in {None, row["NetworkMode"]} for row in rows])
     pinged = np.array([row["PINGLOSS"] != "-" for row in rows]) & inner
     rounds = [row for row, chosen in zip(rows, pinged, strict=True) if chosen]
     return Trace(
         at_s=at[first],
         kbit_s=rate[first],
+        counts=counts[first],
         ping_at_s=at[pinged],
         ping_ms=np.array([float("nan") if row["PINGAVG"] == "-" else float(row["PINGAVG"]) for row in rounds]),
         ping_lost=np.array([float(row["PINGLOSS"]) for row in rounds]),
+        ping_counts=counts[pinged],
     )
 
 
@@ -141,10 +168,12 @@ def recount(traces: list[Trace], up_to_kbit_s: float) -> Recount:
 
 
 def outages(trace: Trace, up_to_kbit_s: float) -> Iterator[Outage]:
-    """Yield the runs of seconds with at most `up_to_kbit_s`, in order."""
+    """Yield the runs of seconds with at most `up_to_kbit_s`, in order, that begin while the trace counts."""
     out = trace.kbit_s <= up_to_kbit_s
     edges = np.flatnonzero(np.diff(np.concatenate([[False], out, [False]])))
     for begin, end in zip(edges[::2], edges[1::2], strict=True):
+        if not trace.counts[max(begin - 1, 0)]:
+            continue
         quiet = np.flatnonzero(trace.kbit_s[begin:end] <= QUIET_KBIT_S)
         lone = len(quiet) > 0 and quiet[-1] - quiet[0] + 1 > len(quiet)
         yield Outage(float(trace.at_s[begin]), float(trace.at_s[end - 1] - trace.at_s[begin] + 1), bool(lone))
@@ -187,8 +216,8 @@ def profile_figures(traces: list[Trace]) -> str:
     tail, per_hour = joined.tail(), len(joined.lengths_s()) / joined.hours
     one, two = (ratio * per_hour for ratio in short_ratios(traces))
     lengths = ", ".join(f"{each:.0f}" for each in joined.lengths_s())
-    rtt = np.concatenate([trace.ping_ms for trace in traces])
-    lost = np.concatenate([trace.ping_lost for trace in traces])
+    rtt = np.concatenate([trace.ping_ms[trace.ping_counts] for trace in traces])
+    lost = np.concatenate([trace.ping_lost[trace.ping_counts] for trace in traces])
     quantiles = np.nanquantile(rtt, RTT_SHARES)
     shares = [np.count_nonzero(lost == each) / len(lost) for each in (20, 40, 60, 80, 100)]
     return "\n".join(
@@ -213,22 +242,23 @@ def profile_figures(traces: list[Trace]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Print both counts, driving and standing, and the profile's figures."""
+    """Print both counts and the figures of each profile."""
     if len(arguments) != 1:
-        print("usage: python -m heartbench.analysis.validation.driving_5g 5G-production-dataset.zip", file=sys.stderr)
+        print(f"usage: python -m {MODULE} 5G-production-dataset.zip", file=sys.stderr)
         return 2
     try:
-        driving, standing = (read_traces(Path(arguments[0]), movement) for movement in ("Driving", "Static"))
+        found = {subject: read_traces(Path(arguments[0]), subject) for subject in SUBJECTS}
     except AnalysisError as error:
         print(f"heartbench: {error}", file=sys.stderr)
         return 2
     print("| | hours |", " | ".join(f"{each} s" for each in TABLE_S), "| longest |")
     print("|---" * (len(TABLE_S) + 3) + "|")
-    for movement, traces in (("driving", driving), ("standing", standing)):
+    for subject, traces in found.items():
         for name, cells in table_rows(traces).items():
-            print(f"| {movement}, {name} |", " | ".join(cells), "|")
-    print()
-    print(profile_figures(driving))
+            print(f"| {subject.label}, {name} |", " | ".join(cells), "|")
+    for subject, traces in found.items():
+        print(f"\n# {subject.profile}")
+        print(profile_figures(traces))
     return 0
 
 
