@@ -77,7 +77,7 @@ def _of_a_link(group: Group, watched: bool, live: bool) -> Iterator[tuple[str, s
     yield (
         "independence",
         f"{site.share:.0%} of a node's outages hit all {site.nodes} nodes of its site; the rest hit only that node"
-        if site
+        if site and site.share
         else "no outage hits two nodes at once",
         "scenario" if site else "scenario, which defines no sites",
     )

@@ -108,7 +108,7 @@ def response_of(
     from heartbench.simulator.fleet import squads
 
     (group,) = scenario.group
-    own = 1.0 - group.site.share if group.site else 1.0
+    own = 1.0 - (group.site.share or 0.0) if group.site else 1.0
     interval_s = group.heartbeat_interval_s
     longest_s = BEYOND * max(policy.parameters.usual_silence_s(interval_s) for policy in policies)
     fleet = [with_probes(squad, group.link.outage, own, observed.from_s, longest_s) for squad in squads(scenario)]

@@ -79,6 +79,17 @@ def squads(scenario: Scenario) -> Iterator[Squad]:
         first += group.nodes
 
 
+def check_runs_alone(scenario: Scenario) -> None:
+    """Raise SimulatorError if nodes have to be run in turns, which only the virtual engine does."""
+    for group in scenario.group:
+        shares = group.site is not None and group.site.uplink is not None
+        key = "site.uplink" if shares else "separate_uploads" if group.separate_uploads else ""
+        if key:
+            raise SimulatorError(
+                f"group {group.name}: {key}: only the virtual engine simulates it; use --engine virtual"
+            )
+
+
 def _squad(scenario: Scenario, group: Group, first: int, hub: NDArray[np.void]) -> Squad:
     nodes = np.arange(first, first + group.nodes)
     start_s = _draws(scenario.seed, nodes, Purpose.START, 0) * group.start_spread_s
@@ -106,13 +117,23 @@ def _squad(scenario: Scenario, group: Group, first: int, hub: NDArray[np.void]) 
         name=group.name,
         first=first,
         count=group.nodes,
-        link=group.link.to_link(group.site.share, group.site.nodes, first) if group.site else group.link.to_link(),
+        link=_link(group, first),
         behaviour=behaviour(group, hub),
         begin=np.append(0, np.cumsum(turns))[begin],
         at_s=times[turns],
         what=happenings[turns],
         partitions=tuple(partitions),
     )
+
+
+def _link(group: Group, first: int) -> NDArray[np.void]:
+    """Return the tables of the group's links, an array of one LINK."""
+    if group.site is None:
+        return group.link.to_link()
+    tables = group.link.to_link(group.site.share or 0.0, group.site.nodes, first)
+    if group.site.uplink is not None:
+        group.site.uplink.fill(tables.view(np.recarray)[0].uplink, is_shared=True)
+    return tables
 
 
 def _stops_and_starts(fault: Fault) -> list[tuple[float, int]]:
@@ -177,7 +198,9 @@ def behaviour(group: Group, hub: NDArray[np.void]) -> NDArray[np.void]:
     record.chunk_interval_s = group.chunk_bytes / group.output_rate if group.output_rate > 0 else 0.0
     record.chunk_bytes = group.chunk_bytes
     record.file_interval_s = group.file_every_s
+    record.file_spread_s = group.file_every_s if group.file_spread_s is None else group.file_spread_s
     record.file_bytes = group.file_bytes
+    record.separate_uploads = group.separate_uploads
     record.backoff_initial_s = group.reconnect.initial_s
     record.backoff_multiplier = group.reconnect.multiplier
     record.backoff_jitter = group.reconnect.jitter

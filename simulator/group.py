@@ -15,8 +15,10 @@ from heartbench.simulator.tomlfile import (
     PositiveInterval,
     Table,
 )
+from heartbench.simulator.uplink import Uplink
 
 MOST_NODES = 10_000_000
+MOST_NODES_ON_AN_UPLINK = 5_000  # they are in memory together, 200 KiB each
 
 
 class Backoff(Table):
@@ -39,12 +41,24 @@ class Backoff(Table):
 
 
 class Site(Table):
-    """Nodes in one place, with consecutive numbers within their group. They share some of their outages."""
+    """Nodes in one place, with consecutive numbers within their group. They share outages, or a way up."""
 
     nodes: int = Field(ge=2, description="nodes per site; the last site has the remainder")
-    share: Annotated[float, Field(gt=0, le=1)] = Field(
-        description="share of a node's outages that hit its whole site at once; the profile sets how many a node has"
+    share: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None,
+        description="share of a node's outages that hit its whole site at once; the profile sets how many a node has",
     )
+    uplink: Uplink | None = Field(
+        None, description="queue of a slow way up that all nodes of a site share; virtual engine only"
+    )
+
+    @model_validator(mode="after")
+    def _shares_something(self) -> Self:
+        if self.share is None and self.uplink is None:
+            raise ValueError("share and uplink are missing; set what the nodes of a site share")
+        if self.uplink is not None and self.nodes > MOST_NODES_ON_AN_UPLINK:
+            raise ValueError(f"nodes: {self.nodes}: must be at most {MOST_NODES_ON_AN_UPLINK} with an uplink")
+        return self
 
 
 class Group(Table):
@@ -65,6 +79,13 @@ class Group(Table):
     chunk_bytes: int = Field(0, ge=0, le=1_048_576, description="size of a chunk of terminal output")
     file_bytes: int = Field(0, ge=0, le=8_388_608, description="size of the file that a node uploads; 0: none")
     file_every_s: Duration = Field(0.0, description="time between two uploads, at least 1s")
+    file_spread_s: Duration | None = Field(
+        None,
+        description="the first file is due at a uniform time within this span after the start; default: file_every",
+    )
+    separate_uploads: bool = Field(
+        False, description="whether output and files go over a connection of their own; virtual engine only"
+    )
 
     keepalive_time_s: Interval = Field(0.0, description="silence after which gRPC sends a ping; 0: never")
     keepalive_timeout_s: PositiveDuration = Field(
@@ -91,7 +112,7 @@ class Group(Table):
 
     profile: str = Field(description="link profile: a shipped name or the path of a TOML file")
     link: Profile = Field(description="changes to the profile, key by key")
-    site: Site | None = Field(None, description="outages that nodes share; default: no node shares any")
+    site: Site | None = Field(None, description="outages, or a way up, that nodes share; default: none")
 
     @model_validator(mode="after")
     def _output_in_chunks(self) -> Self:
@@ -102,6 +123,12 @@ class Group(Table):
                 f"output_rate: {self.output_rate:g}: must be at most {self.chunk_bytes / SHORTEST_S:g},"
                 f" one chunk per millisecond, with chunk_bytes of {self.chunk_bytes}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_queue(self) -> Self:
+        if self.link.uplink is not None and self.site is not None and self.site.uplink is not None:
+            raise ValueError("site.uplink and link.uplink exclude each other; set only one of them")
         return self
 
     @model_validator(mode="after")

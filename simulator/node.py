@@ -48,7 +48,9 @@ class Behaviour(Record):
     chunk_interval_s: float  # 0: no terminal output
     chunk_bytes: int
     file_interval_s: float  # 0: no files
+    file_spread_s: float  # the first is due within this time after the start
     file_bytes: int
+    separate_uploads: bool  # chunks and files go over a connection of their own (`engines.turns`)
     backoff_initial_s: float
     backoff_multiplier: float
     backoff_jitter: float
@@ -204,7 +206,7 @@ def _start(node: Node, now: float) -> None:
     if b.chunk_interval_s > 0.0:
         node.chunk_s = now + b.chunk_interval_s * counter_rng.uniform(node.chunk_draws, node.boot)
     if b.file_interval_s > 0.0:
-        node.file_s = now + b.file_interval_s * counter_rng.uniform(node.file_draws, node.boot)
+        node.file_s = now + b.file_spread_s * counter_rng.uniform(node.file_draws, node.boot)
 
 
 @kernel

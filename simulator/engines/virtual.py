@@ -1,8 +1,9 @@
 """Engine `virtual`: the whole fleet in simulated time, block by block, as fast as the machine goes.
 
 Nodes do not know of each other, so each is run from its start to the end of the scenario before the next begins, in
-one compiled loop. Blocks are cut by the scenario alone and every draw is counted, so that any number of workers makes
-the same blocks. Workers are threads, because the loops hold no interpreter lock, or those of any other executor.
+one compiled loop; those that share a queue are run in turns (`turns`). Blocks are cut by the scenario alone and every
+draw is counted, so that any number of workers makes the same blocks. Workers are threads, because the loops hold no
+interpreter lock, or those of any other executor.
 
 There is no hub, only what its kernel does with connections and messages, and when its process reads them: a message
 that comes while the hub is paused has arrived when it runs again.
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 from heartbench.mesh.kinds import Kind
 from heartbench.simulator.connection import Connection
 from heartbench.simulator.engines.contract import UNCONTROLLED, Block, Conditions, Control, RunSummary, Sink
+from heartbench.simulator.engines.turns import Record, by_node, crew_size, run_in_turns
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.fault import HubFaultKind
 from heartbench.simulator.fleet import Partition, Squad, squads
@@ -171,7 +173,8 @@ def blocks(scenario: Scenario, fleet: Iterable[Squad] | None = None) -> Iterator
                 f"group {squad.name}: about {rows:,} messages a node; at most {MOST_ROWS_A_NODE:,} are allowed:"
                 " make duration shorter, or heartbeat_interval longer"
             )
-        size = max(1, BLOCK_ROWS // rows)
+        crew = max(1, crew_size(squad))
+        size = max(1, BLOCK_ROWS // rows // crew) * crew
         for begin in range(0, squad.count, size):
             yield BlockPlan(index, scenario, _part_of(squad, begin, min(begin + size, squad.count)))
             index += 1
@@ -214,25 +217,30 @@ def run_nodes(plan: BlockPlan) -> tuple[Messages, NDArray[np.float64]]:
     capacity = _rows_a_node(squad, scenario.duration_s) * squad.count
     while True:
         rows, nodes, closes = make_rows(capacity), np.empty(capacity, np.int32), np.empty((capacity // 8 + 64, 3))
-        finished, ended = _simulate_block(
-            node,
-            connection,
-            links,
-            *_partitions(squad),
-            Events(squad.at_s, squad.what),
-            squad.begin,
-            scenario.seed,
-            squad.first,
-            scenario.duration_s,
-            rows,
-            nodes,
-            closes,
-        )
+        events, cuts = Events(squad.at_s, squad.what), _partitions(squad)
+        if crew_size(squad):
+            finished, ended = run_in_turns(squad, events, cuts, scenario, Record(rows, nodes, closes))
+        else:
+            finished, ended = _simulate_block(
+                node,
+                connection,
+                links,
+                *cuts,
+                events,
+                squad.begin,
+                scenario.seed,
+                squad.first,
+                scenario.duration_s,
+                rows,
+                nodes,
+                closes,
+            )
         if finished == squad.count:
             _read_after_pauses(rows, scenario)
             used = int(rows.used[0])
             columns: Any = rows[1:]  # in the order of `Messages`
-            return Messages(nodes[:used], *(column[:used] for column in columns)), closes[:ended]
+            messages = Messages(nodes[:used], *(column[:used] for column in columns))
+            return by_node(messages) if crew_size(squad) else messages, closes[:ended]
         capacity *= 2  # more reconnects than estimated
 
 

@@ -43,6 +43,7 @@ class Life:
     ) -> None:
         record = np.zeros(1, BEHAVIOUR).view(np.recarray)
         settings = {"heartbeat_interval_s": 1.0, "backoff_initial_s": 1.0, "backoff_multiplier": 2.0}
+        settings["file_spread_s"] = behaviour.get("file_interval_s", 0.0)
         for name, value in {**settings, "backoff_max_s": 60.0, **behaviour}.items():
             record[name] = value
         record[0].rules.ping_timeout_s = 60.0

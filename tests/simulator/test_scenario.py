@@ -299,7 +299,7 @@ def test_sites_are_set_scaled_and_printed_as_all_else(tmp_path: Path) -> None:
         ("group.core.site.share=0", "group.core.site.share: 0: must be greater than 0"),
         ("group.core.site.share=1.5", "group.core.site.share: 1.5: must be less than or equal to 1"),
         ("group.core.site.size=3", "group.core.site: unknown key size"),
-        ("group.edge.site.nodes=5", "group.edge.site.share: is missing"),
+        ("group.edge.site.nodes=5", "group.edge.site: share and uplink are missing"),
         ("group.edge.site=5", "group.edge.site: 5: must be a table"),
     ],
 )

@@ -26,6 +26,7 @@ from heartbench.simulator.engines.live.shard import Result, Start, Task
 from heartbench.simulator.engines.live.shards import Shards
 from heartbench.simulator.engines.live.world import Model, make_world
 from heartbench.simulator.errors import SimulatorError
+from heartbench.simulator.fleet import check_runs_alone
 from heartbench.simulator.interrupts import raised
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario
@@ -65,9 +66,10 @@ class LiveEngine:
         """Run a scenario, and hand its blocks to `sink` when it has ended.
 
         Raises:
-            SimulatorError: the hub does not start, or ends by itself.
+            SimulatorError: only the virtual engine can run the scenario, the hub does not start, or ends by itself.
             KeyboardInterrupt: a signal came before time 0.
         """
+        check_runs_alone(scenario)
         with ExitStack() as stack:
             with raised():
                 files = self.directory.path / "files"

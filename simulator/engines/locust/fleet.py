@@ -11,7 +11,7 @@ from heapq import heappop, heappush
 from math import gcd
 from typing import NamedTuple
 
-from heartbench.simulator.fleet import Squad, group_of_each, node_name, squads
+from heartbench.simulator.fleet import Squad, check_runs_alone, group_of_each, node_name, squads
 from heartbench.simulator.group import Group
 from heartbench.simulator.scenario import Scenario
 
@@ -34,6 +34,7 @@ class Fleet:
     """Assigns the nodes of `scenario` in worker number `worker`."""
 
     def __init__(self, scenario: Scenario, worker: int = 0) -> None:
+        check_runs_alone(scenario)
         self.scenario = asking(scenario)
         self._worker = worker
         self._groups = group_of_each(self.scenario)
