@@ -7,14 +7,18 @@ from heartbench.analysis.evidence import Evidence
 from heartbench.analysis.networks import observed_groups
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.group import Group
-from heartbench.simulator.outages import Lengths, Outages
+from heartbench.simulator.outages import HOUR_S, Lengths, Outages
 from heartbench.simulator.profile import load_profile
+from heartbench.simulator.replay import Replay
 from heartbench.simulator.tail import LEAST_SHAPE, MOST_SHAPE
 
 PRIOR = (
     f"before any observation, every shape from {LEAST_SHAPE:g} to {MOST_SHAPE:g} and every order of magnitude of the "
     "scale is equally likely; outages occur at random times"
 )
+
+
+HOST = "host", "one machine and one hub carry all nodes; gaps are tested for coincidence", "a live run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,10 @@ def _of_a_trace() -> Iterator[Assumption]:
 
 
 def _of_a_link(group: Group, watched: bool, live: bool) -> Iterator[tuple[str, str, str]]:
-    outage, profile = group.link.outage, _source(group)
+    if isinstance(group.link, Replay):
+        yield from _of_a_recording(group.link, live)
+        return
+    outage, profile = group.outage, _source(group)
     if not outage.knots:
         yield "outages", "none", profile
         yield _watching(outage, watched, profile)
@@ -73,7 +80,7 @@ def _of_a_link(group: Group, watched: bool, live: bool) -> Iterator[tuple[str, s
     yield "kind", _kind(outage), profile
     site = group.site
     if live:
-        yield "host", "one machine and one hub carry all nodes; gaps are tested for coincidence", "a live run"
+        yield HOST
     yield (
         "independence",
         f"{site.share:.0%} of a node's outages hit all {site.nodes} nodes of its site; the rest hit only that node"
@@ -83,10 +90,23 @@ def _of_a_link(group: Group, watched: bool, live: bool) -> Iterator[tuple[str, s
     )
 
 
+def _of_a_recording(link: Replay, live: bool) -> Iterator[tuple[str, str, str]]:
+    recording = f"recording {link.file}"
+    yield "outages", "those of the recording, which all nodes replay; none is longer", recording
+    try:
+        yield "hours observed", f"{link.observed_s / HOUR_S:.3g} h; the network's uncertainty is unknown", recording
+    except SimulatorError:
+        yield "hours observed", "unknown, because the file has moved or changed since the run", recording
+    if live:
+        yield HOST
+    when = "each begins at a random place of the recording" if link.shift else "all begin at its beginning"
+    yield "independence", f"{when}; more nodes do not show more of the network", "scenario"
+
+
 def _source(group: Group) -> str:
     """Return the source of a group's outages: its profile, and whether the scenario changed them."""
     try:
-        changed = load_profile(group.profile).outage != group.link.outage
+        changed = load_profile(str(group.profile)).outage != group.outage
     except SimulatorError:  # the profile has moved since the run
         return f"profile {group.profile}, as the run recorded it"
     return f"profile {group.profile}" + (", changed by the scenario" if changed else "")

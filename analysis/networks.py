@@ -50,7 +50,7 @@ def observed_groups(evidence: Evidence) -> dict[str, tuple[Group, Observed]]:
     return {
         group.name: (group, outage.observed)
         for group in groups
-        if (outage := group.link.outage).observed and outage.rate_factor == 1
+        if (outage := group.outage).observed and outage.rate_factor == 1
     }
 
 
@@ -78,7 +78,7 @@ def network_rates(
         return found
     known: list[Outages] = []
     for name, (group, observed) in observed_groups(evidence).items():
-        outage = group.link.outage
+        outage = group.outage
         if outage not in known:
             known.append(outage)
         networks = draw_networks(observed, evidence.seed + known.index(outage))
@@ -111,7 +111,7 @@ def response_of(
     own = 1.0 - (group.site.share or 0.0) if group.site else 1.0
     interval_s = group.heartbeat_interval_s
     longest_s = BEYOND * max(policy.parameters.usual_silence_s(interval_s) for policy in policies)
-    fleet = [with_probes(squad, group.link.outage, own, observed.from_s, longest_s) for squad in squads(scenario)]
+    fleet = [with_probes(squad, group.outage, own, observed.from_s, longest_s) for squad in squads(scenario)]
     gaps, outages = simulate_gaps(scenario, fleet, advance, policies)
     return Response.of(gaps, outages, edges_of(observed.from_s, longest_s), policies)
 

@@ -11,7 +11,9 @@ import tomlkit
 from numpy.typing import NDArray
 
 from heartbench.simulator.link import OUTAGE_E
+from heartbench.simulator.outages import HOUR_S
 from heartbench.simulator.profile import Profile
+from heartbench.simulator.replay import Replay
 from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.units import format_duration
 
@@ -19,22 +21,32 @@ QUANTILES = (0.05, 0.5, 0.9, 0.95, 0.99)
 LENGTHS_S = (1.0, 2.0, 3.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0)
 
 
-def link_figures(profile: Profile) -> dict[str, object]:
-    """Return the figures of the link of a profile.
+def link_figures(link: Profile | Replay) -> dict[str, object]:
+    """Return the figures of a link.
 
     `rtt_s` by quantile, `outages_per_hour` by shortest length in s, `out_of_service` as a share of time.
     """
-    rates = outages_per_hour(profile)
+    rates = outages_per_hour(link)
     return {
-        "rtt_s": rtt_s(profile),
+        "rtt_s": rtt_s(link),
         "outages_per_hour": {f"{length:g}": rate for length, rate in rates.items()},
-        "out_of_service": profile.outage.out_fraction,
+        "out_of_service": out_of_service(link),
     }
 
 
-def outages_per_hour(profile: Profile) -> dict[float, float]:
-    """Return the outages per hour of at least each of LENGTHS_S, from the table that the link draws from."""
-    outage = profile.outage
+def out_of_service(link: Profile | Replay) -> float:
+    """Return the share of time in which outages cut a link."""
+    if isinstance(link, Replay):
+        return float(link.outage_lengths_s().sum()) / link.observed_s
+    return link.outage.out_fraction
+
+
+def outages_per_hour(link: Profile | Replay) -> dict[float, float]:
+    """Return the outages per hour of at least each of LENGTHS_S: the recorded, or by the table that is drawn from."""
+    if isinstance(link, Replay):
+        lengths_s, hours = link.outage_lengths_s(), link.observed_s / HOUR_S
+        return {length: float((lengths_s >= length).sum()) / hours for length in LENGTHS_S}
+    outage = link.outage
     if not outage.per_hour:
         return dict.fromkeys(LENGTHS_S, 0.0)
     table = outage.lengths_s()
@@ -57,9 +69,9 @@ def by_quantile(values: Iterable[float]) -> dict[str, float]:
     return {f"p{p * 100:g}": float(value) for p, value in zip(QUANTILES, values, strict=True)}
 
 
-def rtt_s(profile: Profile) -> dict[str, float]:
-    """Return the quantiles of the round-trip time of a profile, s."""
-    return by_quantile(profile.rtt_quantile(np.array(QUANTILES)))
+def rtt_s(link: Profile | Replay) -> dict[str, float]:
+    """Return the quantiles of the round-trip time of a link, s."""
+    return by_quantile(link.rtt_quantile(np.array(QUANTILES)))
 
 
 def profile_text(profile: Profile) -> str:
@@ -76,16 +88,17 @@ def scenario_text(scenario: Scenario) -> str:
     return scenario.to_toml(whole_links=True) + comments(lines)
 
 
-def link_lines(profile: Profile) -> Iterator[str]:
+def link_lines(link: Profile | Replay) -> Iterator[str]:
     """Yield the figures of a link, one per line."""
-    shown = (f"{name} {value * 1000:.3g} ms" for name, value in rtt_s(profile).items())
+    shown = (f"{name} {value * 1000:.3g} ms" for name, value in rtt_s(link).items())
     yield f"  RTT                        {' · '.join(shown)}"
-    for length, rate in outages_per_hour(profile).items():
+    for length, rate in outages_per_hour(link).items():
         label = f"outages ≥ {format_duration(length)} per hour"
         yield f"  {label:27}{rate:.3g}" + (f"    (one in {1 / rate:,.3g} h)" if 0 < rate < 1 else "")
-    yield f"  out of service             {profile.outage.out_fraction:.3%} of the time"
-    warning = "" if profile.outage.observed else ": long thresholds cannot be tuned with this profile"
-    yield f"  outages observed           {counted(profile)}{warning}"
+    yield f"  out of service             {out_of_service(link):.3%} of the time"
+    if isinstance(link, Profile):
+        warning = "" if link.outage.observed else ": long thresholds cannot be tuned with this profile"
+        yield f"  outages observed           {counted(link)}{warning}"
 
 
 def counted(profile: Profile) -> str:

@@ -98,5 +98,5 @@ def _brief(scenario: Scenario) -> dict[str, object]:
         "duration_s": scenario.duration_s,
         "stale_after_s": scenario.hub_settings().stale_after_s,
         "engines": ["virtual", "live"],
-        "profiles": sorted({group.profile for group in scenario.group}),
+        "profiles": sorted({group.profile for group in scenario.group if group.profile}),
     }

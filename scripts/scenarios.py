@@ -50,6 +50,9 @@ LINK = """
 ### `[group.link]`
 
 The keys of a profile, all optional: what is not set is as in the group's `profile`. A list replaces the whole list.
+
+### `[group.link]`, without a `profile`
+
 """
 HUB = """
 ### `[hub]`
@@ -66,8 +69,10 @@ PROFILE = """
 
 def page() -> str:
     """Return the whole page."""
-    scenario = sections(scenario_schema(), but=OF_A_PROFILE)
-    return HEAD + SCENARIO + scenario + LINK + HUB + PROFILE + sections(profile_schema())
+    schema = scenario_schema()
+    scenario, replay = sections(schema, but=OF_A_PROFILE), schema["$defs"]["Replay"]
+    link = f"{LINK}{replay['description']}\n\n{table_of(replay, schema['$defs'])}"
+    return HEAD + SCENARIO + scenario + link + HUB + PROFILE + sections(profile_schema())
 
 
 def sections(schema: Schema, but: str = "") -> str:
@@ -118,6 +123,8 @@ def type_of(schema: Schema, definitions: Schema) -> str:
         return "duration"
     if "enum" in schema:
         return choices(schema["enum"])
+    if isinstance(schema["type"], list):
+        return " or ".join(TYPES[each] for each in schema["type"])
     if schema["type"] != "array":
         return f"{TYPES[schema['type']]} {bounds(schema)}".rstrip()
     items = schema["items"]

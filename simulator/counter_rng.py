@@ -42,6 +42,7 @@ class Purpose(IntEnum):
     OUTAGE_HOLD = 16
     SITE_OUTAGE_HOLD = 17
     SITE_OUTAGE = 18
+    SHIFT = 19
 
 
 @part

@@ -9,6 +9,7 @@ for ever if the fault has no end; a fault that is over by then has no effect.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from heartbench.simulator.group import Group
 from heartbench.simulator.kernel import kernel
 from heartbench.simulator.link import MAX_PARTITIONS
 from heartbench.simulator.node import BEHAVIOUR, CRASH, EXIT, START
+from heartbench.simulator.replay import Replay
 from heartbench.simulator.scenario import Scenario
 
 HUB_STATES = {HubFaultKind.PAUSE: HUB_PAUSED, HubFaultKind.KILL: HUB_DOWN, HubFaultKind.STOP: HUB_DOWN}
@@ -45,6 +47,13 @@ class Squad:
     at_s: NDArray[np.float64]
     what: NDArray[np.int64]
     partitions: tuple["Partition", ...]
+    replay: Replay | None = None  # what `link` replays
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Set what was pickled, perhaps in another process, where the recording lies elsewhere in memory."""
+        vars(self).update(state)
+        if self.replay:
+            self.replay.attach(self.link)
 
     def partitions_of(self, node: int) -> NDArray[np.float64]:
         """Return a row (from, to) in s for each partition of this node."""
@@ -123,12 +132,13 @@ def _squad(scenario: Scenario, group: Group, first: int, hub: NDArray[np.void]) 
         at_s=times[turns],
         what=happenings[turns],
         partitions=tuple(partitions),
+        replay=group.link if isinstance(group.link, Replay) else None,
     )
 
 
 def _link(group: Group, first: int) -> NDArray[np.void]:
     """Return the tables of the group's links, an array of one LINK."""
-    if group.site is None:
+    if isinstance(group.link, Replay) or group.site is None:
         return group.link.to_link()
     tables = group.link.to_link(group.site.share or 0.0, group.site.nodes, first)
     if group.site.uplink is not None:

@@ -1,10 +1,12 @@
 """A group of a scenario: nodes that are alike, what they send, how they connect and on which link."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
+from heartbench.simulator.outages import Outages
 from heartbench.simulator.profile import Profile
+from heartbench.simulator.replay import Replay
 from heartbench.simulator.tomlfile import (
     SHORTEST_S,
     Duration,
@@ -61,6 +63,17 @@ class Site(Table):
         return self
 
 
+def is_recorded(link: Any) -> bool:
+    """Return whether `link` is a recorded link, or data of one: it names a file."""
+    return isinstance(link, Replay) or (isinstance(link, dict) and "file" in link)
+
+
+Link = Annotated[
+    Annotated[Profile, Tag("(profile)")] | Annotated[Replay, Tag("(recording)")],  # no keys, so errors leave them out
+    Discriminator(lambda link: "(recording)" if is_recorded(link) else "(profile)"),
+]
+
+
 class Group(Table):
     """Nodes that are alike."""
 
@@ -110,9 +123,26 @@ class Group(Table):
     )
     reconnect: Backoff = Backoff()
 
-    profile: str = Field(description="link profile: a shipped name or the path of a TOML file")
-    link: Profile = Field(description="changes to the profile, key by key")
+    profile: str | None = Field(
+        None, description="link profile: a shipped name or the path of a TOML file; none if `link` is a recording"
+    )
+    link: Link = Field(description="changes to the profile, key by key; or a recording to replay: its path, or a table")
     site: Site | None = Field(None, description="outages, or a way up, that nodes share; default: none")
+
+    @property
+    def outage(self) -> Outages:
+        """The outages that the profile states; none of them if the link replays a recording."""
+        return self.link.outage if isinstance(self.link, Profile) else Outages()
+
+    @model_validator(mode="after")
+    def _one_network(self) -> Self:
+        if isinstance(self.link, Replay) and self.profile is not None:
+            raise ValueError("profile and a recorded link exclude each other; remove one of them")
+        if isinstance(self.link, Replay) and self.site is not None:
+            raise ValueError(
+                "site: a recorded link does not say which outages nodes share; remove it, or use a profile"
+            )
+        return self
 
     @model_validator(mode="after")
     def _output_in_chunks(self) -> Self:
@@ -127,7 +157,8 @@ class Group(Table):
 
     @model_validator(mode="after")
     def _one_queue(self) -> Self:
-        if self.link.uplink is not None and self.site is not None and self.site.uplink is not None:
+        own = isinstance(self.link, Profile) and self.link.uplink is not None
+        if own and self.site is not None and self.site.uplink is not None:
             raise ValueError("site.uplink and link.uplink exclude each other; set only one of them")
         return self
 

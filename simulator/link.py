@@ -18,8 +18,10 @@ One thing does depend on earlier packets: a packet does not overtake them.
     queue     a slow way up may have one in front of it (`uplink`); delay, loss and outages are those of the time at
               which a packet leaves it. Without one, bandwidth is not modelled: flows are small against the capacity.
 
-**The interface of a link model.** The rest of the simulator knows a link by its record, which `Profile.to_link` fills
-in, and by
+This is the parametric model, whose figures a profile states. A link may replay a recording instead (`replay_link`).
+
+**The interface of a link model.** The rest of the simulator knows a link by its record, which `Profile.to_link` or
+`Replay.to_link` fills in, and by
 
     rewind(link, seed, node)          reset it to time 0 of a node
     partition(link, spans)            cut it by order of the scenario
@@ -28,9 +30,9 @@ in, and by
     mss_bytes(link)                   the payload of a full packet
 
 A transport calls `transmit` in the order of time in each direction, and copies the record to follow a connection that
-its node has left. Draws of nodes and transports are not the link's. A second model takes three files: its own module
-with its record and these functions; this one, where `Link` nests that record and these functions choose by a field of
-`profile`; and `profile.py`, whose `to_link` sets that field.
+its node has left. Draws of nodes and transports are not the link's. Another model takes three files: its own module
+with its record and these functions; this one, where `LinkTables` nests that record and these functions choose by
+`model`; and one that describes it in a scenario, whose `to_link` sets that field.
 """
 
 from collections.abc import Sequence
@@ -40,14 +42,16 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from heartbench.simulator import counter_rng
+from heartbench.simulator import counter_rng, replay_link
 from heartbench.simulator.counter_rng import Purpose
 from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.record import Array, Record, dtype_of, new, resetter
+from heartbench.simulator.replay_link import Tape
 from heartbench.simulator.uplink import UplinkTables, leave_queue
 
 UP, DOWN, BOTH = 0, 1, 2  # node to hub, hub to node, and an outage of both
 OWN, SITE = 0, 1  # outages of the node alone, and of its whole site
+PARAMETRIC, REPLAY = 0, 1  # models of a link
 
 # Tables hold quantiles at these normal and exponential scores (−ln of the survival), so that a draw is a look-up.
 JITTER_Z = np.linspace(-4.0, 4.0, 33)
@@ -75,6 +79,9 @@ class LinkTables(Record):
     site_nodes: int  # nodes of a site, by consecutive numbers; 0: there are no sites
     first_node: int  # number of the first node of the first site
     uplink: UplinkTables
+    model: int  # PARAMETRIC, or REPLAY, of which only mss_bytes and the following count
+    tape: Tape
+    shift: bool  # whether each node begins at a place of its own
 
 
 class Link(Record):
@@ -95,6 +102,7 @@ class Link(Record):
     bad_to: Annotated[Array[float], 2]
     last_arrival: Annotated[Array[float], 2]
     queue_free_s: float = 0.0  # when all that is in the uplink's queue has left
+    shift_s: float  # place in the recording at time 0
 
 
 LINK, LINK_STATE = dtype_of(LinkTables), dtype_of(Link)
@@ -139,6 +147,8 @@ def rewind(link: Link, seed: int, node: int) -> None:
     for direction in range(2):
         link.bursts[direction] = 0
         link.bad_from[direction] = link.bad_to[direction] = link.last_arrival[direction] = 0.0
+    if link.profile.shift:
+        link.shift_s = counter_rng.uniform(link.draws[Purpose.SHIFT], 0) * link.profile.tape.length_s
 
 
 @part
@@ -283,6 +293,8 @@ def transmit(link: Link, direction: int, t: float, size: int = 0) -> float:
 
     A packet that an outage holds is past the radio when the outage ends: it is delayed from then on and not lost.
     """
+    if link.profile.model == REPLAY:
+        return _replayed(link, direction, t)
     leaves = t
     if direction == UP and link.profile.uplink.bytes_per_s > 0.0:
         leaves = leave_queue(link.profile.uplink, link.queue_free_s, t, size)
@@ -302,12 +314,25 @@ def transmit(link: Link, direction: int, t: float, size: int = 0) -> float:
 
 
 @kernel
+def _replayed(link: Link, direction: int, t: float) -> float:
+    """Return when a packet that leaves at `t` arrives by the recording, as `transmit` does."""
+    if _is_partitioned(link, t):
+        return nan
+    arrives = replay_link.arrival(link.profile.tape, link.shift_s, direction, t)
+    if not isnan(arrives):
+        arrives = link.last_arrival[direction] = max(link.last_arrival[direction], arrives)
+    return arrives
+
+
+@kernel
 def next_outage(link: Link, whose: int, t: float) -> tuple[float, float, int, bool]:
     """Return the current or next outage of `whose` (OWN or SITE) at `t`, not counting partitions.
 
     It is (from, to, what it cuts: UP, DOWN or BOTH, whether it holds packets), times in s; `from` is inf if there is
     none.
     """
+    if link.profile.model == REPLAY and whose == OWN:
+        return replay_link.outage(link.profile.tape, link.shift_s, t)
     number, begins, ends = _outage_at(link, whose, t)
     link.outage[whose], link.outage_from[whose], link.outage_to[whose] = number, begins, ends
     return begins, ends, _direction_of(link, whose, number), _holds(link, whose, number)

@@ -2,7 +2,7 @@
 
     [hub]        settings of the hub that differ from its defaults, by the names of HubSettings
     [[group]]    nodes that are alike: what they send, how they connect, on which link profile (`simulator.group`)
-      [group.link]   differences from the profile, key by key
+      [group.link]   differences from the profile, key by key; or, without one, a recording (`simulator.replay`)
       [group.site]   nodes that share outages
     [[fault]]    crash, exit, restart or partition of some nodes of a group at a time (`simulator.fault`)
     [[hub_fault]]  pause, kill, stop or slow store of the hub
@@ -11,7 +11,8 @@ No random number is drawn here: engines decide which nodes a fault hits and when
 """
 
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -22,8 +23,9 @@ from pydantic import Field, PlainValidator, model_validator
 from heartbench.hub import HubError, HubSettings
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.fault import Fault, HubFault
-from heartbench.simulator.group import MOST_NODES, Group
+from heartbench.simulator.group import MOST_NODES, Group, is_recorded
 from heartbench.simulator.profile import load_profile, read_profile
+from heartbench.simulator.replay import resolved
 from heartbench.simulator.tomlfile import (
     Catalog,
     PositiveDuration,
@@ -122,6 +124,8 @@ class Scenario(Table):
         """Return TOML that loads to an equal scenario; links are whole, or differences from their profile."""
         data = self.to_data()
         for group in () if whole_links else data["group"]:
+            if is_recorded(group["link"]):
+                continue
             group["link"] = difference(group["link"], load_profile(group["profile"]).to_data())
             if not group["link"]:
                 del group["link"]
@@ -151,6 +155,7 @@ def load_scenario(name_or_path: str, overrides: Iterable[str] = ()) -> Scenario:
     name, source, text = SCENARIOS.find(name_or_path)
     data = parse_toml(text, source)
     data.setdefault("name", name)
+    _expand_links(data)
     for override in overrides:
         _override(data, override)
     folder = Path(source).parent if Path(source).exists() else Path()
@@ -174,22 +179,37 @@ def _groups(data: dict[str, Any]) -> list[dict[str, Any]]:
     return [group for group in groups if isinstance(group, dict)] if isinstance(groups, list) else []
 
 
+def _expand_links(data: dict[str, Any]) -> None:
+    """Write the links that are the name of a recording as tables, in place."""
+    for group in _groups(data):
+        if isinstance(group.get("link"), str):
+            group["link"] = {"file": group["link"]}
+
+
 def _resolve_link(group: dict[str, Any], folder: Path, source: str) -> None:
-    """Apply the group's link changes to its profile in place; a profile's path becomes absolute."""
+    """Apply the group's link changes to its profile in place; the path of a profile or recording becomes absolute."""
     changes = group.get("link", {})
-    if isinstance(group.get("profile"), str) and isinstance(changes, dict):
-        below = _profile_of(group, folder, source)
+    where = f"{source}: group.{group.get('name', '?')}"
+    if is_recorded(changes):
+        with _prefixed(f"{where}.link"):
+            group["link"] = resolved(changes, folder)
+    elif isinstance(group.get("profile"), str) and isinstance(changes, dict):
+        with _prefixed(f"{where}.profile"):
+            below = read_profile(group["profile"], folder)
         if (folder / group["profile"]).is_file():
             group["profile"] = str((folder / group["profile"]).resolve())
         group["link"] = merged(below, changes)
+    elif "profile" not in group:
+        raise SimulatorError(f"{where}: has no network; expected profile = NAME or FILE, or link = RECORDING")
 
 
-def _profile_of(group: dict[str, Any], folder: Path, source: str) -> dict[str, Any]:
+@contextmanager
+def _prefixed(where: str) -> Iterator[None]:
+    """Name the place of what is wrong with a file that a scenario names."""
     try:
-        return read_profile(group["profile"], folder)
+        yield
     except SimulatorError as error:
-        key = f"group.{group.get('name', '?')}.profile"
-        raise SimulatorError(f"{source}: {key}: {str(error).removeprefix('profile: ')}") from error
+        raise SimulatorError(f"{where}: {str(error).removeprefix('profile: ')}") from error
 
 
 def _follow_hub(group: dict[str, Any], hub: Any) -> None:
@@ -212,3 +232,8 @@ def _override(data: dict[str, Any], override: str) -> None:
     except (tomllib.TOMLDecodeError, KeyError):
         value = text  # 5s and fixed need no quotes
     set_key(data, key, value, f"--set {override}")
+    _expand_links(data)
+    replaced = {"link": "profile", "file": "profile", "profile": "link"}.get(key.split(".")[-1])
+    for group in _groups(data):
+        if replaced and "profile" in group and is_recorded(group.get("link")):
+            del group[replaced]

@@ -1,8 +1,8 @@
 """JSON Schema of the files that users write, scenarios and profiles: for editors and for docs/scenarios.md.
 
 It describes the TOML file and not the models behind it: keys without the unit, durations as text, a group's link as
-changes to its profile. Rules between keys are left to the models, so a file that fits may still be rejected. The
-dialect is draft 7: editors of TOML know no later one.
+changes to its profile or as a recording. Rules between keys are left to the models, so a file that fits may still be
+rejected. The dialect is draft 7: editors of TOML know no later one.
 """
 
 from typing import Any
@@ -68,6 +68,11 @@ def scenario_schema() -> Schema:
     schema["properties"]["hub"] |= {key: hub[key] for key in ("properties", "additionalProperties")}
     del schema["properties"]["name"]["default"]  # that of the file
     schema["$defs"]["Group"]["required"].remove("link")
+    schema["$defs"]["Replay"]["required"].remove("digest")
+    link = schema["$defs"]["Group"]["properties"]["link"]
+    profile, replay = link.pop("oneOf")
+    has_file = {"if": {"required": ["file"]}, "then": replay, "else": profile}
+    link |= {"type": ["object", "string"], "if": {"type": "object"}, "then": has_file}
     for name in ("Profile", *profile_schema()["$defs"]):  # a link states only what differs
         schema["$defs"][name].pop("required", None)
     return schema

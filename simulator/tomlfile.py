@@ -158,6 +158,8 @@ def dotted(data: Any, location: Iterable[str | int]) -> str:
     """Return a location in `data` in the form of `--set`: a table in a list by its name."""
     words = []
     for step in location:
+        if str(step).startswith("("):  # which of several models, not a key
+            continue
         data = data[step] if _has(data, step) else None
         name = data.get("name") if isinstance(step, int) and isinstance(data, Mapping) else None
         words.append(name if isinstance(name, str) else str(step))

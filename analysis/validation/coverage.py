@@ -122,7 +122,7 @@ def estimate(seed: int, lengths_s: list[float], node_days: int) -> NetworkRates:
     outage = validate(Outages, {"rates": SHORT, "observed": observed}, "observed outages")
     scenario = a_day(outage).model_copy(update={"seed": seed})
     (group,) = scenario.group
-    seen = group.link.outage.observed
+    seen = group.outage.observed
     if seen is None:
         raise ValueError("nothing was observed")
     policies = policies_at([*THRESHOLDS_S, 135.0], HubSettings.of())  # the largest that `tune` evaluates by default
