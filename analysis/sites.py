@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from heartbench.simulator.fault import FaultKind
+from heartbench.simulator.fault import OF_THE_NODE
 from heartbench.simulator.scenario import Scenario
 
 LARGEST_SAMPLE = 2048
@@ -60,9 +60,9 @@ def blocks_of(duration_s: float) -> int:
 def sites_of(scenario: Scenario) -> NDArray[np.int64] | None:
     """Return the site of each node by its number: every `site.nodes` consecutive nodes of a group are one.
 
-    None if a partition or a fault of the hub hits many nodes at once.
+    None if a fault of links, connections or the hub hits many nodes at once.
     """
-    if scenario.hub_fault or any(fault.kind is FaultKind.PARTITION for fault in scenario.fault):
+    if scenario.hub_fault or any(fault.kind not in OF_THE_NODE for fault in scenario.fault):
         return None
     found, sites = [], 0
     for group in scenario.group:

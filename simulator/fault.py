@@ -8,16 +8,42 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from heartbench.simulator.tomlfile import Duration, PositiveDuration, Table
+from heartbench.simulator.tomlfile import Duration, PositiveDuration, PositiveInterval, Table
 
 
 class FaultKind(enum.StrEnum):
-    """What a fault does to nodes or their links."""
+    """What a fault does to nodes, their links or their connections."""
 
     CRASH = "crash"
     EXIT = "exit"
     RESTART = "restart"
     PARTITION = "partition"
+    HOLD = "hold"
+    FLAP = "flap"
+    RESET = "reset"
+    HALF_OPEN = "half_open"
+    REBIND = "rebind"
+
+
+CUTS = (FaultKind.PARTITION, FaultKind.HOLD, FaultKind.FLAP)
+"""Faults that cut the link of a node; the others that are no death of the node hit its connection."""
+OF_THE_NODE = (FaultKind.CRASH, FaultKind.EXIT, FaultKind.RESTART)
+
+
+class Way(enum.StrEnum):
+    """A direction that a cut concerns, or both."""
+
+    BOTH = "both"
+    UP = "up"
+    DOWN = "down"
+
+
+class End(enum.StrEnum):
+    """An end of a connection that gets a reset, or both."""
+
+    BOTH = "both"
+    NODE = "node"
+    HUB = "hub"
 
 
 class HubFaultKind(enum.StrEnum):
@@ -33,9 +59,15 @@ class Fault(Table):
     """A fault that hits some nodes of a group.
 
     crash: power loss, silence without FIN. exit: the process dies and the kernel closes the connection. restart: exit,
-    then a new start. partition: the link passes nothing. A node that crashed or exited is back after `for`; without
-    it, never. If several faults keep a node down, it is back when the last of them ends; a node that was to start in
-    the meantime starts then.
+    then a new start. A node that crashed or exited is back after `for`; without it, never. If several faults keep it
+    down, it is back when the last of them ends; a node that was to start in the meantime starts then.
+
+    partition: the link passes nothing. hold: it keeps all packets, and releases them together when it ends. flap: it
+    passes nothing during `down` at the beginning of each `every`.
+
+    reset: TCP at the ends of the present connection gets a reset (RST), as from a box on the path. half_open: the path
+    forgets the present connection, and nothing of it passes either way; a new one works. rebind: the node has another
+    address from then on: half_open for a connection outside a tunnel.
     """
 
     kind: FaultKind = Field(description="what goes wrong")
@@ -44,11 +76,36 @@ class Fault(Table):
     duration_s: Duration = Field(0.0, alias="for", description="how long; 0: to the end of the run")
     fraction: Annotated[float, Field(gt=0, le=1)] | None = Field(None, description="share of the group; default: all")
     nodes: Annotated[int, Field(ge=1)] | None = Field(None, description="number of nodes, instead of a share")
+    sites: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="number of sites of the group, all of whose nodes are hit, instead of a share"
+    )
+    direction: Way | None = Field(None, description="what a partition, hold or flap cuts; default: both directions")
+    ends: End | None = Field(None, description="what end of the connection gets a reset; default: both")
+    every_s: PositiveInterval | None = Field(None, description="time from one cut of a flap to the next")
+    down_s: PositiveInterval | None = Field(None, description="length of each cut of a flap; default: half of every")
 
     @model_validator(mode="after")
     def _one_measure(self) -> Self:
-        if self.fraction is not None and self.nodes is not None:
-            raise ValueError("fraction and nodes exclude each other; set only one of them")
+        measures = [name for name in ("fraction", "nodes", "sites") if getattr(self, name) is not None]
+        if len(measures) > 1:
+            raise ValueError(f"{' and '.join(measures)} exclude each other; set only one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_of_its_kind(self) -> Self:
+        kinds = {"direction": CUTS, "ends": (FaultKind.RESET,), "every": (FaultKind.FLAP,), "down": (FaultKind.FLAP,)}
+        values = {"direction": self.direction, "ends": self.ends, "every": self.every_s, "down": self.down_s}
+        for key, value in values.items():
+            if value is not None and self.kind not in kinds[key]:
+                raise ValueError(f"{key}: a {self.kind} has none; only {', '.join(kinds[key])} may set it")
+        if self.kind is FaultKind.HOLD and not self.duration_s:
+            raise ValueError("for: is missing; a hold has to release its packets")
+        if self.kind is FaultKind.FLAP and self.every_s is None:
+            raise ValueError("every: is missing; a flap needs the time from one cut to the next")
+        if self.every_s is not None and self.down_s is not None and self.down_s >= self.every_s:
+            raise ValueError("down: must be shorter than every")
+        if self.kind not in (*CUTS, *OF_THE_NODE) and self.duration_s:
+            raise ValueError(f"for: a {self.kind} happens at one moment; leave it out")
         return self
 
     def count(self, group_nodes: int) -> int:

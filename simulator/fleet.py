@@ -17,16 +17,32 @@ from numpy.typing import NDArray
 from heartbench.simulator import counter_rng
 from heartbench.simulator.connection import HUB, HUB_DOWN, HUB_PAUSED, HUB_RUNS, MAX_HUB_FAULTS
 from heartbench.simulator.counter_rng import Purpose
+from heartbench.simulator.cuts import FROM, TO, rows_of
 from heartbench.simulator.errors import SimulatorError
-from heartbench.simulator.fault import Fault, FaultKind, HubFaultKind
+from heartbench.simulator.fault import CUTS, End, Fault, FaultKind, HubFaultKind, Way
 from heartbench.simulator.group import Group
 from heartbench.simulator.kernel import kernel
-from heartbench.simulator.link import MAX_PARTITIONS
-from heartbench.simulator.node import BEHAVIOUR, CRASH, EXIT, START
+from heartbench.simulator.link import DOWN, MAX_PARTITIONS, UP
+from heartbench.simulator.node import (
+    BEHAVIOUR,
+    CRASH,
+    EXIT,
+    HALF_OPEN,
+    REBIND,
+    RESET,
+    RESET_AT_HUB,
+    RESET_AT_NODE,
+    START,
+)
 from heartbench.simulator.replay import Replay
 from heartbench.simulator.scenario import Scenario
 
 HUB_STATES = {HubFaultKind.PAUSE: HUB_PAUSED, HubFaultKind.KILL: HUB_DOWN, HubFaultKind.STOP: HUB_DOWN}
+CONNECTION_EVENTS = {
+    FaultKind.RESET: {End.BOTH: RESET, End.NODE: RESET_AT_NODE, End.HUB: RESET_AT_HUB},
+    FaultKind.HALF_OPEN: {End.BOTH: HALF_OPEN},
+    FaultKind.REBIND: {End.BOTH: REBIND},
+}
 RESTART_DELAY_S = 1.0  # pause of a restart that states none
 
 
@@ -34,8 +50,9 @@ RESTART_DELAY_S = 1.0  # pause of a restart that states none
 class Squad:
     """The nodes of one group, numbers `first` to `first + count`, and their events.
 
-    The events of node `first + i` are `at_s[begin[i]:begin[i + 1]]` and `what[...]`, in order. Each of them changes
-    whether the node is on: the first is its START, every second one a CRASH or EXIT. A node that never starts has none.
+    The events of node `first + i` are `at_s[begin[i]:begin[i + 1]]` and `what[...]`, in order. Each START, CRASH and
+    EXIT changes whether the node is on: the first is a START, every second one a CRASH or EXIT. A node that never
+    starts has none. The others happen to its connection, if it has one then.
     """
 
     name: str
@@ -56,18 +73,27 @@ class Squad:
             self.replay.attach(self.link)
 
     def partitions_of(self, node: int) -> NDArray[np.float64]:
-        """Return a row (from, to) in s for each partition of this node."""
-        cuts = [(cut.from_s, cut.to_s) for cut in self.partitions if cut.hit[node - self.first]]
-        return np.reshape(cuts, (-1, 2))
+        """Return a row of `cuts` for each partition, hold and flap of this node."""
+        return rows_of([cut.row for cut in self.partitions if cut.hit[node - self.first]])
 
 
 @dataclass(frozen=True)
 class Partition:
-    """A cut of some nodes of a squad, from one time to another in s; `hit[i]` says whether node `first + i` is cut."""
+    """A partition, hold or flap of some nodes of a squad; `hit[i]` says whether node `first + i` is cut."""
 
-    from_s: float
-    to_s: float
+    kind: FaultKind
+    row: tuple[float, ...]  # of `cuts`
     hit: NDArray[np.bool_]
+
+    @property
+    def from_s(self) -> float:
+        """When it begins, s."""
+        return self.row[FROM]
+
+    @property
+    def to_s(self) -> float:
+        """When it ends, s."""
+        return self.row[TO]
 
 
 def node_name(group: str, number: int) -> str:
@@ -107,11 +133,11 @@ def _squad(scenario: Scenario, group: Group, first: int, hub: NDArray[np.void]) 
     for number, fault in enumerate(scenario.fault):
         if fault.group != group.name:
             continue
-        hit = _hit(scenario.seed, nodes, number, fault.count(group.nodes))
-        if fault.kind is FaultKind.PARTITION:
-            partitions.append(Partition(fault.at_s, fault.at_s + (fault.duration_s or np.inf), hit))
+        hit = _hit(scenario.seed, nodes, number, fault, group)
+        if fault.kind in CUTS:
+            partitions.append(Partition(fault.kind, _row(fault), hit))
             continue
-        for when, happens in _stops_and_starts(fault):
+        for when, happens in _events(fault):
             owner.append(nodes[hit])
             at_s.append(np.full(int(hit.sum()), when))
             what.append(np.full(int(hit.sum()), happens))
@@ -146,25 +172,44 @@ def _link(group: Group, first: int) -> NDArray[np.void]:
     return tables
 
 
-def _stops_and_starts(fault: Fault) -> list[tuple[float, int]]:
+def _row(fault: Fault) -> tuple[float, ...]:
+    """Return the row of `cuts` of a partition, hold or flap."""
+    only = {Way.UP: 1.0 + UP, Way.DOWN: 1.0 + DOWN}.get(fault.direction or Way.BOTH, 0.0)
+    every_s = fault.every_s or 0.0
+    holds = float(fault.kind is FaultKind.HOLD)
+    return fault.at_s, fault.at_s + (fault.duration_s or np.inf), only, holds, every_s, fault.down_s or every_s / 2
+
+
+def _events(fault: Fault) -> list[tuple[float, int]]:
+    """Return what happens to a node that the fault hits, and when in s."""
+    if fault.kind in CONNECTION_EVENTS:
+        return [(fault.at_s, CONNECTION_EVENTS[fault.kind][fault.ends or End.BOTH])]
     down = CRASH if fault.kind is FaultKind.CRASH else EXIT
     back_after = fault.duration_s or (RESTART_DELAY_S if fault.kind is FaultKind.RESTART else 0.0)
     return [(fault.at_s, down), *([(fault.at_s + back_after, START)] if back_after else [])]
 
 
 def _turns(begin: NDArray[np.int64], what: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which events turn their node on or off; `begin` as in Squad, with a START for each cause of being off."""
-    step = np.where(what == START, -1, 1)
+    """Return which events turn their node on or off, or happen to its connection.
+
+    `begin` is as in Squad, with a START for each cause of being off.
+    """
+    step = np.where(what == START, -1, np.where(what < RESET, 1, 0))
     total = np.append(0, np.cumsum(step))
     keep_off = 1 + total[:-1] - np.repeat(total[begin[:-1]], np.diff(begin))  # before each event
     turns: NDArray[np.bool_] = (keep_off == 0) != (keep_off + step == 0)
-    return turns
+    return turns | (what >= RESET)
 
 
-def _hit(seed: int, nodes: NDArray[np.int64], fault: int, count: int) -> NDArray[np.bool_]:
-    draws = _draws(seed, nodes, Purpose.FAULT, fault)
+def _hit(seed: int, nodes: NDArray[np.int64], number: int, fault: Fault, group: Group) -> NDArray[np.bool_]:
+    """Return which nodes of a group fault `number` hits."""
+    draws = _draws(seed, nodes, Purpose.FAULT, number)
+    if fault.sites is not None:
+        size = group.site.nodes if group.site else 1
+        by_draw = np.argsort(draws[::size], kind="stable")  # of the first node of each site
+        return np.isin(np.arange(len(nodes)) // size, by_draw[: fault.sites])
     hit = np.zeros(len(nodes), bool)
-    hit[np.argsort(draws, kind="stable")[:count]] = True
+    hit[np.argsort(draws, kind="stable")[: fault.count(group.nodes)]] = True
     return hit
 
 

@@ -13,7 +13,7 @@ One thing does depend on earlier packets: a packet does not overtake them.
     outage    periods with exponential gaps and tabled durations, in which no packet passes up, down or either way. A
               dropping outage loses the packets. A holding one keeps them and releases them together, in order, at its
               end. A node has outages of its own, and may share others with all nodes of its site. If both are on, a
-              packet is lost if either drops it. Partitions, which a scenario orders, drop packets in addition.
+              packet is lost if either drops it. A scenario can order cuts in addition (`cuts`).
 
     queue     a slow way up may have one in front of it (`uplink`); delay, loss and outages are those of the time at
               which a packet leaves it. Without one, bandwidth is not modelled: flows are small against the capacity.
@@ -42,7 +42,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from heartbench.simulator import counter_rng, replay_link
+from heartbench.simulator import counter_rng, cuts, replay_link
 from heartbench.simulator.counter_rng import Purpose
 from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.record import Array, Record, dtype_of, new, resetter
@@ -89,7 +89,7 @@ class Link(Record):
 
     profile: LinkTables
     draws: Annotated[Array[np.uint64], len(Purpose) + 1]  # the link's sequences, by Purpose
-    partitions: Annotated[Array[Array[float]], (MAX_PARTITIONS, 2)]  # ordered by the scenario: from, to in s
+    partitions: Annotated[Array[Array[float]], (MAX_PARTITIONS, cuts.COLUMNS)]  # ordered by the scenario, see `cuts`
     partition_count: int
     knot: int = -2  # not the neighbour of any knot that a packet can ask for
     z0: float
@@ -109,25 +109,25 @@ LINK, LINK_STATE = dtype_of(LinkTables), dtype_of(Link)
 _reset = resetter(Link)
 
 
-def make_link(profile: NDArray[np.void], partitions: Sequence[tuple[float, float]], seed: int, node: int) -> Link:
+def make_link(profile: NDArray[np.void], partitions: Sequence[tuple[float, ...]], seed: int, node: int) -> Link:
     """Return the link of `node` at time 0.
 
-    `profile` is an array of one LINK; `partitions` are (from, to) in s, at most MAX_PARTITIONS.
+    `profile` is an array of one LINK; `partitions` are rows of `cuts`, whose last columns may be left out.
     """
     link = new(Link)
     link.profile = profile[0]
-    partition(link, np.array(partitions, float).reshape(-1, 2))
+    partition(link, cuts.rows_of(partitions))
     rewind(link, seed, node)
     return link
 
 
 @part
 def partition(link: Link, spans: NDArray[np.float64]) -> None:
-    """Set when the link is cut by order of the scenario: rows (from, to) in s, at most MAX_PARTITIONS."""
+    """Set the cuts by order of the scenario: rows of `cuts`, or their first columns."""
     link.partition_count = len(spans)
     for i in range(len(spans)):
-        link.partitions[i][0] = spans[i, 0]
-        link.partitions[i][1] = spans[i, 1]
+        for column in range(cuts.COLUMNS):
+            link.partitions[i][column] = spans[i, column] if column < spans.shape[1] else 0.0
 
 
 @kernel
@@ -234,20 +234,12 @@ def _is_on(link: Link, whose: int, direction: int, t: float) -> bool:
 
 
 @part
-def _is_partitioned(link: Link, t: float) -> bool:
-    for i in range(link.partition_count):  # noqa: SIM110 (Numba compiles no generator inside a kernel)
-        if link.partitions[i][0] <= t < link.partitions[i][1]:
-            return True
-    return False
-
-
-@part
 def is_out(link: Link, direction: int, t: float) -> bool:
     """Return whether an outage or a partition cuts `direction` at `t`. Times must not fall from call to call."""
     for whose in range(2):
         if link.outage_from[whose] <= t and _is_on(link, whose, direction, t):
             return True
-    return _is_partitioned(link, t)
+    return cuts.is_cut(link.partitions, link.partition_count, direction, t)
 
 
 @kernel
@@ -256,7 +248,8 @@ def _released(link: Link, direction: int, t: float) -> float:
     at, before = t, -inf
     while at > before:
         before = at
-        if _is_partitioned(link, before):
+        at = cuts.released(link.partitions, link.partition_count, direction, before)
+        if isnan(at):
             return nan
         for whose in range(2):
             number, begins, ends = _outage_at(link, whose, before)
@@ -316,9 +309,13 @@ def transmit(link: Link, direction: int, t: float, size: int = 0) -> float:
 @kernel
 def _replayed(link: Link, direction: int, t: float) -> float:
     """Return when a packet that leaves at `t` arrives by the recording, as `transmit` does."""
-    if _is_partitioned(link, t):
+    passes, before = t, -inf
+    while passes > before:
+        before = passes
+        passes = cuts.released(link.partitions, link.partition_count, direction, before)
+    if isnan(passes):
         return nan
-    arrives = replay_link.arrival(link.profile.tape, link.shift_s, direction, t)
+    arrives = replay_link.arrival(link.profile.tape, link.shift_s, direction, passes)
     if not isnan(arrives):
         arrives = link.last_arrival[direction] = max(link.last_arrival[direction], arrives)
     return arrives

@@ -5,7 +5,8 @@
                    └── backoff ◀── stream ended ───┘          crash, exit ──▶ off ──▶ start, as another boot
 
 `step(node, events, now)` returns an intent: CONNECT, one of SEND_HEARTBEAT, SEND_CHUNK and SEND_FILE, POWER_OFF or
-EXIT_PROCESS, or NOTHING. A transport carries it out (`session`) and reports back by `connected` and `disconnected`.
+EXIT_PROCESS, what the path does to its connection (ABORT and so on), or NOTHING. A transport carries it out (`session`)
+and reports back by `connected` and `disconnected`.
 The node knows neither its transport nor its link; its draws are its own.
 
 A heartbeat that falls due without a stream is not sent; a chunk or a file waits for the next stream. A file that dies
@@ -32,9 +33,13 @@ from heartbench.simulator.tcp.timers import MAX_PHASE_S
 
 # What can happen to a node from outside.
 START, CRASH, EXIT = 0, 1, 2
+# And to its connection: RST at both ends or one, a path that forgets it, another address of the node.
+RESET, RESET_AT_NODE, RESET_AT_HUB, HALF_OPEN, REBIND = 3, 4, 5, 6, 7
 
 # What a node wants its transport to do.
 NOTHING, CONNECT, SEND_HEARTBEAT, SEND_CHUNK, SEND_FILE, POWER_OFF, EXIT_PROCESS = range(7)
+# What happens to its connection, in the order of the events.
+ABORT, ABORT_AT_NODE, ABORT_AT_HUB, FORGET, MOVE = range(7, 12)
 
 MAX_WAITING_CHUNKS = 150  # of output made without a stream: what a hub would keep
 
@@ -94,7 +99,7 @@ _reset = resetter(Node)
 
 
 class Events(NamedTuple):
-    """What happens to one node, in order: START, CRASH or EXIT, each at a time in s."""
+    """What happens to one node and its connection, in order: START, CRASH and so on, each at a time in s."""
 
     at_s: NDArray[np.float64]
     what: NDArray[np.int64]
@@ -183,6 +188,8 @@ def _happens(node: Node, what: int, now: float) -> int:
         if not node.is_on:
             _start(node, now)
         return NOTHING
+    if what >= RESET:
+        return ABORT + what - RESET if node.has_stream or what == REBIND else NOTHING
     if not node.is_on:
         return NOTHING
     node.is_on = False

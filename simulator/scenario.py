@@ -4,7 +4,7 @@
     [[group]]    nodes that are alike: what they send, how they connect, on which link profile (`simulator.group`)
       [group.link]   differences from the profile, key by key; or, without one, a recording (`simulator.replay`)
       [group.site]   nodes that share outages
-    [[fault]]    crash, exit, restart or partition of some nodes of a group at a time (`simulator.fault`)
+    [[fault]]    what goes wrong with some nodes of a group, their links or connections (`simulator.fault`)
     [[hub_fault]]  pause, kill, stop or slow store of the hub
 
 No random number is drawn here: engines decide which nodes a fault hits and when a node starts.
@@ -77,6 +77,9 @@ class Scenario(Table):
         for number, fault in enumerate(self.fault):
             if fault.group not in names:
                 raise ValueError(f"fault.{number}.group: {fault.group!r} is not a group; allowed: {', '.join(names)}")
+            group = self.group[names.index(fault.group)]
+            if fault.sites is not None and group.site is None:
+                raise ValueError(f"fault.{number}.sites: group {fault.group} has no sites; set fraction or nodes")
         faults = sorted(self.hub_fault, key=lambda fault: fault.at_s)
         for earlier, later in pairwise(faults):
             if later.at_s < earlier.at_s + earlier.duration_s:

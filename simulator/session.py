@@ -17,7 +17,7 @@ from heartbench.simulator.connection import Connection
 from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.link import Link
 from heartbench.simulator.node import Events, Node
-from heartbench.simulator.stream import advance, close, connect, next_event, send
+from heartbench.simulator.stream import abort, advance, close, connect, forget, next_event, send
 from heartbench.simulator.tcp.flow import MESSAGES
 
 FILE_PIECE_BYTES = 65_536
@@ -129,6 +129,12 @@ def _carry_out(intent: int, node: Node, connection: Connection, link: Link, rows
         close(connection, link, at, conn.POWER)
     elif intent == machine.EXIT_PROCESS:
         close(connection, link, at, conn.PROCESS)
+    elif intent in (machine.FORGET, machine.MOVE):
+        forget(connection)
+    elif intent != machine.NOTHING:
+        abort(connection, link, at, intent != machine.ABORT_AT_HUB, intent != machine.ABORT_AT_NODE)
+        if connection.state == conn.CLOSED:
+            machine.disconnected(node, at)
 
 
 @kernel

@@ -4,6 +4,7 @@
     send(connection, link, at, size, kind, tag)   the node writes a message
     advance(connection, link, until)              deliveries and closes up to a time; stops when the node has to decide
     close(connection, link, at, how)              the node leaves: its process ends, or its power
+    abort(...), forget(connection)                what the path does to the connection: RST, or nothing passes any more
 
     CONNECTING ──SYN-ACK──▶ SETTLING ──SETTINGS──▶ READY
          └──────────┬──────────┴──────────┬──────────┘
@@ -18,7 +19,7 @@ from heartbench.simulator.connection import Connection
 from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.link import DOWN, UP, Link, mss_bytes
 from heartbench.simulator.tcp.flow import MESSAGES, Flow, reset, write
-from heartbench.simulator.tcp.sender import emit, expire, has_due
+from heartbench.simulator.tcp.sender import emit, expire, has_due, kill
 
 
 @kernel
@@ -91,6 +92,23 @@ def close(connection: Connection, link: Link, at: float, how: int) -> None:
     """Close the node's end at `at`. What it wrote may still arrive: `advance` until `is_over`."""
     conn.leave(connection, at, how)
     _flush(connection, link, at)
+
+
+@kernel
+def abort(connection: Connection, link: Link, at: float, at_node: bool, at_hub: bool) -> None:
+    """Process RST at `at` that something on the path has sent to the node, to the hub or to both."""
+    if at_node:
+        kill(connection.up)
+        conn.node_closes(connection, at)
+    if at_hub and connection.hub_open:
+        conn.hub_closes(connection, at)
+    _flush(connection, link, at)
+
+
+@part
+def forget(connection: Connection) -> None:
+    """Let nothing of this connection pass any more: its path, or the node's address, is another. The rest arrives."""
+    connection.up.is_forgotten = connection.down.is_forgotten = True
 
 
 @kernel

@@ -26,6 +26,9 @@ class TruthEvent(enum.IntEnum):
 
     OUTAGE and HOLD cut both directions, OUTAGE_UP, HOLD_DOWN and so on one. An outage drops packets, a hold keeps them.
     An outage of a site has one row for each of its nodes.
+
+    PARTITION_..., FLAP_..., RESET, HALF_OPEN and REBIND are faults of the scenario; a flap has one row from its first
+    cut to its end.
     """
 
     OUTAGE = 0
@@ -43,6 +46,17 @@ class TruthEvent(enum.IntEnum):
     HOLD = 12
     HOLD_UP = 13
     HOLD_DOWN = 14
+    PARTITION_UP = 15
+    PARTITION_DOWN = 16
+    PARTITION_HOLD = 17
+    PARTITION_HOLD_UP = 18
+    PARTITION_HOLD_DOWN = 19
+    FLAP = 20
+    FLAP_UP = 21
+    FLAP_DOWN = 22
+    RESET = 23
+    HALF_OPEN = 24
+    REBIND = 25
 
 
 OUTAGES = tuple(event for event in TruthEvent if event.name.startswith(("OUTAGE", "HOLD")))

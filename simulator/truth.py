@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from heartbench.simulator.cuts import ONLY
+from heartbench.simulator.fault import FaultKind
 from heartbench.simulator.fleet import Squad
 from heartbench.simulator.kernel import kernel
 from heartbench.simulator.link import BOTH, DOWN, LINK_STATE, UP, Link, next_outage, rewind
-from heartbench.simulator.node import CRASH, EXIT, START
+from heartbench.simulator.node import CRASH, EXIT, HALF_OPEN, REBIND, RESET, RESET_AT_HUB, RESET_AT_NODE, START
 from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.trace import Truth, TruthEvent
 
@@ -19,8 +21,17 @@ _OUTAGE = np.zeros((2, 3))
 _OUTAGE[0, [UP, DOWN, BOTH]] = TruthEvent.OUTAGE_UP, TruthEvent.OUTAGE_DOWN, TruthEvent.OUTAGE
 _OUTAGE[1, [UP, DOWN, BOTH]] = TruthEvent.HOLD_UP, TruthEvent.HOLD_DOWN, TruthEvent.HOLD
 
-_FAULTS = np.zeros(3)  # by what happens to a node
+# Events by what a cut by order of the scenario is, and what it cuts.
+_CUTS = {
+    FaultKind.PARTITION: (TruthEvent.PARTITION, TruthEvent.PARTITION_UP, TruthEvent.PARTITION_DOWN),
+    FaultKind.HOLD: (TruthEvent.PARTITION_HOLD, TruthEvent.PARTITION_HOLD_UP, TruthEvent.PARTITION_HOLD_DOWN),
+    FaultKind.FLAP: (TruthEvent.FLAP, TruthEvent.FLAP_UP, TruthEvent.FLAP_DOWN),
+}
+
+_FAULTS = np.zeros(8)  # by what happens to a node or its connection
 _FAULTS[[START, CRASH, EXIT]] = TruthEvent.RESTART, TruthEvent.CRASH, TruthEvent.EXIT
+_FAULTS[[RESET, RESET_AT_NODE, RESET_AT_HUB]] = TruthEvent.RESET
+_FAULTS[[HALF_OPEN, REBIND]] = TruthEvent.HALF_OPEN, TruthEvent.REBIND
 
 
 def truth_of(squad: Squad, seed: int, nodes: range, closes: NDArray[np.float64], until: float) -> Truth:
@@ -61,19 +72,21 @@ def _table(*columns: NDArray[Any] | float) -> NDArray[np.float64]:
 
 
 def _faults(squad: Squad, nodes: range) -> NDArray[np.float64]:
-    """Return crashes, exits and restarts; the first event of a node is its start, which is not a restart."""
+    """Return what the scenario does to nodes and their connections; the first start of a node is not a restart."""
     begin = squad.begin[nodes.start - squad.first : nodes.stop - squad.first + 1]
     owner = np.repeat(np.arange(nodes.start, nodes.stop), np.diff(begin))
     what, at_s = squad.what[begin[0] : begin[-1]], squad.at_s[begin[0] : begin[-1]]
-    is_first: NDArray[np.bool_] = np.arange(begin[0], begin[-1]) == np.repeat(begin[:-1], np.diff(begin))
-    return _table(owner, _FAULTS[what], at_s, np.nan)[~is_first]
+    starts = np.flatnonzero(what == START)
+    first = starts[np.unique(owner[starts], return_index=True)[1]]
+    return np.delete(_table(owner, _FAULTS[what], at_s, np.nan), first, axis=0)
 
 
 def _cuts(squad: Squad, nodes: range) -> NDArray[np.float64]:
     tables = [np.zeros((0, 4))]
     for cut in squad.partitions:
         hit = np.flatnonzero(cut.hit[nodes.start - squad.first : nodes.stop - squad.first]) + nodes.start
-        tables.append(_table(hit.astype(float), float(TruthEvent.PARTITION), cut.from_s, cut.to_s))
+        event = _CUTS[cut.kind][int(cut.row[ONLY])]
+        tables.append(_table(hit.astype(float), float(event), cut.from_s, cut.to_s))
     return np.concatenate(tables)
 
 

@@ -27,11 +27,12 @@ from numpy.typing import NDArray
 
 from heartbench.mesh.kinds import Kind
 from heartbench.simulator.connection import Connection
+from heartbench.simulator.cuts import COLUMNS
 from heartbench.simulator.engines.contract import UNCONTROLLED, Block, Conditions, Control, RunSummary, Sink
 from heartbench.simulator.engines.turns import Record, by_node, crew_size, run_in_turns
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.fault import HubFaultKind
-from heartbench.simulator.fleet import Partition, Squad, squads
+from heartbench.simulator.fleet import Squad, squads
 from heartbench.simulator.interrupts import raised
 from heartbench.simulator.kernel import kernel
 from heartbench.simulator.link import LINK_STATE, MAX_PARTITIONS, partition, rewind
@@ -190,7 +191,7 @@ def _part_of(squad: Squad, begin: int, end: int) -> Squad:
         begin=squad.begin[begin : end + 1] - squad.begin[begin],
         at_s=squad.at_s[events],
         what=squad.what[events],
-        partitions=tuple(Partition(cut.from_s, cut.to_s, cut.hit[begin:end]) for cut in squad.partitions),
+        partitions=tuple(replace(cut, hit=cut.hit[begin:end]) for cut in squad.partitions),
     )
 
 
@@ -293,8 +294,8 @@ def _compile(plan: BlockPlan) -> None:
 
 
 def _partitions(squad: Squad) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return what cuts each node off: (nodes, MAX_PARTITIONS, from and to in s), and how many cuts each has."""
-    spans, counts = np.zeros((squad.count, MAX_PARTITIONS, 2)), np.zeros(squad.count, np.int64)
+    """Return what cuts each node off: (nodes, MAX_PARTITIONS, columns of a cut), and how many cuts each has."""
+    spans, counts = np.zeros((squad.count, MAX_PARTITIONS, COLUMNS)), np.zeros(squad.count, np.int64)
     for i in range(squad.count if squad.partitions else 0):
         cuts = squad.partitions_of(squad.first + i)
         spans[i, : len(cuts)], counts[i] = cuts, len(cuts)

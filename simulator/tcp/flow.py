@@ -127,6 +127,7 @@ class Flow(Record):
     user_timeout_s: float  # 0: none
     orphan: bool = False
     dead: bool = False
+    is_forgotten: bool = False  # nothing of this connection passes any more
     # receiver
     rcv_nxt: int = 0  # segments received in order
     out_of_order: int = 0  # segments received beyond a gap

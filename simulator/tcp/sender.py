@@ -88,7 +88,7 @@ def _transmit(flow: Flow, back: Flow, link: Link, kind: int, segment: int, now: 
         flow.last_sent_s = now
         if now - back.last_data_s < DELAYED_ACK_S:
             back.is_pingpong = True
-    arrives = transmit(link, flow.direction, now, size)
+    arrives = nan if flow.is_forgotten else transmit(link, flow.direction, now, size)
     if isnan(arrives) or flow.wire_tail - flow.wire_head == PACKETS:
         return
     if flow.wire_head == flow.wire_tail:

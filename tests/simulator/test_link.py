@@ -40,7 +40,7 @@ def profile(**fields: Any) -> np.ndarray:
     return record
 
 
-def link(partitions: Sequence[tuple[float, float]] = (), seed: int = 1, node: int = 0, **fields: Any) -> Any:
+def link(partitions: Sequence[tuple[float, ...]] = (), seed: int = 1, node: int = 0, **fields: Any) -> Any:
     return make_link(profile(**fields), partitions, seed, node)
 
 

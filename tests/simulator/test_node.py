@@ -51,7 +51,7 @@ class Life:
         record[0].rules.hub.count = len(hub)
         for n, (at_s, state) in enumerate(hub):
             record[0].rules.hub.at_s[n], record[0].rules.hub.state[n] = at_s, state
-        self.node, self.rows, self.closes = make_node(record, 1, 0), make_rows(2000), []
+        self.node, self.rows, self.closes, self.hub_closes = make_node(record, 1, 0), make_rows(2000), [], []
         connection = make_connection(record["rules"])
         at_s, what = np.array(events or [(0.0, START)]).T
         happenings = Events(at_s.astype(float), what.astype(np.int64))
@@ -61,6 +61,7 @@ class Life:
             copy[0] = on
             follow(connection, copy[0], self.rows, until)
             self.closes.append(float(connection.node_closed_s))
+            self.hub_closes.append(float(connection.hub_closed_s))
 
     def column(self, name: str, kind: Kind | None = None) -> np.ndarray:
         used = slice(int(self.rows.used[0]))

@@ -20,7 +20,7 @@ from heartbench.simulator.engines.live.messages import message_of
 from heartbench.simulator.engines.live.world import CLOSED, OPENED, Loss, Model, World, make_world
 from heartbench.simulator.engines.locust.fleet import Member
 from heartbench.simulator.engines.locust.grpc_connection import NodeConnection, Report
-from heartbench.simulator.node import START
+from heartbench.simulator.node import RESET, START
 from heartbench.simulator.tcp.flow import MESSAGES
 
 ROWS = 1024
@@ -32,7 +32,8 @@ def world_of(member: Member, nodes: int, now_s: float) -> World:
     world = make_world(member.squads, member.seed, member.number, nodes)
     to_come = world.at_s > now_s
     at_s, what = world.at_s[to_come], world.what[to_come]
-    if not len(what) or what[0] != START:
+    turns = what[what < RESET]  # of the node itself
+    if not len(turns) or turns[0] != START:
         at_s, what = np.append(now_s, at_s), np.append(START, what)
     world.next_s[0] = at_s[0]
     return world._replace(at_s=at_s, what=what, begin=np.array([0, len(at_s)]))

@@ -28,7 +28,8 @@ profile = "wireguard-5g"
 heartbeat_interval = "2s"
 keepalive_time = "10s"
 keepalive_timeout = "5s"
-link = { up = { loss = { good = 0, bad = 0 } } }  # a loss is drawn by the microsecond at which a packet leaves
+# Losses are drawn by the microsecond at which a packet leaves.
+link = { up = { loss = { good = 0, bad = 0 } }, down = { loss = { good = 0, bad = 0 } } }
 file_bytes = 100000
 file_every = "70s"
 [[fault]]
