@@ -264,6 +264,8 @@ def arrives_at_hub(connection: Connection, at: float) -> None:
     if packet.kind == RESET:
         if connection.hub_open:
             hub_closes(connection, at)
+    elif packet.kind == SYN and connection.hub_open:
+        return  # it came twice, or late
     elif packet.kind == SYN:
         connection.hub_has_syn = connection.hub_state != HUB_DOWN
         up.echo_s = packet.left_s

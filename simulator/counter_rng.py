@@ -43,6 +43,11 @@ class Purpose(IntEnum):
     SITE_OUTAGE_HOLD = 17
     SITE_OUTAGE = 18
     SHIFT = 19
+    UP_ORDER = 20
+    DOWN_ORDER = 21
+    UP_TWICE = 22
+    DOWN_TWICE = 23
+    MOVE = 24
 
 
 @part

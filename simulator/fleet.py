@@ -34,6 +34,8 @@ from heartbench.simulator.node import (
     RESET_AT_NODE,
     START,
 )
+from heartbench.simulator.outages import HOUR_S
+from heartbench.simulator.profile import Profile
 from heartbench.simulator.replay import Replay
 from heartbench.simulator.scenario import Scenario
 
@@ -255,6 +257,8 @@ def behaviour(group: Group, hub: NDArray[np.void]) -> NDArray[np.void]:
     record.file_interval_s = group.file_every_s
     record.file_spread_s = group.file_every_s if group.file_spread_s is None else group.file_spread_s
     record.file_bytes = group.file_bytes
+    if isinstance(group.link, Profile) and group.link.address_changes is not None:
+        record.move_mean_s = HOUR_S / group.link.address_changes
     record.separate_uploads = group.separate_uploads
     record.backoff_initial_s = group.reconnect.initial_s
     record.backoff_multiplier = group.reconnect.multiplier

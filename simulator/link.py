@@ -7,7 +7,8 @@ One thing does depend on earlier packets: a packet does not overtake them.
     delay     base + jitter(z(t)): a quantile function of a stationary normal process, interpolated between counted
               normals `jitter_correlation_s` apart, weights scaled to keep the variance 1. One process serves both
               directions, because a slow radio is slow both ways.
-    order     a packet never arrives before one that left earlier in its direction; at the earliest it arrives with it.
+    order     a packet never arrives before one that left earlier in its direction; at the earliest it arrives with it,
+              unless the path reorders packets (`path`, which also has idle radios, NATs and duplicates).
     loss      Gilbert–Elliott in continuous time (Gilbert 1960, Elliott 1963): good and bad periods of exponential
               length, in each of which packets are lost independently with the period's probability.
     outage    periods with exponential gaps and tabled durations, in which no packet passes up, down or either way. A
@@ -27,6 +28,7 @@ This is the parametric model, whose figures a profile states. A link may replay 
     partition(link, spans)            cut it by order of the scenario
     transmit(link, direction, t, size)    when a packet of so many bytes that leaves at t arrives; NaN: it is lost
     next_outage(link, whose, t)       the outage at t or the next one, which a run records as truth
+    is_doubled(link, direction, t)    whether the packet that was sent at t arrives twice
     mss_bytes(link)                   the payload of a full packet
 
 A transport calls `transmit` in the order of time in each direction, and copies the record to follow a connection that
@@ -45,9 +47,10 @@ from numpy.typing import NDArray
 from heartbench.simulator import counter_rng, cuts, replay_link
 from heartbench.simulator.counter_rng import Purpose
 from heartbench.simulator.kernel import kernel, part
+from heartbench.simulator.path import Activity, PathTables, is_drawn, leave_node, reset_activity
 from heartbench.simulator.record import Array, Record, dtype_of, new, resetter
 from heartbench.simulator.replay_link import Tape
-from heartbench.simulator.uplink import UplinkTables, leave_queue
+from heartbench.simulator.uplink import UplinkTables
 
 UP, DOWN, BOTH = 0, 1, 2  # node to hub, hub to node, and an outage of both
 OWN, SITE = 0, 1  # outages of the node alone, and of its whole site
@@ -79,6 +82,7 @@ class LinkTables(Record):
     site_nodes: int  # nodes of a site, by consecutive numbers; 0: there are no sites
     first_node: int  # number of the first node of the first site
     uplink: UplinkTables
+    path: PathTables
     model: int  # PARAMETRIC, or REPLAY, of which only mss_bytes and the following count
     tape: Tape
     shift: bool  # whether each node begins at a place of its own
@@ -101,7 +105,7 @@ class Link(Record):
     bad_from: Annotated[Array[float], 2]
     bad_to: Annotated[Array[float], 2]
     last_arrival: Annotated[Array[float], 2]
-    queue_free_s: float = 0.0  # when all that is in the uplink's queue has left
+    activity: Activity
     shift_s: float  # place in the recording at time 0
 
 
@@ -134,6 +138,7 @@ def partition(link: Link, spans: NDArray[np.float64]) -> None:
 def rewind(link: Link, seed: int, node: int) -> None:
     """Reset `link` to the link of `node` at time 0."""
     _reset(link)
+    reset_activity(link.activity)
     for purpose in range(1, len(link.draws)):
         link.draws[purpose] = counter_rng.key(seed, node, purpose)
     if link.profile.site_nodes > 0:
@@ -282,28 +287,40 @@ def _is_lost(link: Link, direction: int, t: float) -> bool:
 
 @part
 def transmit(link: Link, direction: int, t: float, size: int = 0) -> float:
-    """Return the time at which a packet of `size` bytes that is sent at `t` arrives, in s, or NaN if it is lost.
-
-    A packet that an outage holds is past the radio when the outage ends: it is delayed from then on and not lost.
-    """
+    """Return the time at which a packet of `size` bytes that is sent at `t` arrives, in s, or NaN if it is lost."""
     if link.profile.model == REPLAY:
         return _replayed(link, direction, t)
-    leaves = t
-    if direction == UP and link.profile.uplink.bytes_per_s > 0.0:
-        leaves = leave_queue(link.profile.uplink, link.queue_free_s, t, size)
-        if isnan(leaves):
-            return nan
-        link.queue_free_s = leaves
-    passes = leaves
-    if leaves > t or is_out(link, direction, t):  # the cursors stay at the present
-        passes = _released(link, direction, leaves)
-        if isnan(passes):
-            return nan
-    if passes == leaves and _is_lost(link, direction, leaves):
+    leaves = leave_node(link.profile.uplink, link.profile.path, link.activity, direction == UP, t, size)
+    arrives = _cross(link, direction, t, leaves)
+    if isnan(arrives):
         return nan
     last = link.last_arrival
-    last[direction] = max(last[direction], passes + delay(link, direction, passes))
-    return last[direction]
+    arrives = max(last[direction], arrives)
+    if is_drawn(link.draws[Purpose.UP_ORDER + direction], t, link.profile.path.reordered):
+        return arrives + link.profile.path.reorder_s  # and others overtake it
+    last[direction] = arrives
+    return arrives
+
+
+@part
+def _cross(link: Link, direction: int, now: float, t: float) -> float:
+    """Return when a packet that leaves at `t`, NaN if never, is across the radio, in s, or NaN if it is lost.
+
+    A packet that an outage holds is past the radio when the outage ends: it is delayed from then on and not lost. The
+    cursors stay at the present, `now`.
+    """
+    passes = t
+    if t > now or is_out(link, direction, t):
+        passes = _released(link, direction, t)
+    if isnan(passes) or (passes == t and _is_lost(link, direction, t)):
+        return nan
+    return passes + delay(link, direction, passes)
+
+
+@part
+def is_doubled(link: Link, direction: int, t: float) -> bool:
+    """Return whether the packet that was sent at `t` arrives twice."""
+    return is_drawn(link.draws[Purpose.UP_TWICE + direction], t, link.profile.path.duplicated)
 
 
 @kernel

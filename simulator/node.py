@@ -55,6 +55,7 @@ class Behaviour(Record):
     file_interval_s: float  # 0: no files
     file_spread_s: float  # the first is due within this time after the start
     file_bytes: int
+    move_mean_s: float  # mean time between two changes of its address; 0: there are none
     separate_uploads: bool  # chunks and files go over a connection of their own (`engines.turns`)
     backoff_initial_s: float
     backoff_multiplier: float
@@ -78,6 +79,8 @@ class Node(Record):
     heartbeat_s: float = inf  # when the next one is due
     chunk_s: float = inf
     file_s: float = inf
+    move_s: float = inf  # when its address changes next, whether it is on or not
+    moves: int = 0
     file_waits: bool = False  # for a stream
     connect_s: float = inf  # when to connect next; inf: not
     retry_s: float  # when the backoff of the present attempt is over
@@ -90,6 +93,7 @@ class Node(Record):
     chunk_draws: np.uint64
     file_draws: np.uint64
     backoff_draws: np.uint64
+    move_draws: np.uint64
     timer_phase_s: float  # of its kernel, see `tcp.timers.fires`
     event: int = 0  # position in its list of events
 
@@ -121,13 +125,15 @@ def switch_off(node: Node, seed: int, number: int) -> None:
     node.chunk_draws = counter_rng.key(seed, number, Purpose.CHUNK)
     node.file_draws = counter_rng.key(seed, number, Purpose.FILE)
     node.backoff_draws = counter_rng.key(seed, number, Purpose.BACKOFF)
+    node.move_draws = counter_rng.key(seed, number, Purpose.MOVE)
+    schedule_move(node, 0.0)
     node.timer_phase_s = counter_rng.uniform(counter_rng.key(seed, number, Purpose.TIMER_PHASE), 0) * MAX_PHASE_S
 
 
 @part
 def next_due(node: Node, events: Events) -> float:
     """Return when `step` is due next, in s."""
-    at = min(node.heartbeat_s, node.chunk_s, node.file_s)
+    at = min(node.heartbeat_s, node.chunk_s, node.file_s, node.move_s)
     if not node.has_stream:
         at = min(at, node.connect_s)
     if node.event < len(events.at_s):
@@ -141,6 +147,9 @@ def step(node: Node, events: Events, now: float) -> int:
     if node.event < len(events.at_s) and events.at_s[node.event] <= now:
         node.event += 1
         return _happens(node, events.what[node.event - 1], now)
+    if node.move_s <= now:
+        schedule_move(node, now)
+        return MOVE
     is_connected = node.has_stream and node.is_ready
     if node.heartbeat_s <= now:
         _schedule_heartbeat(node, now)
@@ -236,3 +245,11 @@ def _schedule_heartbeat(node: Node, now: float) -> None:
     draw = counter_rng.uniform(node.heartbeat_draws, node.ticks)
     node.ticks += 1
     node.heartbeat_s = now + b.heartbeat_interval_s * (1.0 + b.heartbeat_jitter * (2.0 * draw - 1.0))
+
+
+@part
+def schedule_move(node: Node, now: float) -> None:
+    """Draw when the node's address changes next."""
+    if node.behaviour.move_mean_s > 0.0:
+        node.move_s = now + counter_rng.exponential(node.move_draws, node.moves) * node.behaviour.move_mean_s
+        node.moves += 1

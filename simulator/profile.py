@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 
 from heartbench.simulator.link import DOWN, JITTER_Z, LINK, UP
 from heartbench.simulator.outages import Outages, table_through
+from heartbench.simulator.path import Disorder, Nat, Radio, fill_path
 from heartbench.simulator.tomlfile import (
     Catalog,
     Duration,
@@ -89,6 +90,12 @@ class Profile(Table):
     up: Direction = Field(description="from node to hub")
     down: Direction = Field(description="from hub to node")
     outage: Outages = Outages()
+    nat: Nat | None = Field(None, description="a NAT that forgets idle connections; default: none")
+    radio: Radio | None = Field(None, description="a radio that becomes idle; default: it never does")
+    disorder: Disorder | None = Field(None, description="packets that come twice or out of order; default: none")
+    address_changes: float | None = Field(
+        None, gt=0, le=3600, description="changes of the node's address per hour, at random times; default: none"
+    )
     uplink: Uplink | None = Field(None, description="queue of a slow way up, one for each node; default: none")
 
     @property
@@ -122,6 +129,7 @@ class Profile(Table):
         link.alone[UP], link.alone[DOWN] = self.outage.directions.up, self.outage.directions.down
         link.hold = self.outage.hold
         link.mss_bytes = self.mss_bytes
+        fill_path(link.path, self.nat, self.radio, self.disorder)
         if self.uplink is not None:
             self.uplink.fill(link.uplink, is_shared=False)
         return record

@@ -28,7 +28,7 @@ class TruthEvent(enum.IntEnum):
     An outage of a site has one row for each of its nodes.
 
     PARTITION_..., FLAP_..., RESET, HALF_OPEN and REBIND are faults of the scenario; a flap has one row from its first
-    cut to its end.
+    cut to its end. REBIND is also a change of address that the profile draws.
     """
 
     OUTAGE = 0

@@ -12,7 +12,20 @@ from heartbench.simulator.fault import FaultKind
 from heartbench.simulator.fleet import Squad
 from heartbench.simulator.kernel import kernel
 from heartbench.simulator.link import BOTH, DOWN, LINK_STATE, UP, Link, next_outage, rewind
-from heartbench.simulator.node import CRASH, EXIT, HALF_OPEN, REBIND, RESET, RESET_AT_HUB, RESET_AT_NODE, START
+from heartbench.simulator.node import (
+    CRASH,
+    EXIT,
+    HALF_OPEN,
+    REBIND,
+    RESET,
+    RESET_AT_HUB,
+    RESET_AT_NODE,
+    START,
+    Node,
+    schedule_move,
+    switch_off,
+)
+from heartbench.simulator.record import new
 from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.trace import Truth, TruthEvent
 
@@ -44,6 +57,7 @@ def truth_of(squad: Squad, seed: int, nodes: range, closes: NDArray[np.float64],
         _faults(squad, nodes),
         _cuts(squad, nodes),
         _outages(squad, seed, nodes, until),
+        _moves(squad, seed, nodes, until),
     ]
     node, event, start_s, end_s = np.concatenate(tables).T
     before = start_s < until
@@ -88,6 +102,19 @@ def _cuts(squad: Squad, nodes: range) -> NDArray[np.float64]:
         event = _CUTS[cut.kind][int(cut.row[ONLY])]
         tables.append(_table(hit.astype(float), float(event), cut.from_s, cut.to_s))
     return np.concatenate(tables)
+
+
+def _moves(squad: Squad, seed: int, nodes: range, until: float) -> NDArray[np.float64]:
+    """Return the changes of address that the profile draws."""
+    node, found = new(Node), [np.zeros((0, 2))]
+    node.behaviour = squad.behaviour[0]
+    for number in nodes if node.behaviour.move_mean_s > 0.0 else ():
+        switch_off(node, seed, number)
+        while node.move_s < until:
+            found.append(np.array([[number, node.move_s]]))
+            schedule_move(node, node.move_s)
+    moves = np.concatenate(found)
+    return _table(moves[:, 0], float(TruthEvent.REBIND), moves[:, 1], np.nan)
 
 
 def _outages(squad: Squad, seed: int, nodes: range, until: float) -> NDArray[np.float64]:

@@ -153,9 +153,9 @@ def _run(
         place = crew.place[i]
         mine = Events(events.at_s[begin[place] : begin[place + 1]], events.what[begin[place] : begin[place + 1]])
         begun, end = rows.used[0], min(at + TURN_S, until)
-        link.queue_free_s = free_s
+        link.activity.queue_free_s = free_s
         reached = run(node, connection, link, mine, rows, end)
-        free_s = link.queue_free_s
+        free_s = link.activity.queue_free_s
         for row in range(begun, rows.used[0]):
             record.owner[row] = -1 if crew.uploads[i] and rows.kind[row] == HELLO else number
         if node.ended:

@@ -21,6 +21,8 @@ def acknowledge(flow: Flow, acks: int, sacks: int, dsack_end: int, acked_s: floa
         flow.snd_una == flow.snd_nxt and dsack_end == 0 and flow.ca_state == OPEN and flow.tlp_high_seq == 0
     ):
         return  # only the other end sends
+    if acks < flow.snd_una:
+        return  # it was overtaken by a later one
     if dsack_end > flow.undo_marker >= 0 and flow.undo_retrans > 0:
         flow.undo_retrans -= 1
     before, losses = flow.snd_una, flow.lost_total

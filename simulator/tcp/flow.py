@@ -128,6 +128,8 @@ class Flow(Record):
     orphan: bool = False
     dead: bool = False
     is_forgotten: bool = False  # nothing of this connection passes any more
+    is_unmapped: bool = False  # because a NAT has forgotten it
+    mapped_s: float = -inf  # when the NAT last saw a packet of the connection; of the way up
     # receiver
     rcv_nxt: int = 0  # segments received in order
     out_of_order: int = 0  # segments received beyond a gap

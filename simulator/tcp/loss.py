@@ -7,7 +7,7 @@
 It follows tcp_fastretrans_alert and what that calls (tcp_input.c, tcp_recovery.c). A timeout is spurious if an echoed
 timestamp is older than the first retransmission (Eifel, RFC 4015), if D-SACKs show that each retransmission arrived a
 second time (RFC 3708), or if something arrived that was sent only once (F-RTO, RFC 5682). The degree of reordering is
-not learnt: the link keeps the order.
+not learnt: most links keep the order.
 """
 
 from math import floor, inf, isnan, nan

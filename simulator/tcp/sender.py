@@ -6,7 +6,7 @@
 from math import floor, inf, isnan, nan
 
 from heartbench.simulator.kernel import kernel, part
-from heartbench.simulator.link import Link, transmit
+from heartbench.simulator.link import DOWN, UP, Link, is_doubled, transmit
 from heartbench.simulator.tcp.flow import (
     DATA,
     DELAYED_ACK_S,
@@ -19,8 +19,10 @@ from heartbench.simulator.tcp.flow import (
     PROBE,
     RECOVERY,
     REORDER,
+    RESET,
     RTO,
     SEGMENTS,
+    SYN,
     TIMED_OUT,
     Flow,
     in_flight,
@@ -88,7 +90,7 @@ def _transmit(flow: Flow, back: Flow, link: Link, kind: int, segment: int, now: 
         flow.last_sent_s = now
         if now - back.last_data_s < DELAYED_ACK_S:
             back.is_pingpong = True
-    arrives = nan if flow.is_forgotten else transmit(link, flow.direction, now, size)
+    arrives = _pass_on(flow, back, link, kind, size, now)
     if isnan(arrives) or flow.wire_tail - flow.wire_head == PACKETS:
         return
     if flow.wire_head == flow.wire_tail:
@@ -104,6 +106,55 @@ def _transmit(flow: Flow, back: Flow, link: Link, kind: int, segment: int, now: 
     packet.sacks = back.out_of_order
     packet.dsack_end = dsack_end
     packet.echo_s = back.echo_s
+    if is_doubled(link, flow.direction, now) and flow.wire_tail - flow.wire_head < PACKETS:
+        flow.packets[flow.wire_tail % PACKETS] = packet
+        flow.wire_tail += 1
+        _sort_in(flow, flow.wire_tail - 2)
+    _sort_in(flow, flow.wire_tail - 1)
+
+
+@part
+def _pass_on(flow: Flow, back: Flow, link: Link, kind: int, size: int, now: float) -> float:
+    """Return when a packet arrives, in s, or NaN if it is lost; the path may have forgotten its connection."""
+    path = link.profile.path
+    if path.tcp_idle_s > 0.0:
+        _use_mapping(flow, back, path.tcp_idle_s, kind, now)
+    if flow.is_forgotten and flow.direction == DOWN and (kind != RESET or not flow.is_unmapped):
+        return nan
+    arrives = transmit(link, flow.direction, now, size)
+    if flow.is_forgotten and flow.direction == UP:
+        if flow.is_unmapped and path.resets and kind != RESET and not isnan(arrives):
+            back.control = RESET
+        return nan
+    if flow.direction == UP and not isnan(arrives):
+        flow.mapped_s = now
+    return arrives
+
+
+@kernel
+def _use_mapping(flow: Flow, back: Flow, idle_s: float, kind: int, now: float) -> None:
+    """Note that the NAT's mapping of the connection is made or used, or find that it has expired."""
+    up = flow if flow.direction == UP else back
+    if kind != SYN and now - up.mapped_s > idle_s:
+        flow.is_forgotten = back.is_forgotten = flow.is_unmapped = back.is_unmapped = True
+    elif kind == SYN or flow.direction == DOWN:
+        up.mapped_s = now
+
+
+@part
+def _sort_in(flow: Flow, position: int) -> None:
+    """Move a packet on the wire before those that it overtakes."""
+    if position == flow.wire_head or flow.wire_tail - flow.wire_head == PACKETS:
+        return
+    arrives_s = flow.packets[position % PACKETS].arrives_s
+    if flow.packets[(position - 1) % PACKETS].arrives_s <= arrives_s:
+        return
+    free = flow.wire_tail % PACKETS
+    flow.packets[free] = flow.packets[position % PACKETS]
+    while position > flow.wire_head and flow.packets[(position - 1) % PACKETS].arrives_s > arrives_s:
+        flow.packets[position % PACKETS] = flow.packets[(position - 1) % PACKETS]
+        position -= 1
+    flow.packets[position % PACKETS] = flow.packets[free]
 
 
 @kernel
