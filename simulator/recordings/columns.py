@@ -55,6 +55,7 @@ def read_csv(path: Path, columns: Columns) -> Recording:
     table = read_table(path, columns)
     sent_s = times(path, table, columns.time, columns.time_unit)
     missing(path, np.isnan(sent_s), f"{columns.time} is empty; it must say when the probe left")
+    missing(path, np.abs(sent_s) > LATEST_S, f"{columns.time} is no time in {columns.time_unit}")
     if columns.rtt:
         rtt_s = numbers(path, table, columns.rtt) * UNITS[columns.rtt_unit]
     else:
@@ -71,6 +72,8 @@ def read_csv(path: Path, columns: Columns) -> Recording:
     return recording(str(path), sent_s, rtt_s, began_unix_s=float(sent_s[0]) if dated else None)
 
 
+LATEST_S = 1e11
+"""The year 5138."""
 DATES_BEGIN_S = 631_152_000
 """1990: a larger number of seconds is a date, a smaller one a time since the start."""
 
@@ -90,7 +93,6 @@ def read_table(path: Path, columns: Columns) -> pa.Table:
         include_columns=wanted,
         null_values=EMPTY,
         strings_can_be_null=True,
-        check_utf8=False,
     )
     try:
         with open_log(path) as file:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from heartbench.simulator.recordings.lines import Block, bad_line, blocks, not_a_line
-from heartbench.simulator.recordings.numbered import Answers, Lines, recording
+from heartbench.simulator.recordings.numbered import MOST_PROBES, Answers, Lines, recording
 from heartbench.simulator.recordings.recording import Recording, join
 
 PROBE = re.compile(rb"(?:\[[\d.]+\] )?(\S+) *: \[\d+\], ")
@@ -51,11 +51,12 @@ def probes_of(block: Block) -> Answers:
     number, number_end = block.numbers(block.after(b" : ["))
     rtt_ms, rtt_end = block.numbers(block.after(b" bytes, "))
     about = ~np.isnan(number)
-    answer = about & ~np.isnan(rtt_ms) & block.reads(rtt_end, b" ms")
-    damaged = about & ~answer & ~block.reads(number_end, b"], timed out")
+    counts = about & (number >= 0) & (number < MOST_PROBES)
+    answer = counts & ~np.isnan(rtt_ms) & block.reads(rtt_end, b" ms")
+    damaged = about & ~answer & ~(counts & block.reads(number_end, b"], timed out"))
     for index in np.flatnonzero(damaged).tolist():
         raise not_a_line(block, index, "fping")
-    numbers = np.where(about, np.nan_to_num(number), -1).astype(np.int32)
+    numbers = np.where(counts, number, -1).astype(np.int32)
     return Answers(numbers, block.printed_s()[0], np.where(answer, rtt_ms / 1000, np.nan))
 
 
@@ -64,7 +65,9 @@ def one_host(block: Block, index: int, lines: int, host: bytes | None) -> bytes:
     match = PROBE.match(block.line(index))
     host = host or (match[1] if match else b"")
     if block.text.count(host + b" : [") + block.text.count(host + b"  : [") < lines:
-        raise block.error(index, f"a host beside {host.decode()}; a profile is of one network: keep the lines of one")
+        raise block.error(
+            index, f"a host beside {host.decode(errors='replace')}; a profile is of one network: keep the lines of one"
+        )
     return host
 
 

@@ -31,25 +31,24 @@ def read_irtt(path: Path, text: Mapping[str, Any]) -> Recording:
         sent_s = times(trips, "client", "send", "monotonic")
         rtt_s = np.array([trip["delay"].get("rtt", np.nan) for trip in trips]) * NS
         began_s = trips[0]["timestamps"]["client"]["send"]["wall"] * NS
-        lost = [str(trip["lost"]) for trip in trips]
-    except (KeyError, TypeError, AttributeError) as error:
+        up_s, down_s = (None, None) if clock is None else delays(trips, clock)
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise bad_line(path, 1, f"round trips of irtt without {error}; known is irtt's json_format 1") from error
-    if sent_s is None or np.isnan(sent_s).any():
-        raise bad_line(path, 1, "a round trip of irtt without the time of sending")
-    up_s, down_s = (None, None) if clock is None else delays(trips, clock, sent_s, lost)
+    if sent_s is None or np.isnan(sent_s).any() or (np.diff(sent_s) < 0).any():
+        raise bad_line(path, 1, "round trips of irtt that are not in the order of sending")
+    if (rtt_s < 0).any():
+        raise bad_line(path, 1, "a round trip of irtt of less than 0")
     return recording(str(path), sent_s, rtt_s, up_s, down_s, began_unix_s=began_s)
 
 
-def delays(
-    trips: Sequence[Mapping[str, Any]], clock: str, sent_s: Seconds, lost: Sequence[str]
-) -> tuple[Seconds | None, Seconds | None]:
+def delays(trips: Sequence[Mapping[str, Any]], clock: str) -> tuple[Seconds | None, Seconds | None]:
     """Return the delays up and down; None if the server did not write both of its times."""
     departed, arrived = times(trips, "client", "send", clock), times(trips, "server", "receive", clock)
     answered, returned = times(trips, "server", "send", clock), times(trips, "client", "receive", clock)
     if departed is None or arrived is None or answered is None or returned is None:
         return None, None
-    up_s, down_s = one_way_delays(sent_s, arrived - departed, returned - answered)
-    return fill_lost_answers(sent_s, up_s, np.array([way == "true_down" for way in lost])), down_s
+    up_s, down_s = one_way_delays(departed, arrived - departed, returned - answered)
+    return fill_lost_answers(departed, up_s, np.array([trip["lost"] == "true_down" for trip in trips])), down_s
 
 
 def times(trips: Sequence[Mapping[str, Any]], end: str, event: str, clock: str) -> Seconds | None:

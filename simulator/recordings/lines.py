@@ -78,7 +78,7 @@ class Block:
         last, lines = self.places(marker[-1])
         here = last >= len(marker) - 1
         for back in range(1, len(marker)):
-            here &= self.codes[last - back] == marker[-1 - back]
+            here &= self.codes[np.maximum(last - back, 0)] == marker[-1 - back]
         found = np.full(len(self.ends), -1)
         found[lines[here][::-1]] = last[here][::-1] + 1  # backwards, so that the first of a line stays
         return found

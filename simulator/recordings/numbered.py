@@ -16,6 +16,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.recordings.lines import Block
 from heartbench.simulator.recordings.recording import Recording, Seconds, usual_interval
 
@@ -25,6 +26,8 @@ PAUSE_STEPS = 3.0
 interval is a round trip while answers come, and 1 s while none does."""
 SLACK = 0.1
 """`ping` keeps its interval to within a few percent (1.04 s in one of the logs that tests read)."""
+MOST_PROBES = 100_000_000
+"""Of one log; a greater number is a damaged one."""
 BACK_S = 1.0
 """A line is printed a little after the answer came: times may fall by this much."""
 
@@ -159,6 +162,8 @@ def recording(
     where the lines have no time of day. The last probe is left out if it has no answer, unless the log is `complete`.
     """
     probes = max(int(answers.number.max()) + 1, sent)
+    if probes > MOST_PROBES:
+        raise SimulatorError(f"{source}: {probes} probes; a log has at most {MOST_PROBES}")
     answered = answers.number[~np.isnan(answers.rtt_s)]
     if not complete and (answered.max() if len(answered) else -1) < probes - 1 > 0:
         probes -= 1

@@ -82,14 +82,15 @@ def probes_of(block: Block) -> Answers:
     sequence, _ = block.numbers(block.after(b"seq="))
     rtt_ms, rtt_end = block.numbers(block.after(b"time="))
     about = ~np.isnan(sequence)
-    number = np.where(about, np.nan_to_num(sequence), -1).astype(np.int32)
-    answer = about & ~np.isnan(rtt_ms) & block.reads(rtt_end, b" ms")
+    counts = about & (sequence >= 0) & (sequence < SEQUENCE_NUMBERS)
+    number = np.where(counts, sequence, -1).astype(np.int32)
+    answer = counts & ~np.isnan(rtt_ms) & block.reads(rtt_end, b" ms")
     printed_s, text = block.printed_s()
     others = np.flatnonzero(~answer)
     said = block.reads(text[others], b"no answer yet for ") | block.reads(text[others], b"From ")
-    for index in others[~(about[others] & said)].tolist():
+    for index in others[~(counts[others] & said)].tolist():
         if timeout := TIMEOUT.match(block.line(index)):
-            number[index] = int(timeout[1])
+            number[index] = int(timeout[1]) % SEQUENCE_NUMBERS
         elif about[index]:
             raise not_a_line(block, index, "ping")
     return Answers(number, printed_s, np.where(answer, rtt_ms / 1000, np.nan))

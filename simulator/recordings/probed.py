@@ -14,10 +14,11 @@ from heartbench.simulator.probing.rows import COLUMNS, MARK
 from heartbench.simulator.recordings.clocks import fill_lost_answers, one_way_delays
 from heartbench.simulator.recordings.lines import Block, bad_line, blocks, not_a_line
 from heartbench.simulator.recordings.listed import recording
+from heartbench.simulator.recordings.numbered import MOST_PROBES
 from heartbench.simulator.recordings.recording import Recording
 
 HEAD = re.compile(rb"^" + MARK.encode())
-LINE = re.compile(rb"^(\d+),(\d+),(\d*),(-?\d*),(up|down|\?|)\n", re.MULTILINE)
+LINE = re.compile(rb"^(\d{1,9}),(\d{1,16}),(?:(\d{1,16}),(-?\d{1,16}),|,,(up|down|\?))\n", re.MULTILINE)
 BEGAN = re.compile(rb"began ([\d.]+)$")
 US = 1e-6
 EXCHANGE_OF_CLOCKS = "one-way delays: both ways are assumed to take equally long at their fastest"
@@ -54,6 +55,8 @@ def assemble(path: Path, rows: list[tuple[bytes, ...]], began_unix_s: float) -> 
     """Return the recording of rows: the answered one of a probe counts, else its last."""
     number = np.array([int(row[0]) for row in rows])
     probes = int(number.max()) + 1
+    if probes > MOST_PROBES:
+        raise bad_line(path, 1, f"{probes} probes; a log has at most {MOST_PROBES}")
     sent_s, rtt_s, there_s = np.full(probes, np.nan), np.full(probes, np.nan), np.full(probes, np.nan)
     arrived = np.zeros(probes, bool)
     sent_s[number] = [int(row[1]) * US for row in rows]
@@ -64,6 +67,9 @@ def assemble(path: Path, rows: list[tuple[bytes, ...]], began_unix_s: float) -> 
     first = int(number.min())
     known = ~np.isnan(sent_s)
     sent_s = np.interp(np.arange(probes), np.flatnonzero(known), sent_s[known])[first:]
+    if (np.diff(sent_s) < 0).any():
+        later = first + int(np.argmax(np.diff(sent_s) < 0)) + 1
+        raise bad_line(path, 1, f"probe {later} left before the one before it")
     rtt_s, there_s = rtt_s[first:], there_s[first:]
     up_s, down_s = one_way_delays(sent_s, there_s, rtt_s - there_s)
     up_s = fill_lost_answers(sent_s, up_s, arrived[first:])

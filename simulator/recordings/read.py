@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.recordings.columns import Columns, read_csv
@@ -73,13 +74,20 @@ def read_text(path: Path, head: bytes, columns: Columns | None) -> Recording:
     raise bad_line(path, 1, f"{quoted(first)}: no log that is known; known are {KNOWN}")
 
 
+def no_number(word: str) -> NoReturn:
+    """Raise: JSON has no NaN."""
+    raise ValueError(f"{word} is no number")
+
+
 def read_json(path: Path) -> Recording:
     """Return the recording in a JSON file."""
     try:
         with open_log(path) as file:
-            text = json.load(file)
+            text = json.load(file, parse_constant=no_number)
     except json.JSONDecodeError as error:
         raise bad_line(path, error.lineno, f"no JSON: {error.msg}") from error
+    except (UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise bad_line(path, 1, f"no JSON: {error}") from error
     if "round_trips" in text:
         return read_irtt(path, text)
     if "report" in text:

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Seconds = NDArray[np.float64]
+SHORTEST_S = 1e-6
+"""Shortest interval: some logs give several probes one time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def usual_interval(sent_s: Seconds, stretch: NDArray[np.int32]) -> float:
     """Return the median time between two probes of one stretch, in s; 1 s if no stretch has two."""
     between = np.diff(sent_s)
     between = between[stretch[1:] == stretch[:-1]]
-    return float(np.median(between, overwrite_input=True)) if len(between) else 1.0
+    return max(float(np.median(between, overwrite_input=True)), SHORTEST_S) if len(between) else 1.0
 
 
 def join(recordings: Sequence[Recording]) -> Recording:

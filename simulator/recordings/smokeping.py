@@ -9,6 +9,7 @@ sorted round with the lost ones at its end: over a day, delays and losses keep t
 the time between two rounds is not seen as one outage. A round without a loss count did not take place.
 """
 
+import math
 import re
 from pathlib import Path
 
@@ -19,8 +20,8 @@ from heartbench.simulator.recordings.lines import Block, bad_line, blocks, not_a
 from heartbench.simulator.recordings.listed import recording
 from heartbench.simulator.recordings.recording import Recording
 
-HEAD = re.compile(rb"\s*(?:\S+\s+)*loss\s+median\s+ping1\b")
-ROW = re.compile(rb"(\d+):((?: +-?[\w.+-]+)+)\s*$")
+HEAD = re.compile(rb"\s*(?:\S+\s+)*loss\s+median\s+ping1\s")
+ROW = re.compile(rb"(\d{1,11}):((?: +-?[\w.+-]+)+)\s*$")
 GOLDEN = (5**0.5 - 1) / 2
 """Multiples of it, without their whole part, fill the range from 0 to 1 evenly (Weyl 1916)."""
 
@@ -61,8 +62,8 @@ def values(block: Block, index: int, text: bytes, expected: int) -> list[float]:
         numbers = [float(word) for word in text.split()]
     except ValueError:
         raise not_a_line(block, index, "rrdtool fetch") from None
-    if len(numbers) != expected:
-        raise not_a_line(block, index, f"rrdtool fetch with {expected} numbers")
+    if len(numbers) != expected or any(number < 0 or number == math.inf for number in numbers):
+        raise not_a_line(block, index, f"rrdtool fetch with {expected} numbers of at least 0")
     return numbers
 
 
