@@ -8,7 +8,6 @@ The list at the end is read where lines of single probes are missing (-q). Such 
 """
 
 import re
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ ASSUMED = "no times of day (fping -D): one probe a second is assumed"
 
 def read_fping(path: Path) -> Recording:
     """Return what a log of fping says."""
-    lines, listed, host = Lines(), [], None
+    runs, listed, host = [Lines()], [], None
     for block in blocks(path):
         found = probes_of(block)
         about = np.flatnonzero(found.number >= 0)
@@ -36,9 +35,9 @@ def read_fping(path: Path) -> Recording:
                 listed.append((block.first_line + index, values))
             elif not REMARK.match(block.line(index)):
                 raise not_a_line(block, index, "fping")
-        lines.add(block, found, 0, len(block.ends))
-    if lines:
-        return of_lines(path, lines)
+        add(block, found, runs)
+    if runs[0]:
+        return join([recording(run, 0, str(path), 1.0, f"{path}: {ASSUMED}") for run in runs])
     if len(listed) > 1:
         raise bad_line(path, listed[1][0], "a second host; a profile is of one network: keep the lines of one host")
     if not listed:
@@ -60,6 +59,17 @@ def probes_of(block: Block) -> Answers:
     return Answers(numbers, block.printed_s()[0], np.where(answer, rtt_ms / 1000, np.nan))
 
 
+def add(block: Block, found: Answers, runs: list[Lines]) -> None:
+    """Add the lines of a block to the last run; a number of 0 behind others begins a new one."""
+    begin = 0
+    for index in np.flatnonzero(found.number == 0).tolist():
+        runs[-1].add(block, found, begin, index)
+        begin = index
+        if runs[-1] and runs[-1].pieces[-1].number[-1] > 0:
+            runs.append(Lines())
+    runs[-1].add(block, found, begin, len(found.number))
+
+
 def one_host(block: Block, index: int, lines: int, host: bytes | None) -> bytes:
     """Return the host that all probes of a block went to; raise if there are two."""
     match = PROBE.match(block.line(index))
@@ -71,19 +81,8 @@ def one_host(block: Block, index: int, lines: int, host: bytes | None) -> bytes:
     return host
 
 
-def of_lines(path: Path, lines: Lines) -> Recording:
-    """Return the recording of the lines of single probes; a number of 0 begins a new run."""
-    answers = lines.joined()
-    begins = np.flatnonzero((answers.number == 0) & (np.append(1, answers.number[:-1]) > 0))
-    edges = sorted({0, *begins.tolist(), len(answers.number)})
-    runs = []
-    for begin, end in pairwise(edges):
-        runs.append(recording(answers.part(begin, end), 0, str(path), 1.0, f"{path}: {ASSUMED}"))
-    return join(runs)
-
-
 def of_list(path: Path, values: list[bytes]) -> Recording:
     """Return the recording of a list of round-trip times in ms."""
     rtt_s = np.array([np.nan if value == b"-" else float(value) / 1000 for value in values])
-    answers = Answers(np.arange(len(rtt_s), dtype=np.int32), np.full(len(rtt_s), np.nan), rtt_s)
-    return recording(answers, len(rtt_s), str(path), 1.0, f"{path}: {ASSUMED}", complete=True)
+    sent_s, stretch = np.arange(len(rtt_s), dtype=np.float64), np.zeros(len(rtt_s), np.int32)
+    return Recording(str(path), sent_s, rtt_s, None, None, stretch, 1.0, None, (f"{path}: {ASSUMED}",))

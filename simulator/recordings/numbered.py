@@ -11,7 +11,6 @@ Without times of day, probe n left at n × interval.
 """
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,6 @@ from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.recordings.lines import Block
 from heartbench.simulator.recordings.recording import Recording, Seconds, usual_interval
 
-Number = TypeVar("Number", bound=np.generic)
 PAUSE_STEPS = 3.0
 """A pause is longer than the numbers account for by this many intervals, each taken as at least 1 s: with `ping -A` the
 interval is a round trip while answers come, and 1 s while none does."""
@@ -43,21 +41,15 @@ class Answers:
     rtt_s: Seconds
     """NaN: the line says that there is no answer yet, or an error."""
 
-    def part(self, begin: int, end: int) -> "Answers":
-        """Return the lines from `begin` to before `end`."""
-        return Answers(self.number[begin:end], self.printed_s[begin:end], self.rtt_s[begin:end])
-
 
 class Lines:
-    """The lines of a log that are about probes, collected block by block."""
+    """The lines of one run that are about probes, a piece for each block: joined, ten million would take a gigabyte."""
 
     def __init__(self) -> None:
-        self.numbers: list[NDArray[np.int32]] = []
-        self.printed_s: list[Seconds] = []
-        self.rtt_s: list[Seconds] = []
+        self.pieces: list[Answers] = []
 
     def __bool__(self) -> bool:
-        return bool(self.numbers)
+        return bool(self.pieces)
 
     def add(self, block: Block, found: Answers, begin: int, end: int) -> None:
         """Add the lines of a block from `begin` to before `end`; one with a negative number is about no probe.
@@ -67,56 +59,62 @@ class Lines:
         about = begin + np.flatnonzero(found.number[begin:end] >= 0)
         if not len(about):
             return
-        printed_s = found.printed_s[about]
-        before = self.printed_s[-1][-1:] if self else printed_s[:1]
-        back = np.flatnonzero(np.diff(printed_s, prepend=before) < -BACK_S)
+        piece = Answers(found.number[about], found.printed_s[about], found.rtt_s[about])
+        before = self.pieces[-1].printed_s[-1:] if self else piece.printed_s[:1]
+        times = np.append(before, piece.printed_s)
+        back = np.flatnonzero(np.diff(times) < -BACK_S)
         if len(back):
-            step_s = float(np.append(before, printed_s)[back[0]] - printed_s[back[0]])
+            step_s = float(times[back[0]] - times[back[0] + 1])
             wrong = f"the time goes back by {step_s:.3f} s; cut the log there into two files"
             raise block.error(int(about[back[0]]), wrong)
-        self.numbers.append(found.number[about])
-        self.printed_s.append(printed_s)
-        self.rtt_s.append(found.rtt_s[about])
+        self.pieces.append(piece)
 
-    def joined(self) -> Answers:
-        """Return all answers; the lines are not kept."""
-        return Answers(concatenate(self.numbers), concatenate(self.printed_s), concatenate(self.rtt_s))
+    def unwrap(self, period: int) -> None:
+        """Let numbers count on where they start again at 0; a step is at most half a `period`."""
+        last = int(self.pieces[0].number[0])
+        for piece in self.pieces:
+            steps = np.diff(piece.number, prepend=np.int32(last % period))
+            steps += period // 2
+            steps %= period
+            steps -= period // 2
+            np.cumsum(steps, out=piece.number)
+            piece.number[:] += np.int32(last)
+            last = int(piece.number[-1])
 
+    def count_from(self, first: int) -> None:
+        """Let this number be 0."""
+        for piece in self.pieces:
+            piece.number[:] -= np.int32(first)
 
-def concatenate(arrays: list[NDArray[Number]]) -> NDArray[Number]:
-    """Return arrays as one and forget them: of ten million probes, two copies of everything would be too much."""
-    joined = np.concatenate(arrays)
-    arrays.clear()
-    return joined
+    @property
+    def first(self) -> int:
+        """Smallest number of a probe."""
+        return min(int(piece.number.min()) for piece in self.pieces)
 
+    @property
+    def last(self) -> int:
+        """Greatest number of a probe."""
+        return max(int(piece.number.max()) for piece in self.pieces)
 
-def unwrap(numbers: NDArray[np.int32], period: int) -> NDArray[np.int32]:
-    """Return numbers that count on where the given ones start again at 0; a step is at most half a `period`."""
-    steps = np.diff(numbers)
-    steps += period // 2
-    steps %= period
-    steps -= period // 2
-    counted = np.empty_like(numbers)
-    counted[0] = numbers[0]
-    np.cumsum(steps, out=counted[1:])
-    counted[1:] += numbers[0]
-    return counted
+    @property
+    def last_answered(self) -> int:
+        """Greatest number of a probe with an answer; -1 if none has one."""
+        answered = (piece.number[~np.isnan(piece.rtt_s)] for piece in self.pieces)
+        return max((int(numbers.max()) for numbers in answered if len(numbers)), default=-1)
 
+    def take(self, probes: int) -> tuple[Seconds, Seconds]:
+        """Return when each probe left, in s since 1970, and its round-trip time; NaN where it has no answer.
 
-def round_trips(answers: Answers, probes: int) -> Seconds:
-    """Return the round-trip time of each probe, NaN where it has no answer; of a duplicate, the first counts."""
-    rtt_s = np.full(probes, np.nan)
-    answered = np.flatnonzero(~np.isnan(answers.rtt_s) & (answers.number < probes))[::-1]
-    rtt_s[answers.number[answered]] = answers.rtt_s[answered]
-    return rtt_s
-
-
-def departures(answers: Answers, probes: int) -> Seconds:
-    """Return when each probe with an answer left, in s since 1970; NaN where this is not known."""
-    left_s = np.full(probes, np.nan)
-    known = np.flatnonzero(~np.isnan(answers.rtt_s) & ~np.isnan(answers.printed_s))[::-1]
-    left_s[answers.number[known]] = answers.printed_s[known] - answers.rtt_s[known]
-    return left_s
+        Of duplicates the first counts. The lines are not kept.
+        """
+        left_s, rtt_s = np.full(probes, np.nan), np.full(probes, np.nan)
+        while self.pieces:
+            piece = self.pieces.pop()
+            answered = np.flatnonzero(~np.isnan(piece.rtt_s))[::-1]
+            number = piece.number[answered]
+            rtt_s[number] = piece.rtt_s[answered]
+            left_s[number] = piece.printed_s[answered] - piece.rtt_s[answered]
+        return left_s, rtt_s
 
 
 def usual_step(left_s: Seconds) -> float | None:
@@ -154,20 +152,20 @@ def fill(left_s: Seconds, interval_s: float) -> NDArray[np.int32]:
 
 
 def recording(
-    answers: Answers, sent: int, source: str, interval_s: float, *assumptions: str, complete: bool = False
+    lines: Lines, sent: int, source: str, interval_s: float, *assumptions: str, complete: bool = False
 ) -> Recording:
-    """Return the recording of one run.
+    """Return the recording of one run, whose numbers begin with 0.
 
     `sent` is how many probes the log says were sent, 0 if it does not. The interval and what is assumed of it count
     where the lines have no time of day. The last probe is left out if it has no answer, unless the log is `complete`.
     """
-    probes = max(int(answers.number.max()) + 1, sent)
+    probes = max(lines.last + 1, sent)
     if probes > MOST_PROBES:
         raise SimulatorError(f"{source}: {probes} probes; a log has at most {MOST_PROBES}")
-    answered = answers.number[~np.isnan(answers.rtt_s)]
-    if not complete and (answered.max() if len(answered) else -1) < probes - 1 > 0:
-        probes -= 1
-    rtt_s, left_s = round_trips(answers, probes), departures(answers, probes)
+    if not complete and lines.last_answered < probes - 1:
+        probes = max(probes - 1, lines.last_answered + 1, 1)
+    left_s, rtt_s = lines.take(max(probes, lines.last + 1))
+    left_s, rtt_s = left_s[:probes], rtt_s[:probes]
     began = None
     if np.isnan(left_s).all():
         sent_s, stretch = np.arange(probes, dtype=np.float64) * interval_s, np.zeros(probes, np.int32)

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from heartbench.simulator.recordings.lines import Block, bad_line, blocks, not_a_line
-from heartbench.simulator.recordings.numbered import Answers, Lines, recording, unwrap
+from heartbench.simulator.recordings.numbered import Answers, Lines, recording
 from heartbench.simulator.recordings.recording import Recording, join
 
 SEQUENCE_NUMBERS = 1 << 16
@@ -98,17 +98,15 @@ def probes_of(block: Block) -> Answers:
 
 def finished(path: Path, run: Run) -> Recording:
     """Return the recording of one run."""
-    answers = run.lines.joined()
-    number = unwrap(answers.number, SEQUENCE_NUMBERS)
-    first = int(number.min())
+    run.lines.unwrap(SEQUENCE_NUMBERS)
+    first = run.lines.first
     if run.with_start and 0 < first < SEQUENCE_NUMBERS // 2:
         first = 1  # its count begins with 1 (iputils) or 0 (others); smaller ones were lost
-    number -= np.int32(first)
-    answers = Answers(number, answers.printed_s, answers.rtt_s)
+    run.lines.count_from(first)
     assumptions = []
     if run.took_s and run.sent > 1:
         interval_s = run.took_s / (run.sent - 1)
     else:
         interval_s = ASSUMED_INTERVAL_S
         assumptions.append(f"{path}: no times of day (ping -D) and no summary: one probe a second is assumed")
-    return recording(answers, run.sent, str(path), interval_s, *assumptions)
+    return recording(run.lines, run.sent, str(path), interval_s, *assumptions)

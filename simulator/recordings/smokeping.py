@@ -20,7 +20,7 @@ from heartbench.simulator.recordings.lines import Block, bad_line, blocks, not_a
 from heartbench.simulator.recordings.listed import recording
 from heartbench.simulator.recordings.recording import Recording
 
-HEAD = re.compile(rb"\s*(?:\S+\s+)*loss\s+median\s+ping1\s")
+HEAD = re.compile(rb"^[^\n]*\bloss +median +ping1\s", re.MULTILINE)
 ROW = re.compile(rb"(\d{1,11}):((?: +-?[\w.+-]+)+)\s*$")
 GOLDEN = (5**0.5 - 1) / 2
 """Multiples of it, without their whole part, fill the range from 0 to 1 evenly (Weyl 1916)."""
