@@ -31,7 +31,7 @@ def now_ns() -> int:
 class Datagrams(asyncio.DatagramProtocol):
     """Hands each datagram to a function, which may return an answer; errors of the network are losses."""
 
-    def __init__(self, read: Callable[[bytes], bytes | None]) -> None:
+    def __init__(self, read: Callable[[bytes, str], bytes | None]) -> None:
         self.read = read
         self.transport: asyncio.DatagramTransport | None = None
 
@@ -41,7 +41,7 @@ class Datagrams(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         """Read a datagram and send the answer, if there is one."""
-        answer = self.read(data)
+        answer = self.read(data, addr[0])
         if answer is not None and self.transport:
             self.transport.sendto(answer, addr)
 
@@ -66,7 +66,7 @@ async def serve(host: str, port: int, ready: Callable[[Address], None], stop: as
     responder = Responder()
     _, address = await resolve(host, port, listen=True)
     transport, _ = await loop.create_datagram_endpoint(
-        lambda: Datagrams(lambda data: responder.answer(data, now_ns())), local_addr=address
+        lambda: Datagrams(lambda data, host: responder.answer(data, host, now_ns())), local_addr=address
     )
     try:
         name = transport.get_extra_info("sockname")
@@ -85,7 +85,7 @@ async def probe(
     prober = Prober(secrets.randbits(64))
     family, address = target
 
-    def read(data: bytes) -> None:
+    def read(data: bytes, _: str) -> None:
         write(file, prober.read(data, now_ns()))
 
     transport, _ = await loop.create_datagram_endpoint(lambda: Datagrams(read), family=family, local_addr=None)

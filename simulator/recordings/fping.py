@@ -15,6 +15,7 @@ import numpy as np
 from heartbench.simulator.recordings.lines import Block, bad_line, blocks, not_a_line
 from heartbench.simulator.recordings.numbered import MOST_PROBES, Answers, Lines, recording
 from heartbench.simulator.recordings.recording import Recording, join
+from heartbench.simulator.recordings.stamps import printed_s, without_stamp
 
 PROBE = re.compile(rb"(?:\[[\d.]+\] )?(\S+) *: \[\d+\], ")
 LIST = re.compile(rb"(\S+) *: ((?:-|[\d.]+)(?: (?:-|[\d.]+))*)$")
@@ -31,9 +32,10 @@ def read_fping(path: Path) -> Recording:
         if len(about):
             host = one_host(block, int(about[0]), len(about), host)
         for index in np.flatnonzero(found.number < 0).tolist():
-            if values := LIST.match(block.line(index)):
+            line = without_stamp(block.line(index))
+            if values := LIST.match(line):
                 listed.append((block.first_line + index, values))
-            elif not REMARK.match(block.line(index)):
+            elif not REMARK.match(line):
                 raise not_a_line(block, index, "fping")
         add(block, found, runs)
     if runs[0]:
@@ -56,7 +58,7 @@ def probes_of(block: Block) -> Answers:
     for index in np.flatnonzero(damaged).tolist():
         raise not_a_line(block, index, "fping")
     numbers = np.where(counts, number, -1).astype(np.int32)
-    return Answers(numbers, block.printed_s()[0], np.where(answer, rtt_ms / 1000, np.nan))
+    return Answers(numbers, printed_s(block)[0], np.where(answer, rtt_ms / 1000, np.nan))
 
 
 def add(block: Block, found: Answers, runs: list[Lines]) -> None:

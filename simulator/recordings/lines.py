@@ -48,7 +48,7 @@ class Block:
 
     @cached_property
     def windows(self) -> NDArray[np.uint8]:
-        """The characters from each place on, as many as a number may have."""
+        """The characters from each place on, as many as a number or a date may have."""
         padding = np.zeros(LONGEST_NUMBER, np.uint8)
         return np.lib.stride_tricks.sliding_window_view(np.append(self.codes, padding), LONGEST_NUMBER + 1)
 
@@ -105,15 +105,6 @@ class Block:
         for offset, character in enumerate(text):
             found &= self.codes[np.minimum(at + offset, len(self.codes) - 1)] == character
         return found
-
-    def printed_s(self) -> tuple[NDArray[np.float64], Positions]:
-        """Return the time in brackets before each line, in s since 1970, NaN: none, and where the text behind begins.
-
-        `ping -D` and `fping -D` print it.
-        """
-        bracket = self.codes[self.starts] == ord("[")
-        times, end = self.numbers(np.where(bracket, self.starts + 1, -1))
-        return times, np.where(bracket, end + len("] "), self.starts)
 
     def error(self, index: int, wrong: str) -> SimulatorError:
         """Return the error that a line of this block is wrong."""

@@ -6,8 +6,9 @@
     PING host (192.0.2.1) 56(84) bytes of data.                                             a new run
     8 packets transmitted, 7 received, 12% packet loss, time 7012ms                         its end
 
-The bracket is what -D adds. A probe counts as lost if no line answers it, whatever else is printed about it. The last
-probe of a run is left out if it has no answer: it may have been on its way when ping was interrupted.
+The bracket is what -D adds; `stamps` says which other times are read. A probe counts as lost if no line answers it,
+whatever else is printed about it. The last probe of a run is left out if it has no answer: it may have been on its way
+when ping was interrupted.
 
 `icmp_seq` has 16 bits. Where it does not come back within 32,767 probes of its last value, the count is ambiguous by
 65,536, and the lost ones are too few by that.
@@ -22,6 +23,7 @@ import numpy as np
 from heartbench.simulator.recordings.lines import Block, bad_line, blocks, not_a_line
 from heartbench.simulator.recordings.numbered import Answers, Lines, recording
 from heartbench.simulator.recordings.recording import Recording, join
+from heartbench.simulator.recordings.stamps import printed_s, without_stamp
 
 SEQUENCE_NUMBERS = 1 << 16
 START = re.compile(rb"PING ")
@@ -30,6 +32,7 @@ TIMEOUT = re.compile(rb"Request timeout for icmp_seq (\d+)$")
 REMARK = re.compile(
     rb"$|--- .* ---$|rtt |round-trip |ping6?: |pipe \d|\d+/\d+ packets, |\.+$|WARNING|Warning|wrong data"
 )
+NO_ANSWER = (b"no answer yet for ", b"From ")
 ASSUMED_INTERVAL_S = 1.0
 
 
@@ -65,7 +68,7 @@ def read_block(block: Block, runs: list[Run]) -> None:
     lines = probes_of(block)
     last = 0
     for index in np.flatnonzero(lines.number < 0).tolist():
-        line = block.line(index)
+        line = without_stamp(block.line(index))
         if START.match(line):
             runs[-1].lines.add(block, lines, last, index)
             runs.append(Run(with_start=True))
@@ -85,15 +88,16 @@ def probes_of(block: Block) -> Answers:
     counts = about & (sequence >= 0) & (sequence < SEQUENCE_NUMBERS)
     number = np.where(counts, sequence, -1).astype(np.int32)
     answer = counts & ~np.isnan(rtt_ms) & block.reads(rtt_end, b" ms")
-    printed_s, text = block.printed_s()
+    times, text = printed_s(block)
     others = np.flatnonzero(~answer)
-    said = block.reads(text[others], b"no answer yet for ") | block.reads(text[others], b"From ")
+    said = block.reads(text[others], NO_ANSWER[0]) | block.reads(text[others], NO_ANSWER[1])
     for index in others[~(counts[others] & said)].tolist():
-        if timeout := TIMEOUT.match(block.line(index)):
+        line = without_stamp(block.line(index))
+        if timeout := TIMEOUT.match(line):
             number[index] = int(timeout[1]) % SEQUENCE_NUMBERS
-        elif about[index]:
+        elif about[index] and not (counts[index] and line.startswith(NO_ANSWER)):
             raise not_a_line(block, index, "ping")
-    return Answers(number, printed_s, np.where(answer, rtt_ms / 1000, np.nan))
+    return Answers(number, times, np.where(answer, rtt_ms / 1000, np.nan))
 
 
 def finished(path: Path, run: Run) -> Recording:

@@ -18,6 +18,7 @@ from heartbench.simulator.recordings import Recording, read_recording
 MS = 10**6
 S = 10**9
 LATE = LATE_NS // S
+HOST = "192.0.2.2"
 Loses = Callable[[int], bool]
 AHEAD_NS = 77 * S  # the responder's clock
 
@@ -32,7 +33,7 @@ def run(probes: int, up: Loses, down: Loses, *, restart_at: int = -1, drain_s: i
             probe = prober.probe(now)
             if number == restart_at:
                 responder = Responder()
-            answer = None if up(number) else responder.answer(probe, now + 20 * MS + AHEAD_NS)
+            answer = None if up(number) else responder.answer(probe, HOST, now + 20 * MS + AHEAD_NS)
             if answer and not down(number):
                 text += "".join(map(line, prober.read(answer, now + 50 * MS)))
         text += "".join(map(line, prober.late(now + 60 * MS)))
@@ -84,7 +85,7 @@ def test_what_a_new_responder_cannot_know_is_unknown() -> None:
 
 def test_an_answer_counts_however_late_it_comes(tmp_path: Path) -> None:
     prober, responder = Prober(5), Responder()
-    held = responder.answer(prober.probe(0), 20 * MS)
+    held = responder.answer(prober.probe(0), HOST, 20 * MS)
     assert held is not None
     text = head("h:1", "1s", 0.0) + "".join(map(line, prober.late(20 * S)))
     text += "".join(map(line, prober.read(held, 25 * S)))
@@ -94,7 +95,7 @@ def test_an_answer_counts_however_late_it_comes(tmp_path: Path) -> None:
 
 def test_answers_to_another_prober_and_to_no_probe_are_ignored() -> None:
     prober, other, responder = Prober(5), Prober(6), Responder()
-    answer = responder.answer(other.probe(0), 0)
+    answer = responder.answer(other.probe(0), HOST, 0)
     assert answer is not None
     prober.probe(0)
     assert prober.read(answer, 1) == []
@@ -110,7 +111,7 @@ def test_a_day_of_one_probe_a_second_is_less_than_five_megabytes() -> None:
     prober.sent = tail[0]  # the rows of the end of the day are the longest
     size = 0
     for number in tail:
-        answer = responder.answer(prober.probe(number * S), number * S + 20 * MS + number * 50_000)
+        answer = responder.answer(prober.probe(number * S), HOST, number * S + 20 * MS + number * 50_000)
         assert answer is not None
         size += sum(len(line(row)) for row in prober.read(answer, number * S + 85 * MS))
     assert size / len(tail) * day < 3_000_000

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartbench.simulator.probing.messages import SEEN_BITS, Answer, Probe, decode_answer, encode_probe
-from heartbench.simulator.probing.responder import MOST_PER_S, Responder
+from heartbench.simulator.probing.responder import MOST_PER_S, MOST_SESSIONS, Responder
 
 S = 10**9
 
 
 def ask(responder: Responder, number: int, now_s: float = 0.0, session: int = 1) -> Answer:
-    answer = responder.answer(encode_probe(Probe(session, number)), round(now_s * S))
+    answer = responder.answer(encode_probe(Probe(session, number)), "192.0.2.1", round(now_s * S))
     assert answer is not None
     decoded = decode_answer(answer)
     assert decoded is not None
@@ -34,21 +34,32 @@ def test_an_answer_says_what_arrived_in_any_order(numbers: list[int]) -> None:
 
 
 def test_sessions_are_bounded_and_the_silent_one_goes_first() -> None:
-    responder = Responder(most_sessions=3)
+    responder = Responder(most=3)
     for session in (1, 2, 3, 1, 4):
         ask(responder, 0 if session != 1 else len(responder.sessions), session=session)
     assert list(responder.sessions) == [3, 1, 4]
 
 
-def test_a_prober_that_floods_gets_no_more_than_the_rate() -> None:
+def test_an_address_that_floods_gets_no_more_than_the_rate_under_any_session() -> None:
     responder = Responder()
-    flood = [responder.answer(encode_probe(Probe(1, n)), n * S // 10_000) for n in range(20_000)]
+    flood = [responder.answer(encode_probe(Probe(n, 0)), "192.0.2.1", n * S // 10_000) for n in range(20_000)]
     assert sum(answer is not None for answer in flood) == pytest.approx(3 * MOST_PER_S, rel=0.01)
-    assert responder.answer(encode_probe(Probe(2, 0)), 2 * S) is not None
+    assert responder.answer(encode_probe(Probe(2, 0)), "192.0.2.2", 2 * S) is not None
+    assert len(responder.sessions) <= MOST_SESSIONS
+
+
+def test_a_prober_whose_address_changes_is_the_same() -> None:
+    responder = Responder()
+    ask(responder, 0)
+    moved = responder.answer(encode_probe(Probe(1, 1)), "198.51.100.7", 0)
+    assert moved
+    answer = decode_answer(moved)
+    assert answer
+    assert answer.count == 2
 
 
 def test_what_is_no_probe_has_no_answer() -> None:
     rng = random.Random(1)
     responder = Responder()
-    assert all(responder.answer(rng.randbytes(n), 0) is None for n in range(200))
+    assert all(responder.answer(rng.randbytes(n), "192.0.2.1", 0) is None for n in range(200))
     assert not responder.sessions

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.recordings import Recording, read_recording
@@ -58,6 +60,34 @@ def test_times_of_day_give_when_probes_left(read: Read) -> None:
     assert got.sent_s == pytest.approx([0, 1.1, 2.2, 3.3, 4.4], abs=1e-5)
     assert got.began_unix_s == pytest.approx(t)
     assert got.lost == 2
+
+
+@pytest.mark.parametrize(
+    ("stamp", "began"),
+    [
+        ("17000000{:02}.500000 ", 1_700_000_000.48),
+        ("2023-11-14T22:13:{:02}.5 ", 1_699_999_980.48),
+        ("2023-11-14 22:13:{:02}.500+01:00 ", 1_699_999_980.48),
+        ("[2023-11-14 22:13:{:02}.5] ", 1_699_999_980.48),
+        ("Nov 14 22:13:{:02} ", None),
+        ("22:13:{:02} ", None),
+        ("Tue Nov 14 22:13:{:02}: ", None),
+    ],
+)
+def test_other_times_may_stand_before_the_lines(read: Read, stamp: str, began: float | None) -> None:
+    said = [
+        HEAD,
+        answer(1),
+        answer(2),
+        "no answer yet for icmp_seq=3\n",
+        answer(4),
+        "\n",
+        *end(4, 3000).splitlines(True),
+    ]
+    got = read("".join(stamp.format(second) + line for second, line in enumerate(said)))
+    assert np.isnan(got.rtt_s).tolist() == [False, False, True, False]
+    assert got.sent_s == pytest.approx([0, 1, 2, 3])
+    assert got.began_unix_s == (None if began is None else pytest.approx(began + 1))
 
 
 def test_answers_that_a_link_held_come_together(read: Read) -> None:
@@ -132,6 +162,35 @@ def test_other_pings_read_too(read: Read) -> None:
     macos = "64 bytes from 192.0.2.1: icmp_seq=2 ttl=57 time=20.1 ms\nRequest timeout for icmp_seq 3\n"
     got = read(busybox + macos + "64 bytes from 192.0.2.1: icmp_seq=4 ttl=57 time=20.1 ms\r\n")
     assert np.isnan(got.rtt_s).tolist() == [False, True, False, True, False]
+
+
+@given(
+    st.lists(st.none() | st.floats(1, 30_000).map(lambda ms: round(ms, 1)), min_size=2, max_size=60),
+    st.booleans(),
+    st.booleans(),
+    st.integers(1, 65535),
+)
+def test_a_log_says_what_ping_saw(
+    tmp_path_factory: pytest.TempPathFactory, rtts: list[float | None], stamps: bool, waits: bool, first: int
+) -> None:
+    """Write a log as ping does, in the order in which things happen, and read it."""
+    rtts = [20.0, *rtts, 20.0]
+    t = 1_700_000_000.0
+    happened = []
+    for place, rtt_ms in enumerate(rtts):
+        number, left = (first + place) % 65536, t + 0.5 * place
+        if rtt_ms is not None:
+            at = left + rtt_ms / 1000
+            happened.append((at, answer(number, rtt_ms, at if stamps else None)))
+        if waits and (rtt_ms is None or rtt_ms > 500):
+            stamp = f"[{left + 0.5:.6f}] " if stamps else ""
+            happened.append((left + 0.5, f"{stamp}no answer yet for icmp_seq={number}\n"))
+    log = tmp_path_factory.getbasetemp() / "said.log"
+    log.write_text("".join(text for _, text in sorted(happened)), encoding="ascii")
+    got = read_recording([log])
+    assert got.rtt_s * 1000 == pytest.approx([np.nan if ms is None else ms for ms in rtts], nan_ok=True)
+    assert set(got.stretch) == {0}
+    assert got.sent_s == pytest.approx(np.arange(len(rtts)) * (0.5 if stamps else 1.0), abs=1e-4)
 
 
 @pytest.mark.parametrize(
