@@ -5,9 +5,10 @@ lost ones: then a row without a round-trip time is a lost round where all were l
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +23,13 @@ from heartbench.simulator.recordings.recording import Recording, Seconds
 
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 DELIMITERS = (",", ";", "\t")
+NUMBER = re.compile(r"\s*[-+]?[\d.]+([eE][-+]?\d+)?\s*")
+ZONE = re.compile(r"(Z|[+-]\d\d:?\d\d)$")
 EMPTY = ["", "-"]
+LATEST_S = 1e11
+"""The year 5138."""
+DATES_BEGIN_S = 631_152_000
+"""1990: a larger number of seconds is a date, a smaller one a time since the start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,27 +79,22 @@ def read_csv(path: Path, columns: Columns) -> Recording:
     return recording(str(path), sent_s, rtt_s, began_unix_s=float(sent_s[0]) if dated else None)
 
 
-LATEST_S = 1e11
-"""The year 5138."""
-DATES_BEGIN_S = 631_152_000
-"""1990: a larger number of seconds is a date, a smaller one a time since the start."""
-
-
 def read_table(path: Path, columns: Columns) -> pa.Table:
-    """Return the named columns as text, null where they are empty."""
+    """Return the named columns, null where they are empty: numbers, but dates as text."""
     with open_log(path) as file:
-        head = file.readline().decode("utf-8-sig", "replace").rstrip("\r\n")
+        head, first = (file.readline().decode("utf-8-sig", "replace").rstrip("\r\n") for _ in range(2))
     delimiter = max(DELIMITERS, key=head.count)
     found = [name.strip().strip('"') for name in head.split(delimiter)]
     wanted = [name for name in (columns.time, columns.rtt, columns.answered, columns.loss) if name]
     for name in wanted:
         if name not in found:
             raise bad_line(path, 1, f"no column {name!r}; it has {', '.join(found)}")
+    kinds: dict[str, pa.DataType] = dict.fromkeys(wanted, pa.float64())
+    time = dict(zip(found, first.split(delimiter), strict=False)).get(columns.time, "").strip('"')
+    if "%" in columns.time_unit or not NUMBER.fullmatch(time):
+        kinds |= dict.fromkeys((name for name in (columns.time, columns.answered) if name), pa.string())
     options = csv.ConvertOptions(
-        column_types=dict.fromkeys(wanted, pa.string()),
-        include_columns=wanted,
-        null_values=EMPTY,
-        strings_can_be_null=True,
+        column_types=kinds, include_columns=wanted, null_values=EMPTY, strings_can_be_null=True
     )
     try:
         with open_log(path) as file:
@@ -103,39 +105,43 @@ def read_table(path: Path, columns: Columns) -> pa.Table:
                 options,
             )
     except pa.ArrowInvalid as error:
-        match = re.search(r"Row #(\d+): (.*)", str(error).splitlines()[0])
-        line, wrong = (int(match[1]), match[2]) if match else (1, str(error).splitlines()[0])
-        raise bad_line(path, line, wrong) from error
+        raise in_its_line(path, found, str(error).splitlines()[0]) from error
+
+
+def in_its_line(path: Path, names: Sequence[str], text: str) -> SimulatorError:
+    """Return an error of the CSV reader with the line and the column that it means."""
+    row = re.search(r"Row #(\d+): (?:CSV conversion error to \w+: )?(.*)", text)
+    column = re.search(r"column #(\d+)", text)
+    wrong = row[2] if row else text
+    if column and int(column[1]) < len(names):
+        wrong = f"{names[int(column[1])]}: {wrong}; allowed is a number, empty is lost"
+    return bad_line(path, line_of(path, int(row[1]) - 2) if row else 1, wrong)
 
 
 def numbers(path: Path, table: pa.Table, name: str) -> Seconds:
-    """Return a column as numbers, NaN where it is empty; a NaN in the file is an error."""
-    try:
-        values = table[name].cast(pa.float64())
-    except pa.ArrowInvalid:
-        unreadable(path, table[name], name, "a number", pa.float64())
-    array = np.array(values.to_numpy(), dtype=np.float64)
-    missing(path, ~np.isfinite(array) & ~table[name].is_null().to_numpy(), f"{name} is no finite number; empty is lost")
+    """Return a column of numbers, NaN where it is empty; a NaN in the file is an error."""
+    array = np.array(table[name].to_numpy(), dtype=np.float64)
+    lost = table[name].is_null().to_numpy()
+    missing(path, ~(np.isfinite(array) | lost), f"{name} is no finite number; empty is lost")
     return array
 
 
 def times(path: Path, table: pa.Table, name: str, unit: str) -> Seconds:
     """Return a column of times in s: since 1970 where they are dates."""
     text = table[name]
-    first = text.drop_null()[0].as_py() if text.null_count < len(text) else "0"
+    if text.type == pa.float64():
+        return numbers(path, table, name) * UNITS[unit]
     if "%" in unit:
         parsed = pc.strptime(text, format=unit, unit="us", error_is_null=True)
         unread = pc.and_(pc.is_null(parsed), pc.is_valid(text)).to_numpy()
         missing(path, unread, f"{name} is not of the form {unit}")
         return seconds(parsed)
-    if re.fullmatch(r"[-+]?[\d.]+([eE][-+]?\d+)?", first):
-        return numbers(path, table, name) * UNITS[unit]
-    zoned = re.search(r"(Z|[+-]\d\d:?\d\d)$", first)
+    zoned = text.null_count < len(text) and ZONE.search(text.drop_null()[0].as_py())
     kind = pa.timestamp("us", "UTC") if zoned else pa.timestamp("us")
     try:
         return seconds(text.cast(kind))
     except pa.ArrowInvalid:
-        unreadable(path, text, name, "a number or a date in ISO 8601", kind)
+        raise unreadable(path, text, name, kind) from None
 
 
 def seconds(dates: Any) -> Seconds:
@@ -144,14 +150,15 @@ def seconds(dates: Any) -> Seconds:
     return np.array(microseconds.cast(pa.float64()).to_numpy(), dtype=np.float64) / 1e6
 
 
-def unreadable(path: Path, text: Any, name: str, allowed: str, kind: pa.DataType) -> NoReturn:
-    """Raise with the first row that cannot be read as this kind."""
+def unreadable(path: Path, text: Any, name: str, kind: pa.DataType) -> SimulatorError:
+    """Return the error of the first row that is no date of this kind."""
     for row, value in enumerate(text):
         try:
             value.cast(kind)
         except pa.ArrowInvalid:
-            raise bad_line(path, line_of(path, row), f"{name} is {value.as_py()!r}; allowed is {allowed}") from None
-    raise SimulatorError(f"{path}: {name} is not {allowed}")
+            wrong = f"{name} is {value.as_py()!r}; allowed are a number and a date in ISO 8601, all with a zone or none"
+            return bad_line(path, line_of(path, row), wrong)
+    return SimulatorError(f"{path}: {name} is no time")
 
 
 def missing(path: Path, wrong: NDArray[np.bool_], what: str) -> None:

@@ -5,10 +5,14 @@ lost on a way that nobody learned: its prober was killed first. A cut last line 
 a power failure ends a file, and all that stands before it is true.
 """
 
+import io
 import re
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
 
 from heartbench.simulator.probing.rows import COLUMNS, MARK
 from heartbench.simulator.recordings.clocks import fill_lost_answers, one_way_delays
@@ -18,62 +22,69 @@ from heartbench.simulator.recordings.numbered import MOST_PROBES
 from heartbench.simulator.recordings.recording import Recording
 
 HEAD = re.compile(rb"^" + MARK.encode())
-LINE = re.compile(rb"^(\d{1,9}),(\d{1,16}),(?:(\d{1,16}),(-?\d{1,16}),|,,(up|down|\?))\n", re.MULTILINE)
 BEGAN = re.compile(rb"began ([\d.]+)$")
+LINE = re.compile(rb"^\d{1,9},\d{1,16},(?:\d{1,16},-?\d{1,16},|,,(?:up|down|\?))\n", re.MULTILINE)
+KINDS = dict.fromkeys(COLUMNS.split(",")[:-1], pa.int64()) | {"lost": pa.string()}
 US = 1e-6
-EXCHANGE_OF_CLOCKS = "one-way delays: both ways are assumed to take equally long at their fastest"
+ASSUMED = "one-way delays: both ways are assumed to take equally long at their fastest"
 
 
 def read_probed(path: Path) -> Recording:
     """Return what a prober saw."""
-    began, found = 0.0, []
+    rows: list[pa.Table] = []
+    began_unix_s = 0.0
     for block in blocks(path):
-        rows = LINE.findall(block.text)
-        if len(rows) < len(block.ends):
-            began = check_others(block) or began
-        found += rows
-    if not found:
+        if block.first_line == 1 and (began := BEGAN.search(block.line(0))):
+            began_unix_s = float(began[1])
+        rows += rows_of(block)
+    if not rows:
         raise bad_line(path, 1, "no probe; the file ends before the first answer")
-    return assemble(path, found, began)
+    return assemble(path, pa.concat_tables(rows), began_unix_s)
 
 
-def check_others(block: Block) -> float | None:
-    """Return when the prober began, if the head is in this block; raise if a line is neither head nor row."""
-    began = None
-    for index in range(len(block.ends)):
-        line = block.line(index)
-        if match := HEAD.match(line) and BEGAN.search(line):
-            began = float(match[1])
-        elif line != COLUMNS.encode() and not LINE.match(line + b"\n"):
-            if block.cut and index == len(block.ends) - 1:
-                break
-            raise not_a_line(block, index, "heartbench probe")
-    return began
+def rows_of(block: Block) -> list[pa.Table]:
+    """Return the rows of a block as a table, or nothing if it has none; raise if a line is neither head nor row."""
+    lines = len(block.ends)
+    heads = 0
+    if block.first_line == 1:
+        heads = 1 + (lines > 1 and block.line(1) == COLUMNS.encode())
+    found = LINE.findall(block.text)
+    if heads + len(found) < lines:
+        for index in range(heads, lines - block.cut):
+            if not LINE.match(block.line(index) + b"\n"):
+                raise not_a_line(block, index, "heartbench probe")
+    if not found:
+        return []
+    options = csv.ConvertOptions(column_types=KINDS, strings_can_be_null=True)
+    return [csv.read_csv(io.BytesIO(b"".join(found)), csv.ReadOptions(column_names=list(KINDS)), None, options)]
 
 
-def assemble(path: Path, rows: list[tuple[bytes, ...]], began_unix_s: float) -> Recording:
+def assemble(path: Path, rows: pa.Table, began_unix_s: float) -> Recording:
     """Return the recording of rows: the answered one of a probe counts, else its last."""
-    number = np.array([int(row[0]) for row in rows])
-    probes = int(number.max()) + 1
+    number, rtt_us, there_us = (rows[name].to_numpy() for name in ("probe", "rtt_us", "there_us"))
+    probes, first = int(number.max()) + 1, int(number.min())
     if probes > MOST_PROBES:
         raise bad_line(path, 1, f"{probes} probes; a log has at most {MOST_PROBES}")
     sent_s, rtt_s, there_s = np.full(probes, np.nan), np.full(probes, np.nan), np.full(probes, np.nan)
+    sent_s[number] = rows["sent_us"].to_numpy() * US
+    answered = ~np.isnan(rtt_us)
+    rtt_s[number[answered]] = rtt_us[answered] * US
+    there_s[number[answered]] = there_us[answered] * US
     arrived = np.zeros(probes, bool)
-    sent_s[number] = [int(row[1]) * US for row in rows]
-    arrived[number] = [row[4] == b"down" for row in rows]
-    answered = np.array([row[2] != b"" for row in rows])
-    rtt_s[number[answered]] = [int(row[2]) * US for row in rows if row[2]]
-    there_s[number[answered]] = [int(row[3]) * US for row in rows if row[2]]
-    first = int(number.min())
+    arrived[number] = pc.is_in(rows["lost"], value_set=pa.array(["down"])).to_numpy()
     known = ~np.isnan(sent_s)
-    sent_s = np.interp(np.arange(probes), np.flatnonzero(known), sent_s[known])[first:]
+    sent_s = np.interp(np.arange(first, probes), np.flatnonzero(known), sent_s[known])
     if (np.diff(sent_s) < 0).any():
         later = first + int(np.argmax(np.diff(sent_s) < 0)) + 1
         raise bad_line(path, 1, f"probe {later} left before the one before it")
-    rtt_s, there_s = rtt_s[first:], there_s[first:]
-    up_s, down_s = one_way_delays(sent_s, there_s, rtt_s - there_s)
+    up_s, down_s = one_way_delays(sent_s, there_s[first:], rtt_s[first:] - there_s[first:])
     up_s = fill_lost_answers(sent_s, up_s, arrived[first:])
-    began = began_unix_s + float(sent_s[0]) if began_unix_s else None
     return recording(
-        str(path), sent_s, rtt_s, up_s, down_s, began_unix_s=began, assumptions=(f"{path}: {EXCHANGE_OF_CLOCKS}",)
+        str(path),
+        sent_s,
+        rtt_s[first:],
+        up_s,
+        down_s,
+        began_unix_s=began_unix_s + float(sent_s[0]) if began_unix_s else None,
+        assumptions=(f"{path}: {ASSUMED}",),
     )

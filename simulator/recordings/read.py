@@ -70,7 +70,9 @@ def read_text(path: Path, head: bytes, columns: Columns | None) -> Recording:
     if first.startswith((b"MTR.", b"Mtr_Version")):
         raise bad_line(path, 1, TOTALS)
     if b"," in first or b";" in first or b"\t" in first:
-        raise bad_line(path, 1, f"a CSV file with the columns {quoted(first, 200)}: name those of time and round trip")
+        raise bad_line(
+            path, 1, f"a CSV file with the columns {quoted(first, 200)}: name them with --time-column, --rtt-column"
+        )
     raise bad_line(path, 1, f"{quoted(first)}: no log that is known; known are {KNOWN}")
 
 

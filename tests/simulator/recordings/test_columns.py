@@ -70,7 +70,9 @@ def test_rows_may_be_rounds_with_a_share_of_losses(read: Read) -> None:
     [
         ("at,rtt\n0,20\n1,nan\n", 3, "rtt is no finite number; empty is lost"),
         ("at,rtt\n0,20\n\n1,inf\n", 4, "rtt is no finite number"),
-        ("at,rtt\n0,20\n1,fast\n", 3, "rtt is 'fast'; allowed is a number"),
+        ("at,rtt\n0,20\n1,fast\n", 3, "rtt: invalid value 'fast'; allowed is a number"),
+        ("at,x,rtt\n0,a,20\n\n1,a,fast\n", 4, "rtt: invalid value 'fast'"),
+        ("at,rtt\n0,20\n\n1\n", 4, "Expected 2 columns, got 1"),
         ("at,rtt\n0,20\n1,-3\n", 3, "an answer before its probe"),
         ("at,rtt\n5,20\n4,20\n", 3, "the time goes back"),
         ("at,rtt\n5,20\n,20\n", 3, "at is empty"),
