@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from heartbench.cli.errors import CommandError
+from heartbench.hub.program import warn
 
 LEAST_INTERVAL_S = 0.01
 LONGEST_INTERVAL_S = 60.0
@@ -34,7 +35,7 @@ def probe(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="File to write; default: probe-HOST-TIME.csv.")
     ] = None,
-) -> None:
+) -> int:
     """Measure a network in both directions, for `heartbench profiles fit`.
 
     Start `heartbench probe --serve 0.0.0.0` on a machine that this one reaches,
@@ -43,15 +44,14 @@ def probe(
     from heartbench.simulator.units import parse_duration
 
     if serve:
-        run_responder(*address(target or "127.0.0.1"))
-        return
+        return run_responder(*address(target or "127.0.0.1"))
     if not target:
         raise CommandError("name the HOST to probe, or --serve to answer probes")
     interval_s = parse_duration(interval, "--interval")
     if not LEAST_INTERVAL_S <= interval_s <= LONGEST_INTERVAL_S:
         raise CommandError(f"--interval {interval}: must be between 10ms and 60s")
     duration_s = parse_duration(duration, "--duration") if duration is not None else math.inf
-    run_prober(target, interval, interval_s, duration_s, output)
+    return run_prober(target, interval, interval_s, duration_s, output)
 
 
 def address(target: str) -> tuple[str, int]:
@@ -68,8 +68,8 @@ def address(target: str) -> tuple[str, int]:
     return host, port
 
 
-def run_responder(host: str, port: int) -> None:
-    """Answer probes until a signal ends it."""
+def run_responder(host: str, port: int) -> int:
+    """Answer probes until a signal ends it, and return the exit status."""
     from heartbench.simulator.probing.udp import serve
 
     def ready(listening: tuple[str, int]) -> None:
@@ -77,14 +77,19 @@ def run_responder(host: str, port: int) -> None:
 
     sessions = until_signal(lambda stop: serve(host, port, ready, stop))
     print(f"answered {sessions} probers")
+    return 0
 
 
-def run_prober(target: str, interval: str, interval_s: float, duration_s: float, output: Path | None) -> None:
-    """Probe until a signal or the duration ends it, and print what was seen."""
+def run_prober(target: str, interval: str, interval_s: float, duration_s: float, output: Path | None) -> int:
+    """Probe until a signal or the duration ends it, print what was seen, and return the exit status."""
     from heartbench.simulator.probing.rows import head
     from heartbench.simulator.probing.udp import probe, resolve
 
     host, port = address(target)
+
+    def unanswered() -> None:
+        warn(f"no answer from {host}:{port} yet; `heartbench probe --serve ADDRESS` must run there, its UDP port open")
+
     resolved = asyncio.run(resolve(host, port))
     name = f"probe-{re.sub('[^A-Za-z0-9.-]+', '-', host)}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.csv"
     path = output or Path(name)
@@ -92,12 +97,12 @@ def run_prober(target: str, interval: str, interval_s: float, duration_s: float,
         file.write(head(f"{host}:{port}", interval, time.time()))
         file.flush()
         print(f"probes {host}:{port} every {interval}, into {path}; Ctrl-C ends it", flush=True)
-        until_signal(lambda stop: probe(resolved, interval_s, duration_s, file, stop))
-    print_summary(path)
+        until_signal(lambda stop: probe(resolved, interval_s, duration_s, file, unanswered, stop))
+    return print_summary(path)
 
 
-def print_summary(path: Path) -> None:
-    """Print what the file says."""
+def print_summary(path: Path) -> int:
+    """Print what the file says, and return the exit status: 1 if nothing was answered."""
     import numpy as np
 
     from heartbench.simulator.recordings import read_recording
@@ -106,10 +111,12 @@ def print_summary(path: Path) -> None:
     assert got.up_s is not None  # noqa: S101
     down = int((~np.isnan(got.up_s) & np.isnan(got.rtt_s)).sum())
     print(f"{got.probes} probes in {got.hours:.2f} h, {got.lost} lost, {down} of them on the way back")
-    if got.lost < got.probes:
-        p50, p99 = np.nanpercentile(got.rtt_s, [50, 99]) * 1000
-        print(f"round trip: median {p50:.1f} ms, p99 {p99:.1f} ms")
+    if got.lost == got.probes:
+        return 1
+    p50, p99 = np.nanpercentile(got.rtt_s, [50, 99]) * 1000
+    print(f"round trip: median {p50:.1f} ms, p99 {p99:.1f} ms")
     print(f"next: heartbench profiles fit {path} -o mine.toml")
+    return 0
 
 
 def until_signal(run: Callable[[asyncio.Event], Coroutine[Any, Any, Result]]) -> Result:

@@ -5,6 +5,7 @@ next probe leaves from the new one.
 """
 
 import asyncio
+import math
 import secrets
 import socket
 import time
@@ -12,11 +13,14 @@ from collections.abc import Callable, Iterable
 from typing import TextIO, cast
 
 from heartbench.simulator.errors import SimulatorError
-from heartbench.simulator.probing.prober import Prober, Row
+from heartbench.simulator.probing.prober import LATE_NS, Prober, Row
 from heartbench.simulator.probing.responder import Responder
 from heartbench.simulator.probing.rows import line
 
 PORT = 7117
+UNANSWERED_S = 5.0
+LAST_ANSWERS_S = 1.0
+"""At the end, an older probe without an answer is a lost one."""
 CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Linux: it also runs while the machine sleeps, so that such a time is seen as a pause."""
 
@@ -78,9 +82,17 @@ async def serve(host: str, port: int, ready: Callable[[Address], None], stop: as
 
 
 async def probe(
-    target: tuple[int, Address], interval_s: float, duration_s: float, file: TextIO, stop: asyncio.Event
+    target: tuple[int, Address],
+    interval_s: float,
+    duration_s: float,
+    file: TextIO,
+    unanswered: Callable[[], None],
+    stop: asyncio.Event,
 ) -> Prober:
-    """Send probes at an interval until `stop` is set or the duration is over, and write a row for each."""
+    """Send probes at an interval until `stop` is set or the duration is over, and write a row for each.
+
+    `unanswered` is called if the first seconds bring no answer at all.
+    """
     loop = asyncio.get_running_loop()
     prober = Prober(secrets.randbits(64))
     family, address = target
@@ -91,13 +103,19 @@ async def probe(
     transport, _ = await loop.create_datagram_endpoint(lambda: Datagrams(read), family=family, local_addr=None)
     began_ns = due_ns = now_ns()
     step_ns = round(interval_s * 1e9)
+    unanswered_ns: float = UNANSWERED_S * 1e9
     try:
         while not stop.is_set() and due_ns - began_ns < duration_s * 1e9:
             transport.sendto(prober.probe(now_ns()), address)
             write(file, prober.late(now_ns()))
+            if prober.newest < 0 and unanswered_ns <= now_ns() - began_ns:
+                unanswered_ns = math.inf
+                unanswered()
             due_ns = max(due_ns + step_ns, now_ns())  # after a sleep of the machine there is no burst
             await pause(stop, (due_ns - now_ns()) / 1e9)
-        await pause(stop, min(interval_s, 1.0))  # for the last answer
+        if not stop.is_set():
+            await pause(stop, LAST_ANSWERS_S)
+        write(file, prober.late(now_ns() + LATE_NS - round(LAST_ANSWERS_S * 1e9)))
     finally:
         transport.close()
     return prober

@@ -6,6 +6,7 @@ import io
 import pytest
 
 from heartbench.simulator.errors import SimulatorError
+from heartbench.simulator.probing import udp
 from heartbench.simulator.probing.udp import Address, probe, resolve, serve
 
 
@@ -17,7 +18,7 @@ def test_probes_are_answered_and_written_until_stopped() -> None:
             served = tasks.create_task(serve("127.0.0.1", 0, listening.set_result, stop))
             address: Address = await listening
             target = await resolve(*address)
-            tasks.create_task(probe(target, 0.01, 3600.0, file, stop))
+            tasks.create_task(probe(target, 0.01, 3600.0, file, pytest.fail, stop))
         return served.result(), file.getvalue()
 
     sessions, text = asyncio.run(measure())
@@ -26,6 +27,21 @@ def test_probes_are_answered_and_written_until_stopped() -> None:
     assert len(rows) >= 8
     assert [row[0] for row in rows[:8]] == [str(number) for number in range(8)]
     assert all(int(row[2]) > 0 for row in rows)
+
+
+def test_it_is_said_if_nothing_answers_and_every_probe_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(udp, "UNANSWERED_S", 0.02)
+    monkeypatch.setattr(udp, "LAST_ANSWERS_S", 0.0)
+
+    async def measure() -> str:
+        stop, file = asyncio.Event(), io.StringIO()
+        target = await resolve("127.0.0.1", 9)  # discard: nobody listens
+        await probe(target, 0.01, 3600.0, file, stop.set, stop)
+        return file.getvalue()
+
+    rows = asyncio.run(measure()).splitlines()
+    assert len(rows) >= 2
+    assert all(row.endswith(",,,?") for row in rows)
 
 
 class Watched(io.StringIO):
