@@ -10,8 +10,9 @@ import pytest
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.recordings import Columns, Recording, read_recording
 
-CICV5G = Path("/work/shared/data/cicv5g/cicv5g-urban-arterial-w2s.zip")
-IRISH = Path("/work/shared/data/irish-5g/5G-production-dataset.zip")
+DATA = Path(__file__).parents[4] / "shared/data"
+CICV5G = DATA / "cicv5g/cicv5g-urban-arterial-w2s.zip"
+IRISH = DATA / "irish-5g/5G-production-dataset.zip"
 Read = Callable[[str, Columns], Recording]
 
 
@@ -103,7 +104,7 @@ def unpacked(archive: Path, name: str, to: Path) -> list[Path]:
         return [Path(packed.extract(each, to)) for each in names if each.endswith(".csv")]
 
 
-@pytest.mark.skipif(not CICV5G.exists(), reason="the recordings of CICV5G are not on this machine")
+@pytest.mark.skipif(not CICV5G.exists(), reason="needs the logs in shared/data/cicv5g")
 def test_a_car_reads_with_its_own_pauses_left_out(tmp_path: Path) -> None:
     logs = unpacked(CICV5G, "n78", tmp_path)
     got = read_recording(logs, Columns("sent_ms", answered="echoed_ms", time_unit="ms"))
@@ -112,7 +113,7 @@ def test_a_car_reads_with_its_own_pauses_left_out(tmp_path: Path) -> None:
     assert np.nanmedian(got.rtt_s) == pytest.approx(0.018, abs=0.003)
 
 
-@pytest.mark.skipif(not IRISH.exists(), reason="the recordings of the Irish operator are not on this machine")
+@pytest.mark.skipif(not IRISH.exists(), reason="needs the driving traces in shared/data/irish-5g")
 def test_rounds_of_pings_of_a_drive_read(tmp_path: Path) -> None:
     logs = unpacked(IRISH, "Download/Driving", tmp_path)
     columns = Columns("Timestamp", "PINGAVG", loss="PINGLOSS", time_unit="%Y.%m.%d_%H.%M.%S")

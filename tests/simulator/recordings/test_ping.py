@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.recordings import Recording, read_recording
 
-SHARED = Path("/work/shared/data/deterministic6g")
+DATA = Path(__file__).parents[4] / "shared/data/deterministic6g"
 HEAD = "PING host (192.0.2.1) 56(84) bytes of data.\n"
 Read = Callable[[str], Recording]
 
@@ -219,7 +219,7 @@ def test_a_last_line_without_its_newline_is_read_if_it_is_whole(read: Read) -> N
     assert read(answer(1) + answer(2).rstrip("\n")).probes == 2
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="the recordings of DETERMINISTIC6G are not on this machine")
+@pytest.mark.skipif(not DATA.exists(), reason="needs the logs in shared/data/deterministic6g")
 @pytest.mark.parametrize(
     ("name", "sent", "answered", "median_ms", "longest_ms"),
     [
@@ -231,7 +231,7 @@ def test_a_last_line_without_its_newline_is_read_if_it_is_whole(read: Read) -> N
 def test_real_logs_read_as_their_summary_says(
     name: str, sent: int, answered: int, median_ms: float, longest_ms: float
 ) -> None:
-    got = read_recording([SHARED / name])
+    got = read_recording([DATA / name])
     assert (got.probes, got.probes - got.lost) == (sent, answered)
     assert np.nanmedian(got.rtt_s) * 1000 == pytest.approx(median_ms)
     assert np.nanmax(got.rtt_s) * 1000 == pytest.approx(longest_ms)
