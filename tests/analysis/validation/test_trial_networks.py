@@ -20,9 +20,9 @@ pytestmark = pytest.mark.skipif(not CAR.exists(), reason="needs the logs in shar
 
 
 def runs() -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Return for each run of the car when messages were sent and when their echoes arrived, s."""
+    """Return for each run of the car on the private network when messages were sent and their echoes arrived, s."""
     with ZipFile(CAR) as files:
-        texts = [files.read(name).decode() for name in files.namelist() if name.endswith(".csv")]
+        texts = [files.read(name).decode() for name in files.namelist() if "n8/" in name and name.endswith(".csv")]
     tables = [list(csv.DictReader(io.StringIO(text))) for text in texts]
     return [
         (
