@@ -29,11 +29,10 @@ run: setup
 	$(BIN)/heartbench tune --max-false-stale 4/node-day --max-detection 2m
 	$(BIN)/heartbench report
 
-# The whole suite: on all cores, then what needs a quiet machine. PYTEST="tests/hub -k pause": some tests, in one process.
+# The whole suite, on all cores. PYTEST="tests/hub -k pause": some tests, in one process.
 ifeq ($(origin PYTEST), undefined)
 test: setup
-	$(BIN)/python -m pytest -m "not alone" --numprocesses auto --dist loadgroup
-	$(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup
 else
 test: setup
 	$(BIN)/python -m pytest $(PYTEST)

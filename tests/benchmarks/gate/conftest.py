@@ -11,16 +11,15 @@ QUICK = """
 [tool.pytest.ini_options]
 addopts = "-p pytest_benchmark.plugin"
 [tool.heartbench.bench]
-rounds = 3
+rounds = 2
 max_time = "2ms"
-level = 0.2
+level = 0.35
 margin = 0.5
 least_effect = 0.5
 budget = "1s"
 """
-"""Few, short rounds, none for undecided benchmarks, and wide margins: the tests make code ten times as slow."""
-LEVEL_FOR_TWO = 0.35
-"""At this level so few rounds can find one of two benchmarks slower."""
+"""As few rounds as can find one benchmark slower, short, none for undecided ones, and wide margins: the tests make code
+ten times as slow."""
 
 SOURCE = '''"""The measured code."""
 

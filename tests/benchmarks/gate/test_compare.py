@@ -10,7 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from tests.benchmarks.gate.conftest import LEVEL_FOR_TWO, QUICK, Project
+from tests.benchmarks.gate.conftest import QUICK, Project
 
 from heartbench.benchmarks.errors import BenchmarkError
 from heartbench.benchmarks.gate.compare import compare, subject
@@ -87,7 +87,7 @@ WITH_HELPER = """from benchmarks.helper import work
 def test_work(benchmark):
     benchmark(work, 1000)
 """
-TWO = QUICK.replace("level = 0.2", f"level = {LEVEL_FOR_TWO}").replace('max_time = "2ms"', 'max_time = "20ms"')
+TWO = QUICK.replace("rounds = 2", "rounds = 3").replace('max_time = "2ms"', 'max_time = "20ms"')
 OVERLAY = 'overlay = ["benchmarks"]\n'
 
 
@@ -186,7 +186,7 @@ def test_a_slower_commit_is_caught_by_a_comparison_that_was_killed_and_goes_on_f
 ) -> None:
     project.commit({"tiny.py": project.slow})
     child = start(project)
-    finished = wait_for_rounds(project.path, 4)
+    finished = wait_for(project.path, "rounds/*.json", 4)  # of one process each
     child.kill()
     child.wait()
     report = compared(project)
@@ -203,18 +203,18 @@ def test_a_slower_commit_is_caught_by_a_comparison_that_was_killed_and_goes_on_f
 def test_an_interrupted_one_tidies_up(project: Project, sent: Any) -> None:
     project.commit({"tiny.py": project.slow})
     child = start(project)
-    wait_for_rounds(project.path, 1)
+    wait_for(project.path, "work/*.log", 1)  # of a process that measures
     child.send_signal(sent)
     assert child.wait(10) == 130
     assert project.git("worktree", "list").count("\n") == 0
 
 
-def wait_for_rounds(project: Path, count: int) -> int:
-    """Wait until so many processes are finished; returns how many are."""
+def wait_for(project: Path, files: str, count: int) -> int:
+    """Wait until a comparison has written so many files; return how many it has."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
-        found = len(list(project.glob(".benchmarks/heartbench/*/rounds/*.json")))
+        found = len(list(project.glob(f".benchmarks/heartbench/*/{files}")))
         if found >= count:
             return found
         time.sleep(0.05)
-    raise AssertionError("no rounds were finished")
+    raise AssertionError(f"no {files} were written")

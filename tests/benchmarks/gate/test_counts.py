@@ -1,4 +1,6 @@
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ from tests.benchmarks.gate.conftest import Project
 from heartbench.benchmarks.gate import counts
 from heartbench.benchmarks.gate.compare import laid_out, subject
 from heartbench.benchmarks.gate.counts import count_all, counters
+from heartbench.benchmarks.gate.phases import Comparison
 from heartbench.benchmarks.gate.rounds import silent
 from heartbench.benchmarks.gate.settings import load
 
@@ -34,31 +37,28 @@ instructions = pytest.mark.skipif("instructions" not in COUNTED, reason="valgrin
 allocations = pytest.mark.skipif("allocations" not in COUNTED, reason="memray is not here")
 
 
-def counted_of(project: Any, names: Any) -> Any:
-    """What the last commit changed, as it is counted."""
+@contextmanager
+def last_commit(project: Any) -> Iterator[Comparison]:
+    """The last commit beside the one before."""
     chosen = subject(project.path, "HEAD~1", [], load(project.path, python=sys.executable))
     with laid_out(chosen, chosen.changes(), project.path / ".benchmarks" / "counting", silent) as comparison:
-        return count_all(comparison.rounds.measurer, comparison.arms, names, silent)
+        yield comparison
 
 
 @instructions
 @pytest.mark.slow
-def test_instructions_show_a_change_in_the_code_and_nothing_in_unchanged_code(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(counts, "HASH_SEEDS", (1,))
-    monkeypatch.setattr(counts, "counters", lambda _: [each for each in HERE if each.what == "instructions"])
+def test_instructions_show_a_change_in_the_code_and_nothing_in_unchanged_code(project: Project) -> None:
+    (counter,) = (each for each in HERE if each.what == "instructions")
     project.commit({"benchmarks/test_tiny.py": project.suite + THREADS})
     project.commit({"tiny.py": project.source.replace("sum(numbers)", "sum(numbers) + sum(numbers[:50]) * 0")})
     threads, prepared = (TOTAL.replace("total", name) for name in ("threads", "prepared"))
     names = [TOTAL, threads, prepared]
-    found, notes = counted_of(project, names)
-    counted = found["instructions"]
-    assert set(counted) == {TOTAL, prepared}  # threads are scheduled as they come
-    assert all(count.repeatable for count in counted.values())
-    assert 1.05 < counted[TOTAL].ratio < 1.5  # it adds up a tenth more numbers
-    assert counted[prepared].ratio == pytest.approx(1.0, abs=counts.SAME)
-    assert not notes
+    with last_commit(project) as comparison:
+        base, _, head = comparison.arms
+        before, after = (counter.count(comparison.rounds.measurer, arm, 1, names) for arm in (base, head))
+    assert set(before) == set(after) == {TOTAL, prepared}  # threads are scheduled as they come
+    assert 1.05 < after[TOTAL] / before[TOTAL] < 1.5  # it adds up a tenth more numbers
+    assert after[prepared] == pytest.approx(before[prepared], rel=counts.SAME)
 
 
 @allocations
@@ -70,7 +70,8 @@ def test_allocations_are_counted_one_by_one(project: Project, monkeypatch: pytes
     project.commit(
         {"tiny.py": project.source.replace("sum(numbers)", "sum([bytearray(2000) and x for x in numbers * 2]) // 2")}
     )
-    found, notes = counted_of(project, [TOTAL])
+    with last_commit(project) as comparison:
+        found, notes = count_all(comparison.rounds.measurer, comparison.arms, [TOTAL], silent)
     counted = found["allocations"][TOTAL]
     assert counted.repeatable
     assert counted.ratio == pytest.approx(2.0, rel=0.05)

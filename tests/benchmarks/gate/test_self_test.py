@@ -105,7 +105,7 @@ def test_the_power_curve_says_what_it_shows() -> None:
 
 @pytest.mark.slow
 def test_a_real_exam_really_slows_the_measured_function(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(self_test, "SLOWDOWNS", (0.05, 0.10))
+    monkeypatch.setattr(self_test, "SLOWDOWNS", (0.10,))
     monkeypatch.setattr(self_test, "CALIBRATION_ROUNDS", 2)
     project.commit({"tiny.py": project.source + "\n\n# another revision\n"})
     chosen = subject(project.path, "HEAD", [], load(project.path, python=sys.executable))
