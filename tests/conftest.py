@@ -30,8 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Return the number of workers for `--numprocesses auto`: more than cores, because live tests mostly wait."""
-    return 3 * len(os.sched_getaffinity(0)) // 2
+    """Return the number of workers for `--numprocesses auto`: twice the cores, because live tests mostly wait."""
+    return 2 * len(os.sched_getaffinity(0))
 
 
 def pytest_sessionstart() -> None:

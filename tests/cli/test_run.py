@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import chdir
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import chdir, contextmanager
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -321,17 +323,35 @@ def test_what_was_measured_stays_where_it_cannot_be_judged(
     assert len(read_trace(Path("results/runs/lan-virtual-1"))) > 0
 
 
-def test_of_a_hub_that_ends_by_itself_what_it_heard_and_its_log_stay(tmp_path: Path) -> None:
-    arguments = ["lan", "--engine", "live", "--nodes", "2", "--workers", "1", "--out", "run"]
-    with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
-        observer = tmp_path / "run/observer.jsonl"
+@contextmanager
+def meanwhile(act: Callable[[], None]) -> Iterator[None]:
+    """Call it in another thread; what fails there fails here."""
+    with ThreadPoolExecutor(1) as pool:
+        acting = pool.submit(act)
+        yield
+        acting.result()
+
+
+def test_of_a_hub_that_ends_by_itself_what_it_heard_and_its_log_stay(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["lan", "--engine", "live", "--nodes", "2", "--duration", "60s", "--workers", "1", "--out", "run"]
+    observer = tmp_path / "run/observer.jsonl"
+    others = children_of(os.getpid())
+
+    def kill_the_hub() -> None:
         wait_for(lambda: observer.exists() and "heartbeat" in observer.read_text())
-        hub = next(
-            pid for pid in children_of(run.pid) if Path(f"/proc/{pid}/cmdline").read_bytes().count(b"heartbench.hub")
+        (hub,) = (
+            pid
+            for pid in children_of(os.getpid()) - others
+            if b"heartbench.hub" in Path(f"/proc/{pid}/cmdline").read_bytes()
         )
         os.kill(hub, signal.SIGKILL)
-        output, errors = run.communicate(timeout=60)
-    assert (run.returncode, output) == (2, "")
+
+    with meanwhile(kill_the_hub):
+        assert app.invoke(["run", *arguments]) == 2
+    output, errors = capsys.readouterr()
+    assert output == ""
     assert errors.startswith(
         "heartbench: run: the run failed; what was measured until then is there, without a run.json\n"
         "heartbench: the hub ended by itself: "
@@ -543,9 +563,8 @@ def test_a_live_run_that_is_interrupted_again_and_again_keeps_what_was_measured(
     assert written["hub_said"]["changes_that_do_not_follow"] == written["hub_said"]["changes_missing"] == 0
 
 
-def children_of(pid: int) -> list[int]:
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in found]
+def children_of(pid: int) -> set[int]:
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
 def wait_for(condition: Any, within_s: float = 120.0) -> None:
@@ -557,32 +576,23 @@ def wait_for(condition: Any, within_s: float = 120.0) -> None:
 
 @pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, "2"), (signal.SIGTERM, "1")])
 def test_an_interrupted_live_run_ends_soon_and_keeps_what_was_measured(
-    number: signal.Signals, workers: str, tmp_path: Path
+    number: signal.Signals, workers: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = [
-        "wireguard-5g-fast",
-        "--engine",
-        "live",
-        "--nodes",
-        "20",
-        "--workers",
-        workers,
-        "--out",
-        "run",
-        "--json",
-    ]
-    with subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
-        observer = tmp_path / "run/observer.jsonl"
+    options = ["--engine", "live", "--nodes", "20", "--duration", "100s", "--workers", workers, "--out", "run"]
+    observer = tmp_path / "run/observer.jsonl"
+    others = children_of(os.getpid())
+
+    def interrupt() -> None:
         wait_for(lambda: observer.exists() and observer.read_text().count("heartbeat") > 60)
-        children = children_of(run.pid)
-        run.send_signal(number)
-        signalled = time.monotonic()
-        wait_for(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
-        stopped_s = time.monotonic() - signalled
-        output, errors = run.communicate(timeout=20)
-    assert len(children) == 1 + int(workers)
-    assert stopped_s < 5
-    assert (run.returncode, errors) == (130, "")
+        children = children_of(os.getpid()) - others
+        assert len(children) == 1 + int(workers)
+        os.kill(os.getpid(), number)
+        wait_for(lambda: not any(Path(f"/proc/{child}").exists() for child in children), within_s=5.0)
+
+    with meanwhile(interrupt):
+        assert app.invoke(["run", "wireguard-5g-fast", *options, "--json"]) == 130
+    output, errors = capsys.readouterr()
+    assert errors == ""
     result = json.loads(output)
     assert result["interrupted"] is True
     assert 1.0 < result["duration_s"] < 100.0
