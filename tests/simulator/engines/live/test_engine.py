@@ -223,29 +223,26 @@ def test_each_node_has_one_tcp_connection(tmp_path: Path) -> None:
     assert run.trace.arrived_s[run.trace.sent_s < 1.5].notna().all()
 
 
-def test_a_running_hub_is_driven_and_left_running(tmp_path: Path) -> None:
+def test_a_running_hub_is_driven_and_left_in_order(tmp_path: Path) -> None:
     scenario = load_scenario("lan", ["duration=3s"]).with_nodes(6)
-    with running_hub(HUB_STALE_AFTER_S="7", HUB_FLAP_WINDOW_S="60") as (hub, _):
-        first = live(scenario, tmp_path / "first", hub=hub)
+    with (
+        running_hub(HUB_STALE_AFTER_S="7", HUB_FLAP_WINDOW_S="60") as (hub, _),
+        open_channel(hub.address) as channel,
+    ):
+        first = live(scenario, tmp_path / "first", workers=2, hub=hub)
+        nodes = HubAdminStub(channel).ListNodes(pb.ListNodesRequest()).nodes
         again = live(scenario, tmp_path / "again", hub=ExternalHub(hub.address))
     for run in (first, again):
         assert (run.live.arrived_by, run.summary.hub.stale_after_s) == ("node", 7.0)
         assert run.trace.arrived_s[run.trace.sent_s < 2.5].notna().all()
         assert not run.directory.observer.exists()
+        assert run.live.events_lost == 0
+        assert run.live.events_heard_s == run.summary.duration_s == 3.0
     assert first.said.groupby("node").reason.first().eq("registered").all()
+    assert [(node.status, node.reason) for node in nodes] == 6 * [(pb.STATUS_OFFLINE, pb.REASON_GOODBYE)]
+    assert set(first.said.status) == {"online"}  # to leave is no part of the run
     assert set(again.said.node) == set(range(6))
     assert "registered" not in set(again.said.reason)  # the hub knows them, and their boots have grown
-
-
-def test_nodes_leave_a_running_hub_in_order_and_that_is_no_part_of_the_run(tmp_path: Path) -> None:
-    scenario = load_scenario("lan", ["duration=2s"]).with_nodes(6)
-    with running_hub(HUB_STALE_AFTER_S="30") as (hub, _), open_channel(hub.address) as channel:
-        run = live(scenario, tmp_path / "run", workers=2, hub=hub)
-        nodes = HubAdminStub(channel).ListNodes(pb.ListNodesRequest()).nodes
-    assert [(node.status, node.reason) for node in nodes] == 6 * [(pb.STATUS_OFFLINE, pb.REASON_GOODBYE)]
-    assert set(run.said.status) == {"online"}
-    assert run.live.events_lost == 0
-    assert run.live.events_heard_s == run.summary.duration_s == 2.0
 
 
 def test_a_throttled_node_comes_back_when_it_was_told_to(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_users_of_two_workers_are_different_nodes(hub: Any, locust: Any) -> None
     port = str(free_port())
     workers = [locust("--worker", "--master-port", port) for _ in range(2)]
     master = ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--expect-workers", "2")
-    run = ("--headless", "--json", "-u", "20", "-r", "20", "-t", "8s", "--host", hub)
+    run = ("--headless", "--json", "-u", "20", "-r", "20", "-t", "4s", "--host", hub)
     status, table, log = end_of(locust(*master, *run))
     assert status == 0, log
     assert table["hub", "connect"]["requests"] == len(nodes_at(hub)) == 20
@@ -154,9 +154,7 @@ def test_as_json_it_names_the_hub_that_it_takes_by_default(locust: Any) -> None:
     [
         (("-u", "1", "--scenario", "moon"), "scenario: 'moon' is not known"),
         (("-u", "0"), "--users: 0: must be 1 or more"),
-        (("-u", "1", "--host", "here"), "--host: here: must be HOST:PORT"),
         (("-u", "1", "--host", "127.0.0.1:99999"), "--host: 127.0.0.1:99999: must be HOST:PORT"),
-        (("-u", "many"), "heartbench: load: argument -u/--users: invalid int value: 'many'"),
         (("--moon",), "heartbench: load: unrecognized arguments: --moon"),
     ],
 )
