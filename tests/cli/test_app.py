@@ -120,7 +120,7 @@ COMMAND = [sys.executable, "-c", "from heartbench.cli.app import main; main()"]
         ["--help"],
         ["scenarios", "list"],
         ["hub", "--print-config"],
-        ["ladder", "--outages", "2s", "--phases", "0.5", "--json"],
+        ["scenarios", "list", "--json"],
     ],
 )
 def test_where_nobody_reads_its_output_a_command_ends_without_a_word(arguments: list[str]) -> None:
