@@ -8,7 +8,7 @@ from heartbench.analysis.networks import observed_groups
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.group import Group
 from heartbench.simulator.outages import HOUR_S, Lengths, Outages
-from heartbench.simulator.profile import load_profile
+from heartbench.simulator.profile import Profile, load_profile
 from heartbench.simulator.replay import Replay
 from heartbench.simulator.tail import LEAST_SHAPE, MOST_SHAPE
 
@@ -43,7 +43,7 @@ def assumptions_of(evidence: Evidence) -> list[Assumption]:
     merged: dict[tuple[str, str, str], tuple[str, ...]] = {}
     for group in evidence.scenario.group:
         watched = group.name in observed_groups(evidence)
-        for name, value, whence in _of_a_link(group, watched, evidence.is_live):
+        for name, value, whence in (*_of_a_link(group, watched, evidence.is_live), *_of_a_way_up(group)):
             key = name, value, whence
             merged[key] = (*merged.get(key, ()), group.name)
     several = len(evidence.scenario.group) > 1
@@ -101,6 +101,22 @@ def _of_a_recording(link: Replay, live: bool) -> Iterator[tuple[str, str, str]]:
         yield HOST
     when = "each begins at a random place of the recording" if link.shift else "all begin at its beginning"
     yield "independence", f"{when}; more nodes do not show more of the network", "scenario"
+
+
+def _of_a_way_up(group: Group) -> Iterator[tuple[str, str, str]]:
+    own = group.link.uplink if isinstance(group.link, Profile) else None
+    shared = group.site.uplink if group.site else None
+    uplink = own or shared
+    if uplink is None:
+        return
+    whose = f"shared by the {group.site.nodes} nodes of a site" if group.site and shared else "one per node"
+    files = "connection of their own" if group.separate_uploads else "connection of the heartbeats"
+    yield (
+        "way up",
+        f"{uplink.bit_rate:g} bit/s behind a queue of {uplink.buffer_bytes:,} bytes (drop tail), {whose}; "
+        f"files use the {files}, and are written at once",
+        "scenario",
+    )
 
 
 def _source(group: Group) -> str:

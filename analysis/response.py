@@ -27,7 +27,7 @@ from heartbench.analysis.qos import DAY_S
 from heartbench.analysis.simulated import SimulatedOutages
 from heartbench.hub import PolicySpec
 from heartbench.simulator.fleet import Squad
-from heartbench.simulator.link import OUTAGE_E
+from heartbench.simulator.link_records import OUTAGE_E
 from heartbench.simulator.outages import HOUR_S, Outages, table_mean_s
 from heartbench.simulator.tail import log_survival
 

@@ -10,7 +10,7 @@ import numpy as np
 import tomlkit
 from numpy.typing import NDArray
 
-from heartbench.simulator.link import OUTAGE_E
+from heartbench.simulator.link_records import OUTAGE_E
 from heartbench.simulator.outages import HOUR_S
 from heartbench.simulator.profile import Profile
 from heartbench.simulator.replay import Replay

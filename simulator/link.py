@@ -26,20 +26,19 @@ This is the parametric model, whose figures a profile states. A link may replay 
 
     rewind(link, seed, node)          reset it to time 0 of a node
     partition(link, spans)            cut it by order of the scenario
-    transmit(link, direction, t, size)    when a packet of so many bytes that leaves at t arrives; NaN: it is lost
+    transmit(link, direction, t, size)    when a packet of `size` bytes that leaves at t arrives; NaN: it is lost
     next_outage(link, whose, t)       the outage at t or the next one, which a run records as truth
     is_doubled(link, direction, t)    whether the packet that was sent at t arrives twice
     mss_bytes(link)                   the payload of a full packet
 
 A transport calls `transmit` in the order of time in each direction, and copies the record to follow a connection that
 its node has left. Draws of nodes and transports are not the link's. Another model takes three files: its own module
-with its record and these functions; this one, where `LinkTables` nests that record and these functions choose by
-`model`; and one that describes it in a scenario, whose `to_link` sets that field.
+with its record and these functions; this one, where they choose by `model`, a field of `LinkTables` (`link_records`),
+which nests that record; and one that describes it in a scenario, whose `to_link` sets that field.
 """
 
 from collections.abc import Sequence
 from math import floor, inf, isnan, nan, sqrt
-from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,69 +46,42 @@ from numpy.typing import NDArray
 from heartbench.simulator import counter_rng, cuts, replay_link
 from heartbench.simulator.counter_rng import Purpose
 from heartbench.simulator.kernel import kernel, part
-from heartbench.simulator.path import Activity, PathTables, is_drawn, leave_node, reset_activity
-from heartbench.simulator.record import Array, Record, dtype_of, new, resetter
-from heartbench.simulator.replay_link import Tape
-from heartbench.simulator.uplink import UplinkTables
+from heartbench.simulator.link_records import (
+    BOTH,
+    DOWN,
+    JITTER_Z,
+    LINK,
+    LINK_STATE,
+    MAX_PARTITIONS,
+    OWN,
+    REPLAY,
+    SITE,
+    UP,
+    Link,
+)
+from heartbench.simulator.path import is_drawn, leave_node, reset_activity
+from heartbench.simulator.record import Array, new, resetter
 
-UP, DOWN, BOTH = 0, 1, 2  # node to hub, hub to node, and an outage of both
-OWN, SITE = 0, 1  # outages of the node alone, and of its whole site
-PARAMETRIC, REPLAY = 0, 1  # models of a link
+__all__ = [
+    "BOTH",
+    "DOWN",
+    "JITTER_Z",
+    "LINK",
+    "LINK_STATE",
+    "MAX_PARTITIONS",
+    "OWN",
+    "SITE",
+    "UP",
+    "Link",
+    "is_doubled",
+    "make_link",
+    "mss_bytes",
+    "next_outage",
+    "partition",
+    "rewind",
+    "transmit",
+]
 
-# Tables hold quantiles at these normal and exponential scores (−ln of the survival), so that a draw is a look-up.
-JITTER_Z = np.linspace(-4.0, 4.0, 33)
-OUTAGE_E = np.linspace(0.0, 24.0, 97)
-
-MAX_PARTITIONS = 16
-
-
-class LinkTables(Record):
-    """What a profile says about a link, the same for all nodes of a group. Pairs are (UP, DOWN)."""
-
-    base_s: Annotated[Array[float], 2]
-    jitter_s: Annotated[Array[Array[float]], (2, len(JITTER_Z))]  # extra delay at JITTER_Z, s, not falling
-    jitter_correlation_s: float
-    loss_good: Annotated[Array[float], 2]  # probability of losing a packet
-    loss_bad: Annotated[Array[float], 2]
-    good_mean_s: Annotated[Array[float], 2]  # mean length of a good period; 0: there are no bad ones
-    bad_mean_s: Annotated[Array[float], 2]
-    outage_gap_mean_s: float  # mean time from the end of an outage to the next; 0: there are none
-    outage_s: Annotated[Array[float], len(OUTAGE_E)]  # duration at OUTAGE_E, s, not falling
-    mss_bytes: int  # TCP payload of a full packet
-    alone: Annotated[Array[float], 2]  # share of the outages that cut this direction alone; the rest cut both
-    hold: float  # share of the outages that hold packets instead of dropping them
-    site_gap_mean_s: float  # as outage_gap_mean_s, for the outages that a whole site shares
-    site_nodes: int  # nodes of a site, by consecutive numbers; 0: there are no sites
-    first_node: int  # number of the first node of the first site
-    uplink: UplinkTables
-    path: PathTables
-    model: int  # PARAMETRIC, or REPLAY, of which only mss_bytes and the following count
-    tape: Tape
-    shift: bool  # whether each node begins at a place of its own
-
-
-class Link(Record):
-    """One node's link: its tables, its draws, and its position in its own history. The cursors only move forward."""
-
-    profile: LinkTables
-    draws: Annotated[Array[np.uint64], len(Purpose) + 1]  # the link's sequences, by Purpose
-    partitions: Annotated[Array[Array[float]], (MAX_PARTITIONS, cuts.COLUMNS)]  # ordered by the scenario, see `cuts`
-    partition_count: int
-    knot: int = -2  # not the neighbour of any knot that a packet can ask for
-    z0: float
-    z1: float
-    outage: Annotated[Array[int], 2]  # OWN and SITE: number of the current or next outage, -1: none was drawn yet
-    outage_from: Annotated[Array[float], 2]
-    outage_to: Annotated[Array[float], 2]
-    bursts: Annotated[Array[int], 2]
-    bad_from: Annotated[Array[float], 2]
-    bad_to: Annotated[Array[float], 2]
-    last_arrival: Annotated[Array[float], 2]
-    activity: Activity
-    shift_s: float  # place in the recording at time 0
-
-
-LINK, LINK_STATE = dtype_of(LinkTables), dtype_of(Link)
 _reset = resetter(Link)
 
 

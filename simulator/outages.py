@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from heartbench.simulator.errors import SimulatorError
-from heartbench.simulator.link import OUTAGE_E
+from heartbench.simulator.link_records import OUTAGE_E
 from heartbench.simulator.tail import FEWEST_LENGTHS, LEAST_SHAPE, MOST_SHAPE, Tail, fit
 from heartbench.simulator.tomlfile import SHORTEST_S, Duration, Fraction, PositiveDuration, Table
 

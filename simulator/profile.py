@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from heartbench.simulator.link import DOWN, JITTER_Z, LINK, UP
+from heartbench.simulator.link_records import DOWN, JITTER_Z, LINK, UP
 from heartbench.simulator.outages import Outages, table_through
 from heartbench.simulator.path import Disorder, Nat, Radio, fill_path
 from heartbench.simulator.tomlfile import (

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from heartbench.simulator.errors import SimulatorError
-from heartbench.simulator.link import DOWN, LINK, REPLAY, UP
+from heartbench.simulator.link_records import DOWN, LINK, REPLAY, UP
 from heartbench.simulator.memory import address_of
 from heartbench.simulator.recordings import Recording, read_recording
 from heartbench.simulator.replay_link import FROM, TO

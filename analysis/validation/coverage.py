@@ -27,7 +27,7 @@ from heartbench.analysis.response import with_lengths
 from heartbench.analysis.simulated import simulate_gaps
 from heartbench.hub import HubSettings
 from heartbench.simulator.fleet import squads
-from heartbench.simulator.link import OUTAGE_E
+from heartbench.simulator.link_records import OUTAGE_E
 from heartbench.simulator.outages import Outages
 from heartbench.simulator.scenario import Scenario, load_scenario
 from heartbench.simulator.tail import Tail

@@ -49,6 +49,12 @@ def test_sites_are_said() -> None:
     assert "25% of a node's outages hit all 4 nodes of its site" in lines["independence"]
 
 
+def test_a_slow_way_up_is_said() -> None:
+    own = said(fleet("group.edge.link.uplink={bit_rate=2e6, buffer_bytes=64000}"))["way up"]
+    assert "2e+06 bit/s behind a queue of 64,000 bytes (drop tail), one per node" in own
+    assert "files use the connection of the heartbeats" in own
+
+
 @pytest.mark.parametrize(
     ("outage", "name", "value"),
     [

@@ -10,7 +10,7 @@ from heartbench.analysis.response import BEYOND, Response, edges_of, longest_out
 from heartbench.analysis.simulated import SimulatedOutages, simulate_gaps
 from heartbench.hub.config import HubSettings
 from heartbench.simulator.fleet import squads
-from heartbench.simulator.link import OUTAGE_E
+from heartbench.simulator.link_records import OUTAGE_E
 from heartbench.simulator.scenario import load_scenario
 from heartbench.simulator.tail import Tail
 from heartbench.simulator.trace import Messages

@@ -8,7 +8,7 @@ import pytest
 
 from heartbench.cli import app
 from heartbench.cli.resolved import share_of_at_least
-from heartbench.simulator.link import OUTAGE_E
+from heartbench.simulator.link_records import OUTAGE_E
 from heartbench.simulator.profile import PROFILES, Profile, load_profile
 from heartbench.simulator.schema import profile_schema
 

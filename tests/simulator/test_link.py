@@ -211,7 +211,7 @@ def test_plain_python_and_compiled_code_agree() -> None:
 
 
 INTERFACE = {"LINK_STATE", "Link", "UP", "DOWN", "BOTH", "OWN", "SITE", "MAX_PARTITIONS", "make_link", "mss_bytes"}
-INTERFACE |= {"rewind", "partition", "transmit", "next_outage"}
+INTERFACE |= {"rewind", "partition", "transmit", "is_doubled", "next_outage"}
 
 
 def test_all_but_what_describes_links_know_them_by_their_interface_so_that_another_model_takes_three_files() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartbench.simulator.errors import SimulatorError
-from heartbench.simulator.link import JITTER_Z, OUTAGE_E
+from heartbench.simulator.link_records import JITTER_Z, OUTAGE_E
 from heartbench.simulator.outages import Outages
 from heartbench.simulator.profile import PROFILES, Profile, load_profile
 from heartbench.simulator.tail import Tail, fit
