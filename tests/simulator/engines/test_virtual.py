@@ -72,7 +72,7 @@ def test_the_number_of_workers_changes_no_byte(tmp_path: Path, monkeypatch: pyte
 def test_blocks_may_be_mapped_by_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(virtual, "BLOCK_ROWS", 5_000)
     threads, _ = run(scenario(), tmp_path / "threads", workers=2)
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as executor:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
         processes, _ = run(scenario(), tmp_path / "processes", workers=2, executor=executor)
     assert digests(processes) == digests(threads)
     assert len(digests(processes)) > 3
