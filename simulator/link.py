@@ -19,7 +19,7 @@ One thing does depend on earlier packets: a packet does not overtake them.
     queue     a slow way up may have one in front of it (`uplink`); delay, loss and outages are those of the time at
               which a packet leaves it. Without one, bandwidth is not modelled: flows are small against the capacity.
 
-This is the parametric model, whose figures a profile states. A link may replay a recording instead (`replay_link`).
+This is the parametric model, whose figures a profile states. A link may be a recording instead (`recorded_link`).
 
 **The interface of a link model.** The rest of the simulator knows a link by its record, which `Profile.to_link` or
 `Replay.to_link` fills in, and by
@@ -33,8 +33,8 @@ This is the parametric model, whose figures a profile states. A link may replay 
 
 A transport calls `transmit` in the order of time in each direction, and copies the record to follow a connection that
 its node has left. Draws of nodes and transports are not the link's. Another model takes three files: its own module
-with its record and these functions; this one, where they choose by `model`, a field of `LinkTables` (`link_records`),
-which nests that record; and one that describes it in a scenario, whose `to_link` sets that field.
+with its record and these functions; this one or `recorded_link`, where they choose by `model`, beside which that record
+is nested; and one that describes it in a scenario, whose `to_link` sets that field.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ from math import floor, inf, isnan, nan, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from heartbench.simulator import counter_rng, cuts, replay_link
+from heartbench.simulator import counter_rng, cuts, recorded_link
 from heartbench.simulator.counter_rng import Purpose
 from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.link_records import (
@@ -54,7 +54,6 @@ from heartbench.simulator.link_records import (
     LINK_STATE,
     MAX_PARTITIONS,
     OWN,
-    REPLAY,
     SITE,
     UP,
     Link,
@@ -124,8 +123,7 @@ def rewind(link: Link, seed: int, node: int) -> None:
     for direction in range(2):
         link.bursts[direction] = 0
         link.bad_from[direction] = link.bad_to[direction] = link.last_arrival[direction] = 0.0
-    if link.profile.shift:
-        link.shift_s = counter_rng.uniform(link.draws[Purpose.SHIFT], 0) * link.profile.tape.length_s
+    recorded_link.rewind(link.recorded, link.profile.recorded, link.draws[Purpose.SHIFT])
 
 
 @part
@@ -260,8 +258,8 @@ def _is_lost(link: Link, direction: int, t: float) -> bool:
 @part
 def transmit(link: Link, direction: int, t: float, size: int = 0) -> float:
     """Return the time at which a packet of `size` bytes that is sent at `t` arrives, in s, or NaN if it is lost."""
-    if link.profile.model == REPLAY:
-        return _replayed(link, direction, t)
+    if link.profile.recorded.model:
+        return _replayed(link, direction, t, size)
     leaves = leave_node(link.profile.uplink, link.profile.path, link.activity, direction == UP, t, size)
     arrives = _cross(link, direction, t, leaves)
     if isnan(arrives):
@@ -296,7 +294,7 @@ def is_doubled(link: Link, direction: int, t: float) -> bool:
 
 
 @kernel
-def _replayed(link: Link, direction: int, t: float) -> float:
+def _replayed(link: Link, direction: int, t: float, size: int) -> float:
     """Return when a packet that leaves at `t` arrives by the recording, as `transmit` does."""
     passes, before = t, -inf
     while passes > before:
@@ -304,10 +302,7 @@ def _replayed(link: Link, direction: int, t: float) -> float:
         passes = cuts.released(link.partitions, link.partition_count, direction, before)
     if isnan(passes):
         return nan
-    arrives = replay_link.arrival(link.profile.tape, link.shift_s, direction, passes)
-    if not isnan(arrives):
-        arrives = link.last_arrival[direction] = max(link.last_arrival[direction], arrives)
-    return arrives
+    return recorded_link.arrival(link.recorded, link.profile.recorded, direction, passes, size)
 
 
 @kernel
@@ -317,8 +312,8 @@ def next_outage(link: Link, whose: int, t: float) -> tuple[float, float, int, bo
     It is (from, to, what it cuts: UP, DOWN or BOTH, whether it holds packets), times in s; `from` is inf if there is
     none.
     """
-    if link.profile.model == REPLAY and whose == OWN:
-        return replay_link.outage(link.profile.tape, link.shift_s, t)
+    if link.profile.recorded.model:
+        return recorded_link.outage(link.recorded, link.profile.recorded, whose, t)
     number, begins, ends = _outage_at(link, whose, t)
     link.outage[whose], link.outage_from[whose], link.outage_to[whose] = number, begins, ends
     return begins, ends, _direction_of(link, whose, number), _holds(link, whose, number)

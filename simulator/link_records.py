@@ -11,12 +11,11 @@ from heartbench.simulator import cuts
 from heartbench.simulator.counter_rng import Purpose
 from heartbench.simulator.path import Activity, PathTables
 from heartbench.simulator.record import Array, Record, dtype_of
-from heartbench.simulator.replay_link import Tape
+from heartbench.simulator.recorded_link import RecordedState, RecordedTables
 from heartbench.simulator.uplink import UplinkTables
 
 UP, DOWN, BOTH = 0, 1, 2  # node to hub, hub to node, and an outage of both
 OWN, SITE = 0, 1  # outages of the node alone, and of its whole site
-PARAMETRIC, REPLAY = 0, 1  # models of a link
 
 # Tables hold quantiles at these normal and exponential scores (−ln of the survival), so that a draw is a look-up.
 JITTER_Z = np.linspace(-4.0, 4.0, 33)
@@ -45,9 +44,7 @@ class LinkTables(Record):
     first_node: int  # number of the first node of the first site
     uplink: UplinkTables
     path: PathTables
-    model: int  # PARAMETRIC, or REPLAY, of which only mss_bytes and the following count
-    tape: Tape
-    shift: bool  # whether each node begins at a place of its own
+    recorded: RecordedTables  # if the link was recorded, only this and mss_bytes count
 
 
 class Link(Record):
@@ -68,7 +65,7 @@ class Link(Record):
     bad_to: Annotated[Array[float], 2]
     last_arrival: Annotated[Array[float], 2]
     activity: Activity
-    shift_s: float  # place in the recording at time 0
+    recorded: RecordedState
 
 
 LINK, LINK_STATE = dtype_of(LinkTables), dtype_of(Link)

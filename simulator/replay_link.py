@@ -74,19 +74,18 @@ def arrival(tape: Tape, shift_s: float, direction: int, t: float) -> float:
 
 
 @kernel
-def outage(tape: Tape, shift_s: float, t: float) -> tuple[float, float, int, bool]:
+def outage(table: int, rows: int, length_s: float, shift_s: float, t: float) -> tuple[float, float, int, bool]:
     """Return the outage at `t`, or the next one: (from, to, what it cuts, whether it holds); from and to are in s.
 
-    `from` is inf if the recording has none, and at least 0.
+    `from` is inf if the table has none, and at least 0.
     """
-    if tape.outage_rows == 0:
+    if rows == 0:
         return inf, inf, 0, False
-    lap = floor((t + shift_s) / tape.length_s)
-    at = t + shift_s - lap * tape.length_s
-    row = _outages_until(tape.outages, tape.outage_rows, at + SAME_S)
-    if row == tape.outage_rows:
+    lap = floor((t + shift_s) / length_s)
+    row = _outages_until(table, rows, t + shift_s - lap * length_s + SAME_S)
+    if row == rows:
         row, lap = 0, lap + 1
-    first, origin_s = row * COLUMNS, lap * tape.length_s - shift_s
-    begins = max(origin_s + number_at(tape.outages, first + FROM), 0.0)
-    ends = origin_s + number_at(tape.outages, first + TO)
-    return begins, ends, int(number_at(tape.outages, first + CUT)), number_at(tape.outages, first + HOLDS) > 0.0
+    first, origin_s = row * COLUMNS, lap * length_s - shift_s
+    begins = max(origin_s + number_at(table, first + FROM), 0.0)
+    ends = origin_s + number_at(table, first + TO)
+    return begins, ends, int(number_at(table, first + CUT)), number_at(table, first + HOLDS) > 0.0

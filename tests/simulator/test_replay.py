@@ -73,6 +73,14 @@ def test_a_recorded_scenario_is_read_without_its_recording(log: Path) -> None:
     assert scenario_of(scenario.to_data()) == scenario
 
 
+def test_a_trace_of_mahimahi_is_replayed_too(tmp_path: Path) -> None:
+    (tmp_path / "lte.up").write_text("5\n30\n2000\n")
+    (group,) = load(tmp_path, 'link = { file = "lte.up", base_delay = "20ms" }').group
+    assert group.link.observed_s == 2.0
+    assert group.link.outage_lengths_s() == pytest.approx([1.97])
+    assert group.link.rtt_quantile(np.array([0.0])) == pytest.approx([0.045], abs=0.001)
+
+
 def test_an_override_replaces_one_network_by_another(log: Path) -> None:
     profiled = load(log.parent, 'profile = "lan"', "group.*.link=walk.parquet", "group.edge.link.shift=false")
     assert profiled.group[0].link.file == str(log)
@@ -94,6 +102,12 @@ def test_what_cannot_be_replayed_is_refused_in_one_line(log: Path, tmp_path: Pat
     assert refusal(tmp_path, 'link = { file = "walk.parquet", shfit = 1 }').startswith(
         ".link: unknown key shfit, did you mean shift?"
     )
+    assert refusal(tmp_path, 'link = { file = "walk.parquet", base_delay = "1ms" }').startswith(
+        f"{where}/walk.parquet: has delays of its own; drop base_delay"
+    )
+    assert refusal(tmp_path, 'link = { file = "walk.parquet", down_file = "walk.parquet" }').startswith(
+        f"{where}/walk.parquet: is not a trace of Mahimahi"
+    )
     both = 'profile = "lan"\nlink = "walk.parquet"'
     assert refusal(tmp_path, both) == ": profile and a recorded link exclude each other; remove one of them"
     assert refusal(tmp_path, "") == ": has no network; expected profile = NAME or FILE, or link = RECORDING"
@@ -105,7 +119,7 @@ def test_a_recording_that_changed_after_the_scenario_was_loaded_is_refused(
     log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scenario = load(log.parent, 'link = "walk.parquet"')
-    monkeypatch.setattr(replay, "_LOOPS", {})  # as in another process
+    monkeypatch.setattr(replay, "_KEPT", {})  # as in another process
     write_recording(walk(seed=2), log)
     with pytest.raises(SimulatorError, match=r"walk\.parquet: has changed: its digest is sha256:\w+; expected sha256:"):
         next(squads(scenario))
@@ -114,11 +128,11 @@ def test_a_recording_that_changed_after_the_scenario_was_loaded_is_refused(
 def test_a_squad_finds_its_recording_in_another_process(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     squad = next(squads(load(log.parent, 'link = { file = "walk.parquet", shift = false }')))
     pickled = pickle.dumps(squad)
-    here = replay._LOOPS
-    monkeypatch.setattr(replay, "_LOOPS", {})
+    here = replay._KEPT
+    monkeypatch.setattr(replay, "_KEPT", {})
     there = pickle.loads(pickled)
     assert here
-    assert (there.link["tape"]["delays"] != squad.link["tape"]["delays"]).all()
+    assert (there.link["recorded"]["tape"]["delays"] != squad.link["recorded"]["tape"]["delays"]).all()
     assert transmit(make_link(there.link, (), 3, 0), UP, 20.0) == transmit(make_link(squad.link, (), 3, 0), UP, 20.0)
 
 

@@ -21,12 +21,12 @@ LOST = np.nan
 @pytest.fixture
 def link_of(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that makes the link of a node that replays a recording."""
-    loops: dict[tuple[str, str], Any] = {}
-    monkeypatch.setattr(replay, "_LOOPS", loops)
+    loops: dict[Any, Any] = {}
+    monkeypatch.setattr(replay, "_KEPT", loops)
 
     def link(of: Recording, node: int = 0, shift: bool = False, cuts: Any = ()) -> Any:
         digest = f"sha256:{len(loops):064x}"
-        loops["walk.log", digest] = loop_of(of)
+        loops[("walk.log",), digest] = loop_of(of)
         return make_link(Replay(file="walk.log", digest=digest, shift=shift).to_link(), cuts, 1, node)
 
     return link
@@ -102,11 +102,11 @@ def test_nodes_begin_at_places_of_their_own_unless_that_is_off(link_of: Any) -> 
 
 def test_a_node_that_begins_in_an_outage_has_what_is_left_of_it(link_of: Any) -> None:
     shifted = [link_of(recording([LOST] * 50 + [0.05] * 50), node, shift=True) for node in range(20)]
-    inside = [link for link in shifted if link.shift_s < 50.0]
+    inside = [link for link in shifted if link.recorded.shift_s < 50.0]
     assert inside
     for link in inside:
         begins, ends, *_ = next_outage(link, OWN, 0.0)
-        assert (begins, ends) == pytest.approx((0.0, 50.0 - link.shift_s))
+        assert (begins, ends) == pytest.approx((0.0, 50.0 - link.recorded.shift_s))
         assert isnan(transmit(link, UP, ends - 0.001))
         assert not isnan(transmit(link, UP, ends + 0.001))
 
@@ -115,7 +115,7 @@ def test_a_node_that_begins_in_an_outage_has_what_is_left_of_it(link_of: Any) ->
 @settings(max_examples=50)
 def test_packets_keep_their_order(times: list[float], node: int, direction: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(replay, "_LOOPS", {("walk.log", f"sha256:{0:064x}"): loop_of(walk())})
+        patch.setattr(replay, "_KEPT", {(("walk.log",), f"sha256:{0:064x}"): loop_of(walk())})
         link = make_link(Replay(file="walk.log", digest=f"sha256:{0:064x}").to_link(), (), 1, node)
         arrivals = [arrived for at_s in times if not isnan(arrived := transmit(link, direction, at_s))]
         assert arrivals == sorted(arrivals)
