@@ -8,6 +8,7 @@ import typer
 
 from heartbench.cli.errors import CommandError
 from heartbench.cli.output import print_json, print_table
+from heartbench.cli.profile_check import check
 from heartbench.cli.resolved import QUANTILES, by_quantile, counted, link_figures, profile_text, rtt_s
 from heartbench.simulator.ping import Survey, survey
 from heartbench.simulator.profile import PROFILES, Profile, load_profile
@@ -147,3 +148,6 @@ def _row(label: str, stated: float, measured: float) -> tuple[str, str, str, str
     if math.isnan(measured):
         return label, f"{stated:.4g}", "–", "–"
     return label, f"{stated:.4g}", f"{measured:.4g}", f"{measured / stated - 1:+.1%}" if stated else "–"
+
+
+profiles.command()(check)
