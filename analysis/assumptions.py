@@ -94,9 +94,10 @@ def _of_a_recording(link: Replay, live: bool) -> Iterator[tuple[str, str, str]]:
     recording = f"recording {link.file}"
     yield "outages", "those of the recording, which all nodes replay; none is longer", recording
     try:
-        yield "hours observed", f"{link.observed_s / HOUR_S:.3g} h; the network's uncertainty is unknown", recording
+        hours = f"{link.observed_s / HOUR_S:.3g} h, which count once, however many nodes replay them"
     except SimulatorError:
-        yield "hours observed", "unknown, because the file has moved or changed since the run", recording
+        hours = "unknown, because the file has moved or changed since the run"
+    yield "hours observed", hours, recording
     if live:
         yield HOST
     when = "each begins at a random place of the recording" if link.shift else "all begin at its beginning"

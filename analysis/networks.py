@@ -2,9 +2,12 @@
 
 A separate fleet is simulated for each such group (SIMULATED_NODE_DAYS, with outages of all lengths added). The effect
 of one outage there (`response`) gives the rate on every network that the posterior draws (`posterior`).
+
+A group that replays a recording needs no other fleet: its own counts say what the recording tells (`replayed_rates`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
 
@@ -14,12 +17,14 @@ from scipy.special import gammaincinv
 
 from heartbench.analysis.evidence import Evidence
 from heartbench.analysis.intervals import LEVEL
-from heartbench.analysis.posterior import Networks, draw_networks
+from heartbench.analysis.posterior import NETWORKS, Networks, draw_networks
 from heartbench.analysis.qos import DAY_S, Qos
 from heartbench.analysis.response import BEYOND, Response, edges_of, with_probes
 from heartbench.hub import PolicySpec
+from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.group import Group
-from heartbench.simulator.outages import Observed, Outages
+from heartbench.simulator.outages import HOUR_S, Observed, Outages
+from heartbench.simulator.replay import Replay
 from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.tail import log_survival
 
@@ -86,6 +91,33 @@ def network_rates(
         response = response_of(fleet, observed, policies, advance)
         best = response.false_stale_per_node_day(best_estimate(outage, observed))[0]
         found[name] = NetworkRates(best, response.false_stale_per_node_day(networks))
+    return found
+
+
+def replayed_groups(evidence: Evidence) -> dict[str, float]:
+    """Return how long the recording of each group that replays one is, h; without those whose file is gone."""
+    found: dict[str, float] = {}
+    for group in evidence.scenario.group if evidence.scenario else ():
+        if isinstance(group.link, Replay):
+            with suppress(SimulatorError):  # it has moved or changed since the run
+                found[group.name] = group.link.observed_s / HOUR_S
+    return found
+
+
+def replayed_rates(evidence: Evidence, judged: Mapping[str, Qos]) -> dict[str, NetworkRates]:
+    """Return the rates of the groups that replay a recording.
+
+    All their nodes see the network of the recording and no other. So they count as much as one passage of it, or less
+    if they ran for less: the rate has the Gamma posterior of that Poisson count.
+    """
+    found: dict[str, NetworkRates] = {}
+    for name, hours in replayed_groups(evidence).items():
+        if name in judged:
+            node_days = max(judged[name].node_days, TINY_DAYS)
+            best = judged[name].mistakes.sum((0, 1)) / node_days
+            days = min(hours * HOUR_S / DAY_S, node_days)
+            chance = np.random.default_rng([evidence.seed, 2]).uniform(size=(NETWORKS, 1))
+            found[name] = NetworkRates(best, gammaincinv(best * days + 0.5, chance) / days)
     return found
 
 

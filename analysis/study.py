@@ -10,7 +10,7 @@ from heartbench.analysis.absences import AbsenceRules
 from heartbench.analysis.coincidence import coincidence
 from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.evidence import Evidence, policies_at
-from heartbench.analysis.networks import network_rates, observed_groups, of_fleet
+from heartbench.analysis.networks import network_rates, observed_groups, of_fleet, replayed_groups, replayed_rates
 from heartbench.analysis.qos import Qos, judge
 from heartbench.analysis.sites import cells_of
 from heartbench.analysis.tune import DAY_H, RUN_LENGTHS, Goal, Per, Recommendation, frontier, grid, recommend
@@ -36,7 +36,7 @@ def study(
     policies = policies_at(thresholds, evidence.hub)
     heard = {name: nodes for name, nodes in evidence.groups.items() if np.isin(nodes, evidence.gaps.node).any()}
     judged = {name: judge_nodes(evidence, nodes, policies) for name, nodes in heard.items()}
-    rates = network_rates(evidence, policies, advance)
+    rates = network_rates(evidence, policies, advance) | replayed_rates(evidence, judged)
     groups = {name: frontier(qos, rates.get(name)) for name, qos in judged.items()}
     if len(groups) == 1:
         (fleet,) = groups.values()
@@ -44,6 +44,7 @@ def study(
         whole = judge_nodes(evidence, evidence.gaps.node, policies)
         fleet = frontier(whole, of_fleet(rates, judged, evidence.seed) if rates else None)
     hours = {name: observed.hours for name, (_, observed) in observed_groups(evidence).items()}
+    hours |= replayed_groups(evidence)
     if evidence.scenario is None:
         hours = {name: qos.node_days * DAY_H for name, qos in judged.items()}
     found = recommend(goal, per, evidence.current_s, fleet, groups, hours)

@@ -99,6 +99,8 @@ def link_lines(link: Profile | Replay) -> Iterator[str]:
     if isinstance(link, Profile):
         warning = "" if link.outage.observed else ": long thresholds cannot be tuned with this profile"
         yield f"  outages observed           {counted(link)}{warning}"
+    else:
+        yield f"  outages recorded           {len(link.outage_lengths_s())} in {link.observed_s / HOUR_S:.3g} h"
 
 
 def counted(profile: Profile) -> str:
