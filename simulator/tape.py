@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.link import BOTH, DOWN, UP
-from heartbench.simulator.recordings.outages import Runs, find_outages, find_runs
+from heartbench.simulator.recordings.outages import Runs, find_runs, outages_among
 from heartbench.simulator.recordings.recording import Recording
+from heartbench.simulator.replay_link import COLUMNS, DELAY, LATEST, START, TIME
 
 Floats = NDArray[np.float64]
 
@@ -45,11 +46,11 @@ def loop_of(recording: Recording) -> Loop:
         )
     if recording.lost == recording.probes:
         raise SimulatorError(f"{recording.source}: none of its {recording.probes} probes was answered")
-    place_s, length_s = places(recording), recording.observed_s
-    up_s, down_s = one_way_delays(recording)
+    place_s, length_s, runs = places(recording), recording.observed_s, find_runs(recording)
+    up_s, down_s = one_way_delays(recording, runs)
     answers_s, set_out = place_s + up_s, ~np.isnan(up_s)
     ways = _rows(place_s, up_s, length_s), _rows(answers_s[set_out] % length_s, down_s[set_out], length_s)
-    return Loop(length_s, ways, _outage_rows(recording, find_outages(recording), place_s, up_s, down_s))
+    return Loop(length_s, ways, _outage_rows(recording, outages_among(recording, runs), place_s, up_s, down_s))
 
 
 def places(recording: Recording) -> Floats:
@@ -61,12 +62,11 @@ def places(recording: Recording) -> Floats:
     return np.asarray(recording.sent_s + np.repeat(begins_s - recording.sent_s[starts], counts))
 
 
-def one_way_delays(recording: Recording) -> tuple[Floats, Floats]:
+def one_way_delays(recording: Recording, runs: Runs) -> tuple[Floats, Floats]:
     """Return the delay of each probe up and down, s; NaN: it was lost on this way, or before."""
-    rtt_s, runs = recording.rtt_s, find_runs(recording)
-    held = np.repeat(runs.held, runs.count)
+    rtt_s = recording.rtt_s
     down_s = rtt_s / 2
-    of_held = _probes_in(runs)[held]
+    of_held = _probes_in(runs)[np.repeat(runs.held, runs.count)]
     down_s[of_held] = np.minimum(down_s[of_held], np.nanmedian(rtt_s) / 2)
     up_s = rtt_s - down_s
     if recording.up_s is not None and recording.down_s is not None:
@@ -90,15 +90,15 @@ def _rows(at_s: Floats, delay_s: Floats, length_s: float) -> Floats:
     """
     order = np.argsort(at_s, kind="stable")
     at_s, delay_s = at_s[order], delay_s[order]
-    arrival_s = at_s + delay_s
-    passed = np.flatnonzero(~np.isnan(arrival_s))
-    following = np.append(arrival_s[passed[1:]], arrival_s[passed[:1]] + length_s)
-    latest_s = arrival_s.copy()
-    latest_s[passed] = np.maximum(arrival_s[passed], following)
-    rows = np.column_stack([at_s, delay_s, latest_s])
-    rows = np.concatenate([rows[-1:] - [length_s, 0.0, length_s], rows])
-    start = np.searchsorted(rows[1:, 0], np.linspace(0.0, length_s, len(rows), endpoint=False), "right")
-    return np.column_stack([rows, start])
+    rows = np.empty((len(at_s) + 1, COLUMNS))
+    rows[1:, TIME], rows[1:, DELAY], rows[1:, LATEST] = at_s, delay_s, at_s + delay_s
+    passed = np.flatnonzero(~np.isnan(delay_s)) + 1
+    arrival_s = rows[passed, LATEST]
+    rows[passed, LATEST] = np.maximum(arrival_s, np.append(arrival_s[1:], arrival_s[:1] + length_s))
+    rows[0] = rows[-1]
+    rows[0, [TIME, LATEST]] -= length_s
+    rows[:, START] = np.searchsorted(at_s, np.linspace(0.0, length_s, len(rows), endpoint=False), "right")
+    return rows
 
 
 def _outage_rows(recording: Recording, found: Runs, place_s: Floats, up_s: Floats, down_s: Floats) -> Floats:

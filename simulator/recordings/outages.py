@@ -64,7 +64,11 @@ def find_runs(recording: Recording) -> Runs:
 
 def find_outages(recording: Recording) -> Runs:
     """Return the runs that are outages."""
-    runs = find_runs(recording)
+    return outages_among(recording, find_runs(recording))
+
+
+def outages_among(recording: Recording, runs: Runs) -> Runs:
+    """Return the runs that are long enough to be outages."""
     return runs.chosen((runs.count >= LEAST_PROBES) & (lengths_s(recording, runs) >= LEAST_S))
 
 

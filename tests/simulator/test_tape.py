@@ -6,6 +6,7 @@ from tests.simulator.probes import recording, walk
 
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.link import BOTH, DOWN, UP
+from heartbench.simulator.recordings.outages import find_runs
 from heartbench.simulator.tape import loop_of, one_way_delays, places
 
 LOST = np.nan
@@ -18,7 +19,7 @@ def test_the_time_between_stretches_is_left_out() -> None:
 
 
 def test_without_one_way_delays_half_of_a_round_trip_is_up_and_what_a_stall_held() -> None:
-    up_s, down_s = one_way_delays(walk())
+    up_s, down_s = one_way_delays(walk(), find_runs(walk()))
     rtt_s = walk().rtt_s
     assert up_s + down_s == pytest.approx(rtt_s, nan_ok=True)
     assert up_s[295:300] == pytest.approx(0.04)
@@ -27,9 +28,8 @@ def test_without_one_way_delays_half_of_a_round_trip_is_up_and_what_a_stall_held
 
 def test_one_way_delays_are_those_of_the_recording() -> None:
     rtt_s = [0.05, 0.05, LOST, LOST, 0.05]
-    up_s, down_s = one_way_delays(
-        recording(rtt_s, up_s=[0.04, LOST, 0.03, LOST, -0.001], down_s=[0.01, LOST, LOST, LOST, 0.051])
-    )
+    known = recording(rtt_s, up_s=[0.04, LOST, 0.03, LOST, -0.001], down_s=[0.01, LOST, LOST, LOST, 0.051])
+    up_s, down_s = one_way_delays(known, find_runs(known))
     assert up_s == pytest.approx([0.04, 0.025, 0.03, LOST, 0.0], nan_ok=True)
     assert down_s == pytest.approx([0.01, 0.025, LOST, LOST, 0.051], nan_ok=True)
 
