@@ -48,6 +48,7 @@ class Purpose(IntEnum):
     UP_TWICE = 22
     DOWN_TWICE = 23
     MOVE = 24
+    SLOW_DELAY = 25
 
 
 @part

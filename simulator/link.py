@@ -6,7 +6,7 @@ One thing does depend on earlier packets: a packet does not overtake them.
 
     delay     base + jitter(z(t)): a quantile function of a stationary normal process, interpolated between counted
               normals `jitter_correlation_s` apart, weights scaled to keep the variance 1. One process serves both
-              directions, because a slow radio is slow both ways.
+              directions, because a slow radio is slow both ways. It may be the sum of a fast and a slow one.
     order     a packet never arrives before one that left earlier in its direction; at the earliest it arrives with it,
               unless the path reorders packets (`path`, which also has idle radios, NATs and duplicates).
     loss      Gilbert–Elliott in continuous time (Gilbert 1960, Elliott 1963): good and bad periods of exponential
@@ -38,12 +38,12 @@ is nested; and one that describes it in a scenario, whose `to_link` sets that fi
 """
 
 from collections.abc import Sequence
-from math import floor, inf, isnan, nan, sqrt
+from math import inf, isnan, nan
 
 import numpy as np
 from numpy.typing import NDArray
 
-from heartbench.simulator import counter_rng, cuts, recorded_link
+from heartbench.simulator import counter_rng, cuts, radio, recorded_link
 from heartbench.simulator.counter_rng import Purpose
 from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.link_records import (
@@ -59,7 +59,7 @@ from heartbench.simulator.link_records import (
     Link,
 )
 from heartbench.simulator.path import is_drawn, leave_node, reset_activity
-from heartbench.simulator.record import Array, new, resetter
+from heartbench.simulator.record import Array, new
 
 __all__ = [
     "BOTH",
@@ -80,8 +80,6 @@ __all__ = [
     "rewind",
     "transmit",
 ]
-
-_reset = resetter(Link)
 
 
 def make_link(profile: NDArray[np.void], partitions: Sequence[tuple[float, ...]], seed: int, node: int) -> Link:
@@ -108,7 +106,8 @@ def partition(link: Link, spans: NDArray[np.float64]) -> None:
 @kernel
 def rewind(link: Link, seed: int, node: int) -> None:
     """Reset `link` to the link of `node` at time 0."""
-    _reset(link)
+    radio.forget(link.fast)
+    radio.forget(link.slow)
     reset_activity(link.activity)
     for purpose in range(1, len(link.draws)):
         link.draws[purpose] = counter_rng.key(seed, node, purpose)
@@ -143,15 +142,12 @@ def _look_up(table: Array[float], position: float) -> float:
 @part
 def _radio(link: Link, t: float) -> float:
     """Return z(t), the standard normal score of the link's delay at `t`."""
-    position = t / link.profile.jitter_correlation_s
-    knot = floor(position)
-    if knot != link.knot:
-        sequence = link.draws[Purpose.DELAY]
-        link.z0 = link.z1 if knot == link.knot + 1 else counter_rng.normal(sequence, knot)
-        link.z1 = counter_rng.normal(sequence, knot + 1)
-        link.knot = knot
-    w = position - knot
-    return ((1.0 - w) * link.z0 + w * link.z1) / sqrt((1.0 - w) * (1.0 - w) + w * w)
+    profile = link.profile
+    z = radio.score(link.fast, link.draws[Purpose.DELAY], t / profile.jitter_correlation_s)
+    if profile.jitter_slow == 0.0:
+        return z
+    slow = radio.score(link.slow, link.draws[Purpose.SLOW_DELAY], t / profile.jitter_slow_correlation_s)
+    return profile.jitter_fast * z + profile.jitter_slow * slow
 
 
 @part

@@ -10,6 +10,7 @@ import numpy as np
 from heartbench.simulator import cuts
 from heartbench.simulator.counter_rng import Purpose
 from heartbench.simulator.path import Activity, PathTables
+from heartbench.simulator.radio import Radio
 from heartbench.simulator.record import Array, Record, dtype_of
 from heartbench.simulator.recorded_link import RecordedState, RecordedTables
 from heartbench.simulator.uplink import UplinkTables
@@ -30,6 +31,9 @@ class LinkTables(Record):
     base_s: Annotated[Array[float], 2]
     jitter_s: Annotated[Array[Array[float]], (2, len(JITTER_Z))]  # extra delay at JITTER_Z, s, not falling
     jitter_correlation_s: float
+    jitter_slow_correlation_s: float
+    jitter_fast: float  # weights of the two states of the radio; their squares add up to 1
+    jitter_slow: float  # 0: there is no slow one
     loss_good: Annotated[Array[float], 2]  # probability of losing a packet
     loss_bad: Annotated[Array[float], 2]
     good_mean_s: Annotated[Array[float], 2]  # mean length of a good period; 0: there are no bad ones
@@ -54,9 +58,8 @@ class Link(Record):
     draws: Annotated[Array[np.uint64], len(Purpose) + 1]  # the link's sequences, by Purpose
     partitions: Annotated[Array[Array[float]], (MAX_PARTITIONS, cuts.COLUMNS)]  # ordered by the scenario, see `cuts`
     partition_count: int
-    knot: int = -2  # not the neighbour of any knot that a packet can ask for
-    z0: float
-    z1: float
+    fast: Radio
+    slow: Radio
     outage: Annotated[Array[int], 2]  # OWN and SITE: number of the current or next outage, -1: none was drawn yet
     outage_from: Annotated[Array[float], 2]
     outage_to: Annotated[Array[float], 2]

@@ -2,10 +2,12 @@
 
 A profile is a TOML file. For each direction it states the base delay, the jitter as a quantile function (pairs of
 probability and extra one-way delay) and Gilbert–Elliott loss; for the link as a whole its outages (`simulator.outages`)
-and how long the radio's state lasts. Jitter is linear in the normal score between the pairs, and constant outside them.
+and how long the radio's state lasts, in one time scale or two. Jitter is linear in the normal score between the pairs,
+and constant outside them.
 `simulator.link` models what such a link does to a packet.
 """
 
+from math import sqrt
 from pathlib import Path
 from statistics import NormalDist
 from typing import Annotated, Any, Self
@@ -87,6 +89,12 @@ class Profile(Table):
     jitter_correlation_s: PositiveInterval = Field(
         1.0, description="time between the moments among which the radio's state is interpolated"
     )
+    jitter_slow_share: Fraction = Field(
+        0.0, description="share of the variance of the radio's state that changes slowly; 0: none"
+    )
+    jitter_slow_correlation_s: PositiveInterval | None = Field(
+        None, description="as jitter_correlation, for the slow part"
+    )
     up: Direction = Field(description="from node to hub")
     down: Direction = Field(description="from hub to node")
     outage: Outages = Outages()
@@ -97,6 +105,18 @@ class Profile(Table):
         None, gt=0, le=3600, description="changes of the node's address per hour, at random times; default: none"
     )
     uplink: Uplink | None = Field(None, description="queue of a slow way up, one for each node; default: none")
+
+    @model_validator(mode="after")
+    def _slow_part_is_slow(self) -> Self:
+        slow_s = self.jitter_slow_correlation_s
+        if (self.jitter_slow_share > 0) != (slow_s is not None):
+            raise ValueError("jitter_slow_share and jitter_slow_correlation need each other")
+        if slow_s is not None and slow_s <= self.jitter_correlation_s:
+            raise ValueError(
+                f"jitter_slow_correlation: {slow_s:g} s: must be longer than jitter_correlation, "
+                f"{self.jitter_correlation_s:g} s"
+            )
+        return self
 
     @property
     def rtt_s(self) -> float:
@@ -122,6 +142,8 @@ class Profile(Table):
             link.loss_good[index], link.loss_bad[index] = way.loss.good, way.loss.bad
             link.good_mean_s[index], link.bad_mean_s[index] = way.loss.good_mean_s, way.loss.bad_mean_s
         link.jitter_correlation_s = self.jitter_correlation_s
+        link.jitter_slow_correlation_s = self.jitter_slow_correlation_s or 0.0
+        link.jitter_fast, link.jitter_slow = sqrt(1.0 - self.jitter_slow_share), sqrt(self.jitter_slow_share)
         link.outage_s = self.outage.lengths_s()
         link.outage_gap_mean_s = self.outage.gap_mean_s(1.0 - site_share)
         link.site_gap_mean_s = self.outage.gap_mean_s(site_share)

@@ -70,6 +70,24 @@ def test_the_link_does_not_depend_on_what_was_sent_before(times: list[float]) ->
     assert last == alone or (isnan(last) and isnan(alone))
 
 
+def correlation(scores: np.ndarray, lag: int) -> float:
+    return float(np.corrcoef(scores[:-lag], scores[lag:])[0, 1])
+
+
+def test_a_radio_with_two_time_scales_keeps_its_distribution_and_stays_correlated_for_longer() -> None:
+    share = 0.6
+    two = {"jitter_slow_correlation_s": 60.0, "jitter_fast": (1 - share) ** 0.5, "jitter_slow": share**0.5}
+    rate = {"jitter_s": (JITTER_Z + 4.0) / 100}  # a delay that is the score itself
+    seconds = np.arange(30_000.0) + 0.3
+    one, both = (np.array([delay(each, UP, t) for t in seconds]) for each in (link(**rate), link(**rate, **two)))
+
+    scores = both * 100 - 5.0
+    assert (scores.mean(), scores.std()) == pytest.approx((0.0, 1.0), abs=0.12)
+    assert correlation(one, 10) == pytest.approx(0.0, abs=0.05)
+    assert correlation(both, 10) == pytest.approx(share, abs=0.1)
+    assert correlation(both, 150) == pytest.approx(0.0, abs=0.15)
+
+
 def test_delay_has_the_distribution_of_its_table_and_keeps_for_its_correlation_time() -> None:
     jittery = link(**JITTERY)
     z = (np.array([delay(jittery, UP, 0.31 * i) for i in range(40_000)]) - 0.01) / 0.05 - 4.0

@@ -231,7 +231,7 @@ def test_extremes_that_make_sense_make_a_link(text: str) -> None:
         ("jitter = [[0.5, '5ms'], [0.4, '6ms']]", "test: down: jitter must rise"),
         ("jitter = [[0.5, '5ms'], [0.9, '4ms']]", "test: down: jitter must rise"),
         ("jitter = [[1.0, '5ms']]", "test: down.jitter.0.0: 1.0: must be less than 1"),
-        ("[middle]", "test: unknown key middle; allowed: summary, mss_bytes, jitter_correlation, up, down, outage"),
+        ("[middle]", "test: unknown key middle; allowed: summary, mss_bytes, jitter_correlation, jitter_slow_share, "),
     ],
 )
 def test_what_contradicts_itself_is_refused_in_one_line(text: str, refusal: str) -> None:
@@ -307,3 +307,23 @@ def test_parts_of_the_outages_leave_time_between_them_and_add_up(share: float, f
     rates = [3600.0 / (gap + outage.mean_s) for gap in gaps if gap]
     assert all(gap > 0.0 for gap, part in zip(gaps, (share, 1.0 - share), strict=True) if part > 1e-300)
     assert sum(rates) == pytest.approx(outage.per_hour)
+
+
+@pytest.mark.parametrize(
+    ("head", "refusal"),
+    [
+        ("jitter_slow_share = 0.5", "test: jitter_slow_share and jitter_slow_correlation need each other"),
+        ("jitter_slow_correlation = '60s'", "test: jitter_slow_share and jitter_slow_correlation need each other"),
+        (
+            "jitter_slow_share = 0.5\njitter_slow_correlation = '1s'",
+            "test: jitter_slow_correlation: 1 s: must be longer than jitter_correlation, 1 s",
+        ),
+    ],
+)
+def test_a_slow_state_of_the_radio_needs_a_share_and_a_longer_time(head: str, refusal: str) -> None:
+    with pytest.raises(SimulatorError, match=f"^{refusal}"):
+        validate(Profile, parse_toml(f"{head}\n{MINIMAL}", "test"), "test")
+    kept = "jitter_slow_share = 0.5\njitter_slow_correlation = '60s'\n"
+    link = validate(Profile, parse_toml(kept + MINIMAL, "test"), "test").to_link()[0]
+    assert (link["jitter_fast"], link["jitter_slow"]) == pytest.approx((0.5**0.5, 0.5**0.5))
+    assert link["jitter_slow_correlation_s"] == 60.0
