@@ -65,7 +65,9 @@ def draw_tails(excess_s: Floats, generator: np.random.Generator, count: int) -> 
         np.log(mean / SCALE_RANGE), np.log(mean * SCALE_RANGE), SCALES, endpoint=False, retstep=True
     )
     shape, log_scale = (each.ravel() for each in np.meshgrid(shapes + shape_step / 2, logs + log_step / 2))
-    likelihood = log_density(excess_s, shape[:, None], np.exp(log_scale)[:, None]).sum(1)
+    # Lengths in whole steps repeat.
+    excess_s, counts = np.unique(excess_s, return_counts=True)
+    likelihood = log_density(excess_s, shape[:, None], np.exp(log_scale)[:, None]) @ counts
     weight = np.exp(likelihood - likelihood.max())
     cell = generator.choice(len(weight), count, p=weight / weight.sum())
     # Uniform within the cell, so that the draws show neither the grid's step nor its edges.

@@ -1,4 +1,4 @@
-"""`heartbench profiles`: list the shipped link profiles, show one, measure its model, or print the schema of files."""
+"""`heartbench profiles`: list, show, measure, fit and compare link profiles, or print the schema of their files."""
 
 import math
 from typing import Annotated
@@ -9,6 +9,7 @@ import typer
 from heartbench.cli.errors import CommandError
 from heartbench.cli.output import print_json, print_table
 from heartbench.cli.profile_check import check
+from heartbench.cli.profiles_fit import compare, fit
 from heartbench.cli.resolved import QUANTILES, by_quantile, counted, link_figures, profile_text, rtt_s
 from heartbench.simulator.ping import Survey, survey
 from heartbench.simulator.profile import PROFILES, Profile, load_profile
@@ -16,6 +17,9 @@ from heartbench.simulator.schema import profile_schema
 from heartbench.simulator.units import format_duration, parse_duration
 
 profiles = typer.Typer(invoke_without_command=True, help="Link profiles: delay, loss and outages of a network.")
+
+profiles.command()(fit)
+profiles.command()(compare)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 

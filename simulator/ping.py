@@ -1,4 +1,7 @@
-"""Ping on a modelled link: repeats on the model the measurement that its profile was made from."""
+"""Ping on a modelled link: repeats on the model the measurement that its profile was made from.
+
+`survey` asks many links, and knows their outages; `record` keeps what the probes of one link saw, as a log would.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +14,7 @@ from heartbench.simulator.kernel import kernel
 from heartbench.simulator.link import DOWN, OWN, UP, Link, make_link, next_outage, rewind, transmit
 from heartbench.simulator.outages import HOUR_S
 from heartbench.simulator.profile import Profile
+from heartbench.simulator.recordings import Recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,22 @@ def survey(profile: Profile, duration_s: float, nodes: int = 100, seed: int = 1)
         outages.extend(_outages(up, duration_s))
     answered = np.sort(rtt[~np.isnan(rtt)])
     return Survey(answered, rtt.size, np.sort(outages), nodes * duration_s / HOUR_S)
+
+
+def record(profile: Profile, duration_s: float, seed: int = 1) -> Recording:
+    """Return a recording of one ping per second over the link of node 0."""
+    up, down = (make_link(profile.to_link(), (), seed, 0) for _ in (UP, DOWN))
+    rtt_s = np.full(int(duration_s), np.nan)
+    _ping(up, down, rtt_s)
+    return Recording(
+        source=profile.summary,
+        sent_s=np.arange(len(rtt_s), dtype=float),
+        rtt_s=rtt_s,
+        up_s=None,
+        down_s=None,
+        stretch=np.zeros(len(rtt_s), np.int32),
+        interval_s=1.0,
+    )
 
 
 @kernel

@@ -1,0 +1,142 @@
+"""From a recording to a `Fit`."""
+
+from dataclasses import replace
+from math import ceil
+
+import numpy as np
+
+from heartbench.analysis.errors import AnalysisError
+from heartbench.analysis.fit.bursts import Bursts, Setting, fit_bursts
+from heartbench.analysis.fit.correlation import Correlation, fit_correlation
+from heartbench.analysis.fit.delays import Delays, fit_delays
+from heartbench.analysis.fit.events import Flags, Runs, find_runs, ordinary
+from heartbench.analysis.fit.losses import alternation, thinned
+from heartbench.analysis.fit.model import Estimate, Fit, Kind
+from heartbench.analysis.fit.outages import (
+    Found,
+    events,
+    fewest_probes,
+    find_outages,
+    rate_estimate,
+    share_estimate,
+    tail_estimates,
+)
+from heartbench.analysis.fit.profiles import make_profile
+from heartbench.analysis.fit.warnings import warnings_of
+from heartbench.simulator.recordings import Recording
+
+FEWEST_ANSWERS = 60
+WAYS = 2
+
+
+def fit_recording(recording: Recording) -> Fit:
+    """Return the network that a recording shows.
+
+    Raises:
+        AnalysisError: too few probes were answered.
+    """
+    runs = find_runs(recording)
+    answered = recording.probes - recording.lost
+    if answered < FEWEST_ANSWERS:
+        raise AnalysisError(
+            f"{recording.source}: {answered} of {recording.probes} probes were answered; a fit needs at least "
+            f"{FEWEST_ANSWERS}"
+        )
+    found, bursts = _losses(recording, runs)
+    held = found.runs.chosen(found.runs.held)
+    usual = ordinary(recording, held)
+    correlation = fit_correlation(recording.rtt_s, usual, recording.stretch_starts, recording.interval_s)
+    delays = fit_delays(recording.rtt_s[usual])
+    ways = one_way(recording, usual)
+    outages = events(recording, found)
+    parameters = {
+        **_delay_parameters(delays, ways),
+        "jitter_correlation": correlation.fast_s,
+        "jitter_slow_share": correlation.slow_share,
+        "jitter_slow_correlation": correlation.slow_s,
+        **{f"loss.{name}": estimate for name, estimate in bursts.loss.items()},
+        **_outage_parameters(found, bursts, recording.hours, [outage.kind for outage in outages]),
+    }
+    return Fit(
+        source=recording.source,
+        probes=recording.probes,
+        lost=recording.lost,
+        hours=recording.hours,
+        interval_s=recording.interval_s,
+        outages=outages,
+        from_s=found.from_s,
+        parameters=parameters,
+        warnings=tuple(warnings_of(recording, found, parameters, delays)),
+        profile=make_profile(recording, delays, ways, bursts.losses, found, parameters),
+    )
+
+
+def one_way(recording: Recording, usual: Flags) -> tuple[Delays, Delays] | None:
+    """Return the delays up and down, if the recording has them."""
+    if recording.up_s is None or recording.down_s is None:
+        return None
+    up, down = recording.up_s[usual], recording.down_s[usual]
+    known = ~np.isnan(up) & ~np.isnan(down)
+    if np.count_nonzero(known) < FEWEST_ANSWERS:
+        return None
+    return fit_delays(up[known]), fit_delays(down[known])
+
+
+def _losses(recording: Recording, runs: Runs) -> tuple[Found, Bursts]:
+    """Return outages and bursts."""
+    step = recording.interval_s
+    fewest = fewest_probes(recording, runs)
+    found = find_outages(recording, runs, fewest)
+    # A short stall is jitter: only the held runs that are outages interrupt the alternation.
+    seen = alternation(recording, runs.chosen(~runs.held | np.isin(runs.first, found.runs.first)))
+    dropped = not found.runs.held.all()
+    knots = np.array([ceil(fewest / 3), ceil(2 * fewest / 3), fewest - 0.5]) * step
+    out = min(float(found.length_s.sum()) / (recording.probes * step), 0.9)
+    return found, fit_bursts(Setting(thinned(seen), step, WAYS, knots, found.tail if dropped else None, 1 - out))
+
+
+def _delay_parameters(delays: Delays, ways: tuple[Delays, Delays] | None) -> dict[str, Estimate]:
+    named = {"rtt": delays} | ({"up.delay": ways[0], "down.delay": ways[1]} if ways else {})
+    found: dict[str, Estimate] = {}
+    for name, each in named.items():
+        found[f"{name}_least"] = each.least
+        found |= {f"{name}_p{100 * share:g}": estimate for share, estimate in each.quantiles.items()}
+    return found
+
+
+def _outage_parameters(found: Found, bursts: Bursts, hours: float, kinds: list[Kind]) -> dict[str, Estimate]:
+    """Return the estimates of the outages; the rates of short ones are those of the bursts' fit."""
+    count = len(kinds)
+    knots = [float(knot) for knot in bursts.losses.knots_s]
+    rates = {knot: estimate for knot, estimate in zip(knots, bursts.per_hour, strict=True) if knot < found.from_s}
+    dropped = count - kinds.count(Kind.HOLD)
+    if 0 < dropped < count:  # the fit saw only those that drop
+        rates = {knot: _scaled(estimate, count / dropped) for knot, estimate in rates.items()}
+    rates[found.from_s] = rate_estimate(count, hours)
+    directed = any(kind in {Kind.UP, Kind.DOWN} for kind in kinds)
+    down = share_estimate(kinds.count(Kind.DOWN), count) if directed else Estimate(None)
+    return {
+        **{f"outage.per_hour.{knot:.4g}s": estimate for knot, estimate in rates.items()},
+        **{f"outage.{name}": estimate for name, estimate in tail_estimates(found).items()},
+        "outage.hold": share_estimate(kinds.count(Kind.HOLD), count),
+        "outage.down": down,
+    }
+
+
+def _scaled(estimate: Estimate, factor: float) -> Estimate:
+    value = None if estimate.value is None else estimate.value * factor
+    ci = None if estimate.ci is None else (estimate.ci[0] * factor, estimate.ci[1] * factor)
+    return replace(estimate, value=value, ci=ci)
+
+
+def usual_probes(recording: Recording) -> Flags:
+    """Return which probes were answered, and not held by an outage."""
+    runs = find_runs(recording)
+    found = find_outages(recording, runs, fewest_probes(recording, runs))
+    return ordinary(recording, found.runs.chosen(found.runs.held))
+
+
+def correlation_of(recording: Recording) -> Correlation:
+    """Return the correlations of a recording, for a plot."""
+    usual = usual_probes(recording)
+    return fit_correlation(recording.rtt_s, usual, recording.stretch_starts, recording.interval_s)

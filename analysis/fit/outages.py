@@ -1,0 +1,143 @@
+"""The outages of a recording: which runs of lost or held probes are outages, how long they were, and their tail.
+
+A run of n probes, Δ apart, was cut by an outage of (n − 1) Δ to (n + 1) Δ, on average n Δ. Counted from n = m on, the
+outages are those of at least (m − 1/2) Δ, in steps of Δ.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betaincinv, gammaincinv
+
+from heartbench.analysis.fit.events import Flags, Runs, lengths_s
+from heartbench.analysis.fit.model import LEVEL, Estimate, Kind, Outage
+from heartbench.analysis.posterior import draw_tails
+from heartbench.simulator.recordings import Recording
+from heartbench.simulator.tail import FEWEST_LENGTHS, Tail, excesses, fit
+
+Floats = NDArray[np.float64]
+
+FEWEST_PROBES, SHORTEST_S = 3, 0.5
+"""An outage takes at least so many probes, and this time."""
+MOST_BY_CHANCE = 0.1
+"""Of the runs that count as outages, losses that met by chance may have made this share."""
+DRAWS = 20_000
+MOST_LENGTHS = 500
+"""More different lengths than these are rounded to some of them."""
+ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The outages of a recording.
+
+    Attributes:
+        runs: those that are outages.
+        length_s: their lengths, s, in the middle of their steps.
+        step_s: resolution of the lengths, s.
+        from_s: the shortest that is counted, s.
+        tail: the fitted tail; None: there was no outage.
+    """
+
+    runs: Runs
+    length_s: Floats
+    step_s: float
+    from_s: float
+    tail: Tail | None
+
+    @property
+    def observed_s(self) -> Floats:
+        """The lengths as a profile states them, s: the beginning of each step."""
+        return np.sort(self.length_s) - self.step_s / 2
+
+
+def fewest_probes(recording: Recording, runs: Runs) -> int:
+    """Return how many probes an outage takes at least: so many that independent losses hardly ever meet by chance."""
+    fewest = max(FEWEST_PROBES, ceil(SHORTEST_S / recording.interval_s))
+    counts = runs.count[~runs.held]
+    while True:
+        lost = counts[counts < fewest].sum() / recording.probes
+        by_chance = recording.probes * lost**fewest * (1 - lost)
+        if by_chance <= max(MOST_BY_CHANCE * np.count_nonzero(counts >= fewest), 1.0):
+            return fewest
+        fewest += 1
+
+
+def find_outages(recording: Recording, runs: Runs, fewest: int) -> Found:
+    """Return the runs of at least `fewest` probes as outages."""
+    step = recording.interval_s
+    length = lengths_s(recording, runs)
+    long = length >= (fewest - 0.25) * step
+    from_s = (fewest - 0.5) * step
+    chosen = np.maximum(length[long], from_s + step / 2)
+    return Found(runs.chosen(long), chosen, step, from_s, _tail(chosen - step / 2, from_s, step))
+
+
+def _tail(observed_s: Floats, from_s: float, step_s: float) -> Tail | None:
+    """Return the fitted tail: exponential if the outages are too few for a shape; None if there are none."""
+    if not len(observed_s):
+        return None
+    if len(observed_s) < FEWEST_LENGTHS:
+        return Tail(from_s, 0.0, float(f"{excesses(observed_s, from_s, step_s).mean():.3g}"))
+    return fit(observed_s, from_s, step_s)
+
+
+def tail_estimates(found: Found) -> dict[str, Estimate]:
+    """Return shape and scale with the intervals of their posterior."""
+    if found.tail is None:
+        return {"shape": Estimate(None), "scale": Estimate(None)}
+    excess = np.round(excesses(found.observed_s, found.from_s, found.step_s), 6)
+    different = np.unique(excess)
+    if len(different) > MOST_LENGTHS:
+        kept = different[np.linspace(0, len(different) - 1, MOST_LENGTHS).astype(int)]
+        excess = kept[np.clip(np.searchsorted(kept, excess), 0, len(kept) - 1)]
+    shape, scale_s = draw_tails(excess, np.random.default_rng(1), DRAWS)
+    shapes, scales = np.quantile(shape, ENDS), np.quantile(scale_s, ENDS)
+    few = len(excess) < FEWEST_LENGTHS
+    return {
+        "shape": Estimate(found.tail.shape, None if few else (float(shapes[0]), float(shapes[1]))),
+        "scale": Estimate(found.tail.scale_s, (float(scales[0]), float(scales[1]))),
+    }
+
+
+def rate_estimate(count: int, hours: float) -> Estimate:
+    """Return a rate, 1/h, with the interval of its posterior (Jeffreys' prior, as `analysis.posterior`)."""
+    low, high = (float(gammaincinv(count + 0.5, end)) / hours for end in ENDS)
+    return Estimate(count / hours, (low if count else 0.0, high))
+
+
+def share_estimate(count: int, total: int) -> Estimate:
+    """Return a share with its exact interval (Clopper and Pearson)."""
+    if not total:
+        return Estimate(None)
+    low = float(betaincinv(count, total - count + 1, ENDS[0])) if count else 0.0
+    high = float(betaincinv(count + 1, total - count, ENDS[1])) if count < total else 1.0
+    return Estimate(count / total, (low, high))
+
+
+def kinds(recording: Recording, runs: Runs) -> list[Kind]:
+    """Return what each outage did with packets; the direction needs one-way delays."""
+    up, down = recording.up_s, recording.down_s
+    found = []
+    for first, count, held in zip(runs.first, runs.count, runs.held, strict=True):
+        these = slice(first, first + count)
+        if held:
+            found.append(Kind.HOLD)
+        elif up is None or down is None:
+            found.append(Kind.DROP)
+        else:
+            found.append(Kind.UP if _mostly(np.isnan(up[these])) else Kind.DOWN)
+    return found
+
+
+def _mostly(those: Flags) -> bool:
+    return bool(those.mean() >= 0.5)
+
+
+def events(recording: Recording, found: Found) -> tuple[Outage, ...]:
+    """Return the outages in order of time."""
+    at = recording.sent_s[found.runs.first]
+    rows = zip(at, found.length_s, kinds(recording, found.runs), strict=True)
+    return tuple(Outage(float(begin), float(length), kind) for begin, length, kind in rows)

@@ -1,0 +1,109 @@
+"""The figures that a profile states, by the names that a fit gives them, to lay both side by side."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from heartbench.analysis.fit.events import Runs
+from heartbench.analysis.fit.model import Estimate
+from heartbench.analysis.fit.outages import Found, rate_estimate, tail_estimates
+from heartbench.simulator.outages import Lengths, Outages
+from heartbench.simulator.profile import Direction, Profile
+from heartbench.simulator.tail import log_survival
+
+UNKNOWN = Estimate(None)
+
+
+def stated(profile: Profile, names: Iterable[str]) -> dict[str, Estimate]:
+    """Return the profile's figures of these names; those of observed outages have intervals."""
+    return {name: _stated(profile, name) for name in names}
+
+
+def _stated(profile: Profile, name: str) -> Estimate:
+    kind, _, key = name.partition(".")
+    if kind == "outage":
+        return _outage(profile.outage, key)
+    if kind == "loss":
+        return _loss((profile.up, profile.down), key)
+    if name.startswith("jitter_"):
+        return _radio(profile, name)
+    delays, _, which = name.rpartition("_")
+    ways = {"rtt": (profile.up, profile.down), "up.delay": (profile.up,), "down.delay": (profile.down,)}[delays]
+    return Estimate(sum(_delay(way, which) for way in ways))
+
+
+def _delay(way: Direction, which: str) -> float:
+    """Return a quantile of a delay, s; the least is that of the first pair of `jitter`."""
+    if which == "least":
+        return way.base_delay_s + (way.jitter[0][1] if way.jitter else 0.0)
+    score = np.array([_normal_score(float(which.removeprefix("p")) / 100)])
+    return way.base_delay_s + float(way.jitter_s(score)[0])
+
+
+def _normal_score(probability: float) -> float:
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf(probability)
+
+
+def _radio(profile: Profile, name: str) -> Estimate:
+    value = {
+        "jitter_correlation": profile.jitter_correlation_s,
+        "jitter_slow_share": profile.jitter_slow_share,
+        "jitter_slow_correlation": profile.jitter_slow_correlation_s,
+    }[name]
+    return Estimate(value)
+
+
+def _loss(ways: tuple[Direction, Direction], key: str) -> Estimate:
+    """Return the mean of both ways; there are no bursts without bad periods."""
+    bursts = all(way.loss.good_mean_s > 0 for way in ways)
+    if key != "good" and not bursts:
+        return UNKNOWN
+    field = {"good": "good", "bad": "bad", "good_mean": "good_mean_s", "bad_mean": "bad_mean_s"}[key]
+    return Estimate(sum(float(getattr(way.loss, field)) for way in ways) / len(ways))
+
+
+def _outage(outage: Outages, key: str) -> Estimate:
+    if key.startswith("per_hour."):
+        return _rate(outage, float(key.removeprefix("per_hour.").removesuffix("s")))
+    if not outage.knots:
+        return UNKNOWN
+    if key in {"hold", "down"}:
+        return Estimate(outage.hold if key == "hold" else outage.directions.down)
+    if outage.lengths is Lengths.FIXED:
+        return UNKNOWN
+    tail, observed = outage.tail, outage.observed
+    ci = None
+    if observed and observed.lengths_s:
+        length_s = np.array(observed.lengths_s) + observed.step_s / 2
+        nothing = np.zeros(0, np.int64)
+        found = Found(Runs(nothing, nothing, nothing > 0), length_s, observed.step_s, observed.from_s, tail)
+        ci = tail_estimates(found)[key].ci
+    return Estimate(tail.shape if key == "shape" else tail.scale_s, ci)
+
+
+def _rate(outage: Outages, length_s: float) -> Estimate:
+    """Return the outages of at least this length per hour."""
+    if not outage.knots:
+        none = outage.observed
+        return rate_estimate(0, none.hours) if none else Estimate(0.0)
+    if outage.lengths is Lengths.FIXED:
+        return Estimate(outage.per_hour if length_s <= outage.knots[0][0] else 0.0)
+    lengths, rates = np.array(outage.knots).T
+    tail = outage.tail
+    inside = np.exp(np.interp(length_s, lengths, np.log(rates)))
+    beyond = np.exp(log_survival(np.array(max(length_s - tail.from_s, 0.0)), tail.shape, tail.scale_s))
+    value = float(inside * beyond) * outage.rate_factor
+    observed = outage.observed
+    if observed and outage.rate_factor == 1 and length_s == observed.from_s:
+        return Estimate(value, rate_estimate(len(observed.lengths_s), observed.hours).ci)
+    return Estimate(value)
+
+
+def tail_at(profile: Profile, from_s: float) -> tuple[float, float] | None:
+    """Return shape and scale (s) of the outages beyond a threshold: the scale grows by the shape with it."""
+    if not profile.outage.knots or profile.outage.lengths is Lengths.FIXED:
+        return None
+    tail = profile.outage.tail
+    return tail.shape, tail.scale_s + tail.shape * (from_s - tail.from_s)

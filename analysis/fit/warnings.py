@@ -1,0 +1,72 @@
+"""What a fit assumed, and what its recording cannot say: a sentence each."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from heartbench.analysis.fit.delays import SHARES, Delays
+from heartbench.analysis.fit.events import cut_off
+from heartbench.analysis.fit.model import Estimate
+from heartbench.analysis.fit.outages import Found
+from heartbench.simulator.recordings import Recording
+from heartbench.simulator.tail import FEWEST_LENGTHS
+from heartbench.simulator.units import format_duration
+
+
+def warnings_of(
+    recording: Recording, found: Found, parameters: Mapping[str, Estimate], delays: Delays
+) -> Iterator[str]:
+    """Yield the warnings of a fit."""
+    yield from recording.assumptions
+    yield from _direction(recording)
+    yield from _outages(recording, found)
+    yield from _radio(recording, parameters, delays)
+    names = ["loss.good_mean", "loss.bad_mean", "loss.bad"]
+    if any(parameters[name].value is not None and parameters[name].ci is None for name in names):
+        yield "loss bursts cannot be told from single losses at this probe interval: the values are a guess"
+    elif all(parameters[name].value is None for name in names) and parameters["loss.good"].value:
+        yield "no loss bursts were seen: lost probes outside outages count as independent"
+
+
+def _direction(recording: Recording) -> Iterator[str]:
+    if recording.up_s is None or recording.down_s is None:
+        yield (
+            "round trips do not tell the direction: each direction has half of the delay and the same loss, and every "
+            "outage cuts both"
+        )
+    else:
+        yield "of probes that were lost on the way up it is not known whether the way down was open"
+
+
+def _outages(recording: Recording, found: Found) -> Iterator[str]:
+    count, hours = len(found.runs), recording.hours
+    yield (
+        f"outages shorter than {format_duration(round(found.from_s, 3))} cannot be told from loss bursts one by one; "
+        f"none that are longer than the recording, {hours:.3g} h, or rarer, can be seen"
+    )
+    cut = cut_off(recording, found.runs) if count else np.zeros(0, bool)
+    if cut.any():
+        yield f"{int(cut.sum())} of {count} outages touch an end of the recording and were longer than what was seen"
+    if not count:
+        yield f"no outage was seen in {hours:.3g} h: this profile says nothing about thresholds longer than jitter"
+    elif count < FEWEST_LENGTHS:
+        yield (
+            f"{count} {'outage is' if count == 1 else 'outages are'} too few to fit the shape of the tail: "
+            "it is assumed exponential"
+        )
+    else:
+        longest = float(found.length_s.max())
+        beyond = int(np.count_nonzero(found.length_s >= longest / 2))
+        yield (
+            f"the tail rests on {count} outages, of which {beyond} lasted {format_duration(round(longest / 2, 1))} or "
+            f"more; the longest lasted {format_duration(round(longest, 1))}"
+        )
+
+
+def _radio(recording: Recording, parameters: Mapping[str, Estimate], delays: Delays) -> Iterator[str]:
+    fast = parameters["jitter_correlation"]
+    if fast.ci and fast.ci[0] == 0:
+        yield f"delays change faster than probes {format_duration(round(recording.interval_s, 3))} apart can follow"
+    missing = [f"p{100 * share:g}" for share in SHARES if share not in delays.quantiles]
+    if missing:
+        yield f"round trips are too few to be sure of {', '.join(missing)}"

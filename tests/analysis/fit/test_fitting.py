@@ -1,0 +1,118 @@
+"""A fit recovers what made its recording, says what it does not know, and its profile loads."""
+
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.analysis.fit.recordings import NAN, quiet, recording
+
+from heartbench.analysis.errors import AnalysisError
+from heartbench.analysis.fit import Kind, fit_recording
+from heartbench.analysis.fit.text import profile_toml
+from heartbench.analysis.validation.fitted import judge
+from heartbench.analysis.validation.production_5g import LONE_SEGMENT_KBIT_S, SUBJECTS, read_traces
+from heartbench.simulator.ping import record
+from heartbench.simulator.profile import Profile, load_profile
+from heartbench.simulator.recordings import Recording, read_recording
+from heartbench.simulator.tomlfile import validate
+
+DATA = Path(__file__).parents[4] / "shared/data"
+
+
+def loaded(text: str) -> Profile:
+    return validate(Profile, tomllib.loads(text), "fitted")
+
+
+def test_a_lan_is_recovered_and_its_profile_loads() -> None:
+    lan = load_profile("lan")
+    fit = fit_recording(record(lan, 6 * 3600, seed=3))
+    assert not [row["figure"] for row in judge("lan", lan, 3, fit) if row["wrong"]]
+    assert fit.outages == ()
+    assert loaded(profile_toml(fit)) == fit.profile
+    assert any("says nothing about thresholds" in warning for warning in fit.warnings)
+
+
+@pytest.mark.slow
+def test_a_mobile_network_is_recovered() -> None:
+    shipped = load_profile("wireguard-5g")
+    fit = fit_recording(record(shipped, 12 * 3600, seed=5))
+    assert not [row["figure"] for row in judge("wireguard-5g", shipped, 5, fit) if row["wrong"]]
+    observed = fit.profile.outage.observed
+    assert observed is not None
+    assert (observed.hours, observed.from_s, observed.step_s) == (12.0, 2.5, 1.0)
+    assert len(observed.lengths_s) == len(fit.outages) > 80
+    assert loaded(profile_toml(fit)) == fit.profile
+
+
+def test_a_stall_is_held_and_its_share_is_in_the_profile() -> None:
+    rtt = quiet(2000)
+    rtt[100:107] = [6.9, NAN, NAN, 3.9, 2.9, 1.9, 0.9]
+    rtt[500:504] = NAN
+    fit = fit_recording(recording(rtt))
+    assert [(each.at_s, each.length_s, each.kind) for each in fit.outages] == [
+        (100.0, 7.0, Kind.HOLD),
+        (500.0, 4.0, Kind.DROP),
+    ]
+    assert fit.profile.outage.hold == 0.5
+    assert max(extra for _, extra in fit.profile.up.jitter) < 0.05  # held probes are no jitter
+    assert loaded(profile_toml(fit)) == fit.profile
+
+
+def test_few_outages_have_no_shape_but_are_in_the_profile() -> None:
+    rtt = quiet(5000)
+    for begin in (1000, 2000, 3000):
+        rtt[begin : begin + 5] = NAN
+    fit = fit_recording(recording(rtt))
+    assert fit.parameters["outage.shape"].ci is None
+    assert any("too few to fit the shape" in warning for warning in fit.warnings)
+    assert fit.profile.outage.observed is not None
+    assert fit.profile.outage.observed.lengths_s == (4.5, 4.5, 4.5)
+
+
+def test_the_pause_between_two_stretches_is_no_outage() -> None:
+    rtt = quiet(1000)
+    seen = recording(rtt, stretch=[0] * 500 + [1] * 500)
+    apart = Recording(
+        "two", np.where(seen.stretch == 1, seen.sent_s + 9000, seen.sent_s), rtt, None, None, seen.stretch, 1.0
+    )
+    fit = fit_recording(apart)
+    assert fit.outages == ()
+    assert fit.hours == pytest.approx(1000 / 3600)
+
+
+def test_one_way_delays_give_each_direction_its_own_and_outages_a_direction() -> None:
+    up, down = quiet(2000, seed=2), 2 * quiet(2000, seed=3)
+    up[300:305] = down[300:305] = NAN
+    down[900:906] = NAN
+    seen = recording(up + down)
+    fit = fit_recording(Recording(seen.source, seen.sent_s, seen.rtt_s, up, down, seen.stretch, 1.0))
+    assert [each.kind for each in fit.outages] == [Kind.UP, Kind.DOWN]
+    assert fit.profile.up.base_delay_s == pytest.approx(0.02, abs=0.001)
+    assert fit.profile.down.base_delay_s == pytest.approx(0.04, abs=0.001)
+    assert fit.profile.outage.directions.down == 0.5
+
+
+def test_too_few_answers_are_refused() -> None:
+    with pytest.raises(AnalysisError, match=r"test\.log: 5 of 100 probes were answered; a fit needs at least 60"):
+        fit_recording(recording([*quiet(5), *[NAN] * 95]))
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="needs the logs in shared/data")
+def test_the_stall_of_a_private_5g_network_was_held() -> None:
+    fit = fit_recording(read_recording([DATA / "deterministic6g/ping-MEC-ORAN.txt"]))
+    assert [each.kind for each in fit.outages] == [Kind.HOLD]
+    assert fit.outages[0].length_s == pytest.approx(11.4, abs=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA.exists(), reason="needs the driving traces in shared/data")
+def test_the_driving_traces_have_the_tail_that_was_counted_in_them() -> None:
+    traces = read_traces(DATA / "irish-5g/5G-production-dataset.zip", SUBJECTS[0])
+    lost = [trace.kbit_s <= LONE_SEGMENT_KBIT_S for trace in traces]
+    stretch = np.repeat(np.arange(len(traces), dtype=np.int32), [len(trace.at_s) for trace in traces])
+    rtt = np.where(np.concatenate(lost), NAN, quiet(len(stretch)))
+    fit = fit_recording(Recording("driving", np.concatenate([t.at_s for t in traces]), rtt, None, None, stretch, 1.0))
+    assert len(fit.outages) == 68
+    assert max(each.length_s for each in fit.outages) == 43
+    assert (fit.parameters["outage.shape"].value, fit.parameters["outage.scale"].value) == (0.486, 2.05)
