@@ -82,8 +82,12 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Bursts:
-    """The fitted losses, and the estimates: of the keys of `loss`, and of Λ at each knot (1/h)."""
+    """The fitted losses, and the estimates: of the keys of `loss`, and of Λ at each knot (1/h).
 
+    Up to `most_long` of the runs that count as outages may be bursts.
+    """
+
+    most_long: float
     losses: Losses
     loss: dict[str, Estimate]
     per_hour: tuple[Estimate, ...]
@@ -112,7 +116,7 @@ def fit_bursts(setting: Setting) -> Bursts:
         found = replace(found, good_s=np.inf, bad_s=0.0, bad=0.0)
     draws = draw(value, best["both"], bounds, seed=1)
     every = [_losses(setting, each) for each in draws]
-    return Bursts(found, _loss(found, every, draws, bounds, possible), _rates(setting, found, every))
+    return Bursts(setting.most_long, found, _loss(found, every, draws, bounds, possible), _rates(setting, found, every))
 
 
 def _long_runs(setting: Setting, losses: Losses) -> float:
@@ -232,7 +236,7 @@ def _few(setting: Setting) -> Bursts:
     rates = np.full(len(probes), max(counts[-1], 1e-9) / setting.hours)
     tail = setting.tail or Tail(float(setting.knots_s[-1]), 0.0, setting.step_s)
     losses = Losses(np.inf, 0.0, 0.0, lost / sent, setting.knots_s, rates, tail)
-    return Bursts(losses, {"good": good, **unknown}, per_hour)
+    return Bursts(setting.most_long, losses, {"good": good, **unknown}, per_hour)
 
 
 def _poisson(count: int) -> tuple[float, float]:

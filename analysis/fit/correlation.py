@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 
 MOST_PROBES = 1_000_000
 """More probes than these do not change the correlations enough to wait for them."""
+DIGITS = 7
+"""Delays that differ by less than 0.1 µs are the same: more is rounding."""
 BLOCKS = 40
 LAGS = 40
 LONGEST_S = 1800.0
@@ -78,10 +80,12 @@ def fit_correlation(delay_s: Floats, usual: NDArray[np.bool_], fresh: NDArray[np
         step_s: time between two probes, s.
     """
     count = min(len(delay_s), MOST_PROBES)
-    score = np.where(usual[:count], delay_s[:count], np.nan)
+    score = np.where(usual[:count], np.round(delay_s[:count], DIGITS), np.nan)
     there = ~np.isnan(score)
     ranks = rankdata(score[there])
     score[there] = ndtri((ranks - 0.5) / len(ranks))
+    if ranks.min() == ranks.max():
+        return Correlation(*(Estimate(None),) * 3, *(np.zeros(0),) * 3)
     stretch = np.searchsorted(fresh, np.arange(count), "right")
     lags = _lags(count, step_s)
     products, pairs = block_products(score, stretch, lags)

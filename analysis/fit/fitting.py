@@ -1,6 +1,5 @@
 """From a recording to a `Fit`."""
 
-from dataclasses import replace
 from math import ceil
 
 import numpy as np
@@ -24,6 +23,7 @@ from heartbench.analysis.fit.outages import (
 from heartbench.analysis.fit.profiles import make_profile
 from heartbench.analysis.fit.warnings import warnings_of
 from heartbench.simulator.recordings import Recording
+from heartbench.simulator.tail import FEWEST_LENGTHS
 
 FEWEST_ANSWERS = 60
 WAYS = 2
@@ -110,9 +110,10 @@ def _outage_parameters(found: Found, bursts: Bursts, hours: float, kinds: list[K
     knots = [float(knot) for knot in bursts.losses.knots_s]
     rates = {knot: estimate for knot, estimate in zip(knots, bursts.per_hour, strict=True) if knot < found.from_s}
     dropped = count - kinds.count(Kind.HOLD)
-    if 0 < dropped < count:  # the fit saw only those that drop
-        rates = {knot: _scaled(estimate, count / dropped) for knot, estimate in rates.items()}
-    rates[found.from_s] = rate_estimate(count, hours)
+    whole = rate_estimate(count, hours, bursts.most_long if dropped else 0.0)
+    # The fit saw only those that drop: short stalls count as jitter.
+    rates = {knot: _with_held(estimate, count, dropped, whole) for knot, estimate in rates.items()}
+    rates[found.from_s] = whole
     directed = any(kind in {Kind.UP, Kind.DOWN} for kind in kinds)
     down = share_estimate(kinds.count(Kind.DOWN), count) if directed else Estimate(None)
     return {
@@ -123,10 +124,16 @@ def _outage_parameters(found: Found, bursts: Bursts, hours: float, kinds: list[K
     }
 
 
-def _scaled(estimate: Estimate, factor: float) -> Estimate:
-    value = None if estimate.value is None else estimate.value * factor
-    ci = None if estimate.ci is None else (estimate.ci[0] * factor, estimate.ci[1] * factor)
-    return replace(estimate, value=value, ci=ci)
+def _with_held(estimate: Estimate, count: int, dropped: int, whole: Estimate) -> Estimate:
+    """Return the rate of outages of a length, of which the fit saw those that drop; `whole`: that of the long ones."""
+    if count and not dropped:
+        return Estimate(None)
+    if estimate.value is None or estimate.ci is None or whole.ci is None:
+        return estimate
+    factor = count / dropped if dropped else 1.0
+    # The few that bursts may have made are a great part of a few.
+    low = estimate.ci[0] if count >= FEWEST_LENGTHS else min(estimate.ci[0], whole.ci[0])
+    return Estimate(estimate.value * factor, (low * factor, estimate.ci[1] * factor))
 
 
 def usual_probes(recording: Recording) -> Flags:

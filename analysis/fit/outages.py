@@ -102,10 +102,14 @@ def tail_estimates(found: Found) -> dict[str, Estimate]:
     }
 
 
-def rate_estimate(count: int, hours: float) -> Estimate:
-    """Return a rate, 1/h, with the interval of its posterior (Jeffreys' prior, as `analysis.posterior`)."""
-    low, high = (float(gammaincinv(count + 0.5, end)) / hours for end in ENDS)
-    return Estimate(count / hours, (low if count else 0.0, high))
+def rate_estimate(count: int, hours: float, other: float = 0.0) -> Estimate:
+    """Return a rate, 1/h, with the interval of its posterior (Jeffreys' prior, as `analysis.posterior`).
+
+    Up to `other` of the count may be something else.
+    """
+    least = count - other
+    low = float(gammaincinv(least + 0.5, ENDS[0])) if least > 0 else 0.0
+    return Estimate(count / hours, (low / hours, float(gammaincinv(count + 0.5, ENDS[1])) / hours))
 
 
 def share_estimate(count: int, total: int) -> Estimate:

@@ -34,7 +34,7 @@ def make_profile(
     loss = _loss(losses)
     data: dict[str, Any] = {
         "summary": f"Fitted to {recording.hours:.3g} h of probes",
-        "jitter_correlation": duration(max(round(_value(parameters, "jitter_correlation"), 3), 0.001)),
+        "jitter_correlation": duration(max(round(parameters["jitter_correlation"].value or 1.0, 3), 0.001)),
         "up": _direction(up, half) | loss,
         "down": _direction(down, half) | loss,
     }
@@ -50,7 +50,7 @@ def _value(parameters: Mapping[str, Estimate], name: str) -> float:
 
 
 def _direction(delays: Delays, part: float) -> dict[str, Any]:
-    base = round((delays.least.value or 0.0) * part, 6)
+    base = max(0.0, round((delays.least.value or 0.0) * part, 6))  # clocks that differ give delays below 0
     extra = [duration(max(0.0, round(value * part - base, 6))) for value in delays.curve.values()]
     pairs = [(LEAST_SHARE, "0s"), *zip(delays.curve, extra, strict=True)]
     return {"base_delay": duration(base), "jitter": pairs}

@@ -24,6 +24,7 @@ SERIES, MODEL, HELD, LOST = style.BLUE, style.ORANGE, style.PURPLE, style.INK
 POINTS, BINS = 400, 900
 BAND = (0.025, 0.975)
 MOST_MARKS = 2000
+LEAST_MS = 1e-3
 FEW = 3
 """Up to so many probes per bin, or runs of losses per hundred, are drawn one by one."""
 
@@ -54,12 +55,18 @@ def save_fit_plot(recording: Recording, fit: Fit, path: Path) -> None:
 
 def draw_delays(ax: Axes, recording: Recording, fit: Fit) -> None:
     """Draw the share of round trips that are slower, of the recording and of the fit."""
-    ordered = np.sort(recording.rtt_s[usual_probes(recording)]) * 1000
+    ordered = np.maximum(np.sort(recording.rtt_s[usual_probes(recording)]) * 1000, LEAST_MS)
     slower = np.geomspace(1, 0.5 / len(ordered), POINTS)
     place = np.clip(((1 - slower) * len(ordered)).astype(int), 0, len(ordered) - 1)
     ax.plot(ordered[place], slower, color=SERIES, label="recording")
     shares = np.clip(slower, 1e-5, 1 - 1e-4)
-    ax.plot(fit.profile.rtt_quantile(1 - shares) * 1000, shares, color=MODEL, linestyle="--", label="fit")
+    ax.plot(
+        np.maximum(fit.profile.rtt_quantile(1 - shares) * 1000, LEAST_MS),
+        shares,
+        color=MODEL,
+        linestyle="--",
+        label="fit",
+    )
     style.log_scale(ax, "x")
     style.log_scale(ax, "y")
     ax.set_xlabel("round trip (ms)")
@@ -107,6 +114,10 @@ def _draw_band(ax: Axes, fit: Fit, grid: Floats) -> None:
 def draw_likeness(ax: Axes, recording: Recording) -> None:
     """Draw the correlation of delays over the time between two probes."""
     found = correlation_of(recording)
+    ax.set_title("How long delays stay alike")
+    if not len(found.lag_s):
+        _say(ax, "all delays are the same")
+        return
     ax.plot(found.lag_s, found.seen, "o", color=SERIES, markersize=4, label="recording")
     ax.plot(found.lag_s, found.model, color=MODEL, linestyle="--", label="fit")
     style.log_scale(ax, "x")
@@ -114,14 +125,13 @@ def draw_likeness(ax: Axes, recording: Recording) -> None:
     ax.set_xlabel("time between two probes (s)")
     ax.set_ylabel("correlation of delays (normal scores)")
     ax.legend(loc="upper right")
-    ax.set_title("How long delays stay alike")
 
 
 def draw_strip(ax: Axes, recording: Recording, fit: Fit) -> None:
     """Draw the round trips over time, with lost probes, outages and held stalls marked."""
     at = recording.sent_s / _unit(recording)[0]
     edges = np.linspace(at[0], at[-1] + 1e-9, min(BINS, recording.probes) + 1)
-    rtt = recording.rtt_s * 1000
+    rtt = np.maximum(recording.rtt_s * 1000, LEAST_MS)
     answered = ~np.isnan(rtt)
     middle, low, median, high = _binned(at[answered], rtt[answered], edges)
     ax.fill_between(middle, low, high, color=SERIES, alpha=0.35, linewidth=0.6, step="mid", label="round trips")

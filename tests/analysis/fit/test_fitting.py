@@ -116,3 +116,20 @@ def test_the_driving_traces_have_the_tail_that_was_counted_in_them() -> None:
     assert len(fit.outages) == 68
     assert max(each.length_s for each in fit.outages) == 43
     assert (fit.parameters["outage.shape"].value, fit.parameters["outage.scale"].value) == (0.486, 2.05)
+
+
+def test_where_all_outages_hold_nothing_is_said_of_short_ones() -> None:
+    rtt = quiet(3000)
+    for begin in (500, 1500, 2500):
+        rtt[begin : begin + 5] = [4.9, 3.9, 2.9, 1.9, 0.9]
+    fit = fit_recording(recording(rtt))
+    assert fit.profile.outage.hold == 1.0
+    assert fit.parameters["outage.per_hour.1s"].value is None
+    assert fit.parameters["outage.per_hour.2.5s"].value == pytest.approx(3 / (3000 / 3600))
+    assert fit.profile.outage.rates == ()
+
+
+def test_delays_that_never_change_have_no_time_scale() -> None:
+    fit = fit_recording(recording(np.full(300, 0.02) + np.arange(300) * 1e-15))
+    assert fit.parameters["jitter_correlation"].value is None
+    assert fit.profile.jitter_correlation_s == 1.0

@@ -1,0 +1,49 @@
+"""The table says whether intervals contain what made the log."""
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from heartbench.analysis.fit import Estimate, Fit, fit_recording
+from heartbench.analysis.fit.stated import stated
+from heartbench.analysis.validation.fitted import judge, lines, truth
+from heartbench.simulator.ping import record
+from heartbench.simulator.profile import load_profile
+
+
+@pytest.fixture(scope="module")
+def of_lan() -> Fit:
+    return fit_recording(record(load_profile("lan"), 3600, seed=1))
+
+
+def rows(fit: Fit, **other: Estimate) -> list[dict[str, Any]]:
+    changed = Fit(**{name: getattr(fit, name) for name in Fit.__slots__} | {"parameters": {**fit.parameters, **other}})
+    return list(judge("lan", load_profile("lan"), 1, changed))
+
+
+def test_a_figure_is_right_wrong_or_not_determined(of_lan: Fit) -> None:
+    judged = {
+        row["figure"]: (row["within"], row["wrong"], row["unknown"])
+        for row in rows(of_lan, rtt_p50=Estimate(0.1, (0.09, 0.11)), rtt_p90=Estimate(0.0004))
+    }
+    assert judged["rtt_p25"] == (True, False, False)
+    assert judged["rtt_p50"] == (False, True, False)
+    assert judged["rtt_p90"] == (False, False, True)
+
+
+def test_the_table_counts_seeds(of_lan: Fit) -> None:
+    shown = list(lines(pd.DataFrame(rows(of_lan))))
+    assert any(line.startswith("| lan | round trip, p50, ms | 0.3 | 1 of 1 | 0 |") for line in shown)
+    assert shown[-1] == "lan: every interval contains the true value in 1 of 1 seeds.  "
+
+
+def test_the_truth_of_a_tail_is_beyond_the_threshold_of_the_fit(of_lan: Fit) -> None:
+    mobile = load_profile("wireguard-5g")
+    assert truth(mobile, of_lan, "outage.shape") == 0.486
+    assert truth(mobile, of_lan, "outage.scale") == pytest.approx(2.05 - 0.486 * 0.5)
+    found = stated(mobile, ["outage.per_hour.2s", "outage.per_hour.3s", "outage.per_hour.10s", "loss.bad", "rtt_p50"])
+    assert [found[f"outage.per_hour.{length}s"].value for length in (2, 3)] == pytest.approx([13.7, 68 / 7.75])
+    assert found["outage.per_hour.10s"].value == pytest.approx(68 / 7.75 * (1 + 0.486 * 7 / 2.05) ** (-1 / 0.486))
+    assert found["outage.per_hour.3s"].ci is not None
+    assert (found["loss.bad"].value, found["rtt_p50"].value) == (0.5, pytest.approx(0.08))
