@@ -95,6 +95,7 @@ class Connection(Record):
     answered: int = 0  # messages of the node that the hub has looked at
     read: int = 0  # messages of the hub that the node has looked at
     collected: int = 0  # messages of the node whose arrival has been recorded
+    tunnel_s: float = inf  # when the tunnel does something next that concerns the connection
     rules: Rules
     up: Flow
     down: Flow

@@ -49,6 +49,7 @@ class Purpose(IntEnum):
     DOWN_TWICE = 23
     MOVE = 24
     SLOW_DELAY = 25
+    TUNNEL = 26
 
 
 @part

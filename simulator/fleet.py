@@ -20,7 +20,7 @@ from heartbench.simulator.counter_rng import Purpose
 from heartbench.simulator.cuts import FROM, TO, rows_of
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.fault import CUTS, End, Fault, FaultKind, HubFaultKind, Way
-from heartbench.simulator.group import Group
+from heartbench.simulator.group import Group, TunnelKind
 from heartbench.simulator.kernel import kernel
 from heartbench.simulator.link import DOWN, MAX_PARTITIONS, UP
 from heartbench.simulator.node import (
@@ -38,8 +38,10 @@ from heartbench.simulator.outages import HOUR_S
 from heartbench.simulator.profile import Profile
 from heartbench.simulator.replay import Replay
 from heartbench.simulator.scenario import Scenario
+from heartbench.simulator.tunnel_state import BORINGTUN, NO_TUNNEL, WIREGUARD
 
 HUB_STATES = {HubFaultKind.PAUSE: HUB_PAUSED, HubFaultKind.KILL: HUB_DOWN, HubFaultKind.STOP: HUB_DOWN}
+TUNNELS = {TunnelKind.NONE: NO_TUNNEL, TunnelKind.WIREGUARD: WIREGUARD, TunnelKind.BORINGTUN: BORINGTUN}
 CONNECTION_EVENTS = {
     FaultKind.RESET: {End.BOTH: RESET, End.NODE: RESET_AT_NODE, End.HUB: RESET_AT_HUB},
     FaultKind.HALF_OPEN: {End.BOTH: HALF_OPEN},
@@ -167,10 +169,13 @@ def _squad(scenario: Scenario, group: Group, first: int, hub: NDArray[np.void]) 
 def _link(group: Group, first: int) -> NDArray[np.void]:
     """Return the tables of the group's links, an array of one LINK."""
     if isinstance(group.link, Replay) or group.site is None:
-        return group.link.to_link()
-    tables = group.link.to_link(group.site.share or 0.0, group.site.nodes, first)
-    if group.site.uplink is not None:
-        group.site.uplink.fill(tables.view(np.recarray)[0].uplink, is_shared=True)
+        tables = group.link.to_link()
+    else:
+        tables = group.link.to_link(group.site.share or 0.0, group.site.nodes, first)
+        if group.site.uplink is not None:
+            group.site.uplink.fill(tables.view(np.recarray)[0].uplink, is_shared=True)
+    tables["tunnel"]["kind"] = TUNNELS[group.tunnel]
+    tables["tunnel"]["persistent_keepalive_s"] = group.persistent_keepalive_s
     return tables
 
 

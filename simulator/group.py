@@ -1,5 +1,6 @@
 """A group of a scenario: nodes that are alike, what they send, how they connect and on which link."""
 
+import enum
 from typing import Annotated, Any, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -40,6 +41,14 @@ class Backoff(Table):
         if self.max_s < self.initial_s:
             raise ValueError("max must be at least as long as initial")
         return self
+
+
+class TunnelKind(enum.StrEnum):
+    """What lies between TCP and the link."""
+
+    NONE = "none"
+    WIREGUARD = "wireguard"
+    BORINGTUN = "boringtun"
 
 
 class Site(Table):
@@ -127,6 +136,14 @@ class Group(Table):
         None, description="link profile: a shipped name or the path of a TOML file; none if `link` is a recording"
     )
     link: Link = Field(description="changes to the profile, key by key; or a recording to replay: its path, or a table")
+    tunnel: TunnelKind = Field(
+        TunnelKind.NONE,
+        description="what keys and handshakes do to packets: wireguard, as in wireguard-go and Linux; boringtun, where"
+        " it differs from them; none: only the link. The profile's mss_bytes is that inside the tunnel",
+    )
+    persistent_keepalive_s: Duration = Field(
+        0.0, description="WireGuard's PersistentKeepalive at the node, whole seconds up to 65535; 0: off"
+    )
     site: Site | None = Field(None, description="outages, or a way up, that nodes share; default: none")
 
     @property
@@ -160,6 +177,18 @@ class Group(Table):
         own = isinstance(self.link, Profile) and self.link.uplink is not None
         if own and self.site is not None and self.site.uplink is not None:
             raise ValueError("site.uplink and link.uplink exclude each other; set only one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _keepalive_of_a_tunnel(self) -> Self:
+        if self.persistent_keepalive_s > 0 and self.tunnel is TunnelKind.NONE:
+            raise ValueError("persistent_keepalive needs a tunnel, such as wireguard")
+        if self.separate_uploads and self.tunnel is not TunnelKind.NONE:
+            raise ValueError("separate_uploads and tunnel exclude each other; set only one of them")
+        if self.persistent_keepalive_s > 65535 or not self.persistent_keepalive_s.is_integer():
+            raise ValueError(
+                f"persistent_keepalive: {self.persistent_keepalive_s:g}s: must be a whole number of seconds up to 65535"
+            )
         return self
 
     @model_validator(mode="after")

@@ -60,6 +60,7 @@ from heartbench.simulator.link_records import (
 )
 from heartbench.simulator.path import is_drawn, leave_node, reset_activity
 from heartbench.simulator.record import Array, new
+from heartbench.simulator.tunnel_state import reset_tunnel
 
 __all__ = [
     "BOTH",
@@ -109,6 +110,7 @@ def rewind(link: Link, seed: int, node: int) -> None:
     radio.forget(link.fast)
     radio.forget(link.slow)
     reset_activity(link.activity)
+    reset_tunnel(link.tunnel)
     for purpose in range(1, len(link.draws)):
         link.draws[purpose] = counter_rng.key(seed, node, purpose)
     if link.profile.site_nodes > 0:

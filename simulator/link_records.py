@@ -13,6 +13,7 @@ from heartbench.simulator.path import Activity, PathTables
 from heartbench.simulator.radio import Radio
 from heartbench.simulator.record import Array, Record, dtype_of
 from heartbench.simulator.recorded_link import RecordedState, RecordedTables
+from heartbench.simulator.tunnel_state import Tunnel, TunnelSpec
 from heartbench.simulator.uplink import UplinkTables
 
 UP, DOWN, BOTH = 0, 1, 2  # node to hub, hub to node, and an outage of both
@@ -49,6 +50,7 @@ class LinkTables(Record):
     uplink: UplinkTables
     path: PathTables
     recorded: RecordedTables  # if the link was recorded, only this and mss_bytes count
+    tunnel: TunnelSpec  # of the group, not of the profile
 
 
 class Link(Record):
@@ -69,6 +71,7 @@ class Link(Record):
     last_arrival: Annotated[Array[float], 2]
     activity: Activity
     recorded: RecordedState
+    tunnel: Tunnel  # between the transport and the link; `simulator.tunnel` drives it
 
 
 LINK, LINK_STATE = dtype_of(LinkTables), dtype_of(Link)

@@ -96,6 +96,7 @@ class Node(Record):
     move_draws: np.uint64
     timer_phase_s: float  # of its kernel, see `tcp.timers.fires`
     event: int = 0  # position in its list of events
+    power_lost_s: float = -inf  # when it last crashed
 
 
 BEHAVIOUR, NODE = dtype_of(Behaviour), dtype_of(Node)
@@ -202,6 +203,8 @@ def _happens(node: Node, what: int, now: float) -> int:
     if not node.is_on:
         return NOTHING
     node.is_on = False
+    if what == CRASH:
+        node.power_lost_s = now
     node.heartbeat_s = node.chunk_s = node.file_s = node.connect_s = inf
     if not node.has_stream:
         return NOTHING

@@ -19,6 +19,8 @@ from heartbench.simulator.link import Link
 from heartbench.simulator.node import Events, Node
 from heartbench.simulator.stream import abort, advance, close, connect, forget, next_event, send
 from heartbench.simulator.tcp.flow import MESSAGES
+from heartbench.simulator.tunnel.wireguard import catch_up, move, resume
+from heartbench.simulator.tunnel_state import NO_TUNNEL, NOTES
 
 FILE_PIECE_BYTES = 65_536
 MAX_FILE_PIECES = 128
@@ -57,8 +59,8 @@ def make_rows(capacity: int) -> Rows:
 def run(node: Node, connection: Connection, link: Link, events: Events, rows: Rows, until: float) -> float:
     """Run the node up to `until` and return it, or an earlier time if its stream has ended (`node.ended`).
 
-    It also stops when the rows are full. After the end of a stream, the caller moves the old connection away or follows
-    it to its end, and calls again.
+    It also stops when the rows are full, or when the tunnel has so many notes that they have to be collected. After the
+    end of a stream, the caller moves the old connection away or follows it to its end, and calls again.
     """
     node.ended = False
     while True:
@@ -72,7 +74,10 @@ def run(node: Node, connection: Connection, link: Link, events: Events, rows: Ro
                 if node.ended:
                     return reached
                 continue
-        if at >= until or rows.used[0] + MOST_ROWS_AT_ONCE >= len(rows.sent_s):
+        if at >= until:
+            catch_up(link, at)
+            return at
+        if rows.used[0] + MOST_ROWS_AT_ONCE >= len(rows.sent_s) or link.tunnel.noted > NOTES // 2:
             return at
         _carry_out(machine.step(node, events, at), node, connection, link, rows, at)
         if node.ended:
@@ -124,11 +129,14 @@ def _carry_out(intent: int, node: Node, connection: Connection, link: Link, rows
         _send_file(node, connection, link, rows, at)
     elif intent == machine.CONNECT:
         connection.timer_phase_s = node.timer_phase_s
+        resume(link, node.power_lost_s, at)
         connect(connection, link, at, max(node.retry_s, at + conn.CONNECT_TIMEOUT_S))
     elif intent == machine.POWER_OFF:
         close(connection, link, at, conn.POWER)
     elif intent == machine.EXIT_PROCESS:
         close(connection, link, at, conn.PROCESS)
+    elif intent == machine.MOVE and link.profile.tunnel.kind != NO_TUNNEL:
+        move(link, at)
     elif intent in (machine.FORGET, machine.MOVE):
         forget(connection)
     elif intent != machine.NOTHING:

@@ -20,6 +20,7 @@ from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.link import DOWN, UP, Link, mss_bytes
 from heartbench.simulator.tcp.flow import MESSAGES, Flow, reset, write
 from heartbench.simulator.tcp.sender import emit, expire, has_due, kill
+from heartbench.simulator.tcp.staging import admits, advance_tunnel, awaited_s, cut_power
 
 
 @kernel
@@ -52,6 +53,7 @@ def _flush(connection: Connection, link: Link, at: float) -> None:
         emit(connection.up, connection.down, link, at)
     if has_due(connection.down, connection.up, at):
         emit(connection.down, connection.up, link, at)
+    connection.tunnel_s = awaited_s(link)
 
 
 @part
@@ -63,10 +65,10 @@ def next_event(connection: Connection) -> float:
     at = min(at, down.timer_s, up.ack_due_s)
     at = min(at, connection.hub_changes_s)
     if connection.state == conn.READY:
-        return min(at, connection.ping_timer_s)
+        return min(at, connection.ping_timer_s, connection.tunnel_s)
     if connection.state != conn.CLOSED:
-        return min(at, connection.syn_timer_s, connection.deadline_s)
-    return at
+        return min(at, connection.syn_timer_s, connection.deadline_s, connection.tunnel_s)
+    return min(at, connection.tunnel_s)
 
 
 @part
@@ -91,6 +93,8 @@ def send_down(connection: Connection, link: Link, at: float, size: int, kind: in
 def close(connection: Connection, link: Link, at: float, how: int) -> None:
     """Close the node's end at `at`. What it wrote may still arrive: `advance` until `is_over`."""
     conn.leave(connection, at, how)
+    if how == conn.POWER:
+        cut_power(connection.up, link, at)
     _flush(connection, link, at)
 
 
@@ -122,22 +126,26 @@ def advance(connection: Connection, link: Link, until: float) -> float:
         at = next_event(connection)
         if at > until:
             return until
-        _step(connection, at)
+        _step(connection, link, at)
         _flush(connection, link, at)
         if connection.state != state:
             return at
 
 
 @part
-def _step(connection: Connection, at: float) -> None:
+def _step(connection: Connection, link: Link, at: float) -> None:
     """Process the one event at `at`. The order of simultaneous events is fixed, so that runs repeat."""
     up, down = connection.up, connection.down
     if connection.hub_changes_s <= at:
         conn.hub_turns(connection, at)
     elif conn.first_arrival(up) <= at:
-        conn.arrives_at_hub(connection, at)
+        if admits(up, down, link, at):
+            conn.arrives_at_hub(connection, at)
     elif conn.first_arrival(down) <= at:
-        conn.arrives_at_node(connection, at)
+        if admits(down, up, link, at):
+            conn.arrives_at_node(connection, at)
+    elif connection.tunnel_s <= at:
+        advance_tunnel(up, down, link, at)
     elif up.timer_s <= at:
         expire(up, at)
         if up.dead:

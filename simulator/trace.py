@@ -29,6 +29,9 @@ class TruthEvent(enum.IntEnum):
 
     PARTITION_..., FLAP_..., RESET, HALF_OPEN and REBIND are faults of the scenario; a flap has one row from its first
     cut to its end. REBIND is also a change of address that the profile draws.
+
+    HANDSHAKE_... and KEY_EXPIRED happen at the node's end of a WireGuard tunnel: a handshake that did not succeed with
+    its first message, or for which packets waited; and the first packet that waits because its key has expired.
     """
 
     OUTAGE = 0
@@ -57,6 +60,10 @@ class TruthEvent(enum.IntEnum):
     RESET = 23
     HALF_OPEN = 24
     REBIND = 25
+    HANDSHAKE_BEGUN = 26
+    HANDSHAKE_SUCCEEDED = 27
+    HANDSHAKE_GIVEN_UP = 28
+    KEY_EXPIRED = 29
 
 
 OUTAGES = tuple(event for event in TruthEvent if event.name.startswith(("OUTAGE", "HOLD")))

@@ -28,11 +28,14 @@ from heartbench.simulator.node import (
 from heartbench.simulator.record import new
 from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.trace import Truth, TruthEvent
+from heartbench.simulator.tunnel_state import BEGUN, EXPIRED, GIVEN_UP, SUCCEEDED
 
 # Events by what an outage cuts (UP, DOWN, BOTH), and whether it drops or holds.
 _OUTAGE = np.zeros((2, 3))
 _OUTAGE[0, [UP, DOWN, BOTH]] = TruthEvent.OUTAGE_UP, TruthEvent.OUTAGE_DOWN, TruthEvent.OUTAGE
 _OUTAGE[1, [UP, DOWN, BOTH]] = TruthEvent.HOLD_UP, TruthEvent.HOLD_DOWN, TruthEvent.HOLD
+
+NO_NOTES = np.zeros((0, 3))
 
 # Events by what a cut by order of the scenario is, and what it cuts.
 _CUTS = {
@@ -46,11 +49,23 @@ _FAULTS[[START, CRASH, EXIT]] = TruthEvent.RESTART, TruthEvent.CRASH, TruthEvent
 _FAULTS[[RESET, RESET_AT_NODE, RESET_AT_HUB]] = TruthEvent.RESET
 _FAULTS[[HALF_OPEN, REBIND]] = TruthEvent.HALF_OPEN, TruthEvent.REBIND
 
+_NOTES = np.zeros(4)  # by what a tunnel has noted
+_NOTES[[BEGUN, SUCCEEDED]] = TruthEvent.HANDSHAKE_BEGUN, TruthEvent.HANDSHAKE_SUCCEEDED
+_NOTES[[GIVEN_UP, EXPIRED]] = TruthEvent.HANDSHAKE_GIVEN_UP, TruthEvent.KEY_EXPIRED
 
-def truth_of(squad: Squad, seed: int, nodes: range, closes: NDArray[np.float64], until: float) -> Truth:
+
+def truth_of(
+    squad: Squad,
+    seed: int,
+    nodes: range,
+    closes: NDArray[np.float64],
+    until: float,
+    notes: NDArray[np.float64] = NO_NOTES,
+) -> Truth:
     """Return what happened to `nodes` of `squad` before `until` s, sorted by node and time.
 
-    `closes` has a row for each stream that ended: node, when the node saw it and when the hub did, s (NaN if never).
+    `closes` has a row for each stream that ended: node, when the node saw it and when the hub did, s (NaN if never);
+    `notes` one for each event of a tunnel: node, what, when.
     """
     tables = [
         _table(closes[:, 0], float(TruthEvent.CLOSE), closes[:, 1], closes[:, 2]),
@@ -58,6 +73,7 @@ def truth_of(squad: Squad, seed: int, nodes: range, closes: NDArray[np.float64],
         _cuts(squad, nodes),
         _outages(squad, seed, nodes, until),
         _moves(squad, seed, nodes, until),
+        _table(notes[:, 0], _NOTES[notes[:, 1].astype(int)], notes[:, 2], np.nan),
     ]
     node, event, start_s, end_s = np.concatenate(tables).T
     before = start_s < until

@@ -23,6 +23,7 @@ from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.session import MOST_ROWS_AT_ONCE, Rows, follow, run
 from heartbench.simulator.stream import next_event
 from heartbench.simulator.trace import Messages
+from heartbench.simulator.tunnel_state import NOTES, collect_notes
 
 TURN_S = 1e-6  # what a node does within so short a time is one turn
 
@@ -40,11 +41,13 @@ class Crew(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What the members did: a row per message with the number of its node (-1: not in the trace), and the closes."""
+    """What the members did: a row per message with the number of its node (-1: not in the trace), closes and notes."""
 
     rows: Rows
     owner: NDArray[np.int32]
     closes: NDArray[np.float64]
+    notes: NDArray[np.float64]  # (node, what its tunnel did, when); noted[0] are in use
+    noted: NDArray[np.int64]
 
 
 def crew_size(squad: Squad) -> int:
@@ -147,7 +150,7 @@ def _run(
         at = crew.next_s[len(crew.next_s) // 2 + i]
         if at >= until:
             return ended
-        if rows.used[0] + 2 * MOST_ROWS_AT_ONCE >= len(rows.sent_s):
+        if rows.used[0] + 2 * MOST_ROWS_AT_ONCE >= len(rows.sent_s) or len(record.notes) - record.noted[0] < NOTES:
             return -1
         node, connection, link, number = crew.nodes[i], crew.connections[i], crew.links[i], first + crew.place[i]
         place = crew.place[i]
@@ -156,6 +159,7 @@ def _run(
         link.activity.queue_free_s = free_s
         reached = run(node, connection, link, mine, rows, end)
         free_s = link.activity.queue_free_s
+        record.noted[0] = collect_notes(link.tunnel, number, record.notes, record.noted[0])
         for row in range(begun, rows.used[0]):
             record.owner[row] = -1 if crew.uploads[i] and rows.kind[row] == HELLO else number
         if node.ended:

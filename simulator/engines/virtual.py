@@ -42,6 +42,7 @@ from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.session import FILE_PIECE_BYTES, Rows, follow, make_rows, run
 from heartbench.simulator.trace import Messages
 from heartbench.simulator.truth import hub_spans, truth_of, truth_of_hub
+from heartbench.simulator.tunnel_state import NOTES, collect_notes
 
 BLOCK_ROWS = 1_000_000  # messages of a block, about
 MOST_ROWS_A_NODE = 100_000_000  # a node is whole in memory: 4 GB
@@ -149,11 +150,11 @@ def _cancel(running: "deque[Future[Any]]") -> None:
 def run_block(plan: BlockPlan, extract: Callable[[Block], Kept]) -> tuple[Kept, Counts]:
     """Run the nodes of a block, and return what `extract` keeps of it; called in any thread or process."""
     began = time.perf_counter()
-    messages, closes = run_nodes(plan)
+    messages, closes, notes = run_nodes(plan)
     simulated = time.perf_counter()
     squad, scenario = plan.squad, plan.scenario
     nodes = range(squad.first, squad.first + squad.count)
-    truth = truth_of(squad, scenario.seed, nodes, closes, scenario.duration_s)
+    truth = truth_of(squad, scenario.seed, nodes, closes, scenario.duration_s, notes)
     kept = extract(Block(plan.index, squad.name, squad.first, squad.count, messages, truth))
     heartbeats = int((messages.kind == Kind.HEARTBEAT).sum())
     took_s = simulated - began, time.perf_counter() - simulated
@@ -205,10 +206,11 @@ def _rows_a_node(squad: Squad, duration_s: float) -> int:
     return ceil(messages) + 300
 
 
-def run_nodes(plan: BlockPlan) -> tuple[Messages, NDArray[np.float64]]:
+def run_nodes(plan: BlockPlan) -> tuple[Messages, NDArray[np.float64], NDArray[np.float64]]:
     """Run the nodes of a block from their start to the end of the scenario.
 
-    Returns what they sent, and for each stream that ended (node, when the node saw it, when the hub saw it), in s.
+    Returns what they sent, for each stream that ended (node, when the node saw it, when the hub saw it), and for each
+    event of a tunnel (node, what, when), in s.
     """
     squad, scenario = plan.squad, plan.scenario
     node, connection = new(Node), new(Connection)
@@ -218,9 +220,11 @@ def run_nodes(plan: BlockPlan) -> tuple[Messages, NDArray[np.float64]]:
     capacity = _rows_a_node(squad, scenario.duration_s) * squad.count
     while True:
         rows, nodes, closes = make_rows(capacity), np.empty(capacity, np.int32), np.empty((capacity // 8 + 64, 3))
+        notes, noted = np.empty((capacity // 8 + NOTES, 3)), np.zeros(1, np.int64)
         events, cuts = Events(squad.at_s, squad.what), _partitions(squad)
         if crew_size(squad):
-            finished, ended = run_in_turns(squad, events, cuts, scenario, Record(rows, nodes, closes))
+            record = Record(rows, nodes, closes, notes, noted)
+            finished, ended = run_in_turns(squad, events, cuts, scenario, record)
         else:
             finished, ended = _simulate_block(
                 node,
@@ -235,13 +239,16 @@ def run_nodes(plan: BlockPlan) -> tuple[Messages, NDArray[np.float64]]:
                 rows,
                 nodes,
                 closes,
+                notes,
+                noted,
             )
         if finished == squad.count:
             _read_after_pauses(rows, scenario)
             used = int(rows.used[0])
             columns: Any = rows[1:]  # in the order of `Messages`
             messages = Messages(nodes[:used], *(column[:used] for column in columns))
-            return by_node(messages) if crew_size(squad) else messages, closes[:ended]
+            ordered = by_node(messages) if crew_size(squad) else messages
+            return ordered, closes[:ended], notes[: noted[0]]
         capacity *= 2  # more reconnects than estimated
 
 
@@ -260,10 +267,13 @@ def _simulate_block(
     rows: Rows,
     nodes: NDArray[np.int32],
     closes: NDArray[np.float64],
+    notes: NDArray[np.float64],
+    noted: NDArray[np.int64],
 ) -> tuple[int, int]:
     """Run node after node; return how many were finished (fewer than asked if the room ends), and the closes.
 
-    `closes` gets (node, when the node saw it, when the hub saw it) for each stream that ended.
+    `closes` gets (node, when the node saw it, when the hub saw it) for each stream that ended, and `notes` (node, what,
+    when) for each event of a tunnel; `noted[0]` is their number.
     """
     link = links[0]
     ended = 0
@@ -273,7 +283,16 @@ def _simulate_block(
         switch_off(node, seed, first + i)
         mine = Events(events.at_s[begin[i] : begin[i + 1]], events.what[begin[i] : begin[i + 1]])
         begun = rows.used[0]
-        while run(node, connection, link, mine, rows, duration) < duration:
+        while True:
+            is_over = run(node, connection, link, mine, rows, duration) >= duration
+            if len(notes) - noted[0] < NOTES:
+                return i, ended
+            had_notes = link.tunnel.noted > 0
+            noted[0] = collect_notes(link.tunnel, first + i, notes, noted[0])
+            if is_over:
+                break
+            if had_notes and not node.ended:
+                continue
             if not node.ended or ended == len(closes):
                 return i, ended
             links[1] = links[0]

@@ -25,5 +25,6 @@ Growth in congestion avoidance is Reno's, and the receiver's window is the size 
 does not suit bulk transfer.
 
 Modules: `flow` (state), `sender` (what is transmitted, and what a timer that fires does), `acknowledgement` and `loss`
-(what is concluded), `timers` (when they fire), `receiver`. Only `sender.emit` gives packets to the link.
+(what is concluded), `timers` (when they fire), `receiver`. Only `sender.emit` gives packets to the link, through
+`staging`, which keeps those for which the node's tunnel has no key yet.
 """

@@ -47,9 +47,11 @@ class Packet(Record):
     segment: int  # -1: acknowledgement alone
     segment_to: int
     acks: int  # segments of the other direction received in order,
-    dsack_end: int  # received a second time,
+    dsack_end: Annotated[int, "i4"]  # received a second time,
     sacks: Annotated[int, "i4"]  # and received beyond a gap
-    kind: Annotated[int, "i4"]
+    kind: Annotated[int, "i2"]
+    key: Annotated[int, "i2"]  # of the tunnel, if there is one,
+    size: Annotated[int, "i4"]  # and the bytes of the IP packet
 
 
 class Message(Record):

@@ -6,7 +6,8 @@
 from math import floor, inf, isnan, nan
 
 from heartbench.simulator.kernel import kernel, part
-from heartbench.simulator.link import DOWN, UP, Link, is_doubled, transmit
+from heartbench.simulator.link import DOWN, UP, Link, is_doubled
+from heartbench.simulator.tcp import staging
 from heartbench.simulator.tcp.flow import (
     DATA,
     DELAYED_ACK_S,
@@ -30,6 +31,7 @@ from heartbench.simulator.tcp.flow import (
 )
 from heartbench.simulator.tcp.loss import detect_losses, enter_loss, enter_recovery, unmark, update_cwnd
 from heartbench.simulator.tcp.timers import FIRING, TICK_S, back_off, rearm, schedule_probe, set_timer
+from heartbench.simulator.tunnel_state import NO_TUNNEL
 
 HEADER_BYTES = 52  # IPv4 (20), TCP (20) and its timestamps (12), of every packet
 GIVE_UP_S = 924.6  # tcp_retries2 = 15: 0.2 * (2**10 - 1) + 6 * 120
@@ -106,7 +108,8 @@ def _transmit(flow: Flow, back: Flow, link: Link, kind: int, segment: int, now: 
     packet.sacks = back.out_of_order
     packet.dsack_end = dsack_end
     packet.echo_s = back.echo_s
-    if is_doubled(link, flow.direction, now) and flow.wire_tail - flow.wire_head < PACKETS:
+    staging.label(flow, link, size)
+    if is_doubled(link, flow.direction, now) and _takes_twice(flow, link):
         flow.packets[flow.wire_tail % PACKETS] = packet
         flow.wire_tail += 1
         _sort_in(flow, flow.wire_tail - 2)
@@ -114,14 +117,20 @@ def _transmit(flow: Flow, back: Flow, link: Link, kind: int, segment: int, now: 
 
 
 @part
+def _takes_twice(flow: Flow, link: Link) -> bool:
+    """Return whether a packet that comes twice is noticed: a tunnel drops the second one."""
+    return link.profile.tunnel.kind == NO_TUNNEL and flow.wire_tail - flow.wire_head < PACKETS
+
+
+@part
 def _pass_on(flow: Flow, back: Flow, link: Link, kind: int, size: int, now: float) -> float:
     """Return when a packet arrives, in s, or NaN if it is lost; the path may have forgotten its connection."""
     path = link.profile.path
-    if path.tcp_idle_s > 0.0:
+    if path.tcp_idle_s > 0.0 and link.profile.tunnel.kind == NO_TUNNEL:
         _use_mapping(flow, back, path.tcp_idle_s, kind, now)
     if flow.is_forgotten and flow.direction == DOWN and (kind != RESET or not flow.is_unmapped):
         return nan
-    arrives = transmit(link, flow.direction, now, size)
+    arrives = staging.send(flow, link, now, size)
     if flow.is_forgotten and flow.direction == UP:
         if flow.is_unmapped and path.resets and kind != RESET and not isnan(arrives):
             back.control = RESET

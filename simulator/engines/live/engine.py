@@ -128,7 +128,8 @@ class LiveEngine:
         sink.begin(Conditions(end_s, hub, record.hub_truth(faults.happened, started_s)))
         extract = sink.extract
         closes = np.concatenate([np.zeros((0, 3)), *(result.closes for result in ran.results)])
-        for block in record.blocks_of(scenario, rows, arrived_s, closes, end_s):
+        notes = np.concatenate([np.zeros((0, 3)), *(result.notes for result in ran.results)])
+        for block in record.blocks_of(scenario, rows, arrived_s, closes, notes, end_s):
             sink.add(extract(block))
         sink.add_transitions(record.transitions_of(hub_record.changes, names, origin_s, end_s))
         late_s = (rows.begun_s - rows.due_s).to_numpy()

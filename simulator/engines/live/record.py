@@ -95,11 +95,12 @@ def blocks_of(
     rows: pd.DataFrame,
     arrived_s: NDArray[np.float64],
     closes: NDArray[np.float64],
+    notes: NDArray[np.float64],
     end_s: float,
 ) -> Iterator[Block]:
     """Yield the nodes of each group in blocks of about BLOCK_ROWS messages, with the truth until `end_s`.
 
-    `rows` are those of `rows_of`, and `closes` as for `truth_of`.
+    `rows` are those of `rows_of`, `closes` and `notes` as for `truth_of`.
     """
     sent = rows.assign(arrived_s=arrived_s)
     columns = [sent[field.name].to_numpy(field.type.to_pandas_dtype()) for field in MESSAGES]
@@ -109,7 +110,8 @@ def blocks_of(
         for first, stop in _cut(node, squad.first, squad.first + squad.count):
             of_block = slice(*np.searchsorted(node, (first, stop)))
             ended = closes[(closes[:, 0] >= first) & (closes[:, 0] < stop)]
-            truth = truth_of(squad, scenario.seed, range(first, stop), ended, end_s)
+            noted = notes[(notes[:, 0] >= first) & (notes[:, 0] < stop)]
+            truth = truth_of(squad, scenario.seed, range(first, stop), ended, end_s, noted)
             messages = Messages(*(column[of_block] for column in columns))
             yield Block(index, squad.name, first, stop - first, messages, truth)
             index += 1

@@ -77,13 +77,14 @@ class Result:
     Attributes:
         node: the number of each row's node.
         rows: the messages in the order of sending.
-        closes: as for `truth_of`.
+        closes, notes: as for `truth_of`.
         log: what the connections measured of these rows.
     """
 
     node: NDArray[np.int64]
     rows: Rows
     closes: NDArray[np.float64]
+    notes: NDArray[np.float64]
     log: Log
 
 
@@ -216,7 +217,8 @@ class Shard:
         columns: Any = sent.rows
         used = int(columns.used[0])
         rows = Rows(columns.used, *(column[:used] for column in columns[1:]))
-        return Result(world.number[sent.node[:used]], rows, world.closes[: world.counts[1]], self._log)
+        closes, notes = world.closes[: world.counts[1]], world.notes[: world.counts[2]]
+        return Result(world.number[sent.node[:used]], rows, closes, notes, self._log)
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.simulator.connection import CONNECTION, FIN, Connection, is_over
+from heartbench.simulator.engines.live.buffers import LEAST_MORE, grown, records
 from heartbench.simulator.fleet import Squad
 from heartbench.simulator.kernel import kernel
 from heartbench.simulator.link import LINK_STATE, partition, rewind
@@ -30,6 +31,7 @@ from heartbench.simulator.record import Record, dtype_of
 from heartbench.simulator.session import MOST_ROWS_AT_ONCE, Rows, follow, make_rows, run
 from heartbench.simulator.stream import next_event, send_down
 from heartbench.simulator.tcp.flow import MESSAGES
+from heartbench.simulator.tunnel_state import NOTES, collect_notes
 
 OPENED, DELIVERED, CLOSED = 0, 1, 2
 
@@ -37,8 +39,7 @@ OPENED, DELIVERED, CLOSED = 0, 1, 2
 STRIDE_S = 0.25
 
 # The buffers that may fill up.
-ROWS, ACTIONS, CLOSES, OLD = range(4)
-LEAST_MORE = 16  # least growth; an old connection takes 200 KiB, so the first buffer has room for few
+ROWS, ACTIONS, CLOSES, NOTED, OLD = range(5)
 
 
 class Tie(Record):
@@ -71,7 +72,8 @@ class World(NamedTuple):
     old_ties: Any
     old_next_s: NDArray[np.float64]
     closes: NDArray[np.float64]  # (node, when the node saw it, when the hub did)
-    counts: NDArray[np.int64]  # wires, closes
+    notes: NDArray[np.float64]  # (node, what its tunnel did, when)
+    counts: NDArray[np.int64]  # wires, closes, notes
     full: NDArray[np.int64]  # the buffer that filled up last
 
 
@@ -118,31 +120,28 @@ def _empty_world(number: NDArray[np.int64]) -> World:
     n = len(number)
     world = World(
         number=number,
-        nodes=_records(n, NODE),
-        connections=_records(n, CONNECTION),
-        links=_records(n, LINK_STATE),
-        ties=_records(n, dtype_of(Tie)),
+        nodes=records(n, NODE),
+        connections=records(n, CONNECTION),
+        links=records(n, LINK_STATE),
+        ties=records(n, dtype_of(Tie)),
         begin=np.zeros(n + 1, np.int64),
         at_s=np.zeros(0),
         what=np.zeros(0, np.int64),
         next_s=np.full(n, inf),
         cut=np.zeros(n, bool),
         away_s=np.zeros(n),
-        old_connections=_records(LEAST_MORE, CONNECTION),
-        old_links=_records(LEAST_MORE, LINK_STATE),
-        old_ties=_records(LEAST_MORE, dtype_of(Tie)),
+        old_connections=records(LEAST_MORE, CONNECTION),
+        old_links=records(LEAST_MORE, LINK_STATE),
+        old_ties=records(LEAST_MORE, dtype_of(Tie)),
         old_next_s=np.full(LEAST_MORE, inf),
         closes=np.zeros((LEAST_MORE, 3)),
-        counts=np.array([n, 0]),
+        notes=np.zeros((NOTES, 3)),
+        counts=np.array([n, 0, 0]),
         full=np.zeros(1, np.int64),
     )
     world.ties.wire, world.ties.node = np.arange(n), np.arange(n)
     world.old_ties.wire = -1
     return world
-
-
-def _records(count: int, dtype: Any) -> Any:
-    return np.zeros(count, dtype).view(np.recarray)
 
 
 def _place_node(world: World, i: int, squad: Squad, seed: int, node: int) -> None:
@@ -186,6 +185,8 @@ def _has_room(world: World, sent: Sent, actions: Actions) -> bool:
         world.full[0] = ACTIONS
     elif world.counts[1] >= len(world.closes):
         world.full[0] = CLOSES
+    elif world.counts[2] + NOTES > len(world.notes):
+        world.full[0] = NOTED
     elif _free_slot(world) < 0:
         world.full[0] = OLD
     else:
@@ -210,6 +211,7 @@ def _advance_node(world: World, sent: Sent, actions: Actions, i: int, until: flo
     reached = run(node, connection, link, events, sent.rows, until)
     for row in range(begun, sent.rows.used[0]):
         sent.node[row] = i
+    world.counts[2] = collect_notes(link.tunnel, world.number[i], world.notes, world.counts[2])
     if node.has_stream or node.ended:
         _report(connection, tie, actions)
     if node.ended:
@@ -330,21 +332,16 @@ class Model:
         world, sent = self.world, self.sent
         full = world.full[0]
         if full == ROWS:
-            self.sent = Sent(Rows(sent.rows.used, *map(_grown, sent.rows[1:])), _grown(sent.node))
+            self.sent = Sent(Rows(sent.rows.used, *map(grown, sent.rows[1:])), grown(sent.node))
         elif full == ACTIONS:
-            self._actions = Actions(self._actions.used, *map(_grown, self._actions[1:]))
+            self._actions = Actions(self._actions.used, *map(grown, self._actions[1:]))
         elif full == CLOSES:
-            self.world = world._replace(closes=_grown(world.closes))
+            self.world = world._replace(closes=grown(world.closes))
+        elif full == NOTED:
+            self.world = world._replace(notes=grown(world.notes))
         else:
-            more = {name: _grown(getattr(world, name)) for name in world._fields if name.startswith("old_")}
+            more = {name: grown(getattr(world, name)) for name in world._fields if name.startswith("old_")}
             free = len(world.old_next_s)
             more["old_next_s"][free:] = inf
             more["old_ties"].wire[free:] = -1
             self.world = world._replace(**more)
-
-
-def _grown(column: Any) -> Any:
-    length = len(column) + max(len(column) // 2, LEAST_MORE)
-    more = np.zeros((length, *column.shape[1:]), column.dtype)
-    more[: len(column)] = column
-    return more.view(np.recarray) if column.dtype.names else more
