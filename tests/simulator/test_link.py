@@ -76,8 +76,12 @@ def correlation(scores: np.ndarray, lag: int) -> float:
 
 def test_a_radio_with_two_time_scales_keeps_its_distribution_and_stays_correlated_for_longer() -> None:
     share = 0.6
-    two = {"jitter_slow_correlation_s": 60.0, "jitter_fast": (1 - share) ** 0.5, "jitter_slow": share**0.5}
-    rate = {"jitter_s": (JITTER_Z + 4.0) / 100}  # a delay that is the score itself
+    two: dict[str, Any] = {
+        "jitter_slow_correlation_s": 60.0,
+        "jitter_fast": (1 - share) ** 0.5,
+        "jitter_slow": share**0.5,
+    }
+    rate: dict[str, Any] = {"jitter_s": (JITTER_Z + 4.0) / 100}  # a delay that is the score itself
     seconds = np.arange(30_000.0) + 0.3
     one, both = (np.array([delay(each, UP, t) for t in seconds]) for each in (link(**rate), link(**rate, **two)))
 
