@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.link import BOTH, DOWN, UP
-from heartbench.simulator.recordings.outages import Runs, find_runs, outages_among
+from heartbench.simulator.recordings.outages import Runs, find_runs, outages_among, usual_rtt
 from heartbench.simulator.recordings.recording import Recording
 from heartbench.simulator.replay_link import COLUMNS, DELAY, LATEST, START, TIME
 
@@ -67,7 +67,7 @@ def one_way_delays(recording: Recording, runs: Runs) -> tuple[Floats, Floats]:
     rtt_s = recording.rtt_s
     down_s = rtt_s / 2
     of_held = _probes_in(runs)[np.repeat(runs.held, runs.count)]
-    down_s[of_held] = np.minimum(down_s[of_held], np.nanmedian(rtt_s) / 2)
+    down_s[of_held] = np.minimum(down_s[of_held], usual_rtt(recording) / 2)
     up_s = rtt_s - down_s
     if recording.up_s is not None and recording.down_s is not None:
         lost, known = np.isnan(rtt_s), ~np.isnan(recording.up_s)

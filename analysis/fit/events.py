@@ -1,102 +1,14 @@
-"""Separates what happened to the probes of a recording: held stalls, runs of lost probes, and ordinary answers.
+"""What a fit asks of the runs of lost and held probes (`simulator.recordings.outages`), and the ordinary answers.
 
-A run of lost probes is a number of consecutive probes without an answer. Whether it was a loss burst or an outage is a
-question of its length, which `losses` answers.
-
-Held probes come back together: from one to the next the round trip falls by the time between them, so that their
-answers arrive at one moment. A stall in which at least two answers come together is *held*, with the losses within and
-just before it. A single late answer is jitter.
+Whether a run of lost probes was a loss burst or an outage is a question of its length, which `losses` answers.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
 from heartbench.simulator.recordings import Recording
+from heartbench.simulator.recordings.outages import Flags, Runs, find_runs, lengths_s
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Flags = NDArray[np.bool_]
-
-MOST_FOR_MEDIAN = 1_000_000
-LEAST_HELD = 0.8
-"""The first held probe is late by at least this share of the probe interval."""
-TOGETHER = 0.2
-"""Answers that arrive within this share of the probe interval come together."""
-LEAST_LATE = 0.3
-"""A probe that is late by less than this share of the probe interval is not counted as held."""
-
-
-@dataclass(frozen=True, slots=True)
-class Runs:
-    """Runs of consecutive probes that were lost or held.
-
-    Attributes:
-        first: index of the first probe of each.
-        count: number of probes in each.
-        held: whether the run was held.
-    """
-
-    first: Ints
-    count: Ints
-    held: Flags
-
-    def __len__(self) -> int:
-        return len(self.first)
-
-    def chosen(self, those: Flags) -> "Runs":
-        """Return some of the runs."""
-        return Runs(self.first[those], self.count[those], self.held[those])
-
-
-def find_runs(recording: Recording) -> Runs:
-    """Return all runs of lost or held probes, in order; none crosses from one stretch into another."""
-    lost = np.isnan(recording.rtt_s)
-    held = held_probes(recording, lost)
-    first, count = _runs_of(lost | held, recording.stretch)
-    total = np.cumsum(held, dtype=np.int32)
-    before = np.where(first > 0, total[first - 1], 0)
-    return Runs(first, count, total[first + count - 1] > before)
-
-
-def _runs_of(those: Flags, stretch: NDArray[np.int32]) -> tuple[Ints, Ints]:
-    """Return first index and length of each run of true values within a stretch."""
-    if not len(those):
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    fresh = np.diff(stretch, prepend=stretch[0]) != 0
-    before, after = np.roll(those, 1), np.roll(those, -1)
-    before[0] = after[-1] = False
-    begins = np.flatnonzero(those & (~before | fresh))
-    ends = np.flatnonzero(those & (~after | np.roll(fresh, -1)))
-    return begins, ends - begins + 1
-
-
-def held_probes(recording: Recording, lost: Flags) -> Flags:
-    """Return which probes a stall held, with those that were lost within it."""
-    held = np.zeros(len(lost), bool)
-    step = recording.interval_s
-    late_s = recording.rtt_s - usual_rtt(recording)
-    late = np.flatnonzero(late_s >= LEAST_LATE * step)
-    if len(late) < 2:
-        return held
-    # An answer that arrives with the next one, or after it, was waiting for it; none came between them.
-    arrival = recording.sent_s[late] + recording.rtt_s[late]
-    losses = np.cumsum(lost, dtype=np.int32)[late]
-    next_one = np.diff(losses) == np.diff(late) - 1
-    together = (np.diff(arrival) <= TOGETHER * step) & (np.diff(recording.stretch[late]) == 0) & next_one
-    first, count = _runs_of(np.append(together, False), recording.stretch[late])
-    for begin, links in zip(first, count, strict=True):
-        if late_s[late[begin]] >= max(LEAST_HELD * step, late_s[late[begin + links]]):
-            held[late[begin] : late[begin + links] + 1] = True
-    return held
-
-
-def usual_rtt(recording: Recording) -> float:
-    """Return the median round trip, s, of probes spread evenly over the recording."""
-    answered = recording.rtt_s[:: max(1, recording.probes // MOST_FOR_MEDIAN)]
-    answered = answered[~np.isnan(answered)]
-    return float(np.median(answered)) if len(answered) else np.nan
+__all__ = ["Flags", "Runs", "cut_off", "find_runs", "lengths_s", "ordinary"]
 
 
 def ordinary(recording: Recording, runs: Runs) -> Flags:
@@ -105,12 +17,6 @@ def ordinary(recording: Recording, runs: Runs) -> Flags:
     for begin, count in zip(runs.first[runs.held], runs.count[runs.held], strict=True):
         usual[begin : begin + count] = False
     return usual
-
-
-def lengths_s(recording: Recording, runs: Runs) -> Floats:
-    """Return the length of each run, s: from its first probe to its last, and one probe interval."""
-    last = runs.first + runs.count - 1
-    return np.asarray(recording.sent_s[last] - recording.sent_s[runs.first] + recording.interval_s)
 
 
 def cut_off(recording: Recording, runs: Runs) -> Flags:

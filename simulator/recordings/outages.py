@@ -23,6 +23,7 @@ Flags = NDArray[np.bool_]
 
 LEAST_PROBES = 3
 LEAST_S = 1.0
+MOST_FOR_MEDIAN = 1_000_000
 LEAST_HELD = 0.8
 """The first held probe is late by at least this share of the probe interval."""
 TOGETHER = 0.2
@@ -58,8 +59,9 @@ def find_runs(recording: Recording) -> Runs:
     lost = np.isnan(recording.rtt_s)
     held = held_probes(recording, lost)
     first, count = _runs_of(lost | held, recording.stretch)
-    total = np.concatenate([[0], np.cumsum(held)])
-    return Runs(first, count, total[first + count] > total[first])
+    total = np.cumsum(held, dtype=np.int32)
+    before = np.where(first > 0, total[first - 1], 0)
+    return Runs(first, count, total[first + count - 1] > before)
 
 
 def find_outages(recording: Recording) -> Runs:
@@ -81,20 +83,28 @@ def lengths_s(recording: Recording, runs: Runs) -> Floats:
 def held_probes(recording: Recording, lost: Flags) -> Flags:
     """Return which probes a stall held, with those that were lost within it."""
     held = np.zeros(len(lost), bool)
-    answered = np.flatnonzero(~lost)
-    if len(answered) < 2:
-        return held
     step = recording.interval_s
-    rtt, sent, stretch = recording.rtt_s[answered], recording.sent_s[answered], recording.stretch[answered]
-    late = rtt - np.median(rtt)
-    # An answer that arrives with the next one, or after it, was waiting for it.
-    together = (np.diff(sent + rtt) <= TOGETHER * step) & (np.diff(stretch) == 0)
-    together &= (late[:-1] >= LEAST_LATE * step) & (late[1:] >= LEAST_LATE * step)
-    first, count = _runs_of(np.append(together, False), stretch)
+    late_s = recording.rtt_s - usual_rtt(recording)
+    late = np.flatnonzero(late_s >= LEAST_LATE * step)
+    if len(late) < 2:
+        return held
+    # An answer that arrives with the next one, or after it, was waiting for it; none came between them.
+    arrival = recording.sent_s[late] + recording.rtt_s[late]
+    losses = np.cumsum(lost, dtype=np.int32)[late]
+    next_one = np.diff(losses) == np.diff(late) - 1
+    together = (np.diff(arrival) <= TOGETHER * step) & (np.diff(recording.stretch[late]) == 0) & next_one
+    first, count = _runs_of(np.append(together, False), recording.stretch[late])
     for begin, links in zip(first, count, strict=True):
-        if late[begin] >= max(LEAST_HELD * step, late[begin + links]):
-            held[answered[begin] : answered[begin + links] + 1] = True
+        if late_s[late[begin]] >= max(LEAST_HELD * step, late_s[late[begin + links]]):
+            held[late[begin] : late[begin + links] + 1] = True
     return held
+
+
+def usual_rtt(recording: Recording) -> float:
+    """Return the median round trip, s, of probes spread evenly over the recording."""
+    answered = recording.rtt_s[:: max(1, recording.probes // MOST_FOR_MEDIAN)]
+    answered = answered[~np.isnan(answered)]
+    return float(np.median(answered)) if len(answered) else np.nan
 
 
 def _runs_of(those: Flags, stretch: NDArray[np.int32]) -> tuple[Ints, Ints]:
