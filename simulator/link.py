@@ -258,14 +258,16 @@ def transmit(link: Link, direction: int, t: float, size: int = 0) -> float:
     """Return the time at which a packet of `size` bytes that is sent at `t` arrives, in s, or NaN if it is lost."""
     if link.profile.recorded.model:
         return _replayed(link, direction, t, size)
-    leaves = leave_node(link.profile.uplink, link.profile.path, link.activity, direction == UP, t, size)
+    path, leaves = link.profile.path, t
+    if link.profile.uplink.bytes_per_s > 0.0 or path.promotion_s > 0.0:
+        leaves = leave_node(link.profile.uplink, path, link.activity, direction == UP, t, size)
     arrives = _cross(link, direction, t, leaves)
     if isnan(arrives):
         return nan
     last = link.last_arrival
     arrives = max(last[direction], arrives)
-    if is_drawn(link.draws[Purpose.UP_ORDER + direction], t, link.profile.path.reordered):
-        return arrives + link.profile.path.reorder_s  # and others overtake it
+    if path.reordered > 0.0 and is_drawn(link.draws[Purpose.UP_ORDER + direction], t, path.reordered):
+        return arrives + path.reorder_s  # and others overtake it
     last[direction] = arrives
     return arrives
 
@@ -285,7 +287,7 @@ def _cross(link: Link, direction: int, now: float, t: float) -> float:
     return passes + delay(link, direction, passes)
 
 
-@part
+@kernel
 def is_doubled(link: Link, direction: int, t: float) -> bool:
     """Return whether the packet that was sent at `t` arrives twice."""
     return is_drawn(link.draws[Purpose.UP_TWICE + direction], t, link.profile.path.duplicated)

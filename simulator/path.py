@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from heartbench.simulator import counter_rng
-from heartbench.simulator.kernel import part
+from heartbench.simulator.kernel import kernel
 from heartbench.simulator.record import Record, resetter
 from heartbench.simulator.tomlfile import Duration, Fraction, PositiveDuration, Table
 from heartbench.simulator.uplink import UplinkTables, leave_queue
@@ -97,7 +97,7 @@ class Activity(Record):
 reset_activity = resetter(Activity)
 
 
-@part
+@kernel
 def leave_node(uplink: UplinkTables, path: PathTables, activity: Activity, is_up: bool, t: float, size: int) -> float:
     """Return when the radio takes a packet of `size` bytes that is sent at `t`, in s, or NaN if the queue drops it."""
     if is_up and uplink.bytes_per_s > 0.0:
@@ -113,7 +113,7 @@ def leave_node(uplink: UplinkTables, path: PathTables, activity: Activity, is_up
     return t
 
 
-@part
+@kernel
 def is_drawn(sequence: np.uint64, t: float, probability: float) -> bool:
     """Return whether something of `probability` happens to the packet that is sent at `t`."""
     return probability > 0.0 and counter_rng.uniform(sequence, int(t * 1e6)) < probability

@@ -92,7 +92,10 @@ def _transmit(flow: Flow, back: Flow, link: Link, kind: int, segment: int, now: 
         flow.last_sent_s = now
         if now - back.last_data_s < DELAYED_ACK_S:
             back.is_pingpong = True
-    arrives = _pass_on(flow, back, link, kind, size, now)
+    if link.profile.path.tcp_idle_s > 0.0 or flow.is_forgotten:
+        arrives = _pass_on(flow, back, link, kind, size, now)
+    else:
+        arrives = staging.send(flow, link, now, size)
     if isnan(arrives) or flow.wire_tail - flow.wire_head == PACKETS:
         return
     if flow.wire_head == flow.wire_tail:
@@ -109,10 +112,18 @@ def _transmit(flow: Flow, back: Flow, link: Link, kind: int, segment: int, now: 
     packet.dsack_end = dsack_end
     packet.echo_s = back.echo_s
     staging.label(flow, link, size)
+    if link.profile.path.duplicated > 0.0 or link.profile.path.reordered > 0.0:
+        _disorder(flow, link, now)
+
+
+@kernel
+def _disorder(flow: Flow, link: Link, now: float) -> None:
+    """Double the last packet on the wire, if the path does, and move it before those that it overtakes."""
+    last = flow.wire_tail - 1
     if is_doubled(link, flow.direction, now) and _takes_twice(flow, link):
-        flow.packets[flow.wire_tail % PACKETS] = packet
+        flow.packets[flow.wire_tail % PACKETS] = flow.packets[last % PACKETS]
         flow.wire_tail += 1
-        _sort_in(flow, flow.wire_tail - 2)
+        _sort_in(flow, last)
     _sort_in(flow, flow.wire_tail - 1)
 
 
@@ -122,7 +133,7 @@ def _takes_twice(flow: Flow, link: Link) -> bool:
     return link.profile.tunnel.kind == NO_TUNNEL and flow.wire_tail - flow.wire_head < PACKETS
 
 
-@part
+@kernel
 def _pass_on(flow: Flow, back: Flow, link: Link, kind: int, size: int, now: float) -> float:
     """Return when a packet arrives, in s, or NaN if it is lost; the path may have forgotten its connection."""
     path = link.profile.path
@@ -150,7 +161,7 @@ def _use_mapping(flow: Flow, back: Flow, idle_s: float, kind: int, now: float) -
         up.mapped_s = now
 
 
-@part
+@kernel
 def _sort_in(flow: Flow, position: int) -> None:
     """Move a packet on the wire before those that it overtakes."""
     if position == flow.wire_head or flow.wire_tail - flow.wire_head == PACKETS:
