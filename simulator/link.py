@@ -280,7 +280,10 @@ def _cross(link: Link, direction: int, now: float, t: float) -> float:
     cursors stay at the present, `now`.
     """
     passes = t
-    if t > now or is_out(link, direction, t):
+    if t > now:
+        if link.partition_count > 0 or min(link.outage_from[OWN], link.outage_from[SITE]) <= t:
+            passes = _released(link, direction, t)
+    elif is_out(link, direction, t):
         passes = _released(link, direction, t)
     if isnan(passes) or (passes == t and _is_lost(link, direction, t)):
         return nan

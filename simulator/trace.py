@@ -28,7 +28,8 @@ class TruthEvent(enum.IntEnum):
     An outage of a site has one row for each of its nodes.
 
     PARTITION_..., FLAP_..., RESET, HALF_OPEN and REBIND are faults of the scenario; a flap has one row from its first
-    cut to its end. REBIND is also a change of address that the profile draws.
+    cut to its end. REBIND is also a change of address that the profile draws. NAT_EXPIRED is a
+    NAT that forgets an idle TCP connection, which the next packet on it finds out.
 
     HANDSHAKE_... and KEY_EXPIRED happen at the node's end of a WireGuard tunnel: a handshake that did not succeed with
     its first message, or for which packets waited; and the first packet that waits because its key has expired.
@@ -64,6 +65,7 @@ class TruthEvent(enum.IntEnum):
     HANDSHAKE_SUCCEEDED = 27
     HANDSHAKE_GIVEN_UP = 28
     KEY_EXPIRED = 29
+    NAT_EXPIRED = 30
 
 
 OUTAGES = tuple(event for event in TruthEvent if event.name.startswith(("OUTAGE", "HOLD")))

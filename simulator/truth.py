@@ -28,7 +28,7 @@ from heartbench.simulator.node import (
 from heartbench.simulator.record import new
 from heartbench.simulator.scenario import Scenario
 from heartbench.simulator.trace import Truth, TruthEvent
-from heartbench.simulator.tunnel_state import BEGUN, EXPIRED, GIVEN_UP, SUCCEEDED
+from heartbench.simulator.tunnel_state import BEGUN, EXPIRED, FORGOTTEN, GIVEN_UP, SUCCEEDED
 
 # Events by what an outage cuts (UP, DOWN, BOTH), and whether it drops or holds.
 _OUTAGE = np.zeros((2, 3))
@@ -49,9 +49,10 @@ _FAULTS[[START, CRASH, EXIT]] = TruthEvent.RESTART, TruthEvent.CRASH, TruthEvent
 _FAULTS[[RESET, RESET_AT_NODE, RESET_AT_HUB]] = TruthEvent.RESET
 _FAULTS[[HALF_OPEN, REBIND]] = TruthEvent.HALF_OPEN, TruthEvent.REBIND
 
-_NOTES = np.zeros(4)  # by what a tunnel has noted
+_NOTES = np.zeros(5)  # by what a tunnel, or a NAT, has noted
 _NOTES[[BEGUN, SUCCEEDED]] = TruthEvent.HANDSHAKE_BEGUN, TruthEvent.HANDSHAKE_SUCCEEDED
 _NOTES[[GIVEN_UP, EXPIRED]] = TruthEvent.HANDSHAKE_GIVEN_UP, TruthEvent.KEY_EXPIRED
+_NOTES[FORGOTTEN] = TruthEvent.NAT_EXPIRED
 
 
 def truth_of(

@@ -29,6 +29,7 @@ STAY, LEAVE, DISCARD = range(3)
 
 # What a run records as truth.
 BEGUN, SUCCEEDED, GIVEN_UP, EXPIRED = range(4)
+FORGOTTEN = 4  # by a NAT on the path of a connection without a tunnel
 
 
 class TunnelSpec(Record):

@@ -31,7 +31,7 @@ from heartbench.simulator.tcp.flow import (
 )
 from heartbench.simulator.tcp.loss import detect_losses, enter_loss, enter_recovery, unmark, update_cwnd
 from heartbench.simulator.tcp.timers import FIRING, TICK_S, back_off, rearm, schedule_probe, set_timer
-from heartbench.simulator.tunnel_state import NO_TUNNEL
+from heartbench.simulator.tunnel_state import FORGOTTEN, NO_TUNNEL, take_note
 
 HEADER_BYTES = 52  # IPv4 (20), TCP (20) and its timestamps (12), of every packet
 GIVE_UP_S = 924.6  # tcp_retries2 = 15: 0.2 * (2**10 - 1) + 6 * 120
@@ -138,7 +138,7 @@ def _pass_on(flow: Flow, back: Flow, link: Link, kind: int, size: int, now: floa
     """Return when a packet arrives, in s, or NaN if it is lost; the path may have forgotten its connection."""
     path = link.profile.path
     if path.tcp_idle_s > 0.0 and link.profile.tunnel.kind == NO_TUNNEL:
-        _use_mapping(flow, back, path.tcp_idle_s, kind, now)
+        _use_mapping(flow, back, link, kind, now)
     if flow.is_forgotten and flow.direction == DOWN and (kind != RESET or not flow.is_unmapped):
         return nan
     arrives = staging.send(flow, link, now, size)
@@ -151,11 +151,14 @@ def _pass_on(flow: Flow, back: Flow, link: Link, kind: int, size: int, now: floa
     return arrives
 
 
-@kernel
-def _use_mapping(flow: Flow, back: Flow, idle_s: float, kind: int, now: float) -> None:
+@part
+def _use_mapping(flow: Flow, back: Flow, link: Link, kind: int, now: float) -> None:
     """Note that the NAT's mapping of the connection is made or used, or find that it has expired."""
     up = flow if flow.direction == UP else back
+    idle_s = link.profile.path.tcp_idle_s
     if kind != SYN and now - up.mapped_s > idle_s:
+        if not flow.is_unmapped:
+            take_note(link.tunnel, FORGOTTEN, up.mapped_s + idle_s)
         flow.is_forgotten = back.is_forgotten = flow.is_unmapped = back.is_unmapped = True
     elif kind == SYN or flow.direction == DOWN:
         up.mapped_s = now

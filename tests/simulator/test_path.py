@@ -15,6 +15,7 @@ from heartbench.mesh.kinds import Kind
 from heartbench.simulator import counter_rng
 from heartbench.simulator.connection import HEARTBEAT, HEARTBEAT_BYTES, is_over
 from heartbench.simulator.counter_rng import Purpose
+from heartbench.simulator.engines.virtual import blocks, run_nodes
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.fleet import squads
 from heartbench.simulator.link import DOWN, UP, make_link, transmit
@@ -65,6 +66,17 @@ def test_a_node_that_sends_often_enough_keeps_its_mapping() -> None:
     life = forgetful(resets=False, interval_s=29.0)
     assert life.closes == []
     assert not np.isnan(life.column("arrived_s")).any()
+
+
+def test_the_truth_has_the_nat_that_forgot(tmp_path: Path) -> None:
+    figures = ["group.edge.link.nat={tcp_idle='20s'}", "group.edge.heartbeat_interval=30s", "duration=2m"]
+    of = load(tmp_path, GROUPS, *figures, "group.edge.nodes=1", "group.edge.heartbeat_jitter=0")
+    plan = next(iter(blocks(of)))
+    messages, closes, notes = run_nodes(plan)
+    truth = truth_of(plan.squad, of.seed, range(1), closes, 120.0, notes)
+    hello_s = messages.sent_s[messages.kind == Kind.HELLO][0]
+    (forgotten_s,) = truth.start_s[truth.event == TruthEvent.NAT_EXPIRED]
+    assert forgotten_s == pytest.approx(hello_s + 20.0, abs=0.05)  # Welcome and its delayed ACK come last
 
 
 def test_a_change_of_address_leaves_the_connection_half_open(tmp_path: Path) -> None:
