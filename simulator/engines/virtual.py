@@ -275,8 +275,7 @@ def _simulate_block(
     `closes` gets (node, when the node saw it, when the hub saw it) for each stream that ended, and `notes` (node, what,
     when) for each event of a tunnel; `noted[0]` is their number.
     """
-    link = links[0]
-    ended = 0
+    link, ended = links[0], 0
     for i in range(len(begin) - 1):
         partition(link, partitions[i, : partition_counts[i]])
         rewind(link, seed, first + i)
