@@ -29,6 +29,7 @@ LEAST_BAD, MOST_BAD = 0.02, 0.95
 """Loss in bad periods. At least one packet in twenty passes; a time in which none does is an outage."""
 MOST_BY_BURSTS = 0.1
 """Of the runs that count as outages, bursts may have made this share."""
+AT_LIMIT = 0.9
 NEAR = 0.05
 """An interval that ends within this share of the range from a bound is open there."""
 TOTAL, GOOD, MEAN, BAD, RATES = range(5)
@@ -84,10 +85,11 @@ class Setting:
 class Bursts:
     """The fitted losses, and the estimates: of the keys of `loss`, and of Λ at each knot (1/h).
 
-    Up to `most_long` of the runs that count as outages may be bursts.
+    Up to `most_long` of the runs that count as outages may be bursts; `at_limit`: bursts would make more if they could.
     """
 
     most_long: float
+    at_limit: bool
     losses: Losses
     loss: dict[str, Estimate]
     per_hour: tuple[Estimate, ...]
@@ -116,7 +118,10 @@ def fit_bursts(setting: Setting) -> Bursts:
         found = replace(found, good_s=np.inf, bad_s=0.0, bad=0.0)
     draws = draw(value, best["both"], bounds, seed=1)
     every = [_losses(setting, each) for each in draws]
-    return Bursts(setting.most_long, found, _loss(found, every, draws, bounds, possible), _rates(setting, found, every))
+    at_limit = _long_runs(setting, found) > AT_LIMIT * setting.most_long
+    return Bursts(
+        setting.most_long, at_limit, found, _loss(found, every, draws, bounds, possible), _rates(setting, found, every)
+    )
 
 
 def _long_runs(setting: Setting, losses: Losses) -> float:
@@ -236,7 +241,7 @@ def _few(setting: Setting) -> Bursts:
     rates = np.full(len(probes), max(counts[-1], 1e-9) / setting.hours)
     tail = setting.tail or Tail(float(setting.knots_s[-1]), 0.0, setting.step_s)
     losses = Losses(np.inf, 0.0, 0.0, lost / sent, setting.knots_s, rates, tail)
-    return Bursts(setting.most_long, losses, {"good": good, **unknown}, per_hour)
+    return Bursts(setting.most_long, False, losses, {"good": good, **unknown}, per_hour)
 
 
 def _poisson(count: int) -> tuple[float, float]:

@@ -26,6 +26,8 @@ from heartbench.simulator.recordings import Recording
 from heartbench.simulator.tail import FEWEST_LENGTHS
 
 FEWEST_ANSWERS = 60
+RAISED_S = 1.0
+"""Up to about this length runs are left to bursts if these make many of them."""
 WAYS = 2
 
 
@@ -83,16 +85,25 @@ def one_way(recording: Recording, usual: Flags) -> tuple[Delays, Delays] | None:
 
 
 def _losses(recording: Recording, runs: Runs) -> tuple[Found, Bursts]:
-    """Return outages and bursts."""
-    step = recording.interval_s
+    """Return outages and bursts; the shortest outage is raised, up to RAISED_S, if bursts make as long runs."""
     fewest = fewest_probes(recording, runs)
-    found = find_outages(recording, runs, fewest)
+    while True:
+        found = find_outages(recording, runs, fewest)
+        bursts = _bursts(recording, runs, found, fewest)
+        if not bursts.at_limit or found.from_s > RAISED_S:
+            return found, bursts
+        fewest += max(fewest // 3, 1)
+
+
+def _bursts(recording: Recording, runs: Runs, found: Found, fewest: int) -> Bursts:
+    """Return the bursts and short outages beside the outages of at least `fewest` probes."""
+    step = recording.interval_s
     # A short stall is jitter: only the held runs that are outages interrupt the alternation.
     seen = alternation(recording, runs.chosen(~runs.held | np.isin(runs.first, found.runs.first)))
     dropped = not found.runs.held.all()
     knots = np.array([ceil(fewest / 3), ceil(2 * fewest / 3), fewest - 0.5]) * step
     out = min(float(found.length_s.sum()) / (recording.probes * step), 0.9)
-    return found, fit_bursts(Setting(thinned(seen), step, WAYS, knots, found.tail if dropped else None, 1 - out))
+    return fit_bursts(Setting(thinned(seen), step, WAYS, knots, found.tail if dropped else None, 1 - out))
 
 
 def _delay_parameters(delays: Delays, ways: tuple[Delays, Delays] | None) -> dict[str, Estimate]:
@@ -136,14 +147,14 @@ def _with_held(estimate: Estimate, count: int, dropped: int, whole: Estimate) ->
     return Estimate(estimate.value * factor, (low * factor, estimate.ci[1] * factor))
 
 
-def usual_probes(recording: Recording) -> Flags:
-    """Return which probes were answered, and not held by an outage."""
+def usual_probes(recording: Recording, from_s: float) -> Flags:
+    """Return which probes were answered, and not held by an outage of at least `from_s`."""
     runs = find_runs(recording)
-    found = find_outages(recording, runs, fewest_probes(recording, runs))
+    found = find_outages(recording, runs, ceil(from_s / recording.interval_s))
     return ordinary(recording, found.runs.chosen(found.runs.held))
 
 
-def correlation_of(recording: Recording) -> Correlation:
-    """Return the correlations of a recording, for a plot."""
-    usual = usual_probes(recording)
+def correlation_of(recording: Recording, from_s: float) -> Correlation:
+    """Return the correlations of a recording, for a plot; outages are of at least `from_s`."""
+    usual = usual_probes(recording, from_s)
     return fit_correlation(recording.rtt_s, usual, recording.stretch_starts, recording.interval_s)

@@ -37,7 +37,7 @@ def plot_fit(recording: Recording, fit: Fit) -> Axes:
     delays, outages, likeness = (figure.add_subplot(grid[0, column]) for column in range(3))
     draw_delays(delays, recording, fit)
     draw_outages(outages, recording, fit)
-    draw_likeness(likeness, recording)
+    draw_likeness(likeness, recording, fit)
     ax = figure.add_subplot(grid[1, :])
     draw_strip(ax, recording, fit)
     return ax
@@ -55,7 +55,7 @@ def save_fit_plot(recording: Recording, fit: Fit, path: Path) -> None:
 
 def draw_delays(ax: Axes, recording: Recording, fit: Fit) -> None:
     """Draw the share of round trips that are slower, of the recording and of the fit."""
-    ordered = np.maximum(np.sort(recording.rtt_s[usual_probes(recording)]) * 1000, LEAST_MS)
+    ordered = np.maximum(np.sort(recording.rtt_s[usual_probes(recording, fit.from_s)]) * 1000, LEAST_MS)
     slower = np.geomspace(1, 0.5 / len(ordered), POINTS)
     place = np.clip(((1 - slower) * len(ordered)).astype(int), 0, len(ordered) - 1)
     ax.plot(ordered[place], slower, color=SERIES, label="recording")
@@ -111,9 +111,9 @@ def _draw_band(ax: Axes, fit: Fit, grid: Floats) -> None:
     ax.fill_between(grid, np.maximum(low, 1e-9), high, color=MODEL, alpha=0.15, linewidth=0, label="95% interval")
 
 
-def draw_likeness(ax: Axes, recording: Recording) -> None:
+def draw_likeness(ax: Axes, recording: Recording, fit: Fit) -> None:
     """Draw the correlation of delays over the time between two probes."""
-    found = correlation_of(recording)
+    found = correlation_of(recording, fit.from_s)
     ax.set_title("How long delays stay alike")
     if not len(found.lag_s):
         _say(ax, "all delays are the same")

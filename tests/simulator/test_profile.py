@@ -94,7 +94,8 @@ def test_both_ways_add_up_to_the_round_trip() -> None:
 
 def test_the_forms_that_the_documents_show_make_profiles() -> None:
     page = (Path(__file__).parents[2] / "docs/profiles.md").read_text(encoding="utf-8")
-    observed, stated, fixed = (profile(form).outage for form in re.findall(r"```toml\n(.*?)```", page, re.DOTALL))
+    forms = re.findall(r"```toml\n(\[outage.*?)```", page, re.DOTALL)
+    observed, stated, fixed = (profile(form).outage for form in forms)
     assert observed.observed_s
     assert observed.tail.from_s == 3
     assert (stated.tail.shape, stated.tail.scale_s) == (0.2, 3.0)

@@ -133,3 +133,21 @@ def test_delays_that_never_change_have_no_time_scale() -> None:
     fit = fit_recording(recording(np.full(300, 0.02) + np.arange(300) * 1e-15))
     assert fit.parameters["jitter_correlation"].value is None
     assert fit.profile.jitter_correlation_s == 1.0
+
+
+@pytest.mark.slow
+def test_bursts_that_several_probes_see_are_recovered_and_are_no_outages() -> None:
+    way = {"base_delay": "10ms", "jitter": [[0.5, "1ms"]]}
+    loss = {"good": 0.001, "bad": 0.5, "good_mean": "60s", "bad_mean": "5s"}
+    bursty = validate(Profile, {"up": way | {"loss": loss}, "down": way | {"loss": loss}}, "bursty")
+    pinged = record(bursty, 4 * 3600, seed=2)
+    faster = Recording(
+        "fast", pinged.sent_s / 10, pinged.rtt_s, None, None, pinged.stretch, 0.1
+    )  # time ten times faster
+    fit = fit_recording(faster)
+    for name, true in (("loss.bad", 0.5), ("loss.good", 0.001), ("loss.good_mean", 6.0), ("loss.bad_mean", 0.5)):
+        ci = fit.parameters[name].ci
+        assert ci is not None
+        assert ci[0] <= true <= ci[1]
+    assert fit.from_s > 0.9
+    assert len(fit.outages) < 30
