@@ -272,8 +272,7 @@ def _simulate_block(
 ) -> tuple[int, int]:
     """Run node after node; return how many were finished (fewer than asked if the room ends), and the closes.
 
-    `closes` gets (node, when the node saw it, when the hub saw it) for each stream that ended, and `notes` (node, what,
-    when) for each event of a tunnel; `noted[0]` is their number.
+    `closes` gets (node, when the node saw it, when the hub saw it) for each stream, `notes` noted[0] of `truth_of`'s.
     """
     link, ended = links[0], 0
     for i in range(len(begin) - 1):
@@ -283,15 +282,15 @@ def _simulate_block(
         mine = Events(events.at_s[begin[i] : begin[i + 1]], events.what[begin[i] : begin[i + 1]])
         begun = rows.used[0]
         while True:
-            is_over = run(node, connection, link, mine, rows, duration) >= duration
+            reached = run(node, connection, link, mine, rows, duration)
             if len(notes) - noted[0] < NOTES:
                 return i, ended
             had_notes = link.tunnel.noted > 0
             noted[0] = collect_notes(link.tunnel, first + i, notes, noted[0])
-            if is_over:
+            if reached >= duration:
                 break
             if had_notes and not node.ended:
-                continue
+                continue  # it stopped for them
             if not node.ended or ended == len(closes):
                 return i, ended
             links[1] = links[0]
