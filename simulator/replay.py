@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from heartbench.simulator import recordings
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.link_records import DOWN, LINK, UP
 from heartbench.simulator.mahimahi import Trace, is_mahimahi, read_mahimahi
 from heartbench.simulator.memory import address_of
 from heartbench.simulator.recorded_link import OPPORTUNITIES, REPLAY
-from heartbench.simulator.recordings import read_recording
 from heartbench.simulator.replay_link import FROM, TO
 from heartbench.simulator.tape import Loop, loop_of
 from heartbench.simulator.tomlfile import Duration, Table
@@ -65,7 +65,7 @@ class Replay(Table):
         """Return quantiles of the round-trip time, s: of the probes that were answered, or of a small packet alone."""
         found = recorded_in(self.files, self.digest)
         if isinstance(found, Loop):
-            return np.asarray(np.nanquantile(read_recording([Path(self.file)]).rtt_s, probability))
+            return np.asarray(np.nanquantile(recordings.read_recording([Path(self.file)]).rtt_s, probability))
         sent_s = np.linspace(0.0, found[UP].length_s, RTT_SAMPLES)
         up_s = found[UP].waits_s(sent_s) + self.base_delay_s
         return np.asarray(np.quantile(up_s + found[DOWN].waits_s(sent_s + up_s) + self.base_delay_s, probability))
@@ -138,7 +138,7 @@ def _read(up: Path, down: Path | None = None) -> Loop | Ways:
         raise SimulatorError(
             f"{up}: is not a trace of Mahimahi, so the way down has no file of its own; drop down_file"
         )
-    return loop_of(read_recording([up]))
+    return loop_of(recordings.read_recording([up]))
 
 
 def resolved(link: Mapping[str, Any], folder: Path) -> dict[str, Any]:

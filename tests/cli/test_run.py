@@ -186,8 +186,8 @@ def test_a_value_of_a_hub_env_is_what_the_hub_takes_it_for(tmp_path: Path, capsy
         (["lan", "--duration", "-5s"], "heartbench: "),
         (["lan", "--set", "group.rack.link.loss=-1"], "heartbench: "),
         (
-            ["lan", "--set", "group.rack.profile=wan"],
-            "heartbench: scenario lan: group.rack.profile: 'wan'",
+            ["lan", "--set", "group.rack.profile=moon"],
+            "heartbench: scenario lan: group.rack.profile: 'moon'",
         ),
         (["lan", "--set", "colour=red"], "heartbench: scenario lan: unknown key colour"),
         (["lan", "--set", "nonsense"], "heartbench: --set: 'nonsense': must be KEY=VALUE"),

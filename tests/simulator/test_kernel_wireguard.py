@@ -18,9 +18,9 @@ from heartbench.simulator.link import UP
 from heartbench.simulator.tunnel.handshake import HEADERS_BYTES, REKEY_JITTER_S, REKEY_TIMEOUT_S
 from heartbench.simulator.tunnel.wireguard import KEEPALIVE_S, datagram_bytes
 
-LATE_S = 0.25  # by which this machine may be late
+LATE_S = 0.5  # by which a busy machine may be late
 
-pytestmark = [pytest.mark.alone, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
