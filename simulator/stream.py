@@ -111,7 +111,7 @@ def abort(connection: Connection, link: Link, at: float, at_node: bool, at_hub: 
 
 @part
 def forget(connection: Connection) -> None:
-    """Let nothing of this connection pass any more: its path, or the node's address, is another. The rest arrives."""
+    """Stop passing packets of this connection: its path or address is another. What is on the way arrives."""
     connection.up.is_forgotten = connection.down.is_forgotten = True
 
 

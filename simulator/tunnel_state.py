@@ -137,7 +137,7 @@ def collect_notes(tunnel: Tunnel, node: int, notes: NDArray[np.float64], used: i
 
 @part
 def wake(tunnel: Tunnel, at: float) -> None:
-    """Have the tunnel look at what is due at `at`, if not before."""
+    """Schedule a look at what the tunnel has due at `at`, if none comes before."""
     tunnel.next_s = min(tunnel.next_s, at)
 
 

@@ -70,7 +70,7 @@ class Lines:
         self.pieces.append(piece)
 
     def unwrap(self, period: int) -> None:
-        """Let numbers count on where they start again at 0; a step is at most half a `period`."""
+        """Count on where the numbers start again at 0; a step is at most half a `period`."""
         last = int(self.pieces[0].number[0])
         for piece in self.pieces:
             steps = np.diff(piece.number, prepend=np.int32(last % period))
@@ -82,7 +82,7 @@ class Lines:
             last = int(piece.number[-1])
 
     def count_from(self, first: int) -> None:
-        """Let this number be 0."""
+        """Make `first` number 0."""
         for piece in self.pieces:
             piece.number[:] -= np.int32(first)
 
