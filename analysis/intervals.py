@@ -1,4 +1,4 @@
-"""Intervals of rates: Garwood's interval of a Poisson count, widened by the observed dispersion.
+"""Intervals of rates and shares: Garwood's interval of a Poisson count, widened by the observed dispersion.
 
     interval = d · Garwood(N / d) / exposure        d = the largest observed dispersion, at least 1
 
@@ -16,11 +16,14 @@ With few blocks, all events of a block could be a single outage of the fleet, so
 The dispersion is used as Fay and Feuer do for weighted counts ("Confidence intervals for directly standardized rates",
 Statistics in Medicine 16, 1997). On synthetic fleets it reaches its nominal coverage from four shared
 outages on; percentiles of a bootstrap over the same cells cover less.
+
+A share has the exact interval of Clopper and Pearson ("The use of confidence or fiducial limits illustrated in the
+case of the binomial", Biometrika 26, 1934).
 """
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincinv, ndtri, stdtrit
+from scipy.special import betaincinv, gammaincinv, ndtri, stdtrit
 
 Floats = NDArray[np.float64]
 
@@ -94,11 +97,18 @@ def dispersion(events: NDArray[np.integer], exposure: Floats, fewest: int = SMAL
     return np.maximum(factor, 1.0)
 
 
-def poisson_interval(counts: NDArray[np.integer] | Floats) -> Floats:
+def poisson_interval(counts: NDArray[np.integer] | Floats, level: float = LEVEL) -> Floats:
     """Return Garwood's interval of the mean of each Poisson count; shape (k, 2).
 
     The means at which at least, or at most, this many events occur with half the remaining probability.
     """
-    tail = (1 - LEVEL) / 2
+    tail = (1 - level) / 2
     lower = np.where(counts > 0, gammaincinv(np.where(counts > 0, counts, 1), tail), 0.0)
     return np.column_stack([lower, gammaincinv(counts + 1, 1 - tail)])
+
+
+def share_interval(count: float, total: float, level: float = LEVEL) -> tuple[float, float]:
+    """Return the interval of a probability of which `count` of `total` trials, whole or not, are evidence."""
+    missed, tail = total - count, (1 - level) / 2
+    low = float(betaincinv(count, missed + 1, tail)) if count > 0 else 0.0
+    return low, float(betaincinv(count + 1, missed, 1 - tail)) if missed > 0 else 1.0

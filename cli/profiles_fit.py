@@ -18,6 +18,9 @@ Log = Annotated[list[Path], typer.Argument(metavar="LOG...", help="Logs of one n
 TimeColumn = Annotated[str | None, typer.Option(metavar="NAME", help="CSV: column of the time when a probe left.")]
 RttColumn = Annotated[str | None, typer.Option(metavar="NAME", help="CSV: column of the round trip; empty: lost.")]
 AnsweredColumn = Annotated[str | None, typer.Option(metavar="NAME", help="CSV: column of the time of the answer.")]
+LossColumn = Annotated[
+    str | None, typer.Option(metavar="NAME", help="CSV: column of the share lost, in percent, if a row is many probes.")
+]
 TimeUnit = Annotated[str, typer.Option(metavar="UNIT", help="CSV: unit of times that are numbers: s, ms, us or ns.")]
 RttUnit = Annotated[str, typer.Option(metavar="UNIT", help="CSV: unit of the round trip.")]
 
@@ -30,6 +33,7 @@ def fit(
     time_column: TimeColumn = None,
     rtt_column: RttColumn = None,
     answered_column: AnsweredColumn = None,
+    loss_column: LossColumn = None,
     time_unit: TimeUnit = "s",
     rtt_unit: RttUnit = "ms",
     json: Json = False,
@@ -50,7 +54,8 @@ def fit(
         if path is not None:
             check_output(path, option)
             _check_new(path, option, force)
-    recording = read_recording(logs, _columns(time_column, rtt_column, answered_column, time_unit, rtt_unit))
+    columns = _columns(time_column, rtt_column, answered_column, loss_column, time_unit, rtt_unit)
+    recording = read_recording(logs, columns)
     found = fit_recording(recording)
     if plot is not None:
         from heartbench.analysis.report.fit_plots import save_fit_plot
@@ -70,17 +75,17 @@ def _check_new(path: Path, option: str, force: bool) -> None:
 
 
 def _columns(
-    time: str | None, rtt: str | None, answered: str | None, time_unit: str, rtt_unit: str
+    time: str | None, rtt: str | None, answered: str | None, loss: str | None, time_unit: str, rtt_unit: str
 ) -> "Columns | None":
     from heartbench.simulator.recordings import Columns
 
     if time is None:
-        if rtt is not None or answered is not None:
-            raise CommandError("--time-column: is missing; a CSV log needs it with --rtt-column or --answered-column")
+        if (rtt, answered, loss) != (None, None, None):
+            raise CommandError("--time-column: is missing; a CSV log needs it with the names of other columns")
         return None
     if (rtt is None) == (answered is None):
         raise CommandError("--time-column: needs either --rtt-column or --answered-column")
-    return Columns(time=time, rtt=rtt, answered=answered, time_unit=time_unit, rtt_unit=rtt_unit)
+    return Columns(time=time, rtt=rtt, answered=answered, loss=loss, time_unit=time_unit, rtt_unit=rtt_unit)
 
 
 def contract(found: "Fit") -> dict[str, Any]:

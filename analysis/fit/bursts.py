@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import gammaincinv
 from scipy.stats import chi2
 
 from heartbench.analysis.fit.losses import Alternation, Losses, log_likelihood
-from heartbench.analysis.fit.model import LEVEL, Estimate
+from heartbench.analysis.fit.model import ENDS, LEVEL, Estimate
 from heartbench.analysis.fit.sampler import draw
+from heartbench.analysis.intervals import poisson_interval
 from heartbench.simulator.tail import Tail
 
 Floats = NDArray[np.float64]
@@ -33,7 +33,6 @@ AT_LIMIT = 0.9
 NEAR = 0.05
 """An interval that ends within this share of the range from a bound is open there."""
 TOTAL, GOOD, MEAN, BAD, RATES = range(5)
-ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 DROP = float(chi2.ppf(LEVEL, 1)) / 2
 """A kind of loss is rejected if its log likelihood is lower by this than that of the likeliest."""
 KINDS = {"independent": (TOTAL,), "bursts": (TOTAL, MEAN, BAD), "both": (TOTAL, GOOD, MEAN, BAD)}
@@ -230,11 +229,12 @@ def _few(setting: Setting) -> Bursts:
     counts = [int(np.count_nonzero(runs >= each)) for each in probes]
     lost = int(runs[runs < probes[-1]].sum())
     sent = setting.seen.probes * setting.ways
-    least_lost, most_lost = _poisson(lost)
+    ((least_lost, most_lost),) = poisson_interval(np.array([lost]), LEVEL).tolist()
     good = Estimate(lost / sent, (least_lost / sent, most_lost / sent))
     unknown = {name: Estimate(None) for name in ("bad", "good_mean", "bad_mean")}
     # Whether a short run was an outage is not known: at least as many as there are long ones, and at most all.
-    least, most = _poisson(counts[-1])[0], [_poisson(count)[1] for count in counts]
+    means = poisson_interval(np.array(counts), LEVEL)
+    least, most = float(means[-1, 0]), means[:, 1].tolist()
     per_hour = tuple(
         Estimate(counts[-1] / setting.hours, (least / setting.hours, each / setting.hours)) for each in most
     )
@@ -242,9 +242,3 @@ def _few(setting: Setting) -> Bursts:
     tail = setting.tail or Tail(float(setting.knots_s[-1]), 0.0, setting.step_s)
     losses = Losses(np.inf, 0.0, 0.0, lost / sent, setting.knots_s, rates, tail)
     return Bursts(setting.most_long, False, losses, {"good": good, **unknown}, per_hour)
-
-
-def _poisson(count: int) -> tuple[float, float]:
-    """Return the interval of the mean of a Poisson count at LEVEL."""
-    low = float(gammaincinv(count, ENDS[0])) if count else 0.0
-    return low, float(gammaincinv(count + 1, ENDS[1]))

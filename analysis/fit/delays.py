@@ -12,9 +12,10 @@ from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv, ndtri, stdtrit
+from scipy.special import ndtri, stdtrit
 
 from heartbench.analysis.fit.model import LEVEL, Estimate
+from heartbench.analysis.intervals import share_interval
 
 Floats = NDArray[np.float64]
 
@@ -61,7 +62,7 @@ def fit_delays(delay_s: Floats) -> Delays:
         count = independent(counts, sizes)
         if min(share, 1 - share) * count < FEWEST_BEYOND:
             continue
-        low, high = _shares(share, count)
+        low, high = share_interval(share * count, count, LEVEL)
         ends = ordered[[_place(low, len(ordered)), _place(high, len(ordered))]]
         margin = TABLE_ERROR * value + resolution(ordered, value) / 2
         found[share] = Estimate(value, (float(ends[0]) - margin, float(ends[1]) + margin))
@@ -95,14 +96,6 @@ def resolution(ordered: Floats, value: float) -> float:
     below, above = np.searchsorted(ordered, value, "left"), np.searchsorted(ordered, value, "right")
     previous, following = ordered[max(int(below) - 1, 0)], ordered[min(int(above), len(ordered) - 1)]
     return min(float(following - previous) / 2, MOST_RESOLUTION * value)
-
-
-def _shares(share: float, count: float) -> tuple[float, float]:
-    """Return between which shares the true one lies, if `share` of `count` independent trials were seen."""
-    below = share * count
-    low = betaincinv(below, count - below + 1, (1 - LEVEL) / 2)
-    high = betaincinv(below + 1, max(count - below, 1e-9), (1 + LEVEL) / 2)
-    return float(low), float(high)
 
 
 def _place(share: float, count: int) -> int:

@@ -10,6 +10,8 @@ FAMILY_LEVEL = 0.95
 """Probability that all intervals of a fit contain their values."""
 LEVEL = 0.998
 """Level of each single interval: with up to 25 figures (Bonferroni) they hold together with FAMILY_LEVEL."""
+ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+"""Probabilities at which such an interval ends."""
 
 
 class Kind(StrEnum):

@@ -9,10 +9,11 @@ from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv, gammaincinv
+from scipy.special import gammaincinv
 
 from heartbench.analysis.fit.events import Flags, Runs, lengths_s
-from heartbench.analysis.fit.model import LEVEL, Estimate, Kind, Outage
+from heartbench.analysis.fit.model import ENDS, LEVEL, Estimate, Kind, Outage
+from heartbench.analysis.intervals import share_interval
 from heartbench.analysis.posterior import draw_tails
 from heartbench.simulator.recordings import Recording
 from heartbench.simulator.tail import FEWEST_LENGTHS, Tail, excesses, fit
@@ -26,7 +27,6 @@ MOST_BY_CHANCE = 0.1
 DRAWS = 20_000
 MOST_LENGTHS = 500
 """More different lengths than these are rounded to some of them."""
-ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +113,8 @@ def rate_estimate(count: int, hours: float, other: float = 0.0) -> Estimate:
 
 
 def share_estimate(count: int, total: int) -> Estimate:
-    """Return a share with its exact interval (Clopper and Pearson)."""
-    if not total:
-        return Estimate(None)
-    low = float(betaincinv(count, total - count + 1, ENDS[0])) if count else 0.0
-    high = float(betaincinv(count + 1, total - count, ENDS[1])) if count < total else 1.0
-    return Estimate(count / total, (low, high))
+    """Return a share with its exact interval."""
+    return Estimate(count / total, share_interval(count, total, LEVEL)) if total else Estimate(None)
 
 
 def kinds(recording: Recording, runs: Runs) -> list[Kind]:

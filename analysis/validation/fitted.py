@@ -1,6 +1,6 @@
 """Whether a fit recovers the network that made its log.
 
-    python -m heartbench.analysis.validation.fitted --seeds 100 --out results/reference/fitted.md
+    python -m heartbench.analysis.validation.fitted --seeds 100 --out results/reference/fit/recovered.md
 
 Each shipped profile is pinged for a day, once per second, with a seed of its own; `heartbench profiles fit` is told
 nothing but the round trips. A figure is recovered if its interval contains the true one. A figure without an interval

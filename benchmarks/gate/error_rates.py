@@ -13,8 +13,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scipy.special import betaincinv
-
+from heartbench.analysis.intervals import share_interval
 from heartbench.benchmarks.gate.signflip import Ratios
 from heartbench.benchmarks.gate.verdict import Rules, Verdict, is_slower, judge
 
@@ -37,11 +36,8 @@ class Share:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The exact (Clopper–Pearson) 95% interval of the probability, from quantiles of the beta distribution."""
-        missed = self.total - self.count
-        # scipy.stats has it too, but importing that takes most of the time of a comparison that measures nothing.
-        low = float(betaincinv(self.count, missed + 1, 0.025)) if self.count else 0.0
-        return low, float(betaincinv(self.count + 1, missed, 0.975)) if missed else 1.0
+        """The exact (Clopper–Pearson) 95% interval of the probability."""
+        return share_interval(self.count, self.total)
 
     def __str__(self) -> str:
         low, high = self.interval

@@ -81,12 +81,26 @@ def test_a_plot_is_written(log: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir() if "unfinished" in path.name] == []
 
 
+def test_rows_that_stand_for_several_probes_are_lost_if_all_of_these_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rounds = tmp_path / "rounds.csv"
+    rows = [
+        f"{second},{'' if second % 10 == 0 else 20 + second % 7},{100 * (second % 20 == 0)}" for second in range(400)
+    ]
+    rounds.write_text("\n".join(["t,ms,lost", *rows, ""]))
+    named = ["--time-column", "t", "--rtt-column", "ms", "--loss-column", "lost"]
+    assert app.invoke(["profiles", "fit", str(rounds), *named, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["probes"], found["lost"]) == (380, 20)
+
+
 @pytest.mark.parametrize(
     ("arguments", "refusal"),
     [
         (
             ["--rtt-column", "ms"],
-            "--time-column: is missing; a CSV log needs it with --rtt-column or --answered-column",
+            "--time-column: is missing; a CSV log needs it with the names of other columns",
         ),
         (["--time-column", "t"], "--time-column: needs either --rtt-column or --answered-column"),
         (["--plot", "mine.txt"], "--plot: mine.txt: must end in .png, .svg or .pdf"),
