@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -297,10 +298,13 @@ def test_where_there_is_no_hub_it_is_said() -> None:
 def test_a_hub_that_ends_before_the_nodes_are_there_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wait_until_ready = HubProcess.wait_until_ready
+    wait_until_ready, log = HubProcess.wait_until_ready, tmp_path / "run" / "hub.log"
 
     def and_end(hub: HubProcess) -> None:
         wait_until_ready(hub)
+        until_s = time.monotonic() + 30.0
+        while "hub is ready" not in log.read_text() and time.monotonic() < until_s:
+            time.sleep(0.01)  # a thread of the hub's own writes its log, maybe after the address
         hub.kill()
 
     monkeypatch.setattr(HubProcess, "wait_until_ready", and_end)
