@@ -30,7 +30,7 @@ from heartbench.analysis.validation.coverage import THRESHOLDS_S
 from heartbench.hub import HubSettings
 from heartbench.simulator.ping import record
 from heartbench.simulator.profile import PROFILES, Profile, load_profile
-from heartbench.simulator.scenario import load_scenario
+from heartbench.simulator.scenario import Scenario, load_scenario
 
 TRUTH_NODES, TRUTH_RUNS = 500, 6
 HEAD = """\
@@ -77,9 +77,14 @@ def lines(rows: pd.DataFrame) -> Iterator[str]:
         yield f"{profile!s}: every interval contains the true value in {right.sum()} of {len(right)} seeds.  "
 
 
+def mobile_fleet(profile: str) -> Scenario:
+    """Return the fleet of `wireguard-5g` for a day on another profile."""
+    return load_scenario("wireguard-5g", [f"group.edge.profile={profile}", f"duration={DAY_S:g}s"])
+
+
 def false_stales(name: str, fits: list[Fit]) -> Iterator[str]:
     """Yield a table: how often the network's interval of a fit contains the true rate of false stales."""
-    scenario = load_scenario(name).model_copy(update={"duration_s": DAY_S})
+    scenario = mobile_fleet(name)
     (group,) = scenario.group
     policies = policies_at([*THRESHOLDS_S, 135.0], HubSettings.of())
     observed = fits[0].profile.outage.observed

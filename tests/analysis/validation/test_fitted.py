@@ -7,9 +7,9 @@ import pytest
 
 from heartbench.analysis.fit import Estimate, Fit, fit_recording
 from heartbench.analysis.fit.stated import stated
-from heartbench.analysis.validation.fitted import judge, lines, truth
+from heartbench.analysis.validation.fitted import judge, lines, mobile_fleet, truth
 from heartbench.simulator.ping import record
-from heartbench.simulator.profile import load_profile
+from heartbench.simulator.profile import PROFILES, load_profile
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +48,9 @@ def test_the_truth_of_a_tail_is_beyond_the_threshold_of_the_fit(of_lan: Fit) -> 
     assert found["outage.per_hour.3s"].ci is not None
     assert found["loss.bad"].value == 0.5
     assert found["rtt_p50"].value == pytest.approx(0.08)
+
+
+@pytest.mark.parametrize("name", PROFILES.names())
+def test_each_profile_can_carry_the_fleet_whose_false_stales_are_counted(name: str) -> None:
+    (group,) = mobile_fleet(name).group
+    assert group.link == load_profile(name)
