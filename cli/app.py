@@ -26,6 +26,7 @@ COMMANDS = {
     "run": "Simulate a fleet of nodes and record what the hub receives.",
     "tune": "Find the lowest stale threshold that meets a goal.",
     "report": "Write a report on a run: an HTML page with plots.",
+    "explain": "Explain why live nodes were marked stale.",
     "hub": "Start the reference hub.",
     "nodes": "List the nodes of a running hub.",
     "events": "Print the events of a running hub.",

@@ -1,0 +1,158 @@
+"""What a log alone says about its gaps. It has no truth: the class of a gap stays unknown, and each cause is inferred.
+
+    reconnect      the gap ends with a Hello, or with a message of another connection or boot
+    late delivery  what was sent in the gap arrived at its end: held, queued, or retransmitted by TCP. By the senders'
+                   times if the log has them, else because several messages arrive together
+    missing        what was due in the gap never arrived, and the next message came in time: lost, or never sent
+
+TCP retransmits at doubling distances, so how late something comes after an outage is near s · 2^k for some step s. One
+gap near such a step proves nothing, since the steps are close; many gaps that agree on s do. `ladder_of` asks that of
+the late deliveries: the angles 2π log2(lateness) are then not uniform (Rayleigh's test; with the mean length r of n
+angles, p ≈ exp(−n r²), as in Mardia and Jupp, "Directional Statistics", 2000).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import exp, log2
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heartbench.analysis.evidence import Evidence
+from heartbench.analysis.explain.causes import Cause, Scene
+from heartbench.analysis.explain.flashes import Flash, Flashes, covered_by, messages_of
+from heartbench.analysis.explain.marks import Mark, marks_of
+from heartbench.analysis.explain.story import Story
+from heartbench.analysis.explain.truth import NodeTruth
+from heartbench.mesh.kinds import Kind as MessageKind
+from heartbench.simulator.trace import Messages, read_blocks, read_nodes
+
+Floats = NDArray[np.float64]
+
+TOGETHER = 0.25
+"""Messages arrive together if they are at most this part of an interval apart."""
+SAME_S = 1e-6
+LEAST_STEP_S = 0.2
+"""TCP's shortest retransmission timeout in Linux (TCP_RTO_MIN), s: steps are named from there on."""
+
+
+@dataclass(frozen=True, slots=True)
+class LadderFound:
+    """How well late deliveries agree on steps s · 2^k.
+
+    Attributes:
+        count: late deliveries that were asked.
+        concentration: mean length r of their angles, 0 to 1.
+        by_chance: probability of an r at least as large if there are no steps.
+        step_s: s on which they agree best, in the octave from LEAST_STEP_S on.
+    """
+
+    count: int
+    concentration: float
+    by_chance: float
+    step_s: float
+
+
+def explain_log(evidence: Evidence) -> tuple[Flashes, LadderFound | None]:
+    """Return the gaps of a log over its threshold, with inferred causes, and what its late deliveries agree on."""
+    marks = marks_of(evidence)
+    false = [mark for mark in marks if mark.false]
+    nodes = sorted({mark.node for mark in false})
+    listed = read_nodes(evidence.source)
+    names = {} if listed is None else dict(zip(listed.node.tolist(), listed.name, strict=True))
+    groups = {int(node): name for name, own in evidence.groups.items() for node in own}
+    messages, origins_s, interval_s = messages_of(evidence, nodes), _origins(evidence), evidence.usual_gap_s
+    found, late_s = [], []
+    for mark in false:
+        around = Around.of(messages[mark.node], mark, origins_s, interval_s)
+        cause = None if around is None else around.cause()
+        if around is not None and cause is Cause.LATE:
+            late_s.append(around.late_s())
+        name = names.get(mark.node, str(mark.node))
+        mends = covered_by(mark, evidence.hub)
+        found.append(Flash(mark, groups[mark.node], name, None, cause, inferred=True, mended_by=mends))
+    others = tuple(mark for mark in marks if not mark.false)
+    return Flashes(tuple(found), others), ladder_of(late_s)
+
+
+def tell_log(evidence: Evidence, flash: Flash) -> Story:
+    """Return the story of a false stale of a log: its messages, and what the hub would have made of them."""
+    messages = messages_of(evidence, [flash.mark.node])[flash.mark.node]
+    origin_s = origin_in(by_arrival(messages), flash.mark, _origins(evidence))
+    shifted = replace(messages, sent_s=messages.sent_s - origin_s, arrived_s=messages.arrived_s - origin_s)
+    return Story(flash, Scene(flash.mark, NodeTruth(), shifted, has_queue=False, moment=None), ())
+
+
+def by_arrival(messages: Messages) -> Messages:
+    """Return those messages of a node that arrived, in order of arrival."""
+    arrived = messages.select(np.flatnonzero(~np.isnan(messages.arrived_s)))
+    return arrived.select(np.argsort(arrived.arrived_s, kind="stable"))
+
+
+def origin_in(arrived: Messages, mark: Mark, origins_s: Sequence[float]) -> float:
+    """Return from which of these times the gap counts: there is an arrival at its beginning."""
+
+    def miss_s(origin_s: float) -> float:
+        return float(np.min(np.abs(arrived.arrived_s - origin_s - mark.from_s)))
+
+    return min(origins_s, key=miss_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """The messages that arrived around a gap: the last before it and those from its end on, by arrival."""
+
+    before: Messages
+    after: Messages
+    interval_s: float
+
+    @classmethod
+    def of(cls, messages: Messages, mark: Mark, origins_s: Sequence[float], interval_s: float) -> "Around | None":
+        """Return them; None if the log ends in the gap."""
+        if not mark.heard:
+            return None
+        arrived = by_arrival(messages)
+        at_s = arrived.arrived_s - origin_in(arrived, mark, origins_s)
+        place = int(np.searchsorted(at_s, mark.from_s + SAME_S))
+        if not 0 < place < len(arrived):
+            return None
+        return cls(arrived.select(slice(place - 1, place)), arrived.select(slice(place, None)), interval_s)
+
+    def cause(self) -> Cause:
+        """Return what ended the gap."""
+        before, after = self.before, self.after
+        replaced = before.connection[-1] != after.connection[0] or before.boot[-1] != after.boot[0]
+        if replaced or after.kind[0] == MessageKind.HELLO:
+            return Cause.RECONNECT
+        together = after.arrived_s[1:2] - after.arrived_s[0] <= TOGETHER * self.interval_s
+        is_late = self.late_s() > self.interval_s if self._has_sent_times() else bool(together.any())
+        return Cause.LATE if is_late else Cause.MISSING
+
+    def late_s(self) -> float:
+        """Return how late the first message came, s; without the senders' times it was due an interval after the last.
+
+        A message that is sent while TCP waits arrives with those before it.
+        """
+        if self._has_sent_times():
+            return float(self.after.arrived_s[0] - self.after.sent_s[0])
+        return float(self.after.arrived_s[0] - self.before.arrived_s[-1]) - self.interval_s
+
+    def _has_sent_times(self) -> bool:
+        return bool(self.after.arrived_s[0] != self.after.sent_s[0])
+
+
+def ladder_of(late_s: Sequence[float]) -> LadderFound | None:
+    """Return how well times agree on steps s · 2^k; None if fewer than three are longer than LEAST_STEP_S."""
+    long_s = np.array([each for each in late_s if each > LEAST_STEP_S])
+    if len(long_s) < 3:
+        return None
+    mean = complex(np.mean(np.exp(2j * np.pi * np.log2(long_s))))
+    r = abs(mean)
+    step_s = 2.0 ** ((np.angle(mean) / (2 * np.pi) - log2(LEAST_STEP_S)) % 1.0) * LEAST_STEP_S
+    return LadderFound(len(long_s), r, exp(-len(long_s) * r**2), float(step_s))
+
+
+def _origins(evidence: Evidence) -> tuple[float, float]:
+    """Return from what the times of gaps may count in the log: its own zero, or its first arrival."""
+    arrivals = (block.arrived_s for block in read_blocks(evidence.source))
+    return 0.0, min(float(np.nanmin(each)) for each in arrivals if not np.isnan(each).all())

@@ -1,0 +1,158 @@
+"""Pictures: one false stale on lanes of time, and all of them by cause."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import isnan
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from heartbench.analysis.explain.causes import Kind
+from heartbench.analysis.explain.rerun import Moment
+from heartbench.analysis.explain.story import Story
+from heartbench.analysis.explain.summary import Sum
+from heartbench.analysis.explain.truth import CutKind
+from heartbench.analysis.report.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PAPER,
+    PURPLE,
+    axes,
+    state,
+    styled,
+)
+
+LANES = ("link", "tunnel", "connection", "TCP sends", "sent", "arrived", "deadline", "status")
+CUTS = {CutKind.OUTAGE: ORANGE, CutKind.HOLD: PURPLE, CutKind.PARTITION: INK}
+THICK = 0.52
+
+
+@styled
+def plot_story(story: Story) -> Axes:
+    """Plot one false stale: a lane each for link, tunnel, connection, messages, deadline and status.
+
+    Time 0 is the last sign of life before the gap.
+    """
+    ax = Figure(figsize=(10.5, 5.2)).subplots()
+    lane = _Lanes(ax, story.flash.mark.from_s, story.from_s, story.to_s)
+    _link(lane, story)
+    _connection(lane, story.moments)
+    _messages(lane, story)
+    _judgement(lane, story)
+    ax.set_yticks(range(len(LANES)), LANES)
+    ax.set_ylim(len(LANES) - 0.4, -0.6)
+    ax.set_xlim(lane.from_s - lane.zero_s, lane.to_s - lane.zero_s)
+    ax.set_xlabel("time since the last sign of life (s)")
+    ax.grid(axis="y", visible=False)
+    state(ax, _finding(story))
+    return ax
+
+
+class _Lanes:
+    """Draws bars and points on named lanes, in time since the last sign of life."""
+
+    def __init__(self, ax: Axes, zero_s: float, from_s: float, to_s: float) -> None:
+        self.ax, self.zero_s, self.from_s, self.to_s = ax, zero_s, from_s, to_s
+
+    def bar(self, lane: str, from_s: float, to_s: float, color: str, label: str = "", alpha: float = 1.0) -> None:
+        """Draw a bar, cut to the time shown, with a label in it if it fits."""
+        from_s, to_s = max(from_s, self.from_s), min(to_s, self.to_s)
+        if to_s <= from_s:
+            return
+        y, wide = LANES.index(lane), to_s - from_s
+        self.ax.barh(y, wide, THICK, from_s - self.zero_s, color=color, alpha=alpha, linewidth=0)
+        if label and wide > 0.012 * len(label) * (self.to_s - self.from_s):
+            middle = (from_s + to_s) / 2 - self.zero_s
+            ink = PAPER if alpha > 0.5 else INK
+            self.ax.text(middle, y, label, ha="center", va="center", color=ink, fontsize=8.5)
+
+    def points(self, lane: str, at_s: Sequence[float], marker: str, color: str) -> None:
+        """Draw points."""
+        times = [each - self.zero_s for each in at_s if self.from_s <= each <= self.to_s]
+        self.ax.plot(times, [LANES.index(lane)] * len(times), marker, color=color, markersize=6, zorder=4)
+
+
+def _link(lane: _Lanes, story: Story) -> None:
+    lane.bar("link", lane.from_s, lane.to_s, GREEN, alpha=0.25)
+    for cut in story.scene.truth.cuts:
+        color = CUTS[cut.kind] if cut.up else GREY
+        lane.bar("link", cut.from_s, cut.to_s, color, f"{cut.kind}, {cut.way}, {cut.to_s - cut.from_s:.1f} s")
+
+
+def _connection(lane: _Lanes, moments: Sequence[Moment]) -> None:
+    """Draw what the tunnel and the connection are in, and what TCP sends: a cross is lost, a point passes."""
+    for moment, following in pairwise(moments):
+        color = BLUE if moment.connected else ORANGE if moment.connecting else GREY
+        lane.bar("connection", moment.at_s, following.at_s, color, alpha=0.25 if moment.connected else 0.8)
+        if moment.staged:
+            lane.bar("tunnel", moment.at_s, following.at_s, PURPLE)
+    sends = [
+        (now.at_s, now.on_the_way)
+        for before, now in pairwise(moments)
+        if now.sent_s > before.sent_s or (now.connecting and now.syns > (before.syns if before.connecting else 0))
+    ]
+    lane.points("TCP sends", [at for at, passes in sends if passes], "o", BLUE)
+    lane.points("TCP sends", [at for at, passes in sends if not passes], "x", ORANGE)
+    if not moments:
+        lane.ax.text(0.5, LANES.index("connection"), "not known: the node was not run again", fontsize=8.5, color=GREY)
+
+
+def _messages(lane: _Lanes, story: Story) -> None:
+    messages = story.scene.messages
+    near = np.flatnonzero((messages.sent_s >= lane.from_s) & (messages.sent_s <= lane.to_s))
+    for row in near:
+        sent_s, arrived_s = float(messages.sent_s[row]), float(messages.arrived_s[row])
+        lane.points("sent", [sent_s], "|", INK)
+        if isnan(arrived_s):
+            lane.points("sent", [sent_s], "x", ORANGE)
+            continue
+        lane.points("arrived", [arrived_s], "|", INK)
+        ends = (LANES.index("sent") + 0.12, LANES.index("arrived") - 0.12)
+        lane.ax.plot([sent_s - lane.zero_s, arrived_s - lane.zero_s], ends, color=GREY, linewidth=0.9)
+
+
+def _judgement(lane: _Lanes, story: Story) -> None:
+    mark = story.flash.mark
+    allowed = f"{mark.at_s - mark.from_s:.1f} s allowed"
+    lane.bar("deadline", mark.from_s, mark.at_s, BLUE, allowed, alpha=0.25)
+    lane.bar("status", lane.from_s, mark.at_s, GREEN, "online", alpha=0.25)
+    lane.bar("status", mark.at_s, mark.until_s, ORANGE, "stale")
+    if mark.heard:
+        lane.bar("status", mark.until_s, lane.to_s, GREEN, "online", alpha=0.25)
+    lane.ax.axvline(mark.at_s - lane.zero_s, color=ORANGE, linewidth=1.2, linestyle=(0, (4, 2)), zorder=3)
+
+
+def _finding(story: Story) -> str:
+    flash = story.flash
+    mark, back = flash.mark, flash.link_back_s
+    began = f"{flash.name}: {flash.kind}, {flash.cause}. Stale after {mark.at_s - mark.from_s:.1f} s"
+    if back is None or not mark.heard:
+        return f"{began}, heard after {mark.gap_s:.1f} s" if mark.heard else f"{began}, not heard again"
+    side = "before" if back <= mark.at_s else "after"
+    hidden = f"; it took {flash.hidden_s:.1f} s more to be heard" if flash.hidden_s is not None else ""
+    return f"{began}; its link was back {abs(mark.at_s - back):.1f} s {side} that{hidden}"
+
+
+@styled
+def plot_sum(total: Sum) -> Axes:
+    """Plot the false stales by class and cause."""
+    ax = axes()
+    rows = total.by_cause[::-1]
+    colors = [ORANGE if row.kind == Kind.UNREACHABLE else BLUE if row.kind == Kind.HIDDEN else GREY for row in rows]
+    ax.barh(range(len(rows)), [row.count for row in rows], color=colors)
+    ax.set_yticks(range(len(rows)), [f"{row.kind}: {row.cause}" for row in rows])
+    for place, row in enumerate(rows):
+        ax.annotate(
+            f"{row.count:,} ({row.share:.0%})", (row.count, place), (4, 0), textcoords="offset points", va="center"
+        )
+    ax.margins(x=0.15)
+    ax.set_xlabel("false stales")
+    ax.grid(axis="y", visible=False)
+    hidden = total.count(Kind.HIDDEN)
+    share = f"{hidden:,} of {total.false_stale:,} false stales were hidden: the link passed packets again"
+    state(ax, share if total.false_stale else "No false stale")
+    return ax

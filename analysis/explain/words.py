@@ -1,0 +1,136 @@
+"""An answer in words: one sentence of finding, rows of tables, and what would have mended it."""
+
+from collections.abc import Iterator
+
+from heartbench.analysis.explain.answer import Answer
+from heartbench.analysis.explain.causes import Cause, Kind
+from heartbench.analysis.explain.flashes import Flash
+from heartbench.analysis.explain.knobs import Knob
+from heartbench.analysis.explain.logs import LadderFound
+from heartbench.analysis.explain.story import Story
+from heartbench.analysis.explain.summary import UNKNOWN, Share, mended_by_cause
+
+STEP_IS_SURE = 0.01
+"""A probability by chance below this counts as a ladder."""
+
+
+def headline(found: Answer) -> str:
+    """Return the finding in one or two sentences."""
+    if found.story is not None:
+        return _headline_of_one(found.story.flash)
+    total, threshold_s = found.total, found.evidence.hub.stale_after_s
+    if not total.false_stale:
+        return f"At {threshold_s:g} s no node was marked stale while it was up."
+    seen = f"{total.false_stale:,} false stales at {threshold_s:g} s, {total.flashes:,} status changes on the dashboard"
+    if found.evidence.scenario is None:
+        return f"{seen}. A log does not show the link: causes are inferred, and every gap counts as a live node's."
+    out, hidden = total.count(Kind.UNREACHABLE), total.count(Kind.HIDDEN)
+    return (
+        f"{seen}. In {out:,} ({out / total.false_stale:.0%}) the link passed nothing up when the node was marked; in "
+        f"{hidden:,} ({hidden / total.false_stale:.0%}) it did, and that was hidden."
+    )
+
+
+def _headline_of_one(flash: Flash) -> str:
+    mark = flash.mark
+    of = f"{flash.kind or 'class unknown'}, {flash.cause or 'cause unknown'}{', inferred' if flash.inferred else ''}"
+    ended = f"heard again {mark.until_s - mark.at_s:.1f} s later" if mark.heard else "not heard again"
+    return f"{flash.name} was marked stale at {mark.at_s:.1f} s ({clock(mark.at_s)}) and {ended}: {of}."
+
+
+def clock(at_s: float) -> str:
+    """Return a time since the start as h:mm:ss."""
+    return f"{int(at_s // 3600)}:{int(at_s % 3600 // 60):02d}:{int(at_s % 60):02d}"
+
+
+def cause_row(share: Share) -> tuple[str, ...]:
+    """Return the cells of one class and cause."""
+    inferred = "" if not share.inferred else f"{share.inferred:,}"
+    hidden = "–" if share.hidden_median_s is None else f"{share.hidden_median_s:.1f} s"
+    gaps = f"{share.gap_median_s:.1f} s", f"{share.gap_longest_s:.1f} s"
+    return (
+        f"{share.kind}: {share.cause}",
+        f"{share.count:,}",
+        f"{share.share:.1%}",
+        f"{share.shown:,}",
+        *gaps,
+        hidden,
+        inferred,
+    )
+
+
+def knob_row(knob: Knob, found: Answer) -> tuple[str, ...]:
+    """Return the cells of one knob."""
+    before, mends = found.total.false_stale, len(knob.mended)
+    new = knob.false_stale - (before - mends)
+    causes = sorted(mended_by_cause(knob, found.found).items(), key=lambda each: -each[1])
+    of_which = ", ".join(f"{cause} {count:,}" for cause, count in causes)
+    return (
+        f"{knob.name} = {knob.value_s:g} s",
+        f"{knob.false_stale:,}",
+        f"{knob.false_stale - before:+,}",
+        f"{mends:,}",
+        f"{new:,}",
+        of_which,
+    )
+
+
+def flash_row(flash: Flash) -> tuple[str, ...]:
+    """Return the cells of one false stale."""
+    mark = flash.mark
+    of = f"{flash.kind or UNKNOWN}: {flash.cause or UNKNOWN}"
+    return (flash.name, f"{mark.at_s:.1f} s", clock(mark.at_s), of, f"{mark.gap_s:.1f} s", f"{mark.shown}")
+
+
+def story_rows(story: Story) -> list[tuple[str, str, str]]:
+    """Return the events of a story: time since the last sign of life, lane, and what."""
+    zero_s = story.flash.mark.from_s
+    return [(f"{line.at_s - zero_s:+.2f}", line.lane, line.text) for line in story.lines()]
+
+
+def mended(found: Answer) -> Iterator[str]:
+    """Yield what would have mended the false stale of a story."""
+    flash = None if found.story is None else found.story.flash
+    for mend in () if flash is None else flash.mended_by:
+        if mend.how == "gap":
+            now_s = found.evidence.hub.stale_after_s
+            more = f"{mend.value_s - now_s:.1f} s more than now"
+            yield f"A stale_after of {mend.value_s:.1f} s or more would have covered this gap, {more}."
+        else:
+            yield f"With {mend.knob} = {mend.value_s:g} s it would not have been: simulated again, on the same network."
+    if found.tried.not_tried:
+        yield f"Other settings were not simulated: {found.tried.not_tried}."
+    elif flash is not None and not any(mend.how == "simulation" for mend in flash.mended_by):
+        names = [f"{knob.name} = {knob.value_s:g} s" for knob in found.tried.knobs if knob.how == "simulation"]
+        if names:
+            yield f"None of these would have mended it, simulated again on the same network: {', '.join(names)}."
+
+
+def best_knob(found: Answer) -> str:
+    """Return the knob that helps most, beside a longer threshold."""
+    total = found.total.false_stale
+    helping = [knob for knob in found.tried.knobs if knob.how == "simulation" and knob.false_stale < total]
+    if not helping:
+        tried = any(knob.how == "simulation" for knob in found.tried.knobs)
+        return "No setting of the nodes that was tried helps." if tried else ""
+    best = helping[0]
+    fewer = (total - best.false_stale) / total
+    return (
+        f"Of the nodes' settings {best.name} = {best.value_s:g} s helps most: {best.false_stale:,} false stales "
+        f"instead of {total:,}, {fewer:.0%} fewer, on the same network."
+    )
+
+
+def ladder_sentence(found: LadderFound | None) -> str:
+    """Return whether late deliveries lie on a ladder of doubling steps."""
+    if found is None:
+        return ""
+    if found.by_chance > STEP_IS_SURE:
+        return (
+            f"{found.count:,} late deliveries do not agree on doubling steps (p = {found.by_chance:.2g}): nothing "
+            "shows that TCP's backoff made them."
+        )
+    return (
+        f"{found.count:,} late deliveries agree on steps of {found.step_s:.2g} s doubled again and again (p = "
+        f"{found.by_chance:.1g} by chance): {Cause.BACKOFF} of TCP, inferred."
+    )
