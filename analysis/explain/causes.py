@@ -14,8 +14,9 @@ A hidden one has the first cause of this list that holds at D:
     no heartbeat due   all that it had sent had arrived; the threshold is shorter than its heartbeat interval
     queue              its message was on the way in the queue of a slow way up
     hold               its message was on the way, released by a hold that had just ended
-    rto backoff        TCP waited to retransmit, and a cut of the link fell into the gap
-    losses             the same without a cut: single packets were lost
+    rto backoff        TCP waited to retransmit, and a cut of the link fell into the gap, or into the backing off that
+                       began before it: the first message after the cut was heard, and its acknowledgement was lost
+    losses             TCP waited to retransmit without a cut: single packets were lost
 
 A log has no truth. What can be inferred from the messages around a gap is in `logs`, with two causes of its own, *late
 delivery* and *missing*.
@@ -75,10 +76,14 @@ class Scene:
     moment: Moment | None
 
     @property
+    def began_s(self) -> float:
+        """When the gap began, or TCP's backing off that still went on at the deadline, if that is earlier; s."""
+        return min(self.mark.from_s, self.moment.backing_off_s if self.moment else inf)
+
+    @property
     def cut(self) -> Cut | None:
-        """The cut that was in force at the deadline, or else the last one in the gap."""
-        mark = self.mark
-        return self.truth.cut_at(mark.at_s) or self.truth.last_cut(mark.from_s, mark.at_s)
+        """The cut that was in force at the deadline, or else the last one since `began_s`."""
+        return self.truth.cut_at(self.mark.at_s) or self.truth.last_cut(self.began_s, self.mark.at_s)
 
     @property
     def waits(self) -> bool:

@@ -6,14 +6,15 @@
     missing        what was due in the gap never arrived, and the next message came in time: lost, or never sent
 
 TCP retransmits at doubling distances, so how late something comes after an outage is near s · 2^k for some step s. One
-gap near such a step proves nothing, since the steps are close; many gaps that agree on s do. `ladder_of` asks that of
-the late deliveries: the angles 2π log2(lateness) are then not uniform (Rayleigh's test; with the mean length r of n
-angles, p ≈ exp(−n r²), as in Mardia and Jupp, "Directional Statistics", 2000).
+gap near such a step proves nothing, since the steps are close; many gaps that agree on s do. `ladder_of` measures that
+by the mean length r of the angles 2π log2(lateness) (Mardia and Jupp, "Directional Statistics", 2000, chapter 2). Times
+over a threshold have unequal angles without any steps, so r is compared with that of random times with the same least
+value from two smooth tails, fitted by maximum likelihood: a Pareto and an exponential one. The less sure counts.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import exp, log2
+from math import log2
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ Floats = NDArray[np.float64]
 TOGETHER = 0.25
 """Messages arrive together if they are at most this part of an interval apart."""
 SAME_S = 1e-6
+SEED, DRAWS, FEWEST_ASKED, MOST_ASKED = 1, 999, 8, 2000
 LEAST_STEP_S = 0.2
 """TCP's shortest retransmission timeout in Linux (TCP_RTO_MIN), s: steps are named from there on."""
 
@@ -43,7 +45,7 @@ class LadderFound:
     Attributes:
         count: late deliveries that were asked.
         concentration: mean length r of their angles, 0 to 1.
-        by_chance: probability of an r at least as large if there are no steps.
+        by_chance: probability of an r at least as large if there are no steps; not below 1 / (DRAWS + 1).
         step_s: s on which they agree best, in the octave from LEAST_STEP_S on.
     """
 
@@ -142,14 +144,30 @@ class Around:
 
 
 def ladder_of(late_s: Sequence[float]) -> LadderFound | None:
-    """Return how well times agree on steps s · 2^k; None if fewer than three are longer than LEAST_STEP_S."""
-    long_s = np.array([each for each in late_s if each > LEAST_STEP_S])
-    if len(long_s) < 3:
+    """Return how well the first MOST_ASKED times agree on steps s · 2^k; None if too few are over LEAST_STEP_S."""
+    long_s = np.array([each for each in late_s if each > LEAST_STEP_S][:MOST_ASKED])
+    if len(long_s) < FEWEST_ASKED:
         return None
-    mean = complex(np.mean(np.exp(2j * np.pi * np.log2(long_s))))
+    mean = complex(_mean_angle(long_s))
     r = abs(mean)
     step_s = 2.0 ** ((np.angle(mean) / (2 * np.pi) - log2(LEAST_STEP_S)) % 1.0) * LEAST_STEP_S
-    return LadderFound(len(long_s), r, exp(-len(long_s) * r**2), float(step_s))
+    return LadderFound(len(long_s), r, _by_chance(long_s, r), float(step_s))
+
+
+def _mean_angle(late_s: Floats) -> NDArray[np.complex128]:
+    """Return the mean of exp(2πi log2 t) over the last axis."""
+    return np.asarray(np.mean(np.exp(2j * np.pi * np.log2(late_s)), axis=-1))
+
+
+def _by_chance(late_s: Floats, concentration: float) -> float:
+    """Return the probability of at least this concentration under the smooth tail that makes it more likely."""
+    least_s = float(late_s.min())
+    if late_s.max() == least_s:
+        return 1.0
+    draws = np.random.default_rng(SEED).exponential(size=(DRAWS, min(len(late_s), MOST_ASKED)))
+    tails = least_s * np.exp(draws * np.mean(np.log(late_s / least_s))), least_s + draws * np.mean(late_s - least_s)
+    more = max(int((np.abs(_mean_angle(tail)) >= concentration).sum()) for tail in tails)
+    return (1 + more) / (DRAWS + 1)
 
 
 def _origins(evidence: Evidence) -> tuple[float, float]:

@@ -77,7 +77,7 @@ class _Hub:
             absences = gaps.absences
             first = int(np.searchsorted(absences.to_s, start, "right"))
             allowed = float(silence[gap]) if isinstance(silence, np.ndarray) else silence
-            at = start + allowed_s(allowed, start, end, absences, self.rules, first)
+            at = start + float(allowed_s(allowed, start, end, absences, self.rules, first))
         return Mark(int(gaps.node[0]), start, at, end, bool(gaps.heard[gap]), stale, bool(false), shown, flaps)
 
     def _counts(self, gaps: Gaps, silence: Silence, until: int) -> tuple[int, int, int]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from heartbench.analysis.explain.causes import Kind
 from heartbench.analysis.explain.rerun import Moment
-from heartbench.analysis.explain.story import Story
+from heartbench.analysis.explain.story import Story, has_sent
 from heartbench.analysis.explain.summary import Sum
 from heartbench.analysis.explain.truth import CutKind
 from heartbench.analysis.report.style import (
@@ -26,8 +26,9 @@ from heartbench.analysis.report.style import (
     styled,
 )
 
-LANES = ("link", "tunnel", "connection", "TCP sends", "sent", "arrived", "deadline", "status")
+LANES = ("link", "tunnel", "connection", "TCP (× lost)", "sent", "arrived", "deadline", "status")
 CUTS = {CutKind.OUTAGE: ORANGE, CutKind.HOLD: PURPLE, CutKind.PARTITION: INK}
+CONNECTIONS = {"connected": BLUE, "connecting": ORANGE, "none": GREY}
 THICK = 0.52
 
 
@@ -85,20 +86,29 @@ def _link(lane: _Lanes, story: Story) -> None:
 
 def _connection(lane: _Lanes, moments: Sequence[Moment]) -> None:
     """Draw what the tunnel and the connection are in, and what TCP sends: a cross is lost, a point passes."""
-    for moment, following in pairwise(moments):
-        color = BLUE if moment.connected else ORANGE if moment.connecting else GREY
-        lane.bar("connection", moment.at_s, following.at_s, color, alpha=0.25 if moment.connected else 0.8)
-        if moment.staged:
-            lane.bar("tunnel", moment.at_s, following.at_s, PURPLE)
-    sends = [
-        (now.at_s, now.on_the_way)
-        for before, now in pairwise(moments)
-        if now.sent_s > before.sent_s or (now.connecting and now.syns > (before.syns if before.connecting else 0))
-    ]
-    lane.points("TCP sends", [at for at, passes in sends if passes], "o", BLUE)
-    lane.points("TCP sends", [at for at, passes in sends if not passes], "x", ORANGE)
+    for name, from_s, to_s in _spans([(moment.at_s, _connection_of(moment)) for moment in moments], lane.to_s):
+        lane.bar("connection", from_s, to_s, CONNECTIONS[name], name, alpha=0.25 if name == "connected" else 1.0)
+    for name, from_s, to_s in _spans(
+        [(moment.at_s, "packets wait" * bool(moment.staged)) for moment in moments], lane.to_s
+    ):
+        if name:
+            lane.bar("tunnel", from_s, to_s, PURPLE, name)
+    sends = [now for before, now in pairwise(moments) if has_sent(before, now)]
+    lane.points("TCP (× lost)", [each.at_s for each in sends if each.on_the_way and not each.staged], "o", BLUE)
+    lane.points("TCP (× lost)", [each.at_s for each in sends if each.staged], "o", PURPLE)
+    lane.points("TCP (× lost)", [each.at_s for each in sends if not each.on_the_way], "x", ORANGE)
     if not moments:
         lane.ax.text(0.5, LANES.index("connection"), "not known: the node was not run again", fontsize=8.5, color=GREY)
+
+
+def _connection_of(moment: Moment) -> str:
+    return "connected" if moment.connected else "connecting" if moment.connecting else "none"
+
+
+def _spans(states: Sequence[tuple[float, str]], end_s: float) -> list[tuple[str, float, float]]:
+    """Return (state, from, to) of each run of equal states, times in s."""
+    turns = [each for i, each in enumerate(states) if i == 0 or each[1] != states[i - 1][1]]
+    return [(name, at, to) for (at, name), (to, _) in pairwise([*turns, (end_s, "")])]
 
 
 def _messages(lane: _Lanes, story: Story) -> None:
@@ -129,12 +139,14 @@ def _judgement(lane: _Lanes, story: Story) -> None:
 def _finding(story: Story) -> str:
     flash = story.flash
     mark, back = flash.mark, flash.link_back_s
-    began = f"{flash.name}: {flash.kind}, {flash.cause}. Stale after {mark.at_s - mark.from_s:.1f} s"
-    if back is None or not mark.heard:
-        return f"{began}, heard after {mark.gap_s:.1f} s" if mark.heard else f"{began}, not heard again"
+    began = f"{flash.name}, {flash.kind or 'class unknown'}: {flash.cause or 'cause unknown'}. "
+    if not mark.heard:
+        return f"{began}Stale after {mark.at_s - mark.from_s:.1f} s, and not heard again"
+    if back is None:
+        return f"{began}Stale after {mark.at_s - mark.from_s:.1f} s, heard after {mark.gap_s:.1f} s"
     side = "before" if back <= mark.at_s else "after"
-    hidden = f"; it took {flash.hidden_s:.1f} s more to be heard" if flash.hidden_s is not None else ""
-    return f"{began}; its link was back {abs(mark.at_s - back):.1f} s {side} that{hidden}"
+    heard = f", the node was heard {flash.hidden_s:.1f} s after its link was back" if flash.hidden_s is not None else ""
+    return f"{began}Link back {abs(mark.at_s - back):.1f} s {side} the mark{heard}"
 
 
 @styled
@@ -147,7 +159,7 @@ def plot_sum(total: Sum) -> Axes:
     ax.set_yticks(range(len(rows)), [f"{row.kind}: {row.cause}" for row in rows])
     for place, row in enumerate(rows):
         ax.annotate(
-            f"{row.count:,} ({row.share:.0%})", (row.count, place), (4, 0), textcoords="offset points", va="center"
+            f"{row.count:,} ({row.share:.1%})", (row.count, place), (4, 0), textcoords="offset points", va="center"
         )
     ax.margins(x=0.15)
     ax.set_xlabel("false stales")

@@ -47,7 +47,7 @@ class Moment:
         node_closed: whether the node's end of it is.
         timeouts: retransmission timeouts since the last acknowledgement.
         probed: whether a tail loss probe is out.
-        rto_s: the present retransmission timeout, backed off.
+        backing_off_s: first retransmission since the last acknowledgement; inf without a timeout since then.
         timer_s: when TCP's timer of the node fires next.
         sent_s: when it last sent data.
         acknowledged: segments acknowledged so far.
@@ -69,7 +69,7 @@ class Moment:
     node_closed: bool
     timeouts: int
     probed: bool
-    rto_s: float
+    backing_off_s: float
     timer_s: float
     sent_s: float
     acknowledged: int
@@ -141,7 +141,7 @@ class Rerun:
             node_closed=bool(connection.node_closed_s <= at_s),
             timeouts=int(up.retransmits),
             probed=bool(up.tlp_high_seq),
-            rto_s=float(up.rto_s),
+            backing_off_s=float(up.retrans_stamp_s) if up.retrans_stamp_s <= at_s and up.retransmits else inf,
             timer_s=float(up.timer_s),
             sent_s=float(up.last_sent_s),
             acknowledged=int(up.snd_una),

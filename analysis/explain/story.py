@@ -1,7 +1,7 @@
 """The story of one false stale: what happened to link, tunnel, connection and messages, and what the hub made of it."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import inf, isfinite, isnan
 
@@ -14,7 +14,7 @@ from heartbench.mesh.kinds import Kind as MessageKind
 from heartbench.simulator.trace import TruthEvent
 
 BEFORE_S, AFTER_S = 15.0, 5.0
-"""Time shown before the last sign of life and after the next one, s."""
+"""Time shown before the gap, or the backing off that led to it, and after the next sign of life, s."""
 HAPPENED = {
     TruthEvent.CLOSE: "the node sees its connection end",
     TruthEvent.RESET: "something on the path resets the connection",
@@ -54,7 +54,7 @@ class Story:
     @property
     def from_s(self) -> float:
         """Where the story begins, s."""
-        return max(self.flash.mark.from_s - BEFORE_S, 0.0)
+        return max(min(self.flash.mark.from_s, self.scene.began_s) - BEFORE_S, 0.0)
 
     @property
     def to_s(self) -> float:
@@ -75,7 +75,8 @@ class Story:
             yield Line(cut.to_s, "link", f"it ends, after {cut.to_s - cut.from_s:.1f} s: the link passes packets again")
         for each in (*self.scene.truth.happened, *self.scene.truth.hub):
             lane = "hub" if "HUB" in each.what.name else "tunnel" if _of_tunnel(each.what) else "connection"
-            if each.what in HAPPENED:
+            is_told = each.what is TruthEvent.CLOSE and self.moments  # by what TCP did
+            if each.what in HAPPENED and not is_told:
                 yield Line(each.at_s, lane, HAPPENED[each.what])
             if lane == "hub" and isfinite(each.end_s):
                 yield Line(each.end_s, lane, "it is back")
@@ -116,22 +117,33 @@ def tell(record: Record, flash: Flash) -> Story:
     """Return the story of a false stale of a run."""
     mark = flash.mark
     (scene,) = record.scenes(mark.node, [mark])
+    story = Story(flash, scene, ())
     rerun = record.reruns.of(mark.node, len(scene.messages)) if record.reruns and scene.moment else None
-    moments: Sequence[Moment] = ()
-    if rerun is not None:
-        moments = [rerun.go(max(mark.from_s - BEFORE_S, 0.0)), *rerun.steps(mark.until_s + AFTER_S)]
-    return Story(flash, scene, tuple(moments))
+    if rerun is None:
+        return story
+    return replace(story, moments=(rerun.go(story.from_s), *rerun.steps(story.to_s)))
 
 
 def _of_tunnel(what: TruthEvent) -> bool:
     return what.name.startswith(("HANDSHAKE", "KEY"))
 
 
+def has_sent(before: Moment, now: Moment) -> bool:
+    """Return whether the node has sent data or a SYN between two events."""
+    return now.sent_s > before.sent_s or _has_dialled(before, now)
+
+
+def _has_dialled(before: Moment, now: Moment) -> bool:
+    return now.connecting and now.syns > (before.syns if before.connecting else 0)
+
+
 def _changes(before: Moment, now: Moment) -> Iterator[Line]:
-    """Yield what changed between two events, in the order in which the causes lie."""
+    """Yield what changed between two events."""
     at_s = now.at_s
+    if before.connected and not now.connected:
+        yield Line(at_s, "connection", _ending(before))
     fate = "it waits for the tunnel" if now.staged else "it is under way" if now.on_the_way else "it is lost"
-    if now.connecting and now.syns > (before.syns if before.connecting else 0):
+    if _has_dialled(before, now):
         again = f", attempt {now.attempts}" if now.attempts > 1 else ""
         yield Line(at_s, "connection", f"SYN {now.syns}{again}: {fate}")
     elif now.connected and now.timeouts > before.timeouts:
@@ -145,8 +157,6 @@ def _changes(before: Moment, now: Moment) -> Iterator[Line]:
         yield Line(at_s, "connection", "acknowledged: TCP's timer starts over")
     if now.connected and not before.connected:
         yield Line(at_s, "connection", "connected")
-    if before.connected and not now.connected:
-        yield Line(at_s, "connection", _ending(before))
     if now.hub_closed and not before.hub_closed:
         yield Line(at_s, "connection", "the hub's end of the connection is closed")
     if now.pinging and not before.pinging:

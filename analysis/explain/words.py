@@ -1,6 +1,7 @@
 """An answer in words: one sentence of finding, rows of tables, and what would have mended it."""
 
 from collections.abc import Iterator
+from math import ceil
 
 from heartbench.analysis.explain.answer import Answer
 from heartbench.analysis.explain.causes import Cause, Kind
@@ -66,7 +67,7 @@ def knob_row(knob: Knob, found: Answer) -> tuple[str, ...]:
     causes = sorted(mended_by_cause(knob, found.found).items(), key=lambda each: -each[1])
     of_which = ", ".join(f"{cause} {count:,}" for cause, count in causes)
     return (
-        f"{knob.name} = {knob.value_s:g} s",
+        f"{knob.name} = {knob.value_s:.3g} s",
         f"{knob.false_stale:,}",
         f"{knob.false_stale - before:+,}",
         f"{mends:,}",
@@ -93,15 +94,16 @@ def mended(found: Answer) -> Iterator[str]:
     flash = None if found.story is None else found.story.flash
     for mend in () if flash is None else flash.mended_by:
         if mend.how == "gap":
-            now_s = found.evidence.hub.stale_after_s
-            more = f"{mend.value_s - now_s:.1f} s more than now"
-            yield f"A stale_after of {mend.value_s:.1f} s or more would have covered this gap, {more}."
+            value_s = ceil(10 * mend.value_s) / 10
+            more = f"{value_s - found.evidence.hub.stale_after_s:.1f} s more than now"
+            yield f"A stale_after of {value_s:.1f} s would have covered this gap, {more}."
         else:
-            yield f"With {mend.knob} = {mend.value_s:g} s it would not have been: simulated again, on the same network."
+            knob = f"{mend.knob} = {mend.value_s:.3g} s"
+            yield f"With {knob} it would not have been: simulated again, on the same network."
     if found.tried.not_tried:
         yield f"Other settings were not simulated: {found.tried.not_tried}."
     elif flash is not None and not any(mend.how == "simulation" for mend in flash.mended_by):
-        names = [f"{knob.name} = {knob.value_s:g} s" for knob in found.tried.knobs if knob.how == "simulation"]
+        names = [f"{knob.name} = {knob.value_s:.3g} s" for knob in found.tried.knobs if knob.how == "simulation"]
         if names:
             yield f"None of these would have mended it, simulated again on the same network: {', '.join(names)}."
 
@@ -116,7 +118,7 @@ def best_knob(found: Answer) -> str:
     best = helping[0]
     fewer = (total - best.false_stale) / total
     return (
-        f"Of the nodes' settings {best.name} = {best.value_s:g} s helps most: {best.false_stale:,} false stales "
+        f"Of the nodes' settings {best.name} = {best.value_s:.3g} s helps most: {best.false_stale:,} false stales "
         f"instead of {total:,}, {fewer:.0%} fewer, on the same network."
     )
 
@@ -127,10 +129,10 @@ def ladder_sentence(found: LadderFound | None) -> str:
         return ""
     if found.by_chance > STEP_IS_SURE:
         return (
-            f"{found.count:,} late deliveries do not agree on doubling steps (p = {found.by_chance:.2g}): nothing "
-            "shows that TCP's backoff made them."
+            f"{found.count:,} late deliveries agree on doubling steps no better than a smooth tail would (p = "
+            f"{found.by_chance:.2g}): nothing shows that TCP's backoff made them."
         )
     return (
-        f"{found.count:,} late deliveries agree on steps of {found.step_s:.2g} s doubled again and again (p = "
-        f"{found.by_chance:.1g} by chance): {Cause.BACKOFF} of TCP, inferred."
+        f"{found.count:,} late deliveries agree on steps of {found.step_s:.2g} s doubled again and again, better than "
+        f"smooth tails do (p = {found.by_chance:.2g}): {Cause.BACKOFF} of TCP, inferred for them as a whole."
     )
