@@ -1,0 +1,76 @@
+"""What is inferred from a log alone: one made by hand, and late deliveries with and without a ladder."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from heartbench.analysis.evidence import evidence_of
+from heartbench.analysis.explain.answer import Question, answer_to
+from heartbench.analysis.explain.logs import explain_log, ladder_of
+from heartbench.mesh.kinds import Kind
+
+UNIX_S = 1.7e9
+HELLO, HEARTBEAT = int(Kind.HELLO), int(Kind.HEARTBEAT)
+
+
+def log(path: Path, rows: list[tuple[int, int, int, float, float]]) -> Path:
+    """Write a log of rows (node, connection, kind, sent, arrived); times in s since the log began."""
+    frame = pd.DataFrame(rows, columns=["node", "connection", "kind", "sent_s", "arrived_s"])
+    frame[["sent_s", "arrived_s"]] += UNIX_S
+    frame.assign(boot=1, seq=0).to_parquet(path)
+    return path
+
+
+def beats(node: int, times_s: list[float], connection: int = 1) -> list[tuple[int, int, int, float, float]]:
+    return [(node, connection, HEARTBEAT, at, at) for at in times_s]
+
+
+@pytest.fixture
+def three_gaps(tmp_path: Path) -> Path:
+    """Return a log in which three nodes are silent from 40 to 85 s, each for another reason."""
+    late = beats(0, [0, 10, 20, 30, 40, 85, 85.1, 85.2, 90, 100])
+    lost = beats(1, [0, 10, 20, 30, 40, 85, 95, 105])
+    anew = [*beats(2, [0, 10, 20, 30, 40]), (2, 2, HELLO, 85.0, 85.0), *beats(2, [90, 100], connection=2)]
+    return log(tmp_path / "log.parquet", [*late, *lost, *anew])
+
+
+def test_what_ends_a_gap_tells_its_cause_and_all_is_marked_as_inferred(three_gaps: Path) -> None:
+    found, ladder = explain_log(evidence_of(three_gaps, 30.0))
+    assert [flash.cause for flash in found.each] == ["late delivery", "missing", "reconnect"]
+    assert all(flash.kind is None and flash.inferred for flash in found.each)
+    assert [flash.mark.gap_s for flash in found.each] == pytest.approx([45.0] * 3)
+    assert [flash.mark.at_s for flash in found.each] == pytest.approx([70.0] * 3)
+    assert ladder is None
+
+
+def test_senders_times_show_what_was_late(tmp_path: Path) -> None:
+    held = [(0, 1, HEARTBEAT, sent, max(sent, 85.0)) for sent in (50.0, 60.0, 70.0)]
+    fresh = [(1, 1, HEARTBEAT, sent, sent + 0.04) for sent in (84.96, 95.0)]
+    before = [(node, 1, HEARTBEAT, at, at + 0.04) for node in (0, 1) for at in (0.0, 10.0, 20.0, 30.0, 40.0)]
+    found, _ = explain_log(evidence_of(log(tmp_path / "log.parquet", [*before, *held, *fresh]), 30.0))
+    assert [flash.cause for flash in found.each] == ["late delivery", "missing"]
+
+
+def test_a_story_of_a_log_has_its_messages_and_no_link(three_gaps: Path) -> None:
+    answer = answer_to(Question(three_gaps, node="1", now_s=30.0))
+    assert answer.story is not None
+    lanes = {line.lane for line in answer.story.lines()}
+    assert lanes == {"messages", "hub"}
+    told = answer.to_json()
+    assert [each["kind"] for each in told["flashes"]] == [None]
+    assert told["sum"]["unknown"] == 1
+    assert told["sum"]["not_tried"] == "a log says nothing about the nodes' settings"
+
+
+def test_doubling_steps_are_found_and_smooth_tails_are_not() -> None:
+    rng = np.random.default_rng(7)
+    steps_s = 0.3 * 2.0 ** rng.integers(6, 9, 60) * rng.normal(1.0, 0.02, 60)
+    found = ladder_of(steps_s.tolist())
+    assert found is not None
+    assert found.by_chance < 0.01
+    assert found.step_s == pytest.approx(0.3, rel=0.02)
+    steep_s = 20.0 * np.exp(rng.exponential(size=(40, 60)) / 4.0)  # angles far from uniform, and no steps
+    by_chance = [ladder.by_chance for ladder in map(ladder_of, steep_s.tolist()) if ladder is not None]
+    assert sum(p < 0.05 for p in by_chance) <= 6  # 40 · 0.05 are expected at most

@@ -1,0 +1,93 @@
+"""`heartbench explain`, as a user calls it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from heartbench.cli.app import invoke
+
+CUT = """
+duration = "200s"
+[[group]]
+name = "edge"
+nodes = 1
+profile = "lan"
+heartbeat_interval = "10s"
+heartbeat_jitter = 0
+start_spread = "0s"
+[[fault]]
+kind = "partition"
+group = "edge"
+nodes = 1
+at = "101s"
+for = "25s"
+"""
+
+
+@pytest.fixture(scope="module")
+def cut_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cut")
+    (folder / "cut.toml").write_text(CUT, encoding="utf-8")
+    assert invoke(["run", str(folder / "cut.toml"), "--out", str(folder / "run"), "--set", "hub.stale_after_s=30"]) == 0
+    return folder / "run"
+
+
+def test_as_json_it_lists_each_false_stale_and_the_sum(cut_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert invoke(["explain", str(cut_run), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    (flash,) = told["flashes"]
+    assert told["schema"] == "heartbench.explain/1"
+    assert (flash["node"], flash["name"], flash["kind"], flash["cause"]) == (0, "edge-00000", "hidden", "rto backoff")
+    assert flash["mended_by"][0]["knob"] == "stale_after"
+    assert (told["sum"]["false_stale"], told["sum"]["hidden"], told["sum"]["flashes"]) == (1, 1, 2)
+    assert "story" not in told
+
+
+def test_a_node_and_a_time_choose_a_story(cut_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["explain", str(cut_run), "--node", "edge-00000", "--at", "2m"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "edge-00000 was marked stale at 130.0 s (0:02:10) and heard again 6.8 s later: hidden, rto backoff." in out
+    assert "+1.00 link partition of both ways begins" in out
+    assert "retransmission 6 by timeout: it is lost" in out
+    assert "+30.00 hub deadline: 30.0 s without a sign of life, stale" in out
+    assert "A stale_after of 36.8 s would have covered this gap, 6.8 s more than now." in out
+
+
+@pytest.mark.parametrize("name", ["story.png", "story.html", "sum.svg"])
+def test_a_picture_is_written(name: str, cut_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = ["--node", "0"] if name.startswith("story") else []
+    assert invoke(["explain", str(cut_run), *chosen, "-o", str(tmp_path / name)]) == 0
+    assert capsys.readouterr().out.rstrip().endswith(name)
+    assert (tmp_path / name).stat().st_size > 5_000
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--node", "7"], "--node: 7: no such node in {run}; expected a number or a name, such as edge-00000"),
+        (["-o", "story.txt"], "--out: story.txt: must be a file that ends in .png, .svg, .pdf or .html"),
+        (["--at", "soon"], '--at: "soon" is not a duration'),
+        (["--now", "30s"], "--now 30s: {run} records the settings of its hub"),
+    ],
+)
+def test_bad_input_is_one_line(
+    options: list[str], said: str, cut_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["explain", str(cut_run), *options]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert said.format(run=cut_run) in printed.err
+
+
+def test_a_run_without_false_stales_says_so(cut_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scenario = tmp_path / "quiet.toml"
+    scenario.write_text(CUT.replace('for = "25s"', 'for = "1s"'), encoding="utf-8")
+    assert invoke(["run", str(scenario), "--out", str(tmp_path / "run")]) == 0
+    capsys.readouterr()
+    assert invoke(["explain", str(tmp_path / "run")]) == 0
+    assert "no node was marked stale while it was up" in " ".join(capsys.readouterr().out.split())
+    assert invoke(["explain", str(tmp_path / "run"), "--node", "0"]) == 2
+    assert "the node was never marked stale while it was up" in capsys.readouterr().err
