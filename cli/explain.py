@@ -141,6 +141,8 @@ def tell(found: "Answer") -> None:
 def rest(total: "Sum") -> str:
     """Return what else the dashboard showed."""
     down, left = total.of_nodes_down, total.of_leaving
+    if not total.nodes_down and not left:
+        return ""
     others = f", {down:,} of {total.nodes_down:,} marks of nodes that were down" if total.nodes_down else ""
     others += f", {left:,} of nodes that said Goodbye" if left else ""
     return f"{total.flashes:,} status changes were shown: {total.flashes - down - left:,} of these{others}"

@@ -1,7 +1,7 @@
 """What `heartbench explain` answers: all false stales of a run or log, those of one node, or one of them as a story."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from heartbench.analysis.explain.knobs import Tried, try_knobs, with_mends
 from heartbench.analysis.explain.logs import LadderFound, explain_log, tell_log
 from heartbench.analysis.explain.story import Story, tell
 from heartbench.analysis.explain.summary import Sum, flash_to_json, sum_to_json, sum_up
+from heartbench.analysis.gaps import Gaps
 from heartbench.simulator.trace import read_nodes
 
 SCHEMA = "heartbench.explain/1"
@@ -69,49 +70,41 @@ def answer_to(question: Question, advance: Callable[[float], None] = lambda _: N
         AnalysisError: the node is unknown, or was never marked stale while it was up.
         SimulatorError: it is neither a run nor a log, or damaged.
     """
-    evidence = evidence_of(question.path, question.now_s)
-    ladder = None
+    evidence, ladder = evidence_of(question.path, question.now_s), None
+    gaps = evidence.gaps
     if question.node is not None:
-        evidence = _of_node(evidence, _number(evidence, question.node))
+        gaps = gaps.of(np.array([_number(question, gaps)]))
     if evidence.scenario is None:
-        found, ladder = explain_log(evidence)
+        found, ladder = explain_log(question.path, evidence, gaps)
     else:
-        found = explain(evidence)
+        found = explain(evidence, gaps)
     advance(0.5)
     one = None
     if question.node is not None or question.at_s is not None:
         one = _chosen(found, question)
-        evidence = _of_node(evidence, one.mark.node)
+        gaps = gaps.of(np.array([one.mark.node]))
         found = _only(found, one, whole_node=question.at_s is None)
-    tried = try_knobs(evidence, found, None if one is None else one.mark.node)
+    tried = try_knobs(evidence, gaps, found, None if one is None else one.mark.node)
     found = with_mends(found, tried)
     advance(0.5)
     if one is None:
         return Answer(evidence, found, tried, None, ladder)
     one = next(flash for flash in found.each if flash.mark == one.mark)
-    return Answer(evidence, found, tried, _tell(evidence, one), ladder)
+    is_log = evidence.scenario is None
+    story = tell_log(question.path, one) if is_log else tell(Record.of(evidence, [one.mark.node]), one)
+    return Answer(evidence, found, tried, story, ladder)
 
 
-def _tell(evidence: Evidence, flash: Flash) -> Story:
-    if evidence.scenario is None:
-        return tell_log(evidence, flash)
-    return tell(Record.of(evidence, [flash.mark.node]), flash)
-
-
-def _of_node(evidence: Evidence, node: int) -> Evidence:
-    return replace(evidence, gaps=evidence.gaps.of(np.array([node])))
-
-
-def _number(evidence: Evidence, node: str) -> int:
-    """Return the number of a node by its name or number."""
-    listed = read_nodes(evidence.source)
+def _number(question: Question, gaps: Gaps) -> int:
+    """Return the number of the node that is asked about by its name or number."""
+    node, listed = question.node or "", read_nodes(question.path)
     if listed is not None and (listed.name == node).any():
         return int(listed.node[listed.name == node].iloc[0])
-    if node.isdecimal() and int(node) in evidence.gaps.node:
+    if node.isdecimal() and int(node) in gaps.node:
         return int(node)
     known = "0" if listed is None else str(listed.name.iloc[0])
     raise AnalysisError(
-        f"--node: {node}: no such node in {evidence.source}; expected a number or a name, such as {known}"
+        f"--node: {node}: no such node in {question.path}; expected a number or a name, such as {known}"
     )
 
 

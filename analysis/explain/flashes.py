@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
+from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from heartbench.analysis.explain.causes import Cause, Kind, Scene, classify
 from heartbench.analysis.explain.marks import Mark, marks_of
 from heartbench.analysis.explain.rerun import Reruns
 from heartbench.analysis.explain.truth import Truths
+from heartbench.analysis.gaps import Gaps
 from heartbench.hub import FixedTimeout, HubSettings
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario
@@ -113,7 +115,7 @@ class Record:
             evidence,
             scenario,
             Truths.of(truth, scenario),
-            messages_of(evidence, nodes),
+            messages_of(run.path, nodes),
             names,
             Reruns(scenario) if can_repeat else None,
             tuple(zip(pauses.start_s.tolist(), pauses.end_s.fillna(np.inf).tolist(), strict=True)),
@@ -161,9 +163,9 @@ class Record:
         )
 
 
-def explain(evidence: Evidence) -> Flashes:
-    """Return every false stale of a finished run with its class and cause."""
-    marks = marks_of(evidence)
+def explain(evidence: Evidence, gaps: Gaps | None = None) -> Flashes:
+    """Return every false stale of a finished run with its class and cause; `gaps` are those of some of its nodes."""
+    marks = marks_of(gaps or evidence.gaps, evidence.hub, evidence.duration_s)
     by_node: dict[int, list[Mark]] = {}
     for mark in marks:
         if mark.false:
@@ -188,10 +190,10 @@ def covered_by(mark: Mark, hub: HubSettings) -> tuple[Mend, ...]:
     return (Mend("stale_after", mark.gap_s, "gap"),)
 
 
-def messages_of(evidence: Evidence, nodes: Sequence[int]) -> dict[int, Messages]:
-    """Return the messages of some nodes, read part by part."""
+def messages_of(path: Path, nodes: Sequence[int]) -> dict[int, Messages]:
+    """Return the messages of some nodes of a run or trace, read part by part."""
     found, wanted = {}, np.array(sorted(nodes), np.int64)
-    for block in read_blocks(evidence.source):
+    for block in read_blocks(path):
         begins = np.searchsorted(block.node, wanted, "left")
         ends = np.searchsorted(block.node, wanted, "right")
         for node, begin, end in zip(wanted.tolist(), begins, ends, strict=True):

@@ -19,6 +19,7 @@ from heartbench.analysis.evidence import Evidence, settings_at
 from heartbench.analysis.explain.flashes import Flash, Flashes, Mend
 from heartbench.analysis.explain.marks import Mark, marks_of
 from heartbench.analysis.explain.rerun import has, only
+from heartbench.analysis.gaps import Gaps
 from heartbench.analysis.simulated import simulate_gaps
 from heartbench.hub import FixedTimeout
 from heartbench.simulator.engines.turns import crew_size
@@ -62,14 +63,15 @@ class Tried:
     not_tried: str = ""
 
 
-def try_knobs(evidence: Evidence, found: Flashes, node: int | None = None) -> Tried:
-    """Return what each knob makes of the false stales of the fleet, or of one node."""
-    knobs = list(_thresholds(evidence, found.each))
+def try_knobs(evidence: Evidence, gaps: Gaps, found: Flashes, node: int | None = None) -> Tried:
+    """Return what each knob makes of the false stales of the fleet, or of one node; `gaps` are those of either."""
+    knobs = list(_thresholds(evidence, gaps, found.each))
     reason = why_not(evidence, node)
     if evidence.scenario is not None and not reason:
         for name, value_s, fleet in _changes(evidence.scenario, evidence.hub.stale_after_s, node):
-            gaps, _ = simulate_gaps(evidence.scenario, fleet, policies=(evidence.hub.policy,))
-            knobs.append(_judged(name, value_s, replace(evidence, gaps=gaps), found.each, "simulation"))
+            changed, _ = simulate_gaps(evidence.scenario, fleet, policies=(evidence.hub.policy,))
+            marks = marks_of(changed, evidence.hub, evidence.duration_s)
+            knobs.append(_knob(name, value_s, marks, found.each, "simulation"))
     return Tried(tuple(sorted(knobs, key=lambda knob: knob.false_stale)), reason)
 
 
@@ -101,18 +103,20 @@ def with_mends(found: Flashes, tried: Tried) -> Flashes:
     return replace(found, each=tuple(replace(flash, mended_by=(*flash.mended_by, *own)) for flash, own in each))
 
 
-def _thresholds(evidence: Evidence, flashes: Sequence[Flash]) -> Iterator[Knob]:
+def _thresholds(evidence: Evidence, gaps: Gaps, flashes: Sequence[Flash]) -> Iterator[Knob]:
     hub = evidence.hub
     if hub.policy.name != FixedTimeout.name:
         return
     for factor in LONGER:
         longer = settings_at(factor * hub.stale_after_s, hub)
-        yield _judged("stale_after", longer.stale_after_s, replace(evidence, hub=longer), flashes, "gap")
+        marks = marks_of(gaps, longer, evidence.duration_s)
+        yield _knob("stale_after", longer.stale_after_s, marks, flashes, "gap")
 
 
-def _judged(name: str, value_s: float, evidence: Evidence, flashes: Sequence[Flash], how: str) -> Knob:
+def _knob(name: str, value_s: float, marks: Sequence[Mark], flashes: Sequence[Flash], how: str) -> Knob:
+    """Return a knob under which a fleet has these marks."""
     left: dict[int, list[Mark]] = {}
-    for mark in marks_of(evidence):
+    for mark in marks:
         if mark.false:
             left.setdefault(mark.node, []).append(mark)
     mended = [place for place, flash in enumerate(flashes) if not _is_left(flash.mark, left.get(flash.mark.node, []))]

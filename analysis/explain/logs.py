@@ -15,6 +15,7 @@ value from two smooth tails, fitted by maximum likelihood: a Pareto and an expon
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import log2
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from heartbench.analysis.explain.flashes import Flash, Flashes, covered_by, mess
 from heartbench.analysis.explain.marks import Mark, marks_of
 from heartbench.analysis.explain.story import Story
 from heartbench.analysis.explain.truth import NodeTruth
+from heartbench.analysis.gaps import Gaps
 from heartbench.mesh.kinds import Kind as MessageKind
 from heartbench.simulator.trace import Messages, read_blocks, read_nodes
 
@@ -55,15 +57,18 @@ class LadderFound:
     step_s: float
 
 
-def explain_log(evidence: Evidence) -> tuple[Flashes, LadderFound | None]:
-    """Return the gaps of a log over its threshold, with inferred causes, and what its late deliveries agree on."""
-    marks = marks_of(evidence)
+def explain_log(path: Path, evidence: Evidence, gaps: Gaps) -> tuple[Flashes, LadderFound | None]:
+    """Return the gaps of a log over its threshold, with inferred causes, and what its late deliveries agree on.
+
+    `path` is where its messages are, `gaps` those of the evidence or of some nodes of it.
+    """
+    marks = marks_of(gaps, evidence.hub, evidence.duration_s)
     false = [mark for mark in marks if mark.false]
     nodes = sorted({mark.node for mark in false})
-    listed = read_nodes(evidence.source)
+    listed = read_nodes(path)
     names = {} if listed is None else dict(zip(listed.node.tolist(), listed.name, strict=True))
     groups = {int(node): name for name, own in evidence.groups.items() for node in own}
-    messages, origins_s, interval_s = messages_of(evidence, nodes), _origins(evidence), evidence.usual_gap_s
+    messages, origins_s, interval_s = messages_of(path, nodes), _origins(path), evidence.usual_gap_s
     found, late_s = [], []
     for mark in false:
         around = Around.of(messages[mark.node], mark, origins_s, interval_s)
@@ -77,10 +82,10 @@ def explain_log(evidence: Evidence) -> tuple[Flashes, LadderFound | None]:
     return Flashes(tuple(found), others), ladder_of(late_s)
 
 
-def tell_log(evidence: Evidence, flash: Flash) -> Story:
+def tell_log(path: Path, flash: Flash) -> Story:
     """Return the story of a false stale of a log: its messages, and what the hub would have made of them."""
-    messages = messages_of(evidence, [flash.mark.node])[flash.mark.node]
-    origin_s = origin_in(by_arrival(messages), flash.mark, _origins(evidence))
+    messages = messages_of(path, [flash.mark.node])[flash.mark.node]
+    origin_s = origin_in(by_arrival(messages), flash.mark, _origins(path))
     shifted = replace(messages, sent_s=messages.sent_s - origin_s, arrived_s=messages.arrived_s - origin_s)
     return Story(flash, Scene(flash.mark, NodeTruth(), shifted, has_queue=False, moment=None), ())
 
@@ -170,7 +175,7 @@ def _by_chance(late_s: Floats, concentration: float) -> float:
     return (1 + more) / (DRAWS + 1)
 
 
-def _origins(evidence: Evidence) -> tuple[float, float]:
+def _origins(path: Path) -> tuple[float, float]:
     """Return from what the times of gaps may count in the log: its own zero, or its first arrival."""
-    arrivals = (block.arrived_s for block in read_blocks(evidence.source))
+    arrivals = (block.arrived_s for block in read_blocks(path))
     return 0.0, min(float(np.nanmin(each)) for each in arrivals if not np.isnan(each).all())

@@ -1,22 +1,20 @@
-"""The stale marks of a trace one by one, as the hub of the evidence makes them, and the changes that each shows.
+"""The stale marks of a trace one by one, as a hub makes them, and the changes of status that each shows.
 
-`watch` counts. Here it is asked again for each candidate, over the node's gaps up to that one, and the difference to
-the candidate before belongs to this one. So the marks add up to the counts of `judge`, whatever the rules of flapping.
+`judge` counts. Here it is asked again for each candidate, over the node's gaps up to that one, and the difference to
+the candidate before belongs to this one. So the marks add up to its counts, whatever the rules of flapping.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.analysis.absences import AbsenceRules, allowed_s
-from heartbench.analysis.evidence import Evidence
-from heartbench.analysis.gaps import Gaps
+from heartbench.analysis.gaps import Gaps, Signs
 from heartbench.analysis.policies.array_forms import Silence, allowed_silence
-from heartbench.analysis.watch import Found, Silences, watch, watchers
-from heartbench.hub import PolicySpec
+from heartbench.analysis.qos import judge
+from heartbench.hub import HubSettings
 
 Floats = NDArray[np.float64]
 
@@ -52,65 +50,69 @@ class Mark:
         return self.until_s - self.from_s
 
 
-@dataclass(frozen=True, slots=True)
-class _Hub:
-    """What judges: the evidence's policy, and how it moves deadlines."""
-
-    policy: PolicySpec
-    rules: AbsenceRules
-
-    def marks(self, gaps: Gaps, silence: Silence) -> Iterator[Mark]:
-        """Yield what the hub says of one node; `gaps` are all of it, `silence` what the policy allows after each."""
-        before = (0, 0, 0)
-        for gap in _candidates(gaps, silence):
-            counts = self._counts(gaps, silence, gap + 1)
-            false, flaps, shown = (now - then for now, then in zip(counts, before, strict=True))
-            before = counts
-            if false or flaps or shown:
-                yield self._mark(gaps, silence, gap, (false, flaps, shown))
-
-    def _mark(self, gaps: Gaps, silence: Silence, gap: int, counts: tuple[int, int, int]) -> Mark:
-        start, end = float(gaps.start_s[gap]), float(gaps.start_s[gap] + gaps.length_s[gap])
-        false, flaps, shown = counts
-        stale, at = not gaps.away[gap], start
-        if stale:
-            absences = gaps.absences
-            first = int(np.searchsorted(absences.to_s, start, "right"))
-            allowed = float(silence[gap]) if isinstance(silence, np.ndarray) else silence
-            at = start + float(allowed_s(allowed, start, end, absences, self.rules, first))
-        return Mark(int(gaps.node[0]), start, at, end, bool(gaps.heard[gap]), stale, bool(false), shown, flaps)
-
-    def _counts(self, gaps: Gaps, silence: Silence, until: int) -> tuple[int, int, int]:
-        """Return false stales, flaps and flashes in the first `until` gaps."""
-        hubs, recent, varying_s = watchers([silence], [self.policy.flap_rule])
-        found = Found(np.zeros((1, 1)), np.zeros((1, 1, 1), np.int32), np.zeros(1))
-        columns = gaps.start_s, gaps.length_s, gaps.up_s, gaps.heard, gaps.away
-        silent = Silences(np.array([0, until]), *columns, np.zeros(1, np.int64))
-        watch(silent, gaps.absences, self.rules, inf, hubs, recent, varying_s, found)
-        return int(found.mistakes.sum()), int(hubs.flaps[0]), int(hubs.flashes[0])
-
-
-def marks_of(evidence: Evidence) -> list[Mark]:
-    """Return what the hub of the evidence says of its nodes beside "online", by node and time."""
-    gaps, policy = evidence.gaps, evidence.hub.policy
-    hub, silence = _Hub(policy, AbsenceRules.of(evidence.hub)), allowed_silence(policy, gaps.arrivals)
+def marks_of(gaps: Gaps, hub: HubSettings, duration_s: float) -> list[Mark]:
+    """Return what a hub says of the nodes beside "online", by node and time."""
+    silence = allowed_silence(hub.policy, gaps.arrivals)
     found: list[Mark] = []
     for place, (begin, end) in enumerate(zip(gaps.first[:-1], gaps.first[1:], strict=True)):
         own_silence = silence[begin:end] if isinstance(silence, np.ndarray) else silence
-        found += hub.marks(_of_place(gaps, place, begin, end), own_silence)
+        found += _marks_of_node(_of_place(gaps, place, begin, end), own_silence, hub, duration_s)
     return found
+
+
+def _marks_of_node(gaps: Gaps, silence: Silence, hub: HubSettings, duration_s: float) -> Iterator[Mark]:
+    """Yield the marks of one node; `gaps` are all of it, `silence` what the policy allows after each."""
+    before = (0, 0, 0)
+    for gap in _candidates(gaps, silence):
+        counts = _counts(_up_to(gaps, gap + 1), hub, duration_s)
+        false, flaps, shown = (now - then for now, then in zip(counts, before, strict=True))
+        before = counts
+        if false or flaps or shown:
+            start, end = float(gaps.start_s[gap]), float(gaps.start_s[gap] + gaps.length_s[gap])
+            stale = not gaps.away[gap]
+            allowed = float(silence[gap]) if isinstance(silence, np.ndarray) else silence
+            at = start + _allowed_s(gaps, allowed, start, end, hub) if stale else start
+            yield Mark(int(gaps.node[0]), start, at, end, bool(gaps.heard[gap]), stale, bool(false), shown, flaps)
+
+
+def _allowed_s(gaps: Gaps, silence_s: float, start_s: float, end_s: float, hub: HubSettings) -> float:
+    """Return the silence after which the hub marks a node stale, with the deadlines that it has moved, s."""
+    first = int(np.searchsorted(gaps.absences.to_s, start_s, "right"))
+    return float(allowed_s(silence_s, start_s, end_s, gaps.absences, AbsenceRules.of(hub), first))
+
+
+def _counts(gaps: Gaps, hub: HubSettings, duration_s: float) -> tuple[int, int, int]:
+    """Return false stales, flaps and flashes."""
+    qos = judge(gaps, [hub.policy], duration_s, rules=AbsenceRules.of(hub))
+    return int(qos.mistakes.sum()), int(qos.flaps[0]), int(qos.flashes[0])
 
 
 def _of_place(gaps: Gaps, place: int, begin: int, end: int) -> Gaps:
     """Return the gaps of one node as views of those of all; unlike `Gaps.of` it does not look at the others."""
-    each = {field.name: getattr(gaps, field.name)[begin:end] for field in fields(Gaps) if field.name in _OF_GAPS}
     own = slice(place, place + 1)
+    signs = gaps.signs and Signs(gaps.signs.seq[begin:end], gaps.signs.kind[begin:end], gaps.signs.interval_s[own])
+    first = np.array([0, end - begin])
     return replace(
-        gaps, node=gaps.node[own], transit_s=gaps.transit_s[own], first=np.array([0, end - begin]), signs=None, **each
+        gaps, node=gaps.node[own], transit_s=gaps.transit_s[own], first=first, signs=signs, **_sliced(gaps, begin, end)
     )
 
 
-_OF_GAPS = ("start_s", "length_s", "up_s", "heard", "away")
+def _up_to(gaps: Gaps, count: int) -> Gaps:
+    """Return the first gaps of one node. The next one stays, without any length: it says how the last one ended."""
+    kept = min(count + 1, len(gaps))
+    signs = gaps.signs and Signs(gaps.signs.seq[:kept], gaps.signs.kind[:kept], gaps.signs.interval_s)
+    cut = replace(gaps, first=np.array([0, kept]), signs=signs, **_sliced(gaps, 0, kept))
+    if kept > count:
+        heard, length_s, up_s = cut.heard.copy(), cut.length_s.copy(), cut.up_s.copy()
+        heard[-1], length_s[-1], up_s[-1] = False, 0.0, 0.0
+        cut = replace(cut, heard=heard, length_s=length_s, up_s=up_s)
+    return cut
+
+
+def _sliced(gaps: Gaps, begin: int, end: int) -> dict[str, NDArray[np.generic]]:
+    """Return the columns that have an entry a gap, from one to another."""
+    others = ("node", "first", "transit_s", "absences", "signs")
+    return {field.name: getattr(gaps, field.name)[begin:end] for field in fields(Gaps) if field.name not in others}
 
 
 def _candidates(gaps: Gaps, silence: Silence) -> NDArray[np.int64]:

@@ -87,7 +87,7 @@ class Story:
             sent_s, arrived_s = float(messages.sent_s[row]), float(messages.arrived_s[row])
             name = f"{MessageKind(messages.kind[row]).name.lower()} {messages.seq[row]}"
             if isnan(arrived_s):
-                yield Line(sent_s, "messages", f"{name} is sent, and dies with its connection")
+                yield Line(sent_s, "messages", f"{name} is sent, and never arrives")
             elif arrived_s == sent_s:
                 yield Line(arrived_s, "messages", f"{name} arrives")
             elif arrived_s >= mark.until_s > sent_s:

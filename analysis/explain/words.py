@@ -1,6 +1,7 @@
 """An answer in words: one sentence of finding, rows of tables, and what would have mended it."""
 
 from collections.abc import Iterator
+from itertools import groupby
 from math import ceil
 
 from heartbench.analysis.explain.answer import Answer
@@ -11,6 +12,7 @@ from heartbench.analysis.explain.logs import LadderFound
 from heartbench.analysis.explain.story import Story
 from heartbench.analysis.explain.summary import UNKNOWN, Share, mended_by_cause
 
+MOST_IN_A_ROW = 4
 STEP_IS_SURE = 0.01
 """A probability by chance below this counts as a ladder."""
 
@@ -84,9 +86,20 @@ def flash_row(flash: Flash) -> tuple[str, ...]:
 
 
 def story_rows(story: Story) -> list[tuple[str, str, str]]:
-    """Return the events of a story: time since the last sign of life, lane, and what."""
+    """Return the events of a story: time since the last sign of life, lane, and what.
+
+    Of many messages in a row the first and the last are told.
+    """
     zero_s = story.flash.mark.from_s
-    return [(f"{line.at_s - zero_s:+.2f}", line.lane, line.text) for line in story.lines()]
+    runs = [list(run) for _, run in groupby(story.lines(), key=lambda line: line.lane == "messages")]
+    rows = []
+    for run in runs:
+        skipped = len(run) - 2 if run[0].lane == "messages" and len(run) > MOST_IN_A_ROW else 0
+        told = [run[0], run[-1]] if skipped else run
+        rows += [(f"{line.at_s - zero_s:+.2f}", line.lane, line.text) for line in told]
+        if skipped:
+            rows.insert(-1, ("…", "messages", f"{skipped:,} more"))
+    return rows
 
 
 def mended(found: Answer) -> Iterator[str]:

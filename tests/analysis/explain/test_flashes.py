@@ -93,7 +93,7 @@ def test_classes_and_causes_add_up_to_the_figures_of_the_run(run_of_three: Path,
 
 def test_a_knob_mends_what_its_simulation_no_longer_has(evidence: Evidence) -> None:
     found = explain(evidence)
-    tried = try_knobs(evidence, found)
+    tried = try_knobs(evidence, evidence.gaps, found)
     gaps_s = sorted(flash.mark.gap_s for flash in found.each)
     for knob in tried.knobs:
         if knob.name == "stale_after":

@@ -8,7 +8,8 @@ import pytest
 
 from heartbench.analysis.evidence import evidence_of
 from heartbench.analysis.explain.answer import Question, answer_to
-from heartbench.analysis.explain.logs import explain_log, ladder_of
+from heartbench.analysis.explain.flashes import Flashes
+from heartbench.analysis.explain.logs import LadderFound, explain_log, ladder_of
 from heartbench.mesh.kinds import Kind
 
 UNIX_S = 1.7e9
@@ -27,6 +28,11 @@ def beats(node: int, times_s: list[float], connection: int = 1) -> list[tuple[in
     return [(node, connection, HEARTBEAT, at, at) for at in times_s]
 
 
+def explained(path: Path) -> tuple[Flashes, LadderFound | None]:
+    evidence = evidence_of(path, 30.0)
+    return explain_log(path, evidence, evidence.gaps)
+
+
 @pytest.fixture
 def three_gaps(tmp_path: Path) -> Path:
     """Return a log in which three nodes are silent from 40 to 85 s, each for another reason."""
@@ -37,7 +43,7 @@ def three_gaps(tmp_path: Path) -> Path:
 
 
 def test_what_ends_a_gap_tells_its_cause_and_all_is_marked_as_inferred(three_gaps: Path) -> None:
-    found, ladder = explain_log(evidence_of(three_gaps, 30.0))
+    found, ladder = explained(three_gaps)
     assert [flash.cause for flash in found.each] == ["late delivery", "missing", "reconnect"]
     assert all(flash.kind is None and flash.inferred for flash in found.each)
     assert [flash.mark.gap_s for flash in found.each] == pytest.approx([45.0] * 3)
@@ -49,7 +55,7 @@ def test_senders_times_show_what_was_late(tmp_path: Path) -> None:
     held = [(0, 1, HEARTBEAT, sent, max(sent, 85.0)) for sent in (50.0, 60.0, 70.0)]
     fresh = [(1, 1, HEARTBEAT, sent, sent + 0.04) for sent in (84.96, 95.0)]
     before = [(node, 1, HEARTBEAT, at, at + 0.04) for node in (0, 1) for at in (0.0, 10.0, 20.0, 30.0, 40.0)]
-    found, _ = explain_log(evidence_of(log(tmp_path / "log.parquet", [*before, *held, *fresh]), 30.0))
+    found, _ = explained(log(tmp_path / "log.parquet", [*before, *held, *fresh]))
     assert [flash.cause for flash in found.each] == ["late delivery", "missing"]
 
 
