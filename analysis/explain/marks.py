@@ -6,6 +6,7 @@ the candidate before belongs to this one. So the marks add up to its counts, wha
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,7 +110,7 @@ def _up_to(gaps: Gaps, count: int) -> Gaps:
     return cut
 
 
-def _sliced(gaps: Gaps, begin: int, end: int) -> dict[str, NDArray[np.generic]]:
+def _sliced(gaps: Gaps, begin: int, end: int) -> dict[str, Any]:
     """Return the columns that have an entry a gap, from one to another."""
     others = ("node", "first", "transit_s", "absences", "signs")
     return {field.name: getattr(gaps, field.name)[begin:end] for field in fields(Gaps) if field.name not in others}

@@ -78,6 +78,9 @@ class _Lanes:
 
 
 def _link(lane: _Lanes, story: Story) -> None:
+    if story.flash.kind is None:
+        lane.ax.text(0.5, LANES.index("link"), "not known: a log does not show it", fontsize=8.5, color=GREY)
+        return
     lane.bar("link", lane.from_s, lane.to_s, GREEN, alpha=0.25)
     for cut in story.scene.truth.cuts:
         color = CUTS[cut.kind] if cut.up else GREY

@@ -38,19 +38,15 @@ class Moment:
         at_s: the time.
         connected: whether the node has a connection that it can send on.
         connecting: whether it is making one.
-        dial_s: when it tries to connect next.
         attempts: attempts since the last success.
         syns: SYNs sent for the present attempt.
-        unacknowledged: whether something that it wrote is not yet acknowledged.
         forgotten: whether the path has forgotten its connection.
         hub_closed: whether the hub's end of it is closed.
-        node_closed: whether the node's end of it is.
         timeouts: retransmission timeouts since the last acknowledgement.
         probed: whether a tail loss probe is out.
         backing_off_s: first retransmission since the last acknowledgement; inf without a timeout since then.
         timer_s: when TCP's timer of the node fires next.
         sent_s: when it last sent data.
-        acknowledged: segments acknowledged so far.
         staged: packets that wait for a key of the tunnel.
         arrives_s: when the next packet on the way up arrives.
         pinging: whether a keepalive ping is unanswered.
@@ -60,19 +56,15 @@ class Moment:
     at_s: float
     connected: bool
     connecting: bool
-    dial_s: float
     attempts: int
     syns: int
-    unacknowledged: bool
     forgotten: bool
     hub_closed: bool
-    node_closed: bool
     timeouts: int
     probed: bool
     backing_off_s: float
     timer_s: float
     sent_s: float
-    acknowledged: int
     staged: int
     arrives_s: float
     pinging: bool
@@ -132,19 +124,15 @@ class Rerun:
             at_s=at_s,
             connected=has_stream and bool(node.is_ready and connection.state == conn.READY),
             connecting=has_stream and int(connection.state) in (conn.CONNECTING, conn.SETTLING),
-            dial_s=inf if has_stream else float(node.connect_s),
             attempts=int(node.attempts),
             syns=int(connection.syns) if has_stream else 0,
-            unacknowledged=bool(up.snd_una < up.snd_nxt or up.packed < up.written),
             forgotten=bool(up.is_forgotten),
             hub_closed=bool(connection.hub_closed_s <= at_s),
-            node_closed=bool(connection.node_closed_s <= at_s),
             timeouts=int(up.retransmits),
             probed=bool(up.tlp_high_seq),
             backing_off_s=float(up.retrans_stamp_s) if up.retrans_stamp_s <= at_s and up.retransmits else inf,
             timer_s=float(up.timer_s),
             sent_s=float(up.last_sent_s),
-            acknowledged=int(up.snd_una),
             staged=int(link.tunnel.ends[UP].staged),
             arrives_s=_first_arrival(connection),
             pinging=bool(connection.pinging),
