@@ -26,7 +26,8 @@ from heartbench.analysis.report.style import (
     styled,
 )
 
-LANES = ("link", "tunnel", "connection", "TCP (× lost)", "sent", "arrived", "deadline", "status")
+TCP = "TCP (× lost)"
+LANES = ("link", "tunnel", "connection", TCP, "sent", "arrived", "deadline", "status")
 CUTS = {CutKind.OUTAGE: ORANGE, CutKind.HOLD: PURPLE, CutKind.PARTITION: INK}
 CONNECTIONS = {"connected": BLUE, "connecting": ORANGE, "none": GREY}
 THICK = 0.52
@@ -34,18 +35,16 @@ THICK = 0.52
 
 @styled
 def plot_story(story: Story) -> Axes:
-    """Plot one false stale: a lane each for link, tunnel, connection, messages, deadline and status.
-
-    Time 0 is the last sign of life before the gap.
-    """
-    ax = Figure(figsize=(10.5, 5.2)).subplots()
-    lane = _Lanes(ax, story.flash.mark.from_s, story.from_s, story.to_s)
+    """Plot one false stale on the lanes of `lanes_of`; time 0 is the last sign of life before the gap."""
+    names = lanes_of(story)
+    ax = Figure(figsize=(10.5, 1.2 + 0.5 * len(names))).subplots()
+    lane = _Lanes(ax, names, story.flash.mark.from_s, (story.from_s, story.to_s))
     _link(lane, story)
     _connection(lane, story.moments)
     _messages(lane, story)
     _judgement(lane, story)
-    ax.set_yticks(range(len(LANES)), LANES)
-    ax.set_ylim(len(LANES) - 0.4, -0.6)
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set_xlim(lane.from_s - lane.zero_s, lane.to_s - lane.zero_s)
     ax.set_xlabel("time since the last sign of life (s)")
     ax.grid(axis="y", visible=False)
@@ -53,18 +52,37 @@ def plot_story(story: Story) -> Axes:
     return ax
 
 
-class _Lanes:
-    """Draws bars and points on named lanes, in time since the last sign of life."""
+def lanes_of(story: Story) -> tuple[str, ...]:
+    """Return the lanes that have something to show: a log does not know its link, nor a record what TCP did."""
+    left_out = set()
+    if story.flash.kind is None:
+        left_out |= {"link", "sent"} if _is_received_only(story) else {"link"}
+    if not story.moments:
+        left_out |= {"connection", TCP}
+    if not any(moment.staged for moment in story.moments):
+        left_out.add("tunnel")
+    return tuple(lane for lane in LANES if lane not in left_out)
 
-    def __init__(self, ax: Axes, zero_s: float, from_s: float, to_s: float) -> None:
-        self.ax, self.zero_s, self.from_s, self.to_s = ax, zero_s, from_s, to_s
+
+def _is_received_only(story: Story) -> bool:
+    """Return whether the messages have no times of their own at the sender."""
+    messages = story.scene.messages
+    return bool(np.array_equal(messages.sent_s, messages.arrived_s))
+
+
+class _Lanes:
+    """Draws bars and points on named lanes, in time since the last sign of life; what has no lane is left out."""
+
+    def __init__(self, ax: Axes, names: Sequence[str], zero_s: float, shown_s: tuple[float, float]) -> None:
+        self.ax, self.names, self.zero_s = ax, names, zero_s
+        self.from_s, self.to_s = shown_s
 
     def bar(self, lane: str, from_s: float, to_s: float, color: str, label: str = "", alpha: float = 1.0) -> None:
         """Draw a bar, cut to the time shown, with a label in it if it fits."""
         from_s, to_s = max(from_s, self.from_s), min(to_s, self.to_s)
-        if to_s <= from_s:
+        if to_s <= from_s or lane not in self.names:
             return
-        y, wide = LANES.index(lane), to_s - from_s
+        y, wide = self.names.index(lane), to_s - from_s
         self.ax.barh(y, wide, THICK, from_s - self.zero_s, color=color, alpha=alpha, linewidth=0)
         if label and wide > 0.012 * len(label) * (self.to_s - self.from_s):
             middle = (from_s + to_s) / 2 - self.zero_s
@@ -73,14 +91,18 @@ class _Lanes:
 
     def points(self, lane: str, at_s: Sequence[float], marker: str, color: str) -> None:
         """Draw points."""
-        times = [each - self.zero_s for each in at_s if self.from_s <= each <= self.to_s]
-        self.ax.plot(times, [LANES.index(lane)] * len(times), marker, color=color, markersize=6, zorder=4)
+        if lane in self.names:
+            times = [each - self.zero_s for each in at_s if self.from_s <= each <= self.to_s]
+            self.ax.plot(times, [self.names.index(lane)] * len(times), marker, color=color, markersize=6, zorder=4)
+
+    def line(self, lanes: tuple[str, str], times_s: tuple[float, float]) -> None:
+        """Draw a line from one lane to another."""
+        if set(lanes) <= set(self.names):
+            ends = self.names.index(lanes[0]) + 0.12, self.names.index(lanes[1]) - 0.12
+            self.ax.plot([each - self.zero_s for each in times_s], ends, color=GREY, linewidth=0.9)
 
 
 def _link(lane: _Lanes, story: Story) -> None:
-    if story.flash.kind is None:
-        lane.ax.text(0.5, LANES.index("link"), "not known: a log does not show it", fontsize=8.5, color=GREY)
-        return
     lane.bar("link", lane.from_s, lane.to_s, GREEN, alpha=0.25)
     for cut in story.scene.truth.cuts:
         color = CUTS[cut.kind] if cut.up else GREY
@@ -97,11 +119,9 @@ def _connection(lane: _Lanes, moments: Sequence[Moment]) -> None:
         if name:
             lane.bar("tunnel", from_s, to_s, PURPLE, name)
     sends = [now for before, now in pairwise(moments) if has_sent(before, now)]
-    lane.points("TCP (× lost)", [each.at_s for each in sends if each.on_the_way and not each.staged], "o", BLUE)
-    lane.points("TCP (× lost)", [each.at_s for each in sends if each.staged], "o", PURPLE)
-    lane.points("TCP (× lost)", [each.at_s for each in sends if not each.on_the_way], "x", ORANGE)
-    if not moments:
-        lane.ax.text(0.5, LANES.index("connection"), "not known: the node was not run again", fontsize=8.5, color=GREY)
+    lane.points(TCP, [each.at_s for each in sends if each.on_the_way and not each.staged], "o", BLUE)
+    lane.points(TCP, [each.at_s for each in sends if each.staged], "o", PURPLE)
+    lane.points(TCP, [each.at_s for each in sends if not each.on_the_way], "x", ORANGE)
 
 
 def _connection_of(moment: Moment) -> str:
@@ -124,8 +144,7 @@ def _messages(lane: _Lanes, story: Story) -> None:
             lane.points("sent", [sent_s], "x", ORANGE)
             continue
         lane.points("arrived", [arrived_s], "|", INK)
-        ends = (LANES.index("sent") + 0.12, LANES.index("arrived") - 0.12)
-        lane.ax.plot([sent_s - lane.zero_s, arrived_s - lane.zero_s], ends, color=GREY, linewidth=0.9)
+        lane.line(("sent", "arrived"), (sent_s, arrived_s))
 
 
 def _judgement(lane: _Lanes, story: Story) -> None:
