@@ -161,7 +161,8 @@ def _judgement(lane: _Lanes, story: Story) -> None:
 def _finding(story: Story) -> str:
     flash = story.flash
     mark, back = flash.mark, flash.link_back_s
-    began = f"{flash.name}, {flash.kind or 'class unknown'}: {flash.cause or 'cause unknown'}. "
+    inferred = ", inferred" if flash.inferred else ""
+    began = f"{flash.name}, {flash.kind or 'class unknown'}: {flash.cause or 'cause unknown'}{inferred}. "
     if not mark.heard:
         return f"{began}Stale after {mark.at_s - mark.from_s:.1f} s, and not heard again"
     if back is None:

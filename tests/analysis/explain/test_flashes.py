@@ -107,3 +107,21 @@ def test_a_knob_mends_what_its_simulation_no_longer_has(evidence: Evidence) -> N
         assert flash.mended_by[0].value_s == flash.mark.gap_s
         simulated = {mend.knob for mend in flash.mended_by if mend.how == "simulation"}
         assert simulated == {k.name for k in tried.knobs if k.how == "simulation" and place in k.mended}
+
+
+@pytest.mark.slow
+def test_every_false_stale_of_a_day_of_the_shipped_scenario_is_classified(tmp_path: Path) -> None:
+    assert invoke(["run", "wireguard-5g", "--nodes", "8", "--out", str(tmp_path / "day"), "--workers", "1"]) == 0
+    recorded = json.loads((tmp_path / "day" / "run.json").read_text(encoding="utf-8"))
+    found = explain(evidence_of(tmp_path / "day"))
+    total = sum_up(found)
+    assert recorded["false_stale"] > 20
+    assert (total.false_stale, total.flashes) == (recorded["false_stale"], recorded["flashes"])
+    assert total.count("unreachable") + total.count("hidden") == recorded["false_stale"]
+    assert min(total.count("unreachable"), total.count("hidden")) > 0
+    assert found.not_repeated == ()
+    truth = read_truth(tmp_path / "day" / "truth.parquet")
+    up = truth[truth.event.isin(["outage", "outage_up", "hold", "hold_up"])]
+    for flash in found.each:
+        cuts = up[(up.node == flash.mark.node) & (up.start_s <= flash.mark.at_s) & (flash.mark.at_s < up.end_s)]
+        assert (flash.kind == "unreachable") == (len(cuts) > 0)
