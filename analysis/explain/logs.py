@@ -7,9 +7,11 @@
 
 TCP retransmits at doubling distances, so how late something comes after an outage is near s · 2^k for some step s. One
 gap near such a step proves nothing, since the steps are close; many gaps that agree on s do. `ladder_of` measures that
-by the mean length r of the angles 2π log2(lateness) (Mardia and Jupp, "Directional Statistics", 2000, chapter 2). Times
-over a threshold have unequal angles without any steps, so r is compared with that of random times with the same least
-value from two smooth tails, fitted by maximum likelihood: a Pareto and an exponential one. The less sure counts.
+by the mean length r of the angles 2π log2(lateness) (Mardia and Jupp, "Directional Statistics", 2000, chapter 2).
+Without any steps the times are dense just over the threshold, and sparse far from it, so their angles are unequal too.
+Hence r is that of the times from twice the least one on. It is compared with that of random times from two smooth
+tails, fitted by maximum likelihood, a Pareto and an exponential one, and the less sure counts. And the times below
+twice the least one must have their mean angle within an eighth of a turn of the others'.
 """
 
 from collections.abc import Sequence
@@ -36,6 +38,9 @@ TOGETHER = 0.25
 """Messages arrive together if they are at most this part of an interval apart."""
 SAME_S = 1e-6
 SEED, DRAWS, FEWEST_ASKED, MOST_ASKED = 1, 999, 8, 2000
+SURE = 0.01
+"""A probability by chance below this shows a ladder."""
+MOST_APART = 1 / 8
 LEAST_STEP_S = 0.2
 """TCP's shortest retransmission timeout in Linux (TCP_RTO_MIN), s: steps are named from there on."""
 
@@ -45,16 +50,23 @@ class LadderFound:
     """How well late deliveries agree on steps s · 2^k.
 
     Attributes:
-        count: late deliveries that were asked.
+        count: late deliveries that were asked: those from twice the least one on.
         concentration: mean length r of their angles, 0 to 1.
         by_chance: probability of an r at least as large if there are no steps; not below 1 / (DRAWS + 1).
+        agrees: whether the other ones have about the same mean angle.
         step_s: s on which they agree best, in the octave from LEAST_STEP_S on.
     """
 
     count: int
     concentration: float
     by_chance: float
+    agrees: bool
     step_s: float
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether there is a ladder."""
+        return self.agrees and self.by_chance < SURE
 
 
 def explain_log(path: Path, evidence: Evidence, gaps: Gaps) -> tuple[Flashes, LadderFound | None]:
@@ -149,14 +161,16 @@ class Around:
 
 
 def ladder_of(late_s: Sequence[float]) -> LadderFound | None:
-    """Return how well the first MOST_ASKED times agree on steps s · 2^k; None if too few are over LEAST_STEP_S."""
-    long_s = np.array([each for each in late_s if each > LEAST_STEP_S][:MOST_ASKED])
-    if len(long_s) < FEWEST_ASKED:
+    """Return how well times agree on steps s · 2^k; None if fewer than FEWEST_ASKED lie on either side of the split."""
+    all_s = np.array([each for each in late_s if each > LEAST_STEP_S])
+    split_s = 2 * np.min(all_s, initial=np.inf)
+    short_s, long_s = all_s[all_s < split_s][:MOST_ASKED], all_s[all_s >= split_s][:MOST_ASKED]
+    if min(len(short_s), len(long_s)) < FEWEST_ASKED:
         return None
-    mean = complex(_mean_angle(long_s))
-    r = abs(mean)
+    mean, other = complex(_mean_angle(long_s)), complex(_mean_angle(short_s))
+    r, apart = abs(mean), abs(float(np.angle(mean * other.conjugate()))) / (2 * np.pi)
     step_s = 2.0 ** ((np.angle(mean) / (2 * np.pi) - log2(LEAST_STEP_S)) % 1.0) * LEAST_STEP_S
-    return LadderFound(len(long_s), r, _by_chance(long_s, r), float(step_s))
+    return LadderFound(len(long_s), r, _by_chance(long_s, r), apart < MOST_APART, float(step_s))
 
 
 def _mean_angle(late_s: Floats) -> NDArray[np.complex128]:
@@ -169,7 +183,7 @@ def _by_chance(late_s: Floats, concentration: float) -> float:
     least_s = float(late_s.min())
     if late_s.max() == least_s:
         return 1.0
-    draws = np.random.default_rng(SEED).exponential(size=(DRAWS, min(len(late_s), MOST_ASKED)))
+    draws = np.random.default_rng(SEED).exponential(size=(DRAWS, len(late_s)))
     tails = least_s * np.exp(draws * np.mean(np.log(late_s / least_s))), least_s + draws * np.mean(late_s - least_s)
     more = max(int((np.abs(_mean_angle(tail)) >= concentration).sum()) for tail in tails)
     return (1 + more) / (DRAWS + 1)

@@ -13,8 +13,6 @@ from heartbench.analysis.explain.story import Story
 from heartbench.analysis.explain.summary import UNKNOWN, Share, mended_by_cause
 
 MOST_IN_A_ROW = 4
-STEP_IS_SURE = 0.01
-"""A probability by chance below this counts as a ladder."""
 
 
 def headline(found: Answer) -> str:
@@ -140,12 +138,12 @@ def ladder_sentence(found: LadderFound | None) -> str:
     """Return whether late deliveries lie on a ladder of doubling steps."""
     if found is None:
         return ""
-    if found.by_chance > STEP_IS_SURE:
+    if not found.is_sure:
         return (
-            f"{found.count:,} late deliveries agree on doubling steps no better than a smooth tail would (p = "
-            f"{found.by_chance:.2g}): nothing shows that TCP's backoff made them."
+            f"The late deliveries show no ladder of doubling steps (p = {found.by_chance:.2g}): nothing says that TCP's "
+            "backoff made them."
         )
     return (
-        f"{found.count:,} late deliveries agree on steps of {found.step_s:.2g} s doubled again and again, better than "
-        f"smooth tails do (p = {found.by_chance:.2g}): {Cause.BACKOFF} of TCP, inferred for them as a whole."
+        f"The late deliveries agree on steps of {found.step_s:.2g} s doubled again and again, better than smooth tails "
+        f"do (p = {found.by_chance:.2g}): inferred for them as a whole, {Cause.BACKOFF} of TCP."
     )
