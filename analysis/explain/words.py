@@ -140,8 +140,8 @@ def ladder_sentence(found: LadderFound | None) -> str:
         return ""
     if not found.is_sure:
         return (
-            f"The late deliveries show no ladder of doubling steps (p = {found.by_chance:.2g}): nothing says that TCP's "
-            "backoff made them."
+            f"The late deliveries show no ladder of doubling steps (p = {found.by_chance:.2g}): nothing says that "
+            "TCP's backoff made them."
         )
     return (
         f"The late deliveries agree on steps of {found.step_s:.2g} s doubled again and again, better than smooth tails "
