@@ -24,7 +24,7 @@ def headline(found: Answer) -> str:
         return f"At {threshold_s:g} s no node was marked stale while it was up."
     seen = f"{total.false_stale:,} false stales at {threshold_s:g} s, {total.flashes:,} status changes on the dashboard"
     if found.evidence.scenario is None:
-        return f"{seen}. A log does not show the link: causes are inferred, and every gap counts as a live node's."
+        return f"{seen}. A log does not show the link: causes are inferred, and deaths that it does not name count too."
     out, hidden = total.count(Kind.UNREACHABLE), total.count(Kind.HIDDEN)
     return (
         f"{seen}. In {out:,} ({out / total.false_stale:.0%}) the link passed nothing up when the node was marked; in "
