@@ -91,7 +91,7 @@ def answer_to(question: Question, advance: Callable[[float], None] = lambda _: N
         return Answer(evidence, found, tried, None, ladder)
     one = next(flash for flash in found.each if flash.mark == one.mark)
     is_log = evidence.scenario is None
-    story = tell_log(question.path, one) if is_log else tell(Record.of(evidence, [one.mark.node]), one)
+    story = tell_log(question.path, one) if is_log else tell(Record.of(evidence), one)
     return Answer(evidence, found, tried, story, ladder)
 
 

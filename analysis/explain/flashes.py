@@ -1,6 +1,6 @@
 """Every false stale of a run with its class, its cause and what would mend it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
@@ -89,15 +89,14 @@ class Record:
     evidence: Evidence
     scenario: Scenario
     truths: Truths
-    messages: Mapping[int, Messages]
     names: Mapping[int, str]
     reruns: Reruns | None
     pauses: tuple[tuple[float, float], ...]
     queues: frozenset[str] = field(default_factory=frozenset)
 
     @classmethod
-    def of(cls, evidence: Evidence, nodes: Sequence[int]) -> "Record":
-        """Read what is needed about some nodes of a run.
+    def of(cls, evidence: Evidence) -> "Record":
+        """Read what is needed about a run, but for its messages.
 
         Raises:
             AnalysisError: the evidence is a log.
@@ -115,7 +114,6 @@ class Record:
             evidence,
             scenario,
             Truths.of(truth, scenario),
-            messages_of(run.path, nodes),
             names,
             Reruns(scenario) if can_repeat else None,
             tuple(zip(pauses.start_s.tolist(), pauses.end_s.fillna(np.inf).tolist(), strict=True)),
@@ -126,14 +124,14 @@ class Record:
         """Return the group of a node."""
         return next(name for name, nodes in self.evidence.groups.items() if nodes[0] <= node <= nodes[-1])
 
-    def explain(self, node: int, marks: Sequence[Mark]) -> tuple[list[Flash], bool]:
+    def explain(self, node: int, messages: Messages, marks: Sequence[Mark]) -> tuple[list[Flash], bool]:
         """Return the false stales of one node explained, and whether the node was run again with the same messages."""
-        scenes = self.scenes(node, marks)
+        scenes = self.scenes(node, messages, marks)
         return [self._flash(scene) for scene in scenes], all(scene.moment is not None for scene in scenes)
 
-    def scenes(self, node: int, marks: Sequence[Mark]) -> list[Scene]:
+    def scenes(self, node: int, messages: Messages, marks: Sequence[Mark]) -> list[Scene]:
         """Return what is known of each mark of one node."""
-        truth, messages, has_queue = self.truths.of_node(node), self.messages[node], self.group_of(node) in self.queues
+        truth, has_queue = self.truths.of_node(node), self.group_of(node) in self.queues
         scenes = [Scene(mark, truth, messages, has_queue, None) for mark in marks]
         rerun = self.reruns.of(node, len(messages)) if self.reruns else None
         if rerun is None:
@@ -170,12 +168,14 @@ def explain(evidence: Evidence, gaps: Gaps | None = None) -> Flashes:
     for mark in marks:
         if mark.false:
             by_node.setdefault(mark.node, []).append(mark)
-    record, found, not_repeated = Record.of(evidence, list(by_node)), [], []
-    for node, own in by_node.items():
-        flashes, repeated = record.explain(node, own)
+    record, not_repeated = Record.of(evidence), []
+    found: list[Flash] = []
+    for node, messages in messages_by_node(evidence.source, list(by_node)):
+        flashes, repeated = record.explain(node, messages, by_node[node])
         found += flashes
         if not repeated:
             not_repeated.append(node)
+    found.sort(key=lambda flash: (flash.mark.node, flash.mark.at_s))
     return Flashes(tuple(found), tuple(mark for mark in marks if not mark.false), tuple(not_repeated))
 
 
@@ -190,17 +190,20 @@ def covered_by(mark: Mark, hub: HubSettings) -> tuple[Mend, ...]:
     return (Mend("stale_after", mark.gap_s, "gap"),)
 
 
-def messages_of(path: Path, nodes: Sequence[int]) -> dict[int, Messages]:
-    """Return the messages of some nodes of a run or trace, read part by part."""
-    found, wanted = {}, np.array(sorted(nodes), np.int64)
+def messages_by_node(path: Path, nodes: Sequence[int]) -> Iterator[tuple[int, Messages]]:
+    """Yield some nodes of a run or trace with their messages; one part of it is in memory at a time."""
+    wanted = np.array(sorted(nodes), np.int64)
     for block in read_blocks(path):
         begins = np.searchsorted(block.node, wanted, "left")
         ends = np.searchsorted(block.node, wanted, "right")
         for node, begin, end in zip(wanted.tolist(), begins, ends, strict=True):
             if end > begin:
-                copied = block.select(np.arange(begin, end))  # a view would keep the block in memory
-                found[node] = copied
-    return found
+                yield node, block.select(slice(begin, end))
+
+
+def messages_of(path: Path, node: int) -> Messages:
+    """Return the messages of one node of a run or trace that has some."""
+    return next(messages for _, messages in messages_by_node(path, [node]))
 
 
 def _has_queue(group: object) -> bool:

@@ -62,6 +62,11 @@ class Tried:
     knobs: tuple[Knob, ...]
     not_tried: str = ""
 
+    def helps_most(self, now: int) -> Knob | None:
+        """Return the setting of the nodes that leaves the fewest false stales; None if none leaves fewer than now."""
+        best = next((knob for knob in self.knobs if knob.how == "simulation"), None)
+        return best if best is not None and best.false_stale < now else None
+
 
 def try_knobs(evidence: Evidence, gaps: Gaps, found: Flashes, node: int | None = None) -> Tried:
     """Return what each knob makes of the false stales of the fleet, or of one node; `gaps` are those of either."""

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from heartbench.analysis.evidence import Evidence
 from heartbench.analysis.explain.causes import Cause, Scene
-from heartbench.analysis.explain.flashes import Flash, Flashes, covered_by, messages_of
+from heartbench.analysis.explain.flashes import Flash, Flashes, covered_by, messages_by_node, messages_of
 from heartbench.analysis.explain.marks import Mark, marks_of
 from heartbench.analysis.explain.story import Story
 from heartbench.analysis.explain.truth import NodeTruth
@@ -75,28 +75,33 @@ def explain_log(path: Path, evidence: Evidence, gaps: Gaps) -> tuple[Flashes, La
     `path` is where its messages are, `gaps` those of the evidence or of some nodes of it.
     """
     marks = marks_of(gaps, evidence.hub, evidence.duration_s)
-    false = [mark for mark in marks if mark.false]
-    nodes = sorted({mark.node for mark in false})
+    by_node: dict[int, list[Mark]] = {}
+    for mark in marks:
+        if mark.false:
+            by_node.setdefault(mark.node, []).append(mark)
     listed = read_nodes(path)
     names = {} if listed is None else dict(zip(listed.node.tolist(), listed.name, strict=True))
     groups = {int(node): name for name, own in evidence.groups.items() for node in own}
-    messages, origins_s, interval_s = messages_of(path, nodes), _origins(path), evidence.usual_gap_s
-    found, late_s = [], []
-    for mark in false:
-        around = Around.of(messages[mark.node], mark, origins_s, interval_s)
-        cause = None if around is None else around.cause()
-        if around is not None and cause is Cause.LATE:
-            late_s.append(around.late_s())
-        name = names.get(mark.node, str(mark.node))
-        mends = covered_by(mark, evidence.hub)
-        found.append(Flash(mark, groups[mark.node], name, None, cause, inferred=True, mended_by=mends))
-    others = tuple(mark for mark in marks if not mark.false)
-    return Flashes(tuple(found), others), ladder_of(late_s)
+    origins_s, interval_s = _origins(path), evidence.usual_gap_s
+    found: list[Flash] = []
+    late_s: list[float] = []
+    for node, messages in messages_by_node(path, list(by_node)):
+        arrived = by_arrival(messages)
+        for mark in by_node[node]:
+            around = Around.of(arrived, mark, origins_s, interval_s)
+            cause = None if around is None else around.cause()
+            if around is not None and cause is Cause.LATE:
+                late_s.append(around.late_s())
+            mends = covered_by(mark, evidence.hub)
+            name = names.get(node, str(node))
+            found.append(Flash(mark, groups[node], name, None, cause, inferred=True, mended_by=mends))
+    found.sort(key=lambda flash: (flash.mark.node, flash.mark.at_s))
+    return Flashes(tuple(found), tuple(mark for mark in marks if not mark.false)), ladder_of(late_s)
 
 
 def tell_log(path: Path, flash: Flash) -> Story:
     """Return the story of a false stale of a log: its messages, and what the hub would have made of them."""
-    messages = messages_of(path, [flash.mark.node])[flash.mark.node]
+    messages = messages_of(path, flash.mark.node)
     origin_s = origin_in(by_arrival(messages), flash.mark, _origins(path))
     shifted = replace(messages, sent_s=messages.sent_s - origin_s, arrived_s=messages.arrived_s - origin_s)
     return Story(flash, Scene(flash.mark, NodeTruth(), shifted, has_queue=False, moment=None), ())
@@ -126,11 +131,10 @@ class Around:
     interval_s: float
 
     @classmethod
-    def of(cls, messages: Messages, mark: Mark, origins_s: Sequence[float], interval_s: float) -> "Around | None":
-        """Return them; None if the log ends in the gap."""
+    def of(cls, arrived: Messages, mark: Mark, origins_s: Sequence[float], interval_s: float) -> "Around | None":
+        """Return them of a node's messages by arrival; None if the log ends in the gap."""
         if not mark.heard:
             return None
-        arrived = by_arrival(messages)
         at_s = arrived.arrived_s - origin_in(arrived, mark, origins_s)
         place = int(np.searchsorted(at_s, mark.from_s + SAME_S))
         if not 0 < place < len(arrived):

@@ -8,7 +8,7 @@ from math import inf, isfinite, isnan
 import numpy as np
 
 from heartbench.analysis.explain.causes import Scene
-from heartbench.analysis.explain.flashes import Flash, Record
+from heartbench.analysis.explain.flashes import Flash, Record, messages_of
 from heartbench.analysis.explain.rerun import Moment
 from heartbench.mesh.kinds import Kind as MessageKind
 from heartbench.simulator.trace import TruthEvent
@@ -116,7 +116,7 @@ class Story:
 def tell(record: Record, flash: Flash) -> Story:
     """Return the story of a false stale of a run."""
     mark = flash.mark
-    (scene,) = record.scenes(mark.node, [mark])
+    (scene,) = record.scenes(mark.node, messages_of(record.evidence.source, mark.node), [mark])
     story = Story(flash, scene, ())
     rerun = record.reruns.of(mark.node, len(scene.messages)) if record.reruns and scene.moment else None
     if rerun is None:

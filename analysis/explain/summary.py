@@ -133,6 +133,7 @@ def flash_to_json(flash: Flash) -> dict[str, Any]:
 def sum_to_json(found: Flashes, tried: Tried) -> dict[str, Any]:
     """Return the sum as JSON has it."""
     total = sum_up(found)
+    best = tried.helps_most(total.false_stale)
     return {
         "false_stale": total.false_stale,
         "flashes": total.flashes,
@@ -155,6 +156,7 @@ def sum_to_json(found: Flashes, tried: Tried) -> dict[str, Any]:
             }
             for knob in tried.knobs
         ],
+        "helps_most": best and {"knob": best.name, "value_s": best.value_s, "false_stale": best.false_stale},
         "not_tried": tried.not_tried or None,
         "not_repeated": list(found.not_repeated),
     }

@@ -122,11 +122,10 @@ def mended(found: Answer) -> Iterator[str]:
 def best_knob(found: Answer) -> str:
     """Return the knob that helps most, beside a longer threshold."""
     total = found.total.false_stale
-    helping = [knob for knob in found.tried.knobs if knob.how == "simulation" and knob.false_stale < total]
-    if not helping:
+    best = found.tried.helps_most(total)
+    if best is None:
         tried = any(knob.how == "simulation" for knob in found.tried.knobs)
         return "No setting of the nodes that was tried helps." if tried else ""
-    best = helping[0]
     fewer = (total - best.false_stale) / total
     return (
         f"Of the nodes' settings {best.name} = {best.value_s:.3g} s helps most: {best.false_stale:,} false stales "

@@ -39,7 +39,7 @@ def explained(folder: Path, **parts: str) -> Flashes:
     return explain(evidence_of(folder / "run"))
 
 
-TEN_AND_A_HALF = fault("partition", "101s", 'for = "26.5s"')
+LONG_CUT = fault("partition", "101s", 'for = "26.5s"')
 CASES = {
     # Cut from 103 to 163 s: at the deadline, 130 s, nothing passes.
     "cut at the deadline": ({"rest": fault("partition", "103s", 'for = "60s"')}, "unreachable", "partition", 163.0),
@@ -49,7 +49,7 @@ CASES = {
     "backoff after a cut": ({"rest": fault("partition", "101s", 'for = "25s"')}, "hidden", "rto backoff", 126.0),
     # Given up after 5 s; SYNs 1 s apart five times, then 2, 4, 8 s: lost at 126.8 s, through at 135 s.
     "reconnect": (
-        {"rest": TEN_AND_A_HALF, "group": 'user_timeout = "5s"\nreconnect = { initial = "60s" }'},
+        {"rest": LONG_CUT, "group": 'user_timeout = "5s"\nreconnect = { initial = "60s" }'},
         "hidden",
         "reconnect",
         127.5,
@@ -79,6 +79,16 @@ CASES = {
         None,
     ),
     "threshold under the interval": ({"duration": "15s", "stale_after_s": "8"}, "hidden", "no heartbeat due", None),
+    # Six of ten packets up are lost. No cut, and one heartbeat is lost until TCP has waited for more than 30 s.
+    "single losses": (
+        {
+            "duration": "400s",
+            "group": 'link = { up = { loss = { good = 0.6, bad = 0.6, good_mean = "1s", bad_mean = "1s" } } }',
+        },
+        "hidden",
+        "losses",
+        None,
+    ),
     # A file of 100 kB takes 50 s at 16 kbit/s, and heartbeats come behind it.
     "file before heartbeats": (
         {

@@ -101,6 +101,10 @@ def test_a_knob_mends_what_its_simulation_no_longer_has(evidence: Evidence) -> N
             assert len(knob.mended) == len(gaps_s) - knob.false_stale
     assert {knob.name for knob in tried.knobs} == {"stale_after", "heartbeat_interval", "user_timeout", "reconnect.max"}
     assert [knob.false_stale for knob in tried.knobs] == sorted(knob.false_stale for knob in tried.knobs)
+    best = tried.helps_most(len(found.each))
+    assert best is not None
+    assert best.false_stale == min(knob.false_stale for knob in tried.knobs if knob.how == "simulation")
+    assert tried.helps_most(best.false_stale) is None
     mended = with_mends(found, tried)
     for place, flash in enumerate(mended.each):
         assert flash.mended_by[0].knob == "stale_after"
