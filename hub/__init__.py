@@ -19,13 +19,19 @@ Each call of the registry gets the time in s, on a clock that never goes back, a
 
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import HubError
+from heartbench.hub.liveness.adaptive import Adaptive
+from heartbench.hub.liveness.bertier import Bertier
 from heartbench.hub.liveness.chen import Chen
 from heartbench.hub.liveness.fixed_timeout import FixedTimeout
+from heartbench.hub.liveness.phi import Phi, PhiExponential
 from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.registry import Hello, Node, Registry
 from heartbench.hub.liveness.rules import Change, FlapRule, Reason, Status
+from heartbench.hub.liveness.two_window import TwoWindow
 
 __all__ = [
+    "Adaptive",
+    "Bertier",
     "Change",
     "Chen",
     "FixedTimeout",
@@ -34,8 +40,11 @@ __all__ = [
     "HubError",
     "HubSettings",
     "Node",
+    "Phi",
+    "PhiExponential",
     "PolicySpec",
     "Reason",
     "Registry",
     "Status",
+    "TwoWindow",
 ]

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.analysis.errors import AnalysisError
-from heartbench.analysis.policies import chen
+from heartbench.analysis.policies import bertier, chen, phi, two_window
 from heartbench.analysis.policies.arrivals import Arrivals
-from heartbench.hub import Chen, FixedTimeout, PolicySpec
+from heartbench.hub import Bertier, Chen, FixedTimeout, Phi, PhiExponential, PolicySpec, TwoWindow
 
 Silence = float | NDArray[np.float64]
 ArrayForm = Callable[[Any, Callable[[], Arrivals]], Silence]
@@ -23,6 +23,10 @@ ArrayForm = Callable[[Any, Callable[[], Arrivals]], Silence]
 ARRAY_FORMS: dict[str, ArrayForm] = {
     FixedTimeout.name: lambda parameters, _: float(parameters.stale_after_s),
     Chen.name: chen.allowed_silence,
+    TwoWindow.name: two_window.allowed_silence,
+    Bertier.name: bertier.allowed_silence,
+    Phi.name: phi.normal,
+    PhiExponential.name: phi.exponential,
 }
 
 
