@@ -12,7 +12,7 @@ from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.gaps import NO_LOSSES, Gaps, find_gaps, intervals_for, join_gaps, power_losses
 from heartbench.analysis.sites import sites_of
 from heartbench.hub import HubSettings, PolicySpec
-from heartbench.hub.config import ABSENCE_FIELDS, POLICY_FIELDS
+from heartbench.hub.config import ABSENCE_FIELDS, DETECTOR_FIELDS, POLICY_FIELDS
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario, scenario_of
 from heartbench.simulator.trace import read_blocks, read_nodes, read_truth
@@ -125,7 +125,9 @@ def evidence_of(path: Path, now_s: float | None = None, policies: Sequence[Polic
     try:
         origin = Provenance.of(record)
         scenario, duration_s = scenario_of(record["settings"]["scenario"]), float(record["duration_s"])
-        hub = HubSettings.of(**{key: record["settings"]["hub"][key] for key in (*POLICY_FIELDS, *ABSENCE_FIELDS)})
+        kept = record["settings"]["hub"]
+        judging = {key: kept[key] for key in DETECTOR_FIELDS if key in kept}  # older runs had fixed timeouts only
+        hub = HubSettings.of(**{key: kept[key] for key in (*POLICY_FIELDS, *ABSENCE_FIELDS)}, **judging)
         damaged = not 0 <= duration_s < np.inf or origin.seed < 0
     except KeyError as error:
         raise AnalysisError(f"{run.record_file}: key {error} is missing; `heartbench run` writes it") from error
@@ -134,7 +136,7 @@ def evidence_of(path: Path, now_s: float | None = None, policies: Sequence[Polic
     if damaged:
         raise AnalysisError(f"{run.record_file}: damaged; `heartbench run` writes seed, duration_s and settings")
     gaps = read_gaps(run, duration_s, intervals_for((hub.policy, *policies), scenario))
-    return enough(path, Evidence(path, gaps, duration_s, hub, hub.stale_after_s, groups_of(scenario), scenario, origin))
+    return enough(path, Evidence(path, gaps, duration_s, hub, timeout_of(hub), groups_of(scenario), scenario, origin))
 
 
 def enough(path: Path, evidence: Evidence) -> Evidence:
@@ -198,12 +200,18 @@ def simulated(
     hub, source, origin = scenario.hub_settings(), Path(scenario.name), Provenance(scenario.seed)
     gaps, _ = simulate_gaps(scenario, advance=advance, policies=(hub.policy, *policies))
     groups, duration_s = groups_of(scenario), scenario.duration_s
-    return enough(source, Evidence(source, gaps, duration_s, hub, hub.stale_after_s, groups, scenario, origin))
+    return enough(source, Evidence(source, gaps, duration_s, hub, timeout_of(hub), groups, scenario, origin))
 
 
 def settings_at(stale_after_s: float, hub: HubSettings) -> HubSettings:
-    """Return the hub's settings at a threshold: unchanged at its own."""
-    return hub if stale_after_s == hub.stale_after_s else HubSettings.for_stale_after(stale_after_s, hub)
+    """Return the hub's settings with a fixed timeout: unchanged if they have it."""
+    is_own = hub.has_one_timeout and stale_after_s == hub.stale_after_s
+    return hub if is_own else HubSettings.for_stale_after(stale_after_s, hub)
+
+
+def timeout_of(hub: HubSettings) -> float | None:
+    """Return the fixed timeout by which a hub judges, s; None if it judges otherwise."""
+    return hub.stale_after_s if hub.has_one_timeout else None
 
 
 def policies_at(thresholds: Iterable[float], hub: HubSettings) -> list[PolicySpec]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from heartbench.analysis.absences import ALWAYS_THERE, hub_absences
 from heartbench.analysis.evidence import groups_of
-from heartbench.analysis.gaps import PowerLosses
+from heartbench.analysis.gaps import PowerLosses, intervals_for
 from heartbench.analysis.sites import cells_of
 from heartbench.analysis.tally import BlockTally, Figures, Tally, figures_of_all, tally_block
 from heartbench.simulator.engines.contract import Conditions, Sink
@@ -48,7 +48,7 @@ class FiguresSink(Sink[BlockTally]):
 
     def __init__(self, scenario: Scenario, site: NDArray[np.integer] | None = None) -> None:
         """Prepare to judge a scenario's nodes; `site` is the site of each, None if what nodes share is not known."""
-        self._groups, self._site = groups_of(scenario), site
+        self._groups, self._site, self._scenario = groups_of(scenario), site, scenario
         self._tallies: dict[str, Tally] = {}
         self._losses: list[PowerLosses] = []
         self._hub: HubFigures | None = None
@@ -62,7 +62,8 @@ class FiguresSink(Sink[BlockTally]):
             for name, node in self._groups.items()
         }
         absences = hub_absences(truth.frame()) if truth else ALWAYS_THERE
-        self.extract = partial(tally_block, conditions.hub, duration_s, absences, self._cells)
+        interval_s = intervals_for([conditions.hub.policy], self._scenario)
+        self.extract = partial(tally_block, conditions.hub, duration_s, absences, self._cells, interval_s)
 
     def add(self, kept: BlockTally) -> None:
         """Add up the figures of a block."""

@@ -68,11 +68,16 @@ class BlockTally:
 
 
 def tally_block(
-    hub: HubSettings, duration_s: float, absences: Absences, cells: Mapping[str, Cells], block: Block
+    hub: HubSettings,
+    duration_s: float,
+    absences: Absences,
+    cells: Mapping[str, Cells],
+    interval_s: NDArray[np.float64] | None,
+    block: Block,
 ) -> BlockTally:
-    """Judge a block of nodes by one hub; `cells` are those of each group."""
+    """Judge a block of nodes by one hub; `cells` are those of each group, `interval_s` is as in `find_gaps`."""
     messages, losses = block.messages, power_losses(block.truth.frame())
-    gaps = find_gaps(messages, losses, duration_s, absences)
+    gaps = find_gaps(messages, losses, duration_s, absences, interval_s)
     qos = judge(gaps, [hub.policy], duration_s, cells[block.group], AbsenceRules.of(hub))
     heartbeats, flaps, flashes = int((messages.kind == Kind.HEARTBEAT).sum()), int(qos.flaps[0]), int(qos.flashes[0])
     counts = qos.up_s, qos.mistakes, flaps, flashes

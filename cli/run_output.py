@@ -36,9 +36,9 @@ class Report:
     directory: Path
 
     @property
-    def stale_after_s(self) -> float:
-        """Threshold by which the hub judged, s."""
-        return self.measured.summary.hub.stale_after_s
+    def judged_by(self) -> str:
+        """Threshold or detector by which the hub judged, in words."""
+        return self.measured.summary.hub.judged_by
 
 
 def to_json(report: Report) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def show(report: Report) -> None:
     scenario, engine = report.scenario, report.options.engine
     title = f"{scenario.name}, engine {engine}, seed {scenario.seed}"
     print_table(title, ("", "measured"), list(rows(report)), ENDS[engine])
-    show_groups(report.measured.figures.groups, report.stale_after_s)
+    show_groups(report.measured.figures.groups, report.judged_by)
     print(report.directory)
 
 
@@ -120,7 +120,7 @@ def rows(report: Report) -> Iterator[tuple[str, str]]:
         if any(group.file_bytes for group in report.scenario.group):
             yield "complete files", f"{summary.live.files:,}"
     seen, rate = false_stales(whole.judged)
-    yield f"at {report.stale_after_s:g} s: false stales", seen
+    yield f"{report.judged_by}: false stales", seen
     yield "false stales per node-day", rate
     yield "flaps", count(whole.judged, whole.judged.flaps, whole.judged.flaps_per_node_hour, "per node-hour")
     yield "visible flaps", count(whole.judged, whole.judged.flashes, whole.judged.flashes_per_hour, "per hour")
@@ -139,7 +139,7 @@ def hub_rows(measured: Measured) -> Iterator[tuple[str, str]]:
         yield "verified status changes · missing ones", many
 
 
-def show_groups(groups: Mapping[str, "Figures"], stale_after_s: float) -> None:
+def show_groups(groups: Mapping[str, "Figures"], judged_by: str) -> None:
     """Print a row for each group, if there are several."""
     if len(groups) < 2:
         return
@@ -157,7 +157,7 @@ def show_groups(groups: Mapping[str, "Figures"], stale_after_s: float) -> None:
         )
         for name, each in groups.items()
     ]
-    print_table(f"each group, at {stale_after_s:g} s", columns, found)
+    print_table(f"each group, {judged_by}", columns, found)
 
 
 def latency(figures: "Figures") -> str:

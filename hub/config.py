@@ -18,7 +18,13 @@ from heartbench.hub import envfile
 from heartbench.hub.envfile import PREFIX, AnyCase, OptionalPath, Seconds, env_name, read_env_file
 from heartbench.hub.errors import HubError
 from heartbench.hub.listening import ListeningSettings
-from heartbench.hub.liveness.fixed_timeout import FixedTimeout
+from heartbench.hub.liveness.detector_text import (
+    FIXED,
+    DetectorText,
+    LabelDetectorsText,
+    parse_by_label,
+    parse_detector,
+)
 from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.rules import FlapRule
 from heartbench.hub.printable import without_password
@@ -27,6 +33,7 @@ from heartbench.hub.store.url import FORMS as STORE_FORMS
 from heartbench.hub.work.executor import Policy
 
 POLICY_FIELDS = ("stale_after_s", "flap_window_s", "flap_threshold", "flap_exit")
+DETECTOR_FIELDS = ("detector", "detector_by_label")
 ABSENCE_FIELDS = ("pause_over_s", "restart_grace_s")
 FITTING_FLAPS = 4
 """Flaps that fit into a window of twice the threshold."""
@@ -43,6 +50,14 @@ class HubSettings(ListeningSettings):
     stale_after_s: float = Field(30.0, ge=0.1, le=86_400)
     """Seconds without a message before a node is marked stale. Higher values give fewer false alarms on a network
     with outages, and a longer detection time. `heartbench tune` measures which value fits your network."""
+    detector: DetectorText = FIXED
+    """What decides how long a node may be silent: `fixed` (stale_after_s), or a detector that learns from the node's
+    heartbeats: `chen margin=20s`, `two-window margin=20s`, `bertier`, `phi threshold=8` or `phi-exponential
+    threshold=8`. docs/detectors.md has their parameters, and compares them. The other settings that speak of
+    stale_after_s keep to its value."""
+    detector_by_label: LabelDetectorsText = ""
+    """Detectors of nodes with some labels, such as `site=ship: phi threshold=12; tier=core: fixed stale_after=10s`. The
+    first that fits a node goes before the detector of all others."""
     flap_window_s: float = Field(60.0, ge=0.1, le=604_800)
     """Seconds for which a flap (a change between online and stale) counts. By default at least twice
     stale_after_s."""
@@ -190,7 +205,21 @@ class HubSettings(ListeningSettings):
     def policy(self) -> PolicySpec:
         """How nodes are judged."""
         rule = FlapRule(self.flap_window_s, self.flap_threshold, self.flap_exit)
-        return PolicySpec(FixedTimeout(self.stale_after_s), rule)
+        by_label = parse_by_label(self.detector_by_label, self.stale_after_s)
+        return PolicySpec(parse_detector(self.detector, self.stale_after_s), rule, by_label)
+
+    @property
+    def has_one_timeout(self) -> bool:
+        """Whether `stale_after_s` is all that decides when a node is stale."""
+        return self.detector == FIXED and not self.detector_by_label
+
+    @property
+    def judged_by(self) -> str:
+        """When a node is stale, in words for the head of a table."""
+        if self.has_one_timeout:
+            return f"at {self.stale_after_s:g} s"
+        default = f"at {self.stale_after_s:g} s" if self.detector == FIXED else f"by {self.detector}"
+        return f"{default} ({self.detector_by_label})" if self.detector_by_label else default
 
     @property
     def reachable_flaps(self) -> int:
@@ -268,12 +297,13 @@ class HubSettings(ListeningSettings):
 
     @classmethod
     def for_stale_after(cls, stale_after_s: float, base: Self | None = None) -> Self:
-        """Return `base` (the defaults) at another threshold, with a flap window that still fits."""
+        """Return `base` (the defaults) with a fixed timeout for all nodes, and a flap window that still fits."""
         base = base or cls.of()
         window_s = base.flap_window_s * max(1.0, stale_after_s / base.stale_after_s)
         if base.flap_window_s == fitting_window_s(base.stale_after_s) and base.flap_threshold <= FITTING_FLAPS:
             window_s = fitting_window_s(stale_after_s)
-        return base.changed(stale_after_s=stale_after_s, flap_window_s=window_s)
+        only = {"detector": FIXED, "detector_by_label": ""}
+        return base.changed(stale_after_s=stale_after_s, flap_window_s=window_s, **only)
 
     def to_env(self) -> str:
         """Return a commented env file with these settings; defaults are commented out, a password is masked."""

@@ -2,7 +2,8 @@
 
 A detector has two forms: the hub's, one object per node, defined here; and one over whole arrays of arrivals, in
 `heartbench.analysis.policies`. To add a detector, add a module for each form and one line to `ARRAY_FORMS` there;
-`tests/analysis/policies/test_outside_detector.py` shows all of it. Those that exist: `fixed_timeout.py`, `chen.py`, `two_window.py`, `bertier.py`, `phi.py`.
+`tests/analysis/policies/test_outside_detector.py` shows all of it. Those of the package are `fixed_timeout.py`,
+`chen.py`, `two_window.py`, `bertier.py` and `phi.py`; `detector_text.py` names them in the hub's settings.
 
 Detectors read no clock. Pauses of the hub, mass silences and the grace after a restart are not their business: the hub
 moves the deadlines that they return.

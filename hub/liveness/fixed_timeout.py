@@ -1,7 +1,9 @@
 """The simplest detector: a node is stale after a fixed silence, `deadline = arrival + stale_after_s`."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field
 
 from heartbench.mesh.kinds import Kind
 
@@ -12,7 +14,7 @@ class FixedTimeout:
 
     name: ClassVar[str] = "fixed"
 
-    stale_after_s: float
+    stale_after_s: Annotated[float, Field(ge=0.1, le=86_400)]
 
     def detector(self, interval_s: float) -> Self:
         """Return itself, for every node."""

@@ -29,7 +29,7 @@ from math import inf
 
 from heartbench.hub.errors import OutdatedStreamError
 from heartbench.hub.liveness.detector import Detector
-from heartbench.hub.liveness.policy import PolicySpec
+from heartbench.hub.liveness.policy import NO_LABELS, PolicySpec
 from heartbench.hub.liveness.rules import Change, Reason, Status
 from heartbench.hub.printable import shown
 from heartbench.mesh.kinds import Kind
@@ -148,7 +148,7 @@ class Registry:
         """Begin a stream; raise OutdatedStreamError if a newer one is known and the node is online."""
         node = self.nodes.get(hello.node_id)
         if node is None:
-            node = self._add(self.new_node(hello.node_id, hello.interval_s))
+            node = self._add(self.new_node(hello.node_id, hello.interval_s, hello.labels))
             node.changed_s = now
             reason = Reason.REGISTERED
         elif (hello.boot_id, hello.connection) < (node.boot_id, node.connection) and now <= node.deadline_s:
@@ -158,8 +158,9 @@ class Registry:
             )
         else:
             reason = Reason.REPLACED if node.connected else Reason.CONNECTED
-        if hello.interval_s != node.interval_s:
-            node.detector = self.policy.detector(hello.interval_s)
+        known, told = self.policy.parameters_of(node.labels), self.policy.parameters_of(hello.labels)
+        if hello.interval_s != node.interval_s or known != told:
+            node.detector = told.detector(hello.interval_s)
         changes = self._sign_of_life(node, now, 0, Kind.HELLO)
         node.boot_id, node.connection = hello.boot_id, hello.connection
         node.interval_s, node.labels = hello.interval_s, hello.labels
@@ -205,10 +206,10 @@ class Registry:
         self.flapping += node.flapping
         self._queue(node)
 
-    def new_node(self, node_id: str, interval_s: float = 0.0) -> Node:
-        """Return a record for a node that announces this heartbeat interval (s; 0: none), not yet added."""
-        node = Node(node_id, self.policy.detector(interval_s))
-        node.interval_s = interval_s
+    def new_node(self, node_id: str, interval_s: float = 0.0, labels: Mapping[str, str] = NO_LABELS) -> Node:
+        """Return a record for a node that announces this heartbeat interval (s; 0: none) and labels, not yet added."""
+        node = Node(node_id, self.policy.detector(interval_s, labels))
+        node.interval_s, node.labels = interval_s, labels
         return node
 
     def move_deadline(self, node: Node, deadline_s: float) -> None:
@@ -221,7 +222,7 @@ class Registry:
         changes = list(self.sweep(now))
         self.policy, self._rule = policy, policy.flap_rule
         for node in self.nodes.values():
-            node.detector = policy.detector(node.interval_s)
+            node.detector = policy.successor(node.detector, node.heard_s, node.interval_s, node.labels)
             node.flaps = self._rule.remembered(node.flaps, now)
             if node.flapping and not self._rule.stays(node.flaps):
                 node.flapping = False

@@ -19,7 +19,9 @@ class Window:
 
     def __init__(self, size: int, values: Iterable[float] = ()) -> None:
         self._size = size
-        self.clear()
+        self._values = array("d")
+        self._next = 0  # the oldest of a full window
+        self._total = self._squares = 0.0
         for value in values:
             self.add(value)
 
@@ -46,7 +48,7 @@ class Window:
 
     def clear(self) -> None:
         """Remove all values."""
-        self._values = array("d")
+        del self._values[:]
         self._next = 0
         self._total = self._squares = 0.0
 

@@ -34,11 +34,11 @@ CONTESTED = "another stream has this node's name, and they replaced each other t
 
 def welcome(hub: Hub, session: Session) -> pb.HubMessage:
     """Return the answer to a Hello."""
-    silence_s = hub.registry.policy.parameters.usual_silence_s(session.node.interval_s)
+    judged_by = hub.registry.policy.parameters_of(session.node.labels)
     body = pb.Welcome(
         epoch=hub.epoch,
         last_chunk_seq=hub.saved_seq(session),
-        stale_after_s=silence_s,
+        stale_after_s=judged_by.usual_silence_s(session.node.interval_s),
         max_message_bytes=hub.settings.message_bytes,
     )
     return pb.HubMessage(welcome=body)

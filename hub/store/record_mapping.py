@@ -36,13 +36,13 @@ def record_of(node: Node, clock: Clock) -> NodeRecord:
 def node_of(record: NodeRecord, registry: Registry, clock: Clock, grace_s: float) -> Node:
     """Return a node as it was when last stored, not yet in the registry; if it was online it has `grace_s` from now."""
     now = clock.monotonic()
-    node = registry.new_node(record.node_id, record.heartbeat_interval_s)
+    node = registry.new_node(record.node_id, record.heartbeat_interval_s, record.labels)
     node.status, node.reason, node.flapping = record.status, record.reason, record.flapping
     node.changed_s = min(now, clock.at(record.changed_unix_s))
     node.heard_s = min(now, clock.at(record.heard_unix_s))
     node.boot_id, node.connection = record.boot_id, record.connection
     node.flaps = tuple(sorted(min(now, clock.at(flap_unix_s)) for flap_unix_s in record.flaps_unix_s))
-    node.heartbeats, node.labels = record.heartbeats, record.labels
+    node.heartbeats = record.heartbeats
     node.hello_heartbeats, node.hello_s = node.heartbeats, node.heard_s
     if record.detector == node.detector.name:
         node.detector.restore(record.detector_state, node.heard_s)

@@ -187,3 +187,16 @@ def test_a_hub_that_reported_nothing_has_no_flaps() -> None:
 
 def test_quantiles_go_by_their_names() -> None:
     assert quantiles(np.arange(101.0), ("p50", "p99", "max")) == {"p50": 50.0, "p99": 99.0, "max": 100.0}
+
+
+def test_a_run_is_judged_by_the_detector_of_its_hub() -> None:
+    times = [float(at) for at in range(0, 200, 10)]  # of the announced interval of 10 s, and then a gap of 20 s
+    block = a_block([*times, 210.0], [*times, 210.0])
+    scenario = groups(edge=1)
+    every_10_s = scenario.group[0].model_copy(update={"heartbeat_interval_s": 10.0})
+    scenario = scenario.model_copy(update={"group": (every_10_s,)})
+    for detector, false_stales in (("chen margin=9s", 1), ("chen margin=11s", 0), ("phi threshold=3", 1)):
+        sink = FiguresSink(scenario)
+        sink.begin(Conditions(211.0, HubSettings.of(detector=detector), None))
+        sink.add(sink.extract(block))
+        assert sink.figures().whole.judged.false_stale == false_stales

@@ -14,6 +14,7 @@ from heartbench.analysis.policies import expected_arrival as over_arrays_expecte
 from heartbench.analysis.policies import phi as over_arrays_phi
 from heartbench.hub import Bertier, Chen, FixedTimeout, Phi, PhiExponential, TwoWindow
 from heartbench.hub.liveness.detector import DetectorParameters
+from heartbench.hub.liveness.detector_text import DETECTORS
 from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.rules import FlapRule
 from heartbench.mesh.kinds import Kind
@@ -87,8 +88,8 @@ def test_kernels_do_the_same_uncompiled(monkeypatch: pytest.MonkeyPatch) -> None
         assert allowed_silence(policy, lambda: arrivals) == pytest.approx(silence_s, abs=1e-9)
 
 
-def test_every_array_form_is_tested_here() -> None:
-    assert {each.name for each in detectors(3)} == set(ARRAY_FORMS)
+def test_every_detector_of_the_settings_is_tested_here() -> None:
+    assert {each.name for each in detectors(3)} == set(DETECTORS) <= set(ARRAY_FORMS)
 
 
 @pytest.mark.parametrize("parameters", detectors(3), ids=str)

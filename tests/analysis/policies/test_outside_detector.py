@@ -93,7 +93,7 @@ def test_it_is_judged_as_the_hub_judges(monkeypatch: pytest.MonkeyPatch) -> None
 def test_without_its_line_the_error_names_it() -> None:
     gaps = find_gaps(trace(beats(0, 10)), NO_LOSSES, END_S, interval_s=np.zeros(1))
     with pytest.raises(
-        AnalysisError, match="detector 'twice-the-gap' has no array form; there are: bertier, chen, fixed, phi, "
+        AnalysisError, match="detector 'twice-the-gap' has no array form; there are: bertier, chen, fixed, "
     ):
         qos.judge(gaps, [POLICY], END_S)
 

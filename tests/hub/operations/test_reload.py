@@ -56,10 +56,10 @@ def reloaded(env: Path, text: str, running: HubSettings | None = None) -> tuple[
 
 def test_what_can_change_changes_and_the_log_says_what_cannot(env: Path) -> None:
     running = HubSettings.load(env)
-    text = "HUB_STALE_AFTER_S=20\nHUB_LOG_LEVEL=debug\nHUB_STORE_URL=redis://:secret@127.0.0.1/0\n"
+    text = "HUB_STALE_AFTER_S=20\nHUB_DETECTOR=phi threshold=9\nHUB_LOG_LEVEL=debug\nHUB_STORE_URL=redis://:secret@127.0.0.1/0\n"
     (adopted,), line = reloaded(env, text, running)
     assert (adopted.stale_after_s, adopted.log_level, adopted.store_url) == (20, "debug", running.store_url)
-    assert line["changed"] == "HUB_STALE_AFTER_S=20 HUB_LOG_LEVEL=debug"
+    assert line["changed"] == "HUB_STALE_AFTER_S=20 HUB_DETECTOR=phi threshold=9 HUB_LOG_LEVEL=debug"
     assert line["need_restart"] == "HUB_STORE_URL"
     assert "secret" not in str(line)
 
