@@ -1,15 +1,17 @@
 """Do the hub's status changes follow from the messages it received? Checks them with the rules over arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import chain, repeat, zip_longest
 from typing import NamedTuple
 
 import pandas as pd
 
-from heartbench.analysis.replay import REASONS, replay
+from heartbench.analysis.replay import REASONS, UNKNOWN, replay
 from heartbench.hub import Reason
+from heartbench.simulator.fleet import node_name
 from heartbench.simulator.observer_frames import Observed
+from heartbench.simulator.scenario import Scenario
 
 WITHIN_S = 0.001
 
@@ -44,15 +46,16 @@ class NodeChange(NamedTuple):
         return self[1:] == other[1:] and abs(self.at_s - other.at_s) <= WITHIN_S
 
 
-def agreement(observed: Observed, until_s: float) -> Agreement:
+def agreement(observed: Observed, until_s: float, interval_s: Mapping[str, float] = UNKNOWN) -> Agreement:
     """Compare, node by node, the changes reported before `until_s` (s on the hub's clock) with the implied ones.
 
-    If the record ends before that, because the hub was killed, the comparison ends there too.
+    If the record ends before that, because the hub was killed, the comparison ends there too. `interval_s` is as in
+    `replay`.
     """
     until_s = min(until_s, observed.until_s)
     changes = observed.changes
     reported = _by_node(changes[changes.reason.isin([str(reason) for reason in REASONS])], until_s)
-    implied = _by_node(replay(observed, until_s), until_s)
+    implied = _by_node(replay(observed, until_s, interval_s), until_s)
     pairs = {node_id: (reported.get(node_id, []), implied.get(node_id, [])) for node_id in sorted(reported | implied)}
     agreed = sum(_in_common(ours, theirs) for ours, theirs in pairs.values())
     count = sum(map(len, reported.values()))
@@ -65,6 +68,12 @@ def agreement(observed: Observed, until_s: float) -> Agreement:
             (words for node_id, (ours, theirs) in pairs.items() if (words := _first(node_id, ours, theirs))), ""
         ),
     )
+
+
+def announced_intervals(scenario: Scenario) -> dict[str, float]:
+    """Return the heartbeat interval that each node of a scenario announces to a real hub, by its name, s."""
+    groups = chain.from_iterable(repeat(group, group.nodes) for group in scenario.group)
+    return {node_name(group.name, number): group.heartbeat_interval_s for number, group in enumerate(groups)}
 
 
 def _by_node(changes: pd.DataFrame, until_s: float) -> dict[str, list[NodeChange]]:

@@ -10,11 +10,12 @@ next row (or the end):
     goodbye   → offline at b
 
 A flap is a change between online and stale. The entry and exit of flapping are computed too. Not computed: changes of
-connections alone (connected, stream_ended, replaced), and what a hub knew from before it started. The hub's record does
-not contain the heartbeat intervals that nodes announce.
+connections alone (connected, stream_ended, replaced), and what a hub knew from before it started, its detectors
+included. The hub's record does not contain the heartbeat intervals and labels that nodes announce, nor which Hellos
+began no stream: intervals are passed in, all nodes are judged as if without labels, and every Hello begins a stream.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +39,9 @@ STATUS = {
     Reason.GOODBYE: Status.OFFLINE,
 }
 
+UNKNOWN: Mapping[str, float] = {}
+"""Heartbeat intervals of nodes that announce none, or of which it is not known."""
+
 
 class StatusChange(NamedTuple):
     """One change, as the hub's observer writes it, without `connected`."""
@@ -49,14 +53,15 @@ class StatusChange(NamedTuple):
     reason: Reason
 
 
-def replay(observed: Observed, until_s: float) -> pd.DataFrame:
+def replay(observed: Observed, until_s: float, interval_s: Mapping[str, float] = UNKNOWN) -> pd.DataFrame:
     """Return the changes that follow from receipts and moves of deadlines (node_id, at_s, status, flapping, reason).
 
     Rows are sorted by node, in the order in which the hub reports them. The hub last checked deadlines at `until_s`, s
-    on its clock.
+    on its clock. `interval_s` has the heartbeat interval that each node announces, by its name; a fixed timeout does
+    not need it.
     """
     policy = HubSettings.of(**observed.header.settings).policy
-    changes = status_changes(rows_of(observed, policy), until_s)
+    changes = status_changes(rows_of(observed, policy, interval_s), until_s)
     said = [
         each
         for node_id, own in changes.groupby("node_id", sort=True, observed=True)
@@ -65,7 +70,7 @@ def replay(observed: Observed, until_s: float) -> pd.DataFrame:
     return pd.DataFrame(said, columns=list(StatusChange._fields))
 
 
-def rows_of(observed: Observed, policy: PolicySpec) -> pd.DataFrame:
+def rows_of(observed: Observed, policy: PolicySpec, interval_s: Mapping[str, float]) -> pd.DataFrame:
     """Return what counts, by node and time: node_id, at_s, kind (of a receipt, `move`, FORGOTTEN), deadline_s.
 
     A message that shows the hub that it was paused moves all deadlines first, at the same time: so moves come first.
@@ -79,10 +84,10 @@ def rows_of(observed: Observed, policy: PolicySpec) -> pd.DataFrame:
     turns = rows.kind.where(rows.kind.isin(["hello", "goodbye", FORGOTTEN]))
     before = turns.groupby(rows.node_id, observed=True).ffill().groupby(rows.node_id, observed=True).shift()
     listened_to = (before != "goodbye") | rows.kind.isin(["hello", FORGOTTEN])  # a node that left is not
-    return with_deadlines(rows[listened_to].reset_index(drop=True), policy)
+    return with_deadlines(rows[listened_to].reset_index(drop=True), policy, interval_s)
 
 
-def with_deadlines(rows: pd.DataFrame, policy: PolicySpec) -> pd.DataFrame:
+def with_deadlines(rows: pd.DataFrame, policy: PolicySpec, interval_s: Mapping[str, float]) -> pd.DataFrame:
     """Return the rows with the deadline that each receipt sets."""
     received = ~rows.kind.isin(["move", FORGOTTEN])
     life = ((rows.node_id != rows.node_id.shift()) | (rows.kind.shift() == FORGOTTEN)).cumsum()
@@ -93,7 +98,7 @@ def with_deadlines(rows: pd.DataFrame, policy: PolicySpec) -> pd.DataFrame:
         at_s=seen.at_s.to_numpy(float),
         seq=seen.seq.to_numpy(np.int32),
         kind=np.array([KINDS[each] for each in seen.kind], np.int8),
-        interval_s=np.zeros(len(first)),
+        interval_s=np.array([interval_s.get(node_id, 0.0) for node_id in seen.node_id.iloc[first]]),
     )
     deadline_s = rows.deadline_s.copy()
     deadline_s[received] = arrivals.at_s + allowed_silence(policy, lambda: arrivals)

@@ -65,7 +65,7 @@ def measure(
                 summary = engine.run(scenario, Sinks(*trace, figures), Control(interrupted, advance))
         except KeyboardInterrupt:  # while the engine loaded
             summary = not_run(scenario)
-    return Measured(summary, figures.figures(), agreement_of(summary))
+    return Measured(summary, figures.figures(), agreement_of(summary, scenario))
 
 
 DOES = {EngineName.VIRTUAL: "Simulating", EngineName.LIVE: "Running"}
@@ -82,11 +82,11 @@ def engine_for(options: Options, directory: "RunDirectory") -> "Engine":
     return VirtualEngine(options.workers)
 
 
-def agreement_of(summary: "RunSummary") -> "Agreement | None":
+def agreement_of(summary: "RunSummary", scenario: "Scenario") -> "Agreement | None":
     """Check a managed hub's status changes, until it first went down, against the messages that it received."""
     if summary.live is None or summary.live.observed is None:
         return None
-    from heartbench.analysis.agreement import agreement
+    from heartbench.analysis.agreement import agreement, announced_intervals
 
     until_s = summary.live.origin_s + min(summary.duration_s, summary.live.hub_down_s)
-    return agreement(summary.live.observed, until_s)
+    return agreement(summary.live.observed, until_s, announced_intervals(scenario))

@@ -22,6 +22,8 @@ from heartbench.hub.errors import HubError
 from heartbench.hub.liveness.adaptive import Adaptive
 from heartbench.hub.liveness.bertier import Bertier
 from heartbench.hub.liveness.chen import Chen
+from heartbench.hub.liveness.detector import DetectorParameters
+from heartbench.hub.liveness.detector_text import parse_detector, written
 from heartbench.hub.liveness.fixed_timeout import FixedTimeout
 from heartbench.hub.liveness.phi import Phi, PhiExponential
 from heartbench.hub.liveness.policy import PolicySpec
@@ -34,6 +36,7 @@ __all__ = [
     "Bertier",
     "Change",
     "Chen",
+    "DetectorParameters",
     "FixedTimeout",
     "FlapRule",
     "Hello",
@@ -47,4 +50,6 @@ __all__ = [
     "Registry",
     "Status",
     "TwoWindow",
+    "parse_detector",
+    "written",
 ]

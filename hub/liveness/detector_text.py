@@ -54,6 +54,18 @@ def parse_detector(text: str, stale_after_s: float) -> DetectorParameters:
     return _checked(name, values)
 
 
+def written(parameters: DetectorParameters) -> str:
+    """Return the text that names a detector, without the parameters that have their defaults."""
+    detector: Any = DETECTORS[parameters.name]
+    defaults = {field.name: field.default for field in fields(detector)}
+    words = [parameters.name]
+    for key, name in _keys(parameters.name).items():
+        value = getattr(parameters, name)
+        if value != defaults[name]:
+            words.append(f"{key}={value:.10g}{'s' if name.endswith('_s') else ''}")
+    return " ".join(words)
+
+
 def parse_by_label(text: str, stale_after_s: float) -> tuple[LabelDetector, ...]:
     """Return the detectors of nodes by label, in the order of the text."""
     found = []

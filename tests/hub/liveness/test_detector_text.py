@@ -7,7 +7,7 @@ import pytest
 
 from heartbench.hub import Bertier, Chen, FixedTimeout, HubError, HubSettings, Phi, PhiExponential, TwoWindow
 from heartbench.hub.liveness import detector_text
-from heartbench.hub.liveness.detector_text import DETECTORS, parse_detector
+from heartbench.hub.liveness.detector_text import DETECTORS, parse_detector, written
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,9 @@ from heartbench.hub.liveness.detector_text import DETECTORS, parse_detector
     ],
 )
 def test_a_detector_is_its_name_and_the_parameters_that_differ(text: str, parameters: object) -> None:
-    assert HubSettings.of(stale_after_s=45.0, detector=text).policy.parameters == parameters
+    found = HubSettings.of(stale_after_s=45.0, detector=text).policy.parameters
+    assert found == parameters
+    assert parse_detector(written(found), 30.0) == found
 
 
 def test_the_docstring_shows_each_detector_with_its_defaults() -> None:
