@@ -17,6 +17,8 @@ that was overtaken does not. Three things are not in the source:
 - While the window is empty, the next heartbeat is expected one interval after the arrival.
 """
 
+from math import inf
+
 from heartbench.hub.liveness.window import Window
 from heartbench.mesh.kinds import Kind
 
@@ -24,11 +26,12 @@ from heartbench.mesh.kinds import Kind
 class ExpectedArrival:
     """The heartbeats of one node with their numbers, over windows of one or more sizes."""
 
-    __slots__ = ("_interval_s", "_newest", "_windows")
+    __slots__ = ("_interval_s", "_newest", "_shift_s", "_windows")
 
     def __init__(self, interval_s: float, *sizes: int) -> None:
         self._interval_s = interval_s
         self._newest = 0
+        self._shift_s = 0.0  # the greatest mean of A_i − η · s_i over the windows
         self._windows = tuple(Window(size) for size in sizes)  # of A_i − η · s_i
 
     def observe(self, at: float, seq: int, kind: Kind) -> float | None:
@@ -37,9 +40,10 @@ class ExpectedArrival:
         if kind is Kind.HEARTBEAT and seq > self._newest:
             if self._newest:
                 late_s = at - self._expected_s(seq)
-            self._newest = seq
+            self._newest, self._shift_s = seq, -inf
             for window in self._windows:
                 window.add(at - self._interval_s * seq)
+                self._shift_s = max(self._shift_s, window.mean)
         elif kind is Kind.HELLO:
             self._newest = 0
             for window in self._windows:
@@ -56,4 +60,4 @@ class ExpectedArrival:
         return max(self._expected_s(self._newest + 1), at)
 
     def _expected_s(self, seq: int) -> float:
-        return max(window.mean for window in self._windows) + self._interval_s * seq
+        return self._shift_s + self._interval_s * seq
