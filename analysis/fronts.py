@@ -57,14 +57,16 @@ class Family:
 
 def families(interval_s: float) -> list[Family]:
     """Return the families of all detectors, for nodes with this heartbeat interval, s."""
-    low_s, high_s = interval_s / 1000, 100 * interval_s
+    low_s, high_s, least_s = interval_s / 1000, 100 * interval_s, interval_s / 100
     return [
         Family("fixed", FixedTimeout, low_s, high_s),
         Family("chen", lambda margin_s: Chen(margin_s, 32), low_s, high_s),
         Family("chen", lambda margin_s: Chen(margin_s, 1000), low_s, high_s),
+        Family("two-window", lambda margin_s: TwoWindow(margin_s, 1, 32), low_s, high_s),
         Family("two-window", lambda margin_s: TwoWindow(margin_s, 1, 1000), low_s, high_s),
-        Family("bertier", lambda phi: Bertier(phi=phi, min_margin_s=interval_s / 100), 0.01, 1000.0),
-        Family("bertier", lambda phi: Bertier(phi=phi, gamma=0.01, min_margin_s=interval_s / 100), 0.01, 1000.0),
+        Family("bertier", lambda phi: Bertier(phi=phi, min_margin_s=least_s, window=32), 0.01, 1000.0),
+        Family("bertier", lambda phi: Bertier(phi=phi, min_margin_s=least_s), 0.01, 1000.0),
+        Family("bertier", lambda phi: Bertier(phi=phi, gamma=0.01, min_margin_s=least_s), 0.01, 1000.0),
         Family("phi", lambda phi: Phi(phi, 1000, interval_s / 20), 0.1, 300.0),
         Family("phi", lambda pause_s: Phi(8.0, 1000, interval_s / 20, pause_s), low_s, high_s),
         Family("phi-exponential", lambda phi: PhiExponential(phi, 1000), 0.1, 300.0),

@@ -45,7 +45,7 @@ def trace(kind: str, generator: np.random.Generator, nodes: int, heartbeats: int
     """Return the gaps of nodes with this link, and the length of the trace, s."""
     shape = (nodes, heartbeats)
     number = np.broadcast_to(np.arange(1, heartbeats + 1), shape)
-    sent_s = number * INTERVAL_S
+    sent_s = (number * INTERVAL_S).astype(np.float64)
     arrived_s = sent_s + generator.exponential(DELAY_S, shape)
     if kind == CHANGING:
         changes = generator.random(shape) < 1 / HEARTBEATS_ADDED
