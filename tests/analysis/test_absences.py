@@ -89,8 +89,12 @@ class RealHub:
 
 
 def hub_changes(heard_s: list[float], spans: Spans, hub: HubSettings) -> list[Change]:
+    """Return what a hub says that is away at times."""
+    return changes_of(RealHub(hub), heard_s, spans)
+
+
+def changes_of(real: RealHub, heard_s: list[float], spans: Spans) -> list[Change]:
     """Beat by beat: when a span begins the hub has just looked for passed deadlines, and its pulse does not come."""
-    real = RealHub(hub)
     beat_s = [number / 10 for number in range(1, round(END_S / TICK_S))]
     beat_s = [at for at in beat_s if not any(from_s <= at < to_s for from_s, to_s, _ in spans)]
     events = [(at, 2, real.beat) for at in beat_s]
