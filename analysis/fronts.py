@@ -22,7 +22,7 @@ from heartbench.hub import (
     Chen,
     DetectorParameters,
     FixedTimeout,
-    FlapRule,
+    HubSettings,
     Phi,
     PhiExponential,
     PolicySpec,
@@ -31,7 +31,7 @@ from heartbench.hub import (
 
 Floats = NDArray[np.float64]
 
-FLAPS = FlapRule(60.0, 3, 1)
+FLAPS = HubSettings.of().policy.flap_rule
 """Of no effect on what is compared here."""
 TURNS = 13
 """Halvings of a knob's range, in ratio."""

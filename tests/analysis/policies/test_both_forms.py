@@ -12,14 +12,13 @@ from heartbench.analysis.policies import ARRAY_FORMS, allowed_silence
 from heartbench.analysis.policies import bertier as over_arrays_bertier
 from heartbench.analysis.policies import expected_arrival as over_arrays_expected
 from heartbench.analysis.policies import phi as over_arrays_phi
-from heartbench.hub import Bertier, Chen, FixedTimeout, Phi, PhiExponential, TwoWindow
+from heartbench.hub import Bertier, Chen, FixedTimeout, HubSettings, Phi, PhiExponential, TwoWindow
 from heartbench.hub.liveness.detector import DetectorParameters
 from heartbench.hub.liveness.detector_text import DETECTORS
 from heartbench.hub.liveness.policy import PolicySpec
-from heartbench.hub.liveness.rules import FlapRule
 from heartbench.mesh.kinds import Kind
 
-RULE = FlapRule(60.0, 3, 1)
+RULE = HubSettings.of().policy.flap_rule
 
 
 def detectors(window: int) -> list[DetectorParameters]:
