@@ -1,4 +1,4 @@
-"""The core with what it needs from outside: clock, random numbers, the observer's file and the store."""
+"""The core with what it needs from outside: clock, random numbers, the files that it records into, and the store."""
 
 import random
 from functools import partial
@@ -7,6 +7,8 @@ from heartbench.hub.clock import Clock
 from heartbench.hub.config import HubSettings
 from heartbench.hub.core import Hub
 from heartbench.hub.events.observer_file import Header, Observer
+from heartbench.hub.events.recorder import Recorder
+from heartbench.hub.events.trace_journal import Piece
 from heartbench.hub.store.memory import MemoryStore
 from heartbench.hub.store.protocol import Store
 from heartbench.hub.store.record_mapping import node_of, record_of
@@ -32,6 +34,11 @@ def open_hub(settings: HubSettings, clock: Clock, store: Store | None = None, se
     if settings.observe_file is not None:
         header = Header(now, clock.unix(now), store.epoch, settings.model_dump(mode="json"))
         observer = Observer(settings.observe_file, header)
+    recorder = None
+    if settings.trace_dir is not None:
+        unix_s = clock.unix(now)
+        begins = Piece(unix_s, 0, store.epoch, settings.stale_after_s, from_s=now, to_s=now, offset_s=unix_s - now)
+        recorder = Recorder(settings.trace_dir, settings.trace_bytes, begins)
     hub = Hub(
         settings,
         now,
@@ -40,6 +47,7 @@ def open_hub(settings: HubSettings, clock: Clock, store: Store | None = None, se
         record_of=partial(record_of, clock=clock),
         draw=random.Random(seed).random,
         observer=observer,
+        recorder=recorder,
     )
     hub.latency.offset_s = clock.unix(now) - now
     for stored in store.load():

@@ -191,6 +191,12 @@ class HubSettings(ListeningSettings):
     observe_file: OptionalPath = None
     """File (JSON Lines) that records each receipt, each move of a deadline and each change, so that the changes can
     be computed again from the receipts; empty: none."""
+    trace_dir: OptionalPath = None
+    """Directory in which the hub records when each message came, as Parquet that `heartbench tune` can judge; empty: it
+    records nothing. Needs pyarrow."""
+    trace_bytes: int = Field(1 << 30, ge=MIB)
+    """Bytes that this record may take; beyond that, its oldest part is removed. A heartbeat takes 28 bytes at first,
+    and less than half of that as Parquet, which is written every 64 MiB (or quarter of all), and at the next start."""
 
     @field_serializer("store_url", when_used="json")
     def mask_password(self, url: str) -> str:

@@ -13,6 +13,8 @@ from heartbench.hub.errors import NoRoomError, NotIntroducedError, OutdatedStrea
 from heartbench.hub.events.effects import Effects
 from heartbench.hub.events.fanout import EventFanout, Forgotten, NameContested
 from heartbench.hub.events.observer_file import Observer, Receipt
+from heartbench.hub.events.recorder import Recorder
+from heartbench.hub.events.trace_journal import Source
 from heartbench.hub.liveness.mass_silence import MassSilence
 from heartbench.hub.liveness.registry import Hello, Node, Registry, Session
 from heartbench.hub.liveness.rules import MoveReason, Status
@@ -43,6 +45,7 @@ class Hub:
         record_of: Callable[[Node], NodeRecord],
         draw: Callable[[], float],
         observer: Observer | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         """`record_of` returns what is stored of a node; `draw` a number in [0, 1), for the jitter of delays."""
         self.settings = settings
@@ -59,7 +62,9 @@ class Hub:
         self.fanout = EventFanout(
             settings.event_queue, settings.event_log, settings.max_subscribers, epoch, settings.peer_share
         )
-        self.effects = Effects(self.fanout, observer, self._save)
+        self.recorder = recorder
+        self._record = recorder.add if recorder else None  # called directly: it is on the path of every heartbeat
+        self.effects = Effects(self.fanout, observer, recorder, self._save)
         self.commands = Commands(settings.commands_waiting, settings.commands_bytes, epoch)
         self.admission = Admission(settings.admit_per_s, draw, now)
         self.takeovers = Takeovers(draw)
@@ -126,8 +131,10 @@ class Hub:
             self._check_for_pause(now)
         changes = self.registry.heartbeat(session, now, seq)
         self.heartbeats += 1
+        if self._record is not None:
+            self._record((now, session, seq, sent_unix_s))
         if self.effects.records_messages:
-            self._received(now, node.node_id, session.boot_id, session.connection, Kind.HEARTBEAT, seq, sent_unix_s)
+            self._observed(now, node.node_id, session.boot_id, session.connection, Kind.HEARTBEAT, seq, sent_unix_s)
         if changes:
             self.effects.changed(changes)
 
@@ -308,6 +315,15 @@ class Hub:
         self.effects.changed(changes)
 
     def _received(
+        self, now: float, node_id: str, boot_id: int, connection: int, kind: Kind, seq: int, sent_unix_s: float,
+        throttled: bool = False,
+    ) -> None:  # fmt: skip
+        """Record a message that is not a heartbeat."""
+        if self._record is not None:
+            self._record((now, Source(node_id, boot_id, connection, kind), seq, sent_unix_s))
+        self._observed(now, node_id, boot_id, connection, kind, seq, sent_unix_s, throttled)
+
+    def _observed(
         self, now: float, node_id: str, boot_id: int, connection: int, kind: Kind, seq: int, sent_unix_s: float,
         throttled: bool = False,
     ) -> None:  # fmt: skip

@@ -16,7 +16,7 @@ from heartbench.hub.work.histogram import Histogram
 SUMMARISED = (
     *("online", "stale", "offline", "connected", "flapping", "flaps", "flashes", "throttled", "heap"),
     *("pauses", "mass_silence", "events_lost", "history_bytes"),
-    *("log_lines_lost", "observer_records_lost"),
+    *("log_lines_lost", "observer_records_lost", "trace_messages_lost"),
 )
 
 
@@ -65,6 +65,7 @@ class HubStats:
     history_bytes: int
     log_lines_lost: int  # that could not be written to the log
     observer_records_lost: int  # that could not be written to the observer's file
+    trace_messages_lost: int  # that could not be written to HUB_TRACE_DIR
     store: WriterStats
     executor: ExecutorStats | None  # None if the hub accepts no files
     access: AccessStats
@@ -106,6 +107,7 @@ def stats_of(hub: Hub, now: float, uploads: int, executor: BoundedExecutor | Non
         history_bytes=hub.history_bytes.total,
         log_lines_lost=logs.lost(),
         observer_records_lost=hub.effects.records_lost,
+        trace_messages_lost=hub.effects.messages_lost,
         store=hub.writer.stats(),
         executor=executor.stats() if executor else None,
         access=access,

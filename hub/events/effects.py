@@ -12,8 +12,10 @@ import structlog
 from heartbench.hub.events import observer_file
 from heartbench.hub.events.fanout import Announcement, EventFanout, Forgotten
 from heartbench.hub.events.observer_file import Observer, Receipt, Record
+from heartbench.hub.events.recorder import Recorder
 from heartbench.hub.liveness.registry import Node, Session
 from heartbench.hub.liveness.rules import Change, MoveReason, Reason, Status
+from heartbench.hub.liveness.self_health import Paused
 
 STATUS_CHANGED = (Reason.SILENCE, Reason.HEARD, Reason.GOODBYE)
 
@@ -23,12 +25,15 @@ log = structlog.get_logger()
 class Effects:
     """Carries each outcome to its destinations; `save` is called with the id of each node that changed."""
 
-    def __init__(self, fanout: EventFanout, observer: Observer | None, save: Callable[[str], None]) -> None:
+    def __init__(
+        self, fanout: EventFanout, observer: Observer | None, recorder: Recorder | None, save: Callable[[str], None]
+    ) -> None:
         self.fanout = fanout
         self.flashes = 0  # changes of status of nodes that are not flapping
         self.ended = False
         self.records_messages = observer is not None  # whether anything reads each message
         self._observer = observer
+        self._recorder = recorder
         self._save = save
         self._debugged: set[str] = set()
 
@@ -36,6 +41,11 @@ class Effects:
     def records_lost(self) -> int:
         """Number of records that the observer could not write."""
         return self._observer.lost if self._observer is not None else 0
+
+    @property
+    def messages_lost(self) -> int:
+        """Number of messages that the recorder could not write."""
+        return self._recorder.lost if self._recorder is not None else 0
 
     def debug(self, node_id: str, on: bool) -> None:
         """Start or stop logging each message of one node."""
@@ -85,6 +95,8 @@ class Effects:
         if isinstance(body, Forgotten):
             self.debug(body.node_id, on=False)
             self._write(observer_file.Removed(at_s, body.node_id))
+        if isinstance(body, Paused) and self._recorder is not None:
+            self._recorder.paused(at_s, body.lasted_s)
         self.fanout.publish(at_s, body)
         log.warning(type(body).__name__, **{item.name: getattr(body, item.name) for item in fields(body)})
 
@@ -97,6 +109,8 @@ class Effects:
         """Report nothing more; `at_s` is when the hub last looked for passed deadlines."""
         if self._observer is not None and not self.ended:
             self._observer.end(at_s)
+        if self._recorder is not None and not self.ended:
+            self._recorder.end(at_s)
         self.ended = True
 
     def _write(self, record: Record) -> None:

@@ -146,6 +146,10 @@ METRICS = (
         "Log", "observer_records_lost_total", "observer_records_lost",
         "Records that could not be written to the observer's file.",
     ),
+    one(
+        "Log", "trace_messages_lost_total", "trace_messages_lost",
+        "Messages that could not be written to HUB_TRACE_DIR.",
+    ),
     one("Uptime", "uptime_seconds", "up_s", "Time since the hub started."),
     one("Starts", "epoch", "epoch", "Number of this start of the hub on its store."),
 )  # fmt: skip

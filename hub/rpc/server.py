@@ -26,6 +26,8 @@ from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import HubError
 from heartbench.hub.events.fanout import StoreChanged
 from heartbench.hub.events.observer_file import check_observer_file
+from heartbench.hub.events.recorder import FLUSH_S as RECORD_INTERVAL_S
+from heartbench.hub.events.trace_directory import check_trace_dir
 from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.hub.operations.calls import CallCounts
 from heartbench.hub.operations.health import Health, add_health_and_reflection
@@ -108,6 +110,7 @@ class HubServer:
             self.hub.writer.run(self.hub.all_nodes, self._store_changed),
             every(TICK_S, self._tick),
             every(FLUSH_INTERVAL_S, self.hub.effects.flush),
+            every(RECORD_INTERVAL_S, self._record),
             every(IDLE_INTERVAL_S, self._uploads.places.end_idle),
             self._summarise(),
             self._forget_expired(),
@@ -176,6 +179,7 @@ class HubServer:
         settings = self.settings
         self._files = files_of(settings)
         check_observer_file(settings.observe_file)
+        check_trace_dir(settings.trace_dir)
         with ExitStack() as undo:
             store = open_store(settings.store_url, settings.store_durability, settings.store_ttl_s)
             undo.callback(store.close)
@@ -205,6 +209,11 @@ class HubServer:
         now = self._clock.monotonic()
         self.hub.latency.offset_s = self._clock.unix(now) - now
         self.hub.tick(now)
+
+    def _record(self) -> None:
+        if self.hub.recorder is not None:
+            now = self._clock.monotonic()
+            self.hub.recorder.flush(now, self._clock.unix(now))
 
     def _store_changed(self, health: StoreHealth) -> None:
         self.health.set_store(health.state is StoreState.OK)

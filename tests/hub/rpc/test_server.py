@@ -404,7 +404,7 @@ def test_a_port_that_is_busy_leaves_the_store_to_the_hub_that_has_it(tmp_path: P
     run(scene, store_url=f"sqlite:///{tmp_path}/hub.db")
 
 
-@pytest.mark.parametrize("wrong", ["files_dir", "observe_file"])
+@pytest.mark.parametrize("wrong", ["files_dir", "observe_file", "trace_dir"])
 def test_a_hub_that_cannot_begin_leaves_the_store_to_the_hub_that_has_it(tmp_path: Path, wrong: str) -> None:
     (tmp_path / "a file").touch()
 
@@ -447,7 +447,7 @@ def test_workers_for_files_run_before_anybody_is_let_in(monkeypatch: pytest.Monk
     run(scene, files_dir=tmp_path, executor_workers=2)
 
 
-@pytest.mark.parametrize("wrong", ["files_dir", "observe_file"])
+@pytest.mark.parametrize("wrong", ["files_dir", "observe_file", "trace_dir"])
 def test_a_hub_that_cannot_begin_leaves_nothing_open(tmp_path: Path, wrong: str) -> None:
     (tmp_path / "a file").touch()
     path = f"{tmp_path}/hub.db"

@@ -1257,6 +1257,7 @@ class HubStats(_message.Message):
     LOG_LINES_LOST_FIELD_NUMBER: _builtins.int
     OBSERVER_RECORDS_LOST_FIELD_NUMBER: _builtins.int
     ACCESS_FIELD_NUMBER: _builtins.int
+    TRACE_MESSAGES_LOST_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     up_s: _builtins.float
     online: _builtins.int
@@ -1296,6 +1297,8 @@ class HubStats(_message.Message):
     """Lines of the hub's log that could not be written."""
     observer_records_lost: _builtins.int
     """Records that could not be written to the file of HUB_OBSERVE_FILE: it ends where they begin."""
+    trace_messages_lost: _builtins.int
+    """Messages that could not be written to HUB_TRACE_DIR: its record ends where they begin."""
     @_builtins.property
     def store(self) -> Global___StoreStats: ...
     @_builtins.property
@@ -1338,10 +1341,11 @@ class HubStats(_message.Message):
         log_lines_lost: _builtins.int = ...,
         observer_records_lost: _builtins.int = ...,
         access: Global___AccessStats | None = ...,
+        trace_messages_lost: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "executor", b"executor", "store", b"store"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "chunks", b"chunks", "commands_bytes", b"commands_bytes", "commands_refused", b"commands_refused", "commands_waiting", b"commands_waiting", "connected", b"connected", "contested", b"contested", "epoch", b"epoch", "events", b"events", "events_lost", b"events_lost", "executor", b"executor", "flapping", b"flapping", "flaps", b"flaps", "flashes", b"flashes", "heap", b"heap", "heartbeats", b"heartbeats", "hellos", b"hellos", "history_bytes", b"history_bytes", "log_lines_lost", b"log_lines_lost", "loop_lag_max_s", b"loop_lag_max_s", "loop_lag_p50_s", b"loop_lag_p50_s", "mass_silence", b"mass_silence", "observer_records_lost", b"observer_records_lost", "offline", b"offline", "online", b"online", "paused_s", b"paused_s", "pauses", b"pauses", "stale", b"stale", "store", b"store", "subscribers", b"subscribers", "throttled", b"throttled", "up_s", b"up_s", "uploads", b"uploads"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "chunks", b"chunks", "commands_bytes", b"commands_bytes", "commands_refused", b"commands_refused", "commands_waiting", b"commands_waiting", "connected", b"connected", "contested", b"contested", "epoch", b"epoch", "events", b"events", "events_lost", b"events_lost", "executor", b"executor", "flapping", b"flapping", "flaps", b"flaps", "flashes", b"flashes", "heap", b"heap", "heartbeats", b"heartbeats", "hellos", b"hellos", "history_bytes", b"history_bytes", "log_lines_lost", b"log_lines_lost", "loop_lag_max_s", b"loop_lag_max_s", "loop_lag_p50_s", b"loop_lag_p50_s", "mass_silence", b"mass_silence", "observer_records_lost", b"observer_records_lost", "offline", b"offline", "online", b"online", "paused_s", b"paused_s", "pauses", b"pauses", "stale", b"stale", "store", b"store", "subscribers", b"subscribers", "throttled", b"throttled", "trace_messages_lost", b"trace_messages_lost", "up_s", b"up_s", "uploads", b"uploads"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
