@@ -196,7 +196,7 @@ class HubSettings(ListeningSettings):
     records nothing. Needs pyarrow."""
     trace_bytes: int = Field(1 << 30, ge=MIB)
     """Bytes that this record may take; beyond that, its oldest part is removed. A heartbeat takes 28 bytes at first,
-    and less than half of that as Parquet, which is written every 64 MiB (or quarter of all), and at the next start."""
+    and less than half of that as Parquet, which is written every 128 MiB (or half of all), and at the next start."""
 
     @field_serializer("store_url", when_used="json")
     def mask_password(self, url: str) -> str:

@@ -1,10 +1,11 @@
-"""What `HUB_TRACE_DIR` costs: CPU time of a hub per heartbeat with and without, and bytes per heartbeat.
+"""What `HUB_TRACE_DIR` costs: CPU time per heartbeat, compared with a heartbeat's own, and bytes per heartbeat.
 
-    python -m heartbench.benchmarks.hub.recorder --pairs 20
+    python -m heartbench.benchmarks.hub.recorder
 
-Two hubs run beside each other, of which one records, and get the same heartbeats in turns: noise of the machine affects
-both alike. The process that turns pieces into Parquet is measured apart, over as many pieces as it converts at once,
-and counted as if each heartbeat had its share.
+Two hubs in one process, of which one records, judge the same heartbeats in turns, so noise of the machine affects both
+alike; the time of the recorder's thread counts. What a whole heartbeat costs is measured on a hub that serves nodes
+over gRPC. The process that turns pieces into Parquet is measured over as many pieces as it converts at once, and each
+heartbeat has its share.
 """
 
 import argparse
@@ -15,53 +16,66 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from pathlib import Path
 from statistics import median, quantiles
 
-from heartbench.benchmarks.hub.ingest import HUB, OPENED_AT_ONCE, Stream, beat, connect, server
+from heartbench.benchmarks.hub.ingest import HUB, measure, server
+from heartbench.hub import Hello, HubSettings
+from heartbench.hub.clock import ManualClock
+from heartbench.hub.composition import open_hub
+from heartbench.hub.core import Hub
+from heartbench.hub.events.recorder import CONVERT_EVERY, PIECE_BYTES
 from heartbench.hub.events.trace_directory import CONVERTER, JOURNAL, files_of
 from heartbench.hub.events.trace_journal import ROW_BYTES, Piece, Source, messages_block, run_block, sources_block
-from heartbench.mesh.channel import open_aio_channel
+from heartbench.hub.liveness.registry import Session
 
 PROGRAM = "python -m heartbench.benchmarks.hub.recorder"
 MOST = 0.03
 """Share of a heartbeat's CPU time that its record may cost."""
 INTERVAL_S = 10.0
-PIECE_ROWS = (16 << 20) // ROW_BYTES
-PIECES = 4
+NODES = 500
+PER_TURN = 10
+"""Heartbeats of each node in a turn, which ends with one flush."""
+WRITTEN_S = 0.005
 
 
-def cpu_ns(pid: int) -> int:
-    """Return the CPU time of all threads of a process so far, ns: finer than the ticks of its `stat`."""
-    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+class Judge:
+    """One hub, without connections, and its nodes."""
+
+    def __init__(self, trace_dir: Path | None) -> None:
+        self.clock = ManualClock(1000.0)
+        self.hub: Hub = open_hub(HubSettings.of(admit_per_s=0, trace_dir=trace_dir), self.clock, seed=1)
+        hellos = (Hello(f"node-{number:06d}", 1, 0, INTERVAL_S) for number in range(NODES))
+        found = [self.hub.hello(hello, self.clock.now_s)[0] for hello in hellos]
+        self.sessions: list[Session] = [session for session in found if session is not None]
+
+    def turn_us(self, turn: int) -> float:
+        """Return the CPU time of one heartbeat, µs, with what the recorder's thread does."""
+        began_ns = time.process_time_ns()
+        for _ in range(PER_TURN):
+            self.clock.now_s += 0.05
+            for session in self.sessions:
+                self.hub.heartbeat(session, self.clock.now_s, turn, 1.7e9 + self.clock.now_s)
+            self.hub.tick(self.clock.now_s)
+        if self.hub.recorder is not None:
+            self.hub.recorder.flush(self.clock.now_s, 1.7e9 + self.clock.now_s)
+        time.sleep(WRITTEN_S)  # in which the thread writes
+        return (time.process_time_ns() - began_ns) / (NODES * PER_TURN) / 1000
 
 
-async def streams_to(address: str, nodes: int, closing: AsyncExitStack) -> list[Stream]:
-    """Return a stream of each node, with a connection of its own."""
-    channels = [await closing.enter_async_context(open_aio_channel(address)) for _ in range(nodes)]
-    streams: list[Stream] = []
-    for first in range(0, nodes, OPENED_AT_ONCE):
-        some = enumerate(channels[first : first + OPENED_AT_ONCE], first)
-        streams += await asyncio.gather(*(connect(channel, f"n{number}") for number, channel in some))
-    return streams
-
-
-async def compare(hubs: Sequence[tuple[str, int]], nodes: int, heartbeats: int, pairs: int) -> list[list[float]]:
-    """Return CPU time per heartbeat, µs, of each hub in each pair."""
-    found: list[list[float]] = []
-    async with AsyncExitStack() as closing:
-        fleets = [await streams_to(address, nodes, closing) for address, _ in hubs]
-        for pair in range(-1, pairs):  # the first warms up
-            spent = [0.0, 0.0]
-            for turn in (0, 1) if pair % 2 else (1, 0):
-                pid = hubs[turn][1]
-                before_ns = cpu_ns(pid)
-                await asyncio.gather(*(beat(stream, heartbeats, False) for stream in fleets[turn]))
-                spent[turn] = (cpu_ns(pid) - before_ns) / (nodes * heartbeats) / 1000
-            found.append(spent)
-    return found[1:]
+def compare(turns: int) -> list[float]:
+    """Return by how much a heartbeat takes longer in a hub that records, µs, for each pair of turns."""
+    with tempfile.TemporaryDirectory() as folder:
+        plain, recording = Judge(None), Judge(Path(folder))
+        found = []
+        for turn in range(turns):
+            first, second = (plain, recording) if turn % 2 else (recording, plain)
+            spent_us = {judge: judge.turn_us(turn) for judge in (first, second)}
+            found.append(spent_us[recording] - spent_us[plain])
+        recording.hub.end(recording.clock.now_s)
+    return found
 
 
 def journals(directory: Path, nodes: int, heartbeats: int) -> None:
@@ -69,7 +83,7 @@ def journals(directory: Path, nodes: int, heartbeats: int) -> None:
     chance = random.Random(1)
     phases = sorted(chance.random() * INTERVAL_S for _ in range(nodes))
     beat = 0
-    for number in range(PIECES):
+    for number in range(CONVERT_EVERY):
         piece = Piece(1.7e9, number, 1, 30.0, beat * INTERVAL_S, beat * INTERVAL_S, 1.7e9)
         with (directory / f"{1_700_000_000_000_000:016d}-{number:06d}{JOURNAL}").open("wb") as file:
             file.write(run_block(piece) + sources_block([Source(f"node-{node:06d}", 1, 0, 1) for node in range(nodes)]))
@@ -96,41 +110,35 @@ def conversion(nodes: int, heartbeats: int) -> tuple[float, float]:
         subprocess.run([sys.executable, "-m", CONVERTER, folder], check=True)  # noqa: S603  (the words are ours)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         spent_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        count = PIECES * (heartbeats // nodes) * nodes
+        count = CONVERT_EVERY * (heartbeats // nodes) * nodes
         return spent_s / count * 1e6, sum(path.stat().st_size for path in files_of(directory)) / count
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Measure and print the figures; return 1 if the record costs more than it may."""
     parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__.split("\n")[0])
-    parser.add_argument("--nodes", type=int, default=200)
-    parser.add_argument("--heartbeats", type=int, default=50, help="of each node, in each half of a pair")
-    parser.add_argument("--pairs", type=int, default=20)
-    parser.add_argument("--piece-rows", type=int, default=PIECE_ROWS, help="heartbeats in each converted piece")
+    parser.add_argument("--turns", type=int, default=300, help="pairs of turns")
+    parser.add_argument("--nodes", type=int, default=200, help="that connect, to measure a whole heartbeat")
+    parser.add_argument("--heartbeats", type=int, default=100, help="of each of them")
+    parser.add_argument("--rows", type=int, default=PIECE_BYTES // ROW_BYTES, help="heartbeats in a converted piece")
     args = parser.parse_args(words)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        server(HUB) as (plain, plain_process),
-        server(HUB, HUB_TRACE_DIR=folder) as (recording, recording_process),
-    ):
-        hubs = [(plain, plain_process.pid), (recording, recording_process.pid)]
-        found = asyncio.run(compare(hubs, args.nodes, args.heartbeats, args.pairs))
-    heartbeat_us = median(without for without, _ in found)
-    conversion_us, parquet_bytes = conversion(args.nodes, args.piece_rows)
-    ratios = [(having + conversion_us) / without for without, having in found]
-    lower, *_, upper = quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 2
+    with server(HUB) as (address, process):
+        heartbeat_us = asyncio.run(measure(address, process.pid, args.nodes, args.heartbeats, False)).heartbeat_us
+    recording = compare(args.turns)
+    conversion_us, parquet_bytes = conversion(NODES, args.rows)
+    cost_us = median(recording) + conversion_us
+    lower_us, _, upper_us = quantiles(recording, n=4)
     report = {
-        "heartbeat_us": round(heartbeat_us, 2),
-        "recording_hub_us": round(median(having for _, having in found), 2),
-        "conversion_us": round(conversion_us, 2),
-        "share": round(median(ratios) - 1, 4),
-        "share_quartiles": [round(lower - 1, 4), round(upper - 1, 4)],
+        "heartbeat_us": heartbeat_us,
+        "recording_us": median(recording),
+        "recording_quartiles_us": [lower_us, upper_us],
+        "conversion_us": conversion_us,
+        "share": cost_us / heartbeat_us if heartbeat_us else None,
         "journal_bytes": ROW_BYTES,
-        "parquet_bytes": round(parquet_bytes, 2),
-        "pairs": [[round(us, 2) for us in pair] for pair in found],
+        "parquet_bytes": parquet_bytes,
     }
-    print(json.dumps(report))  # noqa: T201
-    return int(median(ratios) - 1 > MOST)
+    print(json.dumps(report, indent=1))  # noqa: T201
+    return int(cost_us > MOST * heartbeat_us)
 
 
 if __name__ == "__main__":

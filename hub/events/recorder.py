@@ -44,8 +44,8 @@ MAX_WAITING = 60
 PIECE_BYTES = 16 << 20
 PIECES = 16
 """A piece takes at most this share of all: what is being written and converted must fit beside the others."""
-CONVERT_EVERY = 4
-"""Pieces that are converted together: the start of a process that loads pyarrow costs as much as two of them."""
+CONVERT_EVERY = 8
+"""Pieces that are converted together: the start of a process that loads pyarrow costs as much as four of them."""
 END_S = 1.0
 
 log = structlog.get_logger()

@@ -47,6 +47,11 @@ def name_of(piece: Piece) -> str:
     return f"{round(piece.run_unix_s * 1e6):016d}-{piece.number:06d}"
 
 
+def is_piece(path: Path) -> bool:
+    """Return whether a file has the name of a piece."""
+    return path.suffix != PART and _NAME.fullmatch(path.name) is not None
+
+
 def files_of(directory: Path) -> list[Path]:
     """Return the files of a trace, oldest first; other files in the directory are none of it."""
     return sorted(path for path in directory.iterdir() if _NAME.fullmatch(path.name))

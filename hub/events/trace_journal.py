@@ -1,6 +1,6 @@
 """The journal of `HUB_TRACE_DIR`: what a hub received, appended twice a second and readable at any time.
 
-A file is a sequence of blocks, each a head (what it is, bytes of its body, CRC-32 of its body) and a body:
+A file is a sequence of blocks, each a head (what it is, bytes of its body, CRC-32 of both) and a body:
 
     run      JSON, first in each file: which run of the hub, which piece of its trace, and both clocks when it began
     sources  JSON: [node_id, boot_id, connection, kind] of what was not yet heard in this file, numbered from 0
@@ -74,7 +74,7 @@ class Journal:
 
 def block(what: int, body: bytes) -> bytes:
     """Return a block as it is written."""
-    return HEAD.pack(MAGIC, what, len(body), crc32(body)) + body
+    return HEAD.pack(MAGIC, what, len(body), crc32(body, what)) + body
 
 
 def run_block(piece: Piece) -> bytes:
@@ -169,7 +169,7 @@ def _blocks(data: bytes) -> Iterator[tuple[int, bytes]]:
     while len(data) - first >= HEAD.size:
         magic, what, size, crc = HEAD.unpack_from(data, first)
         body = data[first + HEAD.size : first + HEAD.size + size]
-        if magic != MAGIC or len(body) != size or crc32(body) != crc:
+        if magic != MAGIC or len(body) != size or crc32(body, what) != crc:
             return
         yield what, body
         first += HEAD.size + size

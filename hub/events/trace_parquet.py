@@ -22,6 +22,7 @@ import json
 import os
 import sys
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,19 @@ LATEST_S = 1e11
 TYPES: dict[str, Any] = {"I": pa.uint32(), "Q": pa.uint64(), "d": pa.float64()}
 NUMBERS = dict.fromkeys(("boot", "connection", "seq", "arrived", "sent"), "DELTA_BINARY_PACKED")
 OPTIONS: dict[str, Any] = {"compression": "zstd", "use_dictionary": ["node", "kind"], "column_encoding": NUMBERS}
+COLUMN_TYPES = pa.schema(
+    {
+        "node": pa.dictionary(pa.int32(), pa.string()),
+        "boot": pa.uint64(),
+        "connection": pa.uint64(),
+        "kind": pa.int8(),
+        "seq": pa.uint64(),
+        "arrived": TIME,
+        "sent": TIME,
+    }
+)
 NICENESS = 10
+UNREADABLE = (pa.ArrowException, OSError, ValueError, TypeError, KeyError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +75,49 @@ def read_piece(path: Path) -> Recorded | None:
     path = path.with_suffix(PARQUET)  # a hub may have converted it meanwhile
     try:
         table = pq.read_table(path, use_threads=False, partitioning=None)
-        found = json.loads(table.schema.metadata[METADATA])
-        if found.pop("schema") != SCHEMA:
-            raise ValueError(f"not of {SCHEMA}")
-        found["pauses"] = [(from_s, to_s) for from_s, to_s in found["pauses"]]
-        return Recorded(Piece(**found), table)
-    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
-        raise HubError(f"{path}: not a piece of HUB_TRACE_DIR ({str(error).splitlines()[0]})") from error
+        _check(table)
+        return Recorded(_piece_in(table.schema), table)
+    except UNREADABLE as error:
+        raise _not_a_piece(path, error) from error
+
+
+def describe_piece(path: Path) -> Piece | None:
+    """Return what `read_piece` does without the messages; quick if it is Parquet."""
+    if path.suffix == PARQUET:
+        try:
+            return _piece_in(pq.read_schema(path))
+        except UNREADABLE as error:
+            raise _not_a_piece(path, error) from error
+    found = read_piece(path)
+    return found.piece if found else None
+
+
+def _piece_in(schema: pa.Schema) -> Piece:
+    found = json.loads((schema.metadata or {})[METADATA])
+    if found.pop("schema") != SCHEMA:
+        raise ValueError(f"not of {SCHEMA}")
+    found["pauses"] = [(from_s, to_s) for from_s, to_s in found["pauses"]]
+    piece = Piece(**found)
+    times = (piece.run_unix_s, piece.from_s, piece.to_s, piece.offset_s, *chain.from_iterable(piece.pauses))
+    if not all(abs(time) < LATEST_S for time in times):
+        raise ValueError(f"a time that is not within {LATEST_S:g} s")
+    return piece
+
+
+def _check(table: pa.Table) -> None:
+    """Raise ValueError or ArrowException if the messages are not as the module describes them."""
+    if not table.schema.equals(COLUMN_TYPES):
+        raise ValueError("its columns are not those of a record")
+    table.validate(full=True)
+    if any(table[name].null_count for name in table.column_names if name != "sent"):
+        raise ValueError("empty values")
+    latest = pc.max(pc.abs(table["arrived"].cast(pa.int64()))).as_py()
+    if latest is not None and latest >= LATEST_S * 1e6:
+        raise ValueError(f"a time that is not within {LATEST_S:g} s")
+
+
+def _not_a_piece(path: Path, error: Exception) -> HubError:
+    return HubError(f"{path}: not a piece of HUB_TRACE_DIR ({str(error).splitlines()[0]})")
 
 
 def table_of(journal: Journal) -> pa.Table:
