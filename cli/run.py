@@ -39,6 +39,7 @@ HubAdmin = Annotated[
 NoTrace = Annotated[
     bool, typer.Option("--no-trace", help="Keep no trace, which `tune` and `report` need; a live run keeps its log.")
 ]
+ThenTune = Annotated[bool, typer.Option("--tune", help="Then do what `heartbench tune` does, with its default goal.")]
 Out = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Where results go; results/runs/SCENARIO-ENGINE-N if not given.")
 ]
@@ -69,6 +70,7 @@ def run(
     key: Key = None,
     token: Token = None,
     no_trace: NoTrace = False,
+    then_tune: ThenTune = False,
     out: Out = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> int:
@@ -77,8 +79,10 @@ def run(
     The nodes are judged by the settings of the scenario's hub, which those in
     --hub-env override. Ctrl-C ends the run; what was measured until then is
     written. Exit status 1: status changes of the hub that the run started do
-    not match the messages that it received.
+    not match the messages that it received, or --tune finds no threshold.
     """
+    if then_tune and (no_trace or as_json):
+        raise CommandError("--tune: needs a trace and prints tables; leave out --no-trace and --json")
     external = external_hub(hub, hub_admin, engine, load_credentials(tls_ca, cert, key, token))
     planned = plan(scenario, nodes, duration, seed, [*settings_in(hub_env), *(overrides or [])])
     report = run_and_record(planned, Options(engine, workers, external, not no_trace), out, context.obj)
@@ -87,7 +91,15 @@ def run(
     else:
         show(report)
     warn(*warnings_of(report.measured))
-    return status_of(report.measured)
+    status = status_of(report.measured)
+    return tune_from(report.directory) if then_tune and not status else status
+
+
+def tune_from(run_directory: Path) -> int:
+    """Do what `heartbench tune RUN_DIR` does, and return its status."""
+    from heartbench.cli.tune import tune
+
+    return tune(run_directory)
 
 
 def run_and_record(scenario: "Scenario", options: Options, out: Path | None, command: str) -> Report:

@@ -11,6 +11,7 @@ from heartbench.simulator.connection import CONNECT_TIMEOUT_S
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.fault import FaultKind, HubFaultKind
 from heartbench.simulator.group import Backoff
+from heartbench.simulator.outages import Lengths
 from heartbench.simulator.profile import load_profile
 from heartbench.simulator.scenario import SCENARIOS, Scenario, load_scenario, scenario_of
 
@@ -38,9 +39,13 @@ def load(folder: Path, text: str, *overrides: str) -> Scenario:
 
 
 def test_the_shipped_scenarios_are_what_their_names_say() -> None:
-    assert SCENARIOS.names() == ["hub-cut", "hub-faults", "lan", "mixed-fleet", "wireguard-5g", "wireguard-5g-fast"]
-    hub_cut, hub_faults, lan, fleet, day, fast = (load_scenario(name) for name in SCENARIOS.names())
+    names = ["hub-cut", "hub-faults", "kubernetes", "lan", "mixed-fleet", "wireguard-5g", "wireguard-5g-fast"]
+    assert SCENARIOS.names() == names
+    hub_cut, hub_faults, kubernetes, lan, fleet, day, fast = (load_scenario(name) for name in SCENARIOS.names())
     assert [group.nodes for group in fleet.group] == [100, 60, 20]
+    assert kubernetes.hub_settings().stale_after_s == 40
+    lease = {(group.heartbeat_interval_s, group.user_timeout_s, group.heartbeat_ack) for group in kubernetes.group}
+    assert lease == {(10.2, 20.0, True)}
     assert [(fault.kind, fault.count(100)) for fault in hub_cut.fault] == [(FaultKind.PARTITION, 100)]
     assert [fault.kind for fault in hub_faults.hub_fault] == list(HubFaultKind)
     assert [s.group[0].heartbeat_interval_s for s in (lan, day, fast)] == [1, 10, 1]
@@ -53,10 +58,11 @@ def test_the_shipped_scenarios_are_what_their_names_say() -> None:
 
 @pytest.mark.parametrize("name", SCENARIOS.names())
 def test_a_printed_scenario_loads_to_an_equal_one(name: str, tmp_path: Path) -> None:
+    drawn = [group.name for group in load_scenario(name).group if group.link.outage.lengths is not Lengths.FIXED]
     changes = [
         "seed=7",
-        "group.*.link.outage.shape=0.1",
-        "group.*.link.outage.scale=2s",
+        *(f"group.{group}.link.outage.shape=0.1" for group in drawn),
+        *(f"group.{group}.link.outage.scale=2s" for group in drawn),
         "group.*.link.up.base_delay=1ms",
         "hub.flap_exit=2",
     ]
