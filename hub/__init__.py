@@ -25,9 +25,10 @@ from heartbench.hub.liveness.chen import Chen
 from heartbench.hub.liveness.detector import DetectorParameters
 from heartbench.hub.liveness.detector_text import parse_detector, written
 from heartbench.hub.liveness.fixed_timeout import FixedTimeout
+from heartbench.hub.liveness.node import Hello, Node
 from heartbench.hub.liveness.phi import Phi, PhiExponential
 from heartbench.hub.liveness.policy import PolicySpec
-from heartbench.hub.liveness.registry import Hello, Node, Registry
+from heartbench.hub.liveness.registry import Registry
 from heartbench.hub.liveness.rules import Change, FlapRule, Reason, Status
 from heartbench.hub.liveness.two_window import TwoWindow
 

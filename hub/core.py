@@ -16,7 +16,8 @@ from heartbench.hub.events.observer_file import Observer, Receipt
 from heartbench.hub.events.recorder import Recorder
 from heartbench.hub.events.trace_journal import Source
 from heartbench.hub.liveness.mass_silence import MassSilence
-from heartbench.hub.liveness.registry import Hello, Node, Registry, Session
+from heartbench.hub.liveness.node import Hello, Node, Session
+from heartbench.hub.liveness.registry import Registry
 from heartbench.hub.liveness.rules import MoveReason, Status
 from heartbench.hub.liveness.self_health import PauseDetector
 from heartbench.hub.liveness.takeovers import Takeovers

@@ -29,7 +29,7 @@ from heartbench.hub.core import Hub
 from heartbench.hub.events.recorder import CONVERT_EVERY, PIECE_BYTES
 from heartbench.hub.events.trace_directory import CONVERTER, JOURNAL, files_of
 from heartbench.hub.events.trace_journal import ROW_BYTES, Piece, Source, messages_block, run_block, sources_block
-from heartbench.hub.liveness.registry import Session
+from heartbench.hub.liveness.node import Session
 
 PROGRAM = "python -m heartbench.benchmarks.hub.recorder"
 MOST = 0.03

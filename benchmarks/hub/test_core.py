@@ -14,7 +14,7 @@ from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.core import Hub
 from heartbench.hub.events.fanout import EventFanout
-from heartbench.hub.liveness.registry import Session
+from heartbench.hub.liveness.node import Session
 from heartbench.hub.work.admission import Admission
 
 NODES = 100

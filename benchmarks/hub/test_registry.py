@@ -11,7 +11,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from heartbench.hub import Hello, HubSettings, Registry
-from heartbench.hub.liveness.registry import Session
+from heartbench.hub.liveness.node import Session
 
 HEARTBEATS = 1000
 NODES = 200

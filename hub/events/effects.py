@@ -13,7 +13,7 @@ from heartbench.hub.events import observer_file
 from heartbench.hub.events.fanout import Announcement, EventFanout, Forgotten
 from heartbench.hub.events.observer_file import Observer, Receipt, Record
 from heartbench.hub.events.recorder import Recorder
-from heartbench.hub.liveness.registry import Node, Session
+from heartbench.hub.liveness.node import Node, Session
 from heartbench.hub.liveness.rules import Change, MoveReason, Reason, Status
 from heartbench.hub.liveness.self_health import Paused
 

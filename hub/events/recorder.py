@@ -35,7 +35,7 @@ from heartbench.hub.events.trace_journal import (
     run_block,
     sources_block,
 )
-from heartbench.hub.liveness.registry import Session
+from heartbench.hub.liveness.node import Session
 from heartbench.mesh.kinds import Kind
 
 FLUSH_S = 0.5

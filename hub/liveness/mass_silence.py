@@ -28,7 +28,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from math import ceil, inf
 
-from heartbench.hub.liveness.registry import Node, Registry
+from heartbench.hub.liveness.node import Node
+from heartbench.hub.liveness.registry import Registry
 from heartbench.hub.liveness.rules import Status
 
 RETURNED_SHARE = 0.9

@@ -9,7 +9,8 @@ local health, `awareness.go` in hashicorp/memberlist: a member that finds itself
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from heartbench.hub.liveness.registry import Node, Registry
+from heartbench.hub.liveness.node import Node
+from heartbench.hub.liveness.registry import Registry
 from heartbench.hub.work.rolling_quantiles import RollingQuantiles
 
 TICK_S = 0.1

@@ -11,7 +11,7 @@ from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
 from heartbench.hub.errors import BadMessageError
 from heartbench.hub.events.fanout import Event, EventsLost, LogBegan, Subscription
-from heartbench.hub.liveness.registry import Node
+from heartbench.hub.liveness.node import Node
 from heartbench.hub.printable import shown
 from heartbench.hub.rpc import protobuf_mapping as mapping
 from heartbench.hub.rpc.connect import NodeService

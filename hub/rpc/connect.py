@@ -18,8 +18,8 @@ from math import inf
 from heartbench.hub.clock import Clock
 from heartbench.hub.core import Hub
 from heartbench.hub.errors import BadMessageError, HubError, ReplacedStreamError
-from heartbench.hub.liveness import registry
-from heartbench.hub.liveness.registry import Session
+from heartbench.hub.liveness import node
+from heartbench.hub.liveness.node import Session
 from heartbench.hub.printable import shown
 from heartbench.hub.rpc import protobuf_mapping as mapping
 from heartbench.hub.rpc.message_size import check_size
@@ -182,7 +182,7 @@ class NodeService:
         return None if command is None else mapping.command(command, asyncio.get_running_loop().time())
 
 
-def hello_of(hello: Hello, peer: Peer) -> registry.Hello:
+def hello_of(hello: Hello, peer: Peer) -> node.Hello:
     """Return a peer's Hello as the registry takes it; BadMessageError if a part of it is too long or too large."""
     labels = dict(hello.labels)
     if hello.boot_id > LARGEST:
@@ -195,4 +195,4 @@ def hello_of(hello: Hello, peer: Peer) -> registry.Hello:
         )
     interval_s = hello.heartbeat_interval_s if 0 <= hello.heartbeat_interval_s < 1e9 else 0.0
     name = hello.node_id, hello.boot_id, hello.connection
-    return registry.Hello(*name, interval_s, labels, peer.key, str(peer))
+    return node.Hello(*name, interval_s, labels, peer.key, str(peer))

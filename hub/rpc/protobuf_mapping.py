@@ -11,7 +11,7 @@ from heartbench.hub.core import Hub
 from heartbench.hub.errors import BadMessageError
 from heartbench.hub.events.fanout import Body, Event, EventsLost, Forgotten, LogBegan, NameContested, StoreChanged
 from heartbench.hub.liveness.mass_silence import MassSilenceBegan, MassSilenceEnded
-from heartbench.hub.liveness.registry import Node, Session
+from heartbench.hub.liveness.node import Node, Session
 from heartbench.hub.liveness.rules import Change, Reason, Status
 from heartbench.hub.liveness.self_health import Paused
 from heartbench.hub.printable import shown

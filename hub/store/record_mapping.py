@@ -8,7 +8,8 @@ restored only into a detector of the same name.
 from math import inf
 
 from heartbench.hub.clock import Clock
-from heartbench.hub.liveness.registry import Node, Registry
+from heartbench.hub.liveness.node import Node
+from heartbench.hub.liveness.registry import Registry
 from heartbench.hub.liveness.rules import Status
 from heartbench.hub.store.record import NodeRecord
 

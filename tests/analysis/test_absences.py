@@ -16,7 +16,7 @@ from heartbench.analysis.gaps import NO_LOSSES, Gaps, find_gaps, join_gaps
 from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
-from heartbench.hub.liveness.registry import Hello, Session
+from heartbench.hub.liveness.node import Hello, Session
 from heartbench.hub.liveness.rules import Change, Reason, Status
 from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.hub.store.memory import MemoryStore

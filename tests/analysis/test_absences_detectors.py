@@ -9,7 +9,7 @@ from tests.analysis.test_qos import trace
 from heartbench.analysis.absences import ALWAYS_THERE
 from heartbench.analysis.gaps import NO_LOSSES, find_gaps
 from heartbench.hub.config import HubSettings
-from heartbench.hub.liveness.registry import Hello
+from heartbench.hub.liveness.node import Hello
 from heartbench.mesh.kinds import Kind
 
 DETECTORS = (

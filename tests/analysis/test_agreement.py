@@ -10,7 +10,7 @@ from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.events.observer_file import Header
-from heartbench.hub.liveness.registry import Hello
+from heartbench.hub.liveness.node import Hello
 from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.simulator.observer_frames import Observed, read_observer
 

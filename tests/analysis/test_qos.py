@@ -14,8 +14,9 @@ from heartbench.analysis.gaps import NO_LOSSES, Gaps, PowerLosses, find_gaps, jo
 from heartbench.analysis.policies import allowed_silence
 from heartbench.hub.config import HubSettings
 from heartbench.hub.liveness.chen import Chen
+from heartbench.hub.liveness.node import Hello, Session
 from heartbench.hub.liveness.policy import PolicySpec
-from heartbench.hub.liveness.registry import Hello, Registry, Session
+from heartbench.hub.liveness.registry import Registry
 from heartbench.hub.liveness.rules import Change, FlapRule, Reason, Status
 from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.mesh.kinds import Kind

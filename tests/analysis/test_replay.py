@@ -14,7 +14,8 @@ from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.events.observer_file import Header
-from heartbench.hub.liveness.registry import Hello, Registry, Session
+from heartbench.hub.liveness.node import Hello, Session
+from heartbench.hub.liveness.registry import Registry
 from heartbench.hub.liveness.rules import Change, Status
 from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.hub.work.admission import Admission

@@ -9,7 +9,8 @@ from tests.analysis.test_replay import HUB, Hub, steps
 
 from heartbench.analysis.replay import REASONS, replay
 from heartbench.hub.events.observer_file import Header
-from heartbench.hub.liveness.registry import Hello, Registry
+from heartbench.hub.liveness.node import Hello
+from heartbench.hub.liveness.registry import Registry
 
 DETECTORS = (
     "chen margin=2s window=3 interval=4s",

@@ -16,7 +16,7 @@ from heartbench.cli import nodes
 from heartbench.cli.app import invoke
 from heartbench.cli.inspection import operators_address
 from heartbench.hub.config import HubSettings
-from heartbench.hub.liveness.registry import Hello
+from heartbench.hub.liveness.node import Hello
 from heartbench.hub.rpc import protobuf_mapping
 from heartbench.hub.rpc.server import HubServer
 from heartbench.mesh.channel import open_channel

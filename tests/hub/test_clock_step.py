@@ -9,7 +9,7 @@ from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.core import Hub
-from heartbench.hub.liveness.registry import Hello
+from heartbench.hub.liveness.node import Hello
 from heartbench.hub.liveness.rules import Change, Reason, Status
 from heartbench.hub.rpc import protobuf_mapping as mapping
 

@@ -14,7 +14,7 @@ from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import NoRoomError, NotIntroducedError, UnknownNodeError
 from heartbench.hub.events.fanout import Event, Forgotten, NameContested
 from heartbench.hub.liveness.mass_silence import MassSilenceBegan, MassSilenceEnded
-from heartbench.hub.liveness.registry import Hello, Session
+from heartbench.hub.liveness.node import Hello, Session
 from heartbench.hub.liveness.rules import Change, Reason, Status
 from heartbench.hub.liveness.self_health import CATCH_UP_S, TICK_S, Paused
 from heartbench.hub.liveness.takeovers import MOST, WINDOW_S

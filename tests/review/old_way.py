@@ -13,8 +13,9 @@ import structlog
 
 from heartbench.hub.core import Hub
 from heartbench.hub.liveness.fixed_timeout import FixedTimeout
+from heartbench.hub.liveness.node import Session
 from heartbench.hub.liveness.policy import PolicySpec
-from heartbench.hub.liveness.registry import Registry, Session
+from heartbench.hub.liveness.registry import Registry
 from heartbench.hub.liveness.rules import FlapRule
 from heartbench.hub.store.history import HeldBytes, History, StoredChunk
 from heartbench.hub.store.memory import MemoryStore

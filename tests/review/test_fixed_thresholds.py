@@ -11,7 +11,7 @@ from tests.review.conftest import Measured
 from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
-from heartbench.hub.liveness.registry import Hello
+from heartbench.hub.liveness.node import Hello
 from heartbench.hub.liveness.rules import Status
 from heartbench.hub.liveness.self_health import TICK_S
 

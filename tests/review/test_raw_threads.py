@@ -13,7 +13,7 @@ from tests.review.conftest import Measured
 from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
-from heartbench.hub.liveness.registry import Hello
+from heartbench.hub.liveness.node import Hello
 from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.server import files_of
 from heartbench.hub.rpc.upload import UploadService

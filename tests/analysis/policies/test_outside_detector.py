@@ -15,8 +15,9 @@ from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.gaps import NO_LOSSES, find_gaps
 from heartbench.analysis.policies import ARRAY_FORMS, Arrivals
 from heartbench.hub.clock import ManualClock
+from heartbench.hub.liveness.node import Hello
 from heartbench.hub.liveness.policy import PolicySpec
-from heartbench.hub.liveness.registry import Hello, Registry
+from heartbench.hub.liveness.registry import Registry
 from heartbench.hub.liveness.rules import FlapRule
 from heartbench.hub.store.record import NodeRecord
 from heartbench.hub.store.record_mapping import node_of, record_of

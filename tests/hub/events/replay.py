@@ -14,7 +14,8 @@ from typing import get_type_hints
 from heartbench.hub.config import HubSettings
 from heartbench.hub.events import observer_file as file
 from heartbench.hub.events.observer_file import RECORDS, Header, Receipt, Record, Restored, Row, read_batches
-from heartbench.hub.liveness.registry import NOTHING, Hello, Registry, Session
+from heartbench.hub.liveness.node import Hello, Session
+from heartbench.hub.liveness.registry import NOTHING, Registry
 from heartbench.hub.liveness.rules import Change
 from heartbench.mesh.kinds import KINDS, Kind
 

@@ -21,7 +21,7 @@ from heartbench.hub.events.trace_directory import check_trace_dir, claim, files_
 from heartbench.hub.events.trace_journal import Piece, Source, read_journal
 from heartbench.hub.events.trace_parquet import main as convert_all
 from heartbench.hub.events.trace_parquet import read_piece
-from heartbench.hub.liveness.registry import Hello
+from heartbench.hub.liveness.node import Hello
 from heartbench.mesh.channel import open_channel
 from heartbench.mesh.encoding import heartbeat, hello
 from heartbench.mesh.kinds import KINDS, Kind

@@ -14,7 +14,7 @@ from heartbench.hub.config import HubSettings
 from heartbench.hub.core import Hub
 from heartbench.hub.errors import HubError
 from heartbench.hub.events.observer_file import Change, End, Receipt
-from heartbench.hub.liveness.registry import Hello, Session
+from heartbench.hub.liveness.node import Hello, Session
 from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.hub.store.memory import MemoryStore
 from heartbench.hub.store.protocol import StoredNode

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from heartbench.hub.errors import OutdatedStreamError
 from heartbench.hub.liveness.fixed_timeout import FixedTimeout
+from heartbench.hub.liveness.node import Hello, Session
 from heartbench.hub.liveness.policy import PolicySpec
-from heartbench.hub.liveness.registry import Hello, Registry, Session
+from heartbench.hub.liveness.registry import Registry
 from heartbench.hub.liveness.rules import Change, FlapRule, Reason, Status
 from heartbench.mesh.kinds import Kind
 

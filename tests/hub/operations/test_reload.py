@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import HubError, NoRoomError
-from heartbench.hub.liveness.registry import Hello
+from heartbench.hub.liveness.node import Hello
 from heartbench.hub.operations import reload
 from heartbench.hub.operations.reload import Reloader, merged
 from heartbench.hub.rpc.server import HubServer

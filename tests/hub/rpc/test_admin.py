@@ -12,7 +12,7 @@ from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import BadMessageError, NoRoomError, UnknownNodeError
-from heartbench.hub.liveness.registry import Hello, Session
+from heartbench.hub.liveness.node import Hello, Session
 from heartbench.hub.liveness.rules import Status
 from heartbench.hub.rpc.admin import PAGE, AdminService
 from heartbench.hub.rpc.connect import NodeService

@@ -12,7 +12,7 @@ from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.core import Hub
 from heartbench.hub.errors import BadMessageError, NoRoomError, NotIntroducedError, ReplacedStreamError
-from heartbench.hub.liveness.registry import Hello
+from heartbench.hub.liveness.node import Hello
 from heartbench.hub.rpc.peer import Peer
 from heartbench.hub.rpc.upload import Files, UploadService
 from heartbench.hub.store.memory import MemoryStore

@@ -8,7 +8,7 @@ from tests.hub.rpc.test_upload import CLOCK, NODE, GatedStore, Stream, chunk, ru
 
 from heartbench.hub.core import Hub
 from heartbench.hub.errors import BadMessageError, HubError, OutdatedStreamError, OutOfOrderError
-from heartbench.hub.liveness.registry import Hello
+from heartbench.hub.liveness.node import Hello
 from heartbench.hub.rpc.upload import UploadService
 from heartbench.hub.store.order import LONGEST_SKIP
 from heartbench.mesh.v1.mesh_pb2 import Chunk

@@ -19,7 +19,7 @@ from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
 from heartbench.hub.core import Hub
 from heartbench.hub.errors import HubError
-from heartbench.hub.liveness.registry import Hello
+from heartbench.hub.liveness.node import Hello
 from heartbench.hub.store.history import StoredChunk
 from heartbench.hub.store.order import check_name
 from heartbench.hub.store.url import open_store
