@@ -7,7 +7,9 @@ allows (a node with d < a is stale, and stays so until its next sign of life):
     pause     from a to b, longer than `pause_over_s`: d becomes max(d + b − a, b + min(catch_up_s, s))
     restart   down from a to b: d becomes b + `restart_grace_s`, whatever it was
 
-Mass silence is not modelled: a hub that suspects its own network marks fewer nodes stale than is computed here.
+Not modelled: mass silence, so that a hub which suspects its own network marks fewer nodes stale than is computed here;
+and that a detector forgets in a restart: `s` in a pause that follows it before the node is heard is what was allowed
+before.
 """
 
 from math import inf

@@ -12,7 +12,7 @@ from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.gaps import NO_LOSSES, Gaps, find_gaps, intervals_for, join_gaps, power_losses
 from heartbench.analysis.sites import sites_of
 from heartbench.hub import HubSettings, PolicySpec
-from heartbench.hub.config import ABSENCE_FIELDS, DETECTOR_FIELDS, POLICY_FIELDS
+from heartbench.hub.config import ABSENCE_FIELDS, ADDED_FIELDS, POLICY_FIELDS
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario, scenario_of
 from heartbench.simulator.trace import read_blocks, read_nodes, read_truth
@@ -125,9 +125,9 @@ def evidence_of(path: Path, now_s: float | None = None, policies: Sequence[Polic
     try:
         origin = Provenance.of(record)
         scenario, duration_s = scenario_of(record["settings"]["scenario"]), float(record["duration_s"])
-        kept = record["settings"]["hub"]
-        judging = {key: kept[key] for key in DETECTOR_FIELDS if key in kept}  # older runs had fixed timeouts only
-        hub = HubSettings.of(**{key: kept[key] for key in (*POLICY_FIELDS, *ABSENCE_FIELDS)}, **judging)
+        stated = dict.fromkeys(ADDED_FIELDS, None) | record["settings"]["hub"]
+        judging = {key: stated[key] for key in (*POLICY_FIELDS, *ABSENCE_FIELDS)}
+        hub = HubSettings.of(**{key: value for key, value in judging.items() if value is not None})
         damaged = not 0 <= duration_s < np.inf or origin.seed < 0
     except KeyError as error:
         raise AnalysisError(f"{run.record_file}: key {error} is missing; `heartbench run` writes it") from error

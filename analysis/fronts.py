@@ -36,11 +36,11 @@ FLAPS = HubSettings.of().policy.flap_rule
 TURNS = 13
 """Halvings of a knob's range, in ratio."""
 
-Detection = Callable[[Gaps, Qos], float]
-"""Returns the detection time of the first policy that was judged on gaps, s."""
+Detection = Callable[[Gaps, PolicySpec, Qos], float]
+"""Returns the detection time of a policy that was judged on gaps, s."""
 
 
-def detection_p99(_: Gaps, qos: Qos) -> float:
+def detection_p99(_: Gaps, __: PolicySpec, qos: Qos) -> float:
     """Return the 99th percentile of the detection time over power losses at uniform times, s."""
     return float(qos.detection_s(0.99)[0])
 
@@ -108,13 +108,14 @@ def outcome(
     gaps: Gaps, parameters: DetectorParameters, duration_s: float, detection: Detection = detection_p99
 ) -> Outcome:
     """Return how a detector fares on these gaps."""
-    qos = judge(gaps, [PolicySpec(parameters, FLAPS)], duration_s)
+    policy = PolicySpec(parameters, FLAPS)
+    qos = judge(gaps, [policy], duration_s)
     days = qos.up_s / DAY_S
     low, high = rate_interval(qos.mistakes, days, independent=True)[0]
     rate = float(qos.mistakes.sum() / days.sum())
     by_node = qos.mistakes.sum((1, 2)).astype(np.int64)
     found = (rate, float(low), float(high))
-    return Outcome(parameters, detection(gaps, qos), by_node, qos.up_s.sum(1), found)
+    return Outcome(parameters, detection(gaps, policy, qos), by_node, qos.up_s.sum(1), found)
 
 
 def setting_for(

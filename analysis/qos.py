@@ -16,7 +16,10 @@ a uniform time has P(τ − a > y) = Σ [(τ − y)⁺ − (τ − g − y)⁺] 
 Time in which the hub was away is no node's silence: `absences` computes how it moves deadlines. It counts neither as
 time up nor as time stale, and detection times are those of a hub that is there.
 
-One pass over the gaps (`watch`) judges all policies; `tune` chooses between them.
+A hold-down prolongs a mistake. It is left out of the detection time: a node that is held down is stale already.
+
+One pass over the gaps (`watch`) judges all policies whose silence is constant; the others take one pass for each
+detector, and what that allowed is not kept. `tune` chooses between them.
 """
 
 from collections.abc import Sequence
@@ -29,9 +32,9 @@ from numpy.typing import NDArray
 
 from heartbench.analysis.absences import BY_DEFAULT, AbsenceRules
 from heartbench.analysis.gaps import Gaps
+from heartbench.analysis.passes import Passes, alike_in_detector
 from heartbench.analysis.policies.array_forms import Silence, allowed_silence
 from heartbench.analysis.sites import Cells, cells_of
-from heartbench.analysis.watch import Found, Silences, watch, watchers
 from heartbench.hub import PolicySpec
 from heartbench.hub.liveness.self_health import TICK_S
 
@@ -41,6 +44,8 @@ Counts = NDArray[np.int64]
 DAY_S = 86400.0
 SWEEPS = 16  # moments within a tick for which a detection time is computed
 PRECISION_S = 1e-6
+SHARES = (0.50, 0.90, 0.99)
+"""Quantiles of the detection time that are given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,8 @@ class Qos:
     """How good each of k policies would have been, over S groups of sites and B blocks of time (see `sites`).
 
     Attributes:
-        silences: what each policy allows after a sign of life, s: one number, or one for each of `up_gaps_s`.
+        stale_after_s: the silence that each policy allows, s; NaN if it varies; shape (k,).
+        varying_left_s: where it varies, the quantiles SHARES of the time left (`TimeLeft`), s; else NaN; shape (k, 3).
         up_s: time for which nodes were up and watched, s; shape (S, B).
         mistakes: times that a node was marked stale while up; shape (S, B, k).
         independent: whether sites are known to share nothing.
@@ -115,7 +121,8 @@ class Qos:
         duration_s: of the run, s.
     """
 
-    silences: tuple[Silence, ...]
+    stale_after_s: Floats
+    varying_left_s: Floats
     up_s: Floats
     mistakes: NDArray[np.int32]
     independent: bool
@@ -138,20 +145,13 @@ class Qos:
         """Time for which nodes were up and watched, node-days."""
         return float(self.up_s.sum()) / DAY_S
 
-    @property
-    def stale_after_s(self) -> Floats:
-        """The thresholds, s; NaN if the silence that a policy allows varies; shape (k,)."""
-        return np.array([np.nan if isinstance(each, np.ndarray) else each for each in self.silences])
-
     def detection_s(self, share: float) -> Floats:
-        """Return the quantile of the detection time over power losses at uniform times, s; shape (k,)."""
-        detection_s = self.stale_after_s + self.transit_s
-        if not np.isnan(detection_s).all():
-            detection_s += self.time_left.quantile(share, TICK_S)
-        for k, silence_s in enumerate(self.silences):
-            if isinstance(silence_s, np.ndarray):
-                detection_s[k] = TimeLeft.of(silence_s, self.up_gaps_s).quantile(share, TICK_S) + self.transit_s
-        return np.maximum(detection_s, 0.0)
+        """Return a quantile, one of SHARES, of the detection time over power losses at uniform times, s; shape (k,)."""
+        left_s = self.varying_left_s[:, SHARES.index(share)]
+        varies = np.isnan(self.stale_after_s)
+        if not varies.all():
+            left_s = np.where(varies, left_s, self.stale_after_s + self.time_left.quantile(share, TICK_S))
+        return np.maximum(left_s + self.transit_s, 0.0)
 
     def frame(self) -> pd.DataFrame:
         """Return one row per policy; a figure that needs a mistake is NaN if none was seen."""
@@ -197,23 +197,26 @@ def judge(
         AnalysisError: a detector has no array form, or `gaps` lacks what it needs.
     """
     cells = cells or cells_of(gaps.node, duration_s)
-    silences = [allowed_silence(policy, gaps.arrivals) for policy in policies]
-    hubs, recent, varying_s = watchers(silences, [policy.flap_rule for policy in policies])
-    shape = cells.rows, cells.blocks
-    found = Found(np.zeros(shape), np.zeros((*shape, len(hubs)), np.int32), np.zeros(len(hubs)))
-    rows = cells.rows_of(gaps.node)
-    silent = Silences(gaps.first, gaps.start_s, gaps.length_s, gaps.up_s, gaps.heard, gaps.away, rows)
-    watch(silent, gaps.absences, rules, cells.block_s, hubs, recent, varying_s, found)
-    hubs = hubs[np.argsort(hubs.column)]
+    passes = Passes(gaps, policies, cells, rules)
     whole = gaps.watched_s() == gaps.up_s if len(gaps.absences.to_s) else slice(None)
+    stale_after_s, left_s = np.full(len(policies), np.nan), np.full((len(policies), len(SHARES)), np.nan)
+    constant: list[tuple[float, list[int]]] = []
+    for alike in alike_in_detector(policies):
+        silence = allowed_silence(policies[alike[0]], gaps.arrivals)
+        if isinstance(silence, np.ndarray):
+            passes.take([(np.nan, alike)], silence)
+            left = TimeLeft.of(silence[whole], gaps.up_s[whole])
+            left_s[alike] = [left.quantile(share, TICK_S) for share in SHARES]
+        else:
+            constant.append((silence, alike))
+            stale_after_s[alike] = silence
+    if constant:
+        passes.take(constant, np.zeros(0))
     return Qos(
-        silences=tuple(each[whole] if isinstance(each, np.ndarray) else each for each in silences),
+        stale_after_s=stale_after_s,
+        varying_left_s=left_s,
         independent=cells.independent,
-        **found._asdict(),
-        flaps=hubs.flaps.copy(),
-        flashes=hubs.flashes.copy(),
-        entries=hubs.entries.copy(),
-        flapping_nodes=hubs.flapping_nodes.copy(),
+        **passes.results(),
         up_gaps_s=gaps.up_s[whole],
         transit_s=float(np.median(gaps.transit_s)) if len(gaps.transit_s) else 0.0,
         duration_s=duration_s,

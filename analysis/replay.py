@@ -3,26 +3,32 @@
 It shares no code with `heartbench.hub.liveness.registry`, so that each can be validated against the other. A receipt
 sets the deadline that the array form of the hub's policy computes (`policies`); a move sets it as recorded, and is made
 only of online nodes; a forgotten node starts over. With `d` the deadline after a node's row and `b` the time of its
-next row (or the end):
+next row (or the end), a deadline is missed if d < b and the next row is no move. A node's rows between two missed
+deadlines, a Goodbye, or its end are a *stretch*. A stretch begins online if the node was not stale before it; else it
+comes online with its first receipt that ends the hold-down, if one does.
 
-    silence   online → stale at d       if d < b, and the next row is no move
-    heard     → online at b             if the node was stale or offline, and b is no Goodbye
+    silence   online → stale at d       the deadline at the end of a stretch that is or came online
+    heard     → online at b             the receipt that ends the hold-down, or the first after a Goodbye
     goodbye   → offline at b
 
-A flap is a change between online and stale. The entry and exit of flapping are computed too. Not computed: changes of
-connections alone (connected, stream_ended, replaced), and what a hub knew from before it started, its detectors
-included. The hub's record does not contain the heartbeat intervals and labels that nodes announce, nor which Hellos
-began no stream: intervals are passed in, all nodes are judged as if without labels, and every Hello begins a stream.
+A flap is a change between online and stale. The entry and exit of flapping are computed too (`flap_replay`). The record
+of a hub that was restarted is replayed together with those before it (`joined`): what it restored of an online node is
+a move, and a stale node begins its hold-down anew. Not computed: changes of connections alone (connected,
+stream_ended, replaced), and what a detector knew from before the first record. The hub's record does not contain the
+heartbeat intervals and labels that nodes announce, nor which Hellos began no stream: intervals are passed in, all nodes
+are judged as if without labels, and every Hello begins a stream.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from heartbench.analysis.flap_replay import watch_of
 from heartbench.analysis.policies import Arrivals, allowed_silence
-from heartbench.hub import FlapRule, HubSettings, PolicySpec, Reason, Status
+from heartbench.hub import FlapRule, HoldDown, HubSettings, PolicySpec, Reason, Status
 from heartbench.mesh.kinds import KINDS
 from heartbench.simulator.observer_frames import Observed
 
@@ -31,6 +37,9 @@ REASONS = (Reason.REGISTERED, Reason.HEARD, Reason.SILENCE, Reason.GOODBYE, Reas
 
 FORGOTTEN = "forgotten"
 """Marks, among the changes of a node, that nothing before it counts any more; the hub reports no change then."""
+
+RESTORED = "restored"
+"""Marks, among the rows of a node, that a hub was restarted while it was stale."""
 
 STATUS = {
     Reason.REGISTERED: Status.ONLINE,
@@ -61,7 +70,7 @@ def replay(observed: Observed, until_s: float, interval_s: Mapping[str, float] =
     not need it.
     """
     policy = HubSettings.of(**observed.header.settings).policy
-    changes = status_changes(rows_of(observed, policy, interval_s), until_s)
+    changes = status_changes(rows_of(observed, policy, interval_s), until_s, policy.hold_down)
     said = [
         each
         for node_id, own in changes.groupby("node_id", sort=True, observed=True)
@@ -70,15 +79,51 @@ def replay(observed: Observed, until_s: float, interval_s: Mapping[str, float] =
     return pd.DataFrame(said, columns=list(StatusChange._fields))
 
 
+def joined(runs: Sequence[Observed]) -> Observed:
+    """Return the records of one hub over its restarts, each ended before the next began, on the first one's clock."""
+    first = runs[0]
+    parts = [_on_clock_of(first, run) for run in runs]
+    columns = ("receipts", "forgotten", "deadlines", "changes", "restored")
+    return Observed(
+        first.header,
+        **{name: pd.concat([getattr(part, name) for part in parts], ignore_index=True) for name in columns},
+        until_s=parts[-1].until_s,
+    )
+
+
+def _on_clock_of(first: Observed, run: Observed) -> Observed:
+    shift_s = (run.header.unix_s - run.header.monotonic_s) - (first.header.unix_s - first.header.monotonic_s)
+    online = run.restored[run.restored.status == Status.ONLINE]
+    moves = [part for part in (run.deadlines, online[["at_s", "node_id", "deadline_s"]]) if len(part)]
+    run = replace(run, deadlines=pd.concat(moves) if moves else run.deadlines)
+
+    def shifted(frame: pd.DataFrame) -> pd.DataFrame:
+        times = frame.columns.intersection(["at_s", "deadline_s"])
+        return frame.assign(**{name: frame[name] + shift_s for name in times})
+
+    return replace(
+        run,
+        receipts=shifted(run.receipts),
+        forgotten=shifted(run.forgotten),
+        deadlines=shifted(run.deadlines),
+        changes=shifted(run.changes),
+        restored=shifted(run.restored),
+        until_s=run.until_s + shift_s,
+    )
+
+
 def rows_of(observed: Observed, policy: PolicySpec, interval_s: Mapping[str, float]) -> pd.DataFrame:
-    """Return what counts, by node and time: node_id, at_s, kind (of a receipt, `move`, FORGOTTEN), deadline_s.
+    """Return what counts, by node and time: node_id, at_s, deadline_s, kind (of receipt, `move`, FORGOTTEN, RESTORED).
 
     A message that shows the hub that it was paused moves all deadlines first, at the same time: so moves come first.
     """
     moves = observed.deadlines[["node_id", "at_s", "deadline_s"]].assign(kind="move")
     receipts = observed.receipts[["node_id", "at_s", "kind", "seq"]].astype({"kind": str}).assign(deadline_s=np.nan)
     forgotten = observed.forgotten[["node_id", "at_s"]].assign(kind=FORGOTTEN, deadline_s=np.inf)
-    parts = [part.astype({"node_id": str}) for part in (moves, receipts, forgotten) if len(part)]
+    stale = observed.restored
+    if len(stale):
+        stale = stale.loc[stale.status == Status.STALE, ["node_id", "at_s"]].assign(kind=RESTORED, deadline_s=-np.inf)
+    parts = [part.astype({"node_id": str}) for part in (moves, stale, receipts, forgotten) if len(part)]
     rows = pd.concat(parts or [receipts], ignore_index=True)
     rows = rows.sort_values(["node_id", "at_s"], kind="stable", ignore_index=True)
     turns = rows.kind.where(rows.kind.isin(["hello", "goodbye", FORGOTTEN]))
@@ -89,7 +134,7 @@ def rows_of(observed: Observed, policy: PolicySpec, interval_s: Mapping[str, flo
 
 def with_deadlines(rows: pd.DataFrame, policy: PolicySpec, interval_s: Mapping[str, float]) -> pd.DataFrame:
     """Return the rows with the deadline that each receipt sets."""
-    received = ~rows.kind.isin(["move", FORGOTTEN])
+    received = ~rows.kind.isin(["move", FORGOTTEN, RESTORED])
     life = ((rows.node_id != rows.node_id.shift()) | (rows.kind.shift() == FORGOTTEN)).cumsum()
     seen, lives = rows[received], life[received].to_numpy()
     first = np.flatnonzero(np.append(True, lives[1:] != lives[:-1])[: len(lives)])
@@ -105,25 +150,37 @@ def with_deadlines(rows: pd.DataFrame, policy: PolicySpec, interval_s: Mapping[s
     return rows.assign(deadline_s=deadline_s)
 
 
-def status_changes(rows: pd.DataFrame, until_s: float) -> pd.DataFrame:
+def status_changes(rows: pd.DataFrame, until_s: float, hold_down: HoldDown) -> pd.DataFrame:
     """Return the changes of status, by node and time: node_id, at_s, reason (FORGOTTEN among them), flap."""
     gone, goodbye = rows.kind == FORGOTTEN, rows.kind == "goodbye"
     last = rows.node_id != rows.node_id.shift(-1)
     first = (rows.node_id != rows.node_id.shift(1)) | gone.shift(1, fill_value=False)
-    online = ~goodbye & ~gone
     until = rows.at_s.shift(-1).where(~last, until_s)
-    silent = online & (last | (rows.kind.shift(-1) != "move")) & (rows.deadline_s < until)
-    was_stale = silent.shift(1, fill_value=False) & ~first
+    missed = ~goodbye & ~gone & (last | (rows.kind.shift(-1) != "move")) & (rows.deadline_s < until)
+    was_stale = missed.shift(1, fill_value=False) & ~first
     was_offline = goodbye.shift(1, fill_value=False) & ~first
+    stretch = (first | was_stale | was_offline | goodbye | gone).cumsum()
+    online = ~was_stale.groupby(stretch).transform("first")
+    comes_online = ~online & lifting(rows, stretch, hold_down)
+    marked = missed & (online | comes_online.groupby(stretch).transform("any"))
     parts = [
-        change(rows.assign(at_s=rows.deadline_s), silent, Reason.SILENCE, flap=True),
         change(rows, first & ~gone, Reason.REGISTERED, flap=False),
-        change(rows, online & was_stale, Reason.HEARD, flap=True),
-        change(rows, online & was_offline, Reason.HEARD, flap=False),
+        change(rows, comes_online, Reason.HEARD, flap=True),
+        change(rows, ~goodbye & ~gone & was_offline, Reason.HEARD, flap=False),
         change(rows, goodbye & ~was_offline, Reason.GOODBYE, flap=False),
         change(rows, gone, FORGOTTEN, flap=False),
+        change(rows.assign(at_s=rows.deadline_s), marked, Reason.SILENCE, flap=True),
     ]
-    return pd.concat(parts).sort_values(["node_id", "at_s"], kind="stable")
+    return pd.concat(parts).sort_index(kind="stable")
+
+
+def lifting(rows: pd.DataFrame, stretch: "pd.Series[Any]", hold_down: HoldDown) -> "pd.Series[bool]":
+    """Return which receipts are the first of their stretch that end a hold-down which began with it."""
+    receipt = ~rows.kind.isin(["move", "goodbye", FORGOTTEN, RESTORED])
+    heard = receipt.groupby(stretch).cumsum()
+    since_s = rows.at_s.where(receipt).groupby(stretch).transform("min")
+    enough = receipt & (heard >= hold_down.heartbeats) & (rows.at_s - since_s >= hold_down.seconds)
+    return enough & (enough.groupby(stretch).cumsum() == 1)
 
 
 def change(rows: pd.DataFrame, chosen: "pd.Series[bool]", reason: str, *, flap: bool) -> pd.DataFrame:
@@ -133,24 +190,19 @@ def change(rows: pd.DataFrame, chosen: "pd.Series[bool]", reason: str, *, flap: 
 
 def with_flapping(node_id: str, changes: pd.DataFrame, rule: FlapRule, until_s: float) -> Iterator[StatusChange]:
     """Yield one node's changes, and between them the beginnings and ends of flapping."""
-    window_s, enter, leave = rule.window_s, rule.threshold, rule.exit_below
-    status, ends_s = Status.ONLINE, np.inf  # ends_s: when the flapping ends if no flap comes
-    flaps: list[float] = []
+    status, flaps = Status.ONLINE, watch_of(rule)
     for at_s, reason, flap in zip(changes.at_s, changes.reason, changes.flap, strict=True):
-        if ends_s <= at_s:
-            yield StatusChange(node_id, ends_s, status, False, Reason.FLAPS_EXIT)
-            ends_s = np.inf
+        if flaps.ends_s <= at_s:
+            yield StatusChange(node_id, flaps.ends_s, status, False, Reason.FLAPS_EXIT)
+            flaps.ends_s = np.inf
         if reason == FORGOTTEN:
-            flaps, ends_s = [], np.inf
+            flaps = watch_of(rule)
             continue
-        status = STATUS[reason]
-        yield StatusChange(node_id, at_s, status, ends_s < np.inf, reason)
+        status, was_marked = STATUS[reason], flaps.ends_s < np.inf
+        yield StatusChange(node_id, at_s, status, was_marked, reason)
         if flap:
-            flaps.append(at_s)
-            entered = len(flaps) >= enter and flaps[-enter] + window_s > at_s
-            if ends_s == np.inf and entered:
+            flaps.flap(at_s)
+            if flaps.ends_s < np.inf and not was_marked:
                 yield StatusChange(node_id, at_s, status, True, Reason.FLAPS_ENTRY)
-            if ends_s < np.inf or entered:
-                ends_s = flaps[-leave] + window_s
-    if ends_s < until_s:
-        yield StatusChange(node_id, ends_s, status, False, Reason.FLAPS_EXIT)
+    if flaps.ends_s < until_s:
+        yield StatusChange(node_id, flaps.ends_s, status, False, Reason.FLAPS_EXIT)

@@ -1,8 +1,12 @@
 """One pass over the gaps of a trace as hubs with k policies: which gaps make a node stale, and which changes flash.
 
 A gap makes a node stale if it is longer than the silence that the policy allows after the sign of life which begins it.
-Policies that allow the same silence after every arrival are sorted by it: the first one that a gap does not exceed ends
-the look at them. The others are looked at one by one.
+Policies that differ in nothing but the flap rule make the same changes: they share a *judgement*, a detector with a
+hold-down. For each node, only the gaps that are longer than the shortest silence are looked at (and those that a
+Goodbye begins or an absence of the hub touches); judgements are in the order of the silence that they allow, and each
+passes on to the next what is longer than its own. So the time goes with the stale marks, not with gaps times policies.
+
+A hold-down keeps a node stale beyond the gap. It walks on from gap to gap until the node is online.
 """
 
 from collections.abc import Sequence
@@ -12,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.analysis.absences import AbsenceRules, Absences, allowed_s, away_between
-from heartbench.analysis.policies.array_forms import Silence
-from heartbench.hub import FlapRule
+from heartbench.analysis.flap_kernel import begin_node, flap, show
+from heartbench.hub import HoldDown
 from heartbench.simulator.kernel import kernel
-from heartbench.simulator.record import Record, dtype_of, resetter
+from heartbench.simulator.record import Record, dtype_of
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
+
+FLAP, SHOWN = 0, 1  # a change between online and stale; another one
 
 
 class Silences(NamedTuple):
@@ -33,136 +39,209 @@ class Silences(NamedTuple):
     row: Counts
 
 
+class Away(NamedTuple):
+    """When the hub was away, and how it moves deadlines then."""
+
+    absences: Absences
+    rules: AbsenceRules
+
+
 class Found(NamedTuple):
-    """Results by row, block of time and policy, which the kernel adds to: see `up_s` and so on of `Qos`."""
+    """Results by row, block of time and judgement, which the kernel adds to: see `up_s` and so on of `Qos`."""
 
     up_s: Floats
     mistakes: NDArray[np.int32]
     mistake_s: Floats
+    flaps: Counts
 
 
-class Watcher(Record):
-    """A hub in the kernel. One record per hub is ten times as fast as one array per field: calls pass one pointer."""
+class Judgement(Record):
+    """A detector with a hold-down, and the watchers of its changes: `first` to `last`."""
 
-    silence_s: float  # allowed after every arrival
-    column: int  # of the policy in the results
-    window_s: float
-    enter: int
-    leave: int
-    # of the node that is watched
-    flaps_of_node: int = 0
-    flapping: bool = False
-    was_flapping: bool = False
-    # of all nodes
-    flaps: int
-    flashes: int
-    entries: int
-    flapping_nodes: int
+    silence_s: float  # allowed after every arrival, unless it varies
+    column: int  # in the results
+    first: int
+    last: int
+    heartbeats: int
+    seconds: float
 
 
-_forget_node = resetter(Watcher)
+class Work(NamedTuple):
+    """Working space for one node: gaps to look at and the absence that touches each (or -1); its changes."""
+
+    gap: Counts
+    absence: Counts
+    at_s: Floats
+    kind: NDArray[np.int8]
+
+    @classmethod
+    def of(cls, first: Counts) -> "Work":
+        """Return it for the node with the most gaps."""
+        most = int(np.max(np.diff(first), initial=0))
+        return cls(np.zeros(most, np.int64), np.zeros(most, np.int64), np.zeros(2 * most), np.zeros(2 * most, np.int8))
 
 
-def watchers(silences: Sequence[Silence], rules: Sequence[FlapRule]) -> tuple[Any, Floats, Floats]:
-    """Return the hubs that watch.
-
-    Returns:
-        Records of Watcher, those with a constant silence first, by that silence. For each a ring of the times of its
-        last flaps (its length is a power of two, which saves a division). The silences of the others; shape (j, gaps).
-    """
-    constant = [k for k, silence in enumerate(silences) if not isinstance(silence, np.ndarray)]
-    varying = [k for k, silence in enumerate(silences) if isinstance(silence, np.ndarray)]
-    order = [*sorted(constant, key=silences.__getitem__), *varying]
-    hubs: Any = np.zeros(len(order), dtype_of(Watcher)).view(np.recarray)
-    hubs.column = order
-    hubs.silence_s[: len(constant)] = [silences[k] for k in order[: len(constant)]]
-    hubs.window_s = [rules[k].window_s for k in order]
-    hubs.enter = [rules[k].threshold for k in order]
-    hubs.leave = [rules[k].exit_below for k in order]
-    longest = max(rule.threshold for rule in rules)
-    varying_s = np.array([silences[k] for k in varying]) if varying else np.zeros((0, 0))
-    return hubs, np.zeros((len(hubs), 1 << (longest - 1).bit_length())), varying_s
+def judgements_of(silences_s: Sequence[float], hold_downs: Sequence[HoldDown], watched: Sequence[int]) -> Any:
+    """Return records of Judgement, one a column, by the silence that each allows; `watched` is its number of rules."""
+    found: Any = np.zeros(len(silences_s), dtype_of(Judgement)).view(np.recarray)
+    found.silence_s, found.column = silences_s, np.arange(len(silences_s))
+    found.last = np.cumsum(watched)
+    found.first = found.last - watched
+    found.heartbeats = [each.heartbeats for each in hold_downs]
+    found.seconds = [each.seconds for each in hold_downs]
+    return found[np.argsort(found.silence_s, kind="stable")]
 
 
 @kernel
 def watch(
     gaps: Silences,
-    absences: Absences,
-    rules: AbsenceRules,
+    away: Away,
     block_s: float,
-    hubs: Any,
-    recent: Floats,
+    judgements: Any,
     varying_s: Floats,
+    watchers: Any,
+    recent: Floats,
+    work: Work,
     found: Found,
 ) -> None:
-    """Walk through the gaps as each of the hubs would; add to `hubs` and `found`.
+    """Walk through the gaps by each judgement; add to `watchers` and `found`.
 
-    A gap counts in the block of time in which it begins.
+    `varying_s` is the silence allowed after each arrival, by all judgements; with none, each has its own. A gap counts
+    in the block of time in which it begins.
     """
-    constant = len(hubs) - len(varying_s)
     for node in range(len(gaps.first) - 1):
-        row, absence = gaps.row[node], 0
-        for k in range(len(hubs)):
-            _forget_node(hubs[k])
-        for gap in range(gaps.first[node], gaps.first[node + 1]):
-            start, length, up = gaps.start_s[gap], gaps.length_s[gap], gaps.up_s[gap]
-            while absence < len(absences.to_s) and absences.to_s[absence] <= start:
-                absence += 1
-            is_excused = absence < len(absences.to_s) and absences.from_s[absence] < start + length
-            block = min(max(int(start / block_s), 0), found.up_s.shape[1] - 1)
-            found.up_s[row, block] += up
-            if is_excused:
-                found.up_s[row, block] -= away_between(absences, absence, start, start + up)
-            if gaps.away[gap]:
-                for k in range(len(hubs)):
-                    leave_and_return(hubs[k], recent[k], start, start + length, gaps.heard[gap])
-                continue
-            k = 0
-            while k < len(hubs):
-                silence = hubs[k].silence_s if k < constant else varying_s[k - constant, gap]
-                if is_excused:
-                    silence = allowed_s(silence, start, start + length, absences, rules, absence)
-                elif silence >= length and k < constant:
-                    k = constant
-                    continue
-                if silence < length:
-                    if silence < up:
-                        away_s = away_between(absences, absence, start + silence, start + up)
-                        found.mistakes[row, block, hubs[k].column] += 1
-                        found.mistake_s[hubs[k].column] += up - silence - away_s
-                    flap(hubs[k], recent[k], start + silence)
-                    if gaps.heard[gap] and not gaps.away[gap + 1]:  # a Goodbye takes a stale node offline: no flap
-                        flap(hubs[k], recent[k], start + length)
-                k += 1
+        left = select(gaps, node, away, block_s, judgements[0].silence_s, varying_s, work, found)
+        for j in range(len(judgements)):
+            if left == 0:
+                break
+            judgement = judgements[j]
+            left = shorten(gaps, judgement.silence_s, varying_s, work, left)
+            changes = change(gaps, node, away, block_s, judgement, varying_s, work, left, found)
+            for k in range(judgement.first, judgement.last):
+                watcher = watchers[k]
+                begin_node(watcher)
+                for i in range(changes):
+                    if work.kind[i] == FLAP:
+                        flap(watcher, recent, work.at_s[i])
+                    else:
+                        show(watcher, work.at_s[i])
 
 
 @kernel
-def leave_and_return(hub: Watcher, recent: Floats, left: float, returned: float, heard: bool) -> None:
-    """Count the flashes of a Goodbye and of the Hello after it."""
-    end_flapping(hub, recent, left)
-    hub.flashes += not hub.flapping
-    if heard:
-        end_flapping(hub, recent, returned)
-        hub.flashes += not hub.flapping
+def select(
+    gaps: Silences, node: int, away: Away, block_s: float, shortest_s: float, varying_s: Floats, work: Work,
+    found: Found,
+) -> int:  # fmt: skip
+    """List the gaps of a node that may matter, and return their number; add up the time for which it was up."""
+    absences, absence, count = away.absences, 0, 0
+    row, blocks = gaps.row[node], found.up_s.shape[1]
+    for gap in range(gaps.first[node], gaps.first[node + 1]):
+        start, length, up = gaps.start_s[gap], gaps.length_s[gap], gaps.up_s[gap]
+        while absence < len(absences.to_s) and absences.to_s[absence] <= start:
+            absence += 1
+        touched = absence < len(absences.to_s) and absences.from_s[absence] < start + length
+        block = block_of(start, block_s, blocks)
+        found.up_s[row, block] += up
+        if touched:
+            found.up_s[row, block] -= away_between(absences, absence, start, start + up)
+        silence = varying_s[gap] if len(varying_s) else shortest_s
+        if length > silence or touched or gaps.away[gap]:
+            work.gap[count], work.absence[count] = gap, absence if touched else -1
+            count += 1
+    return count
 
 
 @kernel
-def flap(hub: Watcher, recent: Floats, at: float) -> None:
-    """Count a change between online and stale."""
-    end_flapping(hub, recent, at)
-    hub.flaps += 1
-    hub.flashes += not hub.flapping
-    recent[hub.flaps_of_node & (len(recent) - 1)] = at
-    hub.flaps_of_node += 1
-    if hub.flaps_of_node >= hub.enter and not hub.flapping:
-        hub.flapping = recent[(hub.flaps_of_node - hub.enter) & (len(recent) - 1)] + hub.window_s > at
-        hub.entries += hub.flapping
-        hub.flapping_nodes += hub.flapping and not hub.was_flapping
-        hub.was_flapping |= hub.flapping
+def block_of(start: float, block_s: float, blocks: int) -> int:
+    """Return the block of time in which a gap begins."""
+    return min(max(int(start / block_s), 0), blocks - 1)
 
 
 @kernel
-def end_flapping(hub: Watcher, recent: Floats, at: float) -> None:
-    """End the flapping if fewer than `leave` flaps are remembered at `at`."""
-    if hub.flapping:
-        hub.flapping = recent[(hub.flaps_of_node - hub.leave) & (len(recent) - 1)] + hub.window_s > at
+def shorten(gaps: Silences, silence_s: float, varying_s: Floats, work: Work, count: int) -> int:
+    """Keep in the list what matters to this judgement and the next ones, and return their number."""
+    kept = 0
+    for i in range(count):
+        gap = work.gap[i]
+        if len(varying_s) or gaps.length_s[gap] > silence_s or work.absence[i] >= 0 or gaps.away[gap]:
+            work.gap[kept], work.absence[kept] = gap, work.absence[i]
+            kept += 1
+    return kept
+
+
+@kernel
+def change(
+    gaps: Silences, node: int, away: Away, block_s: float, judgement: Judgement, varying_s: Floats, work: Work,
+    count: int, found: Found,
+) -> int:  # fmt: skip
+    """List the changes of a node by one judgement, and return their number; count mistakes and flaps."""
+    changes, done = 0, gaps.first[node]  # gaps before `done` were walked through by a hold-down
+    row, column = gaps.row[node], judgement.column
+    for i in range(count):
+        gap = work.gap[i]
+        start, length, up = gaps.start_s[gap], gaps.length_s[gap], gaps.up_s[gap]
+        if gap < done:
+            continue
+        if gaps.away[gap]:
+            work.at_s[changes], work.kind[changes] = start, SHOWN
+            changes += 1
+            if gaps.heard[gap]:
+                work.at_s[changes], work.kind[changes] = start + length, SHOWN
+                changes += 1
+            continue
+        silence = varying_s[gap] if len(varying_s) else judgement.silence_s
+        if work.absence[i] >= 0:
+            silence = allowed_s(silence, start, start + length, away.absences, away.rules, work.absence[i])
+        if silence >= length:
+            continue
+        work.at_s[changes], work.kind[changes] = start + silence, FLAP
+        last, held_s = hold_down(gaps, gap, away, judgement, varying_s)
+        if silence < up:
+            found.mistakes[row, block_of(start, block_s, found.up_s.shape[1]), column] += 1
+            first = max(work.absence[i], 0)
+            away_s = 0.0 if work.absence[i] < 0 else away_between(away.absences, first, start + silence, start + up)
+            found.mistake_s[column] += up - silence - away_s + (held_s if up == length else 0.0)
+        changes += 1
+        done = last + 1 if last >= 0 else -last
+        if last >= 0:
+            work.at_s[changes], work.kind[changes] = gaps.start_s[last] + gaps.length_s[last], FLAP
+            changes += 1
+    for i in range(changes):
+        found.flaps[column] += work.kind[i] == FLAP
+    return changes
+
+
+@kernel
+def hold_down(gaps: Silences, gap: int, away: Away, judgement: Judgement, varying_s: Floats) -> tuple[int, float]:
+    """Walk from a gap that made a node stale to the one with whose end it is online; return that, and the time up.
+
+    A negative number means that the node does not come online: it is minus the first gap that was not walked through.
+    The time, s, is that after the first gap for which the node was up and the hub there, until a power loss.
+    """
+    absences, signs, since, held_s, up = away.absences, 0, 0.0, 0.0, True
+    last = gap
+    while gaps.heard[last] and not gaps.away[last + 1]:  # a Goodbye takes a stale node offline: no flap
+        at = gaps.start_s[last] + gaps.length_s[last]
+        if signs == 0:
+            since = at
+        signs += 1
+        if signs >= judgement.heartbeats and at - since >= judgement.seconds:
+            return last, held_s
+        last += 1
+        length, start = gaps.length_s[last], gaps.start_s[last]
+        silence = varying_s[last] if len(varying_s) else judgement.silence_s
+        if silence < length or was_restarted(absences, start, start + length):
+            signs = 0
+        if up:
+            held_s += gaps.up_s[last] - away_between(absences, 0, start, start + gaps.up_s[last])
+            up = gaps.up_s[last] == length
+    return -(last + 1), held_s
+
+
+@kernel
+def was_restarted(absences: Absences, start: float, end: float) -> bool:
+    """Return whether the hub was down within a time."""
+    for i in range(len(absences.from_s)):
+        if absences.is_restart[i] and absences.from_s[i] < end and absences.to_s[i] > start:
+            return True
+    return False

@@ -38,7 +38,9 @@ class Report:
     @property
     def judged_by(self) -> str:
         """Threshold or detector by which the hub judged, in words."""
-        return self.measured.summary.hub.judged_by
+        hub = self.measured.summary.hub
+        detector = f"at {hub.stale_after_s:g} s" if hub.detector == "fixed" else f"by {hub.detector}"
+        return f"{detector} ({hub.detector_by_label})" if hub.detector_by_label else detector
 
 
 def to_json(report: Report) -> dict[str, Any]:

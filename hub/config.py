@@ -5,7 +5,6 @@ cannot be used is rejected with one line that names its source and what is allow
 (`operations/reload.py`); the environment only at the start.
 """
 
-import math
 import os
 from collections.abc import Iterator
 from difflib import get_close_matches
@@ -25,15 +24,20 @@ from heartbench.hub.liveness.detector_text import (
     parse_by_label,
     parse_detector,
 )
+from heartbench.hub.liveness.flap_rules import FlapWindow
 from heartbench.hub.liveness.policy import PolicySpec
-from heartbench.hub.liveness.rules import FlapRule
+from heartbench.hub.liveness.policy_text import FlapRuleText, HoldDownText, parse_flap_rule, parse_hold_down
 from heartbench.hub.printable import without_password
 from heartbench.hub.store.protocol import Durability
 from heartbench.hub.store.url import FORMS as STORE_FORMS
 from heartbench.hub.work.executor import Policy
 
-POLICY_FIELDS = ("stale_after_s", "flap_window_s", "flap_threshold", "flap_exit")
-DETECTOR_FIELDS = ("detector", "detector_by_label")
+POLICY_FIELDS = (
+    *("stale_after_s", "detector", "detector_by_label"),
+    *("flap_window_s", "flap_threshold", "flap_exit", "flap_rule", "hold_down"),
+)
+ADDED_FIELDS = ("detector", "detector_by_label", "flap_rule", "hold_down")
+"""Policy settings that records of earlier versions lack: their hubs had the defaults."""
 ABSENCE_FIELDS = ("pause_over_s", "restart_grace_s")
 FITTING_FLAPS = 4
 """Flaps that fit into a window of twice the threshold."""
@@ -67,6 +71,13 @@ class HubSettings(ListeningSettings):
     flap_exit: int = Field(1, ge=1, le=10_000)
     """The mark is removed when fewer flaps than this are left in the window. It is less than the threshold, so that
     the mark itself does not flap."""
+    flap_rule: FlapRuleText = "window"
+    """What marks a node as flapping: `window`, with the three settings above; `weighted low=20% high=30% check=10s`,
+    Nagios' share of the last 21 checks; or `decay penalty=500 half_life=15m suppress=2000 reuse=750 max=60m`, RFC 2439.
+    Parameters left out have these values; check is a third of stale_after_s. docs/flap-rules.md compares them."""
+    hold_down: HoldDownText = "off"
+    """How long a stale node must be heard before it is online again: `off`, `3 heartbeats` or `10s`. Longer: fewer
+    changes, and a node that is back is shown later. A silence that would make it stale begins it anew."""
     pause_over_s: float = Field(0.5, ge=0.2, le=3600)
     """Seconds by which the hub's own tick may be late. A later tick means that the hub was paused and could not
     receive: every deadline is extended by the pause. With higher values, a slow hub marks more nodes stale."""
@@ -210,9 +221,11 @@ class HubSettings(ListeningSettings):
     @property
     def policy(self) -> PolicySpec:
         """How nodes are judged."""
-        rule = FlapRule(self.flap_window_s, self.flap_threshold, self.flap_exit)
+        window = FlapWindow(self.flap_window_s, self.flap_threshold, self.flap_exit)
+        rule = parse_flap_rule(self.flap_rule, window, self.stale_after_s)
         by_label = parse_by_label(self.detector_by_label, self.stale_after_s)
-        return PolicySpec(parse_detector(self.detector, self.stale_after_s), rule, by_label)
+        detector = parse_detector(self.detector, self.stale_after_s)
+        return PolicySpec(detector, rule, by_label, parse_hold_down(self.hold_down))
 
     @property
     def has_one_timeout(self) -> bool:
@@ -220,17 +233,9 @@ class HubSettings(ListeningSettings):
         return self.detector == FIXED and not self.detector_by_label
 
     @property
-    def judged_by(self) -> str:
-        """When a node is stale, in words for the head of a table."""
-        if self.has_one_timeout:
-            return f"at {self.stale_after_s:g} s"
-        default = f"at {self.stale_after_s:g} s" if self.detector == FIXED else f"by {self.detector}"
-        return f"{default} ({self.detector_by_label})" if self.detector_by_label else default
-
-    @property
-    def reachable_flaps(self) -> int:
-        """The most flaps that fit into the window: stale and online again, once per `stale_after_s` that fits."""
-        return 2 * math.ceil(self.flap_window_s / self.stale_after_s)
+    def cycle_s(self) -> float:
+        """The shortest time from one stale mark to the next, s."""
+        return self.stale_after_s + parse_hold_down(self.hold_down).seconds
 
     @property
     def max_uploads(self) -> int:
@@ -241,18 +246,13 @@ class HubSettings(ListeningSettings):
     def fit_the_window(self) -> Self:
         """Extend the flap window with the threshold unless it was set."""
         if "flap_window_s" not in self.model_fields_set:
-            object.__setattr__(self, "flap_window_s", fitting_window_s(self.stale_after_s))
+            object.__setattr__(self, "flap_window_s", fitting_window_s(self.cycle_s))
         return self
 
     @model_validator(mode="after")
     def reject_contradictions(self) -> Self:
         """Reject values that are valid one by one and contradict each other."""
-        if self.flap_threshold > self.reachable_flaps:
-            raise ValueError(
-                f"HUB_FLAP_THRESHOLD={self.flap_threshold} cannot be reached: at HUB_STALE_AFTER_S="
-                f"{self.stale_after_s:g} at most {self.reachable_flaps} flaps fit into HUB_FLAP_WINDOW_S="
-                f"{self.flap_window_s:g}; use 2 to {self.reachable_flaps}, or a longer window"
-            )
+        self.policy.flap_rule.check_reachable(self.cycle_s)
         if self.flap_exit >= self.flap_threshold:
             raise ValueError(
                 f"HUB_FLAP_EXIT={self.flap_exit} must be less than HUB_FLAP_THRESHOLD={self.flap_threshold}; "
@@ -306,8 +306,8 @@ class HubSettings(ListeningSettings):
         """Return `base` (the defaults) with a fixed timeout for all nodes, and a flap window that still fits."""
         base = base or cls.of()
         window_s = base.flap_window_s * max(1.0, stale_after_s / base.stale_after_s)
-        if base.flap_window_s == fitting_window_s(base.stale_after_s) and base.flap_threshold <= FITTING_FLAPS:
-            window_s = fitting_window_s(stale_after_s)
+        if base.flap_window_s == fitting_window_s(base.cycle_s) and base.flap_threshold <= FITTING_FLAPS:
+            window_s = fitting_window_s(stale_after_s + parse_hold_down(base.hold_down).seconds)
         only = {"detector": FIXED, "detector_by_label": ""}
         return base.changed(stale_after_s=stale_after_s, flap_window_s=window_s, **only)
 
@@ -319,10 +319,10 @@ class HubSettings(ListeningSettings):
         )
 
 
-def fitting_window_s(stale_after_s: float) -> float:
-    """Return the flap window for a threshold, s: the default, or twice the threshold if that is longer."""
+def fitting_window_s(cycle_s: float) -> float:
+    """Return the flap window, s: the default, or twice the shortest time between stale marks if that is longer."""
     default: float = HubSettings.model_fields["flap_window_s"].default
-    return max(default, 2 * stale_after_s)
+    return max(default, 2 * cycle_s)
 
 
 def read_environment() -> dict[str, str]:

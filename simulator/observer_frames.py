@@ -1,9 +1,9 @@
 """The hub's observer file (`heartbench.hub.events.observer_file`) as frames, one per kind of record that counts.
 
-`throttled` is left out because the receipt that follows it is enough; `closed` and `restored` change no judgement.
+`throttled` is left out because the receipt that follows it is enough; `closed` changes no judgement.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -16,10 +16,16 @@ from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.simulator.errors import SimulatorError
 
 _WORD = pa.dictionary(pa.int32(), pa.string())
-_TYPES: dict[Any, pa.DataType] = {float: pa.float64(), int: pa.int64(), bool: pa.bool_()}
+_TYPES: dict[Any, pa.DataType] = {
+    float: pa.float64(),
+    int: pa.int64(),
+    bool: pa.bool_(),
+    float | None: pa.float64(),
+    list[float]: pa.list_(pa.float64()),
+}
 _SCHEMAS = {
     name: pa.schema({column: _TYPES.get(hint, _WORD) for column, hint in get_type_hints(RECORDS[name]).items()})
-    for name in ("receipt", "forgotten", "deadline", "change", "end")
+    for name in ("receipt", "forgotten", "deadline", "change", "end", "restored")
 }
 
 
@@ -36,6 +42,7 @@ class Observed:
         until_s: The changes before this time are complete. If the file has no end, because the hub was killed, this is
             before its last line: a hub looks for passed deadlines a tick after it last did, or later by what it
             tolerates (`pause_over_s`), and may have recorded messages meanwhile.
+        restored: at_s, node_id, status, deadline_s and so on; one row per node that was known from the hub's last run.
     """
 
     header: Header
@@ -44,6 +51,7 @@ class Observed:
     deadlines: pd.DataFrame
     changes: pd.DataFrame
     until_s: float
+    restored: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def read_observer(path: Path) -> Observed:
@@ -61,7 +69,7 @@ def read_observer(path: Path) -> Observed:
         tolerated_s = HubSettings.of(**header.settings).pause_over_s
     except HubError as error:
         raise SimulatorError(str(error)) from error
-    receipts, forgotten, deadlines, changes, end = (
+    receipts, forgotten, deadlines, changes, end, restored = (
         pa.Table.from_batches(parts[kind], schema).unify_dictionaries().to_pandas() for kind, schema in _SCHEMAS.items()
     )
     until_s = float(end.at_s.max())
@@ -70,7 +78,7 @@ def read_observer(path: Path) -> Observed:
             (float(frame.at_s.max()) for frame in (receipts, forgotten, deadlines, changes) if len(frame)), default=0.0
         )
         until_s = last_s - TICK_S - tolerated_s
-    return Observed(header, receipts, forgotten, deadlines, changes, until_s)
+    return Observed(header, receipts, forgotten, deadlines, changes, until_s, restored)
 
 
 def _batch(path: Path, kind: str, rows: list[Row]) -> pa.RecordBatch:

@@ -1,7 +1,8 @@
 """Options of a test run, beside those of pytest.
 
 `HEARTBENCH_NO_SKIPS=1` fails a run in which a test was skipped: CI installs everything that a test may miss. It is a
-variable and not an option, so that CI runs the same command as everyone else.
+variable and not an option, so that CI runs the same command as everyone else. `--hypothesis-profile=explore` tries other
+examples in each run.
 """
 
 import os
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 
 NO_SKIPS = "HEARTBENCH_NO_SKIPS"
 
-settings.register_profile("no deadline", deadline=None)  # how long an example takes is the machine's affair
-settings.load_profile("no deadline")
+# Every run tries the same examples, so that a failure is the change's; how long one takes is the machine's affair.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None)
+settings.load_profile("repeatable")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

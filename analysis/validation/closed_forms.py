@@ -40,7 +40,7 @@ from scipy.stats import t as student
 from heartbench.analysis.gaps import NO_LOSSES, find_gaps
 from heartbench.analysis.policies import ARRAY_FORMS, Arrivals
 from heartbench.analysis.qos import judge
-from heartbench.hub import FixedTimeout, FlapRule, PolicySpec
+from heartbench.hub import FixedTimeout, FlapWindow, PolicySpec
 from heartbench.mesh.kinds import Kind
 from heartbench.simulator.trace import Messages
 
@@ -52,7 +52,7 @@ BATCHES, HEARTBEATS = 40, 100_000
 LEVEL = 0.99
 NEGLIGIBLE = 40.0
 """Delays of more than this many means are left out of integrals: e^−40 of all."""
-FLAPS = FlapRule(60.0, 5, 3)
+FLAPS = FlapWindow(60.0, 5, 3)
 
 
 class Quality(NamedTuple):

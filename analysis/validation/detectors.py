@@ -28,8 +28,10 @@ import typer
 
 from heartbench.analysis.fronts import Outcome, best_settings, families, outcome
 from heartbench.analysis.gaps import NO_LOSSES, Gaps, find_gaps
+from heartbench.analysis.policies import allowed_silence
 from heartbench.analysis.qos import DAY_S, Qos
 from heartbench.analysis.validation.detector_fronts import named
+from heartbench.hub import PolicySpec
 from heartbench.mesh.kinds import Kind
 from heartbench.simulator.trace import Messages
 
@@ -59,10 +61,10 @@ def trace(kind: str, generator: np.random.Generator, nodes: int, heartbeats: int
     return find_gaps(messages, NO_LOSSES, end_s, interval_s=np.full(nodes, INTERVAL_S)), end_s
 
 
-def after_sending(gaps: Gaps, qos: Qos) -> float:
+def after_sending(gaps: Gaps, policy: PolicySpec, _: Qos) -> float:
     """Return the p99.9 of the time from sending a heartbeat to the deadline that it sets, s."""
     seen = gaps.arrivals()
-    return float(np.quantile(seen.at_s + qos.silences[0] - seen.seq * INTERVAL_S, 0.999))
+    return float(np.quantile(seen.at_s + allowed_silence(policy, gaps.arrivals) - seen.seq * INTERVAL_S, 0.999))
 
 
 def judged(goal_s: float, set_on: Gaps, gaps: Gaps, end_s: float) -> list[Outcome]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from heartbench.hub.liveness.detector import Detector
+from heartbench.hub.liveness.flap_rules import FlapWindow, Times
 from heartbench.hub.liveness.rules import Change, Reason, Status
 
 
@@ -45,12 +46,16 @@ class Node:
     heard_s: float = 0.0  # last sign of life
     deadline_s: float = inf  # of the next sign of life; -inf while not online, so that one comparison finds both
     queued_s: float = inf  # of the valid entry in the heap
-    flaps: tuple[float, ...] = ()
+    flaps: Times = ()  # what the flap rule of this name remembers of them
+    flap_rule: str = FlapWindow.name
+    held_until_s: float = -inf  # deadline of the next sign of life while it is held down, see hold_down.py
+    held_signs: int = 0  # of life, the first of them at _held_since_s
     heartbeats: int = 0
     hello_s: float = 0.0  # when the stream began, and the heartbeats before it
     hello_heartbeats: int = 0
     _moved_s: float = 0.0  # by which the deadline was moved since the sign of life at _moved_since_s
     _moved_since_s: float = inf
+    _held_since_s: float = 0.0
 
     @property
     def excused_s(self) -> float:
@@ -67,6 +72,13 @@ class Node:
         """Announced heartbeat interval, else the mean since the stream began, s; 0: not known."""
         beats = self.heartbeats - self.hello_heartbeats
         return self.interval_s or ((self.heard_s - self.hello_s) / beats if beats > 0 else 0.0)
+
+    def heard_again(self, now: float) -> float:
+        """Count a sign of life of a stale node; return how long it has been heard again, s."""
+        if now > self.held_until_s:
+            self.held_signs, self._held_since_s = 0, now
+        self.held_signs += 1
+        return now - self._held_since_s
 
     def move_deadline(self, deadline_s: float) -> None:
         """Replace the deadline that the last sign of life set."""

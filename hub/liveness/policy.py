@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from heartbench.hub.liveness.detector import Detector, DetectorParameters
-from heartbench.hub.liveness.rules import FlapRule
+from heartbench.hub.liveness.flap_rules import FlapRule
+from heartbench.hub.liveness.hold_down import OFF, HoldDown
 
 NO_LABELS: Mapping[str, str] = {}
 
@@ -20,12 +21,13 @@ class LabelDetector(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PolicySpec:
-    """A detector's parameters, such as `FixedTimeout(30.0)`, and the rule for flapping."""
+    """A detector's parameters, such as `FixedTimeout(30.0)`, the rule for flapping, and a hold-down."""
 
     parameters: DetectorParameters
     flap_rule: FlapRule
     by_label: tuple[LabelDetector, ...] = ()
     """Detectors of some nodes: the first whose label fits goes before `parameters`."""
+    hold_down: HoldDown = OFF
 
     @property
     def name(self) -> str:

@@ -1,11 +1,12 @@
 """All known nodes: the record of each, its current stream, and one heap of deadlines.
 
 **This is what marks a node stale**: `_expire_deadlines`, when a sweep or a late message finds a deadline in the past.
-The deadline comes from the node's detector (`detector.py`); the flap rule is in `rules.py`. Rules kept here:
+The deadline comes from the node's detector (`detector.py`); flap rules are in `flap_rules.py`. Rules kept here:
 
 - `(boot_id, connection)` orders the streams of a node. The newest wins: a Hello of an older one is refused while the
-  node is online, and messages on a replaced stream are ignored. A node that is stale or offline may come back with any:
-  its counter may have been reset, or another client may have used its name with a greater one.
+  node is online, or heard again and held down (`hold_down.py`), and messages on a replaced stream are ignored. A node
+  that is stale or offline may come back with any: its counter may have been reset, or another client may have used its
+  name with a greater one.
 - A stream that ends without Goodbye clears `connected` and changes no status. Only a deadline makes a node stale.
 - A change is timed at its cause: stale at the deadline, however late a sweep finds it. A sign of life after the
   deadline makes a node stale (at the deadline), then online (at the receipt). So the times of sweeps do not change the
@@ -50,6 +51,7 @@ class Registry:
         self.connected = 0
         self.flapping = 0
         self._rule = policy.flap_rule
+        self._hold_down = policy.hold_down
         self._heap: list[tuple[float, int, Node]] = []
         self._ticket = count()
 
@@ -74,7 +76,9 @@ class Registry:
             node = self._add(self.new_node(hello.node_id, hello.interval_s, hello.labels))
             node.changed_s = now
             reason = Reason.REGISTERED
-        elif (hello.boot_id, hello.connection) < (node.boot_id, node.connection) and now <= node.deadline_s:
+        elif (hello.boot_id, hello.connection) < (node.boot_id, node.connection) and now <= max(
+            node.deadline_s, node.held_until_s
+        ):
             raise OutdatedStreamError(
                 f"node {shown(hello.node_id)}: boot {hello.boot_id}, connection {hello.connection} is older than "
                 f"boot {node.boot_id}, connection {node.connection}; use a newer one, or wait until the node is stale"
@@ -124,7 +128,7 @@ class Registry:
 
     def restore(self, node: Node) -> None:
         """Add a node as it was when the hub last ran, with a deadline if it is online."""
-        node.flapping = node.flapping and self._rule.stays(node.flaps)  # the rule may have changed
+        node.flapping = node.flapping and self._rule.leaves_at(node.flaps) > -inf  # the rule may have changed
         self._add(node)
         self.flapping += node.flapping
         self._queue(node)
@@ -132,7 +136,7 @@ class Registry:
     def new_node(self, node_id: str, interval_s: float = 0.0, labels: Mapping[str, str] = NO_LABELS) -> Node:
         """Return a record for a node that announces this heartbeat interval (s; 0: none) and labels, not yet added."""
         node = Node(node_id, self.policy.detector(interval_s, labels))
-        node.interval_s, node.labels = interval_s, labels
+        node.interval_s, node.labels, node.flap_rule = interval_s, labels, self._rule.name
         return node
 
     def move_deadline(self, node: Node, deadline_s: float) -> None:
@@ -143,11 +147,12 @@ class Registry:
     def adopt(self, policy: PolicySpec, now: float) -> Sequence[Change]:
         """Judge by another policy from now on; a deadline that is already set stays until the next sign of life."""
         changes = list(self.sweep(now))
-        self.policy, self._rule = policy, policy.flap_rule
+        self.policy, self._rule, self._hold_down = policy, policy.flap_rule, policy.hold_down
         for node in self.nodes.values():
             node.detector = policy.successor(node.detector, node.heard_s, node.interval_s, node.labels)
-            node.flaps = self._rule.remembered(node.flaps, now)
-            if node.flapping and not self._rule.stays(node.flaps):
+            if node.flap_rule != self._rule.name:
+                node.flaps, node.flap_rule = (), self._rule.name
+            if node.flapping and self._rule.leaves_at(node.flaps) <= now:
                 node.flapping = False
                 self.flapping -= 1
                 changes.append(change_of(node, now, Reason.FLAPS_EXIT))
@@ -196,8 +201,8 @@ class Registry:
         return (node for node in self.nodes.values() if node.status is Status.ONLINE)
 
     def flaps_of(self, node: Node, now: float) -> int:
-        """Return the number of a node's flaps within the window."""
-        return len(self._rule.remembered(node.flaps, now))
+        """Return the number of a node's flaps that count by the flap rule."""
+        return self._rule.counted(node.flaps, now)
 
     @property
     def heap_size(self) -> int:
@@ -212,12 +217,21 @@ class Registry:
 
     def _sign_of_life(self, node: Node, now: float, seq: int, kind: Kind) -> list[Change]:
         changes = self._expire_deadlines(node, now)
-        if node.status is not Status.ONLINE:
+        if node.status is Status.OFFLINE or (node.status is Status.STALE and self._is_lifted(node, now)):
             self._set_status(node, now, Status.ONLINE, Reason.HEARD, changes)
         node.heard_s = now
-        node.deadline_s = node.detector.observe(now, seq, kind)
-        self._queue(node)
+        deadline_s = node.detector.observe(now, seq, kind)
+        if node.status is Status.ONLINE:
+            node.deadline_s = deadline_s
+            self._queue(node)
+        else:
+            node.held_until_s = deadline_s
         return changes
+
+    def _is_lifted(self, node: Node, now: float) -> bool:
+        """Count a sign of life of a stale node; return whether it ends the hold-down."""
+        heard_s = node.heard_again(now)
+        return self._hold_down.lifts(node.held_signs, heard_s)
 
     def _expire_deadlines(self, node: Node, now: float) -> list[Change]:
         """Mark a node stale, or no longer flapping, in order of time up to `now`; at one time flapping ends first."""
@@ -242,13 +256,14 @@ class Registry:
         self.count[node.status] -= 1
         self.count[status] += 1
         node.status, node.reason, node.changed_s = status, reason, at
+        node.held_until_s = -inf
         if status is not Status.ONLINE:
             node.deadline_s = -inf
         changes.append(change_of(node, at, reason))
         if flap:
             self.flaps += 1
-            node.flaps = (*self._rule.remembered(node.flaps, at), at)
-            if not node.flapping and self._rule.enters(node.flaps):
+            node.flaps = self._rule.add(node.flaps, at)
+            if not node.flapping and self._rule.enters(node.flaps, at):
                 node.flapping = True
                 self.flapping += 1
                 changes.append(change_of(node, at, Reason.FLAPS_ENTRY))

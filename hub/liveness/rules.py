@@ -1,20 +1,17 @@
-"""The statuses of a node, and when it counts as flapping.
+"""The statuses of a node, and why they change.
 
     status    goes to    when
     online    stale      the deadline passed without a sign of life
     online    offline    Goodbye
-    stale     online     a sign of life                                 stale <-> online is a flap
+    stale     online     a sign of life, or several: hold_down.py       stale <-> online is a flap
     stale     offline    Goodbye
     offline   online     a Hello
 
 A deadline comes from a detector (`detector.py`); the registry expires it (`registry.py`, `_expire_deadlines`). A node
-is stale *after* its deadline; a sign of life exactly at the deadline is in time.
-
-A flap counts while its age is less than `window_s`. A node is flapping from the flap that brings the count to
-`threshold` until the count falls below `exit_below`.
+is stale *after* its deadline; a sign of life exactly at the deadline is in time. Which nodes are flapping is decided by
+a flap rule (`flap_rules.py`).
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -61,28 +58,3 @@ class MoveReason(StrEnum):
     """The hub suspects its own network."""
     RESTART_GRACE = "restart_grace"
     """The hub has just started."""
-
-
-@dataclass(frozen=True, slots=True)
-class FlapRule:
-    """When a node is flapping; `times` are its flaps (s, ascending)."""
-
-    window_s: float
-    threshold: int
-    exit_below: int
-
-    def remembered(self, times: tuple[float, ...], at: float) -> tuple[float, ...]:
-        """Return the flaps that count at `at`."""
-        return tuple(time for time in times if time + self.window_s > at)
-
-    def enters(self, times: tuple[float, ...]) -> bool:
-        """Return whether these remembered flaps mark a node."""
-        return len(times) >= self.threshold
-
-    def stays(self, times: tuple[float, ...]) -> bool:
-        """Return whether these flaps keep a mark."""
-        return len(times) >= self.exit_below
-
-    def leaves_at(self, times: tuple[float, ...]) -> float:
-        """Return when the mark that these flaps keep is removed if no other flap comes, s."""
-        return times[-self.exit_below] + self.window_s

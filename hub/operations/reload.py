@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from heartbench.hub.config import DETECTOR_FIELDS, POLICY_FIELDS, HubSettings
+from heartbench.hub.config import POLICY_FIELDS, HubSettings
 from heartbench.hub.envfile import env_name, env_value
 from heartbench.hub.errors import HubError
 from heartbench.hub.security.files import FileState, state_of
@@ -22,7 +22,6 @@ LOOK_S = 2.0
 LIVE = frozenset(
     (
         *POLICY_FIELDS,
-        *DETECTOR_FIELDS,
         *("forget_after", "admit_per_s", "max_nodes", "hello_within_s", "uploads_per_node", "acks_waiting"),
         *("drain_s", "summary_interval_s", "log_level"),
     )
@@ -40,7 +39,7 @@ def merged(running: HubSettings, wanted: HubSettings) -> tuple[HubSettings, list
 
     Raises HubError if the new values contradict those that stay.
     """
-    fixed = (*POLICY_FIELDS, *DETECTOR_FIELDS) if running.observe_file else ()
+    fixed = POLICY_FIELDS if running.observe_file else ()
     differing = [name for name in HubSettings.model_fields if getattr(running, name) != getattr(wanted, name)]
     live = [name for name in differing if name in LIVE and name not in fixed]
     pending = [name for name in differing if name not in live]

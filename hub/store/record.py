@@ -24,11 +24,12 @@ class NodeRecord:
     heard_unix_s: UnixTime = 0.0  # last sign of life that was known when this was stored
     boot_id: Natural = 0  # of the newest session, as is the next
     connection: Natural = 0
-    flaps_unix_s: tuple[UnixTime, ...] = ()  # within the flap window, oldest first
+    flaps_unix_s: tuple[UnixTime, ...] = ()  # what that rule remembers of the flaps
     flapping: bool = False
     heartbeat_interval_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0  # that the node announced; 0: none
     heartbeats: Natural = 0  # over all sessions
     labels: dict[str, str] = field(default_factory=dict)
+    flap_rule: str = "window"  # name of the rule that remembers the flaps
     detector: str = ""  # name of the detector that judged the node
     detector_state: tuple[float, ...] = ()  # what it remembers, times relative to the last sign of life
 

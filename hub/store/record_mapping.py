@@ -2,7 +2,7 @@
 
 Times in the store are wall clock; here they are mapped to the monotonic clock of this process. A node that was online
 gets a grace period, whatever its last deadline was: the hub was away, not the node. What a detector remembers is
-restored only into a detector of the same name.
+restored only into a detector of the same name, and a memory of flaps only into a flap rule of the same name.
 """
 
 from math import inf
@@ -26,6 +26,7 @@ def record_of(node: Node, clock: Clock) -> NodeRecord:
         connection=node.connection,
         flaps_unix_s=tuple(clock.unix(flap_s) for flap_s in node.flaps),
         flapping=node.flapping,
+        flap_rule=node.flap_rule,
         heartbeat_interval_s=node.interval_s,
         heartbeats=node.heartbeats,
         labels=dict(node.labels),
@@ -42,7 +43,9 @@ def node_of(record: NodeRecord, registry: Registry, clock: Clock, grace_s: float
     node.changed_s = min(now, clock.at(record.changed_unix_s))
     node.heard_s = min(now, clock.at(record.heard_unix_s))
     node.boot_id, node.connection = record.boot_id, record.connection
-    node.flaps = tuple(sorted(min(now, clock.at(flap_unix_s)) for flap_unix_s in record.flaps_unix_s))
+    rule = registry.policy.flap_rule
+    if record.flap_rule == rule.name:
+        node.flaps = rule.restored(tuple(clock.at(flap_unix_s) for flap_unix_s in record.flaps_unix_s), now)
     node.heartbeats = record.heartbeats
     node.hello_heartbeats, node.hello_s = node.heartbeats, node.heard_s
     if record.detector == node.detector.name:

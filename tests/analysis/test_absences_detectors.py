@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from tests.analysis.test_absences import END_S, RealHub, Spans, absences, changes_of, counted, judge, node_lives
 from tests.analysis.test_qos import trace
 
@@ -39,14 +39,22 @@ class NumberingHub(RealHub):
             self.hub.heartbeat(self.session, now, number, 0.0)
 
 
+def has_pause_after_restart(heard_s: list[float], spans: Spans) -> bool:
+    """Return whether the hub is paused after a restart, before the node is heard again: see `absences`."""
+    back_s = [to_s for _, to_s, is_restart in spans if is_restart]
+    pauses_s = [from_s for from_s, _, is_restart in spans if not is_restart]
+    return any(a <= b and not any(a <= at <= b for at in heard_s) for a in back_s for b in pauses_s)
+
+
 @pytest.mark.parametrize("detector", DETECTORS)
 @settings(max_examples=15, deadline=None)
 @given(node_lives())
 def test_judges_as_a_hub_does_that_is_away_at_times(detector: str, life: tuple[list[float], Spans]) -> None:
     heard_s, spans = life
+    assume(not has_pause_after_restart(heard_s, spans))
     hub = HubSettings.of(detector=detector, stale_after_s=5.0, restart_grace_s=7.0, mass_silence_fraction=0)
     real = NumberingHub(hub)
-    said = counted(changes_of(real, heard_s, spans), heard_s, spans)
+    said = counted(changes_of(real, heard_s, spans), spans)
     away = absences(*spans) if spans else ALWAYS_THERE
     gaps = find_gaps(trace(real.heard), NO_LOSSES, END_S, away, interval_s=np.zeros(1))
     found = judge(gaps, hub)

@@ -8,16 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heartbench.analysis import qos, watch
+from heartbench.analysis import flap_kernel, passes, qos, watch
 from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.gaps import NO_LOSSES, Gaps, PowerLosses, find_gaps, join_gaps, power_losses
 from heartbench.analysis.policies import allowed_silence
 from heartbench.hub.config import HubSettings
 from heartbench.hub.liveness.chen import Chen
+from heartbench.hub.liveness.flap_rules import FlapWindow
 from heartbench.hub.liveness.node import Hello, Session
 from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.registry import Registry
-from heartbench.hub.liveness.rules import Change, FlapRule, Reason, Status
+from heartbench.hub.liveness.rules import Change, Reason, Status
 from heartbench.hub.liveness.self_health import TICK_S
 from heartbench.mesh.kinds import Kind
 from heartbench.simulator.trace import Messages
@@ -31,8 +32,8 @@ HUBS = [
 
 POLICIES = [
     *(hub.policy for hub in HUBS),
-    PolicySpec(Chen(margin_s=1.0, interval_s=99.0, window=2), FlapRule(60.0, 3, 1)),
-    PolicySpec(Chen(margin_s=6.0, interval_s=99.0, window=1), FlapRule(60.0, 5, 3)),
+    PolicySpec(Chen(margin_s=1.0, interval_s=99.0, window=2), FlapWindow(60.0, 3, 1)),
+    PolicySpec(Chen(margin_s=6.0, interval_s=99.0, window=1), FlapWindow(60.0, 5, 3)),
 ]
 """Windows of 2 and 1, so that the means of exact quarters are exact."""
 
@@ -133,9 +134,10 @@ def test_judges_as_the_hub_does(lives: list[tuple[list[tuple[float, Kind]], list
 
 
 def without_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_forget_node", "leave_and_return", "flap", "end_flapping", "allowed_s", "away_between"):
-        monkeypatch.setattr(watch, name, getattr(watch, name).py_func)
-    monkeypatch.setattr(qos, "watch", watch.watch.py_func)
+    for module in (flap_kernel, watch, passes):
+        for name, each in vars(module).items():
+            if hasattr(each, "py_func"):
+                monkeypatch.setattr(module, name, each.py_func)
 
 
 def test_the_kernels_say_the_same_uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +212,7 @@ def test_detection_time_is_that_of_power_losses_at_uniform_times() -> None:
 def test_detection_time_under_a_silence_that_varies_is_that_of_power_losses_at_uniform_times() -> None:
     generator = np.random.default_rng(1)
     times = np.sort(generator.uniform(0, END_S, 30))
-    policy = PolicySpec(Chen(margin_s=3.0, interval_s=13.0, window=8), FlapRule(60.0, 3, 1))
+    policy = PolicySpec(Chen(margin_s=3.0, interval_s=13.0, window=8), FlapWindow(60.0, 3, 1))
     gaps = find_gaps(trace(beats(*times)), NO_LOSSES, END_S, interval_s=np.zeros(1))
     silence_s = np.asarray(allowed_silence(policy, gaps.arrivals))
     losses = np.linspace(times[0], END_S, 400_001)[:-1]
@@ -229,7 +231,7 @@ def test_a_late_heartbeat_of_an_older_connection_is_a_sign_of_life_without_a_num
     found = find_gaps(messages, NO_LOSSES, END_S, interval_s=np.array([10.0])).arrivals()
     assert found.kind.tolist() == [Kind.HELLO, Kind.HEARTBEAT, Kind.HELLO, Kind.CHUNK, Kind.HEARTBEAT]
     assert found.at_s.tolist() == [0.0, 10.0, 20.0, 21.0, 30.0]
-    silence_s = allowed_silence(PolicySpec(Chen(margin_s=2.0, interval_s=10.0), FlapRule(60.0, 3, 1)), lambda: found)
+    silence_s = allowed_silence(PolicySpec(Chen(margin_s=2.0, interval_s=10.0), FlapWindow(60.0, 3, 1)), lambda: found)
     assert np.asarray(silence_s)[-1] == pytest.approx(12.0)  # with the old stream's 8 in its window it would be 3 s
 
 

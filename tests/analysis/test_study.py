@@ -18,8 +18,8 @@ from heartbench.analysis.study import study
 from heartbench.analysis.tune import Goal
 from heartbench.analysis.verdict import sentence
 from heartbench.hub.liveness.chen import Chen
+from heartbench.hub.liveness.flap_rules import FlapWindow
 from heartbench.hub.liveness.policy import PolicySpec
-from heartbench.hub.liveness.rules import FlapRule
 from heartbench.simulator.engines.virtual import VirtualEngine
 from heartbench.simulator.outages import Outages
 from heartbench.simulator.profile import load_profile
@@ -58,7 +58,7 @@ def test_a_run_is_judged_and_its_network_simulated(run_path: Path) -> None:
 
 def test_a_simulated_fleet_is_judged_with_chen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(networks, "SIMULATED_NODE_DAYS", 20.0)
-    rule = FlapRule(60.0, 3, 1)
+    rule = FlapWindow(60.0, 3, 1)
     policies = [PolicySpec(Chen(margin_s, interval_s=99.0), rule) for margin_s in (20.0, 80.0)]
     scenario = load_scenario("wireguard-5g").with_nodes(20).model_copy(update={"duration_s": 7200.0})
     evidence = simulated(scenario, policies=policies)
@@ -72,7 +72,7 @@ def test_a_simulated_fleet_is_judged_with_chen(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_run_keeps_what_chen_needs_only_if_asked(run_path: Path) -> None:
-    policies = [PolicySpec(Chen(10.0, interval_s=99.0), FlapRule(60.0, 3, 1))]
+    policies = [PolicySpec(Chen(10.0, interval_s=99.0), FlapWindow(60.0, 3, 1))]
     assert evidence_of(run_path).gaps.signs is None
     gaps = evidence_of(run_path, policies=policies).gaps
     assert set(gaps.arrivals().interval_s) == {1.0}

@@ -6,6 +6,8 @@ import pytest
 
 from heartbench.hub.config import HubSettings
 from heartbench.hub.errors import HubError
+from heartbench.hub.liveness.flap_rules import FlapDecay, WeightedShare
+from heartbench.hub.liveness.hold_down import HoldDown
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +27,6 @@ def a_file(directory: Path, text: str) -> Path:
 def test_the_defaults_fit_each_other() -> None:
     settings = HubSettings.load()
     assert (settings.stale_after_s, settings.flap_window_s, settings.history_chunks) == (30, 60, 150)
-    assert settings.flap_threshold <= settings.reachable_flaps
 
 
 def test_the_window_of_flaps_follows_the_threshold_unless_it_is_set(tmp_path: Path) -> None:
@@ -48,7 +49,21 @@ def test_each_threshold_that_tune_writes_is_a_file_that_loads(tmp_path: Path, st
 def test_a_threshold_can_be_moved_from_any_base() -> None:
     base = HubSettings.of(stale_after_s=3, flap_window_s=60, flap_threshold=20, flap_exit=10)
     moved = HubSettings.for_stale_after(90, base)
-    assert moved.reachable_flaps >= moved.flap_threshold == 20
+    assert moved.flap_threshold == 20
+    assert moved.flap_window_s == 1800
+
+
+def test_rules_are_read_with_the_values_that_are_left_out(tmp_path: Path) -> None:
+    settings = HubSettings.load(a_file(tmp_path, "HUB_FLAP_RULE=Weighted  high=40%\nHUB_HOLD_DOWN=2 Heartbeats\n"))
+    assert settings.flap_rule == "weighted high=40%"
+    assert settings.policy.flap_rule == WeightedShare(low=20.0, high=40.0, check_s=10.0)
+    assert settings.policy.hold_down == HoldDown(heartbeats=2)
+    settings = HubSettings.of(flap_rule="decay suppress=1500 max=1h", hold_down="90s", stale_after_s=20)
+    assert settings.policy.flap_rule == FlapDecay(500.0, 900.0, 1500.0, 750.0, 3600.0)
+    assert settings.policy.hold_down == HoldDown(seconds=90.0)
+    assert settings.flap_window_s == 220  # room for the same number of flaps
+    assert HubSettings.for_stale_after(30.0, settings).flap_window_s == 240
+    assert HubSettings.load(a_file(tmp_path, settings.to_env())) == settings
 
 
 def test_an_env_file_keeps_the_meaning_beside_the_value() -> None:
@@ -86,8 +101,18 @@ def test_a_name_that_the_environment_uses_otherwise_is_none_of_ours(monkeypatch:
         ("HUB_STALE_AFTER_S=nan", ["HUB_STALE_AFTER_S='nan'", "must be a finite number"]),
         ("HUB_STALE_AFTER_S", ["HUB_STALE_AFTER_S", "a value is missing"]),
         ("HUB_FLAP_THRESHOLD=5", ["HUB_FLAP_THRESHOLD=5 cannot be reached", "at most 4 flaps", "use 2 to 4"]),
-        ("HUB_FLAP_THRESHOLD=9", ["HUB_FLAP_THRESHOLD=9 cannot be reached", "HUB_STALE_AFTER_S=30", "longer window"]),
+        ("HUB_FLAP_THRESHOLD=9", ["HUB_FLAP_THRESHOLD=9 cannot be reached", "at least 30 s apart", "longer window"]),
         ("HUB_FLAP_EXIT=3", ["HUB_FLAP_EXIT=3 must be less than HUB_FLAP_THRESHOLD=3", "use 1 to 2"]),
+        ("HUB_FLAP_RULE=nagios", ["HUB_FLAP_RULE='nagios'", "expected one of window, weighted, decay"]),
+        ("HUB_FLAP_RULE=window low=3%", ["'low=3%' is not a parameter of window, which takes no parameters"]),
+        ("HUB_FLAP_RULE=weighted low=20", ["expected low in percent, as in low=20%, not '20'"]),
+        ("HUB_FLAP_RULE=weighted low=40%", ["0% < low <= high <= 100%"]),
+        ("HUB_FLAP_RULE=weighted check=1s", ["high=30% cannot be reached", "a check longer than 1s"]),
+        ("HUB_FLAP_RULE=decay half_life=soon", ["expected half_life to be a time from 0.1s to 7d", "not 'soon'"]),
+        ("HUB_FLAP_RULE=decay max=15m", ["reuse < suppress < the greatest penalty", "= 1500"]),
+        ("HUB_FLAP_RULE=decay half_life=20s max=10m", ["suppress=2000 cannot be reached", "two flaps each 30 s"]),
+        ("HUB_HOLD_DOWN=1 heartbeats", ["HUB_HOLD_DOWN='1 heartbeats'", "from 2 to 1000", "as in '10s'"]),
+        ("HUB_HOLD_DOWN=10", ["HUB_HOLD_DOWN='10'", "expected off"]),
         ("HUB_LISTEN=0.0.0.0:1", ["HUB_LISTEN='0.0.0.0:1' is not a loopback", "HUB_TLS_CERT", "HUB_INSECURE=1"]),
         ("HUB_LISTEN=0.0.0.0:1\nHUB_TOKENS=t", ["HUB_LISTEN='0.0.0.0:1' is not a loopback"]),
         ("HUB_LISTEN=0.0.0.0:1\nHUB_TLS_CERT=c\nHUB_TLS_KEY=k", ["HUB_LISTEN='0.0.0.0:1' is not a loopback"]),

@@ -13,10 +13,10 @@ import structlog
 
 from heartbench.hub.core import Hub
 from heartbench.hub.liveness.fixed_timeout import FixedTimeout
+from heartbench.hub.liveness.flap_rules import FlapWindow
 from heartbench.hub.liveness.node import Session
 from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.registry import Registry
-from heartbench.hub.liveness.rules import FlapRule
 from heartbench.hub.store.history import HeldBytes, History, StoredChunk
 from heartbench.hub.store.memory import MemoryStore
 from heartbench.hub.store.protocol import Durability
@@ -51,7 +51,8 @@ class FixedRegistry(Registry):
     """Stale after 30 s, flaps remembered for 60 s, whatever is set."""
 
     def __init__(self, policy: PolicySpec) -> None:
-        rule = FlapRule(FLAP_WINDOW_S, policy.flap_rule.threshold, policy.flap_rule.exit_below)
+        assert isinstance(policy.flap_rule, FlapWindow)
+        rule = FlapWindow(FLAP_WINDOW_S, policy.flap_rule.threshold, policy.flap_rule.exit_below)
         super().__init__(PolicySpec(FixedTimeout(STALE_AFTER_S), rule))
 
 

@@ -15,15 +15,15 @@ from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.gaps import NO_LOSSES, find_gaps
 from heartbench.analysis.policies import ARRAY_FORMS, Arrivals
 from heartbench.hub.clock import ManualClock
+from heartbench.hub.liveness.flap_rules import FlapWindow
 from heartbench.hub.liveness.node import Hello
 from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.registry import Registry
-from heartbench.hub.liveness.rules import FlapRule
 from heartbench.hub.store.record import NodeRecord
 from heartbench.hub.store.record_mapping import node_of, record_of
 from heartbench.mesh.kinds import Kind
 
-RULE = FlapRule(60.0, 3, 1)
+RULE = FlapWindow(60.0, 3, 1)
 
 
 @dataclass(frozen=True, slots=True)

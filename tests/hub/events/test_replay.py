@@ -49,14 +49,14 @@ class Play:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.clock = ManualClock(5.0)
+        self.clock = ManualClock(5.0, unix_offset_s=0.0)  # what is stored comes back exactly
         self.number = 0
         self.runs = 0
         self.begin([])
 
     def begin(self, records: list[NodeRecord]) -> None:
         self.runs += 1
-        self.path = self.folder / f"observer-{self.runs}.jsonl"
+        self.path = self.path_of(self.runs)
         settings = HubSettings.of(
             stale_after_s=3,
             flap_window_s=30,
@@ -68,8 +68,15 @@ class Play:
         self.hub = open_hub(settings, self.clock, Kept(records))
         self.sessions: dict[str, Session] = {}
 
+    def path_of(self, run: int) -> Path:
+        return self.folder / f"observer-{run}.jsonl"
+
     def end(self) -> None:
         self.hub.end(self.clock.now_s)
+        self.check()
+
+    def check(self) -> None:
+        """The registry alone says the same of what was recorded."""
         header, lines = read_records(self.path)
         records = list(lines)
         assert by_node(replay(header, records)) == by_node(recorded_changes(records))

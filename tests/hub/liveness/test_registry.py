@@ -12,17 +12,18 @@ from hypothesis import strategies as st
 
 from heartbench.hub.errors import OutdatedStreamError
 from heartbench.hub.liveness.fixed_timeout import FixedTimeout
+from heartbench.hub.liveness.flap_rules import FlapWindow
 from heartbench.hub.liveness.node import Hello, Session
 from heartbench.hub.liveness.policy import PolicySpec
 from heartbench.hub.liveness.registry import Registry
-from heartbench.hub.liveness.rules import Change, FlapRule, Reason, Status
+from heartbench.hub.liveness.rules import Change, Reason, Status
 from heartbench.mesh.kinds import Kind
 
 STALE_AFTER_S = 4.0
-RULE = FlapRule(window_s=20.0, threshold=3, exit_below=2)
+RULE = FlapWindow(window_s=20.0, threshold=3, exit_below=2)
 
 
-def a_registry(stale_after_s: float = STALE_AFTER_S, rule: FlapRule = RULE) -> Registry:
+def a_registry(stale_after_s: float = STALE_AFTER_S, rule: FlapWindow = RULE) -> Registry:
     return Registry(PolicySpec(FixedTimeout(stale_after_s), rule))
 
 
@@ -382,14 +383,14 @@ def test_another_threshold_counts_from_the_next_sign_of_life() -> None:
 @pytest.mark.parametrize(
     ("rule", "at_once", "later"),
     [
-        (FlapRule(window_s=40.0, threshold=3, exit_below=2), [], 46.0),
-        (FlapRule(window_s=6.0, threshold=3, exit_below=2), [], 12.0),
-        (FlapRule(window_s=1.0, threshold=3, exit_below=2), [(10.0, "a", Reason.FLAPS_EXIT)], None),
-        (FlapRule(window_s=20.0, threshold=9, exit_below=8), [(10.0, "a", Reason.FLAPS_EXIT)], None),
+        (FlapWindow(window_s=40.0, threshold=3, exit_below=2), [], 46.0),
+        (FlapWindow(window_s=6.0, threshold=3, exit_below=2), [], 12.0),
+        (FlapWindow(window_s=1.0, threshold=3, exit_below=2), [(10.0, "a", Reason.FLAPS_EXIT)], None),
+        (FlapWindow(window_s=20.0, threshold=9, exit_below=8), [(10.0, "a", Reason.FLAPS_EXIT)], None),
     ],
 )
 def test_a_mark_of_flapping_follows_another_rule(
-    rule: FlapRule, at_once: list[tuple[float, str, Reason]], later: float | None
+    rule: FlapWindow, at_once: list[tuple[float, str, Reason]], later: float | None
 ) -> None:
     registry = a_registry(stale_after_s=2.0)
     session, _ = registry.hello(Hello("a", 1, 0), 0.0)

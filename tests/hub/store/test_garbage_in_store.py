@@ -32,7 +32,7 @@ COLUMNS = {
     "chunk": ["node_id", "boot_id", "seq", "sent_unix_s", "data"],
 }
 FIELDS = ("node_id", "status", "reason", "changed_unix_s", "heard_unix_s", "boot_id", "connection", "flaps_unix_s",
-          "heartbeats", "labels", "heartbeat_interval_s", "detector", "detector_state")  # fmt: skip
+          "flap_rule", "heartbeats", "labels", "heartbeat_interval_s", "detector", "detector_state")  # fmt: skip
 
 cells = st.one_of(
     st.none(),

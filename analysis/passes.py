@@ -1,0 +1,111 @@
+"""The passes of `watch` over the gaps that judge k policies, put together.
+
+One pass judges all policies whose detectors allow a constant silence. A detector whose silence varies takes a pass of
+its own, with all its hold-downs and flap rules; so only one array of silences is held at a time.
+"""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heartbench.analysis.absences import AbsenceRules
+from heartbench.analysis.flap_kernel import watchers_of
+from heartbench.analysis.gaps import Gaps
+from heartbench.analysis.sites import Cells
+from heartbench.analysis.watch import Away, Found, Silences, Work, judgements_of, watch
+from heartbench.hub import PolicySpec
+from heartbench.hub.liveness.hold_down import OFF
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+
+class Results(TypedDict):
+    """What a pass finds of each policy, by the names that `Qos` gives it."""
+
+    up_s: Floats
+    mistakes: NDArray[np.int32]
+    mistake_s: Floats
+    flaps: Counts
+    flashes: Counts
+    entries: Counts
+    flapping_nodes: Counts
+
+
+class Passes:
+    """Judges some policies after the others, and keeps the results of all."""
+
+    def __init__(self, gaps: Gaps, policies: Sequence[PolicySpec], cells: Cells, rules: AbsenceRules) -> None:
+        k = len(policies)
+        self._policies, self._cells, self._away = policies, cells, Away(gaps.absences, rules)
+        columns = gaps.first, gaps.start_s, gaps.length_s, gaps.up_s, gaps.heard, gaps.away
+        self._gaps, self._work = Silences(*columns, cells.rows_of(gaps.node)), Work.of(gaps.first)
+        self._up_s = np.zeros((cells.rows, cells.blocks))
+        self._mistakes = np.zeros((cells.rows, cells.blocks, 0), np.int32)
+        self._mistake_s = np.zeros(k)
+        self._flaps, self._flashes, self._entries, self._flapping_nodes = (np.zeros(k, np.int64) for _ in range(4))
+
+    def take(self, detectors: Sequence[tuple[float, Sequence[int]]], varying_s: Floats) -> None:
+        """Judge policies; for each detector the silence that it allows, and the numbers of the policies that have it.
+
+        `varying_s` is the silence after each arrival if it varies: then there is one detector; else it is empty.
+        """
+        judged = [(silence_s, alike) for silence_s, each in detectors for alike in self._alike_in_hold_down(each)]
+        order = [k for _, alike in judged for k in alike]
+        judgements = judgements_of(
+            [silence_s for silence_s, _ in judged],
+            [self._policies[alike[0]].hold_down for _, alike in judged],
+            [len(alike) for _, alike in judged],
+        )
+        watchers, recent = watchers_of([self._policies[k].flap_rule for k in order])
+        shape, j = self._up_s.shape, len(judged)
+        found = Found(np.zeros(shape), np.zeros((*shape, j), np.int32), np.zeros(j), np.zeros(j, np.int64))
+        watch(self._gaps, self._away, self._cells.block_s, judgements, varying_s, watchers, recent, self._work, found)
+        column = np.repeat(np.arange(j), [len(alike) for _, alike in judged])
+        self._up_s = found.up_s
+        self._keep_mistakes(found.mistakes, order, column)
+        self._mistake_s[order], self._flaps[order] = found.mistake_s[column], found.flaps[column]
+        self._flashes[order], self._entries[order] = watchers.flashes, watchers.entries
+        self._flapping_nodes[order] = watchers.flapping_nodes
+
+    def results(self) -> Results:
+        """Return what was found, by policy."""
+        return Results(
+            up_s=self._up_s,
+            mistakes=self._mistakes,
+            mistake_s=self._mistake_s,
+            flaps=self._flaps,
+            flashes=self._flashes,
+            entries=self._entries,
+            flapping_nodes=self._flapping_nodes,
+        )
+
+    def _alike_in_hold_down(self, numbers: Sequence[int]) -> list[list[int]]:
+        return alike([(k, self._policies[k].hold_down) for k in numbers])
+
+    def _keep_mistakes(self, found: NDArray[np.int32], order: Sequence[int], column: Counts) -> None:
+        """Copy them to the policies' places, unless they are all and in order: they may be 600 MB."""
+        if list(order) == list(range(len(self._policies))) and found.shape[-1] == len(order):
+            self._mistakes = found
+            return
+        if not self._mistakes.shape[-1]:
+            self._mistakes = np.zeros((*self._up_s.shape, len(self._policies)), np.int32)
+        for k, j in zip(order, column, strict=True):
+            self._mistakes[..., k] = found[..., j]
+
+
+def alike_in_detector(policies: Sequence[PolicySpec]) -> list[list[int]]:
+    """Return the numbers of policies that differ in nothing but flap rule and hold-down, in order."""
+    rule = policies[0].flap_rule
+    return alike([(k, replace(policy, flap_rule=rule, hold_down=OFF)) for k, policy in enumerate(policies)])
+
+
+def alike(keys: Sequence[tuple[int, Hashable]]) -> list[list[int]]:
+    """Return the numbers with equal keys together, by the first of them."""
+    found: dict[Hashable, list[int]] = {}
+    for number, key in keys:
+        found.setdefault(key, []).append(number)
+    return list(found.values())
