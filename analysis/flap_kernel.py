@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.hub import FlapDecay, FlapRule, FlapWindow, WeightedShare
-from heartbench.simulator.kernel import kernel
-from heartbench.simulator.record import Record, dtype_of, resetter
+from heartbench.simulator.kernel import kernel, part
+from heartbench.simulator.record import Record, dtype_of
 
 Floats = NDArray[np.float64]
 
@@ -22,7 +22,7 @@ CHANGES = 20  # pairs of successive checks among the last 21
 
 
 class Watcher(Record):
-    """What watches the flaps of one node after the other by one rule; times in s."""
+    """A rule, and what it made of the flaps of all nodes; times in s."""
 
     kind: int
     enter: int  # flaps
@@ -32,32 +32,18 @@ class Watcher(Record):
     high: float
     penalty: float
     longest_s: float
-    # of the node that is watched
-    flaps_of_node: int = 0
-    ends_s: float = np.inf  # when the mark is removed if no flap comes; inf: there is none
-    left_s: float = -np.inf  # when the penalty will have decayed to `low`
-    was_flapping: bool = False
-    # of all nodes
     flashes: int
     entries: int
     flapping_nodes: int
 
 
-begin_node = resetter(Watcher)
-
-
-def watchers_of(rules: Sequence[FlapRule]) -> tuple[Any, Floats]:
-    """Return a record of Watcher for each rule, and working space for the times of a node's last flaps.
-
-    Its length is a power of two, which saves a division.
-    """
+def watchers_of(rules: Sequence[FlapRule]) -> Any:
+    """Return a record of Watcher for each rule."""
     found: Any = np.zeros(len(rules), dtype_of(Watcher)).view(np.recarray)
-    longest = CHANGES
     for watcher, rule in zip(found, rules, strict=True):
         if isinstance(rule, FlapWindow):
             watcher.kind, watcher.span_s = WINDOW, rule.window_s
             watcher.enter, watcher.leave = rule.threshold, rule.exit_below
-            longest = max(longest, rule.threshold)
         elif isinstance(rule, WeightedShare):
             watcher.kind, watcher.span_s, watcher.low, watcher.high = SHARE, rule.check_s, rule.low, rule.high
         elif isinstance(rule, FlapDecay):
@@ -65,83 +51,80 @@ def watchers_of(rules: Sequence[FlapRule]) -> tuple[Any, Floats]:
             watcher.penalty, watcher.longest_s = rule.penalty, rule.max_s
         else:
             raise TypeError(f"flap rule {rule.name!r} has no kernel")
-    return found, np.zeros(1 << (longest - 1).bit_length())
+    return found
 
 
 @kernel
-def show(watcher: Watcher, at: float) -> None:
-    """Count a change of status that is shown unless the node is marked."""
-    if watcher.ends_s <= at:
-        watcher.ends_s = np.inf
-    watcher.flashes += watcher.ends_s == np.inf
+def follow(watcher: Watcher, at_s: Floats, is_flap: NDArray[np.bool_], changes: int, flap_s: Floats) -> None:
+    """Count which of a node's changes of status are shown, and how often it is marked; `flap_s` are its flaps."""
+    ends_s, left_s = np.inf, -np.inf  # when the mark is removed if no flap comes (inf: none); the penalty, as a time
+    flaps = flashes = entries = 0
+    rule, span_s = watcher.kind, watcher.span_s
+    for i in range(changes):
+        at = at_s[i]
+        if ends_s <= at:
+            ends_s = np.inf
+        shown = ends_s == np.inf
+        flashes += shown
+        if not is_flap[i]:
+            continue
+        flaps += 1
+        if rule == WINDOW:
+            ends_s = end_by_window(watcher.enter, watcher.leave, span_s, flap_s, flaps, shown)
+        elif rule == SHARE:
+            ends_s = end_by_share(watcher, flap_s, flaps, shown)
+        else:
+            left_s = decayed_at(watcher, left_s, at)
+            if shown and watcher.low * 2.0 ** ((left_s - at) / span_s) <= watcher.high:
+                continue
+            ends_s = left_s
+        entries += shown and ends_s < np.inf
+    watcher.flashes += flashes
+    watcher.entries += entries
+    watcher.flapping_nodes += entries > 0
 
 
-@kernel
-def flap(watcher: Watcher, recent: Floats, at: float) -> None:
-    """Count a change between online and stale; it may set the mark, and prolongs one."""
-    show(watcher, at)
-    recent[watcher.flaps_of_node & (len(recent) - 1)] = at
-    watcher.flaps_of_node += 1
-    marked = watcher.ends_s < np.inf
-    if watcher.kind == WINDOW:
-        ends_s = end_by_window(watcher, recent, at, marked)
-    elif watcher.kind == SHARE:
-        ends_s = end_by_share(watcher, recent, marked)
-    else:
-        ends_s = end_by_decay(watcher, at, marked)
-    watcher.ends_s = ends_s
-    if not marked and ends_s < np.inf:
-        watcher.entries += 1
-        watcher.flapping_nodes += not watcher.was_flapping
-        watcher.was_flapping = True
-
-
-@kernel
-def end_by_window(watcher: Watcher, recent: Floats, at: float, marked: bool) -> float:
-    """Return when the mark is removed after a flap, s; inf if there is none."""
-    flaps, last = watcher.flaps_of_node, len(recent) - 1
-    if not marked and (flaps < watcher.enter or recent[(flaps - watcher.enter) & last] + watcher.span_s <= at):
+@part
+def end_by_window(enter: int, leave: int, window_s: float, flap_s: Floats, flaps: int, shown: bool) -> float:
+    """Return when the mark is removed after the last of some flaps, s; inf if there is none."""
+    if shown and (flaps < enter or flap_s[flaps - enter] + window_s <= flap_s[flaps - 1]):
         return np.inf
-    last_but_s: float = recent[(flaps - watcher.leave) & last]
-    return last_but_s + watcher.span_s
+    ends_s: float = flap_s[flaps - leave] + window_s
+    return ends_s
 
 
 @kernel
-def end_by_share(watcher: Watcher, recent: Floats, marked: bool) -> float:
-    """Return when the mark is removed after a flap, s; inf if there is none."""
-    if not marked and share(watcher, recent, 0) < watcher.high:
+def end_by_share(watcher: Watcher, flap_s: Floats, flaps: int, shown: bool) -> float:
+    """Return when the mark is removed after the last of some flaps, s; inf if there is none."""
+    if shown and share(watcher.span_s, flap_s, flaps, 0) < watcher.high:
         return np.inf
     later = 0
-    while share(watcher, recent, later) >= watcher.low:
+    while share(watcher.span_s, flap_s, flaps, later) >= watcher.low:
         later += 1
-    last_s: float = recent[(watcher.flaps_of_node - 1) & (len(recent) - 1)]
-    return last_s + later * watcher.span_s
+    ends_s: float = flap_s[flaps - 1] + later * watcher.span_s
+    return ends_s
 
 
 @kernel
-def share(watcher: Watcher, recent: Floats, later: int) -> float:
-    """Return the weighted share of changes so many checks after the last flap, in percent."""
-    total, age, flap_number = 0.0, 0, watcher.flaps_of_node - 1
-    last = len(recent) - 1
+def share(check_s: float, flap_s: Floats, flaps: int, later: int) -> float:
+    """Return the weighted share of changes so many checks after the last of some flaps, in percent."""
+    total, age, number = 0.0, 0, flaps - 1
     while age + later < CHANGES:
         total += 1.2 - 0.4 * (age + later) / (CHANGES - 1)
-        if flap_number == 0:
+        if number == 0:
             break
-        after, before = recent[flap_number & last], recent[(flap_number - 1) & last]
-        checks = int(min((after - before) / watcher.span_s, CHANGES + 1))
+        after, before = flap_s[number], flap_s[number - 1]
+        checks = int(min((after - before) / check_s, CHANGES + 1))
         if checks <= CHANGES:
-            checks += before + (checks + 1) * watcher.span_s <= after  # a quotient that was rounded down, or up
-            checks -= checks > 0 and before + checks * watcher.span_s > after
+            checks += before + (checks + 1) * check_s <= after  # a quotient that was rounded down, or up
+            checks -= checks > 0 and before + checks * check_s > after
         age += 1 + checks
-        flap_number -= 1
+        number -= 1
     return 100 / CHANGES * total
 
 
-@kernel
-def end_by_decay(watcher: Watcher, at: float, marked: bool) -> float:
-    """Return when the mark is removed after a flap, s; inf if there is none."""
-    penalty = watcher.low * 2.0 ** ((watcher.left_s - at) / watcher.span_s) + watcher.penalty
-    watcher.left_s = at + min(watcher.span_s * log2(penalty / watcher.low), watcher.longest_s)
-    if marked or watcher.low * 2.0 ** ((watcher.left_s - at) / watcher.span_s) > watcher.high:
-        return watcher.left_s
-    return np.inf
+@part
+def decayed_at(watcher: Watcher, left_s: float, at: float) -> float:
+    """Return when the penalty will have decayed to `low` after one more flap, s, if it was `left_s` before."""
+    penalty = watcher.low * 2.0 ** ((left_s - at) / watcher.span_s) + watcher.penalty
+    return at + min(watcher.span_s * log2(penalty / watcher.low), watcher.longest_s)

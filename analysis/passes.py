@@ -27,7 +27,8 @@ class Results(TypedDict):
     """What a pass finds of each policy, by the names that `Qos` gives it."""
 
     up_s: Floats
-    mistakes: NDArray[np.int32]
+    distinct: NDArray[np.int32]
+    column: Counts
     mistake_s: Floats
     flaps: Counts
     flashes: Counts
@@ -44,7 +45,8 @@ class Passes:
         columns = gaps.first, gaps.start_s, gaps.length_s, gaps.up_s, gaps.heard, gaps.away
         self._gaps, self._work = Silences(*columns, cells.rows_of(gaps.node)), Work.of(gaps.first)
         self._up_s = np.zeros((cells.rows, cells.blocks))
-        self._mistakes = np.zeros((cells.rows, cells.blocks, 0), np.int32)
+        self._distinct: list[NDArray[np.int32]] = []
+        self._column = np.zeros(k, np.int64)
         self._mistake_s = np.zeros(k)
         self._flaps, self._flashes, self._entries, self._flapping_nodes = (np.zeros(k, np.int64) for _ in range(4))
 
@@ -60,13 +62,14 @@ class Passes:
             [self._policies[alike[0]].hold_down for _, alike in judged],
             [len(alike) for _, alike in judged],
         )
-        watchers, recent = watchers_of([self._policies[k].flap_rule for k in order])
+        watchers = watchers_of([self._policies[k].flap_rule for k in order])
         shape, j = self._up_s.shape, len(judged)
         found = Found(np.zeros(shape), np.zeros((*shape, j), np.int32), np.zeros(j), np.zeros(j, np.int64))
-        watch(self._gaps, self._away, self._cells.block_s, judgements, varying_s, watchers, recent, self._work, found)
+        watch(self._gaps, self._away, self._cells.block_s, judgements, varying_s, watchers, self._work, found)
         column = np.repeat(np.arange(j), [len(alike) for _, alike in judged])
         self._up_s = found.up_s
-        self._keep_mistakes(found.mistakes, order, column)
+        self._column[order] = column + sum(each.shape[-1] for each in self._distinct)
+        self._distinct.append(found.mistakes)
         self._mistake_s[order], self._flaps[order] = found.mistake_s[column], found.flaps[column]
         self._flashes[order], self._entries[order] = watchers.flashes, watchers.entries
         self._flapping_nodes[order] = watchers.flapping_nodes
@@ -75,7 +78,8 @@ class Passes:
         """Return what was found, by policy."""
         return Results(
             up_s=self._up_s,
-            mistakes=self._mistakes,
+            distinct=self._distinct[0] if len(self._distinct) == 1 else np.concatenate(self._distinct, axis=-1),
+            column=self._column,
             mistake_s=self._mistake_s,
             flaps=self._flaps,
             flashes=self._flashes,
@@ -85,16 +89,6 @@ class Passes:
 
     def _alike_in_hold_down(self, numbers: Sequence[int]) -> list[list[int]]:
         return alike([(k, self._policies[k].hold_down) for k in numbers])
-
-    def _keep_mistakes(self, found: NDArray[np.int32], order: Sequence[int], column: Counts) -> None:
-        """Copy them to the policies' places, unless they are all and in order: they may be 600 MB."""
-        if list(order) == list(range(len(self._policies))) and found.shape[-1] == len(order):
-            self._mistakes = found
-            return
-        if not self._mistakes.shape[-1]:
-            self._mistakes = np.zeros((*self._up_s.shape, len(self._policies)), np.int32)
-        for k, j in zip(order, column, strict=True):
-            self._mistakes[..., k] = found[..., j]
 
 
 def alike_in_detector(policies: Sequence[PolicySpec]) -> list[list[int]]:

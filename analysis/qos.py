@@ -109,9 +109,11 @@ class Qos:
         stale_after_s: the silence that each policy allows, s; NaN if it varies; shape (k,).
         varying_left_s: where it varies, the quantiles SHARES of the time left (`TimeLeft`), s; else NaN; shape (k, 3).
         up_s: time for which nodes were up and watched, s; shape (S, B).
-        mistakes: times that a node was marked stale while up; shape (S, B, k).
+        distinct: times that a node was marked stale while up, of policies that differ in more than the flap rule;
+            shape (S, B, j).
+        column: which of these j each policy has; shape (k,), as the next five.
         independent: whether sites are known to share nothing.
-        mistake_s: how long nodes were stale while up, s; shape (k,), as the next four.
+        mistake_s: how long nodes were stale while up, s.
         flaps: changes between online and stale, true ones among them.
         flashes: changes of status of nodes that were not flapping at that moment.
         entries: times that a node began to be flapping.
@@ -124,7 +126,8 @@ class Qos:
     stale_after_s: Floats
     varying_left_s: Floats
     up_s: Floats
-    mistakes: NDArray[np.int32]
+    distinct: NDArray[np.int32]
+    column: Counts
     independent: bool
     mistake_s: Floats
     flaps: Counts
@@ -141,6 +144,12 @@ class Qos:
         return TimeLeft.of(0.0, self.up_gaps_s)
 
     @property
+    def mistakes(self) -> NDArray[np.int32]:
+        """Times that a node was marked stale while up; shape (S, B, k)."""
+        is_whole = np.array_equal(self.column, np.arange(self.distinct.shape[-1]))
+        return self.distinct if is_whole else self.distinct.take(self.column, axis=-1)
+
+    @property
     def node_days(self) -> float:
         """Time for which nodes were up and watched, node-days."""
         return float(self.up_s.sum()) / DAY_S
@@ -155,7 +164,7 @@ class Qos:
 
     def frame(self) -> pd.DataFrame:
         """Return one row per policy; a figure that needs a mistake is NaN if none was seen."""
-        mistakes, mistake_s, up_s = self.mistakes.sum((0, 1)), self.mistake_s, self.up_s.sum()
+        mistakes, mistake_s, up_s = self.distinct.sum((0, 1))[self.column], self.mistake_s, self.up_s.sum()
         with np.errstate(divide="ignore", invalid="ignore"):
             return pd.DataFrame(
                 {

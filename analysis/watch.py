@@ -16,15 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.analysis.absences import AbsenceRules, Absences, allowed_s, away_between
-from heartbench.analysis.flap_kernel import begin_node, flap, show
+from heartbench.analysis.flap_kernel import follow
 from heartbench.hub import HoldDown
-from heartbench.simulator.kernel import kernel
+from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.record import Record, dtype_of
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
-
-FLAP, SHOWN = 0, 1  # a change between online and stale; another one
 
 
 class Silences(NamedTuple):
@@ -67,18 +65,20 @@ class Judgement(Record):
 
 
 class Work(NamedTuple):
-    """Working space for one node: gaps to look at and the absence that touches each (or -1); its changes."""
+    """Working space for one node: gaps to look at and the absence that touches each (or -1); its changes and flaps."""
 
     gap: Counts
     absence: Counts
     at_s: Floats
-    kind: NDArray[np.int8]
+    is_flap: NDArray[np.bool_]
+    flap_s: Floats
 
     @classmethod
     def of(cls, first: Counts) -> "Work":
         """Return it for the node with the most gaps."""
         most = int(np.max(np.diff(first), initial=0))
-        return cls(np.zeros(most, np.int64), np.zeros(most, np.int64), np.zeros(2 * most), np.zeros(2 * most, np.int8))
+        gap, absence = np.zeros(most, np.int64), np.zeros(most, np.int64)
+        return cls(gap, absence, np.zeros(2 * most), np.zeros(2 * most, np.bool_), np.zeros(2 * most))
 
 
 def judgements_of(silences_s: Sequence[float], hold_downs: Sequence[HoldDown], watched: Sequence[int]) -> Any:
@@ -100,7 +100,6 @@ def watch(
     judgements: Any,
     varying_s: Floats,
     watchers: Any,
-    recent: Floats,
     work: Work,
     found: Found,
 ) -> None:
@@ -118,13 +117,7 @@ def watch(
             left = shorten(gaps, judgement.silence_s, varying_s, work, left)
             changes = change(gaps, node, away, block_s, judgement, varying_s, work, left, found)
             for k in range(judgement.first, judgement.last):
-                watcher = watchers[k]
-                begin_node(watcher)
-                for i in range(changes):
-                    if work.kind[i] == FLAP:
-                        flap(watcher, recent, work.at_s[i])
-                    else:
-                        show(watcher, work.at_s[i])
+                follow(watchers[k], work.at_s, work.is_flap, changes, work.flap_s)
 
 
 @kernel
@@ -175,58 +168,67 @@ def change(
     count: int, found: Found,
 ) -> int:  # fmt: skip
     """List the changes of a node by one judgement, and return their number; count mistakes and flaps."""
-    changes, done = 0, gaps.first[node]  # gaps before `done` were walked through by a hold-down
-    row, column = gaps.row[node], judgement.column
+    changes, flaps, done = 0, 0, gaps.first[node]  # a hold-down walked through the gaps before `done`
+    row, column, blocks = gaps.row[node], judgement.column, found.up_s.shape[1]
+    holds = judgement.heartbeats > 1 or judgement.seconds > 0
     for i in range(count):
         gap = work.gap[i]
         start, length, up = gaps.start_s[gap], gaps.length_s[gap], gaps.up_s[gap]
         if gap < done:
             continue
         if gaps.away[gap]:
-            work.at_s[changes], work.kind[changes] = start, SHOWN
-            changes += 1
+            changes = add(work, changes, start, False)
             if gaps.heard[gap]:
-                work.at_s[changes], work.kind[changes] = start + length, SHOWN
-                changes += 1
+                changes = add(work, changes, start + length, False)
             continue
         silence = varying_s[gap] if len(varying_s) else judgement.silence_s
-        if work.absence[i] >= 0:
-            silence = allowed_s(silence, start, start + length, away.absences, away.rules, work.absence[i])
+        first = work.absence[i]
+        if first >= 0:
+            silence = allowed_s(silence, start, start + length, away.absences, away.rules, first)
         if silence >= length:
             continue
-        work.at_s[changes], work.kind[changes] = start + silence, FLAP
-        last, held_s = hold_down(gaps, gap, away, judgement, varying_s)
+        work.flap_s[flaps] = start + silence
+        flaps += 1
+        changes = add(work, changes, start + silence, True)
+        last, held_s, is_back = gap, 0.0, gaps.heard[gap] and not gaps.away[gap + 1]  # after Goodbye it is offline
+        if holds and is_back:
+            last, held_s, is_back = hold_down(gaps, gap, away, judgement, varying_s)
         if silence < up:
-            found.mistakes[row, block_of(start, block_s, found.up_s.shape[1]), column] += 1
-            first = max(work.absence[i], 0)
-            away_s = 0.0 if work.absence[i] < 0 else away_between(away.absences, first, start + silence, start + up)
+            found.mistakes[row, block_of(start, block_s, blocks), column] += 1
+            away_s = away_between(away.absences, first, start + silence, start + up) if first >= 0 else 0.0
             found.mistake_s[column] += up - silence - away_s + (held_s if up == length else 0.0)
-        changes += 1
-        done = last + 1 if last >= 0 else -last
-        if last >= 0:
-            work.at_s[changes], work.kind[changes] = gaps.start_s[last] + gaps.length_s[last], FLAP
-            changes += 1
-    for i in range(changes):
-        found.flaps[column] += work.kind[i] == FLAP
+        done = last + 1
+        if is_back:
+            work.flap_s[flaps] = gaps.start_s[last] + gaps.length_s[last]
+            changes = add(work, changes, work.flap_s[flaps], True)
+            flaps += 1
+    found.flaps[column] += flaps
     return changes
 
 
-@kernel
-def hold_down(gaps: Silences, gap: int, away: Away, judgement: Judgement, varying_s: Floats) -> tuple[int, float]:
-    """Walk from a gap that made a node stale to the one with whose end it is online; return that, and the time up.
+@part
+def add(work: Work, changes: int, at: float, is_flap: bool) -> int:
+    """Add a change of the node, and return their number."""
+    work.at_s[changes], work.is_flap[changes] = at, is_flap
+    return changes + 1
 
-    A negative number means that the node does not come online: it is minus the first gap that was not walked through.
-    The time, s, is that after the first gap for which the node was up and the hub there, until a power loss.
+
+@kernel
+def hold_down(gaps: Silences, gap: int, away: Away, judgement: Judgement, varying_s: Floats) -> tuple[int, float, bool]:
+    """Walk on from a gap that made a node stale: return the last gap of the walk, the time up, and whether it is back.
+
+    If so, the node is online from the end of that gap on. The time, s, is that after the first gap for which the node
+    was up and the hub there, until a power loss.
     """
     absences, signs, since, held_s, up = away.absences, 0, 0.0, 0.0, True
     last = gap
-    while gaps.heard[last] and not gaps.away[last + 1]:  # a Goodbye takes a stale node offline: no flap
+    while gaps.heard[last] and not gaps.away[last + 1]:
         at = gaps.start_s[last] + gaps.length_s[last]
         if signs == 0:
             since = at
         signs += 1
         if signs >= judgement.heartbeats and at - since >= judgement.seconds:
-            return last, held_s
+            return last, held_s, True
         last += 1
         length, start = gaps.length_s[last], gaps.start_s[last]
         silence = varying_s[last] if len(varying_s) else judgement.silence_s
@@ -235,7 +237,7 @@ def hold_down(gaps: Silences, gap: int, away: Away, judgement: Judgement, varyin
         if up:
             held_s += gaps.up_s[last] - away_between(absences, 0, start, start + gaps.up_s[last])
             up = gaps.up_s[last] == length
-    return -(last + 1), held_s
+    return last, held_s, False
 
 
 @kernel
