@@ -1,8 +1,9 @@
 """Options of a test run, beside those of pytest.
 
 `HEARTBENCH_NO_SKIPS=1` fails a run in which a test was skipped: CI installs everything that a test may miss. It is a
-variable and not an option, so that CI runs the same command as everyone else. `--hypothesis-profile=explore` tries other
-examples in each run.
+variable and not an option, so that CI runs the same command as everyone else.
+
+`--hypothesis-profile=explore` tries other examples in each run.
 """
 
 import os

@@ -39,7 +39,6 @@ COMPARED: tuple[dict[str, Any], ...] = (
     {"flap_rule": "decay"},
     {"flap_rule": "decay half_life=5m max=20m"},
     {"hold_down": "2 heartbeats"},
-    {"hold_down": "30s"},
     {"hold_down": "30s"} | TEN_MINUTES,
     {"hold_down": "120s"} | TEN_MINUTES,
 )

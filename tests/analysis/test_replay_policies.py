@@ -51,7 +51,7 @@ policies = st.builds(
 steps = st.lists(st.tuples(st.sampled_from([*VERBS, "beat", "run"]), st.sampled_from("ab"), SECONDS), max_size=60)
 
 
-@settings(max_examples=60)  # an example takes a tenth of a second
+@settings(max_examples=30)  # an example takes a third of a second
 @given(policies, steps)
 def test_replay_says_what_the_hub_said(
     tmp_path_factory: pytest.TempPathFactory, policy: PolicySpec, steps: list[tuple[str, str, float]]
