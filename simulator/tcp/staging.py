@@ -34,17 +34,17 @@ def send(flow: Flow, link: Link, at: float, size: int) -> float:
 def label(flow: Flow, link: Link, size: int) -> None:
     """Mark the last packet in the ring with its key, or stage it; to be called for what `send` has not lost."""
     if link.profile.tunnel.kind != NO_TUNNEL:
-        _label(flow, link, size)
+        packet = flow.packets[(flow.wire_tail - 1) % PACKETS]
+        packet.key = link.tunnel.ends[flow.direction].current
+        if packet.arrives_s == inf:
+            packet.size = size
+            _stage(flow, link)
 
 
 @kernel
-def _label(flow: Flow, link: Link, size: int) -> None:
+def _stage(flow: Flow, link: Link) -> None:
+    """Count the last packet in the ring as staged, and drop one if there are too many."""
     end = link.tunnel.ends[flow.direction]
-    packet = flow.packets[(flow.wire_tail - 1) % PACKETS]
-    packet.key = end.current
-    if packet.arrives_s < inf:
-        return
-    packet.size = size
     if end.staged < (MOST_STAGED_BORINGTUN if link.profile.tunnel.kind == BORINGTUN else MOST_STAGED):
         end.staged += 1
         return
@@ -87,13 +87,20 @@ def advance_tunnel(up: Flow, down: Flow, link: Link, at: float) -> None:
     _settle(down, link, at)
 
 
-@kernel
+@part
 def _settle(flow: Flow, link: Link, at: float) -> None:
     """Send or drop what is staged in this direction, if the tunnel has decided."""
+    if link.tunnel.ends[flow.direction].staged_outcome != STAY:
+        _release(flow, link, at)
+
+
+@kernel
+def _release(flow: Flow, link: Link, at: float) -> None:
+    """Send or drop what is staged, as the tunnel has decided."""
     end = link.tunnel.ends[flow.direction]
     outcome, staged = end.staged_outcome, end.staged
     end.staged_outcome = STAY
-    if outcome == STAY or staged == 0:
+    if staged == 0:
         return
     end.staged = 0
     first = flow.wire_tail - staged

@@ -92,6 +92,8 @@ def _send_own(link: Link, who: int, what: int, number: int, at: float) -> None:
     if arrives < inf and way.tail - way.head < IN_FLIGHT:
         if way.tail > way.head:  # they are processed in the order in which they were sent
             arrives = max(arrives, way.messages[(way.tail - 1) % IN_FLIGHT].arrives_s)
+        else:
+            way.head = way.tail = 0  # an empty ring starts over, on the same cache lines
         message = way.messages[way.tail % IN_FLIGHT]
         way.tail += 1
         message.arrives_s, message.what, message.number = arrives, what, number

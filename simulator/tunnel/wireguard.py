@@ -251,6 +251,7 @@ def catch_up(link: Link, until: float) -> None:
 
 @kernel
 def _catch_up(link: Link, until: float) -> None:
+    schedule(link.tunnel)  # most timers that were set have been stopped since, and nothing is due
     while link.tunnel.next_s < until:
         step(link, link.tunnel.next_s)
 
