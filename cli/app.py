@@ -1,8 +1,8 @@
 """The `heartbench` command: its subcommands, and how errors end it.
 
-A subcommand is a line in COMMANDS and a module beside this one, with a function or a Typer of the same name. Only the
-requested one is imported, so that `--help` is fast and the hub's process does not load the simulator's dependencies. A
-subcommand returns nothing or its exit status:
+A subcommand is a line in COMMANDS and a module beside this one, with a function or a Typer of the same name (MODULES
+has the exception). Only the requested one is imported, so that `--help` is fast and the hub's process does not load the
+simulator's dependencies. A subcommand returns nothing or its exit status:
 
     0    done
     1    the measured thing failed its goal
@@ -24,6 +24,7 @@ from heartbench.hub.program import allow_many_connections, quietly, run
 
 COMMANDS = {
     "run": "Simulate a fleet of nodes and record what the hub receives.",
+    "import": "Make a trace of the log of a real hub.",
     "tune": "Find the lowest stale threshold that meets a goal.",
     "report": "Write a report on a run: an HTML page with plots.",
     "explain": "Explain why live nodes were marked stale.",
@@ -41,6 +42,8 @@ COMMANDS = {
     "certs": "Make certificates and tokens for a hub and its nodes.",
 }
 """The subcommands and their lines in `heartbench --help`."""
+MODULES = {"import": "import_log"}
+"""Subcommands whose names are words of the language."""
 HUB = "heartbench.hub.__main__"
 """The hub's own face, which starts without this package too."""
 
@@ -83,7 +86,8 @@ def build(chosen: str) -> typer.Typer:
 
 def load(name: str) -> object:
     """Import a subcommand."""
-    return getattr(importlib.import_module(HUB if name == "hub" else f"heartbench.cli.{name}"), name)
+    own = MODULES.get(name, name)
+    return getattr(importlib.import_module(HUB if name == "hub" else f"heartbench.cli.{own}"), own)
 
 
 def add(frame: typer.Typer, name: str, target: object, short_help: str) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple, Self
 
 from heartbench.analysis.errors import AnalysisError
+from heartbench.analysis.imports.times import UNITS
 
 UNIX_BEGINS_S = 1e8
 """1973: a larger number is Unix time, a smaller one counts from the start of the log."""
@@ -79,8 +80,21 @@ def parse_span(text: str, option: str) -> tuple[Moment, Moment]:
         raise AnalysisError(f"{option}: {text!r}; expected FROM..TO")
     span = Moment.parse(begin, option), Moment.parse(end, option)
     if span[0].is_unix != span[1].is_unix or span[0].at_s >= span[1].at_s:
-        raise AnalysisError(f"{option}: {text!r}; expected FROM..TO with FROM before TO, both dates or both since the start")
+        raise AnalysisError(
+            f"{option}: {text!r}; expected FROM..TO with FROM before TO, both dates or both since the start"
+        )
     return span
+
+
+def parse_unit(text: str | None, option: str) -> str | None:
+    """Return the name of a unit of time.
+
+    Raises:
+        AnalysisError: it is none.
+    """
+    if text is None or text in UNITS:
+        return text
+    raise AnalysisError(f"{option}: {text!r} is not a unit; allowed: {', '.join(UNITS)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +109,7 @@ class ImportOptions:
         sequence: column with the number of the message.
         boot: column that changes when the node restarts.
         kind: column with the kind of message (hello, heartbeat, chunk, goodbye, or 0 to 3).
+        time_unit: unit of times that are numbers: s, ms, us or ns.
         interval_s: usual heartbeat interval, s.
         marked_after_s: timeout of the detector whose changes of status the log holds, s.
         hub_down: when the hub was down.
@@ -109,6 +124,7 @@ class ImportOptions:
     sequence: str | None = None
     boot: str | None = None
     kind: str | None = None
+    time_unit: str | None = None
     interval_s: float | None = None
     marked_after_s: float | None = None
     hub_down: tuple[tuple[Moment, Moment], ...] = ()

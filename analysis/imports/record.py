@@ -51,7 +51,7 @@ class ImportRecord:
         trace: path of the trace.
         origin_unix_s: Unix time of second 0; 0 if the log's times are not dates.
         interval_s: usual heartbeat interval, s: given, stated in the log, or the median gap.
-        step_s: each time is known to within this, s: the scrape step, or the resolution of the log's times; None: exact.
+        step_s: each time is known to within this, s: the scrape step, or the resolution of the log; None: exact.
         transit: whether `sent_s` are the senders' times.
         statuses_s: the log has only changes of status by a detector with this timeout, s: shorter gaps are not in it
             (the trace has one message per timeout while the node was online); None: it has the messages.

@@ -1,0 +1,98 @@
+"""Changes of status instead of heartbeats: what they show of silences, and what they do not.
+
+A hub that marks a node after a silence of T, and later says that it is back, shows a silence that began T before the
+mark and ended with the return. That is all: while it calls the node online no silence was longer than T, and how long
+they were is not in the log. So the trace has one message per T while the node was online, the last one T before the
+mark. Judged by it, thresholds of T and more come out as they would have, and lower ones as if the node were silent for
+T all the time: never better than the truth.
+
+T is what the user says (`--marked-after`). Nodes that never changed are not in such a log.
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import NamedTuple
+
+import numpy as np
+
+from heartbench.analysis.errors import AnalysisError
+from heartbench.analysis.imports.options import ImportOptions
+from heartbench.analysis.imports.rows import Read, Rows, Stated
+from heartbench.analysis.imports.sources import Source
+from heartbench.mesh.kinds import Kind
+
+
+class Turn(Enum):
+    """What a hub says of a node: a message came, it was silent for too long, or it left."""
+
+    ONLINE = 0
+    SILENT = 1
+    LEFT = 2
+
+
+class Edge(NamedTuple):
+    """A change of a node; `began` is whether the node registered or connected with it."""
+
+    node: str
+    at_s: float
+    turn: Turn
+    began: bool = False
+
+
+def timeout_of(source: Source, options: ImportOptions) -> float:
+    """Return the timeout of the hub's detector, s.
+
+    Raises:
+        AnalysisError: the user did not name it.
+    """
+    if options.marked_after_s is None:
+        raise AnalysisError(
+            f"{source.name}:1: this log has changes of status, not heartbeats; name the silence after which that hub "
+            "marks a node with --marked-after, such as 40s"
+        )
+    return options.marked_after_s
+
+
+def messages_of(edges: Sequence[Edge], timeout_s: float, resolution_s: float | None) -> list[Read]:
+    """Return the messages that changes of status show, and what they state; see the module."""
+    if not edges:
+        return []
+    start_s, end_s = min(edge.at_s for edge in edges), max(edge.at_s for edge in edges)
+    by_node: dict[str, list[Edge]] = {}
+    for edge in edges:
+        by_node.setdefault(edge.node, []).append(edge)
+    note = (
+        f"The log has changes of status, not heartbeats: silences of less than {timeout_s:g} s are not in it, "
+        f"thresholds below {timeout_s:g} s cannot be judged by it, and nodes without any change are missing."
+    )
+    stated = Stated(statuses_s=timeout_s, interval_s=timeout_s, step_s=resolution_s, note=note)
+    return [stated, *(_lives(node, own, timeout_s, start_s, end_s) for node, own in by_node.items())]
+
+
+def _lives(node: str, edges: list[Edge], timeout_s: float, start_s: float, end_s: float) -> Rows:
+    """Return the messages of one node; one that is first called silent was online since the start."""
+    edges.sort(key=lambda edge: edge.at_s)
+    at_s: list[float] = []
+    kind: list[Kind] = []
+
+    def add(times: Sequence[float], what: Kind = Kind.HEARTBEAT) -> None:
+        at_s.extend(times)
+        kind.extend([what] * len(times))
+
+    online_s: float | None = None  # since when no silence was longer than the timeout
+    if edges[0].turn is not Turn.ONLINE:
+        online_s = min(start_s, edges[0].at_s - timeout_s)
+        add([online_s])
+    for edge in edges:
+        if online_s is not None:
+            last_s = edge.at_s - timeout_s if edge.turn is Turn.SILENT else edge.at_s
+            add(np.arange(online_s + timeout_s, last_s, timeout_s).tolist())
+            if edge.turn is Turn.SILENT and last_s > online_s:
+                add([last_s])
+        online_s = edge.at_s if edge.turn is Turn.ONLINE else None
+        if edge.turn is not Turn.SILENT:
+            left = Kind.GOODBYE if edge.turn is Turn.LEFT else Kind.HEARTBEAT
+            add([edge.at_s], Kind.HELLO if edge.began else left)
+    if online_s is not None:
+        add(np.arange(online_s + timeout_s, end_s, timeout_s).tolist())
+    return Rows.of([node] * len(at_s), np.array(at_s), kind=np.array(kind, np.int8))
