@@ -71,11 +71,18 @@ def joined(lives: Sequence[Lives]) -> Lives:
     return Lives(**{name: column if name == "gaps_s" else column[order] for name, column in columns.items()})
 
 
-def suspects_of(lives: Lives, end_s: float, interval_s: float, hub_down: Sequence[Span]) -> NDArray[np.int64]:
-    """Return the places in `lives` of nodes that fell silent before the end."""
+def suspects_of(
+    lives: Lives, end_s: float, interval_s: float, hub_down: Sequence[Span], statuses: bool
+) -> NDArray[np.int64]:
+    """Return the places in `lives` of nodes that fell silent before the end.
+
+    `statuses`: the log has changes of status, so that any silence of an interval shows a node that was marked.
+    """
     silent_s = end_s - lives.last_s
     for begin_s, until_s in hub_down:
         silent_s -= np.maximum(np.minimum(until_s, end_s) - np.maximum(begin_s, lives.last_s), 0.0)
+    if statuses:
+        return np.flatnonzero((silent_s >= interval_s - 1e-6) & ~lives.away)
     median_s = np.where(np.isnan(lives.median_gap_s), interval_s, lives.median_gap_s)
     long_s = np.where(np.isnan(lives.long_gap_s), interval_s, lives.long_gap_s)
     return np.flatnonzero((silent_s > MUCH * np.maximum(median_s, interval_s)) & (silent_s > 2 * long_s) & ~lives.away)

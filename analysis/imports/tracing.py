@@ -51,10 +51,11 @@ def write_trace(collected: Collected, options: ImportOptions, folder: Path, trac
     end_s = float(lives.last_s.max())
     hub_down = _hub_down(options, collected.stated, origin_s, start_s, end_s)
     dead = _dead(collected, options, number, lives, origin_s, start_s)
+    statuses_s = next((each.statuses_s for each in collected.stated if each.statuses_s), None)
     gone = {each.node for each in dead}
     suspects = tuple(
         Suspect(names[lives.node[place]], float(lives.last_s[place]), end_s - float(lives.last_s[place]))
-        for place in suspects_of(lives, end_s, interval_s, hub_down)
+        for place in suspects_of(lives, end_s, interval_s, hub_down, statuses_s is not None)
         if names[lives.node[place]] not in gone
     )
     return ImportRecord(
@@ -72,7 +73,7 @@ def write_trace(collected: Collected, options: ImportOptions, folder: Path, trac
         interval_s=interval_s,
         step_s=max((each.step_s for each in collected.stated if each.step_s), default=None),
         transit=collected.has_sent,
-        statuses_s=next((each.statuses_s for each in collected.stated if each.statuses_s), None),
+        statuses_s=statuses_s,
         notes=tuple(_notes(collected, parts, origin_s)),
         sources=tuple(source.name for source in collected.sources),
     )

@@ -94,5 +94,5 @@ def _lives(node: str, edges: list[Edge], timeout_s: float, start_s: float, end_s
             left = Kind.GOODBYE if edge.turn is Turn.LEFT else Kind.HEARTBEAT
             add([edge.at_s], Kind.HELLO if edge.began else left)
     if online_s is not None:
-        add(np.arange(online_s + timeout_s, end_s, timeout_s).tolist())
+        add(np.arange(online_s + timeout_s, end_s + 1e-6, timeout_s).tolist())
     return Rows.of([node] * len(at_s), np.array(at_s), kind=np.array(kind, np.int8))

@@ -66,7 +66,10 @@ def parsed(block: Block, schema: pa.Schema) -> pa.Table:
         AnalysisError: a line is not JSON, or a value has another type.
     """
     try:
+        block.text.decode()
         return parse(block.text, schema)
+    except UnicodeDecodeError as error:
+        raise block.error(block.text.count(b"\n", 0, error.start), "not UTF-8") from error
     except pa.ArrowInvalid as error:
         lines = block.text.split(b"\n")
         line = first_bad(lines, lambda text: parse(text, schema))

@@ -12,13 +12,14 @@ Documents of nodes (`kubectl get leases,nodes -n kube-node-lease -o json`) tell 
 """
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from heartbench.analysis.imports.formats.documents import Document, Object, at, documents
 from heartbench.analysis.imports.options import ImportOptions
 from heartbench.analysis.imports.rows import UNKNOWN, Read, Rows, Stated
-from heartbench.analysis.imports.sources import Source
+from heartbench.analysis.imports.sources import Source, quoted
 from heartbench.analysis.imports.times import dates
 
 NAMESPACE = "kube-node-lease"
@@ -30,12 +31,21 @@ NOTE = (
 AT_ONCE = 100_000
 
 
+class _Renewal(NamedTuple):
+    """A renewal of a node's lease: when, as written, and in the document that begins in which line."""
+
+    node: str
+    when: str
+    boot: int
+    line: int
+
+
 def read(sources: Sequence[Source], options: ImportOptions) -> Iterator[Read]:
     """Yield the renewals of leases."""
     renewed: dict[str, str] = {}
     boots: dict[str, int] = {}
     numbers: dict[str, int] = {}
-    found: list[tuple[str, str, int]] = []
+    found: list[_Renewal] = []
     yield Stated(note=NOTE)
     for source in sources:
         for document in documents(source):
@@ -46,17 +56,17 @@ def read(sources: Sequence[Source], options: ImportOptions) -> Iterator[Read]:
             for lease in (each for each in items if at(each, "kind") == "Lease"):
                 if at(lease, "metadata.namespace") not in (NAMESPACE, None) or at(lease, "spec.renewTime") is None:
                     continue
-                name, at_text = document.text(lease, "metadata.name"), document.text(lease, "spec.renewTime")
+                name, when = document.text(lease, "metadata.name"), document.text(lease, "spec.renewTime")
                 if name not in renewed:
                     yield _interval(document, lease)
-                if renewed.get(name) != at_text:
-                    renewed[name] = at_text
-                    document.date(lease, "spec.renewTime")
-                    found.append((name, at_text, boots.get(name, UNKNOWN)))
+                if renewed.get(name) != when:
+                    renewed[name] = when
+                    found.append(_Renewal(name, when, boots.get(name, UNKNOWN), document.line))
             if len(found) >= AT_ONCE:
-                yield _rows(found)
+                yield _rows(source, found)
                 found = []
-    yield _rows(found)
+        yield _rows(source, found)
+        found = []
 
 
 def _interval(document: Document, lease: Object) -> Stated:
@@ -69,6 +79,11 @@ def _interval(document: Document, lease: Object) -> Stated:
     return Stated(interval_s=duration_s / RENEWALS)
 
 
-def _rows(found: list[tuple[str, str, int]]) -> Rows:
-    names, at_s, boot = ([each[place] for each in found] for place in range(3))
-    return Rows.of(names, dates(at_s), boot=np.array(boot, np.int64))
+def _rows(source: Source, found: list[_Renewal]) -> Rows:
+    at_s = dates([each.when for each in found])
+    wrong = np.flatnonzero(np.isnan(at_s))
+    if len(wrong):
+        bad = found[wrong[0]]
+        raise source.error(bad.line, f"spec.renewTime: {quoted(bad.when)}: not a date in ISO 8601")
+    boot = np.array([each.boot for each in found], np.int64)
+    return Rows.of([each.node for each in found], at_s, boot=boot)
