@@ -1,7 +1,7 @@
 """`heartbench import`: make a trace of the log of a real hub, to tune from."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,7 @@ MOST_SHOWN = 10
 """Suspects and silences that are printed one by one."""
 
 
-def column(what: str) -> typer.models.OptionInfo:
+def column(what: str) -> Any:
     """Return the option for a column of CSV and JSON Lines."""
     return typer.Option(metavar=COLUMN, help=f"Column with {what}; for CSV and JSON Lines.", show_default=False)
 

@@ -7,6 +7,7 @@ its last, because the end of a file is no silence. Fields are separated by comma
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ class Columns:
     def used(self) -> list[str]:
         """Return the columns that are read."""
         each = (self.time, self.node, self.sent, self.sequence, self.boot, self.kind)
-        return [name for name in each if name not in (None, FROM_FILE)]  # type: ignore[misc]
+        return [name for name in each if name not in (None, FROM_FILE)]
 
 
 def columns_of(source: Source, found: Sequence[str], options: ImportOptions) -> Columns:
@@ -137,7 +138,7 @@ def _parse(text: bytes, header: list[str], delimiter: str, used: list[str]) -> p
         column_types=dict.fromkeys(used, pa.string()), include_columns=used, null_values=[""], strings_can_be_null=True
     )
     read_options = csv.ReadOptions(column_names=header, use_threads=False, block_size=len(text) + 1)
-    return csv.read_csv(pa.BufferReader(text), read_options, csv.ParseOptions(delimiter=delimiter), convert)
+    return csv.read_csv(BytesIO(text), read_options, csv.ParseOptions(delimiter=delimiter), convert)
 
 
 def first_bad(lines: Sequence[bytes], parse: Any) -> int:
@@ -173,7 +174,7 @@ class ColumnReader:
         if new and (note := self._forms[columns.time].note):
             yield Stated(note=note)
         if columns.node == FROM_FILE:
-            names = pa.array([self._source.stem] * table.num_rows, pa.string())
+            names: Any = pa.array([self._source.stem] * table.num_rows, pa.string())
         else:
             names = table[columns.node].combine_chunks()
             self._check(block, table, columns.node, names.is_null().to_numpy(False), "the node has no name")
@@ -216,7 +217,7 @@ class ColumnReader:
         empty = table[name].is_null().to_numpy()
         allowed = ", ".join(KINDS)
         self._check(block, table, name, kinds.isna().to_numpy() & ~empty, f"not a kind; allowed: {allowed}, or 0 to 3")
-        return kinds.fillna(int(Kind.HEARTBEAT)).to_numpy(np.int8)
+        return np.asarray(kinds.fillna(int(Kind.HEARTBEAT)), np.int8)
 
     def _check(self, block: Block, table: pa.Table, name: str, wrong: NDArray[np.bool_], what: str) -> None:
         """Raise for the first wrong row."""

@@ -34,7 +34,7 @@ class Document:
         Raises:
             AnalysisError: there is none.
         """
-        return self._of(part, key, str, "a text")
+        return str(self._of(part, key, str, "a text"))
 
     def number(self, part: object, key: str) -> float:
         """Return the number at a key of one of its parts.
@@ -53,7 +53,7 @@ class Document:
         Raises:
             AnalysisError: it is something else.
         """
-        return self._of(part, key, list, "a list") if at(part, key) is not None else []
+        return list(self._of(part, key, list, "a list")) if at(part, key) is not None else []
 
     def date(self, part: object, key: str) -> float:
         """Return the date at a key of one of its parts, s since 1970.

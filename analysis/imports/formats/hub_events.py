@@ -35,7 +35,8 @@ def read(sources: Sequence[Source], options: ImportOptions) -> Iterator[Read]:
                 continue
             node, reason = (event.text(event.value, f"changed.{key}") for key in ("node_id", "reason"))
             if reason in TURNS:
-                edges.append(Edge(node, at_s, TURNS[reason], reason in ("registered", "connected", "replaced")))
+                began = reason in ("registered", "connected", "replaced")
+                edges.append(Edge(node, at_s, TURNS[reason], began, source, event.line))
     yield from messages_of(edges, timeout_s, None)
 
 

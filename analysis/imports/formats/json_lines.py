@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from io import BytesIO
 from typing import Any
 
 import pyarrow as pa
@@ -37,8 +38,8 @@ def _messages(source: Source, options: ImportOptions) -> Iterator[Read]:
             times = (reader.columns.time, reader.columns.sent)
             schema = pa.schema({name: _type_of(first[name], name in times) for name in reader.columns.used()})
         table = parsed(block, schema)
-        texts = [column.cast(pa.string()) for column in table.columns]
-        yield from reader.rows(block, pa.table(dict(zip(schema.names, texts, strict=True))))
+        as_text = pa.schema(dict.fromkeys(schema.names, pa.string()))
+        yield from reader.rows(block, table.cast(as_text))
 
 
 def _first_object(block: Block) -> dict[str, Any]:
@@ -81,4 +82,4 @@ def parse(text: bytes, schema: pa.Schema) -> pa.Table:
     """Return a text as a table; raise ArrowInvalid if it cannot be parsed."""
     options = pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
     read_options = pa_json.ReadOptions(use_threads=False, block_size=len(text) + 1)
-    return pa_json.read_json(pa.BufferReader(text), read_options, options).select(schema.names).cast(schema)
+    return pa_json.read_json(BytesIO(text), read_options, options).select(schema.names).cast(schema)

@@ -25,9 +25,9 @@ SCHEMA = pa.schema(
     {
         "stage": pa.string(),
         "verb": pa.string(),
-        "user": pa.struct({"username": pa.string()}),
-        "objectRef": pa.struct({"resource": pa.string(), "namespace": pa.string(), "name": pa.string()}),
-        "responseStatus": pa.struct({"code": pa.int64()}),
+        "user": pa.struct([("username", pa.string())]),
+        "objectRef": pa.struct([("resource", pa.string()), ("namespace", pa.string()), ("name", pa.string())]),
+        "responseStatus": pa.struct([("code", pa.int64())]),
         "requestReceivedTimestamp": pa.string(),
     }
 )
@@ -51,11 +51,11 @@ def read(source: Source, options: ImportOptions) -> Iterator[Read]:
         started = started[events.index]
         wrong = np.isnan(at_s) | (events["name"].isna() & ~started).to_numpy()
         if wrong.any():
-            line = block.filled(int(events.index[np.argmax(wrong)]))
+            line = block.filled(int(events.index[int(np.argmax(wrong))]))
             text = block.text.split(b"\n")[line]
             raise block.error(line, f"{quoted(text)}: expected objectRef.name and a date in requestReceivedTimestamp")
         nodes = events["name"].where(~started, events.username.str.removeprefix(KUBELET))
         boot = started.astype(int).groupby(nodes).cumsum() + nodes.map(starts).fillna(0).astype(int)
         starts.update(boot.groupby(nodes).last())
         chosen = ~started.to_numpy()
-        yield Rows.of(nodes.to_numpy(object)[chosen], at_s[chosen], boot=boot.to_numpy(np.int64)[chosen])
+        yield Rows.of(nodes.to_numpy(object)[chosen], at_s[chosen], boot=np.asarray(boot, np.int64)[chosen])

@@ -16,8 +16,10 @@ connection is not one. From `terminating` to `starting` the broker was down.
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from heartbench.analysis.imports.formats.text_lines import DATE, matches
@@ -55,7 +57,10 @@ def read(source: Source, options: ImportOptions) -> Iterator[Read]:
             told = True
             whole = WHOLE.fullmatch(found.groups["time"][0].as_py())
             yield Stated(step_s=1.0 if whole else None, note=form.note if form else None)
-        groups = {name: pc.if_else(pc.equal(text, ""), None, text) for name, text in found.groups.items()}
+        empty: Any = pa.scalar("")
+        groups: dict[str, Any] = {
+            name: pc.if_else(pc.equal(text, empty), None, text) for name, text in found.groups.items()
+        }
         hello, bye = (groups[name].is_valid().to_numpy(zero_copy_only=False) for name in ("hello", "bye"))
         kind = np.select([hello, bye], [Kind.HELLO, Kind.GOODBYE], Kind.HEARTBEAT).astype(np.int8)
         names = pc.coalesce(groups["new"], groups["sender"], groups["gone"])

@@ -37,6 +37,7 @@ def read(sources: Sequence[Source], options: ImportOptions) -> Iterator[Read]:
                 if status == known.get(name) or (status not in TURNS and status != "left"):
                     continue
                 at_s = document.number(event, "Payload.Node.StatusUpdatedAt")
-                edges.append(Edge(name, at_s, TURNS.get(status, Turn.LEFT), name not in known))
+                turn = TURNS.get(status, Turn.LEFT)
+                edges.append(Edge(name, at_s, turn, name not in known, source, document.line))
                 known[name] = status
     yield from messages_of(edges, timeout_s, 1.0)

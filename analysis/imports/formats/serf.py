@@ -30,9 +30,10 @@ def read(sources: Sequence[Source], options: ImportOptions) -> Iterator[Read]:
             form = found.form()
             if form and form.note:
                 yield Stated(note=form.note)
-            names, events = (found.groups[name].to_pylist() for name in ("node", "event"))
+            lines = (found.line + block.first_line).tolist()
+            names, events = (found.texts(name) for name in ("node", "event"))
             edges += [
-                Edge(name, at_s, TURNS[event], event == "Join")
-                for name, at_s, event in zip(names, found.times().tolist(), events, strict=True)
+                Edge(name, at_s, TURNS[event], event == "Join", source, line)
+                for name, at_s, event, line in zip(names, found.times().tolist(), events, lines, strict=True)
             ]
     yield from messages_of(edges, timeout_s, None)

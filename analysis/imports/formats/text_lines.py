@@ -39,6 +39,11 @@ class Matches:
             raise self.block.error(int(self.line[at]), f"{quoted(texts[at].as_py())}: not a time as in the line before")
         return times
 
+    def texts(self, name: str) -> list[str]:
+        """Return a group that every match has."""
+        found: list[str] = self.groups[name].to_pylist()
+        return found
+
     def form(self) -> TimeForm | None:
         """Return how the times are written; None: there are none."""
         texts = self.groups["time"]
@@ -51,11 +56,8 @@ def matches(block: Block, pattern: str) -> Matches:
     codes = np.frombuffer(text, np.uint8)
     ends = np.flatnonzero(codes == ord("\n")).astype(np.int32)
     offsets = np.append(np.int32(0), ends + 1)
-    lines: Any = pa.Array.from_buffers(
-        pa.string(),
-        len(ends),
-        [None, pa.py_buffer(offsets), pa.py_buffer(text)],  # type: ignore[list-item]
-    )
+    buffers: Any = [None, pa.py_buffer(offsets.tobytes()), pa.py_buffer(text)]
+    lines: Any = pa.Array.from_buffers(pa.string(), len(ends), buffers)
     found: Any = pc.extract_regex(lines, pattern=pattern)
     line = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
     chosen = found.take(pa.array(line))

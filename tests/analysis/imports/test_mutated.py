@@ -84,7 +84,7 @@ MUTATIONS = (bits_flipped, cut, piece_left_out, word_changed, line_shuffled, col
 
 def test_mutated_logs(log: tuple[str, list[Path], dict[str, Any]], fuzz: int, tmp_path: Path) -> None:
     name, paths, told = log
-    rng = np.random.default_rng([len(name), fuzz])
+    rng = np.random.default_rng(list(name.encode()))
     texts = [path.read_bytes() for path in paths]
     for example in range(-(-fuzz // 4)):
         wrong = int(rng.integers(len(paths)))
