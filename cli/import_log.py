@@ -64,7 +64,8 @@ def import_log(
     Prometheus and Mosquitto. docs/logs.md says how to make each log, and what
     it can and cannot show.
 
-    TIME is ISO 8601 with a zone, Unix time in s, or s since the log's start.
+    TIME is ISO 8601 with a zone, Unix time in s, or s as the command prints it:
+    since the first second of the log.
     """
     from heartbench.analysis.imports import ImportOptions, NodeMoment, import_log, parse_span, parse_unit
     from heartbench.simulator.units import parse_duration
@@ -96,15 +97,16 @@ def show(record: "ImportRecord", out: Path) -> None:
     """Print what was found, what the log cannot say, and what the user should."""
     lines = [
         f"{record.format}: {record.heartbeats:,} messages of {record.nodes:,} nodes in {record.hours:.2f} h, "
-        f"every {record.interval_s:g} s; {record.restarts} restarts.",
-        *(f"The hub was down from {begin:g} to {end:g} s." for begin, end in record.hub_down[:MOST_SHOWN]),
-        *(f"{each.node} is gone since {each.at_s:g} s." for each in record.dead[:MOST_SHOWN]),
+        f"every {record.interval_s:g} s; restarts: {record.restarts}.",
+        *(f"The hub was down from {number(begin)} to {number(end)} s." for begin, end in record.hub_down[:MOST_SHOWN]),
+        *(f"{each.node} is gone since {number(each.at_s)} s." for each in record.dead[:MOST_SHOWN]),
         *(
-            f"{each.node} was silent for the last {each.silent_s:g} s: is it dead? Then --dead {each.node}"
+            f"{each.node} was silent for the last {number(each.silent_s)} s: is it dead? Then --dead {each.node}"
             for each in record.suspects[:MOST_SHOWN]
         ),
         *(
-            f"All nodes were silent from {begin:g} to {end:g} s: was the hub down? Then --hub-down {begin:g}..{end:g}"
+            f"All nodes were silent from {number(begin)} to {number(end)} s: was the hub down? Then "
+            f"--hub-down {number(begin)}..{number(end)}"
             for begin, end in record.all_silent[:MOST_SHOWN]
         ),
     ]
@@ -115,3 +117,8 @@ def show(record: "ImportRecord", out: Path) -> None:
     for line in lines:
         console().print(line, soft_wrap=True)
     print(f"Wrote {out}")
+
+
+def number(value: float) -> str:
+    """Return a time in s, to the millisecond."""
+    return f"{value:.3f}".rstrip("0").rstrip(".")

@@ -14,7 +14,10 @@ _NUMBER = re.compile(r"\d+(\.\d*)?([eE]\+?\d+)?")
 
 
 class Moment(NamedTuple):
-    """A time as the user wrote it: Unix s, or s since the start of the log."""
+    """A time as the user wrote it: Unix s, or s since the first second of the log.
+
+    If the times of the log are no dates, it is one of those.
+    """
 
     at_s: float
     is_unix: bool
@@ -43,9 +46,9 @@ class Moment(NamedTuple):
             "or s since the start of the log"
         )
 
-    def since(self, origin_unix_s: float, start_s: float) -> float:
-        """Return it in s since `origin_unix_s`; the log's first message was at `start_s`."""
-        return self.at_s - origin_unix_s if self.is_unix else self.at_s + start_s
+    def since(self, origin_unix_s: float) -> float:
+        """Return it in s since `origin_unix_s`, as all times of an import are."""
+        return self.at_s - origin_unix_s if self.is_unix else self.at_s
 
 
 class NodeMoment(NamedTuple):

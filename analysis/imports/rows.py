@@ -58,7 +58,7 @@ class Rows:
         coded = texts.dictionary_encode()
         count = len(texts)
         return cls(
-            coded.dictionary.to_pylist(),
+            [str(name) for name in coded.dictionary.to_pylist()],
             coded.indices.to_numpy(zero_copy_only=False).astype(np.int32),
             np.asarray(arrived_s, np.float64),
             np.full(count, np.nan) if sent_s is None else sent_s,

@@ -122,8 +122,8 @@ class Block:
         return next((number for place, number in enumerate(filled) if place == row), 0)
 
 
-def blocks(source: Source, size_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
-    """Yield the lines of a file in blocks of about `size_bytes`.
+def blocks(source: Source) -> Iterator[Block]:
+    """Yield the lines of a file in blocks of about BLOCK_BYTES.
 
     Raises:
         AnalysisError: it cannot be read, or has an endless line.
@@ -131,7 +131,7 @@ def blocks(source: Source, size_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
     first_line, rest = 1, b""
     try:
         with source.open() as file:
-            while piece := file.read(size_bytes):
+            while piece := file.read(BLOCK_BYTES):
                 end = piece.rfind(b"\n") + 1
                 if not end:
                     rest += piece

@@ -65,7 +65,9 @@ def seconds(values: Any, form: TimeForm) -> NDArray[np.float64]:
 
 def dates(values: Any) -> NDArray[np.float64]:
     """Return dates in ISO 8601 as s since 1970; NaN for what is none. Python's logs have a decimal comma."""
-    texts = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, pa.string(), from_pandas=True)
+    texts = (
+        values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, pa.string(), from_pandas=True)
+    )
     try:  # ten times as fast, but all have a zone or none has, and none is wrong
         stamps = texts.cast(pa.timestamp("us", "UTC")).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid:

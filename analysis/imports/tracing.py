@@ -42,7 +42,7 @@ def write_trace(collected: Collected, options: ImportOptions, folder: Path, trac
     start_s = collected.first_s - origin_s
     number = collected.store.numbering(len(collected.names))
     names = [name for _, name in sorted(zip(number.tolist(), collected.names, strict=True))]
-    restart_node, restart_s = _restarts(collected, options, number, origin_s, start_s)
+    restart_node, restart_s = _restarts(collected, options, number, origin_s)
     parts, occupied = _write_parts(collected, folder / "trace", number, origin_s, restart_node, restart_s)
     with NodesWriter(folder / NODES_FILE) as nodes:
         nodes.write(ALL_NODES, dict(enumerate(names)))
@@ -50,7 +50,7 @@ def write_trace(collected: Collected, options: ImportOptions, folder: Path, trac
     interval_s = _interval(options, collected.stated, lives)
     end_s = float(lives.last_s.max())
     hub_down = _hub_down(options, collected.stated, origin_s, start_s, end_s)
-    dead = _dead(collected, options, number, lives, origin_s, start_s)
+    dead = _dead(collected, options, number, lives, origin_s)
     statuses_s = next((each.statuses_s for each in collected.stated if each.statuses_s), None)
     gone = {each.node for each in dead}
     suspects = tuple(
@@ -108,7 +108,7 @@ def _write_parts(
 
 
 def _restarts(
-    collected: Collected, options: ImportOptions, number: NDArray[np.int32], origin_s: float, start_s: float
+    collected: Collected, options: ImportOptions, number: NDArray[np.int32], origin_s: float
 ) -> tuple[NDArray[np.int32], Floats]:
     """Return the restarts that the user named: nodes, and times in s."""
     node, at_s = [], []
@@ -116,7 +116,7 @@ def _restarts(
         if each.at is None:
             raise AnalysisError(f"--restart: {each.node!r}: expected NAME@TIME")
         node.append(number[node_named(each.node, collected.names, "--restart")])
-        at_s.append(each.at.since(origin_s, start_s))
+        at_s.append(each.at.since(origin_s))
     return np.array(node, np.int32), np.array(at_s, np.float64)
 
 
@@ -137,7 +137,7 @@ def _hub_down(
     """Return when the hub was down, in s since the origin, by the user and by the log; overlapping times joined."""
     spans = [(begin - origin_s, end - origin_s) for each in stated for begin, end in each.hub_down]
     for begin, end in options.hub_down:
-        span = begin.since(origin_s, start_s), end.since(origin_s, start_s)
+        span = begin.since(origin_s), end.since(origin_s)
         if span[1] < start_s or span[0] > end_s:
             raise AnalysisError(
                 f"--hub-down: {begin.at_s:g}..{end.at_s:g}: the log holds {_held(origin_s, start_s, end_s)}"
@@ -162,13 +162,12 @@ def _dead(
     number: NDArray[np.int32],
     lives: Lives,
     origin_s: float,
-    start_s: float,
 ) -> tuple[Dead, ...]:
     """Return the nodes that the user says are gone, and since when."""
     dead = []
     for each in options.dead:
         last_s = float(lives.last_s[number[node_named(each.node, collected.names, "--dead")]])
-        dead.append(Dead(each.node, last_s if each.at is None else each.at.since(origin_s, start_s)))
+        dead.append(Dead(each.node, last_s if each.at is None else each.at.since(origin_s)))
     return tuple(dead)
 
 
@@ -180,9 +179,9 @@ def _notes(collected: Collected, parts: Parts, origin_s: float) -> list[str]:
     if collected.whole_seconds and origin_s and not any(each.step_s for each in collected.stated):
         notes.append("All times are whole seconds, so gaps are known to within 1 s.")
     if parts.duplicates:
-        notes.append(f"{parts.duplicates:,} rows were there twice and count once.")
+        notes.append(f"Rows that were there twice, and count once: {parts.duplicates:,}.")
     if parts.disordered:
-        notes.append(f"{parts.disordered:,} rows came before an earlier one of their node and were sorted.")
+        notes.append(f"Rows that were out of order for their node, and were sorted: {parts.disordered:,}.")
     if parts.ahead:
         notes.append(
             f"The clocks of {parts.ahead:,} nodes are ahead of the hub's: their sending times were moved back."

@@ -41,8 +41,7 @@ class Matches:
 
     def texts(self, name: str) -> list[str]:
         """Return a group that every match has."""
-        found: list[str] = self.groups[name].to_pylist()
-        return found
+        return [str(text) for text in self.groups[name].to_pylist()]
 
     def form(self) -> TimeForm | None:
         """Return how the times are written; None: there are none."""

@@ -133,7 +133,7 @@ def observer(fleet: Fleet, folder: Path) -> Written:
 
 def leases(fleet: Fleet, folder: Path) -> Written:
     boots: dict[str, int] = {}
-    texts = []
+    texts: list[dict[str, Any]] = []
     for message in fleet.messages:
         if boots.get(message.node) != message.boot:
             boots[message.node] = message.boot
