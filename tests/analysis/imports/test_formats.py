@@ -1,0 +1,149 @@
+"""What is particular to a format, beside the gaps that all have in common."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from heartbench.analysis import AnalysisError
+from heartbench.analysis.imports import ImportOptions, ImportRecord, import_log
+from heartbench.mesh.kinds import Kind
+from heartbench.simulator.trace import read_trace
+
+T = 1_700_000_000
+
+
+def imported(folder: Path, *lines: str, **told: Any) -> tuple[ImportRecord, pd.DataFrame]:
+    file = folder / "hub.log"
+    file.write_text("\n".join(lines) + "\n")
+    record = import_log([file], ImportOptions(**told), folder / "out")
+    return record, read_trace(folder / "out")
+
+
+def test_mosquitto_with_dates_and_a_prefix(tmp_path: Path) -> None:
+    record, trace = imported(
+        tmp_path,
+        "Nov 14 22:13:20 broker mosquitto[7]: 2023-11-14T22:13:20+0000: New client connected from 10.0.0.7:5 as a b "
+        "(p2, c1, k60, u'x').",
+        "2023-11-14T22:13:25+0000: Received PUBLISH from a b (d0, q0, r0, m0, 'state', ... (5 bytes))",
+        "2023-11-14T22:13:26+0000: Sending PUBLISH to c (d0, q0, r0, m0, 'state', ... (5 bytes))",
+        "2023-11-14T22:13:30+0000: Received DISCONNECT from a b",
+        "2023-11-14T22:13:30+0000: Client a b disconnected.",
+        "2023-11-14T22:13:31+0000: Socket error on client c, disconnecting.",
+        "2023-11-14T22:13:32+0000: Client d disconnected: Protocol error.",
+    )
+    assert (record.nodes, record.step_s, record.origin_unix_s) == (1, 1.0, T)
+    assert trace.arrived_s.tolist() == [0, 5, 10, 10]
+    assert trace.kind.tolist() == [Kind.HELLO, Kind.HEARTBEAT, Kind.HEARTBEAT, Kind.GOODBYE]
+
+
+def matrix(*series: tuple[dict[str, str], list[tuple[float, str]]]) -> str:
+    result = [{"metric": metric, "values": [[at, value] for at, value in values]} for metric, values in series]
+    return json.dumps({"status": "success", "data": {"resultType": "matrix", "result": result}})
+
+
+def test_prometheus_up_and_times_of_the_last_heartbeat(tmp_path: Path) -> None:
+    ups = [(T + at, "1" if at not in (30, 45) else "0") for at in range(0, 105, 15) if at != 75]
+    last = [(T + at, str(T + at // 20 * 20 + 3.5)) for at in range(15, 105, 15)]
+    boots = [(T + at, str(T - 5000 + (at > 60) * 5057.0)) for at in range(0, 105, 15)]
+    up = {"__name__": "up", "instance": "a:9100"}
+    record, trace = imported(
+        tmp_path,
+        matrix(
+            (up, ups),
+            ({"instance": "b:9100"}, last),
+            ({**up, "__name__": "node_boot_time_seconds"}, boots),
+        ),
+    )
+    assert (record.step_s, record.restarts) == (15, 1)
+    a, b = (trace[trace.node == node] for node in (0, 1))
+    assert a.arrived_s.tolist() == [0, 15, 60, 90]
+    assert a.boot.tolist() == [0, 0, 1, 1]
+    np.testing.assert_allclose(b.arrived_s, [3.5, 23.5, 43.5, 63.5, 83.5])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            matrix(({"job": "x"}, [(T, "1")])),
+            ":1: a series without a label for the node among 'job'; name it with --node",
+        ),
+        (
+            matrix(({"node": "x"}, [(T, "1"), (T, "1")])),
+            ':1: values: expected pairs [time, "value"] in the order of time',
+        ),
+        (matrix().replace("matrix", "vector"), ":1: not the answer to a range query; expected "),
+        (matrix(({"node": "x"}, [(T, "1")])) * 2, ":1: more than one answer in the file; put each into its own"),
+    ],
+)
+def test_prometheus_answers_that_cannot_be_used(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(AnalysisError) as refused:
+        imported(tmp_path, text)
+    assert str(refused.value).startswith(f"{tmp_path / 'hub.log'}{message}")
+
+
+def test_leases_state_their_interval_and_name_the_line_of_a_bad_one(tmp_path: Path) -> None:
+    def lease(when: str) -> str:
+        spec = {"holderIdentity": "n", "leaseDurationSeconds": 40, "renewTime": when}
+        metadata = {"name": "n", "namespace": "kube-node-lease"}
+        return json.dumps({"kind": "List", "items": [{"kind": "Lease", "metadata": metadata, "spec": spec}]}, indent=1)
+
+    renewed = [f"2023-11-14T22:13:{second}.000000Z" for second in (20, 20, 50)]
+    record, trace = imported(tmp_path, *map(lease, renewed))
+    assert (record.interval_s, trace.arrived_s.tolist()) == (10, [0, 30])
+    with pytest.raises(AnalysisError) as refused:
+        imported(tmp_path, lease(renewed[0]), lease("yesterday"))
+    line = lease(renewed[0]).count("\n") + 2
+    assert str(refused.value) == f"{tmp_path / 'hub.log'}:{line}: spec.renewTime: 'yesterday': not a date in ISO 8601"
+
+
+def test_a_hubs_own_events(tmp_path: Path) -> None:
+    def event(at: float, **body: object) -> str:
+        return json.dumps({"seq": 1, "epoch": 1, "at_unix_s": T + at, **body})
+
+    def changed(at: float, reason: str) -> str:
+        return event(at, changed={"node_id": "a", "status": "online", "reason": reason})
+
+    record, trace = imported(
+        tmp_path,
+        changed(0, "registered"),
+        changed(40, "stream_ended"),
+        event(60, paused={"lasted_s": 5.0}),
+        changed(100, "silence"),
+        changed(130, "heard"),
+        event(140, lost={"count": 3}),
+        changed(150, "goodbye"),
+        marked_after_s=30.0,
+    )
+    assert trace.arrived_s.tolist() == [0, 30, 60, 70, 130, 150]
+    assert trace.kind.tolist()[::5] == [Kind.HELLO, Kind.GOODBYE]
+    assert (record.statuses_s, record.hub_down, record.suspects) == (30, ((55, 60),), ())
+    assert any("3 events before event 1 are lost" in note for note in record.notes)
+
+
+def test_a_status_log_with_one_wrong_time_is_not_made_endless(tmp_path: Path) -> None:
+    lines = [
+        f"{date} [INFO]  serf: EventMemberJoin: n 10.0.0.1" for date in ("2023-11-14T22:13:20Z", "1923-11-14T22:13:20Z")
+    ]
+    with pytest.raises(
+        AnalysisError, match=r"hub\.log:[12]: with this time the log is \d+ days long: too long for 1 s"
+    ):
+        imported(tmp_path, *lines, marked_after_s=1.0)
+
+
+def test_the_last_line_of_a_killed_hub_is_left_out(tmp_path: Path) -> None:
+    header = (
+        '["header",{"schema":"heartbench.observer/1","monotonic_s":5.0,"unix_s":1700000000.0,"epoch":1,"settings":{}}]'
+    )
+    receipt = '["receipt",%s,"a",3,1,"heartbeat",%d,1700000000.5]'
+    file = tmp_path / "hub.log"
+    file.write_text("\n".join([header, receipt % (6.0, 1), receipt % (16.0, 2), (receipt % (26.0, 3))[:20]]))
+    record = import_log([file], ImportOptions(), tmp_path / "out")
+    trace = read_trace(tmp_path / "out")
+    assert (record.transit, trace.arrived_s.tolist(), trace.seq.tolist()) == (True, [0, 10], [1, 2])
+    with pytest.raises(AnalysisError, match=r"hub\.log:3: .*: not a receipt; expected at_s, node_id"):
+        imported(tmp_path, header, receipt % (6.0, 1), receipt % ('"x"', 2), receipt % (7.0, 2))
