@@ -5,82 +5,78 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from heartbench.cli.errors import CommandError
 from heartbench.cli.goal_options import JSON
 from heartbench.cli.output import check_folder, console, print_json
 
 if TYPE_CHECKING:
     from heartbench.analysis.imports import ImportRecord
 
-COLUMN = "COL"
+DEATHS = "The log does not say which nodes died: each silence counts as a live node's, unless you name it dead."
 MOST_SHOWN = 10
 """Suspects and silences that are printed one by one."""
 
 
 def column(what: str) -> Any:
     """Return the option for a column of CSV and JSON Lines."""
-    return typer.Option(metavar=COLUMN, help=f"Column with {what}; for CSV and JSON Lines.", show_default=False)
+    return typer.Option(metavar="COL", help=f"Column with {what}; for CSV and JSON Lines.", show_default=False)
+
+
+def option(metavar: str, text: str, *names: str) -> Any:
+    """Return any other option."""
+    return typer.Option(*names, metavar=metavar, help=text, show_default=False)
+
+
+LOGS = typer.Argument(metavar="LOG...", help="Files of one hub's log; .gz and .zip too.")
+OUT = option("DIR", "Directory for the import.", "--out", "-o")
+FORMAT = option("NAME", "Format, if the content does not show it.", "--format")
+TIME = column("the time at which the hub received the message")
+NODE = option("COL", "Column (Prometheus: label) with the node; @file: the name of the file.")
+SENT = column("the time at which the node sent it")
+SEQUENCE = column("the number of the message")
+BOOT = column("anything that changes when the node restarts")
+KIND = column("hello, heartbeat, chunk or goodbye")
+UNIT = option("UNIT", "Unit of times that are numbers: s, ms, us or ns.")
+INTERVAL = option("DURATION", "Heartbeat interval; by default what the log shows.")
+MARKED_AFTER = option("DURATION", "Silence after which that hub marks a node; for logs of changes of status.")
+HUB_DOWN = option("FROM..TO", "When the hub was down; may be repeated.")
+DEAD = option("NAME[@TIME]", "Node that is gone for good; may be repeated.")
+RESTART = option("NAME@TIME", "Restart of a node; may be repeated.")
 
 
 def import_log(
-    logs: Annotated[list[Path], typer.Argument(metavar="LOG...", help="Files of one hub's log; .gz and .zip too.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Directory for the import.")],
-    format_: Annotated[
-        str | None, typer.Option("--format", metavar="NAME", help="Format, if the content does not show it.")
-    ] = None,
-    time: Annotated[str | None, column("the time at which the hub received the message")] = None,
-    node: Annotated[
-        str | None,
-        typer.Option(metavar=COLUMN, help="Column (Prometheus: label) with the node; @file: the name of the file."),
-    ] = None,
-    sent: Annotated[str | None, column("the time at which the node sent it")] = None,
-    sequence: Annotated[str | None, column("the number of the message")] = None,
-    boot: Annotated[str | None, column("anything that changes when the node restarts")] = None,
-    kind: Annotated[str | None, column("hello, heartbeat, chunk or goodbye")] = None,
-    time_unit: Annotated[
-        str | None, typer.Option(metavar="UNIT", help="Unit of times that are numbers: s, ms, us or ns.")
-    ] = None,
-    interval: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Heartbeat interval; by default the median gap.")
-    ] = None,
-    marked_after: Annotated[
-        str | None,
-        typer.Option(metavar="DURATION", help="Silence after which that hub marks a node; for logs of statuses only."),
-    ] = None,
-    hub_down: Annotated[
-        list[str] | None, typer.Option(metavar="FROM..TO", help="When the hub was down; may be repeated.")
-    ] = None,
-    dead: Annotated[
-        list[str] | None, typer.Option(metavar="NAME[@TIME]", help="Node that is gone for good; may be repeated.")
-    ] = None,
-    restart: Annotated[
-        list[str] | None, typer.Option(metavar="NAME@TIME", help="Restart of a node; may be repeated.")
-    ] = None,
+    logs: Annotated[list[Path], LOGS],
+    out: Annotated[Path, OUT],
+    format_: Annotated[str | None, FORMAT] = None,
+    time: Annotated[str | None, TIME] = None,
+    node: Annotated[str | None, NODE] = None,
+    sent: Annotated[str | None, SENT] = None,
+    sequence: Annotated[str | None, SEQUENCE] = None,
+    boot: Annotated[str | None, BOOT] = None,
+    kind: Annotated[str | None, KIND] = None,
+    time_unit: Annotated[str | None, UNIT] = None,
+    interval: Annotated[str | None, INTERVAL] = None,
+    marked_after: Annotated[str | None, MARKED_AFTER] = None,
+    hub_down: Annotated[list[str] | None, HUB_DOWN] = None,
+    dead: Annotated[list[str] | None, DEAD] = None,
+    restart: Annotated[list[str] | None, RESTART] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Import the log of a real hub as a trace: `heartbench tune DIR` judges it.
 
-    Recognises its format by its content: CSV, JSON Lines, our own hub's observer
-    file and events, Kubernetes node leases and audit logs, Consul, Nomad,
-    Prometheus and Mosquitto. docs/logs.md says how to make each log, and what
-    it can and cannot show.
-
-    TIME is ISO 8601 with a zone, Unix time in s, or s as the command prints it:
-    since the first second of the log.
+    Recognises its format by its content; docs/logs.md says how to make each
+    log, and what it can and cannot show. TIME is ISO 8601 with a zone, Unix time
+    in s, or as the command prints it: s since the first second of the log.
     """
     from heartbench.analysis.imports import ImportOptions, NodeMoment, import_log, parse_span, parse_unit
-    from heartbench.simulator.units import parse_duration
 
+    columns = {"time": time, "node": node, "sent": sent, "sequence": sequence, "boot": boot, "kind": kind}
     options = ImportOptions(
         format=format_,
-        time=time,
-        node=node,
-        sent=sent,
-        sequence=sequence,
-        boot=boot,
-        kind=kind,
+        **columns,
         time_unit=parse_unit(time_unit, "--time-unit"),
-        interval_s=None if interval is None else parse_duration(interval, "--interval") or None,
-        marked_after_s=None if marked_after is None else parse_duration(marked_after, "--marked-after") or None,
+        interval_s=positive(interval, "--interval"),
+        marked_after_s=positive(marked_after, "--marked-after"),
         hub_down=tuple(parse_span(text, "--hub-down") for text in hub_down or ()),
         dead=tuple(NodeMoment.parse(text, "--dead") for text in dead or ()),
         restarted=tuple(NodeMoment.parse(text, "--restart") for text in restart or ()),
@@ -91,6 +87,16 @@ def import_log(
         print_json(record.as_json())
     else:
         show(record, out)
+
+
+def positive(text: str | None, option: str) -> float | None:
+    """Return a duration in s; raise an error for 0."""
+    from heartbench.simulator.units import parse_duration
+
+    seconds = None if text is None else parse_duration(text, option)
+    if seconds == 0:
+        raise CommandError(f"{option}: {text}: must be longer than 0")
+    return seconds
 
 
 def show(record: "ImportRecord", out: Path) -> None:
@@ -113,7 +119,7 @@ def show(record: "ImportRecord", out: Path) -> None:
     for what, found in (("suspects", record.suspects), ("silences of all nodes", record.all_silent)):
         if len(found) > MOST_SHOWN:
             lines.append(f"{len(found) - MOST_SHOWN} more {what}: see {out / 'import.json'}")
-    lines += [*record.notes, "The log does not say which nodes died: each silence counts as that of a live node."]
+    lines += [*record.notes, DEATHS]
     for line in lines:
         console().print(line, soft_wrap=True)
     print(f"Wrote {out}")

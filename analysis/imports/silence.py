@@ -1,9 +1,9 @@
 """Silences that a log alone cannot explain: nodes silent at its end, and times in which all nodes were silent.
 
-A node is a suspect if it was silent at the end for more than MUCH times its median gap, and for more than twice the gap
+A node is a suspect if it was silent at the end for more than MUCH of its intervals, and for more than twice the gap
 that 99 of 100 of its own do not exceed; a Goodbye explains its silence, and the hub's own absence does not count.
 
-All nodes were silent if nothing arrived for more than LONG of their own median gaps while FEWEST nodes or more were
+All nodes were silent if nothing arrived for more than LONG of their own intervals while FEWEST nodes or more were
 there.
 """
 
@@ -37,31 +37,41 @@ class Lives:
     long_gap_s: Floats
     away: NDArray[np.bool_]
     gaps_s: Floats
-    """Some of the gaps of all of them."""
+    """Some of the times between heartbeats, of all of them."""
 
 
 def lives_of(messages: Messages) -> Lives:
-    """Return the lives of the nodes of a block; a node with one message has no gaps, which are then NaN."""
+    """Return the lives of the nodes of a block; the gaps of a node with one message are NaN.
+
+    The median is that of the times between heartbeats as they were sent, if the log says when: what comes late comes in
+    bunches, and so do messages of other kinds.
+    """
     order = np.lexsort((messages.arrived_s, messages.node))
     node, at = messages.node[order], messages.arrived_s[order]
     starts = np.flatnonzero(np.append(True, node[1:] != node[:-1])[: len(node)])
-    counts = np.diff(np.append(starts, len(node)))
-    ends = starts + counts - 1
-    gap = np.append(np.diff(at), np.inf)[: len(at)]
-    gap[ends] = np.inf  # behind all others of the node
-    gap = gap[np.lexsort((gap, node))]
-    median = gap[starts + np.maximum(counts - 2, 0) // 2]
-    long = gap[starts + np.ceil(0.99 * np.maximum(counts - 2, 0)).astype(np.int64)]
-    ended = gap[np.isfinite(gap)]
+    ends = np.append(starts[1:], len(node)) - 1
+    beats = messages.select(messages.kind == Kind.HEARTBEAT)
+    between_s = np.diff(beats.sent_s)[np.diff(beats.node) == 0]
     return Lives(
         node[starts],
         at[starts],
         at[ends],
-        np.where(np.isfinite(median), median, np.nan),
-        np.where(np.isfinite(long), long, np.nan),
+        quantile_gap(beats.node, beats.sent_s, 0.5, node[starts]),
+        quantile_gap(node, at, 0.99, node[starts]),
         messages.kind[order][ends] == Kind.GOODBYE,
-        ended[:: max(len(ended) // SAMPLE, 1)],
+        between_s[:: max(len(between_s) // SAMPLE, 1)],
     )
+
+
+def quantile_gap(node: NDArray[np.int32], at_s: Floats, share: float, of: NDArray[np.int32]) -> Floats:
+    """Return that quantile of the gaps of each of the nodes `of`, s; NaN if it has none. Times are sorted by node."""
+    same = np.diff(node) == 0
+    gap, owner = np.diff(at_s)[same], node[1:][same]
+    gap = gap[np.lexsort((gap, owner))]
+    begin, end = (np.searchsorted(owner, of, side=side) for side in ("left", "right"))
+    place = begin + np.ceil(share * np.maximum(end - begin - 1, 0)).astype(np.int64)
+    padded = np.append(gap, np.nan)
+    return np.where(end > begin, padded[np.minimum(place, len(gap))], np.nan)
 
 
 def joined(lives: Sequence[Lives]) -> Lives:

@@ -121,7 +121,7 @@ def _restarts(
 
 
 def _interval(options: ImportOptions, stated: Sequence[Stated], lives: Lives) -> float:
-    """Return the usual heartbeat interval, s: what the user says, what the log says, or the median gap."""
+    """Return the usual heartbeat interval, s: what the user says, what the log says, or the median."""
     if options.interval_s:
         return options.interval_s
     said = [each.interval_s for each in stated if each.interval_s]
@@ -188,4 +188,11 @@ def _notes(collected: Collected, parts: Parts, origin_s: float) -> list[str]:
         )
     if not collected.has_sent:
         notes.append("The log has no sending times: how long messages travelled is not known.")
+    said = [each.interval_s for each in collected.stated if each.interval_s]
+    usual_s = float(np.nanmedian(parts.lives.median_gap_s)) if np.isfinite(parts.lives.median_gap_s).any() else 0.0
+    if said and usual_s > 1.5 * np.median(said):
+        notes.append(
+            f"The log states an interval of {np.median(said):g} s, but heartbeats are {usual_s:g} s apart: some may be "
+            "missing from it."
+        )
     return notes

@@ -41,7 +41,7 @@ WHOLE = re.compile(r"\d+|.*:\d\d(Z|[+-]\d\d:?\d\d)?")
 def read(source: Source, options: ImportOptions) -> Iterator[Read]:
     """Yield the signs of life of clients, and when the broker was down."""
     stopped_s: float | None = None
-    told = False
+    told = packets = False
     for block in blocks(source):
         for at_s, turn in _turns(block):
             if turn == "terminating":
@@ -63,8 +63,11 @@ def read(source: Source, options: ImportOptions) -> Iterator[Read]:
         }
         hello, bye = (groups[name].is_valid().to_numpy(zero_copy_only=False) for name in ("hello", "bye"))
         kind = np.select([hello, bye], [Kind.HELLO, Kind.GOODBYE], Kind.HEARTBEAT).astype(np.int8)
+        packets = packets or not (hello | bye).all()
         names = pc.coalesce(groups["new"], groups["sender"], groups["gone"])
         yield Rows.of(names, found.times(), kind=kind)
+    if told and not packets:
+        yield Stated(note=f"{source.name} has no received packets, only connects, so gaps mean little: log_type all.")
 
 
 def _turns(block: Block) -> Iterator[tuple[float, str]]:

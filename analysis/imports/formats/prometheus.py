@@ -15,7 +15,7 @@ seen: the log is interval-censored. The step is the least time between two sampl
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,42 +27,43 @@ from heartbench.analysis.imports.sources import DAMAGE, Source, quoted
 from heartbench.analysis.imports.times import LATEST_S
 
 NODE_LABELS = ("node", "instance", "nodename", "host", "name")
-BEGAN = re.compile(r".*_(boot|start)_time_seconds")
+BEGAN = re.compile(r'"__name__": "[^"]*_(boot|start)_time_seconds"')
 BLANK = re.compile(r"[\s,]*")
 RESULT = re.compile(r'"result"\s*:\s*\[')
-DAY_S = 86_400.0
+YEAR_S, DATES_BEGIN_S = 366 * 86_400.0, 1e8
 
 
-@dataclass(slots=True)
-class _Found:
-    """Signs of life and starts of nodes in all answers."""
-
-    signs: list[tuple[str, Floats, NDArray[np.int64]]] = field(default_factory=list)
-    starts: dict[str, list[Floats]] = field(default_factory=dict)
-    steps_s: list[float] = field(default_factory=list)
+Samples: TypeAlias = tuple[Floats, Floats]
+"""Times, s, and values."""
 
 
 def read(sources: Sequence[Source], options: ImportOptions) -> Iterator[Read]:
-    """Yield the signs of life in range queries."""
-    found = _Found()
+    """Yield the signs of life in range queries; a series may go on from file to file."""
+    found: dict[tuple[str, str], list[Samples]] = {}  # by node and labels
     for source in sources:
         for series in _series(source):
-            _take(series, options.node, found)
-    if not found.steps_s:
-        return
-    step_s = min(found.steps_s)
-    yield Stated(
-        step_s=step_s,
-        note=f"Times are known to within the {step_s:g} s between two samples: shorter silences are not in the log.",
-    )
-    for name, at_s, boot in found.signs:
-        starts = np.unique(np.concatenate(found.starts[name])) if name in found.starts else None
-        label = boot if starts is None else np.searchsorted(starts, at_s, side="right")
-        yield Rows.of([name] * len(at_s), at_s, boot=label)
+            node, labels = _node(series, options.node)
+            found.setdefault((node, labels), []).append(_samples(series))
+    joined = {key: _joined(parts) for key, parts in found.items()}
+    steps_s = [float(np.diff(at_s).min()) for at_s, _ in joined.values() if len(at_s) > 1]
+    if steps_s:
+        step_s = min(steps_s)
+        note = f"Times are known to within the {step_s:g} s between two samples: shorter silences are not in the log."
+        yield Stated(step_s=step_s, note=note)
+    starts: dict[str, Floats] = {}
+    for (node, labels), (_, value) in joined.items():
+        if BEGAN.search(labels):
+            starts[node] = np.union1d(starts.get(node, np.zeros(0)), np.round(value))
+    for (node, labels), (at_s, value) in joined.items():
+        if not BEGAN.search(labels):
+            times, boot = _signs(at_s, value)
+            if node in starts:
+                boot = np.searchsorted(starts[node], times, side="right")
+            yield Rows.of([node] * len(times), times, boot=boot)
 
 
-def _take(series: Document, label: str | None, found: _Found) -> None:
-    """Add what a series shows."""
+def _node(series: Document, label: str | None) -> tuple[str, str]:
+    """Return the node of a series, and its labels as text."""
     metric = at(series.value, "metric")
     metric = metric if isinstance(metric, dict) else {}
     labels = NODE_LABELS if label is None else (label,)
@@ -70,25 +71,28 @@ def _take(series: Document, label: str | None, found: _Found) -> None:
     if not name:
         has = ", ".join(map(str, metric))
         raise series.error(f"a series without a label for the node among {quoted(has, 100)}; name it with --node")
-    at_s, value = _samples(series)
-    if len(at_s) > 1:
-        found.steps_s.append(float(np.diff(at_s).min()))
-    if BEGAN.fullmatch(str(metric.get("__name__", ""))):
-        found.starts.setdefault(name, []).append(np.unique(np.round(value)))
-        return
-    unknown = np.full(len(value), UNKNOWN, np.int64)
+    return name, json.dumps(metric, sort_keys=True)
+
+
+def _joined(parts: Sequence[Samples]) -> Samples:
+    """Return the samples of a series in the order of time, each once."""
+    at_s, first = np.unique(np.concatenate([part[0] for part in parts]), return_index=True)
+    return at_s, np.concatenate([part[1] for part in parts])[first]
+
+
+def _signs(at_s: Floats, value: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the times of signs of life that samples show, s, and the boot of each."""
     if np.isin(value, (0, 1)).all():
-        found.signs.append((name, at_s[value == 1], unknown[value == 1]))
-    elif np.all(np.abs(value - at_s) < 366 * DAY_S) and np.all(value > 1e8):
+        times = at_s[value == 1]
+    elif np.all(np.abs(value - at_s) < YEAR_S) and np.all(value > DATES_BEGIN_S):
         times = np.unique(value)
-        found.signs.append((name, times, np.full(len(times), UNKNOWN, np.int64)))
     else:
         change = np.diff(value, prepend=value[:1])
-        boot = np.cumsum(change < 0)
-        found.signs.append((name, at_s[change != 0], boot[change != 0]))
+        return at_s[change != 0], np.cumsum(change < 0)[change != 0]
+    return times, np.full(len(times), UNKNOWN, np.int64)
 
 
-def _samples(series: Document) -> tuple[Floats, Floats]:
+def _samples(series: Document) -> Samples:
     """Return the times, s, and the values of a series; values that are NaN are left out."""
     values = series.items(series.value, "values")
     try:
