@@ -99,6 +99,8 @@ def format_of(sources: Sequence[Source], name: str | None) -> LogFormat:
     head = source.head().removeprefix(b"\xef\xbb\xbf")
     if not head.strip():
         raise source.error(1, "the file is empty; expected the log of a hub")
+    if head.startswith(b"PAR1"):
+        raise source.error(1, "a Parquet file; `heartbench tune` reads a trace in Parquet as it is")
     if b"\0" in head:
         raise source.error(1, "a binary file; expected the log of a hub as text")
     found = next((form for form in FORMATS if form.begins.search(head)), None)

@@ -1,6 +1,7 @@
 """What is particular to a format, beside the gaps that all have in common."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def test_mosquitto_with_dates_and_a_prefix(tmp_path: Path) -> None:
     assert trace.kind.tolist() == [Kind.HELLO, Kind.HEARTBEAT, Kind.HEARTBEAT, Kind.GOODBYE]
 
 
-def matrix(*series: tuple[dict[str, str], list[tuple[float, str]]]) -> str:
+def matrix(*series: tuple[dict[str, str], Sequence[tuple[float, str]]]) -> str:
     result = [{"metric": metric, "values": [[at, value] for at, value in values]} for metric, values in series]
     return json.dumps({"status": "success", "data": {"resultType": "matrix", "result": result}})
 
