@@ -44,6 +44,7 @@ def settle(rows: Rows, restart_node: NDArray[np.int32], restart_s: Floats) -> Se
     again = _same_as_above(rows)
     rows = rows[~again]
     node, begins = rows["node"], _begins(rows["node"])
+    rows["kind"] = _with_hellos(rows["kind"])
     begun = (_new_boot(rows) | _numbers_begin_again(rows) | _named(rows, restart_node, restart_s)) & ~begins
     boot = _counted(begun, begins)
     hellos = (rows["kind"] == Kind.HELLO) & ~begins
@@ -79,6 +80,14 @@ def _same_as_above(rows: Rows) -> NDArray[np.bool_]:
         sent_s = rows["sent_s"]
         same[1:] &= (sent_s[1:] == sent_s[:-1]) | (np.isnan(sent_s[1:]) & np.isnan(sent_s[:-1]))
     return same
+
+
+def _with_hellos(kind: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Return the kinds; if no message is a hello, what follows a goodbye becomes one, because the node is back."""
+    if np.any(kind == Kind.HELLO) or not np.any(kind == Kind.GOODBYE):
+        return kind
+    after = np.append(False, kind[:-1] == Kind.GOODBYE) & (kind != Kind.GOODBYE)
+    return np.where(after, np.int8(Kind.HELLO), kind)
 
 
 def _new_boot(rows: Rows) -> NDArray[np.bool_]:

@@ -4,9 +4,9 @@
     2023-11-14T22:14:20.123Z [WARN]  agent: Check missed TTL, is now critical: check=service:node-7
 
 A service with a TTL check sends its status by `PUT /v1/agent/check/pass/CHECK_ID`; the agent logs it as
-`CheckTTL.SetStatus` in `agent/checks/check.go` does (Consul 1.8 and later; level debug: `log_level`, or `consul monitor
--log-level=debug`). Each check is a node. `critical` that a service reports of itself is a sign of life too; that a TTL
-passed is not.
+`CheckTTL.SetStatus` in `agent/checks/check.go` does, at level debug (`log_level`, or `consul monitor -log-level=debug`;
+not in JSON). Each check is a node. `critical` that a service reports of itself is a sign of life too; that a TTL passed
+is not.
 """
 
 from collections.abc import Iterator

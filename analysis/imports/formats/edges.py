@@ -102,6 +102,7 @@ def _lives(node: str, edges: list[Edge], timeout_s: float, start_s: float, end_s
     if edges[0].turn is not Turn.ONLINE:
         online_s = min(start_s, edges[0].at_s - timeout_s)
         add(np.array([online_s]))
+    away = False
     for edge in edges:
         if online_s is not None:
             last_s = edge.at_s - timeout_s if edge.turn is Turn.SILENT else edge.at_s
@@ -111,7 +112,8 @@ def _lives(node: str, edges: list[Edge], timeout_s: float, start_s: float, end_s
         online_s = edge.at_s if edge.turn is Turn.ONLINE else None
         if edge.turn is not Turn.SILENT:
             left = Kind.GOODBYE if edge.turn is Turn.LEFT else Kind.HEARTBEAT
-            add(np.array([edge.at_s]), Kind.HELLO if edge.began else left)
+            add(np.array([edge.at_s]), Kind.HELLO if edge.turn is Turn.ONLINE and (edge.began or away) else left)
+        away = edge.turn is Turn.LEFT
     if online_s is not None:
         add(np.arange(online_s + timeout_s, end_s + 1e-6, timeout_s))
     at_s = np.concatenate(times)

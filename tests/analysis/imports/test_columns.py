@@ -73,6 +73,12 @@ def test_rows_out_of_order_and_twice(tmp_path: Path) -> None:
             "sorted: 2."} <= set(record.notes)  # fmt: skip
 
 
+def test_after_a_goodbye_a_node_is_back_though_the_log_has_no_hello(tmp_path: Path) -> None:
+    kinds = ["heartbeat", "Goodbye", "", "1"]
+    text = "time,node,kind\n" + "".join(f"{T + at * 100},a,{kind}\n" for at, kind in enumerate(kinds))
+    assert imported(tmp_path, text)[1].kind.tolist() == [Kind.HEARTBEAT, Kind.GOODBYE, Kind.HELLO, Kind.HEARTBEAT]
+
+
 def test_a_clock_that_was_set_back_makes_no_gap_and_no_overlap(tmp_path: Path) -> None:
     clock = [*range(0, 600, 10), *range(300, 900, 10)]  # set back by 300 s
     rows = [f"{T + at + place},n{place}\n" for at in clock for place in range(3)]

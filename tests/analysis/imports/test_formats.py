@@ -118,10 +118,11 @@ def test_a_hubs_own_events(tmp_path: Path) -> None:
         changed(130, "heard"),
         event(140, lost={"count": 3}),
         changed(150, "goodbye"),
+        changed(500, "heard"),
         marked_after_s=30.0,
     )
-    assert trace.arrived_s.tolist() == [0, 30, 60, 70, 130, 150]
-    assert trace.kind.tolist()[::5] == [Kind.HELLO, Kind.GOODBYE]
+    assert trace.arrived_s.tolist() == [0, 30, 60, 70, 130, 150, 500]
+    assert trace.kind.tolist() == [Kind.HELLO, *[Kind.HEARTBEAT] * 4, Kind.GOODBYE, Kind.HELLO]
     assert (record.statuses_s, record.hub_down, record.suspects) == (30, ((55, 60),), ())
     assert any("3 events before event 1 are lost" in note for note in record.notes)
 
