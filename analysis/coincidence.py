@@ -87,7 +87,11 @@ class LongGaps:
 
 def coincidence(gaps: Gaps, seed: int = SEED) -> Coincidence | None:
     """Return how the long gaps of a trace coincide, or None if independent nodes explain it."""
-    long = long_gaps(gaps)
+    return coincidence_of(long_gaps(gaps), seed)
+
+
+def coincidence_of(long: LongGaps, seed: int = SEED) -> Coincidence | None:
+    """Return how these long gaps coincide, or None if independent nodes explain it."""
     if len(long.from_s) < 2:
         return None
     observed = int(long.pairs(long.start_s[None, :])[0])
@@ -117,6 +121,16 @@ def long_gaps(gaps: Gaps) -> LongGaps:
         from_s=gaps.start_s[gaps.first[nodes]],
         end_s=float((gaps.start_s + gaps.length_s).max(initial=0.0)),
     )
+
+
+def join_long_gaps(first: LongGaps, second: LongGaps) -> LongGaps:
+    """Return the long gaps of two blocks of nodes of one trace, at most MOST_GAPS."""
+    row = np.append(first.row, len(first.from_s) + second.row)
+    start_s, length_s = np.append(first.start_s, second.start_s), np.append(first.length_s, second.length_s)
+    from_s, end_s = np.append(first.from_s, second.from_s), max(first.end_s, second.end_s)
+    chosen = np.sort(np.argsort(-length_s, kind="stable")[:MOST_GAPS])
+    nodes, kept = np.unique(row[chosen], return_inverse=True)
+    return LongGaps(kept, start_s[chosen], length_s[chosen], from_s[nodes], end_s)
 
 
 def usual_gaps_s(gaps: Gaps, node: NDArray[np.int64]) -> Floats:

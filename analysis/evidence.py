@@ -1,7 +1,7 @@
 """The evidence on which a threshold is chosen: the gaps of a run, of an imported trace, or of a simulated scenario."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,18 +9,19 @@ from numpy.typing import NDArray
 
 from heartbench.analysis.absences import hub_absences
 from heartbench.analysis.errors import AnalysisError
-from heartbench.analysis.gaps import NO_LOSSES, Gaps, find_gaps, intervals_for, join_gaps, power_losses
+from heartbench.analysis.gaps import Gaps, find_gaps, intervals_for, join_gaps, power_losses
+from heartbench.analysis.imported import ImportedTrace
+from heartbench.analysis.imports.record import ImportRecord
+from heartbench.analysis.readings import PLAIN, Reading, SilentAtEnd, readings_of
 from heartbench.analysis.sites import sites_of
 from heartbench.hub import HubSettings, PolicySpec
 from heartbench.hub.config import ABSENCE_FIELDS, ADDED_FIELDS, POLICY_FIELDS
 from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario, scenario_of
-from heartbench.simulator.trace import read_blocks, read_nodes, read_truth
+from heartbench.simulator.trace import read_blocks, read_truth
 
 SHORTEST_S, LONGEST_S = 0.1, 86_400.0
 """Range of thresholds that the hub accepts."""
-ALL_NODES = "all nodes"
-"""Name of the only group of a trace that lists no groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +57,45 @@ class Evidence:
 
     Attributes:
         source: the run directory or trace.
-        gaps: gaps of all nodes that sent something.
+        trace: gaps of all nodes that sent something: of a run in memory, of an imported trace on disk.
         current_s: current stale threshold, s; None if it is not known.
         groups: numbers of the nodes of each group; an imported trace without `nodes.parquet` has one, ALL_NODES.
+        readings: the ways to read what the trace leaves open; at least one.
     """
 
     source: Path
-    gaps: Gaps
+    trace: Gaps | ImportedTrace
     duration_s: float
     hub: HubSettings
     current_s: float | None
     groups: Mapping[str, NDArray[np.int64]]
     scenario: Scenario | None
     provenance: Provenance | None
+    readings: tuple[Reading, ...] = (PLAIN,)
+
+    @property
+    def imported(self) -> ImportedTrace | None:
+        """The trace, if it was imported."""
+        return self.trace if isinstance(self.trace, ImportedTrace) else None
+
+    @property
+    def record(self) -> ImportRecord | None:
+        """What the import of a log wrote; None for a run, and for a trace alone."""
+        return self.imported.known.record if self.imported else None
+
+    @property
+    def node(self) -> NDArray[np.int64]:
+        """Number of each node that sent something, ascending."""
+        return self.trace.node
+
+    def blocks(self, reading: Reading = PLAIN) -> Iterator[Gaps]:
+        """Yield all gaps block by block, each node whole."""
+        return iter((self.trace,)) if isinstance(self.trace, Gaps) else self.trace.blocks(reading)
+
+    @property
+    def gaps(self) -> Gaps:
+        """All gaps, in memory, as the first reading has them."""
+        return self.trace if isinstance(self.trace, Gaps) else join_gaps(self.trace.blocks(self.readings[0]))
 
     @property
     def seed(self) -> int:
@@ -78,13 +105,22 @@ class Evidence:
     @property
     def origin(self) -> str:
         """Source and seed in a few words."""
-        return f"{self.source}, seed {self.seed}" if self.provenance else f"{self.source}, an imported trace"
+        if self.provenance:
+            return f"{self.source}, seed {self.seed}"
+        return f"{self.source}, " + (f"an imported log ({self.record.format})" if self.record else "an imported trace")
 
     @property
     def usual_gap_s(self) -> float:
-        """The shortest heartbeat interval, s; for an imported trace the median of the gaps that ended."""
+        """The shortest heartbeat interval, s; for an imported trace the median of the gaps that ended.
+
+        A log of status changes shows no gap under the timeout of its hub, so none is more usual than that.
+        """
         if self.scenario is not None:
             return min(group.heartbeat_interval_s for group in self.scenario.group)
+        if self.record is not None:
+            return max(self.record.interval_s, self.record.statuses_s or 0.0)
+        if self.imported is not None:
+            return self.imported.seen.usual_gap_s
         return float(np.median(self.gaps.length_s[self.gaps.heard & ~self.gaps.away]))
 
     @property
@@ -98,22 +134,33 @@ class Evidence:
         return self.provenance is not None and self.provenance.engine == "live"
 
 
-def evidence_of(path: Path, now_s: float | None = None, policies: Sequence[PolicySpec] = ()) -> Evidence:
-    """Read a run directory or a trace.
+def evidence_of(
+    path: Path,
+    now_s: float | None = None,
+    policies: Sequence[PolicySpec] = (),
+    silent_at_end: SilentAtEnd | None = None,
+) -> Evidence:
+    """Read a run directory, an imported log or a trace.
 
     Args:
         path: path of either.
         now_s: current stale threshold of an imported trace, s; `run.json` records that of a run.
         policies: policies to judge besides fixed timeouts; the gaps of a run keep what they need.
+        silent_at_end: what became of the nodes of an imported log that fell silent before its end; None: not known.
 
     Raises:
-        SimulatorError: it is neither.
-        AnalysisError: it contains no gap, or `now_s` is given for a run.
+        SimulatorError: it is none of them.
+        AnalysisError: it contains no gap, what its import wrote is damaged, or `now_s` or `silent_at_end` does not fit.
     """
     if not (path / "run.json").exists():
         if (path / "truth.parquet").exists():
             raise AnalysisError(f"{path}: no run.json, so the run did not end; import its trace: {path / 'trace'}")
-        return enough(path, imported_trace(path, now_s))
+        evidence = imported(path, now_s, silent_at_end)
+        if evidence.imported and evidence.imported.seen.silent:
+            return evidence
+        raise too_little(path)
+    if silent_at_end is not None:
+        raise AnalysisError(f"--silent-at-end: {path} records which nodes were down; expected only with a log")
     if now_s is not None:
         raise AnalysisError(
             f"--now {now_s:g}s: {path} records the settings of its hub; expected only with an imported trace"
@@ -144,7 +191,12 @@ def enough(path: Path, evidence: Evidence) -> Evidence:
     gaps = evidence.gaps
     if np.any(gaps.heard & ~gaps.away & (gaps.up_s > 0)):
         return evidence
-    raise AnalysisError(f"{path}: no node sent two messages, so there is no gap; run for longer")
+    raise too_little(path)
+
+
+def too_little(path: Path) -> AnalysisError:
+    """Return the error of a trace without a gap."""
+    return AnalysisError(f"{path}: no node sent two messages, so there is no gap; run for longer")
 
 
 def read_gaps(run: RunDirectory, duration_s: float, interval_s: NDArray[np.float64] | None = None) -> Gaps:
@@ -154,35 +206,15 @@ def read_gaps(run: RunDirectory, duration_s: float, interval_s: NDArray[np.float
     return join_gaps(find_gaps(block, losses, duration_s, absences, interval_s) for block in read_blocks(run.path))
 
 
-def imported_trace(path: Path, now_s: float | None) -> Evidence:
-    """Read a trace without a run, from its first arrival to its last; its times may count from any moment.
-
-    Power losses and the hub's settings are not known.
-    """
-    blocks = list(read_blocks(path))
-    begin_s, end_s = np.inf, -np.inf
-    for block in blocks:
-        arrived = np.isfinite(block.arrived_s)
-        begin_s = min(begin_s, float(np.min(block.arrived_s, initial=np.inf, where=arrived)))
-        end_s = max(end_s, float(np.max(block.arrived_s, initial=-np.inf, where=arrived)))
-    gaps = join_gaps(find_gaps(block, NO_LOSSES, end_s) for block in blocks)
-    gaps = replace(gaps, start_s=gaps.start_s - begin_s)
+def imported(path: Path, now_s: float | None, silent: SilentAtEnd | None) -> Evidence:
+    """Return the evidence of an imported trace, from its first arrival to its last; arguments as of `evidence_of`."""
+    trace = ImportedTrace(path)
     if now_s is not None and not SHORTEST_S <= now_s <= LONGEST_S:
         raise AnalysisError(f"--now {now_s:g}s: expected {SHORTEST_S:g}s to {LONGEST_S:g}s")
     hub = HubSettings.of() if now_s is None else HubSettings.for_stale_after(now_s)
-    return Evidence(path, gaps, end_s - begin_s, hub, now_s, listed_groups(path, gaps), None, None)
-
-
-def listed_groups(path: Path, gaps: Gaps) -> dict[str, NDArray[np.int64]]:
-    """Return the groups in the `nodes.parquet` beside a trace, without nodes that sent nothing."""
-    nodes = read_nodes(path)
-    if nodes is None:
-        return {ALL_NODES: gaps.node}
-    unknown = np.setdiff1d(gaps.node, nodes.node)
-    if len(unknown):
-        raise AnalysisError(f"{path}: node {unknown[0]} is not in the nodes.parquet beside it, which must list all")
-    heard = nodes[nodes.node.isin(gaps.node)]
-    return {str(name): own.to_numpy(np.int64) for name, own in heard.groupby("group", sort=False).node}
+    record = trace.known.record
+    readings = readings_of(len(trace.known.suspects.node) > 0, silent, bool(record and record.step_s))
+    return Evidence(path, trace, trace.end_s - trace.begin_s, hub, now_s, trace.groups(), None, None, readings)
 
 
 def groups_of(scenario: Scenario) -> dict[str, NDArray[np.int64]]:

@@ -123,8 +123,13 @@ def find_gaps(
     end_s: float,
     absences: Absences = ALWAYS_THERE,
     interval_s: Floats | None = None,
+    *,
+    restarts_shown: bool = False,
 ) -> Gaps:
     """Return the gaps of a block of nodes; messages that arrived after `end_s` are ignored.
+
+    With `restarts_shown`, a newer boot shows that the node restarted, which `losses` do not list. Nobody knows for how
+    much of the gap before it the node was up, so none of that gap counts as such.
 
     With `interval_s`, the heartbeat interval that each node of the run announces, by its number (s; 0: not announced),
     the gaps also keep what detectors other than a fixed timeout need. A heartbeat that arrives after a message of a
@@ -152,6 +157,8 @@ def find_gaps(
         signs = Signs(messages.seq[seen], kind_counted, interval_s[node[ends]])
     gaps = Gaps(node[ends], first, at, until - at, up, ~last, away, transit_s, absences, signs)
     cut_at_losses(gaps.node, first, at, until, up, losses)
+    if restarts_shown:
+        up[before_a_restart(node, messages.boot[seen])] = 0.0
     return gaps
 
 
@@ -192,6 +199,13 @@ def of_replaced_streams(
     return place < np.maximum.accumulate(place)
 
 
+def before_a_restart(node: NDArray[np.int64], boot: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return the places of the messages, by node and arrival, that the first of a newer boot of their node follows."""
+    newest = np.maximum.accumulate((node << 32) + boot)  # ascends from node to node
+    newer = (np.diff(newest) > 0) & (np.diff(node) == 0)
+    return np.flatnonzero(newer)
+
+
 def cut_at_losses(
     node: NDArray[np.int64],
     first: NDArray[np.int64],
@@ -203,7 +217,8 @@ def cut_at_losses(
     """Shorten `up_s`, in place, of the gaps that contain a power loss to the time before it."""
     # 13 µs per loss. A kernel takes 0.15 µs, and 1.4 s to compile: as long as a hundred thousand losses.
     ours = np.isin(losses.node, node)
-    row = np.searchsorted(node, losses.node[ours])
+    by_number = np.argsort(node)  # blocks of a foreign trace come in any order
+    row = by_number[np.searchsorted(node, losses.node[ours], sorter=by_number)]
     for begin, end, from_s, to_s in zip(
         first[row], first[row + 1], losses.from_s[ours], losses.to_s[ours], strict=True
     ):

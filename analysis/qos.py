@@ -50,21 +50,36 @@ SHARES = (0.50, 0.90, 0.99)
 
 @dataclass(frozen=True, slots=True)
 class Excess:
-    """By how much values exceed a limit, in total: Σ (v − y)⁺."""
+    """By how much values exceed a limit, in total: Σ (v − y)⁺; `counts_above` is None if each value counts once."""
 
     ascending: Floats
     sums_above: Floats
+    counts_above: Floats | None = None
 
     @classmethod
-    def of(cls, values: Floats) -> "Excess":
-        """Return it for the values, in any order."""
-        ascending = np.sort(values)
-        return cls(ascending, np.append(np.cumsum(ascending[::-1])[::-1], 0.0))
+    def of(cls, values: Floats, counts: Floats | None = None) -> "Excess":
+        """Return it for the values, in any order, each `counts` times."""
+        if counts is None:
+            ascending = np.sort(values)
+            return cls(ascending, sums_from(ascending))
+        order = np.argsort(values)
+        return cls(values[order], sums_from((values * counts)[order]), sums_from(counts[order]))
+
+    @property
+    def total(self) -> float:
+        """Number of values."""
+        return len(self.ascending) if self.counts_above is None else float(self.counts_above[0])
 
     def over(self, limit: Floats) -> Floats:
         """Return the total excess over each limit."""
         row = np.searchsorted(self.ascending, limit)
-        return self.sums_above[row] - limit * (len(self.ascending) - row)
+        above = len(self.ascending) - row if self.counts_above is None else self.counts_above[row]
+        return self.sums_above[row] - limit * above
+
+
+def sums_from(values: Floats) -> Floats:
+    """Return the sum of the values from each one on, and 0 after the last."""
+    return np.append(np.cumsum(values[::-1])[::-1], 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +94,23 @@ class TimeLeft:
     up_s: float
 
     @classmethod
-    def of(cls, silence_s: Silence, up_s: Floats) -> "TimeLeft":
-        """Return it for the silence allowed after the start of each gap, of which the node was up for `up_s`."""
+    def of(cls, silence_s: Silence, up_s: Floats, counts: Floats | None = None) -> "TimeLeft":
+        """Return it for the silence allowed after the start of each gap, of which the node was up for `up_s`.
+
+        With `counts`, each entry stands for that many gaps, which all allow the same silence.
+        """
         some = up_s > 0
         silence_s = silence_s[some] if isinstance(silence_s, np.ndarray) else np.array([silence_s])
-        return cls(Excess.of(silence_s), Excess.of(silence_s - up_s[some]), float(up_s.sum()))
+        total_s = float(up_s.sum() if counts is None else up_s @ counts)
+        ends_s = Excess.of(silence_s - up_s[some], None if counts is None else counts[some])
+        return cls(Excess.of(silence_s), ends_s, total_s)
 
     def quantile(self, share: float, tick_s: float) -> float:
         """Return the quantile of the time left plus a uniform time within a tick, s; NaN if no node was ever up."""
         if not self.up_s:
             return np.nan
         silences, ends = self.silence_s.ascending, self.ends_s.ascending
-        repeated = len(ends) / len(silences)
+        repeated = self.ends_s.total / len(silences)
         sweeps_s = tick_s * (np.arange(SWEEPS) + 0.5) / SWEEPS
         low, high = float(ends[0]), float(silences[-1]) + tick_s
         while high - low > PRECISION_S:
@@ -121,6 +141,7 @@ class Qos:
         up_gaps_s: how long a node was up in each gap, s.
         transit_s: time that a message usually takes to the hub, s: the median node's.
         duration_s: of the run, s.
+        gap_counts: how many gaps each of `up_gaps_s` stands for, if blocks were added up (`summed`); None: one.
     """
 
     stale_after_s: Floats
@@ -137,11 +158,12 @@ class Qos:
     up_gaps_s: Floats
     transit_s: float
     duration_s: float
+    gap_counts: Floats | None = None
 
     @cached_property
     def time_left(self) -> TimeLeft:
         """Time left if no silence is allowed; sorts the gaps on first use."""
-        return TimeLeft.of(0.0, self.up_gaps_s)
+        return TimeLeft.of(0.0, self.up_gaps_s, self.gap_counts)
 
     @property
     def mistakes(self) -> NDArray[np.int32]:

@@ -7,13 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.analysis.absences import AbsenceRules
-from heartbench.analysis.coincidence import coincidence
+from heartbench.analysis.coincidence import coincidence_of, long_gaps
 from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.evidence import Evidence, policies_at
 from heartbench.analysis.networks import network_rates, observed_groups, of_fleet, replayed_groups, replayed_rates
 from heartbench.analysis.qos import Qos, judge
+from heartbench.analysis.readings import Reading
 from heartbench.analysis.sites import cells_of
-from heartbench.analysis.tune import DAY_H, RUN_LENGTHS, Goal, Per, Recommendation, frontier, grid, recommend
+from heartbench.analysis.summed import judge_blocks
+from heartbench.analysis.tune import DAY_H, FLEET, RUN_LENGTHS, Goal, Per, Recommendation, frontier, grid, recommend
 from heartbench.hub import PolicySpec
 
 
@@ -21,6 +23,8 @@ def study(
     evidence: Evidence, goal: Goal, per: Per = Per.GROUP, advance: Callable[[int], None] | None = None
 ) -> Recommendation:
     """Judge the trace, simulate the networks that fit the observations, and recommend a threshold.
+
+    If an imported log can be read in several ways, the recommendation is that of the worst, and holds all of them.
 
     Args:
         evidence: the evidence of a run or an imported trace.
@@ -32,23 +36,50 @@ def study(
         AnalysisError: the run is too short for its usual gap or for the current threshold.
     """
     check_duration(evidence)
+    found = {each.name: study_reading(evidence, each, goal, per, advance) for each in evidence.readings}
+    worst = max(found, key=lambda name: badness(found[name]))
+    several = found if len(found) > 1 else {}
+    return replace(
+        found[worst],
+        coincidence=shared_outages(evidence),
+        recorded=evidence.scenario is None,
+        readings=several,
+        reading=worst,
+    )
+
+
+def badness(found: Recommendation) -> tuple[bool, float, float]:
+    """Return what makes one reading of a log worse than another: no threshold meets the goal, or only a higher one."""
+    _, row = found.decides(found.recommended_s)
+    ends = row.deciding_interval
+    return not found.met, found.recommended_s, ends[1] if ends else 0.0
+
+
+def study_reading(
+    evidence: Evidence, reading: Reading, goal: Goal, per: Per, advance: Callable[[int], None] | None
+) -> Recommendation:
+    """Judge every threshold in one reading of the trace."""
     thresholds = grid(evidence.usual_gap_s, evidence.current_s, goal.max_detection_s, evidence.duration_s)
     policies = policies_at(thresholds, evidence.hub)
-    heard = {name: nodes for name, nodes in evidence.groups.items() if np.isin(nodes, evidence.gaps.node).any()}
-    judged = {name: judge_nodes(evidence, nodes, policies) for name, nodes in heard.items()}
+    everyone = {name: nodes for name, nodes in evidence.groups.items() if np.isin(nodes, evidence.node).any()}
+    if len(everyone) > 1:
+        everyone[FLEET] = evidence.node
+    if evidence.imported:
+        judged = judge_blocks(evidence, everyone, policies, reading)
+    else:
+        judged = {name: judge_nodes(evidence, nodes, policies) for name, nodes in everyone.items()}
+    whole = judged.pop(FLEET, None)
     rates = network_rates(evidence, policies, advance) | replayed_rates(evidence, judged)
     groups = {name: frontier(qos, rates.get(name)) for name, qos in judged.items()}
-    if len(groups) == 1:
+    if whole is None:
         (fleet,) = groups.values()
     else:
-        whole = judge_nodes(evidence, evidence.gaps.node, policies)
         fleet = frontier(whole, of_fleet(rates, judged, evidence.seed) if rates else None)
     hours = {name: observed.hours for name, (_, observed) in observed_groups(evidence).items()}
     hours |= replayed_groups(evidence)
     if evidence.scenario is None:
         hours = {name: qos.node_days * DAY_H for name, qos in judged.items()}
-    found = recommend(goal, per, evidence.current_s, fleet, groups, hours)
-    return replace(found, coincidence=shared_outages(evidence), recorded=evidence.scenario is None)
+    return recommend(goal, per, evidence.current_s, fleet, groups, hours)
 
 
 def check_duration(evidence: Evidence) -> None:
@@ -65,7 +96,8 @@ def shared_outages(evidence: Evidence) -> str | None:
     """Return the finding that gaps of different nodes coincide; None if they do not, or what nodes share is known."""
     if evidence.sites is not None:
         return None
-    found = coincidence(evidence.gaps)
+    long = evidence.imported.seen.long if evidence.imported else long_gaps(evidence.gaps)
+    found = None if long is None else coincidence_of(long)
     return None if found is None else found.sentence
 
 

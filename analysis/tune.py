@@ -12,7 +12,7 @@ This module only decides. `evidence` reads or simulates traces; `verdict` puts t
 import enum
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import pandas as pd
@@ -103,6 +103,8 @@ class Recommendation:
         hours: how long each group's network was observed, h; groups whose network was not observed are missing.
         coincidence: the finding that nodes seem to share outages, if there is one.
         recorded: whether the evidence is an imported trace, so that nothing was simulated.
+        readings: the recommendation in each reading of an imported log, by its name; empty if there is only one.
+        reading: name of the reading that decides, which is the worst.
     """
 
     goal: Goal
@@ -115,6 +117,8 @@ class Recommendation:
     hours: Mapping[str, float]
     coincidence: str | None = None
     recorded: bool = False
+    readings: Mapping[str, "Recommendation"] = field(default_factory=dict)
+    reading: str = ""
 
     @property
     def judged(self) -> Mapping[str, pd.DataFrame]:

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from heartbench.analysis import evidence as evidences
 from heartbench.analysis import networks
 from heartbench.analysis.assumptions import assumptions_of
 from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.evidence import evidence_of, simulated
+from heartbench.analysis.imported import ALL_NODES
 from heartbench.analysis.networks import network_rates, nodes_to_simulate
 from heartbench.analysis.qos import judge
 from heartbench.analysis.run_figures import FiguresSink
@@ -98,7 +98,7 @@ def test_an_imported_trace_is_judged_by_itself_alone(run_path: Path) -> None:
     arrived = read_trace(run_path).arrived_s
     assert evidence.duration_s == pytest.approx(arrived.max() - arrived.min())
     found = study(evidence, EASY)
-    assert (list(found.groups), found.current_s) == ([evidences.ALL_NODES], None)
+    assert (list(found.groups), found.current_s) == ([ALL_NODES], None)
     assert found.hours_watched() == pytest.approx(40 * evidence.duration_s / 3600, rel=0.05)
     assert study(evidence_of(run_path / "trace", now_s=5.0), EASY).current_s == 5.0
     with pytest.raises(AnalysisError, match=r"--now 5s: .* records the settings of its hub; expected only with an"):

@@ -1,0 +1,197 @@
+"""A trace that was recorded elsewhere: its gaps, block by block, and what its import says about them.
+
+Its times may count from any moment; those of the gaps count from its first arrival. A trace that fits in one block is
+read once, a longer one as often as it is judged, and never held whole.
+
+    restarted    a gap that ends with a newer boot counts as time up for nobody, and as no mistake
+    hub down     as a restart of the hub: no node is silent then
+    dead         a power loss from the named time on, or from the last sign of life
+    silent       see `readings`
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heartbench.analysis.absences import ALWAYS_THERE, Absences
+from heartbench.analysis.coincidence import LongGaps, join_long_gaps, long_gaps
+from heartbench.analysis.errors import AnalysisError
+from heartbench.analysis.gap_lengths import GapLengths
+from heartbench.analysis.gaps import NO_LOSSES, Gaps, PowerLosses, cut_at_losses, find_gaps, join_gaps
+from heartbench.analysis.imports.record import FILE, ImportRecord
+from heartbench.analysis.readings import PLAIN, Reading, SilentAtEnd
+from heartbench.simulator.trace import read_blocks, read_nodes
+
+BLOCK_GAPS = 1 << 20
+"""A block is complete once it has this many gaps."""
+ALL_NODES = "all nodes"
+"""Name of the only group of a trace that lists no groups."""
+
+Nodes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a trace beside its messages, in the trace's own time; nothing, if it was not imported."""
+
+    record: ImportRecord | None = None
+    dead: PowerLosses = NO_LOSSES
+    suspects: PowerLosses = NO_LOSSES
+    absences: Absences = ALWAYS_THERE
+
+    @classmethod
+    def of(cls, path: Path) -> "Known":
+        """Return what an import wrote; nothing for a trace alone.
+
+        Raises:
+            AnalysisError: `import.json` is damaged, or names a node that `nodes.parquet` does not list.
+        """
+        if not (path / FILE).exists():
+            return cls()
+        record, nodes = ImportRecord.read(path), read_nodes(path)
+        numbers = {} if nodes is None else dict(zip(nodes.name, nodes.node, strict=True))
+        try:
+            dead = losses_of([(numbers[each.node], each.at_s) for each in record.dead])
+            named = {each.node for each in record.dead}
+            suspects = [(numbers[each.node], each.last_s) for each in record.suspects if each.node not in named]
+        except KeyError as error:
+            raise AnalysisError(
+                f"{path / FILE}: node {error} is not in the nodes.parquet beside it, which must list all"
+            ) from error
+        down = np.array(sorted(record.hub_down), float).reshape(-1, 2)
+        return cls(record, dead, losses_of(suspects), Absences(down[:, 0], down[:, 1], np.ones(len(down), bool)))
+
+
+def losses_of(found: Sequence[tuple[int, float]]) -> PowerLosses:
+    """Return the power losses of nodes that did not come back, from their numbers and times."""
+    node, from_s = np.array(sorted(found), float).reshape(-1, 2).T
+    return PowerLosses(node.astype(np.int64), from_s, np.full(len(node), np.inf))
+
+
+@dataclass(slots=True)
+class Seen:
+    """What one look at all blocks of a trace finds.
+
+    Attributes:
+        node: number of each node that sent something, ascending, and its usual transit time, s.
+        gaps: number of gaps.
+        usual_gap_s: median of the gaps that ended, s.
+        silent: whether a node was ever silent while it was up: two messages of a node came apart.
+        long: the long gaps, without those of suspects at the end.
+        only: all gaps, if they are one block.
+    """
+
+    node: Nodes = field(default_factory=lambda: np.zeros(0, np.int64))
+    transit_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    gaps: int = 0
+    usual_gap_s: float = np.nan
+    silent: bool = False
+    long: LongGaps | None = None
+    only: Gaps | None = None
+
+    @classmethod
+    def of(cls, blocks: Iterator[Gaps], suspects: PowerLosses) -> "Seen":
+        """Look at all blocks."""
+        seen, lengths = cls(), GapLengths()
+        for gaps in blocks:
+            seen.only = gaps if not seen.gaps else None
+            seen.node, seen.transit_s = np.append(seen.node, gaps.node), np.append(seen.transit_s, gaps.transit_s)
+            seen.gaps += len(gaps)
+            ended = gaps.heard & ~gaps.away
+            lengths.add(gaps.length_s[ended])
+            seen.silent = seen.silent or bool(np.any(ended & (gaps.up_s > 0)))
+            long = long_gaps(cut(gaps, suspects))
+            seen.long = long if seen.long is None else join_long_gaps(seen.long, long)
+        order = np.argsort(seen.node)
+        seen.node, seen.transit_s = seen.node[order], seen.transit_s[order]
+        seen.usual_gap_s = lengths.median()
+        return seen
+
+
+class ImportedTrace:
+    """The gaps of an imported trace; see the module.
+
+    Attributes:
+        begin_s: first arrival, in the trace's own time, s; `end_s` is the last.
+        known: what its import says.
+        seen: what it shows.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Look through a trace or an imported directory.
+
+        Raises:
+            SimulatorError: it is neither.
+            AnalysisError: what its import wrote is damaged.
+        """
+        self._path = path
+        self.known = Known.of(path)
+        self.begin_s, self.end_s = ends_of(path)
+        self._suspects = self.known.suspects._replace(from_s=self.known.suspects.from_s - self.begin_s)
+        self.seen = Seen.of(self._read(), self._suspects)
+
+    @property
+    def node(self) -> Nodes:
+        """Number of each node that sent something, ascending."""
+        return self.seen.node
+
+    def blocks(self, reading: Reading = PLAIN) -> Iterator[Gaps]:
+        """Yield the gaps block by block, each node whole."""
+        held = self.seen.only
+        for gaps in self._read() if held is None else (held,):
+            yield cut(gaps, self._suspects) if reading.silent is SilentAtEnd.DEAD else gaps
+
+    def transit_s(self, nodes: Nodes) -> float:
+        """Return the usual time of a message of these nodes to the hub, s: the median node's."""
+        return float(np.median(self.seen.transit_s[np.isin(self.node, nodes)]))
+
+    def groups(self) -> dict[str, Nodes]:
+        """Return the groups in the `nodes.parquet` beside the trace, without nodes that sent nothing."""
+        nodes = read_nodes(self._path)
+        if nodes is None:
+            return {ALL_NODES: self.node}
+        unknown = np.setdiff1d(self.node, nodes.node)
+        if len(unknown):
+            raise AnalysisError(
+                f"{self._path}: node {unknown[0]} is not in the nodes.parquet beside it, which must list all"
+            )
+        heard = nodes[nodes.node.isin(self.node)]
+        return {str(name): own.to_numpy(np.int64) for name, own in heard.groupby("group", sort=False).node}
+
+    def _read(self) -> Iterator[Gaps]:
+        """Yield the gaps in blocks of BLOCK_GAPS or more, with the suspects alive."""
+        known, waiting = self.known, list[Gaps]()
+        for messages in read_blocks(self._path):
+            found = find_gaps(messages, known.dead, self.end_s, known.absences, restarts_shown=True)
+            waiting.append(found)
+            if sum(map(len, waiting)) >= BLOCK_GAPS:
+                yield self._joined(waiting)
+                waiting = []
+        if waiting:
+            yield self._joined(waiting)
+
+    def _joined(self, blocks: Sequence[Gaps]) -> Gaps:
+        """Return some blocks as one, in s since the first arrival."""
+        gaps, absences = join_gaps(blocks), self.known.absences
+        moved = Absences(absences.from_s - self.begin_s, absences.to_s - self.begin_s, absences.is_restart)
+        return replace(gaps, start_s=gaps.start_s - self.begin_s, absences=moved)
+
+
+def cut(gaps: Gaps, losses: PowerLosses) -> Gaps:
+    """Return the gaps with these power losses too."""
+    up_s = gaps.up_s.copy()
+    cut_at_losses(gaps.node, gaps.first, gaps.start_s, gaps.start_s + gaps.length_s, up_s, losses)
+    return replace(gaps, up_s=up_s)
+
+
+def ends_of(path: Path) -> tuple[float, float]:
+    """Return the first and the last arrival of a trace, s."""
+    begin_s, end_s = np.inf, -np.inf
+    for block in read_blocks(path):
+        arrived = np.isfinite(block.arrived_s)
+        begin_s = min(begin_s, float(np.min(block.arrived_s, initial=np.inf, where=arrived)))
+        end_s = max(end_s, float(np.max(block.arrived_s, initial=-np.inf, where=arrived)))
+    return begin_s, end_s
