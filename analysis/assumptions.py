@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from heartbench.analysis.evidence import Evidence
+from heartbench.analysis.imported_assumptions import of_a_log
 from heartbench.analysis.networks import observed_groups
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.group import Group
@@ -38,6 +39,8 @@ class Assumption:
 
 def assumptions_of(evidence: Evidence) -> list[Assumption]:
     """Return the assumptions; those that several groups share appear once."""
+    if evidence.record is not None:
+        return [Assumption(*each) for each in of_a_log(evidence, evidence.record)]
     if evidence.scenario is None:
         return list(_of_a_trace())
     merged: dict[tuple[str, str, str], tuple[str, ...]] = {}
@@ -53,6 +56,7 @@ def assumptions_of(evidence: Evidence) -> list[Assumption]:
 def _of_a_trace() -> Iterator[Assumption]:
     yield Assumption("network", "as recorded, for as long as the trace lasts", "the trace; no other is simulated")
     yield Assumption("power losses", "none", "an imported trace does not record when a node was down")
+    yield Assumption("restarts of nodes", "a gap that ends with a newer boot counts for nobody", "the trace")
     yield Assumption("independence", "as recorded; gaps are tested for coincidence", "the trace")
     yield Assumption("hub", "defaults except for its threshold", "an imported trace does not record its settings")
     yield Assumption("end", "all nodes were up until the last arrival", "the trace")

@@ -139,6 +139,7 @@ def evidence_of(
     now_s: float | None = None,
     policies: Sequence[PolicySpec] = (),
     silent_at_end: SilentAtEnd | None = None,
+    source: Path | None = None,
 ) -> Evidence:
     """Read a run directory, an imported log or a trace.
 
@@ -147,6 +148,7 @@ def evidence_of(
         now_s: current stale threshold of an imported trace, s; `run.json` records that of a run.
         policies: policies to judge besides fixed timeouts; the gaps of a run keep what they need.
         silent_at_end: what became of the nodes of an imported log that fell silent before its end; None: not known.
+        source: what to call an imported log, such as the log itself; None: its path.
 
     Raises:
         SimulatorError: it is none of them.
@@ -155,10 +157,7 @@ def evidence_of(
     if not (path / "run.json").exists():
         if (path / "truth.parquet").exists():
             raise AnalysisError(f"{path}: no run.json, so the run did not end; import its trace: {path / 'trace'}")
-        evidence = imported(path, now_s, silent_at_end)
-        if evidence.imported and evidence.imported.seen.silent:
-            return evidence
-        raise too_little(path)
+        return imported(path, source or path, now_s, silent_at_end)
     if silent_at_end is not None:
         raise AnalysisError(f"--silent-at-end: {path} records which nodes were down; expected only with a log")
     if now_s is not None:
@@ -206,15 +205,17 @@ def read_gaps(run: RunDirectory, duration_s: float, interval_s: NDArray[np.float
     return join_gaps(find_gaps(block, losses, duration_s, absences, interval_s) for block in read_blocks(run.path))
 
 
-def imported(path: Path, now_s: float | None, silent: SilentAtEnd | None) -> Evidence:
+def imported(path: Path, source: Path, now_s: float | None, silent: SilentAtEnd | None) -> Evidence:
     """Return the evidence of an imported trace, from its first arrival to its last; arguments as of `evidence_of`."""
     trace = ImportedTrace(path)
+    if not trace.seen.silent:
+        raise too_little(source)
     if now_s is not None and not SHORTEST_S <= now_s <= LONGEST_S:
         raise AnalysisError(f"--now {now_s:g}s: expected {SHORTEST_S:g}s to {LONGEST_S:g}s")
     hub = HubSettings.of() if now_s is None else HubSettings.for_stale_after(now_s)
     record = trace.known.record
     readings = readings_of(len(trace.known.suspects.node) > 0, silent, bool(record and record.step_s))
-    return Evidence(path, trace, trace.end_s - trace.begin_s, hub, now_s, trace.groups(), None, None, readings)
+    return Evidence(source, trace, trace.end_s - trace.begin_s, hub, now_s, trace.groups(), None, None, readings)
 
 
 def groups_of(scenario: Scenario) -> dict[str, NDArray[np.int64]]:

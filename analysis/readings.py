@@ -64,3 +64,10 @@ def readings_of(suspects: bool, silent: SilentAtEnd | None, censored: bool) -> t
     ends = (None,) if not suspects else tuple(SilentAtEnd) if silent is None else (silent,)
     steps = tuple(WithinStep) if censored else (None,)
     return tuple(Reading(*each) for each in product(ends, steps))
+
+
+def reading_named(name: str) -> Reading:
+    """Return the reading of that name."""
+    parts = name.split(", ") if name else []
+    silent = next((each for each in SilentAtEnd if each in parts), None)
+    return Reading(silent, next((each for each in WithinStep if each in parts), None))

@@ -39,13 +39,7 @@ def study(
     found = {each.name: study_reading(evidence, each, goal, per, advance) for each in evidence.readings}
     worst = max(found, key=lambda name: badness(found[name]))
     several = found if len(found) > 1 else {}
-    return replace(
-        found[worst],
-        coincidence=shared_outages(evidence),
-        recorded=evidence.scenario is None,
-        readings=several,
-        reading=worst,
-    )
+    return replace(found[worst], coincidence=shared_outages(evidence), readings=several)
 
 
 def badness(found: Recommendation) -> tuple[bool, float, float]:
@@ -79,7 +73,8 @@ def study_reading(
     hours |= replayed_groups(evidence)
     if evidence.scenario is None:
         hours = {name: qos.node_days * DAY_H for name, qos in judged.items()}
-    return recommend(goal, per, evidence.current_s, fleet, groups, hours)
+    found = recommend(goal, per, evidence.current_s, fleet, groups, hours)
+    return replace(found, recorded=evidence.scenario is None, reading=reading.name)
 
 
 def check_duration(evidence: Evidence) -> None:

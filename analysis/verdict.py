@@ -11,6 +11,7 @@ import pandas as pd
 from heartbench.analysis import tune
 from heartbench.analysis.assumptions import assumptions_of
 from heartbench.analysis.evidence import Evidence, settings_at
+from heartbench.analysis.readings import reading_named
 from heartbench.analysis.tune import FLEET, INTERVALS, Interval, Recommendation, ThresholdFigures
 from heartbench.simulator.units import NODE_DAYS
 
@@ -64,7 +65,31 @@ def how_sure(found: Recommendation) -> str:
             f"The interval covers the network as it was during {figure(hours)} node-hours of recording; it does not "
             "cover outages longer than those recorded."
         )
-    return covered + shared
+    return covered + shared + worst_reading(found)
+
+
+def worst_reading(found: Recommendation) -> str:
+    """Return which reading of the log the figures are of; empty if there is only one."""
+    if not found.readings:
+        return ""
+    return (
+        f" The log can be read in {len(found.readings)} ways; these are the figures of the worst, in which "
+        f"{reading_named(found.reading).meaning}."
+    )
+
+
+def reading_lines(found: Recommendation) -> list[str]:
+    """Return each reading of a log with its false stales at the recommended threshold, and what it would recommend."""
+    unit, lines = goal_unit(found), []
+    for name, each in found.readings.items():
+        _, row = each.decides(found.recommended_s)
+        rate = figure(row.false_stale_per_node_day * NODE_DAYS[unit])
+        own = f"{each.recommended_s:g} s meets the goal" if each.met else "no threshold meets the goal"
+        lines.append(
+            f"{reading_named(name).meaning}: at {found.recommended_s:g} s {rate} false stales per {unit} (95%: "
+            f"{intervals_text(found, row, NODE_DAYS[unit])}); {own}"
+        )
+    return lines
 
 
 def what_to_measure(found: Recommendation) -> str:
@@ -235,7 +260,19 @@ def as_json(found: Recommendation, evidence: Evidence) -> dict[str, Any]:
         "fleet": both_settings(found, found.fleet),
         "frontier": frontier_json(found.fleet),
         "coincidence": found.coincidence,
+        "reading": found.reading or None,
+        "readings": {name: reading_json(found, each) for name, each in found.readings.items()} or None,
         "assumptions": [asdict(each) for each in assumptions_of(evidence)],
+    }
+
+
+def reading_json(found: Recommendation, each: Recommendation) -> dict[str, Any]:
+    """Return what one reading of a log recommends, and its figures of the settings that all readings together have."""
+    return {
+        "met": each.met,
+        "recommended": deciding_json(each, each.recommended_s),
+        "current": None if each.current_s is None else deciding_json(each, each.current_s),
+        "at_recommended": deciding_json(each, found.recommended_s),
     }
 
 
@@ -294,6 +331,7 @@ def env_file(found: Recommendation, evidence: Evidence) -> str:
             for name, row in found.rows(found.recommended_s).items()
         ),
         how_sure(found),
+        *(f"If {line}." for line in reading_lines(found)),
         *(f"Assumption: {each.line()}." for each in assumptions_of(evidence)),
     ]
     return "".join(f"# {line}\n" for line in head) + "\n" + settings.to_env()

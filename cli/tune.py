@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from heartbench.cli.goal_options import JSON, MAX_DETECTION, MAX_FALSE_STALE, NOW, PER
+from heartbench.cli.log_options import DEAD, HUB_DOWN, INTERVAL, NODE, SILENT_AT_END, TIME, as_trace, log_options
 from heartbench.cli.output import check_output, console, plain, print_json, print_table, progress, write_whole
 
 if TYPE_CHECKING:
@@ -33,13 +34,22 @@ def columns(counted: str) -> tuple[str, ...]:
 
 def tune(
     source: Annotated[
-        Path | None, typer.Argument(metavar="RUN_DIR|TRACE", help="Run or trace to tune from. Default: the newest run.")
+        Path | None,
+        typer.Argument(
+            metavar="RUN|LOG|DIR", help="Run, log, or import to tune from. Default: the newest run."
+        ),
     ] = None,
     max_false_stale: Annotated[str, MAX_FALSE_STALE] = "1/node-week",
     max_detection: Annotated[str, MAX_DETECTION] = "90s",
     out: Annotated[Path, typer.Option(metavar="FILE", help=OUT_HELP)] = Path("hub.env"),
     per: Annotated[Literal["group", "fleet"], PER] = "group",
     now: Annotated[str | None, NOW] = None,
+    silent_at_end: Annotated[Literal["dead", "alive"] | None, SILENT_AT_END] = None,
+    time: Annotated[str | None, TIME] = None,
+    node: Annotated[str | None, NODE] = None,
+    interval: Annotated[str | None, INTERVAL] = None,
+    hub_down: Annotated[list[str] | None, HUB_DOWN] = None,
+    dead: Annotated[list[str] | None, DEAD] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Find the lowest stale threshold that meets a goal, and write the hub's settings for it.
@@ -49,14 +59,22 @@ def tune(
     too, and the upper end of their 95% interval must meet the goal. Exit
     status 1: no threshold meets the goal, and no settings are written.
 
-    TRACE is a Parquet file or a folder of them, with one row per message: node
-    (its number); kind (0 hello, 1 heartbeat, 2 chunk of output, 3 goodbye: the
-    node is not expected back until its next hello); sent_s and arrived_s (in s
-    from any origin, such as Unix time; arrived_s is empty if the message never
-    arrived); boot, connection and seq, which are not used and may be 0.
+    LOG is the log of a real hub, in a format that `heartbench import` knows, and
+    DIR what that wrote. In a log, a gap that ends with a restart of the node, or
+    in which the hub was down, counts for nobody. If nodes fell silent before its
+    end, or its times are known only to within a step, each reading is judged and
+    the worst decides.
+
+    DIR may also be a trace: a Parquet file or a folder of them, with one row per
+    message: node (its number); kind (0 hello, 1 heartbeat, 2 chunk of output, 3
+    goodbye: the node is not expected back until its next hello); sent_s and
+    arrived_s (in s from any origin, such as Unix time; arrived_s is empty if the
+    message never arrived); boot (goes up when the node restarts); connection and
+    seq, which are not used and may be 0, as may boot.
     """
     from heartbench.analysis.evidence import evidence_of
     from heartbench.analysis.networks import nodes_to_simulate
+    from heartbench.analysis.readings import SilentAtEnd
     from heartbench.analysis.study import study
     from heartbench.analysis.tune import Goal, Per
     from heartbench.analysis.verdict import as_json as to_json
@@ -67,9 +85,12 @@ def tune(
     goal = Goal(parse_rate(max_false_stale, "--max-false-stale"), parse_duration(max_detection, "--max-detection"))
     check_output(out)
     current_s = None if now is None else parse_duration(now, "--now")
-    evidence = evidence_of(RunDirectory.newest().path if source is None else source, current_s)
-    with progress("Simulating networks", nodes_to_simulate(evidence)) as advance:
-        found = study(evidence, goal, Per(per), advance)
+    silent = None if silent_at_end is None else SilentAtEnd(silent_at_end)
+    source = RunDirectory.newest().path if source is None else source
+    with as_trace(source, log_options(time, node, interval, hub_down or (), dead or ())) as trace:
+        evidence = evidence_of(trace, current_s, silent_at_end=silent, source=source)
+        with progress("Simulating networks", nodes_to_simulate(evidence)) as advance:
+            found = study(evidence, goal, Per(per), advance)
     result = {**to_json(found, evidence), "hub_env": str(out) if found.met else None}
     if evidence.scenario is not None:
         write_whole(evidence.source / "tune.json", json.dumps(plain(result), indent=2) + "\n")
@@ -85,10 +106,12 @@ def tune(
 def show(found: "Recommendation", evidence: "Evidence", out: Path) -> None:
     """Print the table, the verdict, its assumptions, and the name of the settings file."""
     from heartbench.analysis.assumptions import assumptions_of
-    from heartbench.analysis.verdict import counted_in, labelled_rows, sentence
+    from heartbench.analysis.verdict import counted_in, labelled_rows, reading_lines, sentence
 
     print_table(evidence.origin, columns(counted_in(found)), [cells(*each) for each in labelled_rows(found)])
     console().print(sentence(found))
+    for line in reading_lines(found):
+        console().print(f"  If {line}.")
     console().print("Assumptions:")
     for each in assumptions_of(evidence):
         console().print(f"  {each.line()}")

@@ -1,0 +1,78 @@
+"""The options that `import` and `tune` share: what the user says about a log of a hub that the log does not show."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import typer
+
+from heartbench.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from heartbench.analysis.imports.options import ImportOptions
+
+TIME = typer.Option(metavar="COL", help="Column of a log with the time of arrival.")
+NODE = typer.Option(metavar="COL", help="Column of a log with the name of the node.")
+INTERVAL = typer.Option(metavar="DURATION", help="Heartbeat interval of a log. Default: its median gap.")
+HUB_DOWN = typer.Option(
+    metavar="FROM..TO", help="When the hub of a log was down: ISO 8601, Unix s, or s since its start. Repeatable."
+)
+DEAD = typer.Option(
+    metavar="NAME[@TIME]", help="Node of a log that is gone since TIME, or its last message. Repeatable."
+)
+SILENT_AT_END = typer.Option(
+    help="What became of the nodes that fell silent before the end of a log. Default: judge both, the worse decides."
+)
+
+PARQUET = b"PAR1"
+
+
+def log_options(
+    time: str | None, node: str | None, interval: str | None, hub_down: Sequence[str], dead: Sequence[str]
+) -> "ImportOptions":
+    """Return what the shared options say.
+
+    Raises:
+        AnalysisError, SimulatorError: one is not a time, a span or a duration.
+    """
+    from heartbench.analysis.imports.options import ImportOptions, NodeMoment, parse_span
+    from heartbench.simulator.units import parse_duration
+
+    return ImportOptions(
+        time=time,
+        node=node,
+        interval_s=None if interval is None else parse_duration(interval, "--interval"),
+        hub_down=tuple(parse_span(each, "--hub-down") for each in hub_down),
+        dead=tuple(NodeMoment.parse(each, "--dead") for each in dead),
+    )
+
+
+@contextmanager
+def as_trace(path: Path, options: "ImportOptions") -> Iterator[Path]:
+    """Yield a directory with the trace of a log, which is deleted afterwards; a run, an import and a trace as they are.
+
+    Raises:
+        AnalysisError: the log cannot be read.
+        CommandError: the options say something about a log, and it is none.
+    """
+    from heartbench.analysis.imports import ImportOptions, import_log
+
+    if is_log(path):
+        with TemporaryDirectory(prefix="heartbench-") as folder:
+            directory = Path(folder, "imported")
+            import_log([path], options, directory)
+            yield directory
+        return
+    if options != ImportOptions():
+        raise CommandError(f"{path}: is not a log; pass what is known about a log to `heartbench import`")
+    yield path
+
+
+def is_log(path: Path) -> bool:
+    """Return whether a path is a file other than Parquet, in which traces are kept."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(PARQUET)) != PARQUET
