@@ -140,6 +140,8 @@ def evidence_of(
     policies: Sequence[PolicySpec] = (),
     silent_at_end: SilentAtEnd | None = None,
     source: Path | None = None,
+    *,
+    skip_pauses: bool = False,
 ) -> Evidence:
     """Read a run directory, an imported log or a trace.
 
@@ -149,6 +151,8 @@ def evidence_of(
         policies: policies to judge besides fixed timeouts; the gaps of a run keep what they need.
         silent_at_end: what became of the nodes of an imported log that fell silent before its end; None: not known.
         source: what to call an imported log, such as the log itself; None: its path.
+        skip_pauses: whether an imported log has the senders' times and lists all that they sent, so that a gap in which
+            the node itself paused counts for nobody.
 
     Raises:
         SimulatorError: it is none of them.
@@ -157,9 +161,10 @@ def evidence_of(
     if not (path / "run.json").exists():
         if (path / "truth.parquet").exists():
             raise AnalysisError(f"{path}: no run.json, so the run did not end; import its trace: {path / 'trace'}")
-        return imported(path, source or path, now_s, silent_at_end)
-    if silent_at_end is not None:
-        raise AnalysisError(f"--silent-at-end: {path} records which nodes were down; expected only with a log")
+        return imported(ImportedTrace(path, skip_pauses), source or path, now_s, silent_at_end)
+    if silent_at_end is not None or skip_pauses:
+        option = "--silent-at-end" if silent_at_end else "--skip-sender-pauses"
+        raise AnalysisError(f"{option}: {path} records what its nodes did; expected only with a log")
     if now_s is not None:
         raise AnalysisError(
             f"--now {now_s:g}s: {path} records the settings of its hub; expected only with an imported trace"
@@ -205,15 +210,16 @@ def read_gaps(run: RunDirectory, duration_s: float, interval_s: NDArray[np.float
     return join_gaps(find_gaps(block, losses, duration_s, absences, interval_s) for block in read_blocks(run.path))
 
 
-def imported(path: Path, source: Path, now_s: float | None, silent: SilentAtEnd | None) -> Evidence:
+def imported(trace: ImportedTrace, source: Path, now_s: float | None, silent: SilentAtEnd | None) -> Evidence:
     """Return the evidence of an imported trace, from its first arrival to its last; arguments as of `evidence_of`."""
-    trace = ImportedTrace(path)
     if not trace.seen.silent:
         raise too_little(source)
     if now_s is not None and not SHORTEST_S <= now_s <= LONGEST_S:
         raise AnalysisError(f"--now {now_s:g}s: expected {SHORTEST_S:g}s to {LONGEST_S:g}s")
     hub = HubSettings.of() if now_s is None else HubSettings.for_stale_after(now_s)
     record = trace.known.record
+    if trace.skip_pauses and record is not None and not record.transit:
+        raise AnalysisError(f"--skip-sender-pauses: {source} has no times of the senders; expected a log with --sent")
     readings = readings_of(len(trace.known.suspects.node) > 0, silent, bool(record and record.step_s))
     return Evidence(source, trace, trace.end_s - trace.begin_s, hub, now_s, trace.groups(), None, None, readings)
 

@@ -28,6 +28,8 @@ from heartbench.simulator.trace import Messages
 Floats = NDArray[np.float64]
 
 TIMED = 15
+PAUSE = 3.0
+"""Usual intervals without a message of its own after which a node paused."""
 
 
 class PowerLosses(NamedTuple):
@@ -125,6 +127,7 @@ def find_gaps(
     interval_s: Floats | None = None,
     *,
     restarts_shown: bool = False,
+    pauses_shown: bool = False,
 ) -> Gaps:
     """Return the gaps of a block of nodes; messages that arrived after `end_s` are ignored.
 
@@ -159,6 +162,8 @@ def find_gaps(
     cut_at_losses(gaps.node, first, at, until, up, losses)
     if restarts_shown:
         up[before_a_restart(node, messages.boot[seen])] = 0.0
+    if pauses_shown:
+        up[of_paused_senders(node, at, messages.sent_s[seen])] = 0.0
     return gaps
 
 
@@ -204,6 +209,21 @@ def before_a_restart(node: NDArray[np.int64], boot: NDArray[np.int32]) -> NDArra
     newest = np.maximum.accumulate((node << 32) + boot)  # ascends from node to node
     newer = (np.diff(newest) > 0) & (np.diff(node) == 0)
     return np.flatnonzero(newer)
+
+
+def of_paused_senders(node: NDArray[np.int64], at: Floats, sent_s: Floats) -> NDArray[np.int64]:
+    """Return the places of the messages, by node and arrival, after which the node itself paused before its next one.
+
+    It sent nothing, by its own clock, for longer than PAUSE times the median of its intervals and than half of the gap.
+    """
+    same = np.diff(node) == 0
+    pause_s = np.where(same, np.diff(sent_s), np.nan)
+    rows = np.unique(node, return_inverse=True)[1]
+    sorted_s = pause_s[np.lexsort((pause_s, rows[:-1]))]  # NaN, of the last message, comes last
+    counts = np.bincount(rows[:-1][same], minlength=rows[-1] + 1)
+    first = np.searchsorted(rows[:-1], np.arange(rows[-1] + 1))
+    usual_s = sorted_s[np.minimum(first + np.maximum(counts - 1, 0) // 2, len(sorted_s) - 1)]
+    return np.flatnonzero(same & (pause_s > PAUSE * usual_s[rows[:-1]]) & (pause_s > np.diff(at) / 2))
 
 
 def cut_at_losses(

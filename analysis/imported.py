@@ -6,6 +6,7 @@ read once, a longer one as often as it is judged, and never held whole.
     restarted    a gap that ends with a newer boot counts as time up for nobody, and as no mistake
     hub down     as a restart of the hub: no node is silent then
     dead         a power loss from the named time on, or from the last sign of life
+    paused       a gap in which the node itself sent nothing: as restarted, if the log is known to list all messages
     silent       see `readings`
 """
 
@@ -78,6 +79,7 @@ class Seen:
     Attributes:
         node: number of each node that sent something, ascending, and its usual transit time, s.
         gaps: number of gaps.
+        left_out: those that ended, but count for nobody, and their length, s.
         usual_gap_s: median of the gaps that ended, s.
         silent: whether a node was ever silent while it was up: two messages of a node came apart.
         long: the long gaps, without those of suspects at the end.
@@ -87,6 +89,8 @@ class Seen:
     node: Nodes = field(default_factory=lambda: np.zeros(0, np.int64))
     transit_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     gaps: int = 0
+    left_out: int = 0
+    left_out_s: float = 0.0
     usual_gap_s: float = np.nan
     silent: bool = False
     long: LongGaps | None = None
@@ -102,6 +106,9 @@ class Seen:
             seen.gaps += len(gaps)
             ended = gaps.heard & ~gaps.away
             lengths.add(gaps.length_s[ended])
+            nobodys = ended & (gaps.up_s == 0) & (gaps.length_s > 0)
+            seen.left_out += int(nobodys.sum())
+            seen.left_out_s += float(gaps.length_s[nobodys].sum())
             seen.silent = seen.silent or bool(np.any(ended & (gaps.up_s > 0)))
             long = long_gaps(cut(gaps, suspects))
             seen.long = long if seen.long is None else join_long_gaps(seen.long, long)
@@ -120,14 +127,19 @@ class ImportedTrace:
         seen: what it shows.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, skip_pauses: bool = False) -> None:
         """Look through a trace or an imported directory.
+
+        Args:
+            path: path of either.
+            skip_pauses: whether it lists all messages that were sent, so that it shows when a node itself paused.
 
         Raises:
             SimulatorError: it is neither.
             AnalysisError: what its import wrote is damaged.
         """
         self._path = path
+        self.skip_pauses = skip_pauses
         self.known = Known.of(path)
         self.begin_s, self.end_s = ends_of(path)
         self._suspects = self.known.suspects._replace(from_s=self.known.suspects.from_s - self.begin_s)
@@ -165,7 +177,14 @@ class ImportedTrace:
         """Yield the gaps in blocks of BLOCK_GAPS or more, with the suspects alive."""
         known, waiting = self.known, list[Gaps]()
         for messages in read_blocks(self._path):
-            found = find_gaps(messages, known.dead, self.end_s, known.absences, restarts_shown=True)
+            found = find_gaps(
+                messages,
+                known.dead,
+                self.end_s,
+                known.absences,
+                restarts_shown=True,
+                pauses_shown=self.skip_pauses,
+            )
             waiting.append(found)
             if sum(map(len, waiting)) >= BLOCK_GAPS:
                 yield self._joined(waiting)

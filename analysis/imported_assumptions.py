@@ -22,12 +22,7 @@ def of_a_log(evidence: Evidence, record: ImportRecord) -> Iterator[tuple[str, st
         yield "transit times", "unknown, taken as 0: detection times count from the last sign of life", THE_LOG
     yield "power losses", _deaths(record), "a log does not show true deaths; --dead names them"
     yield from _silent_at_end(evidence, record)
-    if record.restarts:
-        yield (
-            "restarts of nodes",
-            f"{record.restarts:,}; the gap before each is neither time up nor a false stale, whatever caused it",
-            THE_LOG,
-        )
+    yield from _left_out(evidence, record)
     yield from _hub_down(evidence, record)
     if record.step_s is not None:
         yield (
@@ -50,13 +45,27 @@ def _deaths(record: ImportRecord) -> str:
     return some([f"{each.node} from {moment(record, each.at_s)} on" for each in record.dead])
 
 
+def _left_out(evidence: Evidence, record: ImportRecord) -> Iterator[tuple[str, str, str]]:
+    nobodys = "neither time up nor a false stale, whatever caused it"
+    if record.restarts:
+        yield "restarts of nodes", f"{record.restarts:,}; the gap before each is {nobodys}", THE_LOG
+    trace = evidence.imported
+    if trace is not None and trace.skip_pauses:
+        yield "pauses of nodes", f"a gap in which the node itself sent nothing is {nobodys}", "--skip-sender-pauses"
+    elif record.transit:
+        yield "pauses of nodes", "count as silence, as would messages that were lost", "--skip-sender-pauses skips them"
+    if trace is not None and trace.seen.left_out:
+        left_out = f"{trace.seen.left_out:,} of {trace.seen.gaps:,}, {length(trace.seen.left_out_s)} together"
+        yield "gaps left out", left_out, f"{THE_LOG}: restarts, pauses and named deaths"
+
+
 def _silent_at_end(evidence: Evidence, record: ImportRecord) -> Iterator[tuple[str, str, str]]:
     named = {each.node for each in record.dead}
     suspects = [each for each in record.suspects if each.node not in named]
     if not suspects:
         yield "end", "all other nodes were up until the last message", THE_LOG
         return
-    names = some([f"{each.node} (for {format_duration(round(each.silent_s))})" for each in suspects])
+    names = some([f"{each.node} (for {length(each.silent_s)})" for each in suspects])
     if len({reading.silent for reading in evidence.readings}) == 1:
         yield "silent at the end", f"{names}; taken as {evidence.readings[0].silent}", "--silent-at-end"
         return
@@ -90,6 +99,14 @@ def moment(record: ImportRecord, at_s: float) -> str:
     if not record.origin_unix_s:
         return f"{at_s:g} s"
     return datetime.fromtimestamp(record.origin_unix_s + at_s, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def length(seconds: float) -> str:
+    """Return a length of time with three digits, in the unit that suits it."""
+    unit, name = next(
+        (each for each in ((86_400.0, "d"), (3600.0, "h"), (60.0, "min")) if seconds >= 2 * each[0]), (1.0, "s")
+    )
+    return f"{seconds / unit:.3g} {name}"
 
 
 def some(texts: Sequence[str]) -> str:

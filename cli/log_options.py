@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 TIME = typer.Option(metavar="COL", help="Column of a log with the time of arrival.")
 NODE = typer.Option(metavar="COL", help="Column of a log with the name of the node.")
+SENT = typer.Option(metavar="COL", help="Column of a log with the time at which the node sent the message.")
 INTERVAL = typer.Option(metavar="DURATION", help="Heartbeat interval of a log. Default: its median gap.")
 HUB_DOWN = typer.Option(
     metavar="FROM..TO", help="When the hub of a log was down: ISO 8601, Unix s, or s since its start. Repeatable."
@@ -25,12 +26,23 @@ DEAD = typer.Option(
 SILENT_AT_END = typer.Option(
     help="What became of the nodes that fell silent before the end of a log. Default: judge both, the worse decides."
 )
+SKIP_SENDER_PAUSES = typer.Option(
+    "--skip-sender-pauses",
+    help="The log lists every message that was sent, with --sent: a gap in which the node itself paused counts for "
+    "nobody. Without it, such a gap counts, because its messages may have been lost.",
+)
 
 PARQUET = b"PAR1"
 
 
 def log_options(
-    time: str | None, node: str | None, interval: str | None, hub_down: Sequence[str], dead: Sequence[str]
+    *,
+    time: str | None,
+    node: str | None,
+    sent: str | None,
+    interval: str | None,
+    hub_down: Sequence[str] | None,
+    dead: Sequence[str] | None,
 ) -> "ImportOptions":
     """Return what the shared options say.
 
@@ -43,9 +55,10 @@ def log_options(
     return ImportOptions(
         time=time,
         node=node,
-        interval_s=None if interval is None else parse_duration(interval, "--interval"),
-        hub_down=tuple(parse_span(each, "--hub-down") for each in hub_down),
-        dead=tuple(NodeMoment.parse(each, "--dead") for each in dead),
+        sent=sent,
+        interval_s=None if interval is None else parse_duration(interval, "--interval") or None,
+        hub_down=tuple(parse_span(each, "--hub-down") for each in hub_down or ()),
+        dead=tuple(NodeMoment.parse(each, "--dead") for each in dead or ()),
     )
 
 

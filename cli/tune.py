@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from heartbench.cli.goal_options import JSON, MAX_DETECTION, MAX_FALSE_STALE, NOW, PER
-from heartbench.cli.log_options import DEAD, HUB_DOWN, INTERVAL, NODE, SILENT_AT_END, TIME, as_trace, log_options
+from heartbench.cli.log_options import (
+    DEAD,
+    HUB_DOWN,
+    INTERVAL,
+    NODE,
+    SENT,
+    SILENT_AT_END,
+    SKIP_SENDER_PAUSES,
+    TIME,
+    as_trace,
+    log_options,
+)
 from heartbench.cli.output import check_output, console, plain, print_json, print_table, progress, write_whole
 
 if TYPE_CHECKING:
@@ -35,9 +46,7 @@ def columns(counted: str) -> tuple[str, ...]:
 def tune(
     source: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="RUN|LOG|DIR", help="Run, log, or import to tune from. Default: the newest run."
-        ),
+        typer.Argument(metavar="RUN|LOG|DIR", help="Run, log, or import to tune from. Default: the newest run."),
     ] = None,
     max_false_stale: Annotated[str, MAX_FALSE_STALE] = "1/node-week",
     max_detection: Annotated[str, MAX_DETECTION] = "90s",
@@ -45,8 +54,10 @@ def tune(
     per: Annotated[Literal["group", "fleet"], PER] = "group",
     now: Annotated[str | None, NOW] = None,
     silent_at_end: Annotated[Literal["dead", "alive"] | None, SILENT_AT_END] = None,
+    skip_sender_pauses: Annotated[bool, SKIP_SENDER_PAUSES] = False,
     time: Annotated[str | None, TIME] = None,
     node: Annotated[str | None, NODE] = None,
+    sent: Annotated[str | None, SENT] = None,
     interval: Annotated[str | None, INTERVAL] = None,
     hub_down: Annotated[list[str] | None, HUB_DOWN] = None,
     dead: Annotated[list[str] | None, DEAD] = None,
@@ -87,8 +98,9 @@ def tune(
     current_s = None if now is None else parse_duration(now, "--now")
     silent = None if silent_at_end is None else SilentAtEnd(silent_at_end)
     source = RunDirectory.newest().path if source is None else source
-    with as_trace(source, log_options(time, node, interval, hub_down or (), dead or ())) as trace:
-        evidence = evidence_of(trace, current_s, silent_at_end=silent, source=source)
+    options = log_options(time=time, node=node, sent=sent, interval=interval, hub_down=hub_down, dead=dead)
+    with as_trace(source, options) as trace:
+        evidence = evidence_of(trace, current_s, silent_at_end=silent, source=source, skip_pauses=skip_sender_pauses)
         with progress("Simulating networks", nodes_to_simulate(evidence)) as advance:
             found = study(evidence, goal, Per(per), advance)
     result = {**to_json(found, evidence), "hub_env": str(out) if found.met else None}

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from tests.analysis.imported_logs import RECORD, Lives, every, write_import
 
@@ -116,3 +117,20 @@ def test_what_the_import_says_of_unknown_nodes_is_refused(tmp_path: Path) -> Non
 def test_a_run_knows_which_nodes_were_down(run_path: Path) -> None:
     with pytest.raises(AnalysisError, match=r"--silent-at-end: .* records which nodes were down; expected only with"):
         evidence_of(run_path, silent_at_end=SilentAtEnd.DEAD)
+
+
+def test_pauses_of_the_sender_are_left_out_on_request(tmp_path: Path) -> None:
+    sent = every(10.0, 0.0, END_S + 1, [(1000.0, 1100.0)])
+    arrived = [each if not 3000 < each < 3060 else 3060.0 for each in sent]  # held up by the network for a minute
+    path = write_import(tmp_path / "log", {"a": [arrived]}, replace(RECORD, transit=True))
+    part = path / "trace" / "part-00000.parquet"
+    pd.read_parquet(part).assign(sent_s=sent).to_parquet(part)
+    counts = {
+        skip: study(evidence_of(path, 40.0, skip_pauses=skip), EASY).rows(40.0)["all"].false_stale
+        for skip in (False, True)
+    }
+    assert counts == {False: 2, True: 1}
+    with pytest.raises(
+        AnalysisError, match=r"--skip-sender-pauses: .* has no times of the senders; expected a log with"
+    ):
+        evidence_of(write_import(tmp_path / "other", {"a": [arrived]}), skip_pauses=True)
