@@ -43,10 +43,13 @@ def study(
 
 
 def badness(found: Recommendation) -> tuple[bool, float, float]:
-    """Return what makes one reading of a log worse than another: no threshold meets the goal, or only a higher one."""
+    """Return what makes one reading of a log worse than another: no threshold meets the goal, or only a higher one.
+
+    Of those in which none does, the one that misses it by more is worse.
+    """
     _, row = found.decides(found.recommended_s)
     ends = row.deciding_interval
-    return not found.met, found.recommended_s, ends[1] if ends else 0.0
+    return not found.met, found.recommended_s if found.met else 0.0, ends[1] if ends else 0.0
 
 
 def study_reading(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from heartbench.mesh.kinds import Kind
 from heartbench.simulator.errors import SimulatorError
+from heartbench.simulator.parquet_columns import MAY_BE_EMPTY, check_columns, read_pieces, read_table
 
 
 class TruthEvent(enum.IntEnum):
@@ -112,6 +113,8 @@ class Truth:
 
 
 NODES_FILE = "nodes.parquet"
+PIECE = 1 << 21
+"""Rows that are read at once from a longer part."""
 
 
 def _table(**columns: pa.DataType) -> pa.Schema:
@@ -140,7 +143,6 @@ NODES = _table(node=pa.int32(), group=pa.string(), name=pa.string())
 LATEST_S = 1e11
 """Times lie within ± this, s: Unix time in s does so for three thousand years, in ms it does not."""
 NODE = pa.schema([MESSAGES.field("node")])
-MAY_BE_EMPTY = ("arrived_s", "end_s")
 _TIMES = (-LATEST_S, LATEST_S, f"in s, within {LATEST_S:g} of 0")
 POSSIBLE = {
     "node": (0, np.inf, "0 or more"),
@@ -149,7 +151,6 @@ POSSIBLE = {
     "arrived_s": _TIMES,
 }
 """Smallest and largest value of a trace's column, and both in words."""
-DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)  # what reading a damaged file raises
 
 
 def trace_parts(path: Path) -> list[Path]:
@@ -171,7 +172,7 @@ def trace_parts(path: Path) -> list[Path]:
     if not parts:
         raise SimulatorError(f"{path}: no trace in it; expected a run directory, a folder of Parquet files or one file")
     for part in parts:
-        _check_columns(part, MESSAGES, "trace")
+        check_columns(part, MESSAGES, "trace")
     return parts
 
 
@@ -188,7 +189,7 @@ def read_nodes(path: Path) -> pd.DataFrame | None:
     found = next((file for file in _nodes_files(path) if file.is_file()), None)
     if found is None:
         return None
-    nodes = _read(found, NODES, "list of nodes").to_pandas()
+    nodes = read_table(found, NODES, "list of nodes").to_pandas()
     for column in ("node", "name"):
         twice = nodes[column][nodes[column].duplicated()]
         if len(twice):
@@ -210,14 +211,40 @@ def _nodes_files(path: Path) -> list[Path]:
 def read_blocks(path: Path) -> Iterator[Messages]:
     """Yield a trace block by block, each node whole and in order.
 
-    A foreign trace that breaks that rule (a node in two parts, rows out of order) is read as one sorted block.
+    A part of more than PIECE rows is several blocks. A foreign trace that breaks that rule (a node in two parts, rows
+    out of order) is read as one sorted block.
     """
     parts = trace_parts(path)
     if _parts_share_a_node(parts):
         yield _sorted(_concatenate([_read_messages(part) for part in parts]))
-    else:
-        for part in parts:
+        return
+    for part in parts:
+        if pq.read_metadata(part).num_rows <= PIECE or not _nodes_ascend(part):
             yield _sorted(_read_messages(part))
+        else:
+            yield from _whole_nodes(_checked(part, piece) for piece in read_pieces(part, MESSAGES, "trace", PIECE))
+
+
+def _nodes_ascend(part: Path) -> bool:
+    last = -1
+    for piece in read_pieces(part, NODE, "trace", PIECE):
+        nodes = piece["node"].to_numpy()
+        if np.any(np.diff(nodes, prepend=last) < 0):
+            return False
+        last = nodes[-1]
+    return True
+
+
+def _whole_nodes(pieces: Iterator[Messages]) -> Iterator[Messages]:
+    """Yield pieces of a part whose nodes ascend, each ending with the last message of a node."""
+    held = next(pieces)
+    for piece in pieces:
+        joined = _concatenate([held, piece])
+        last = int(np.searchsorted(joined.node, joined.node[-1]))
+        if last:
+            yield _sorted(joined.select(slice(last)))
+        held = joined.select(slice(last, None))
+    yield _sorted(held)
 
 
 def read_trace(path: Path) -> pd.DataFrame:
@@ -232,7 +259,7 @@ def read_truth(path: Path) -> pd.DataFrame:
     Raises:
         SimulatorError: it does not exist, or is damaged.
     """
-    return _read(path, TRUTH, "truth").to_pandas()
+    return read_table(path, TRUTH, "truth").to_pandas()
 
 
 def read_transitions(path: Path) -> pd.DataFrame:
@@ -241,53 +268,15 @@ def read_transitions(path: Path) -> pd.DataFrame:
     Raises:
         SimulatorError: it does not exist, or is damaged.
     """
-    return _read(path, TRANSITIONS, "list of transitions").to_pandas()
-
-
-def _check_columns(path: Path, schema: pa.Schema, what: str) -> None:
-    try:
-        found = pq.read_schema(path).names
-    except DAMAGE as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else "not a Parquet file"
-        raise SimulatorError(f"{path}: {reason}; expected a {what} with {', '.join(schema.names)}") from error
-    missing = [name for name in schema.names if name not in found]
-    if missing:
-        columns = ", ".join(name if name.isprintable() else repr(name) for name in found)
-        raise SimulatorError(f"{path}: not a {what}, it lacks {', '.join(missing)}; its columns are {columns}")
-    twice = [name for name in schema.names if found.count(name) > 1]
-    if twice:
-        raise SimulatorError(f"{path}: not a {what}, column {twice[0]} occurs twice")
-
-
-def _read(path: Path, schema: pa.Schema, what: str) -> pa.Table:
-    """Read the columns of `schema`, in its types; `what` names what the file should be.
-
-    Raises:
-        SimulatorError: it is damaged, or something else.
-    """
-    _check_columns(path, schema, what)
-    try:
-        with pq.ParquetFile(path) as file:
-            table = file.read(columns=schema.names, use_threads=False)
-    except DAMAGE as error:
-        raise SimulatorError(f"{path}: cannot be read as a {what}: {str(error).splitlines()[0]}") from error
-    return pa.Table.from_arrays([_cast(path, table[field.name], field, what) for field in schema], schema=schema)
-
-
-def _cast(path: Path, column: "pa.ChunkedArray[Any]", field: "pa.Field[Any]", what: str) -> "pa.ChunkedArray[Any]":
-    try:
-        cast = column.cast(field.type)
-        cast.validate(full=True)
-    except pa.ArrowException as error:
-        reason = str(error).splitlines()[0]
-        raise SimulatorError(f"{path}: cannot be read as a {what}: column {field.name}: {reason}") from error
-    if cast.null_count and field.name not in MAY_BE_EMPTY:
-        raise SimulatorError(f"{path}: column {field.name} has empty values; only {' and '.join(MAY_BE_EMPTY)} may")
-    return cast
+    return read_table(path, TRANSITIONS, "list of transitions").to_pandas()
 
 
 def _read_messages(part: Path) -> Messages:
-    messages = Messages(*(column.to_numpy() for column in _read(part, MESSAGES, "trace").columns))
+    return _checked(part, read_table(part, MESSAGES, "trace"))
+
+
+def _checked(part: Path, table: pa.Table) -> Messages:
+    messages = Messages(*(column.to_numpy() for column in table.columns))
     for name, (least, most, allowed) in POSSIBLE.items():
         column = getattr(messages, name)
         odd = ~((column >= least) & (column <= most))
@@ -301,7 +290,7 @@ def _read_messages(part: Path) -> Messages:
 def _parts_share_a_node(parts: Sequence[Path]) -> bool:
     if len(parts) == 1:
         return False
-    nodes = [np.unique(_read(part, NODE, "trace")["node"].to_numpy()) for part in parts]
+    nodes = [np.unique(read_table(part, NODE, "trace")["node"].to_numpy()) for part in parts]
     return len(np.unique(np.concatenate(nodes))) < sum(map(len, nodes))
 
 

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from heartbench.mesh.kinds import Kind
+from heartbench.simulator import trace as module
 from heartbench.simulator.engines.sinks import NodesWriter, TraceWriter, TruthWriter, write_transitions
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.trace import (
@@ -93,6 +94,24 @@ def test_a_foreign_trace_in_any_order_is_read_node_by_node(tmp_path: Path) -> No
     (block,) = read_blocks(tmp_path)
 
     assert same(block, messages)
+
+
+@pytest.mark.parametrize("count", [5, 20])
+def test_a_long_part_is_read_in_pieces_with_whole_nodes(
+    count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = heartbeats(range(10), count)
+    frame = pd.DataFrame({name: getattr(rows, name) for name in Messages.__slots__})
+    frame.to_parquet(tmp_path / "one.parquet")
+    whole = read_trace(tmp_path / "one.parquet")
+    frame[::-1].to_parquet(tmp_path / "reversed.parquet")
+    monkeypatch.setattr(module, "PIECE", 7)
+    pieces = list(read_blocks(tmp_path / "one.parquet"))
+    assert sum(map(len, pieces)) == len(whole)
+    assert all(len(piece) % count == 0 for piece in pieces)
+    assert len(pieces) > 5
+    for name in ("one", "reversed"):
+        assert read_trace(tmp_path / f"{name}.parquet").equals(whole)
 
 
 def test_one_parquet_file_is_a_trace(tmp_path: Path) -> None:
