@@ -218,6 +218,8 @@ def imported(trace: ImportedTrace, source: Path, now_s: float | None, silent: Si
         raise AnalysisError(f"--now {now_s:g}s: expected {SHORTEST_S:g}s to {LONGEST_S:g}s")
     hub = HubSettings.of() if now_s is None else HubSettings.for_stale_after(now_s)
     record = trace.known.record
+    if silent is not None and record is None:
+        raise AnalysisError(f"--silent-at-end: {source} does not say which nodes fell silent; expected an imported log")
     if trace.skip_pauses and record is not None and not record.transit:
         raise AnalysisError(f"--skip-sender-pauses: {source} has no times of the senders; expected a log with --sent")
     readings = readings_of(len(trace.known.suspects.node) > 0, silent, bool(record and record.step_s))

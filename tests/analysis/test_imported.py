@@ -114,6 +114,12 @@ def test_what_the_import_says_of_unknown_nodes_is_refused(tmp_path: Path) -> Non
         evidence_of(path)
 
 
+def test_a_trace_alone_has_no_suspects(tmp_path: Path) -> None:
+    path = write_import(tmp_path / "log", {"a": [STEADY]}) / "trace"
+    with pytest.raises(AnalysisError, match=r"--silent-at-end: .* does not say which nodes fell silent"):
+        evidence_of(path, silent_at_end=SilentAtEnd.DEAD)
+
+
 def test_a_run_knows_which_nodes_were_down(run_path: Path) -> None:
     with pytest.raises(AnalysisError, match=r"--silent-at-end: .* records which nodes were down; expected only with"):
         evidence_of(run_path, silent_at_end=SilentAtEnd.DEAD)
