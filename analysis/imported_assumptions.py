@@ -95,9 +95,9 @@ def spans(record: ImportRecord, found: Sequence[Span]) -> list[str]:
 
 
 def moment(record: ImportRecord, at_s: float) -> str:
-    """Return a time of a log in ISO 8601, or in s if the log has no dates."""
+    """Return a time of a log in ISO 8601, or in s since its first second if it has no dates."""
     if not record.origin_unix_s:
-        return f"{at_s:g} s"
+        return f"{at_s:.1f}"
     return datetime.fromtimestamp(record.origin_unix_s + at_s, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -13,16 +13,18 @@ from heartbench.cli.errors import CommandError
 if TYPE_CHECKING:
     from heartbench.analysis.imports.options import ImportOptions
 
-TIME = typer.Option(metavar="COL", help="Column of a log with the time of arrival.")
-NODE = typer.Option(metavar="COL", help="Column of a log with the name of the node.")
-SENT = typer.Option(metavar="COL", help="Column of a log with the time at which the node sent the message.")
-INTERVAL = typer.Option(metavar="DURATION", help="Heartbeat interval of a log. Default: its median gap.")
-HUB_DOWN = typer.Option(
-    metavar="FROM..TO", help="When the hub of a log was down: ISO 8601, Unix s, or s since its start. Repeatable."
-)
-DEAD = typer.Option(
-    metavar="NAME[@TIME]", help="Node of a log that is gone since TIME, or its last message. Repeatable."
-)
+
+def column(what: str) -> Any:
+    """Return the option for a column of CSV and JSON Lines."""
+    return typer.Option(metavar="COL", help=f"Column with {what}; for CSV and JSON Lines.", show_default=False)
+
+
+TIME = column("the time at which the hub received the message")
+NODE = typer.Option(metavar="COL", help="Column (Prometheus: label) with the node; @file: the name of the file.")
+SENT = column("the time at which the node sent it")
+INTERVAL = typer.Option(metavar="DURATION", help="Heartbeat interval of a log; by default the median gap.")
+HUB_DOWN = typer.Option(metavar="FROM..TO", help="When the hub of a log was down; may be repeated.")
+DEAD = typer.Option(metavar="NAME[@TIME]", help="Node of a log that is gone for good; may be repeated.")
 SILENT_AT_END = typer.Option(
     help="What became of the nodes that fell silent before the end of a log. Default: judge both, the worse decides."
 )
