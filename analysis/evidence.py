@@ -169,6 +169,11 @@ def evidence_of(
         raise AnalysisError(
             f"--now {now_s:g}s: {path} records the settings of its hub; expected only with an imported trace"
         )
+    return of_a_run(path, policies)
+
+
+def of_a_run(path: Path, policies: Sequence[PolicySpec]) -> Evidence:
+    """Return the evidence of a run directory; arguments as of `evidence_of`."""
     run = RunDirectory.open(path)
     record = run.read_record()
     if record.get("trace") is False:

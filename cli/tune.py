@@ -23,7 +23,7 @@ from heartbench.cli.output import check_output, console, plain, print_json, prin
 
 if TYPE_CHECKING:
     from heartbench.analysis.evidence import Evidence
-    from heartbench.analysis.tune import Recommendation, ThresholdFigures
+    from heartbench.analysis.tune import Goal, Recommendation, ThresholdFigures
 
 
 OUT_HELP = "Env file for the hub, written if the goal is met."
@@ -70,39 +70,63 @@ def tune(
     too, and the upper end of their 95% interval must meet the goal. Exit
     status 1: no threshold meets the goal, and no settings are written.
 
-    LOG is the log of a real hub, in a format that `heartbench import` knows, and
-    DIR what that wrote. In a log, a gap that ends with a restart of the node, or
-    in which the hub was down, counts for nobody. If nodes fell silent before its
-    end, or its times are known only to within a step, each reading is judged and
-    the worst decides.
-
-    DIR may also be a trace: a Parquet file or a folder of them, with one row per
-    message: node (its number); kind (0 hello, 1 heartbeat, 2 chunk of output, 3
-    goodbye: the node is not expected back until its next hello); sent_s and
-    arrived_s (in s from any origin, such as Unix time; arrived_s is empty if the
-    message never arrived); boot (goes up when the node restarts); connection and
-    seq, which are not used and may be 0, as may boot.
+    LOG is the log of a real hub in a format that `heartbench import` knows, DIR
+    what that wrote, or a trace: Parquet with one row per message: node (number);
+    kind (0 hello, 1 heartbeat, 2 chunk of output, 3 goodbye: not expected back
+    until its next hello); sent_s and arrived_s (s from any origin; empty if it
+    never arrived); boot (goes up at each restart); connection and seq (0 will do).
     """
-    from heartbench.analysis.evidence import evidence_of
-    from heartbench.analysis.networks import nodes_to_simulate
-    from heartbench.analysis.readings import SilentAtEnd
-    from heartbench.analysis.study import study
-    from heartbench.analysis.tune import Goal, Per
-    from heartbench.analysis.verdict import as_json as to_json
-    from heartbench.analysis.verdict import env_file
+    check_output(out)
+    goal = goal_of(max_false_stale, max_detection)
+    options = log_options(time=time, node=node, sent=sent, interval=interval, hub_down=hub_down, dead=dead)
+    source = source or newest_run()
+    with as_trace(source, options) as trace:
+        evidence = read(trace, source, now, silent_at_end, skip_sender_pauses)
+        found = studied(evidence, goal, per)
+    return finish(evidence, found, out, as_json)
+
+
+def newest_run() -> Path:
+    """Return the directory of the newest run."""
     from heartbench.simulator.run_directory import RunDirectory
+
+    return RunDirectory.newest().path
+
+
+def goal_of(max_false_stale: str, max_detection: str) -> "Goal":
+    """Return the goal that the options set."""
+    from heartbench.analysis.tune import Goal
     from heartbench.simulator.units import parse_duration, parse_rate
 
-    goal = Goal(parse_rate(max_false_stale, "--max-false-stale"), parse_duration(max_detection, "--max-detection"))
-    check_output(out)
+    return Goal(parse_rate(max_false_stale, "--max-false-stale"), parse_duration(max_detection, "--max-detection"))
+
+
+def read(trace: Path, source: Path, now: str | None, silent_at_end: str | None, skip_pauses: bool) -> "Evidence":
+    """Return the evidence of a trace that was made of `source`, as the options say."""
+    from heartbench.analysis.evidence import evidence_of
+    from heartbench.analysis.readings import SilentAtEnd
+    from heartbench.simulator.units import parse_duration
+
     current_s = None if now is None else parse_duration(now, "--now")
     silent = None if silent_at_end is None else SilentAtEnd(silent_at_end)
-    source = RunDirectory.newest().path if source is None else source
-    options = log_options(time=time, node=node, sent=sent, interval=interval, hub_down=hub_down, dead=dead)
-    with as_trace(source, options) as trace:
-        evidence = evidence_of(trace, current_s, silent_at_end=silent, source=source, skip_pauses=skip_sender_pauses)
-        with progress("Simulating networks", nodes_to_simulate(evidence)) as advance:
-            found = study(evidence, goal, Per(per), advance)
+    return evidence_of(trace, current_s, silent_at_end=silent, source=source, skip_pauses=skip_pauses)
+
+
+def studied(evidence: "Evidence", goal: "Goal", per: str) -> "Recommendation":
+    """Return the recommendation, with progress on standard error."""
+    from heartbench.analysis.networks import nodes_to_simulate
+    from heartbench.analysis.study import study
+    from heartbench.analysis.tune import Per
+
+    with progress("Simulating networks", nodes_to_simulate(evidence)) as advance:
+        return study(evidence, goal, Per(per), advance)
+
+
+def finish(evidence: "Evidence", found: "Recommendation", out: Path, as_json: bool) -> int:
+    """Write what `report` and the hub need, print the result, and return the exit status."""
+    from heartbench.analysis.verdict import as_json as to_json
+    from heartbench.analysis.verdict import env_file
+
     result = {**to_json(found, evidence), "hub_env": str(out) if found.met else None}
     if evidence.scenario is not None:
         write_whole(evidence.source / "tune.json", json.dumps(plain(result), indent=2) + "\n")
