@@ -1,30 +1,19 @@
-"""The options that `import` and `tune` share: what the user says about a log of a hub that the log does not show."""
+"""What `tune` does with the log of a hub: import it for the time being, by the options that `import` has too."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from heartbench.cli.errors import CommandError
+from heartbench.cli.import_log import positive
 
 if TYPE_CHECKING:
     from heartbench.analysis.imports.options import ImportOptions
 
-
-def column(what: str) -> Any:
-    """Return the option for a column of CSV and JSON Lines."""
-    return typer.Option(metavar="COL", help=f"Column with {what}; for CSV and JSON Lines.", show_default=False)
-
-
-TIME = column("the time at which the hub received the message")
-NODE = typer.Option(metavar="COL", help="Column (Prometheus: label) with the node; @file: the name of the file.")
-SENT = column("the time at which the node sent it")
-INTERVAL = typer.Option(metavar="DURATION", help="Heartbeat interval of a log; by default the median gap.")
-HUB_DOWN = typer.Option(metavar="FROM..TO", help="When the hub of a log was down; may be repeated.")
-DEAD = typer.Option(metavar="NAME[@TIME]", help="Node of a log that is gone for good; may be repeated.")
 SILENT_AT_END = typer.Option(
     help="What became of the nodes that fell silent before the end of a log. Default: judge both, the worse decides."
 )
@@ -49,16 +38,15 @@ def log_options(
     """Return what the shared options say.
 
     Raises:
-        AnalysisError, SimulatorError: one is not a time, a span or a duration.
+        AnalysisError, SimulatorError, CommandError: one is not a time, a span or a duration.
     """
     from heartbench.analysis.imports.options import ImportOptions, NodeMoment, parse_span
-    from heartbench.simulator.units import parse_duration
 
     return ImportOptions(
         time=time,
         node=node,
         sent=sent,
-        interval_s=None if interval is None else parse_duration(interval, "--interval") or None,
+        interval_s=positive(interval, "--interval"),
         hub_down=tuple(parse_span(each, "--hub-down") for each in hub_down or ()),
         dead=tuple(NodeMoment.parse(each, "--dead") for each in dead or ()),
     )
