@@ -121,7 +121,7 @@ def test_a_trace_alone_has_no_suspects(tmp_path: Path) -> None:
 
 
 def test_a_run_knows_which_nodes_were_down(run_path: Path) -> None:
-    with pytest.raises(AnalysisError, match=r"--silent-at-end: .* records which nodes were down; expected only with"):
+    with pytest.raises(AnalysisError, match=r"--silent-at-end: .* records what its nodes did; expected only"):
         evidence_of(run_path, silent_at_end=SilentAtEnd.DEAD)
 
 
