@@ -113,7 +113,7 @@ class Truth:
 
 
 NODES_FILE = "nodes.parquet"
-PIECE = 1 << 21
+PIECE = 1 << 20
 """Rows that are read at once from a longer part."""
 
 
