@@ -20,7 +20,7 @@ from heartbench.analysis.readings import Reading
 from heartbench.analysis.sites import Cells, cells_of
 from heartbench.hub import FixedTimeout, PolicySpec
 
-SUMS = ("up_s", "mistakes", "mistake_s", "flaps", "flashes", "entries", "flapping_nodes")
+SUMS = ("up_s", "distinct", "mistake_s", "flaps", "flashes", "entries", "flapping_nodes")
 
 
 class Sum:
@@ -75,7 +75,7 @@ def judge_blocks(
             if len(own):
                 sums[name].add(own)
     return {
-        name: replace(each.qos(), silences=thresholds, transit_s=trace.transit_s(heard[name]))
+        name: replace(each.qos(), stale_after_s=np.array(thresholds), transit_s=trace.transit_s(heard[name]))
         for name, each in sums.items()
     }
 
