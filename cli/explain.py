@@ -7,6 +7,7 @@ import typer
 
 from heartbench.cli.errors import CommandError
 from heartbench.cli.goal_options import JSON, NOW
+from heartbench.cli.log_options import as_trace
 from heartbench.cli.output import check_output, console, print_json, print_table, progress
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ OUT_HELP = "Write a picture, of the one false stale or of all by cause: .png, .s
 
 def explain(
     source: Annotated[
-        Path | None, typer.Argument(metavar="RUN_DIR|TRACE", help="Run or log to explain. Default: the newest run.")
+        Path | None,
+        typer.Argument(metavar="RUN|LOG|DIR", help="Run, log, or import to explain. Default: the newest run."),
     ] = None,
     node: Annotated[
         str | None, typer.Option(metavar="NODE", help="Tell the story of this node's false stale: number or name.")
@@ -38,9 +40,11 @@ def explain(
     TCP's backoff, a reconnect, a tunnel, a queue, or the hub. Nodes of a virtual
     run are simulated again to see what they waited for, and the whole fleet with
     other settings, to see what these would mend. A log does not show the link:
-    causes are inferred from its gaps, and the class stays unknown.
+    causes are inferred from its gaps, and the class stays unknown. What the log
+    itself does not say, such as when the hub was down, `heartbench import` takes.
     """
     from heartbench.analysis.explain.answer import Question
+    from heartbench.analysis.imports.options import ImportOptions
     from heartbench.simulator.run_directory import RunDirectory
     from heartbench.simulator.units import parse_duration
 
@@ -48,8 +52,9 @@ def explain(
         check_picture(out)
     path = RunDirectory.newest().path if source is None else source
     now_s = None if now is None else parse_duration(now, "--now")
-    question = Question(path, node, None if at is None else parse_duration(at, "--at"), now_s)
-    found = answer(question)
+    at_s = None if at is None else parse_duration(at, "--at")
+    with as_trace(path, ImportOptions()) as trace:
+        found = answer(Question(trace, node, at_s, now_s, source=path))
     if out is not None:
         draw(found, out)
     if as_json:

@@ -28,6 +28,8 @@ class Question:
     node: str | None = None
     at_s: float | None = None
     now_s: float | None = None
+    source: Path | None = None
+    """What to call an imported log; None: its path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def answer_to(question: Question, advance: Callable[[float], None] = lambda _: N
         AnalysisError: the node is unknown, or was never marked stale while it was up.
         SimulatorError: it is neither a run nor a log, or damaged.
     """
-    evidence, ladder = evidence_of(question.path, question.now_s), None
+    evidence, ladder = evidence_of(question.path, question.now_s, source=question.source), None
     gaps = evidence.gaps
     if question.node is not None:
         gaps = gaps.of(np.array([_number(question, gaps)]))
@@ -104,7 +106,8 @@ def _number(question: Question, gaps: Gaps) -> int:
         return int(node)
     known = "0" if listed is None else str(listed.name.iloc[0])
     raise AnalysisError(
-        f"--node: {node}: no such node in {question.path}; expected a number or a name, such as {known}"
+        f"--node: {node}: no such node in {question.source or question.path}; expected a number or a name, such as "
+        f"{known}"
     )
 
 

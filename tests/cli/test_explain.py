@@ -91,3 +91,16 @@ def test_a_run_without_false_stales_says_so(cut_run: Path, tmp_path: Path, capsy
     assert "no node was marked stale while it was up" in " ".join(capsys.readouterr().out.split())
     assert invoke(["explain", str(tmp_path / "run"), "--node", "0"]) == 2
     assert "the node was never marked stale while it was up" in capsys.readouterr().err
+
+
+def test_a_log_is_imported_and_keeps_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    times_s = [10.0 * n for n in range(20) if not 5 <= n <= 8]
+    log = tmp_path / "hub.csv"
+    log.write_text("time,node\n" + "".join(f"{1.7e9 + at:.0f},edge-1\n" for at in times_s), encoding="utf-8")
+    assert invoke(["explain", str(log), "--now", "30s", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["source"] == str(log)
+    (flash,) = told["flashes"]
+    assert (flash["name"], flash["kind"], flash["cause"], flash["inferred"]) == ("edge-1", None, "missing", True)
+    assert invoke(["explain", str(log), "--now", "30s", "--node", "edge-1"]) == 0
+    assert "edge-1 was marked stale at 70.0 s" in " ".join(capsys.readouterr().out.split())
