@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from heartbench.analysis.errors import AnalysisError
+from heartbench.hub.events.trace_directory import pieces_of
 
 BLOCK_BYTES = 4 << 20
 LONGEST_LINE_BYTES = 64 << 20
@@ -70,13 +71,16 @@ def _begins(path: Path, mark: bytes) -> bool:
 
 
 def sources_of(paths: Sequence[Path]) -> list[Source]:
-    """Return the files of a log, those in a zip by name.
+    """Return the files of a log, those in a zip or in a hub's HUB_TRACE_DIR by name.
 
     Raises:
         AnalysisError: one does not exist, or a zip is damaged or empty.
     """
     found = []
     for path in paths:
+        if path.is_dir() and (pieces := pieces_of(path)):
+            found += [Source(piece) for piece in pieces]
+            continue
         if not path.is_file():
             raise AnalysisError(f"{path}: no such file; expected the files of a log")
         if not _begins(path, ZIP):

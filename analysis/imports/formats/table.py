@@ -10,6 +10,7 @@ from heartbench.analysis.imports.formats import (
     columns,
     consul,
     hub_events,
+    hub_trace,
     json_lines,
     kubernetes_audit,
     kubernetes_leases,
@@ -22,6 +23,7 @@ from heartbench.analysis.imports.formats import (
 from heartbench.analysis.imports.options import ImportOptions
 from heartbench.analysis.imports.rows import Read, Rows
 from heartbench.analysis.imports.sources import Source, quoted
+from heartbench.hub.events.trace_directory import is_piece
 
 ReadFile: TypeAlias = Callable[[Source, ImportOptions], Iterator[Read]]
 ReadLog: TypeAlias = Callable[[Sequence[Source], ImportOptions], Iterator[Read]]
@@ -53,6 +55,7 @@ def _format(name: str, begins: bytes, read: ReadLog, holds: str) -> LogFormat:
 
 
 FORMATS = (
+    _format("hub-trace", rb"\AHBT1", hub_trace.read, "pieces of HUB_TRACE_DIR"),
     _format("observer", rb'\A\["header",', observer.read, "the file of HUB_OBSERVE_FILE"),
     _format("hub-events", rb'\A\s*\{"seq": ?\d+, ?"epoch":', hub_events.read, "what heartbench events --json prints"),
     _format(
@@ -96,6 +99,8 @@ def format_of(sources: Sequence[Source], name: str | None) -> LogFormat:
                 return form
         raise AnalysisError(f"--format: {name!r} is not known; allowed: {known}")
     source = sources[0]
+    if is_piece(source.path):  # Parquet says so only at its end
+        return FORMATS[0]
     head = source.head().removeprefix(b"\xef\xbb\xbf")
     if not head.strip():
         raise source.error(1, "the file is empty; expected the log of a hub")

@@ -5,7 +5,7 @@ finer.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -15,6 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from heartbench.analysis.imports import ImportOptions, Moment, NodeMoment
+from heartbench.hub.events.trace_directory import name_of, pieces_of
+from heartbench.hub.events.trace_journal import END, Piece, Source, block, messages_block, run_block, sources_block
+from heartbench.hub.events.trace_parquet import main as convert_all
+from heartbench.mesh.kinds import Kind
 
 START_S = 1_700_000_000
 HOURS, NODES, INTERVAL_S = 6, 50, 30
@@ -129,6 +133,29 @@ def observer(fleet: Fleet, folder: Path) -> Written:
         files.append(folder / f"observer-{life}.jsonl")
         files[-1].write_text("".join(json.dumps(record) + "\n" for record in records))
     return files[::-1], {}
+
+
+def hub_trace(fleet: Fleet, folder: Path) -> Written:
+    """Two runs of the hub; the record of the first is already Parquet."""
+    trace_dir = folder / "trace"
+    trace_dir.mkdir()
+    for life, (begin_s, end_s) in enumerate([(START_S, DOWN_S[0]), (DOWN_S[1], START_S + HOURS * 3600)]):
+        offset_s = begin_s - 1000.0 * (life + 1)
+        piece = Piece(float(begin_s), 0, life + 1, MARKED_AFTER_S, begin_s - offset_s, begin_s - offset_s, offset_s)
+        rows = [message for message in fleet.messages if begin_s <= message.at_s < end_s]
+        sources = [Source(each.node, each.boot, 1, Kind.HELLO if each.hello else Kind.HEARTBEAT) for each in rows]
+        number = {source: place for place, source in enumerate(dict.fromkeys(sources))}
+        columns: list[Sequence[float]] = [
+            [message.at_s - offset_s for message in rows],
+            [number[source] for source in sources],
+            [message.seq for message in rows],
+            [message.at_s - 0.05 for message in rows],
+        ]
+        blocks = [run_block(piece), sources_block(list(number)), messages_block(end_s - offset_s, offset_s, columns)]
+        (trace_dir / f"{name_of(piece)}.journal").write_bytes(b"".join([*blocks, block(END, b"")]))
+        if not life:
+            convert_all(trace_dir)
+    return pieces_of(trace_dir), {}
 
 
 def leases(fleet: Fleet, folder: Path) -> Written:
@@ -269,6 +296,7 @@ WRITERS: dict[str, Callable[[Fleet, Path], Written]] = {
     "csv": csv,
     "jsonl": jsonl,
     "observer": observer,
+    "hub-trace": hub_trace,
     "kubernetes-leases": leases,
     "kubernetes-audit": audit,
     "prometheus": prometheus,
