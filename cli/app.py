@@ -39,6 +39,7 @@ COMMANDS = {
     "bench": "Measure the building blocks and compare revisions.",
     "scenarios": "List the scenarios, or show one.",
     "profiles": "List the link profiles, or show one.",
+    "cases": "Run published incidents, and the settings that mend them.",
     "certs": "Make certificates and tokens for a hub and its nodes.",
 }
 """The subcommands and their lines in `heartbench --help`."""

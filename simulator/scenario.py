@@ -158,6 +158,17 @@ def load_scenario(name_or_path: str, overrides: Iterable[str] = ()) -> Scenario:
     name, source, text = SCENARIOS.find(name_or_path)
     data = parse_toml(text, source)
     data.setdefault("name", name)
+    return read_scenario(data, source, overrides)
+
+
+def read_scenario(data: dict[str, Any], source: str, overrides: Iterable[str] = ()) -> Scenario:
+    """Return the scenario of a TOML file's data, which it changes in place; arguments as in `load_scenario`.
+
+    Paths in it are relative to the folder of `source`, if that is a file. Errors name `source`.
+
+    Raises:
+        SimulatorError: the scenario is invalid; the message is one line.
+    """
     _expand_links(data)
     for override in overrides:
         _override(data, override)

@@ -200,11 +200,11 @@ def difference(above: Mapping[str, Any], below: Mapping[str, Any]) -> dict[str, 
 
 
 class Catalog:
-    """The files shipped in one folder of this package, by name."""
+    """The files shipped in one folder of a package, by name."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, package: str = "heartbench.simulator") -> None:
         self.kind = kind
-        self._folder: Traversable = resources.files("heartbench.simulator").joinpath(f"{kind}s")
+        self._folder: Traversable = resources.files(package).joinpath(f"{kind}s")
 
     def names(self) -> list[str]:
         """Return the names, sorted."""
