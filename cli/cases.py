@@ -115,7 +115,7 @@ def match(
 
 
 def _print_all(pairs: list[tuple[Outcome, Outcome]], holds: list[bool]) -> None:
-    columns = ["case", "deciding figure", "at least", "broken", "mended", "detection\n(p99)", "mended", "holds"]
+    columns = ["case", "deciding figure", "at least", "broken", "mended", "p99 detection\nbroken", "mended", "holds"]
     rows = [
         (
             broken.case.name,

@@ -14,9 +14,11 @@ from heartbench.analysis.evidence import evidence_of
 from heartbench.analysis.gaps import NO_LOSSES, Gaps, find_gaps, join_gaps
 from heartbench.simulator.trace import Messages, read_blocks
 
-ALIKE, UNLIKE = 0.5, 1.0
+ALIKE, UNLIKE = 0.75, 1.0
 """Figures are named as alike if they differ by less, and as unlike if they differ by more, as ASPECTS counts it."""
 REASONS = 3
+FARTHEST = 4.0
+"""A larger difference in one figure counts as this, so that one figure alone does not decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ def compare(case: Case, seen: Signature, theirs: Signature, book: Sequence[Signa
         for name in sorted(apart, key=lambda name: -apart[name])
         if apart[name] > UNLIKE
     ]
-    distance = math.sqrt(sum(min(each, 4.0) ** 2 for each in apart.values()) / max(len(apart), 1))
+    distance = math.sqrt(sum(each**2 for each in apart.values()) / max(len(apart), 1))
     return Match(case, math.exp(-distance), tuple(alike[:REASONS]), tuple(unlike[:REASONS]))
 
 
@@ -90,7 +92,7 @@ def differences(one: Signature, other: Signature) -> Mapping[str, float]:
     for name, aspect in ASPECTS.items():
         a, b = getattr(one, name), getattr(other, name)
         if not (math.isnan(a) or math.isnan(b)):
-            found[name] = abs(aspect.scale(a) - aspect.scale(b)) / aspect.one
+            found[name] = min(abs(aspect.scale(a) - aspect.scale(b)) / aspect.one, FARTHEST)
     return found
 
 

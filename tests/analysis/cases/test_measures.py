@@ -31,7 +31,8 @@ def observed(*nodes: list[tuple[float, Kind]], outages: int = 0) -> Observation:
     ]
     node, connection, kind, at = (np.array(column) for column in zip(*rows, strict=True))
     none = np.zeros(len(rows), np.int32)
-    messages = Messages(node.astype(np.int32), none, connection.astype(np.int32), none, kind.astype(np.int8), at, at)
+    streams = connection.astype(np.int32)
+    messages = Messages(node.astype(np.int32), none, streams, none.astype(np.int64), kind.astype(np.int8), at, at)
     gaps = find_gaps(messages, NO_LOSSES, SCENARIO.duration_s)
     qos = judge(gaps, [SCENARIO.hub_settings().policy], SCENARIO.duration_s)
     return Observation(SCENARIO, messages, gaps, qos, outages)

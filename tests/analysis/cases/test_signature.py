@@ -16,7 +16,9 @@ def signature(*nodes: list[float], stale_after_s: float | None = None, hellos: t
     first = np.append(True, node[1:] != node[:-1])
     kind = np.where(first | np.isin(at, hellos), Kind.HELLO, Kind.HEARTBEAT).astype(np.int8)
     none = np.zeros(len(at), np.int32)
-    return signature_of(kept_signs(Messages(node, none, none, none, kind, at, at), np.inf), stale_after_s)
+    return signature_of(
+        kept_signs(Messages(node, none, none, none.astype(np.int64), kind, at, at), np.inf), stale_after_s
+    )
 
 
 def beats(begin: float, end: float, interval: float) -> list[float]:
