@@ -133,7 +133,7 @@ def tick(gaps: Gaps, usual_s: float) -> float:
     """
     node = np.repeat(np.arange(len(gaps.node)), np.diff(gaps.first))
     turn = np.floor(gaps.start_s / usual_s).astype(np.int64)
-    _, first = np.unique(np.stack([turn, node]), axis=1, return_index=True)
+    first = np.flatnonzero(np.append(True, (np.diff(node) != 0) | (np.diff(turn) != 0))[: len(turn)])
     _, place = np.unique(turn[first], return_inverse=True)
     angle = 2 * np.pi * gaps.start_s[first] / usual_s
     count = np.bincount(place)
