@@ -90,14 +90,16 @@ def run_all(json: Json = False) -> int:
 
 @cases.command()
 def match(
-    source: Annotated[Path, typer.Argument(metavar="RUN_DIR|TRACE", help="Run or trace, as for `tune`.")],
+    source: Annotated[Path, typer.Argument(metavar="RUN_DIR|LOG", help="Run, trace, import or log, as for `tune`.")],
     json: Json = False,
 ) -> None:
-    """Rank the cases by likeness to the gaps of a run or a trace, and say why."""
+    """Rank the cases by likeness to the gaps of a run or a log, and say why."""
     from heartbench.analysis.cases.match import match as rank
+    from heartbench.analysis.imports import ImportOptions
+    from heartbench.cli.log_options import as_trace
 
-    with progress("Running cases", len(CASES.names())) as advance:
-        found = rank(source, advance)
+    with progress("Running cases", len(CASES.names())) as advance, as_trace(source, ImportOptions()) as trace:
+        found = rank(trace, advance)
     if json:
         ranked = [
             {"name": each.case.name, "likeness": each.likeness, "alike": each.alike, "unlike": each.unlike}

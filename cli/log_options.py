@@ -10,6 +10,7 @@ import typer
 
 from heartbench.cli.errors import CommandError
 from heartbench.cli.import_log import positive
+from heartbench.hub.events.trace_directory import pieces_of
 
 if TYPE_CHECKING:
     from heartbench.analysis.imports.options import ImportOptions
@@ -74,8 +75,8 @@ def as_trace(path: Path, options: "ImportOptions") -> Iterator[Path]:
 
 
 def is_log(path: Path) -> bool:
-    """Return whether a path is a file other than Parquet, in which traces are kept."""
+    """Return whether a path is a file other than Parquet, in which traces are kept, or a hub's HUB_TRACE_DIR."""
     if not path.is_file():
-        return False
+        return path.is_dir() and bool(pieces_of(path))
     with path.open("rb") as file:
         return file.read(len(PARQUET)) != PARQUET

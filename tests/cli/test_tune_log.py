@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.analysis.imported_logs import every
+from tests.analysis.imports.fleet import fleet, hub_trace
 
 from heartbench.cli.app import invoke
 from heartbench.hub.config import HubSettings
@@ -64,6 +65,15 @@ def test_both_readings_of_a_silent_node_are_shown_and_the_worse_decides(
     assert "If nodes that are silent at the end are dead: at " in out
     assert "silent at the end: b (for 60 min); judged as dead and as alive, and the worse reading decides" in out
     assert "# If nodes that are silent at the end are alive: at " in Path("hub.env").read_text()
+
+
+def test_the_record_of_a_hub_is_judged_by_its_directory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    hub_trace(fleet(), tmp_path)
+    found = tuned(capsys, "trace", *EASY)
+    assert (found["source"], found["recorded"], set(found["readings"])) == ("trace", True, {"dead", "alive"})
 
 
 def test_what_the_user_knows_leaves_one_reading(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
