@@ -166,7 +166,6 @@ def convert(journal: Path) -> None:
 
 def main(directory: Path) -> int:
     """Convert all free journals, oldest first; return 1 if one cannot be."""
-    os.nice(NICENESS)
     status = 0
     for path in files_of(directory):
         if path.suffix == JOURNAL:
@@ -179,4 +178,5 @@ def main(directory: Path) -> int:
 
 
 if __name__ == "__main__":
+    os.nice(NICENESS)
     sys.exit(main(Path(sys.argv[1])))
