@@ -119,6 +119,14 @@ def rekey_if_old(link: Link, who: int, at: float) -> None:
 
 
 @kernel
+def _retry_after(link: Link, who: int, sent_s: float) -> None:
+    """Set the timer that repeats an initiation; `sent_s` is when the last message of a handshake left."""
+    end = link.tunnel.ends[who]
+    end.retry_s = with_jitter(link, sent_s + REKEY_TIMEOUT_S)
+    wake(link.tunnel, end.retry_s)
+
+
+@kernel
 def initiate(link: Link, who: int, at: float, is_retry: bool) -> None:
     """Send an initiation, unless one, or a response, has just left."""
     tunnel, end = link.tunnel, link.tunnel.ends[who]
@@ -127,6 +135,8 @@ def initiate(link: Link, who: int, at: float, is_retry: bool) -> None:
             return
         end.attempts = 0
     if at - end.handshake_sent_s < REKEY_TIMEOUT_S - HARDLY_S:
+        if is_retry and link.profile.tunnel.kind == BORINGTUN:  # what is staged later begins no other handshake
+            _retry_after(link, who, end.handshake_sent_s)
         return
     if end.is_seeking:
         note_handshake(link, who)
@@ -136,8 +146,7 @@ def initiate(link: Link, who: int, at: float, is_retry: bool) -> None:
     end.awaited = tunnel.numbers
     end.handshake_sent_s = at
     _send_own(link, who, INITIATION, end.awaited, at)
-    end.retry_s = with_jitter(link, at + REKEY_TIMEOUT_S)
-    wake(tunnel, end.retry_s)
+    _retry_after(link, who, at)
 
 
 @kernel

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from tests.simulator.tunnel.tunnelled import RTT_S, notes, passage, run_tunnel, tunnelled
 
 from heartbench.simulator.link import DOWN, UP
-from heartbench.simulator.tunnel.handshake import REJECT_AFTER_S, REKEY_AFTER_S, REKEY_JITTER_S, REKEY_TIMEOUT_S
+from heartbench.simulator.tunnel.handshake import (
+    REJECT_AFTER_S,
+    REKEY_AFTER_S,
+    REKEY_JITTER_S,
+    REKEY_TIMEOUT_S,
+    respond,
+)
 from heartbench.simulator.tunnel.wireguard import (
     KEEPALIVE_S,
     UNANSWERED_S,
@@ -156,6 +162,19 @@ def test_boringtun_repeats_every_5_seconds_gives_up_after_90_and_forgets_its_key
     assert what == GIVEN_UP
     assert gave_up_s == pytest.approx(1.0 + UNANSWERED_S + 90.0)
     assert key_of(on, UP) == 0
+
+
+@pytest.mark.parametrize("kind", [WIREGUARD, BORINGTUN])
+def test_a_node_whose_answers_are_lost_while_it_asks_for_a_key_goes_on_asking(kind: int) -> None:
+    on = tunnelled((1.0, 5.3), kind=kind)
+    transmit_data(on, UP, 1.5)  # its own initiation is lost
+    run_tunnel(on, 4.0)
+    respond(on, UP, 9, 4.0)  # the hub's arrived, and the answer is lost
+    for at in (6.0, 9.0, 12.0):
+        run_tunnel(on, at)
+        transmit_data(on, UP, at)
+    run_tunnel(on, 20.0)
+    assert key_of(on, UP) > 0
 
 
 def test_data_without_an_answer_for_15_seconds_starts_a_handshake_though_the_key_is_good() -> None:
