@@ -70,7 +70,7 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_REGISTERED: _Reason.ValueType  # 1
     """A first Hello of this node."""
     REASON_HEARD: _Reason.ValueType  # 2
-    """A sign of life of a node that was stale or offline."""
+    """A sign of life of a node that was stale or offline; of a stale one the last that HUB_HOLD_DOWN asks for."""
     REASON_SILENCE: _Reason.ValueType  # 3
     """The deadline passed without a sign of life."""
     REASON_GOODBYE: _Reason.ValueType  # 4
@@ -81,9 +81,9 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_REPLACED: _Reason.ValueType  # 7
     """A newer stream of the same node took the place of the older one."""
     REASON_FLAPS_ENTRY: _Reason.ValueType  # 8
-    """flap_threshold flaps within flap_window."""
+    """A flap set the mark, by the hub's flap rule (HUB_FLAP_RULE)."""
     REASON_FLAPS_EXIT: _Reason.ValueType  # 9
-    """The flaps within flap_window fell below flap_exit."""
+    """The flap rule removed the mark."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a status, the connection or the flapping mark changed."""
@@ -92,7 +92,7 @@ REASON_UNSPECIFIED: Reason.ValueType  # 0
 REASON_REGISTERED: Reason.ValueType  # 1
 """A first Hello of this node."""
 REASON_HEARD: Reason.ValueType  # 2
-"""A sign of life of a node that was stale or offline."""
+"""A sign of life of a node that was stale or offline; of a stale one the last that HUB_HOLD_DOWN asks for."""
 REASON_SILENCE: Reason.ValueType  # 3
 """The deadline passed without a sign of life."""
 REASON_GOODBYE: Reason.ValueType  # 4
@@ -103,9 +103,9 @@ REASON_STREAM_ENDED: Reason.ValueType  # 6
 REASON_REPLACED: Reason.ValueType  # 7
 """A newer stream of the same node took the place of the older one."""
 REASON_FLAPS_ENTRY: Reason.ValueType  # 8
-"""flap_threshold flaps within flap_window."""
+"""A flap set the mark, by the hub's flap rule (HUB_FLAP_RULE)."""
 REASON_FLAPS_EXIT: Reason.ValueType  # 9
-"""The flaps within flap_window fell below flap_exit."""
+"""The flap rule removed the mark."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 class _CommandOutcome:
@@ -330,7 +330,7 @@ class Welcome(_message.Message):
     last_chunk_seq: _builtins.int
     """Of this node's current boot, the greatest chunk that the hub holds; 0: none. The node sends what comes after it."""
     stale_after_s: _builtins.float
-    """Silence after which the hub calls this node stale, s."""
+    """Silence after which the hub usually calls this node stale, s: a detector that learns allows more or less."""
     max_message_bytes: _builtins.int
     """The longest message that the hub accepts; a longer one is INVALID_ARGUMENT, and one of more than four times as much
     RESOURCE_EXHAUSTED. The data of a chunk leaves room for its other fields: 64 bytes, and the path of a file.
@@ -656,7 +656,7 @@ class NodeInfo(_message.Message):
     silent_s: _builtins.float
     """Time since the last sign of life, s, by the hub's clock."""
     flaps: _builtins.int
-    """Flaps within flap_window."""
+    """Flaps that count by the hub's flap rule; of a penalty that decays, how many flaps it amounts to, rounded."""
     heartbeat_interval_s: _builtins.float
     heartbeats: _builtins.int
     reason: Global___Reason.ValueType
