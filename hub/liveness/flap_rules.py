@@ -49,7 +49,7 @@ class FlapRule(Protocol):
         """Return how many flaps count at `at`."""
 
     def restored(self, times: Times, now: float) -> Times:
-        """Return a memory from before a restart without times that cannot be: the wall clock may have been set."""
+        """Return a memory without times that cannot be: the wall clock was set between two runs, or other numbers."""
 
     def check_reachable(self, cycle_s: float) -> None:
         """Raise ValueError if a node that is stale and online again each `cycle_s` can never get the mark."""

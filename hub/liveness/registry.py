@@ -147,11 +147,12 @@ class Registry:
     def adopt(self, policy: PolicySpec, now: float) -> Sequence[Change]:
         """Judge by another policy from now on; a deadline that is already set stays until the next sign of life."""
         changes = list(self.sweep(now))
-        self.policy, self._rule, self._hold_down = policy, policy.flap_rule, policy.hold_down
+        before, self.policy, self._rule, self._hold_down = self.policy, policy, policy.flap_rule, policy.hold_down
         for node in self.nodes.values():
-            node.detector = policy.successor(node.detector, node.heard_s, node.interval_s, node.labels)
-            if node.flap_rule != self._rule.name:
-                node.flaps, node.flap_rule = (), self._rule.name
+            if policy.parameters_of(node.labels) != before.parameters_of(node.labels):
+                node.detector = policy.successor(node.detector, node.heard_s, node.interval_s, node.labels)
+            node.flaps = self._rule.restored(node.flaps, now) if node.flap_rule == self._rule.name else ()
+            node.flap_rule = self._rule.name
             if node.flapping and self._rule.leaves_at(node.flaps) <= now:
                 node.flapping = False
                 self.flapping -= 1

@@ -114,6 +114,19 @@ def test_another_threshold_keeps_what_was_learned_and_another_detector_begins_an
     play(Scene(detector=PHI), act)
 
 
+def test_another_flap_rule_leaves_the_detector_alone() -> None:
+    async def act(scene: Scene) -> None:
+        await scene.join("n", interval_s=9.0)
+        await scene.beat(7)
+        node, settings = scene.hub.registry.nodes["n"], scene.hub.settings
+        before = node.detector
+        assert before.deadline_after_restart(0.0) > 9 + 3
+        scene.hub.adopt(settings.changed(flap_rule="decay", detector_by_label="site=ship: phi"), scene.clock.now_s)
+        assert node.detector is before
+
+    play(Scene(detector="chen margin=3s"), act)
+
+
 def test_what_was_learned_survives_a_restart_of_the_hub() -> None:
     async def act(scene: Scene) -> None:
         await scene.join("n", interval_s=0.0)

@@ -97,6 +97,18 @@ def test_a_rule_of_another_kind_begins_without_marks() -> None:
     assert registry.nodes["n"].flaps == ()
 
 
+def test_a_penalty_outlives_other_numbers_and_a_mark_their_longest_time_at_most() -> None:
+    registry = Registry(PolicySpec(FixedTimeout(4.0), FlapDecay(1000.0, 900.0, 2000.0, 500.0, 3600.0)))
+    session, _ = registry.hello(Hello("n", 1, 0), 0.0)
+    for at in (5.0, 10.0, 15.0):
+        registry.heartbeat(session, at)
+    registry.adopt(PolicySpec(FixedTimeout(4.0), FlapDecay(1000.0, 1.0, 2000.0, 500.0, 60.0)), 16.0)
+    assert registry.nodes["n"].flapping
+    registry.heartbeat(session, 30.0)
+    assert [(each.at_s, each.reason) for each in registry.goodbye(session, 31.0)] == [(31.0, Reason.GOODBYE)]
+    assert [each.reason for each in registry.sweep(100.0)] == [Reason.FLAPS_EXIT]
+
+
 def test_a_record_from_before_other_rules_is_of_a_window() -> None:
     record = NodeRecord.from_json(
         '{"node_id":"n","status":"online","reason":"heard","flaps_unix_s":[1.0,2.0],"flapping":true}'
