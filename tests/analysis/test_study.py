@@ -17,6 +17,7 @@ from heartbench.analysis.run_figures import FiguresSink
 from heartbench.analysis.study import study
 from heartbench.analysis.tune import Goal
 from heartbench.analysis.verdict import sentence
+from heartbench.hub.config import ADDED_FIELDS
 from heartbench.hub.liveness.chen import Chen
 from heartbench.hub.liveness.flap_rules import FlapWindow
 from heartbench.hub.liveness.policy import PolicySpec
@@ -200,6 +201,18 @@ def test_a_damaged_record_is_named(changes: dict[str, object], refusal: str, run
     run.write_record({**run.read_record(), **changes})
     with pytest.raises(AnalysisError, match=refusal):
         evidence_of(run_path)
+
+
+def test_a_record_from_before_detectors_and_flap_rules_has_their_defaults(run_path: Path) -> None:
+    run = RunDirectory.open(run_path)
+    expected, record = evidence_of(run_path).hub, run.read_record()
+    for hub in (record["settings"]["hub"], record["settings"]["scenario"]["hub"]):
+        for key in ADDED_FIELDS:
+            hub.pop(key, None)
+    run.write_record(record)
+    assert evidence_of(run_path).hub == expected
+    assert expected.has_one_timeout
+    assert (expected.flap_rule, expected.hold_down) == ("window", "off")
 
 
 def test_a_run_without_a_trace_is_refused_with_what_to_do(run_path: Path) -> None:

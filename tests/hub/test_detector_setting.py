@@ -9,8 +9,9 @@ from tests.hub.rpc.test_connect import NODE, Line, settle
 from heartbench.hub.clock import ManualClock
 from heartbench.hub.composition import open_hub
 from heartbench.hub.config import HubSettings
+from heartbench.hub.events.fanout import Subscription
 from heartbench.hub.liveness.registry import Registry
-from heartbench.hub.liveness.rules import Status
+from heartbench.hub.liveness.rules import Change, Reason, Status
 from heartbench.hub.rpc.connect import NodeService
 from heartbench.hub.store.memory import MemoryStore
 from heartbench.hub.store.record import NodeRecord
@@ -58,6 +59,11 @@ class Scene:
         while node.status is Status.ONLINE:
             self.pass_time(0.1)
         return node.changed_s - silent_from_s
+
+
+def reasons(events: Subscription) -> list[Reason]:
+    """Return why what a subscriber has not yet read changed."""
+    return [event.body.reason for event in iter(events.take, None) if event and isinstance(event.body, Change)]
 
 
 def play(scene: Scene, act: Callable[[Scene], object]) -> None:
@@ -125,6 +131,19 @@ def test_another_flap_rule_leaves_the_detector_alone() -> None:
         assert node.detector is before
 
     play(Scene(detector="chen margin=3s"), act)
+
+
+def test_a_hold_down_delays_the_event_of_a_return_and_not_the_welcome() -> None:
+    async def act(scene: Scene) -> None:
+        await scene.join("n")
+        scene.pass_time(31.0)
+        with scene.hub.fanout.subscribe() as events:
+            assert await scene.join("n") == 30.0
+            assert reasons(events) == [Reason.REPLACED]
+            await scene.beat(1)
+            assert reasons(events) == [Reason.HEARD]
+
+    play(Scene(hold_down="10s"), act)
 
 
 def test_what_was_learned_survives_a_restart_of_the_hub() -> None:
