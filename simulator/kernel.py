@@ -3,10 +3,8 @@
 A kernel is a plain Python function that Numba compiles at its first call and caches on disk. `kernel.py_func` is that
 function, which is what we read and test. With NUMBA_DISABLE_JIT=1 everything runs as plain Python.
 
-A kernel that others call is compiled into each of them. Numba optimizes it and emits machine code each time, for the
-callee and for all that this calls in turn: 124 of 177 s for the loops of the virtual engine. So kernels call a second
-form of it, which is linked into what Python calls and is optimized and emitted there alone; nor has it a variant for
-each constant argument. That leaves 35 s.
+Kernels call each other by a second form (`linked_kernel.py`), because it is compiled in a fifth of the time. It is made
+of internals of Numba; with a version that lacks them, kernels are compiled into each other, as Numba does it.
 
 Kernels allocate nothing: callers pass the arrays that they fill. They are therefore compiled without reference
 counting, which took two fifths of the time.
@@ -31,9 +29,12 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
-from numba.core import event, types
-from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler
+from numba.core import event
+
+try:
+    from heartbench.simulator.linked_kernel import link_calls
+except ImportError:
+    link_calls = None  # type: ignore[assignment]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -63,39 +64,9 @@ def _compiled(function: Function, inline: bool) -> Function:
     has_file = not function.__code__.co_filename.startswith("<")  # else Numba cannot cache it
     options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False, "forceinline": inline}
     compiled = _numba.njit(cache=folder is not None and has_file, **options)(function)
-    if compiled is not function:  # it is compiled at all
-        linked = _numba.njit(pipeline_class=_LinkedCompiler, no_cpython_wrapper=True, **options)(function)
-        compiled.get_call_template, compiled.get_overload = _without_literals(linked), linked.get_overload
+    if compiled is not function and link_calls is not None:  # it is compiled at all
+        link_calls(compiled, function, options)
     return cast("Function", compiled)
-
-
-def _without_literals(linked: Any) -> Callable[..., Any]:
-    """Return the method by which a kernel is typed for a call, without a variant for each constant argument."""
-    return lambda args, kws: linked.get_call_template(tuple(map(types.unliteral, args)), kws)
-
-
-class _LinkedLibrary(JITCodeLibrary):
-    """The code of a kernel for those that call it: it is optimized and emitted with theirs alone."""
-
-    def _optimize_final_module(self) -> None:
-        pass
-
-    def _finalize_final_module(self) -> None:
-        self._finalized = True
-
-
-class _LinkedCompiler(Compiler):
-    """Numba's compiler, up to code that other kernels can link."""
-
-    def __init__(self, typing: Any, target: Any, _: Any, *rest: Any) -> None:
-        library = _LinkedLibrary(target.codegen(), "linked")  # type: ignore[no-untyped-call]
-        target = target.subtarget(get_executable=_no_executable)
-        super().__init__(typing, target, library, *rest)  # type: ignore[no-untyped-call]
-
-
-def _no_executable(*_: Any) -> Callable[[], Any]:
-    """Return what stands for an entry point that nobody calls: Numba wants a built-in function, another each time."""
-    return [].copy
 
 
 def _room(module: str) -> Path:

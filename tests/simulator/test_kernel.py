@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba.extending import overload
 
+import heartbench.simulator.kernel
 from heartbench.simulator import counter_rng
 from heartbench.simulator.kernel import kernel, part
 
@@ -69,6 +70,20 @@ def _quotient(a: float, b: float) -> float:
 @overload(_quotient)
 def _compile_quotient(a: float, b: float) -> Any:
     return _quotient
+
+
+def test_kernels_call_each_other_with_a_numba_that_has_no_linked_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbench.simulator.kernel, "link_calls", None)
+
+    @kernel
+    def half(x: float) -> float:
+        return x / 2.0
+
+    @kernel
+    def sum_of_halves(x: float, y: float) -> float:
+        return half(x) + half(y)
+
+    assert sum_of_halves(3.0, 4.0) == 3.5
 
 
 def test_a_kernel_divides_as_numpy_does_whatever_others_compile() -> None:
