@@ -100,8 +100,6 @@ def until_freshness_point(parameters: FreshnessPoints, arrivals: Callable[[], Ar
     return np.asarray((fresh.seq + 1) * INTERVAL_S + parameters.shift_s - fresh.at_s)
 
 
-ARRAY_FORMS[FreshnessPoints.name] = until_freshness_point
-
 NFD_S, SIMPLE = FreshnessPoints.name, FixedTimeout.name
 
 SETTINGS = (
@@ -256,6 +254,7 @@ def main(
     out: Annotated[Path | None, typer.Option(help="File for the table. Default: print it.")] = None,
 ) -> None:
     """Compare measured quality with theory."""
+    ARRAY_FORMS[NFD_S] = until_freshness_point
     lines = list(table(seed, batches, heartbeats))
     if out is None:
         print("\n".join(lines))

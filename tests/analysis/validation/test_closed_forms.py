@@ -1,8 +1,22 @@
 import pytest
 
-from heartbench.analysis.validation.closed_forms import NFD_S, SIMPLE, Setting, compare, expected, measured
+from heartbench.analysis.policies import ARRAY_FORMS
+from heartbench.analysis.validation.closed_forms import (
+    NFD_S,
+    SIMPLE,
+    Setting,
+    compare,
+    expected,
+    measured,
+    until_freshness_point,
+)
 
 QUICK = {"batches": 20, "heartbeats": 20_000}
+
+
+@pytest.fixture(autouse=True)
+def nfd_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ARRAY_FORMS, NFD_S, until_freshness_point)
 
 
 @pytest.mark.parametrize(
