@@ -22,14 +22,12 @@ from heartbench.analysis.coincidence import LongGaps, join_long_gaps, long_gaps
 from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.gap_lengths import GapLengths
 from heartbench.analysis.gaps import NO_LOSSES, Gaps, PowerLosses, cut_at_losses, find_gaps, join_gaps
-from heartbench.analysis.imports.record import FILE, ImportRecord
+from heartbench.analysis.imports.record import ALL_NODES, FILE, ImportRecord
 from heartbench.analysis.readings import PLAIN, Reading, SilentAtEnd
 from heartbench.simulator.trace import read_blocks, read_nodes
 
 BLOCK_GAPS = 1 << 20
 """A block is complete once it has this many gaps."""
-ALL_NODES = "all nodes"
-"""Name of the only group of a trace that lists no groups."""
 
 Nodes = NDArray[np.int64]
 

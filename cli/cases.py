@@ -9,6 +9,8 @@ from heartbench.analysis.cases import CASES, Case, Outcome, load_case, run_case
 from heartbench.analysis.cases.measures import MEASURES
 from heartbench.analysis.cases.run import settings_text, text_of
 from heartbench.cli.errors import CommandError
+from heartbench.cli.goal_options import NOW
+from heartbench.cli.log_options import NODE, SENT, TIME, as_trace, log_options
 from heartbench.cli.output import console, print_json, print_table, progress
 
 cases = typer.Typer(
@@ -91,15 +93,20 @@ def run_all(json: Json = False) -> int:
 @cases.command()
 def match(
     source: Annotated[Path, typer.Argument(metavar="RUN_DIR|LOG", help="Run, trace, import or log, as for `tune`.")],
+    now: Annotated[str | None, NOW] = None,
+    time: Annotated[str | None, TIME] = None,
+    node: Annotated[str | None, NODE] = None,
+    sent: Annotated[str | None, SENT] = None,
     json: Json = False,
 ) -> None:
     """Rank the cases by likeness to the gaps of a run or a log, and say why."""
     from heartbench.analysis.cases.match import match as rank
-    from heartbench.analysis.imports import ImportOptions
-    from heartbench.cli.log_options import as_trace
+    from heartbench.simulator.units import parse_duration
 
-    with progress("Running cases", len(CASES.names())) as advance, as_trace(source, ImportOptions()) as trace:
-        found = rank(trace, advance)
+    now_s = None if now is None else parse_duration(now, "--now")
+    options = log_options(time=time, node=node, sent=sent)
+    with progress("Running cases", len(CASES.names())) as advance, as_trace(source, options) as trace:
+        found = rank(trace, advance, now_s)
     if json:
         ranked = [
             {"name": each.case.name, "likeness": each.likeness, "alike": each.alike, "unlike": each.unlike}

@@ -1,18 +1,28 @@
 """`heartbench explain`: why nodes that were up were marked stale, in sum or as the story of one case."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from heartbench.cli.errors import CommandError
 from heartbench.cli.goal_options import JSON, NOW
-from heartbench.cli.log_options import as_trace
+from heartbench.cli.log_options import (
+    DEAD,
+    HUB_DOWN,
+    INTERVAL,
+    NODE_COLUMN,
+    SENT,
+    SILENT_AT_END,
+    SKIP_SENDER_PAUSES,
+    TIME,
+    as_trace,
+    log_options,
+)
 from heartbench.cli.output import check_output, console, print_json, print_table, progress
 
 if TYPE_CHECKING:
     from heartbench.analysis.explain.answer import Answer, Question
-    from heartbench.analysis.explain.summary import Sum
 
 FORMATS = (".png", ".svg", ".pdf", ".html")
 OUT_HELP = "Write a picture, of the one false stale or of all by cause: .png, .svg, .pdf or .html."
@@ -30,6 +40,14 @@ def explain(
         str | None, typer.Option(metavar="TIME", help="The one nearest to this time since the start, such as 2h30m.")
     ] = None,
     now: Annotated[str | None, NOW] = None,
+    silent_at_end: Annotated[Literal["dead", "alive"] | None, SILENT_AT_END] = None,
+    skip_sender_pauses: Annotated[bool, SKIP_SENDER_PAUSES] = False,
+    time: Annotated[str | None, TIME] = None,
+    node_column: Annotated[str | None, NODE_COLUMN] = None,
+    sent: Annotated[str | None, SENT] = None,
+    interval: Annotated[str | None, INTERVAL] = None,
+    hub_down: Annotated[list[str] | None, HUB_DOWN] = None,
+    dead: Annotated[list[str] | None, DEAD] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help=OUT_HELP)] = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
@@ -40,11 +58,11 @@ def explain(
     TCP's backoff, a reconnect, a tunnel, a queue, or the hub. Nodes of a virtual
     run are simulated again to see what they waited for, and the whole fleet with
     other settings, to see what these would mend. A log does not show the link:
-    causes are inferred from its gaps, and the class stays unknown. What the log
-    itself does not say, such as when the hub was down, `heartbench import` takes.
+    causes are inferred from its gaps, and the class stays unknown. The options
+    about a log are those of `heartbench tune`; pass the same ones to both.
     """
     from heartbench.analysis.explain.answer import Question
-    from heartbench.analysis.imports.options import ImportOptions
+    from heartbench.analysis.readings import SilentAtEnd
     from heartbench.simulator.run_directory import RunDirectory
     from heartbench.simulator.units import parse_duration
 
@@ -53,8 +71,10 @@ def explain(
     path = RunDirectory.newest().path if source is None else source
     now_s = None if now is None else parse_duration(now, "--now")
     at_s = None if at is None else parse_duration(at, "--at")
-    with as_trace(path, ImportOptions()) as trace:
-        found = answer(Question(trace, node, at_s, now_s, source=path))
+    silent = None if silent_at_end is None else SilentAtEnd(silent_at_end)
+    options = log_options(time=time, node=node_column, sent=sent, interval=interval, hub_down=hub_down, dead=dead)
+    with as_trace(path, options) as trace:
+        found = answer(Question(trace, node, at_s, now_s, path, silent, skip_sender_pauses))
     if out is not None:
         draw(found, out)
     if as_json:
@@ -103,15 +123,17 @@ CASES = ("node", "stale at", "h:mm:ss", "class: cause", "gap", "changes\nshown")
 
 def show(found: "Answer") -> None:
     """Print the finding, then the tables of the whole, or the story."""
-    from heartbench.analysis.explain.words import best_knob, cause_row, headline, knob_row, ladder_sentence
+    from heartbench.analysis.explain.words import best_knob, cause_row, headline, knob_row, ladder_sentence, read_as
 
     total, lines = found.total, console()
     lines.print(f"{found.evidence.origin}. {headline(found)}")
+    for sentence in read_as(found.evidence):
+        lines.print(sentence)
     if found.story is not None:
         tell(found)
         return
     if total.by_cause:
-        print_table("", CAUSES, [cause_row(share) for share in total.by_cause], rest(total))
+        print_table("", CAUSES, [cause_row(share) for share in total.by_cause], rest(found))
     for sentence in (ladder_sentence(found.ladder), best_knob(found)):
         if sentence:
             lines.print(sentence)
@@ -143,11 +165,13 @@ def tell(found: "Answer") -> None:
         console().print(sentence)
 
 
-def rest(total: "Sum") -> str:
+def rest(found: "Answer") -> str:
     """Return what else the dashboard showed."""
+    total = found.total
     down, left = total.of_nodes_down, total.of_leaving
     if not total.nodes_down and not left:
         return ""
-    others = f", {down:,} of {total.nodes_down:,} marks of nodes that were down" if total.nodes_down else ""
+    why = "in gaps that count for nobody" if found.evidence.imported else "of nodes that were down"
+    others = f", {down:,} of {total.nodes_down:,} marks {why}" if total.nodes_down else ""
     others += f", {left:,} of nodes that said Goodbye" if left else ""
     return f"{total.flashes:,} status changes were shown: {total.flashes - down - left:,} of these{others}"

@@ -1,12 +1,28 @@
 """`heartbench import`: make a trace of the log of a real hub, to tune from."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from heartbench.cli.errors import CommandError
 from heartbench.cli.goal_options import JSON
+from heartbench.cli.log_options import (
+    BOOT,
+    DEAD,
+    FORMAT,
+    HUB_DOWN,
+    INTERVAL,
+    KIND,
+    MARKED_AFTER,
+    NODE,
+    RESTART,
+    SENT,
+    SEQUENCE,
+    TIME,
+    UNIT,
+    log_options,
+    option,
+)
 from heartbench.cli.output import check_folder, console, print_json
 
 if TYPE_CHECKING:
@@ -17,31 +33,8 @@ MOST_SHOWN = 10
 """Suspects and silences that are printed one by one."""
 
 
-def column(what: str) -> Any:
-    """Return the option for a column of CSV and JSON Lines."""
-    return typer.Option(metavar="COL", help=f"Column with {what}; for CSV and JSON Lines.", show_default=False)
-
-
-def option(metavar: str, text: str, *names: str) -> Any:
-    """Return any other option."""
-    return typer.Option(*names, metavar=metavar, help=text, show_default=False)
-
-
 LOGS = typer.Argument(metavar="LOG...", help="Files of one hub's log; .gz and .zip too.")
 OUT = option("DIR", "Directory for the import.", "--out", "-o")
-FORMAT = option("NAME", "Format, if the content does not show it.", "--format")
-TIME = column("the time at which the hub received the message")
-NODE = option("COL", "Column (Prometheus: label) with the node; @file: the name of the file.")
-SENT = column("the time at which the node sent it")
-SEQUENCE = column("the number of the message")
-BOOT = column("anything that changes when the node restarts")
-KIND = column("hello, heartbeat, chunk or goodbye")
-UNIT = option("UNIT", "Unit of times that are numbers: s, ms, us or ns.")
-INTERVAL = option("DURATION", "Heartbeat interval; by default what the log shows.")
-MARKED_AFTER = option("DURATION", "Silence after which that hub marks a node; for logs of changes of status.")
-HUB_DOWN = option("FROM..TO", "When the hub was down; may be repeated.")
-DEAD = option("NAME[@TIME]", "Node that is gone for good; may be repeated.")
-RESTART = option("NAME@TIME", "Restart of a node; may be repeated.")
 
 
 def import_log(
@@ -68,18 +61,22 @@ def import_log(
     log, and what it can and cannot show. TIME is ISO 8601 with a zone, Unix time
     in s, or as the command prints it: s since the first second of the log.
     """
-    from heartbench.analysis.imports import ImportOptions, NodeMoment, import_log, parse_span, parse_unit
+    from heartbench.analysis.imports import import_log
 
-    columns = {"time": time, "node": node, "sent": sent, "sequence": sequence, "boot": boot, "kind": kind}
-    options = ImportOptions(
+    options = log_options(
         format=format_,
-        **columns,
-        time_unit=parse_unit(time_unit, "--time-unit"),
-        interval_s=positive(interval, "--interval"),
-        marked_after_s=positive(marked_after, "--marked-after"),
-        hub_down=tuple(parse_span(text, "--hub-down") for text in hub_down or ()),
-        dead=tuple(NodeMoment.parse(text, "--dead") for text in dead or ()),
-        restarted=tuple(NodeMoment.parse(text, "--restart") for text in restart or ()),
+        time=time,
+        node=node,
+        sent=sent,
+        sequence=sequence,
+        boot=boot,
+        kind=kind,
+        time_unit=time_unit,
+        interval=interval,
+        marked_after=marked_after,
+        hub_down=hub_down,
+        dead=dead,
+        restart=restart,
     )
     check_folder(out)
     record = import_log(logs, options, out)
@@ -87,16 +84,6 @@ def import_log(
         print_json(record.as_json())
     else:
         show(record, out)
-
-
-def positive(text: str | None, option: str) -> float | None:
-    """Return a duration in s; raise an error for 0."""
-    from heartbench.simulator.units import parse_duration
-
-    seconds = None if text is None else parse_duration(text, option)
-    if seconds == 0:
-        raise CommandError(f"{option}: {text}: must be longer than 0")
-    return seconds
 
 
 def show(record: "ImportRecord", out: Path) -> None:

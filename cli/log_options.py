@@ -1,19 +1,53 @@
-"""What `tune` does with the log of a hub: import it for the time being, by the options that `import` has too."""
+"""The options about the log of a hub, for every command that reads one, and the trace that is made of it.
+
+`import` has all of them. `tune`, `explain` and `cases match` have those that most logs need, and read a log as if it
+had been imported. The column of the node is `--node-column` in all of them, and `--node` too, except in `explain`, in
+which that chooses a node.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from heartbench.cli.errors import CommandError
-from heartbench.cli.import_log import positive
 from heartbench.hub.events.trace_directory import pieces_of
 
 if TYPE_CHECKING:
     from heartbench.analysis.imports.options import ImportOptions
+
+PARQUET = b"PAR1"
+
+
+def column(what: str) -> Any:
+    """Return the option for a column of CSV and JSON Lines."""
+    return typer.Option(metavar="COL", help=f"Column with {what}; for CSV and JSON Lines.", show_default=False)
+
+
+def option(metavar: str, text: str, *names: str) -> Any:
+    """Return any other option."""
+    return typer.Option(*names, metavar=metavar, help=text, show_default=False)
+
+
+NODE_TEXT = "Column (Prometheus: label) with the node; @file: the name of the file."
+
+FORMAT = option("NAME", "Format, if the content does not show it.", "--format")
+TIME = column("the time at which the hub received the message")
+NODE = option("COL", NODE_TEXT, "--node", "--node-column")
+NODE_COLUMN = option("COL", NODE_TEXT, "--node-column")
+SENT = column("the time at which the node sent it")
+SEQUENCE = column("the number of the message")
+BOOT = column("anything that changes when the node restarts")
+KIND = column("hello, heartbeat, chunk or goodbye")
+UNIT = option("UNIT", "Unit of times that are numbers: s, ms, us or ns.")
+INTERVAL = option("DURATION", "Heartbeat interval; by default what the log shows.")
+MARKED_AFTER = option("DURATION", "Silence after which that hub marks a node; for logs of changes of status.")
+HUB_DOWN = option("FROM..TO", "When the hub was down; may be repeated.")
+DEAD = option("NAME[@TIME]", "Node that is gone for good; may be repeated.")
+RESTART = option("NAME@TIME", "Restart of a node; may be repeated.")
 
 SILENT_AT_END = typer.Option(
     help="What became of the nodes that fell silent before the end of a log. Default: judge both, the worse decides."
@@ -24,33 +58,43 @@ SKIP_SENDER_PAUSES = typer.Option(
     "nobody. Without it, such a gap counts, because its messages may have been lost.",
 )
 
-PARQUET = b"PAR1"
-
 
 def log_options(
     *,
-    time: str | None,
-    node: str | None,
-    sent: str | None,
-    interval: str | None,
-    hub_down: Sequence[str] | None,
-    dead: Sequence[str] | None,
+    time_unit: str | None = None,
+    interval: str | None = None,
+    marked_after: str | None = None,
+    hub_down: Sequence[str] | None = None,
+    dead: Sequence[str] | None = None,
+    restart: Sequence[str] | None = None,
+    **names: str | None,
 ) -> "ImportOptions":
-    """Return what the shared options say.
+    """Return what the options say; `names` are those of the format and of columns, by field of `ImportOptions`.
 
     Raises:
-        AnalysisError, SimulatorError, CommandError: one is not a time, a span or a duration.
+        AnalysisError, SimulatorError, CommandError: one is not a time, a span, a unit or a duration.
     """
-    from heartbench.analysis.imports.options import ImportOptions, NodeMoment, parse_span
+    from heartbench.analysis.imports import ImportOptions, NodeMoment, parse_span, parse_unit
 
     return ImportOptions(
-        time=time,
-        node=node,
-        sent=sent,
+        **names,
+        time_unit=parse_unit(time_unit, "--time-unit"),
         interval_s=positive(interval, "--interval"),
+        marked_after_s=positive(marked_after, "--marked-after"),
         hub_down=tuple(parse_span(each, "--hub-down") for each in hub_down or ()),
         dead=tuple(NodeMoment.parse(each, "--dead") for each in dead or ()),
+        restarted=tuple(NodeMoment.parse(each, "--restart") for each in restart or ()),
     )
+
+
+def positive(text: str | None, option: str) -> float | None:
+    """Return a duration in s; raise an error for 0."""
+    from heartbench.simulator.units import parse_duration
+
+    seconds = None if text is None else parse_duration(text, option)
+    if seconds == 0:
+        raise CommandError(f"{option}: {text}: must be longer than 0")
+    return seconds
 
 
 @contextmanager

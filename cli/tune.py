@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from heartbench.cli.goal_options import JSON, MAX_DETECTION, MAX_FALSE_STALE, NOW, PER
-from heartbench.cli.import_log import DEAD, HUB_DOWN, INTERVAL, NODE, SENT, TIME
-from heartbench.cli.log_options import SILENT_AT_END, SKIP_SENDER_PAUSES, as_trace, log_options
+from heartbench.cli.log_options import (
+    DEAD,
+    HUB_DOWN,
+    INTERVAL,
+    NODE,
+    SENT,
+    SILENT_AT_END,
+    SKIP_SENDER_PAUSES,
+    TIME,
+    as_trace,
+    log_options,
+)
 from heartbench.cli.output import check_output, console, plain, print_json, print_table, progress, write_whole
 
 if TYPE_CHECKING:

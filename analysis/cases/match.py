@@ -31,17 +31,18 @@ class Match:
     unlike: tuple[str, ...]
 
 
-def match(path: Path, advance: Callable[[int], None] = lambda _: None) -> list[Match]:
+def match(path: Path, advance: Callable[[int], None] = lambda _: None, now_s: float | None = None) -> list[Match]:
     """Return all shipped cases, the one that a run or a trace is most like first.
 
     Args:
         path: a run directory, or a trace as `tune` reads it.
         advance: called with 1 for each case that was simulated.
+        now_s: threshold of the hub of a trace, s; a run records its own.
 
     Raises:
         SimulatorError, AnalysisError: it is neither, or has no gap.
     """
-    seen = signature_at(path)
+    seen = signature_at(path, now_s)
     cases = [load_case(name) for name in CASES.names()]
     theirs = {}
     for case in cases:
@@ -51,9 +52,9 @@ def match(path: Path, advance: Callable[[int], None] = lambda _: None) -> list[M
     return sorted(found, key=lambda each: -each.likeness)
 
 
-def signature_at(path: Path) -> Signature:
+def signature_at(path: Path, now_s: float | None = None) -> Signature:
     """Return the signature of a run or a trace; raises as `match`."""
-    evidence = evidence_of(path)
+    evidence = evidence_of(path, now_s)
     blocks = [kept_signs(block, np.inf) for block in read_blocks(path)]
     return signature_of(join_gaps(blocks), evidence.current_s)
 

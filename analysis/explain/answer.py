@@ -15,6 +15,7 @@ from heartbench.analysis.explain.logs import LadderFound, explain_log, tell_log
 from heartbench.analysis.explain.story import Story, tell
 from heartbench.analysis.explain.summary import Sum, flash_to_json, sum_to_json, sum_up
 from heartbench.analysis.gaps import Gaps
+from heartbench.analysis.readings import SilentAtEnd
 from heartbench.simulator.trace import read_nodes
 
 SCHEMA = "heartbench.explain/1"
@@ -22,14 +23,27 @@ SCHEMA = "heartbench.explain/1"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked: of a run or log; a node by number or name and a time in s, if one case is meant; its threshold."""
+    """What is asked.
+
+    Attributes:
+        path: of a run, an imported log or a trace.
+        node: number or name of a node, if one case is meant.
+        at_s: time near which that case was, s since the start.
+        now_s, source, silent_at_end, skip_pauses: as `evidence_of` takes them.
+    """
 
     path: Path
     node: str | None = None
     at_s: float | None = None
     now_s: float | None = None
     source: Path | None = None
-    """What to call an imported log; None: its path."""
+    silent_at_end: SilentAtEnd | None = None
+    skip_pauses: bool = False
+
+    def evidence(self) -> Evidence:
+        """Return the evidence of the run or log."""
+        silent, skipped = self.silent_at_end, self.skip_pauses
+        return evidence_of(self.path, self.now_s, silent_at_end=silent, source=self.source, skip_pauses=skipped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +71,10 @@ class Answer:
             "sum": sum_to_json(self.found, self.tried),
         }
         if self.evidence.scenario is None:
-            found = self.ladder
+            found, trace = self.ladder, self.evidence.imported
             result["ladder"] = found and {name: getattr(found, name) for name in LadderFound.__slots__}
+            result["silent_at_end"] = self.evidence.readings[0].silent
+            result["sender_pauses_skipped"] = trace is not None and trace.skip_pauses
         if self.story is not None:
             lines = [{"at_s": line.at_s, "lane": line.lane, "text": line.text} for line in self.story.lines()]
             result["story"] = {"node": self.story.flash.mark.node, "at_s": self.story.flash.mark.at_s, "lines": lines}
@@ -72,7 +88,7 @@ def answer_to(question: Question, advance: Callable[[float], None] = lambda _: N
         AnalysisError: the node is unknown, or was never marked stale while it was up.
         SimulatorError: it is neither a run nor a log, or damaged.
     """
-    evidence, ladder = evidence_of(question.path, question.now_s, source=question.source), None
+    evidence, ladder = question.evidence(), None
     gaps = evidence.gaps
     if question.node is not None:
         gaps = gaps.of(np.array([_number(question, gaps)]))
@@ -93,7 +109,7 @@ def answer_to(question: Question, advance: Callable[[float], None] = lambda _: N
         return Answer(evidence, found, tried, None, ladder)
     one = next(flash for flash in found.each if flash.mark == one.mark)
     is_log = evidence.scenario is None
-    story = tell_log(question.path, one) if is_log else tell(Record.of(evidence), one)
+    story = tell_log(question.path, evidence, one) if is_log else tell(Record.of(evidence), one)
     return Answer(evidence, found, tried, story, ladder)
 
 

@@ -106,8 +106,7 @@ class Record:
         if scenario is None:
             raise AnalysisError(f"{evidence.source}: a log has no truth to read")
         run = RunDirectory.open(evidence.source)
-        truth, listed = read_truth(run.truth), read_nodes(run.path)
-        names = {} if listed is None else dict(zip(listed.node.tolist(), listed.name, strict=True))
+        truth, names = read_truth(run.truth), names_at(run.path)
         pauses = truth[truth.event == TruthEvent.HUB_PAUSE.name.lower()]
         can_repeat = evidence.provenance is not None and evidence.provenance.engine == "virtual"
         return cls(
@@ -164,10 +163,7 @@ class Record:
 def explain(evidence: Evidence, gaps: Gaps | None = None) -> Flashes:
     """Return every false stale of a finished run with its class and cause; `gaps` are those of some of its nodes."""
     marks = marks_of(gaps or evidence.gaps, evidence.hub, evidence.duration_s)
-    by_node: dict[int, list[Mark]] = {}
-    for mark in marks:
-        if mark.false:
-            by_node.setdefault(mark.node, []).append(mark)
+    by_node = false_by_node(marks)
     record, not_repeated = Record.of(evidence), []
     found: list[Flash] = []
     for node, messages in messages_by_node(evidence.source, list(by_node)):
@@ -177,6 +173,21 @@ def explain(evidence: Evidence, gaps: Gaps | None = None) -> Flashes:
             not_repeated.append(node)
     found.sort(key=lambda flash: (flash.mark.node, flash.mark.at_s))
     return Flashes(tuple(found), tuple(mark for mark in marks if not mark.false), tuple(not_repeated))
+
+
+def false_by_node(marks: Sequence[Mark]) -> dict[int, list[Mark]]:
+    """Return the false stales of each node that has some."""
+    by_node: dict[int, list[Mark]] = {}
+    for mark in marks:
+        if mark.false:
+            by_node.setdefault(mark.node, []).append(mark)
+    return by_node
+
+
+def names_at(path: Path) -> dict[int, str]:
+    """Return the name of each node of a run or trace; empty if names are not recorded."""
+    listed = read_nodes(path)
+    return {} if listed is None else dict(zip(listed.node.tolist(), listed.name, strict=True))
 
 
 def covered_by(mark: Mark, hub: HubSettings) -> tuple[Mend, ...]:

@@ -24,13 +24,21 @@ from numpy.typing import NDArray
 
 from heartbench.analysis.evidence import Evidence
 from heartbench.analysis.explain.causes import Cause, Scene
-from heartbench.analysis.explain.flashes import Flash, Flashes, covered_by, messages_by_node, messages_of
+from heartbench.analysis.explain.flashes import (
+    Flash,
+    Flashes,
+    covered_by,
+    false_by_node,
+    messages_by_node,
+    messages_of,
+    names_at,
+)
 from heartbench.analysis.explain.marks import Mark, marks_of
 from heartbench.analysis.explain.story import Story
 from heartbench.analysis.explain.truth import NodeTruth
 from heartbench.analysis.gaps import Gaps
 from heartbench.mesh.kinds import Kind as MessageKind
-from heartbench.simulator.trace import Messages, read_blocks, read_nodes
+from heartbench.simulator.trace import Messages
 
 Floats = NDArray[np.float64]
 
@@ -75,20 +83,16 @@ def explain_log(path: Path, evidence: Evidence, gaps: Gaps) -> tuple[Flashes, La
     `path` is where its messages are, `gaps` those of the evidence or of some nodes of it.
     """
     marks = marks_of(gaps, evidence.hub, evidence.duration_s)
-    by_node: dict[int, list[Mark]] = {}
-    for mark in marks:
-        if mark.false:
-            by_node.setdefault(mark.node, []).append(mark)
-    listed = read_nodes(path)
-    names = {} if listed is None else dict(zip(listed.node.tolist(), listed.name, strict=True))
+    by_node = false_by_node(marks)
+    names = names_at(path)
     groups = {int(node): name for name, own in evidence.groups.items() for node in own}
-    origins_s, interval_s = _origins(path), evidence.usual_gap_s
+    origin_s, interval_s = origin_of(evidence), evidence.usual_gap_s
     found: list[Flash] = []
     late_s: list[float] = []
     for node, messages in messages_by_node(path, list(by_node)):
         arrived = by_arrival(messages)
         for mark in by_node[node]:
-            around = Around.of(arrived, mark, origins_s, interval_s)
+            around = Around.of(arrived, mark, origin_s, interval_s)
             cause = None if around is None else around.cause()
             if around is not None and cause is Cause.LATE:
                 late_s.append(around.late_s())
@@ -99,10 +103,9 @@ def explain_log(path: Path, evidence: Evidence, gaps: Gaps) -> tuple[Flashes, La
     return Flashes(tuple(found), tuple(mark for mark in marks if not mark.false)), ladder_of(late_s)
 
 
-def tell_log(path: Path, flash: Flash) -> Story:
+def tell_log(path: Path, evidence: Evidence, flash: Flash) -> Story:
     """Return the story of a false stale of a log: its messages, and what the hub would have made of them."""
-    messages = messages_of(path, flash.mark.node)
-    origin_s = origin_in(by_arrival(messages), flash.mark, _origins(path))
+    messages, origin_s = messages_of(path, flash.mark.node), origin_of(evidence)
     shifted = replace(messages, sent_s=messages.sent_s - origin_s, arrived_s=messages.arrived_s - origin_s)
     return Story(flash, Scene(flash.mark, NodeTruth(), shifted, has_queue=False, moment=None), ())
 
@@ -113,13 +116,9 @@ def by_arrival(messages: Messages) -> Messages:
     return arrived.select(np.argsort(arrived.arrived_s, kind="stable"))
 
 
-def origin_in(arrived: Messages, mark: Mark, origins_s: Sequence[float]) -> float:
-    """Return from which of these times the gap counts: there is an arrival at its beginning."""
-
-    def miss_s(origin_s: float) -> float:
-        return float(np.min(np.abs(arrived.arrived_s - origin_s - mark.from_s)))
-
-    return min(origins_s, key=miss_s)
+def origin_of(evidence: Evidence) -> float:
+    """Return from when the times of a log's gaps count, in its own time: its first arrival, s."""
+    return evidence.imported.begin_s if evidence.imported else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +130,11 @@ class Around:
     interval_s: float
 
     @classmethod
-    def of(cls, arrived: Messages, mark: Mark, origins_s: Sequence[float], interval_s: float) -> "Around | None":
-        """Return them of a node's messages by arrival; None if the log ends in the gap."""
+    def of(cls, arrived: Messages, mark: Mark, origin_s: float, interval_s: float) -> "Around | None":
+        """Return them of a node's messages by arrival, for a mark since `origin_s`; None if the log ends in the gap."""
         if not mark.heard:
             return None
-        at_s = arrived.arrived_s - origin_in(arrived, mark, origins_s)
-        place = int(np.searchsorted(at_s, mark.from_s + SAME_S))
+        place = int(np.searchsorted(arrived.arrived_s - origin_s, mark.from_s + SAME_S))
         if not 0 < place < len(arrived):
             return None
         return cls(arrived.select(slice(place - 1, place)), arrived.select(slice(place, None)), interval_s)
@@ -191,9 +189,3 @@ def _by_chance(late_s: Floats, concentration: float) -> float:
     tails = least_s * np.exp(draws * np.mean(np.log(late_s / least_s))), least_s + draws * np.mean(late_s - least_s)
     more = max(int((np.abs(_mean_angle(tail)) >= concentration).sum()) for tail in tails)
     return (1 + more) / (DRAWS + 1)
-
-
-def _origins(path: Path) -> tuple[float, float]:
-    """Return from what the times of gaps may count in the log: its own zero, or its first arrival."""
-    arrivals = (block.arrived_s for block in read_blocks(path))
-    return 0.0, min(float(np.nanmin(each)) for each in arrivals if not np.isnan(each).all())

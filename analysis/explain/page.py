@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from heartbench.analysis.explain.answer import Answer
 from heartbench.analysis.explain.picture import plot_story, plot_sum
-from heartbench.analysis.explain.words import headline, mended, story_rows
+from heartbench.analysis.explain.words import headline, mended, read_as, story_rows
 from heartbench.analysis.report.style import INK, LINE, save, svg
 
 STYLE = (
@@ -28,7 +28,8 @@ def write_picture(found: Answer, out: Path) -> None:
 
 def page(found: Answer, ax: Axes) -> str:
     """Return a page that stands alone."""
-    parts = [f"<p>{escape(headline(found))}</p>", svg(ax)]
+    finding = " ".join([headline(found), *read_as(found.evidence)])
+    parts = [f"<p>{escape(finding)}</p>", svg(ax)]
     if found.story is not None:
         parts += [f"<p>{escape(text)}</p>" for text in mended(found)]
         rows = "".join(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from math import ceil
 
+from heartbench.analysis.evidence import Evidence
 from heartbench.analysis.explain.answer import Answer
 from heartbench.analysis.explain.causes import Cause, Kind
 from heartbench.analysis.explain.flashes import Flash
@@ -11,6 +12,7 @@ from heartbench.analysis.explain.knobs import Knob
 from heartbench.analysis.explain.logs import LadderFound
 from heartbench.analysis.explain.story import Story
 from heartbench.analysis.explain.summary import UNKNOWN, Share, mended_by_cause
+from heartbench.analysis.readings import SilentAtEnd
 
 MOST_IN_A_ROW = 4
 
@@ -24,12 +26,39 @@ def headline(found: Answer) -> str:
         return f"At {threshold_s:g} s no node was marked stale while it was up."
     seen = f"{total.false_stale:,} false stales at {threshold_s:g} s, {total.flashes:,} status changes on the dashboard"
     if found.evidence.scenario is None:
-        return f"{seen}. A log does not show the link: causes are inferred, and deaths that it does not name count too."
+        return f"{seen}. A log does not show the link: causes are inferred."
     out, hidden = total.count(Kind.UNREACHABLE), total.count(Kind.HIDDEN)
     return (
         f"{seen}. In {out:,} ({out / total.false_stale:.0%}) the link passed nothing up when the node was marked; in "
         f"{hidden:,} ({hidden / total.false_stale:.0%}) it did, and that was hidden."
     )
+
+
+def read_as(evidence: Evidence) -> Iterator[str]:
+    """Yield how a log was read, as far as that decides what counts as a false stale; nothing for a run."""
+    trace, record = evidence.imported, evidence.record
+    if trace is None:
+        return
+    if evidence.current_s is None:
+        yield f"The threshold of {evidence.hub.stale_after_s:g} s is our hub's default; --now sets that of yours."
+    if trace.known.suspects.node.size:
+        taken, other = ("alive", "dead") if evidence.readings[0].silent is SilentAtEnd.ALIVE else ("dead", "alive")
+        nodes = f"Nodes silent at the end ({trace.known.suspects.node.size:,})"
+        yield f"{nodes} are taken as {taken}; --silent-at-end {other} takes them as {other}."
+    if trace.skip_pauses:
+        yield (
+            f"{trace.seen.left_out:,} of {trace.seen.gaps:,} gaps count for nobody, because the node itself paused, "
+            "restarted or died."
+        )
+    elif record is not None and record.transit:
+        yield "Gaps in which the node itself sent nothing count too; --skip-sender-pauses leaves them out."
+    if record is not None and record.step_s is not None:
+        yield f"Times are known to within {record.step_s:g} s; gaps are taken as recorded."
+    if record is not None and record.statuses_s is not None and evidence.hub.stale_after_s < record.statuses_s:
+        yield (
+            f"The log has no gap under {record.statuses_s:g} s, so at {evidence.hub.stale_after_s:g} s every gap seems "
+            "too long; expected a longer --now."
+        )
 
 
 def _headline_of_one(flash: Flash) -> str:

@@ -14,6 +14,8 @@ from heartbench.analysis.errors import AnalysisError
 
 SCHEMA = "heartbench.import/1"
 FILE = "import.json"
+ALL_NODES = "all nodes"
+"""Name of the only group of a log, or of a trace that lists no groups."""
 
 Span = tuple[float, float]
 """From and to, s."""

@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.imports.collecting import Collected, moved, node_named
 from heartbench.analysis.imports.options import UNIX_BEGINS_S, ImportOptions
-from heartbench.analysis.imports.record import Dead, ImportRecord, Span, Suspect
+from heartbench.analysis.imports.record import ALL_NODES, Dead, ImportRecord, Span, Suspect
 from heartbench.analysis.imports.rows import Floats, Stated
 from heartbench.analysis.imports.settle import settle
 from heartbench.analysis.imports.silence import Lives, Occupancy, all_silent, joined, lives_of, suspects_of
 from heartbench.simulator.engines.sinks import NodesWriter, TraceWriter
 from heartbench.simulator.trace import NODES_FILE
-
-ALL_NODES = "all nodes"
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,3 +104,31 @@ def test_a_log_is_imported_and_keeps_its_name(tmp_path: Path, capsys: pytest.Cap
     assert (flash["name"], flash["kind"], flash["cause"], flash["inferred"]) == ("edge-1", None, "missing", True)
     assert invoke(["explain", str(log), "--now", "30s", "--node", "edge-1"]) == 0
     assert "edge-1 was marked stale at 70.0 s" in " ".join(capsys.readouterr().out.split())
+
+
+def test_options_about_a_log_are_those_of_tune(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Node a pauses by its own clock from 190 to 260 s, a message of b is late, and c is silent at the end."""
+    monkeypatch.chdir(tmp_path)
+    sent = [("a", 10.0 * n) for n in range(100) if not 20 <= n < 26]
+    sent += [("b", 10.0 * n) for n in range(100)] + [("c", 10.0 * n) for n in range(30)]
+    came = [(name, at, 290.0 if name == "b" and 200 <= at < 290 else at) for name, at in sent]
+    rows = [f"{1.7e9 + arrived:.0f},{name},{1.7e9 + at:.0f}" for name, at, arrived in came]
+    Path("hub.csv").write_text("\n".join(["came,who,left", *rows, ""]), encoding="utf-8")
+    log = ["hub.csv", "--now", "40s", "--time", "came", "--sent", "left"]
+
+    def marked(*options: str) -> tuple[list[str], int]:
+        assert invoke(["explain", *log, "--node-column", "who", *options, "--json"]) == 0
+        explained = [flash["name"] for flash in json.loads(capsys.readouterr().out)["flashes"]]
+        goal = ["--max-false-stale", "1000/node-day", "--max-detection", "5m"]
+        assert invoke(["tune", *log, "--node", "who", *options, *goal, "--json"]) == 0
+        return explained, json.loads(capsys.readouterr().out)["current"]["false_stale"]
+
+    assert marked("--silent-at-end", "dead") == (["a", "b"], 2)
+    assert marked("--silent-at-end", "alive", "--skip-sender-pauses") == (["b", "c"], 2)
+    assert marked("--dead", "c", "--hub-down", "200..290") == ([], 0)
+    assert invoke(["explain", *log, "--node-column", "who", "--node", "a"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Nodes silent at the end (1) are taken as dead; --silent-at-end alive takes them as alive." in out
+    assert "Gaps in which the node itself sent nothing count too; --skip-sender-pauses leaves them out." in out

@@ -16,10 +16,10 @@ UNIX_S = 1.7e9
 HELLO, HEARTBEAT = int(Kind.HELLO), int(Kind.HEARTBEAT)
 
 
-def log(path: Path, rows: list[tuple[int, int, int, float, float]]) -> Path:
+def log(path: Path, rows: list[tuple[int, int, int, float, float]], begin_s: float = UNIX_S) -> Path:
     """Write a log of rows (node, connection, kind, sent, arrived); times in s since the log began."""
     frame = pd.DataFrame(rows, columns=["node", "connection", "kind", "sent_s", "arrived_s"])
-    frame[["sent_s", "arrived_s"]] += UNIX_S
+    frame[["sent_s", "arrived_s"]] += begin_s
     frame.assign(boot=1, seq=0).to_parquet(path)
     return path
 
@@ -33,13 +33,13 @@ def explained(path: Path) -> tuple[Flashes, LadderFound | None]:
     return explain_log(path, evidence, evidence.gaps)
 
 
-@pytest.fixture
-def three_gaps(tmp_path: Path) -> Path:
+@pytest.fixture(params=[UNIX_S, 10.0])
+def three_gaps(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """Return a log in which three nodes are silent from 40 to 85 s, each for another reason."""
     late = beats(0, [0, 10, 20, 30, 40, 85, 85.1, 85.2, 90, 100])
     lost = beats(1, [0, 10, 20, 30, 40, 85, 95, 105])
     anew = [*beats(2, [0, 10, 20, 30, 40]), (2, 2, HELLO, 85.0, 85.0), *beats(2, [90, 100], connection=2)]
-    return log(tmp_path / "log.parquet", [*late, *lost, *anew])
+    return log(tmp_path / "log.parquet", [*late, *lost, *anew], request.param)
 
 
 def test_what_ends_a_gap_tells_its_cause_and_all_is_marked_as_inferred(three_gaps: Path) -> None:
