@@ -103,10 +103,12 @@ def as_trace(path: Path, options: "ImportOptions") -> Iterator[Path]:
 
     Raises:
         AnalysisError: the log cannot be read.
-        CommandError: the options say something about a log, and it is none.
+        CommandError: there is nothing, or the options say something about a log and it is none.
     """
     from heartbench.analysis.imports import ImportOptions, import_log
 
+    if not path.exists():
+        raise CommandError(f"{path}: no such file or directory; expected a run, a log, an import or a trace")
     if is_log(path):
         with TemporaryDirectory(prefix="heartbench-") as folder:
             directory = Path(folder, "imported")

@@ -8,6 +8,7 @@ import typer
 
 from heartbench.cli.errors import CommandError
 from heartbench.cli.goal_options import JSON, MAX_DETECTION, MAX_FALSE_STALE, NOW, PER
+from heartbench.cli.log_options import is_log
 from heartbench.cli.output import check_folder, check_output, print_json, progress, write_whole
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def report(
     from heartbench.simulator.run_directory import RunDirectory
     from heartbench.simulator.units import parse_duration
 
+    if source is not None and source.exists() and is_log(source):
+        raise CommandError(f"{source}: a log; import it first (`heartbench import`), and report on the import")
     evidence = evidence_of(
         RunDirectory.newest().path if source is None else source, None if now is None else parse_duration(now, "--now")
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.imports.collecting import collect
-from heartbench.analysis.imports.formats import format_of
+from heartbench.analysis.imports.formats import check_options, format_of
 from heartbench.analysis.imports.options import ImportOptions
 from heartbench.analysis.imports.record import FILE, ImportRecord
 from heartbench.analysis.imports.sources import sources_of
@@ -27,6 +27,7 @@ def import_log(paths: Sequence[Path], options: ImportOptions, out: Path) -> Impo
     check_directory(out)
     sources = sources_of(paths)
     form = format_of(sources, options.format)
+    check_options(sources[0], form, options)
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     unfinished.chmod(0o755)

@@ -10,6 +10,17 @@ from heartbench.analysis.imports.times import UNITS
 
 UNIX_BEGINS_S = 1e8
 """1973: a larger number is Unix time, a smaller one counts from the start of the log."""
+OF_SOME_FORMATS = {
+    "time": "--time",
+    "node": "--node-column",
+    "sent": "--sent",
+    "sequence": "--sequence",
+    "boot": "--boot",
+    "kind": "--kind",
+    "time_unit": "--time-unit",
+    "marked_after_s": "--marked-after",
+}
+"""Options that not every format has a use for, by their field."""
 _NUMBER = re.compile(r"\d+(\.\d*)?([eE]\+?\d+)?")
 
 

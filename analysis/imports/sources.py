@@ -81,6 +81,8 @@ def sources_of(paths: Sequence[Path]) -> list[Source]:
         if path.is_dir() and (pieces := pieces_of(path)):
             found += [Source(piece) for piece in pieces]
             continue
+        if path.is_dir():
+            raise AnalysisError(f"{path}: a directory without the record of a hub; expected the files of a log")
         if not path.is_file():
             raise AnalysisError(f"{path}: no such file; expected the files of a log")
         if not _begins(path, ZIP):

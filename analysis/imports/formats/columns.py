@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv
 
-from heartbench.analysis.imports.options import ImportOptions
+from heartbench.analysis.imports.options import OF_SOME_FORMATS, ImportOptions
 from heartbench.analysis.imports.rows import UNKNOWN, Read, Rows, Stated
 from heartbench.analysis.imports.sources import Block, Source, blocks, quoted
 from heartbench.analysis.imports.times import NUMBER, TimeForm, form_of, seconds
@@ -62,19 +62,23 @@ def columns_of(source: Source, found: Sequence[str], options: ImportOptions) -> 
         AnalysisError: one that is named or needed is missing.
     """
     chosen: dict[str, Any] = {}
-    lower = {name.lower(): name for name in reversed(found)}
+    named = {role: getattr(options, role) for role in NAMES}
+    free = {name.lower(): name for name in reversed(found) if name not in named.values()}
+    has = quoted(", ".join(found), 200)
     for role, names in NAMES.items():
-        named = getattr(options, role)
-        if named is None:
-            chosen[role] = next((lower[name] for name in names if name in lower), None)
-        elif named in found or (role == "node" and named == FROM_FILE):
-            chosen[role] = named
-        else:
-            raise source.error(1, f"--{role}: no column {named!r}; it has {quoted(', '.join(found), 200)}")
-    for role, hint in (("time", ""), ("node", f", or use --node {FROM_FILE} if each file is one node")):
+        name, option = named[role], OF_SOME_FORMATS[role]
+        if name is None:
+            chosen[role] = next((free[each] for each in names if each in free), None)
+            continue
+        if name not in found and not (role == "node" and name == FROM_FILE):
+            raise source.error(1, f"{option}: no column {name!r}; it has {has}")
+        if name in chosen.values():
+            raise source.error(1, f"{option}: the column {name!r} is named twice; each holds one thing")
+        chosen[role] = name
+    node = OF_SOME_FORMATS["node"]
+    for role, hint in (("time", ""), ("node", f", or use {node} {FROM_FILE} if each file is one node")):
         if chosen[role] is None:
-            has = quoted(", ".join(found), 200)
-            raise source.error(1, f"no column for the {role} among {has}; name it with --{role}{hint}")
+            raise source.error(1, f"no column for the {role} among {has}; name it with {OF_SOME_FORMATS[role]}{hint}")
     return Columns(**chosen)
 
 

@@ -130,9 +130,12 @@ def test_what_the_user_says_of_hub_and_nodes(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", ":1: the file is empty; expected the log of a hub"),
-        ("hello\n", ":1: 'hello': not a log of a known format; known: observer, "),
+        ("hello\n", ":1: 'hello': not a log of a known format; known: hub-trace, observer, "),
         ("a,b\n1,2\n", ":1: no column for the time among 'a, b'; name it with --time"),
-        ("time,b\n1,2\n", ":1: no column for the node among 'time, b'; name it with --node, or use --node @file"),
+        (
+            "time,b\n1,2\n",
+            ":1: no column for the node among 'time, b'; name it with --node-column, or use --node-column @file",
+        ),
         (f"time,node\n{T},a\n\n{T},\n", ":4: node: '': the node has no name"),
         (f"time,node\n{T},a\nnan,a\n", ":3: time: 'nan': not a time in s, as those before it"),
         (f"time,node\n{T},a\n{T}\n", f":3: '{T}': expected 2 fields"),
@@ -149,6 +152,28 @@ def test_a_bad_log_is_named_with_its_line(text: str, message: str, tmp_path: Pat
         imported(tmp_path, text)
     assert str(refused.value).startswith(f"{tmp_path / 'hub.csv'}{message}")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["hub.csv"]
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"time": "sent", "sent": "sent"}, "{log}:1: --sent: the column 'sent' is named twice; each holds one thing"),
+        ({"node": "who"}, "{log}:1: --node-column: no column 'who'; it has 'sent, node'"),
+        (
+            {"marked_after_s": 40.0},
+            "{log}:1: --marked-after is not for a log in the format csv; it is for hub-events, nomad, ",
+        ),
+    ],
+)
+def test_an_option_that_does_not_fit_the_log_is_named(said: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(AnalysisError) as refused:
+        imported(tmp_path, f"sent,node\n{T},a\n", **said)
+    assert str(refused.value).startswith(message.format(log=tmp_path / "hub.csv"))
+
+
+def test_a_column_that_is_named_for_one_thing_is_not_taken_for_another(tmp_path: Path) -> None:
+    record, trace = imported(tmp_path, f"sent,node\n{T},a\n{T + 5},a\n", time="sent")
+    assert (record.transit, record.interval_s, len(trace)) == (False, 5, 2)
 
 
 def test_a_directory_in_use_is_kept_and_an_older_import_replaced(tmp_path: Path) -> None:
