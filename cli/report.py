@@ -37,7 +37,9 @@ def report(
 
     The goal is that of the last `heartbench tune` on this run (not kept for an
     imported trace), else one false stale per node-week and 90 s. Options
-    override both.
+    override both. Of an imported log that can be read in several ways, the page
+    has the figures of the worst reading and says which that is; `tune` prints all
+    of them. All gaps are held in memory.
     """
     from heartbench.analysis.evidence import evidence_of
     from heartbench.analysis.report.page import render, save_plots

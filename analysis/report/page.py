@@ -77,7 +77,7 @@ def plots(evidence: Evidence, found: Recommendation) -> dict[str, Axes]:
     return {
         "frontier": plot_frontier(found),
         "gaps": plot_gaps(evidence.gaps, found),
-        "flaps": plot_flaps(found, len(evidence.gaps.node)),
+        "flaps": plot_flaps(found, len(evidence.node)),
     }
 
 
@@ -98,7 +98,7 @@ def picture(ax: Axes) -> Picture:
 
 def subject(evidence: Evidence) -> str:
     """Return the name, size and length of the run."""
-    nodes, length = f"{len(evidence.gaps.node):,} nodes", format_duration(round(evidence.duration_s))
+    nodes, length = f"{len(evidence.node):,} nodes", format_duration(round(evidence.duration_s))
     name = evidence.scenario.name if evidence.scenario else evidence.source.name
     return f"{name}, {nodes}, {length}"
 

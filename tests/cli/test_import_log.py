@@ -55,7 +55,10 @@ def test_the_advice_that_it_prints_can_be_followed(log: Path, capsys: pytest.Cap
     ("arguments", "line"),
     [
         (["no.csv"], "heartbench: no.csv: no such file; expected the files of a log"),
-        (["hub.csv", "--format", "syslog"], "heartbench: --format: 'syslog' is not known; allowed: observer, "),
+        (
+            ["hub.csv", "--format", "syslog"],
+            "heartbench: --format: 'syslog' is not known; allowed: hub-trace, observer, ",
+        ),
         (["hub.csv", "--time", "when"], "heartbench: hub.csv:1: --time: no column 'when'; it has 'time, node'"),
         (["hub.csv", "--time-unit", "min"], "heartbench: --time-unit: 'min' is not a unit; allowed: s, ms, us, ns"),
         (["hub.csv", "--hub-down", "9..3"], "heartbench: --hub-down: '9..3'; expected FROM..TO with FROM before TO"),
