@@ -3,6 +3,7 @@
     reconnect      the gap ends with a Hello, or with a message of another connection or boot
     late delivery  what was sent in the gap arrived at its end: held, queued, or retransmitted by TCP. By the senders'
                    times if the log has them, else because several messages arrive together
+    not due        the gap is shorter than ONE_MISSING of the node's own intervals, so no message is missing from it
     missing        what was due in the gap never arrived, and the next message came in time: lost, or never sent
 
 TCP retransmits at doubling distances, so how late something comes after an outage is near s · 2^k for some step s. One
@@ -44,6 +45,8 @@ Floats = NDArray[np.float64]
 
 TOGETHER = 0.25
 """Messages arrive together if they are at most this part of an interval apart."""
+ONE_MISSING = 1.5
+"""Intervals from which on a gap lacks a message."""
 SAME_S = 1e-6
 SEED, DRAWS, FEWEST_ASKED, MOST_ASKED = 1, 999, 8, 2000
 SURE = 0.01
@@ -86,11 +89,11 @@ def explain_log(path: Path, evidence: Evidence, gaps: Gaps) -> tuple[Flashes, La
     by_node = false_by_node(marks)
     names = names_at(path)
     groups = {int(node): name for name, own in evidence.groups.items() for node in own}
-    origin_s, interval_s = origin_of(evidence), evidence.usual_gap_s
+    origin_s = origin_of(evidence)
     found: list[Flash] = []
     late_s: list[float] = []
     for node, messages in messages_by_node(path, list(by_node)):
-        arrived = by_arrival(messages)
+        arrived, interval_s = by_arrival(messages), own_interval_s(messages, evidence.usual_gap_s)
         for mark in by_node[node]:
             around = Around.of(arrived, mark, origin_s, interval_s)
             cause = None if around is None else around.cause()
@@ -116,6 +119,12 @@ def by_arrival(messages: Messages) -> Messages:
     return arrived.select(np.argsort(arrived.arrived_s, kind="stable"))
 
 
+def own_interval_s(messages: Messages, fleets_s: float) -> float:
+    """Return the median time between two messages of a node as they were sent, s; of the fleet if that is not known."""
+    apart_s = np.diff(np.sort(messages.sent_s))
+    return float(np.median(apart_s[apart_s > 0])) if np.any(apart_s > 0) else fleets_s
+
+
 def origin_of(evidence: Evidence) -> float:
     """Return from when the times of a log's gaps count, in its own time: its first arrival, s."""
     return evidence.imported.begin_s if evidence.imported else 0.0
@@ -128,6 +137,8 @@ class Around:
     before: Messages
     after: Messages
     interval_s: float
+    transit_s: float
+    """Usual time of a message of this node to the hub."""
 
     @classmethod
     def of(cls, arrived: Messages, mark: Mark, origin_s: float, interval_s: float) -> "Around | None":
@@ -137,7 +148,8 @@ class Around:
         place = int(np.searchsorted(arrived.arrived_s - origin_s, mark.from_s + SAME_S))
         if not 0 < place < len(arrived):
             return None
-        return cls(arrived.select(slice(place - 1, place)), arrived.select(slice(place, None)), interval_s)
+        transit_s = float(np.median(arrived.arrived_s - arrived.sent_s))
+        return cls(arrived.select(slice(place - 1, place)), arrived.select(slice(place, None)), interval_s, transit_s)
 
     def cause(self) -> Cause:
         """Return what ended the gap."""
@@ -146,8 +158,11 @@ class Around:
         if replaced or after.kind[0] == MessageKind.HELLO:
             return Cause.RECONNECT
         together = after.arrived_s[1:2] - after.arrived_s[0] <= TOGETHER * self.interval_s
-        is_late = self.late_s() > self.interval_s if self._has_sent_times() else bool(together.any())
-        return Cause.LATE if is_late else Cause.MISSING
+        late_from_s = self.transit_s + self.interval_s
+        if self.late_s() > late_from_s if self._has_sent_times() else together.any():
+            return Cause.LATE
+        gap_s = float(after.arrived_s[0] - before.arrived_s[-1])
+        return Cause.MISSING if gap_s > ONE_MISSING * self.interval_s else Cause.NOT_DUE
 
     def late_s(self) -> float:
         """Return how late the first message came, s; without the senders' times it was due an interval after the last.

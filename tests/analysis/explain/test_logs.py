@@ -59,6 +59,14 @@ def test_senders_times_show_what_was_late(tmp_path: Path) -> None:
     assert [flash.cause for flash in found.each] == ["late delivery", "missing"]
 
 
+def test_a_threshold_under_the_nodes_own_interval_makes_no_message_missing(tmp_path: Path) -> None:
+    slow = beats(0, [0, 40, 82, 120, 210, 250])
+    fleet = [beat for node in (1, 2, 3) for beat in beats(node, [10.0 * n for n in range(26)])]
+    found, _ = explained(log(tmp_path / "log.parquet", [*slow, *fleet]))
+    causes = ["no heartbeat due", "no heartbeat due", "no heartbeat due", "missing", "no heartbeat due"]
+    assert [flash.cause for flash in found.each] == causes
+
+
 def test_a_story_of_a_log_has_its_messages_and_no_link(three_gaps: Path) -> None:
     answer = answer_to(Question(three_gaps, node="1", now_s=30.0))
     assert answer.story is not None
