@@ -50,7 +50,8 @@ DEAD = option("NAME[@TIME]", "Node that is gone for good; may be repeated.")
 RESTART = option("NAME@TIME", "Restart of a node; may be repeated.")
 
 SILENT_AT_END = typer.Option(
-    help="What became of the nodes that fell silent before the end of a log. Default: judge both, the worse decides."
+    help="What became of the nodes that fell silent before the end of a log. Default: `tune` judges both, and the "
+    "worse decides; `explain` takes them as dead."
 )
 SKIP_SENDER_PAUSES = typer.Option(
     "--skip-sender-pauses",
