@@ -26,19 +26,15 @@ if TYPE_CHECKING:
 
 FORMATS = (".png", ".svg", ".pdf", ".html")
 OUT_HELP = "Write a picture, of the one false stale or of all by cause: .png, .svg, .pdf or .html."
+SOURCE = typer.Argument(metavar="RUN|LOG|DIR", help="Run, log, or import to explain. Default: the newest run.")
+NODE = typer.Option(metavar="NODE", help="Tell the story of this node's false stale: number or name.")
+AT = typer.Option(metavar="TIME", help="The one nearest to this time since the start, such as 2h30m.")
 
 
 def explain(
-    source: Annotated[
-        Path | None,
-        typer.Argument(metavar="RUN|LOG|DIR", help="Run, log, or import to explain. Default: the newest run."),
-    ] = None,
-    node: Annotated[
-        str | None, typer.Option(metavar="NODE", help="Tell the story of this node's false stale: number or name.")
-    ] = None,
-    at: Annotated[
-        str | None, typer.Option(metavar="TIME", help="The one nearest to this time since the start, such as 2h30m.")
-    ] = None,
+    source: Annotated[Path | None, SOURCE] = None,
+    node: Annotated[str | None, NODE] = None,
+    at: Annotated[str | None, AT] = None,
     now: Annotated[str | None, NOW] = None,
     silent_at_end: Annotated[Literal["dead", "alive"] | None, SILENT_AT_END] = None,
     skip_sender_pauses: Annotated[bool, SKIP_SENDER_PAUSES] = False,
