@@ -44,7 +44,10 @@ def test_at_least_eight_of_ten_runs_are_matched_with_their_case(
     assert len(missed) <= 0.2 * len(cases), missed
 
 
-def test_a_run_directory_and_its_bare_trace_are_matched_and_it_is_said_why(tmp_path: Path) -> None:
+def test_a_run_directory_and_its_bare_trace_are_matched_and_it_is_said_why(
+    book: dict[str, Signature], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heartbench.analysis.cases.match.signature_of_case", lambda case: book[case.name])
     scenario = load_case("kubeedge-6965").scenario_with(mended=False, overrides=["seed=3", "group.edge.nodes=8"])
     directory = RunDirectory.create(tmp_path / "run", "mine", "virtual")
     with ParquetSink(directory) as sink:
