@@ -12,10 +12,8 @@ from heartbench.hub import FlapDecay, FlapRule, FlapWindow, HoldDown, WeightedSh
 from heartbench.hub.liveness.detector import DetectorParameters
 from heartbench.hub.liveness.hold_down import OFF
 
-PARAMETERS = {
-    **{"stale_after_s": 3.0, "margin_s": 1.7731, "interval_s": 1.3137, "window": 3, "short": 1, "long": 4},
-    **{"min_margin_s": 0.7311, "threshold": 1.3711, "min_deviation_s": 0.4137},
-}
+PARAMETERS = {"stale_after_s": 3.0, "margin_s": 1.7731, "interval_s": 1.3137, "window": 3, "short": 1, "long": 4}
+PARAMETERS |= {"min_margin_s": 0.7311, "threshold": 1.3711, "min_deviation_s": 0.4137}
 """Of detectors, by name; the others keep their defaults."""
 
 RULES: list[FlapRule] = [

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import time
 from asyncio.subprocess import PIPE, Process
 from contextlib import closing
 from pathlib import Path
@@ -25,6 +26,14 @@ async def start_hub(store_url: str) -> tuple[Process, str]:
     hub = await asyncio.create_subprocess_exec(command, "hub", "--json", stdout=PIPE, stderr=PIPE, env=environment)
     assert hub.stdout is not None
     return hub, json.loads(await hub.stdout.readline())["address"]
+
+
+def stop(hub: Process) -> None:
+    """Stop all threads of a hub; the signal alone stops them one after the other."""
+    hub.send_signal(signal.SIGSTOP)
+    threads = Path(f"/proc/{hub.pid}/task")
+    while any(each.read_text().rpartition(")")[2].split()[0] != "T" for each in threads.glob("*/stat")):
+        time.sleep(0.01)
 
 
 def test_a_hub_that_hears_only_heartbeats_ends_when_its_store_is_taken_over(store_url: str) -> None:
@@ -54,7 +63,7 @@ def test_a_hub_whose_store_was_taken_over_acknowledges_nothing_says_so_and_ends(
             upload = NodeMeshStub(channel).Upload(metadata=upload_metadata("edge"))
             await upload.write(chunk(1, b"before"))
             assert (await upload.read()).seq == 1
-            stopped.send_signal(signal.SIGSTOP)
+            stop(stopped)
             await upload.write(chunk(2, b"too late"))
             newer, _ = await start_hub(store_url)
             stopped.send_signal(signal.SIGCONT)
