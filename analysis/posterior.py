@@ -24,6 +24,8 @@ NETWORKS = 1000
 SHAPES, SCALES = 76, 90
 SCALE_RANGE = 12.0
 """Scales of the grid range from the mean excess divided by this to the mean excess times this."""
+MEDIAN_RANGE = 4.0
+"""They begin at the median excess divided by this, if that is less: the mean of few outages may be that of the longest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +62,9 @@ def draw_networks(observed: Observed, seed: int, count: int = NETWORKS) -> Netwo
 def draw_tails(excess_s: Floats, generator: np.random.Generator, count: int) -> tuple[Floats, Floats]:
     """Draw shapes and scales (s) from their posterior given excesses over the threshold, s."""
     mean = excess_s.mean()
+    least = min(mean / SCALE_RANGE, np.median(excess_s) / MEDIAN_RANGE)
     shapes, shape_step = np.linspace(LEAST_SHAPE, MOST_SHAPE, SHAPES, endpoint=False, retstep=True)
-    logs, log_step = np.linspace(
-        np.log(mean / SCALE_RANGE), np.log(mean * SCALE_RANGE), SCALES, endpoint=False, retstep=True
-    )
+    logs, log_step = np.linspace(np.log(least), np.log(mean * SCALE_RANGE), SCALES, endpoint=False, retstep=True)
     shape, log_scale = (each.ravel() for each in np.meshgrid(shapes + shape_step / 2, logs + log_step / 2))
     # Lengths in whole steps repeat.
     excess_s, counts = np.unique(excess_s, return_counts=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.stats import chi2
+from scipy.stats import chi2, poisson
 
 from heartbench.analysis.fit.losses import Alternation, Losses, log_likelihood
 from heartbench.analysis.fit.model import ENDS, LEVEL, Estimate
@@ -29,14 +29,19 @@ LEAST_BAD, MOST_BAD = 0.02, 0.95
 """Loss in bad periods. At least one packet in twenty passes; a time in which none does is an outage."""
 MOST_BY_BURSTS = 0.1
 """Of the runs that count as outages, bursts may have made this share."""
+THIN = 10
+"""Of the draws each of this number says how many runs bursts make."""
 AT_LIMIT = 0.9
 NEAR = 0.05
 """An interval that ends within this share of the range from a bound is open there."""
+SHORT = 0.2
+"""Length of bursts that hardly ever hit two probes, in relation to the time between these."""
 TOTAL, GOOD, MEAN, BAD, RATES = range(5)
-DROP = float(chi2.ppf(LEVEL, 1)) / 2
-"""A kind of loss is rejected if its log likelihood is lower by this than that of the likeliest."""
 KINDS = {"independent": (TOTAL,), "bursts": (TOTAL, MEAN, BAD), "both": (TOTAL, GOOD, MEAN, BAD)}
 """The coordinates that are free in each kind of loss, besides the rates."""
+DROP = {kind: float(chi2.ppf(LEVEL, max(len(KINDS["both"]) - len(free), 1))) / 2 for kind, free in KINDS.items()}
+"""A kind of loss is rejected if its log likelihood is lower by this than that of the likeliest: the ratio has as many
+degrees of freedom as the kind lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,8 @@ class Setting:
 class Bursts:
     """The fitted losses, and the estimates: of the keys of `loss`, and of Λ at each knot (1/h).
 
-    Up to `most_long` of the runs that count as outages may be bursts; `at_limit`: bursts would make more if they could.
+    Up to `most_long` of the runs that count as outages may be lost probes that met by chance or in a burst; `at_limit`:
+    bursts would make more if they could.
     """
 
     most_long: float
@@ -108,18 +114,22 @@ def fit_bursts(setting: Setting) -> Bursts:
         beyond = max(np.log(max(_long_runs(setting, losses), 1e-9) / setting.most_long), 0.0)
         return float(likelihood - 100 * (float(rise @ rise) + beyond**2))
 
-    best = {kind: _best(value, _starts(setting, kind), bounds, free) for kind, free in KINDS.items()}
+    best: dict[str, Floats] = {}
+    for kind, free in KINDS.items():
+        best[kind] = _best(value, _starts(setting, kind, list(best.values())), bounds, free)
     values = {kind: value(x) for kind, x in best.items()}
     chosen = max(KINDS, key=lambda kind: values[kind] - len(KINDS[kind]))
-    possible = {kind for kind in KINDS if values[kind] > max(values.values()) - DROP}
+    possible = {kind for kind in KINDS if values[kind] > max(values.values()) - DROP[kind]}
     found = _losses(setting, best[chosen])
     if chosen == "independent":
         found = replace(found, good_s=np.inf, bad_s=0.0, bad=0.0)
     draws = draw(value, best["both"], bounds, seed=1)
     every = [_losses(setting, each) for each in draws]
     at_limit = _long_runs(setting, found) > AT_LIMIT * setting.most_long
+    by_losses = np.quantile([_long_runs(setting, each) for each in every[::THIN]], ENDS[1])
+    most_long = float(poisson.ppf(ENDS[1], by_losses))
     return Bursts(
-        setting.most_long, at_limit, found, _loss(found, every, draws, bounds, possible), _rates(setting, found, every)
+        most_long, at_limit, found, _loss(found, every, draws, bounds, possible), _rates(setting, found, every)
     )
 
 
@@ -155,15 +165,20 @@ def _losses(setting: Setting, x: Floats) -> Losses:
     return Losses(bad_s * (1 - share) / share, bad_s, bad, float(total * x[GOOD]), setting.knots_s, rates, tail)
 
 
-def _starts(setting: Setting, kind: str) -> list[Floats]:
-    """Return where to search: short bursts, and long ones."""
+def _starts(setting: Setting, kind: str, simpler: list[Floats]) -> list[Floats]:
+    """Return where to search: short bursts, long ones, and what does as well as the best of the next simpler kind."""
     lengths = (setting.knots_s / setting.step_s + 0.5).astype(int)
     counts = [max(int(np.count_nonzero(setting.seen.lost >= length)), 0.5) / setting.hours for length in lengths]
     rates = [np.log(0.5 * (count + counts[-1])) for count in counts] if setting.tail else []
     total, step = np.log(0.7 * setting.lost), setting.step_s
     good = {"independent": 1.0, "bursts": 0.0, "both": 0.1}[kind]
     widths = {"independent": (0.4,), "bursts": (0.4, 5.0), "both": (0.4, 5.0)}[kind]
-    return [np.array([total, good, np.log(width * step), 0.5, *rates]) for width in widths]
+    starts = [np.array([total, good, np.log(width * step), 0.5, *rates]) for width in widths]
+    for near in simpler[-1:]:
+        # Bursts much shorter than the time between two probes are independent losses by another name.
+        as_bursts = np.array([near[TOTAL], 0.0, np.log(SHORT * step), 0.5, *near[RATES:]])
+        starts.append(as_bursts if kind == "bursts" else near)
+    return starts
 
 
 def _best(value: Callable[[Floats], float], starts: list[Floats], bounds: Floats, free: tuple[int, ...]) -> Floats:
@@ -187,7 +202,8 @@ def _loss(found: Losses, every: list[Losses], draws: Floats, bounds: Floats, pos
     """Return the estimates of the keys of `loss`; without an interval what the recording does not bound."""
     low, high = np.quantile(draws, ENDS, axis=0)
     good = np.quantile([each.good for each in every], ENDS)
-    least_good = 0.0 if "bursts" in possible else float(good[0])
+    # Independent losses are the limit of short bursts: who cannot reject the one cannot reject the other.
+    least_good = 0.0 if possible & {"independent", "bursts"} else float(good[0])
     if "independent" in possible:
         most_good = float(np.exp(high[TOTAL]))
         shown = found.good_s < np.inf

@@ -4,7 +4,7 @@ Delays become normal scores by their ranks. The link interpolates its state betw
 random phase the scores at two moments t apart correlate with ρ(t / c), which ends at 2 c. Two independent states, of
 which the slow one has a share s of the variance, correlate with (1 − s) ρ(t / c) + s ρ(t / c_slow). Both are fitted by
 least squares to the correlations over lags from one probe to a tenth of the recording; intervals are from the jackknife
-over blocks of time.
+over blocks of time. What equal delays hide (`ties`) is undone in the correlations that were seen, and for each phase.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from scipy.special import ndtri, stdtrit
 from scipy.stats import rankdata
 
 from heartbench.analysis.fit.model import LEVEL, Estimate
+from heartbench.analysis.fit.ties import NO_TIES, Ties, ties_of
 
 Floats = NDArray[np.float64]
 
@@ -59,15 +60,18 @@ class Correlation:
     model: Floats
 
 
-def interpolated(ratio: Floats) -> Floats:
-    """Return ρ: the correlation of the link's state over `ratio` times its time scale, over all phases."""
+def interpolated(ratio: Floats, ties: Ties = NO_TIES) -> Floats:
+    """Return ρ: the correlation of the link's state over `ratio` times its time scale, over all phases.
+
+    With ties it is what undoing them makes of the scores' correlation over all phases: nearly the same.
+    """
     at = np.asarray(ratio, float)[..., None]
     here, there = PHASES, PHASES + at
     knot = np.floor(there)
     w, v = here, there - knot
     same = np.where(knot == 0, (1 - w) * (1 - v) + w * v, np.where(knot == 1, w * (1 - v), 0.0))
     sizes = np.sqrt((1 - w) ** 2 + w**2) * np.sqrt((1 - v) ** 2 + v**2)
-    return np.asarray((same / sizes).mean(-1))
+    return ties.undo(ties.hide(same / sizes).mean(-1))
 
 
 def fit_correlation(delay_s: Floats, usual: NDArray[np.bool_], fresh: NDArray[np.int64], step_s: float) -> Correlation:
@@ -91,7 +95,8 @@ def fit_correlation(delay_s: Floats, usual: NDArray[np.bool_], fresh: NDArray[np
     products, pairs = block_products(score, stretch, lags)
     enough = pairs.sum(0) >= LEAST_PAIRS * pairs[:, 0].sum()  # short stretches have no pairs far apart
     enough[:4] = True
-    return _fit(lags[enough[1:]] * step_s, products[:, enough], pairs[:, enough], step_s, count * step_s)
+    ties = ties_of(score[there])
+    return _fit(lags[enough[1:]] * step_s, products[:, enough], pairs[:, enough], step_s, count * step_s, ties)
 
 
 def _lags(count: int, step_s: float) -> NDArray[np.int64]:
@@ -114,26 +119,29 @@ def block_products(score: Floats, stretch: NDArray[np.int64], lags: NDArray[np.i
     return products, pairs
 
 
-def _fit(lag_s: Floats, products: Floats, pairs: Floats, step_s: float, observed_s: float) -> Correlation:
+def _fit(lag_s: Floats, products: Floats, pairs: Floats, step_s: float, observed_s: float, ties: Ties) -> Correlation:
     whole = _correlations(products.sum(0), pairs.sum(0))
     without = _correlations(products.sum(0) - products, pairs.sum(0) - pairs)  # each block left out
-    every = np.vstack([whole, without])
+    every = ties.undo(np.vstack([whole, without]))
+    whole = every[0]
     if whole[0] < UNLIKE:
         as_fast = Estimate(step_s, (0.0, step_s))
         return Correlation(as_fast, Estimate(0.0, (0.0, 1.0)), Estimate(None), lag_s, whole, np.zeros_like(whole))
     scales = np.geomspace(0.3 * step_s, max(observed_s / 5, 3 * step_s), GRID)
-    shapes = interpolated(lag_s / scales[:, None])
+    shapes = interpolated(lag_s / scales[:, None], ties)
     fast, error = _one(every, scales, shapes)
     (two_fast, share, slow), two_error = _two(every, scales, shapes)
     better = jackknife(error - two_error)
     if better[0] > TWO_FROM * better[1] and share[0] < 1:
         coarse = THIN * np.log(scales[1] / scales[0]) / 2  # what the grid of two scales does not resolve
-        model = (1 - share[0]) * interpolated(lag_s / two_fast[0]) + share[0] * interpolated(lag_s / slow[0])
+        model = (1 - share[0]) * interpolated(lag_s / two_fast[0], ties) + share[0] * interpolated(
+            lag_s / slow[0], ties
+        )
         return Correlation(
             _of_scale(two_fast, step_s, coarse), _of_share(share), _of_scale(slow, step_s, coarse), lag_s, whole, model
         )
-    none = Estimate(0.0, (0.0, _most_share(every, float(fast[0]), lag_s)))
-    return Correlation(_of_scale(fast, step_s), none, Estimate(None), lag_s, whole, interpolated(lag_s / fast[0]))
+    none = Estimate(0.0, (0.0, _most_share(every, float(fast[0]), lag_s, ties)))
+    return Correlation(_of_scale(fast, step_s), none, Estimate(None), lag_s, whole, interpolated(lag_s / fast[0], ties))
 
 
 def _correlations(products: Floats, pairs: Floats) -> Floats:
@@ -205,11 +213,11 @@ def _of_share(values: Floats) -> Estimate:
     return Estimate(share, (max(share - _width(error), 0.0), min(share + _width(error), 1.0)))
 
 
-def _most_share(seen: Floats, fast_s: float, lag_s: Floats) -> float:
+def _most_share(seen: Floats, fast_s: float, lag_s: Floats, ties: Ties) -> float:
     """Return the largest share of a slow state that the correlations allow beside a time scale."""
-    fast, most = interpolated(lag_s / fast_s), 0.0
+    fast, most = interpolated(lag_s / fast_s, ties), 0.0
     for factor in (5, 15, 50):
-        change = interpolated(lag_s / (factor * fast_s)) - fast
+        change = interpolated(lag_s / (factor * fast_s), ties) - fast
         share, error = jackknife((seen - fast) @ change / max(float(change @ change), 1e-12))
         most = max(most, share + _width(error))
     return min(most, 1.0)

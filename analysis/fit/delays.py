@@ -5,6 +5,9 @@ the share of round trips below it is averaged over blocks of time; from how thes
 independent round trips that would scatter as much. The interval is the exact one of that many (Clopper and Pearson),
 read from the sorted round trips. It is widened by their resolution, and by what the table of a modelled link, in which
 the profile is realised, may differ from the profile's quantiles (TABLE_ERROR).
+
+A network that holds packets in its outages may hold a single probe in a short one. Its answer is late and cannot be told
+from jitter. So the lower end is that of the other round trips if all that late were held.
 """
 
 from dataclasses import dataclass
@@ -49,8 +52,8 @@ class Delays:
     curve: dict[float, float]
 
 
-def fit_delays(delay_s: Floats) -> Delays:
-    """Return the figures of delays in order of time, s."""
+def fit_delays(delay_s: Floats, held: int = 0) -> Delays:
+    """Return the figures of delays in order of time, s; up to `held` of the longest may be those of short outages."""
     ordered = np.sort(delay_s)
     blocks = int(np.clip(len(delay_s) // LEAST_OF_BLOCK, FEWEST_BLOCKS, MOST_BLOCKS))
     starts = (np.arange(blocks) * len(delay_s)) // blocks
@@ -63,7 +66,7 @@ def fit_delays(delay_s: Floats) -> Delays:
         if min(share, 1 - share) * count < FEWEST_BEYOND:
             continue
         low, high = share_interval(share * count, count, LEVEL)
-        ends = ordered[[_place(low, len(ordered)), _place(high, len(ordered))]]
+        ends = ordered[[_place(low, len(ordered) - held), _place(high, len(ordered))]]
         margin = TABLE_ERROR * value + resolution(ordered, value) / 2
         found[share] = Estimate(value, (float(ends[0]) - margin, float(ends[1]) + margin))
     carried = [share for share in CURVE if share <= 1 - 1 / len(ordered)]

@@ -6,9 +6,12 @@ Whether a run of lost probes was a loss burst or an outage is a question of its 
 import numpy as np
 
 from heartbench.simulator.recordings import Recording
-from heartbench.simulator.recordings.outages import Flags, Runs, find_runs, lengths_s
+from heartbench.simulator.recordings.outages import LEAST_LATE, Flags, Runs, find_runs, lengths_s, usual_rtt
 
-__all__ = ["Flags", "Runs", "cut_off", "find_runs", "lengths_s", "ordinary"]
+__all__ = ["SHORTEST_S", "Flags", "Runs", "cut_off", "find_runs", "late_answers", "lengths_s", "ordinary"]
+
+SHORTEST_S = 0.5
+"""An outage takes at least this time."""
 
 
 def ordinary(recording: Recording, runs: Runs) -> Flags:
@@ -17,6 +20,15 @@ def ordinary(recording: Recording, runs: Runs) -> Flags:
     for begin, count in zip(runs.first[runs.held], runs.count[runs.held], strict=True):
         usual[begin : begin + count] = False
     return usual
+
+
+def late_answers(recording: Recording, usual: Flags) -> int:
+    """Return how many of these probes came so late that a short outage may have held them: by LEAST_LATE of its length.
+
+    It lasts at least SHORTEST_S; one of two probe intervals or more would have held another probe with it.
+    """
+    late_s = recording.rtt_s[usual] - usual_rtt(recording)
+    return int(np.count_nonzero(late_s >= LEAST_LATE * max(recording.interval_s, SHORTEST_S)))
 
 
 def cut_off(recording: Recording, runs: Runs) -> Flags:

@@ -8,7 +8,7 @@ from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.fit.bursts import Bursts, Setting, fit_bursts
 from heartbench.analysis.fit.correlation import Correlation, fit_correlation
 from heartbench.analysis.fit.delays import Delays, fit_delays
-from heartbench.analysis.fit.events import Flags, Runs, find_runs, ordinary
+from heartbench.analysis.fit.events import Flags, Runs, find_runs, late_answers, ordinary
 from heartbench.analysis.fit.losses import alternation, thinned
 from heartbench.analysis.fit.model import Estimate, Fit, Kind
 from heartbench.analysis.fit.outages import (
@@ -48,8 +48,9 @@ def fit_recording(recording: Recording) -> Fit:
     held = found.runs.chosen(found.runs.held)
     usual = ordinary(recording, held)
     correlation = fit_correlation(recording.rtt_s, usual, recording.stretch_starts, recording.interval_s)
-    delays = fit_delays(recording.rtt_s[usual])
-    ways = one_way(recording, usual)
+    held_alone = late_answers(recording, usual) if len(held) else 0
+    delays = fit_delays(recording.rtt_s[usual], held_alone)
+    ways = one_way(recording, usual, held_alone)
     outages = events(recording, found)
     parameters = {
         **_delay_parameters(delays, ways),
@@ -73,15 +74,15 @@ def fit_recording(recording: Recording) -> Fit:
     )
 
 
-def one_way(recording: Recording, usual: Flags) -> tuple[Delays, Delays] | None:
-    """Return the delays up and down, if the recording has them."""
+def one_way(recording: Recording, usual: Flags, held: int = 0) -> tuple[Delays, Delays] | None:
+    """Return the delays up and down, if the recording has them; `held` as of `fit_delays`."""
     if recording.up_s is None or recording.down_s is None:
         return None
     up, down = recording.up_s[usual], recording.down_s[usual]
     known = ~np.isnan(up) & ~np.isnan(down)
     if np.count_nonzero(known) < FEWEST_ANSWERS:
         return None
-    return fit_delays(up[known]), fit_delays(down[known])
+    return fit_delays(up[known], held), fit_delays(down[known], held)
 
 
 def _losses(recording: Recording, runs: Runs) -> tuple[Found, Bursts]:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
-from heartbench.analysis.fit.events import Flags, Runs, lengths_s
+from heartbench.analysis.fit.events import SHORTEST_S, Flags, Runs, lengths_s
 from heartbench.analysis.fit.model import ENDS, LEVEL, Estimate, Kind, Outage
+from heartbench.analysis.fit.tails import draw_stepped
 from heartbench.analysis.intervals import share_interval
 from heartbench.analysis.posterior import draw_tails
 from heartbench.simulator.recordings import Recording
@@ -20,8 +21,8 @@ from heartbench.simulator.tail import FEWEST_LENGTHS, Tail, excesses, fit
 
 Floats = NDArray[np.float64]
 
-FEWEST_PROBES, SHORTEST_S = 3, 0.5
-"""An outage takes at least so many probes, and this time."""
+FEWEST_PROBES = 3
+"""An outage takes at least so many probes, and SHORTEST_S."""
 MOST_BY_CHANCE = 0.1
 """Of the runs that count as outages, losses that met by chance may have made this share."""
 DRAWS = 20_000
@@ -93,7 +94,10 @@ def tail_estimates(found: Found) -> dict[str, Estimate]:
     if len(different) > MOST_LENGTHS:
         kept = different[np.linspace(0, len(different) - 1, MOST_LENGTHS).astype(int)]
         excess = kept[np.clip(np.searchsorted(kept, excess), 0, len(kept) - 1)]
-    shape, scale_s = draw_tails(excess, np.random.default_rng(1), DRAWS)
+    generator = np.random.default_rng(1)
+    stepped = found.step_s > 0
+    draws = draw_stepped(excess, found.step_s, generator, DRAWS) if stepped else draw_tails(excess, generator, DRAWS)
+    shape, scale_s = draws
     shapes, scales = np.quantile(shape, ENDS), np.quantile(scale_s, ENDS)
     few = len(excess) < FEWEST_LENGTHS
     return {

@@ -35,3 +35,15 @@ def test_delays_of_one_value_have_one_value() -> None:
 def test_blocks_that_scatter_as_independent_trials_count_as_that_many() -> None:
     counts = np.random.default_rng(1).binomial(100, 0.3, 48)
     assert independent(counts, np.full(48, 100)) == pytest.approx(4800, rel=0.5)
+
+
+def test_answers_that_short_outages_may_have_held_lower_the_lower_ends_alone() -> None:
+    delays = np.random.default_rng(1).exponential(0.1, 50_000)
+    late = np.append(delays, np.full(200, 3.0))
+    blind, aware = (fit_delays(late, held).quantiles[0.999] for held in (0, 200))
+    true = 0.1 * np.log(1000)
+    assert blind.ci is not None
+    assert aware.ci is not None
+    assert blind.ci[0] > true
+    assert aware.ci[0] < true
+    assert aware.ci[1] == blind.ci[1]

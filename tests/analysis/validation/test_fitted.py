@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from heartbench.analysis.fit import Estimate, Fit, fit_recording
 from heartbench.analysis.fit.stated import stated
-from heartbench.analysis.validation.fitted import judge, lines, mobile_fleet, truth
+from heartbench.analysis.validation.fitted import judge, lines, mobile_fleet, rate_lines, truth
 from heartbench.simulator.ping import record
 from heartbench.simulator.profile import PROFILES, load_profile
 
@@ -36,6 +37,14 @@ def test_the_table_counts_seeds(of_lan: Fit) -> None:
     shown = list(lines(pd.DataFrame(rows(of_lan))))
     assert any(line.startswith("| lan | round trip, p50, ms | 0.3 | 1 of 1 | 0 |") for line in shown)
     assert shown[-1] == "lan: every interval contains the true value in 1 of 1 seeds.  "
+
+
+def test_a_true_rate_has_the_interval_of_its_count() -> None:
+    covered = np.array([[[0.001, 0.0009, 0.002], [0.02, 0.01, 0.01]], [[0.03, 0.01, 0.01], [0.05, 0.02, 0.02]]])
+    rows = list(rate_lines(np.array([30.0, 0.0, 0.0]), 3000.0, covered))[1:]
+    assert rows[0] == "| 30 s | 30 in 3,000 | 0.01 (0.00675 to 0.0143) | 1 of 2 | 1 of 2 | 0.0155 to 0.035 |"
+    assert rows[1].startswith("| 60 s | 0 in 3,000 | 0 (0 to 0.00123) | 0 of 2 | 1 of 2 |")
+    assert rows[2].startswith("| 90 s | 0 in 3,000 | 0 (0 to 0.00123) | 0 of 2 | 0 of 2 |")
 
 
 def test_the_truth_of_a_tail_is_beyond_the_threshold_of_the_fit(of_lan: Fit) -> None:

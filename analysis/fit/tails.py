@@ -1,0 +1,74 @@
+"""The tail of outages that probes saw: draws of its shape and scale that fit the runs of lost or held probes.
+
+A probe every Δ knows the length of an outage to within Δ: an outage of length L takes n probes if n − 1 < L/Δ + φ ≤ n for
+a phase φ, uniform in [0, 1]. With the survival S of outages beyond (m − 1) Δ, the shortest that can take m probes,
+
+    P(n probes | m or more) = (F(n − m) − F(n − m + 1)) / F(0)        F(k) = ∫ S(x) dx from k Δ to (k + 1) Δ
+
+which is closed for the generalised Pareto tail. Lengths in the middle of their steps would say that every tail that ends
+ends later than it does, by up to a step.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heartbench.simulator.tail import EXPONENTIAL_BELOW, LEAST_SHAPE, MOST_SHAPE
+
+Floats = NDArray[np.float64]
+
+SHAPES, SCALES = 76, 120
+SCALE_RANGE = 25.0
+"""Scales range from the median or the mean excess, the lesser, divided by this, to the mean times this.
+
+The mean of a tail with a shape near 1 is that of its longest outage and may be hundreds of scales.
+"""
+
+
+def draw_stepped(excess_s: Floats, step_s: float, generator: np.random.Generator, count: int) -> tuple[Floats, Floats]:
+    """Return draws of shape and scale (s) beyond the threshold, from their posterior.
+
+    The prior is flat in the shape and in ln of the scale beyond half a step before the threshold.
+
+    Args:
+        excess_s: excess of each outage over the threshold in the middle of its step, s: (n − m + 1/2) Δ.
+        step_s: time between two probes, Δ, s.
+        generator: source of the draws.
+        count: number of draws.
+    """
+    steps, counts = np.unique(np.round(np.maximum(excess_s / step_s - 0.5, 0.0), 6), return_counts=True)
+    mean = float(excess_s.mean())
+    ends = np.log([min(mean, float(np.median(excess_s))) / SCALE_RANGE, mean * SCALE_RANGE])
+    shapes, shape_step = np.linspace(LEAST_SHAPE, MOST_SHAPE, SHAPES, endpoint=False, retstep=True)
+    logs, log_step = np.linspace(*ends, SCALES, endpoint=False, retstep=True)
+    shape, log_scale = (each.ravel() for each in np.meshgrid(shapes + shape_step / 2, logs + log_step / 2))
+    likelihood = _log_likelihood(steps, counts, shape, np.exp(log_scale) / step_s)
+    weight = np.exp(likelihood - likelihood.max())
+    cell = generator.choice(len(weight), count, p=weight / weight.sum())
+    across, along = generator.uniform(-0.5, 0.5, (2, count))
+    shapes_drawn = shape[cell] + across * shape_step
+    # A generalised Pareto tail keeps its shape beyond a higher threshold, and its scale grows by shape · difference.
+    return shapes_drawn, np.exp(log_scale[cell] + along * log_step) + shapes_drawn * step_s / 2
+
+
+def _log_likelihood(steps: Floats, counts: NDArray[np.int64], shape: Floats, scale: Floats) -> Floats:
+    """Return ln P of the numbers of probes beyond the fewest, for each shape and scale (in steps)."""
+    whole = _within(np.zeros(1), shape, scale)[:, 0]
+    found = np.zeros(len(shape))
+    for step, times in zip(steps, counts, strict=True):
+        two = _within(np.array([step, step + 1]), shape, scale)
+        found += times * np.log(np.maximum((two[:, 0] - two[:, 1]) / whole, 1e-300))
+    return found
+
+
+def _within(at: Floats, shape: Floats, scale: Floats) -> Floats:
+    """Return F: the integral of the survival from `at` to `at` + 1, for each shape and scale; shape (g, k)."""
+    shape, scale = shape[:, None], scale[:, None]
+    general = np.abs(shape) >= EXPONENTIAL_BELOW
+    safe = np.where(general, shape, 1.0)
+
+    def beyond(x: Floats) -> Floats:
+        left = np.maximum(1 + safe * x / scale, 0.0)
+        power = np.where(general, 1 - 1 / safe, 0.0)
+        return scale / np.where(general, 1 - safe, 1.0) * np.where(general, left**power, np.exp(-x / scale))
+
+    return np.asarray(beyond(at) - beyond(at + 1))
