@@ -34,6 +34,16 @@ def test_a_lan_is_recovered_and_its_profile_loads() -> None:
 
 
 @pytest.mark.slow
+def test_neither_equal_delays_nor_bursts_shorter_than_the_probe_interval_mislead() -> None:
+    shipped = load_profile("starlink")
+    fit = fit_recording(record(shipped, 24 * 3600, seed=7))
+    assert not [row["figure"] for row in judge("starlink", shipped, 7, fit) if row["wrong"]]
+    assert fit.parameters["jitter_correlation"].value == pytest.approx(15, rel=0.03)
+    assert fit.parameters["loss.good"].ci is not None
+    assert fit.parameters["loss.good"].ci[0] == 0
+
+
+@pytest.mark.slow
 def test_a_mobile_network_is_recovered() -> None:
     shipped = load_profile("wireguard-5g")
     fit = fit_recording(record(shipped, 12 * 3600, seed=5))
