@@ -25,7 +25,7 @@ SHAPES, SCALES = 76, 90
 SCALE_RANGE = 12.0
 """Scales of the grid range from the mean excess divided by this to the mean excess times this."""
 MEDIAN_RANGE = 4.0
-"""They begin at the median excess divided by this, if that is less: the mean of few outages may be that of the longest."""
+"""They begin at the median excess divided by this, if that is less: the mean of a few may be that of the longest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ independent round trips that would scatter as much. The interval is the exact on
 read from the sorted round trips. It is widened by their resolution, and by what the table of a modelled link, in which
 the profile is realised, may differ from the profile's quantiles (TABLE_ERROR).
 
-A network that holds packets in its outages may hold a single probe in a short one. Its answer is late and cannot be told
-from jitter. So the lower end is that of the other round trips if all that late were held.
+A network that holds packets in its outages may hold a single probe in a short one. Its answer is late and cannot be
+told from jitter. So the lower end is that of the other round trips if all that late were held.
 """
 
 from dataclasses import dataclass

@@ -1,12 +1,12 @@
 """The tail of outages that probes saw: draws of its shape and scale that fit the runs of lost or held probes.
 
-A probe every Δ knows the length of an outage to within Δ: an outage of length L takes n probes if n − 1 < L/Δ + φ ≤ n for
+Probes Δ apart show the length of an outage to within Δ: an outage of length L takes n probes if n ≤ L/Δ + φ < n + 1 for
 a phase φ, uniform in [0, 1]. With the survival S of outages beyond (m − 1) Δ, the shortest that can take m probes,
 
     P(n probes | m or more) = (F(n − m) − F(n − m + 1)) / F(0)        F(k) = ∫ S(x) dx from k Δ to (k + 1) Δ
 
-which is closed for the generalised Pareto tail. Lengths in the middle of their steps would say that every tail that ends
-ends later than it does, by up to a step.
+which is closed for the generalised Pareto tail. Lengths in the middle of their steps would make a tail that ends end
+later than it does, by up to a step.
 """
 
 import numpy as np
@@ -37,11 +37,12 @@ def draw_stepped(excess_s: Floats, step_s: float, generator: np.random.Generator
     """
     steps, counts = np.unique(np.round(np.maximum(excess_s / step_s - 0.5, 0.0), 6), return_counts=True)
     mean = float(excess_s.mean())
-    ends = np.log([min(mean, float(np.median(excess_s))) / SCALE_RANGE, mean * SCALE_RANGE])
+    least = float(np.log(min(mean, float(np.median(excess_s))) / SCALE_RANGE))
+    most = float(np.log(mean * SCALE_RANGE))
     shapes, shape_step = np.linspace(LEAST_SHAPE, MOST_SHAPE, SHAPES, endpoint=False, retstep=True)
-    logs, log_step = np.linspace(*ends, SCALES, endpoint=False, retstep=True)
+    logs, log_step = np.linspace(least, most, SCALES, endpoint=False, retstep=True)
     shape, log_scale = (each.ravel() for each in np.meshgrid(shapes + shape_step / 2, logs + log_step / 2))
-    likelihood = _log_likelihood(steps, counts, shape, np.exp(log_scale) / step_s)
+    likelihood = _log_likelihood(steps.astype(np.float64), counts, shape, np.exp(log_scale) / step_s)
     weight = np.exp(likelihood - likelihood.max())
     cell = generator.choice(len(weight), count, p=weight / weight.sum())
     across, along = generator.uniform(-0.5, 0.5, (2, count))
