@@ -48,7 +48,9 @@ def draw_stepped(excess_s: Floats, step_s: float, generator: np.random.Generator
     across, along = generator.uniform(-0.5, 0.5, (2, count))
     shapes_drawn = shape[cell] + across * shape_step
     # A generalised Pareto tail keeps its shape beyond a higher threshold, and its scale grows by shape · difference.
-    return shapes_drawn, np.exp(log_scale[cell] + along * log_step) + shapes_drawn * step_s / 2
+    # Where it ends before the threshold, nothing is beyond.
+    scales = np.exp(log_scale[cell] + along * log_step) + shapes_drawn * step_s / 2
+    return shapes_drawn, np.maximum(scales, 0.0)
 
 
 def _log_likelihood(steps: Floats, counts: NDArray[np.int64], shape: Floats, scale: Floats) -> Floats:

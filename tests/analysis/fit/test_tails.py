@@ -29,3 +29,8 @@ def test_an_outage_much_longer_than_the_others_leaves_short_scales_possible() ->
     low, high = np.quantile(scales, ENDS)
     assert low < 1 < high
     assert np.quantile(shapes, ENDS[1]) > 0.9
+
+
+def test_a_tail_that_may_end_at_the_threshold_has_a_scale_down_to_0() -> None:
+    _, scales = draw_stepped(np.array([0.5]), 1.0, np.random.default_rng(1), 5000)
+    assert scales.min() == 0
