@@ -22,7 +22,7 @@ def runs() -> list[list[str]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("words", runs(), ids=" ".join)
-def test_the_question_is_answered_with_one_command(
+def test_each_command_of_the_page_runs(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -30,12 +30,15 @@ def test_the_question_is_answered_with_one_command(
     assert invoke([*words, *SMALL]) in (0, 1)
     said = " ".join(capsys.readouterr().out.split())
     for group in ("region", "site", "edge", "vehicle"):
-        assert re.search(rf"current 40 s {group}", said)
-    assert "Assumptions:" in said
+        assert group in said
+    if "--tune" in words:
+        assert re.search(r"current 40 s region", said)
+        assert "Assumptions:" in said
 
 
 def test_the_page_runs_something() -> None:
-    assert [words[:2] for words in runs()] == [["run", "kubernetes"]] * 2
+    assert {tuple(words[:2]) for words in runs()} >= {("run", "kubernetes")}
+    assert any("--tune" in words for words in runs())
 
 
 def test_the_keys_that_the_page_names_are_those_of_the_scenario() -> None:

@@ -6,10 +6,10 @@ Their numbers are odd, so that no deadline, check or decay ends exactly when som
 from dataclasses import fields
 from typing import Any
 
-from heartbench import hub
 from heartbench.analysis.policies import ARRAY_FORMS
 from heartbench.hub import FlapDecay, FlapRule, FlapWindow, HoldDown, WeightedShare
 from heartbench.hub.liveness.detector import DetectorParameters
+from heartbench.hub.liveness.detector_text import DETECTORS
 from heartbench.hub.liveness.hold_down import OFF
 
 PARAMETERS = {"stale_after_s": 3.0, "margin_s": 1.7731, "interval_s": 1.3137, "window": 3, "short": 1, "long": 4}
@@ -28,12 +28,11 @@ HOLD_DOWNS = [OFF, HoldDown(heartbeats=2), HoldDown(heartbeats=3), HoldDown(seco
 
 
 def detectors() -> list[DetectorParameters]:
-    """Return one of each detector in ARRAY_FORMS; a test may have added one that the hub does not export."""
-    classes: dict[str, Any] = {each.name: each for each in vars(hub).values() if hasattr(each, "detector")
-                               and getattr(each, "name", None) in ARRAY_FORMS}  # fmt: skip
-    assert set(classes) == set(ARRAY_FORMS)
-    known = [{f.name for f in fields(each)} for each in classes.values()]
-    return [
-        each(**{name: value for name, value in PARAMETERS.items() if name in names})
-        for each, names in zip(classes.values(), known, strict=True)
-    ]
+    """Return one of each detector that a hub can be told to use."""
+    assert set(DETECTORS) <= set(ARRAY_FORMS)
+    made = []
+    for each in DETECTORS.values():
+        made_of: Any = each
+        names = {field.name for field in fields(made_of)}
+        made.append(made_of(**{name: value for name, value in PARAMETERS.items() if name in names}))
+    return made
