@@ -78,7 +78,7 @@ def _hub_down(evidence: Evidence, record: ImportRecord) -> Iterator[tuple[str, s
         grace = format_duration(evidence.hub.restart_grace_s)
         yield (
             "hub down",
-            f"{some(spans(record, record.hub_down))}; no node is silent then, and none is stale within {grace} after",
+            f"{some(spans(record, record.hub_down))}; no node is silent then, and each has {grace} to come back",
             "the log or --hub-down; HUB_RESTART_GRACE_S",
         )
     if record.all_silent:

@@ -20,6 +20,8 @@ cases = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 BEST = 3
 """Cases that `match` prints; JSON has all."""
+LIKE = 0.5
+"""Least likeness at which `match` sends its user to a case: a convention."""
 CaseName = Annotated[str, typer.Argument(metavar="CASE", help="Name of a shipped case, or the path of a TOML file.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the scenario, such as seed=3.")
@@ -120,7 +122,10 @@ def match(
         for label, reasons in (("alike", each.alike), ("unlike", each.unlike)):
             for reason in reasons:
                 out.print(f"      {label + ':':8}{reason}")
-    out.print(f"\n`heartbench cases run {found[0].case.name}` shows what mends it.")
+    if found[0].likeness < LIKE:
+        out.print("\nNone is much like it.")
+    else:
+        out.print(f"\n`heartbench cases run {found[0].case.name}` shows what mends it.")
 
 
 def _print_all(pairs: list[tuple[Outcome, Outcome]], holds: list[bool]) -> None:

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from heartbench.analysis.absences import ALWAYS_THERE
 from heartbench.analysis.cases.case import CASES, Case, load_case
 from heartbench.analysis.cases.run import observe
 from heartbench.analysis.cases.signature import ASPECTS, Signature, signature_of
@@ -53,10 +54,15 @@ def match(path: Path, advance: Callable[[int], None] = lambda _: None, now_s: fl
 
 
 def signature_at(path: Path, now_s: float | None = None) -> Signature:
-    """Return the signature of a run or a trace; raises as `match`."""
+    """Return the signature of a run or a trace, without gaps in which its user says the hub was down.
+
+    Raises as `match`.
+    """
     evidence = evidence_of(path, now_s)
-    blocks = [kept_signs(block, np.inf) for block in read_blocks(path)]
-    return signature_of(join_gaps(blocks), evidence.current_s)
+    gaps = join_gaps(kept_signs(block, np.inf) for block in read_blocks(path))
+    known_down = evidence.imported.known.absences if evidence.imported else ALWAYS_THERE
+    of_nodes = gaps.heard & (known_down.before(gaps.start_s + gaps.length_s) == known_down.before(gaps.start_s))
+    return signature_of(replace(gaps, heard=of_nodes), evidence.current_s)
 
 
 def signature_of_case(case: Case) -> Signature:

@@ -12,6 +12,7 @@ from heartbench.analysis.explain.knobs import Knob
 from heartbench.analysis.explain.logs import LadderFound
 from heartbench.analysis.explain.story import Story
 from heartbench.analysis.explain.summary import UNKNOWN, Share, mended_by_cause
+from heartbench.analysis.imported_assumptions import some, spans
 from heartbench.analysis.readings import SilentAtEnd
 
 MOST_IN_A_ROW = 4
@@ -52,6 +53,9 @@ def read_as(evidence: Evidence) -> Iterator[str]:
         )
     elif record is not None and record.transit:
         yield "Gaps in which the node itself sent nothing count too; --skip-sender-pauses leaves them out."
+    if record is not None and record.all_silent:
+        when = some(spans(record, record.all_silent))
+        yield f"All nodes were silent at once: {when}. If the hub was down then, say so with --hub-down FROM..TO."
     if record is not None and record.step_s is not None:
         yield f"Times are known to within {record.step_s:g} s; gaps are taken as recorded."
     if record is not None and record.statuses_s is not None and evidence.hub.stale_after_s < record.statuses_s:

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from heartbench.analysis.cases import CASES, Case, load_case
-from heartbench.analysis.cases.match import compare, kept_signs, match, signature_of_case
+from heartbench.analysis.cases.match import compare, kept_signs, match, signature_at, signature_of_case
 from heartbench.analysis.cases.run import observe
 from heartbench.analysis.cases.signature import Signature, signature_of
+from heartbench.analysis.imports import ImportOptions, import_log
+from heartbench.analysis.imports.options import parse_span
 from heartbench.simulator.engines.sinks import ParquetSink
 from heartbench.simulator.engines.virtual import VirtualEngine
 from heartbench.simulator.run_directory import RunDirectory
@@ -57,3 +59,15 @@ def test_a_run_directory_and_its_bare_trace_are_matched_and_it_is_said_why(
     assert found[0].likeness > 2 * found[1].likeness
     assert any(reason.startswith("long gaps last 6") for reason in found[0].alike)
     assert [each.likeness for each in found] == sorted((each.likeness for each in found), reverse=True)
+
+
+def test_time_when_the_hub_was_down_is_no_gap_of_a_node(tmp_path: Path) -> None:
+    lives = [[*range(start, 3600, 10), *range(7200 + start, 10_800, 10)] for start in range(4)]
+    rows = sorted((at, f"n{number}") for number, life in enumerate(lives) for at in life)
+    log = tmp_path / "hub.csv"
+    log.write_text("\n".join(["time,node", *(f"{1_790_000_000 + at},{name}" for at, name in rows), ""]))
+    import_log([log], ImportOptions(), tmp_path / "asked")
+    down = parse_span("1790003600..1790007200", "--hub-down")
+    import_log([log], ImportOptions(hub_down=(down,)), tmp_path / "told")
+    assert signature_at(tmp_path / "asked").together == 1.0
+    assert signature_at(tmp_path / "told").silence == 0.0
