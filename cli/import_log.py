@@ -28,7 +28,7 @@ from heartbench.cli.output import check_folder, console, print_json
 if TYPE_CHECKING:
     from heartbench.analysis.imports import ImportRecord
 
-DEATHS = "The log does not say which nodes died: each silence counts as a live node's, unless you name it dead."
+DEATHS = "The log does not say which nodes died: silence of a node that is not named with --dead is a live node's."
 MOST_SHOWN = 10
 """Suspects and silences that are printed one by one."""
 

@@ -23,7 +23,7 @@ _numba: Any = numba  # whose annotations do not know the options below
 
 
 def link_calls(compiled: Any, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
-    """Let other kernels call the linked form of `compiled`, which is `function` compiled with these options."""
+    """Change `compiled`, `function` compiled with these options, so that other kernels call its linked form."""
     linked = _numba.njit(pipeline_class=_LinkedCompiler, no_cpython_wrapper=True, **options)(function)
     compiled.get_call_template, compiled.get_overload = _without_literals(linked), linked.get_overload
 

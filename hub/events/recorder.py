@@ -181,7 +181,7 @@ class JournalWriter:
             self._rotate(flush)
 
     def _number(self, new: Iterable[Session | Source]) -> bytes:
-        """Give sources their numbers in this piece, and return the block that lists them."""
+        """Return the block that lists new sources, which get their numbers in this piece."""
         self._numbers.update(zip(new, count(len(self._numbers)), strict=False))
         return sources_block([_source(one) for one in new])
 

@@ -29,7 +29,7 @@ class Chen(Adaptive):
 
     def detector(self, interval_s: float) -> "ChenDetector":
         """Return a detector of one node."""
-        return ChenDetector(self, interval_s)
+        return ChenDetector(self, self.margin_s, interval_s, self.window)
 
     def usual_silence_s(self, interval_s: float) -> float:
         """Return the silence allowed when every message takes equally long, s."""
@@ -37,27 +37,27 @@ class Chen(Adaptive):
 
 
 class ChenDetector:
-    """Chen's detector of one node."""
+    """Chen's detector of one node; with several windows, the one that expects the next heartbeat last decides."""
 
     name: ClassVar[str] = Chen.name
 
-    __slots__ = ("_expected", "_parameters")
+    __slots__ = ("_expected", "_margin_s", "_parameters")
 
-    def __init__(self, parameters: Chen, interval_s: float) -> None:
-        self._parameters = parameters
-        self._expected = ExpectedArrival(parameters.interval_of(interval_s), parameters.window)
+    def __init__(self, parameters: Adaptive, margin_s: float, interval_s: float, *windows: int) -> None:
+        self._parameters, self._margin_s = parameters, margin_s
+        self._expected = ExpectedArrival(parameters.interval_of(interval_s), *windows)
 
     def observe(self, at: float, seq: int, kind: Kind) -> float:
         """Return the deadline of the next sign of life, s."""
         self._expected.observe(at, seq, kind)
-        return self._parameters.deadline(at, self._expected.next_s(at) + self._parameters.margin_s)
+        return self._parameters.deadline(at, self._expected.next_s(at) + self._margin_s)
 
     def deadline_after_restart(self, heard_s: float) -> float:
-        """Return the deadline while the window is empty."""
-        return self._parameters.deadline(heard_s, self._expected.next_s(heard_s) + self._parameters.margin_s)
+        """Return the deadline while the windows are empty."""
+        return self._parameters.deadline(heard_s, self._expected.next_s(heard_s) + self._margin_s)
 
     def state(self, heard_s: float) -> tuple[float, ...]:
-        """Return nothing: a restart of the hub ends the stream, and a Hello empties the window."""
+        """Return nothing: a restart of the hub ends the stream, and a Hello empties the windows."""
         return ()
 
     def restore(self, state: tuple[float, ...], heard_s: float) -> None:

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from heartbench.hub.liveness.adaptive import Adaptive, Margin, WindowSize
-from heartbench.hub.liveness.expected_arrival import ExpectedArrival
-from heartbench.mesh.kinds import Kind
+from heartbench.hub.liveness.chen import ChenDetector
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,36 +32,16 @@ class TwoWindow(Adaptive):
 
     def detector(self, interval_s: float) -> "TwoWindowDetector":
         """Return a detector of one node."""
-        return TwoWindowDetector(self, interval_s)
+        return TwoWindowDetector(self, self.margin_s, interval_s, self.short, self.long)
 
     def usual_silence_s(self, interval_s: float) -> float:
         """Return the silence allowed when every message takes equally long, s."""
         return self.bounded(self.interval_of(interval_s) + self.margin_s)
 
 
-class TwoWindowDetector:
-    """The two-window detector of one node."""
+class TwoWindowDetector(ChenDetector):
+    """The two-window detector of one node: Chen's with both windows."""
 
     name: ClassVar[str] = TwoWindow.name
 
-    __slots__ = ("_expected", "_parameters")
-
-    def __init__(self, parameters: TwoWindow, interval_s: float) -> None:
-        self._parameters = parameters
-        self._expected = ExpectedArrival(parameters.interval_of(interval_s), parameters.short, parameters.long)
-
-    def observe(self, at: float, seq: int, kind: Kind) -> float:
-        """Return the deadline of the next sign of life, s."""
-        self._expected.observe(at, seq, kind)
-        return self._parameters.deadline(at, self._expected.next_s(at) + self._parameters.margin_s)
-
-    def deadline_after_restart(self, heard_s: float) -> float:
-        """Return the deadline while the windows are empty."""
-        return self._parameters.deadline(heard_s, self._expected.next_s(heard_s) + self._parameters.margin_s)
-
-    def state(self, heard_s: float) -> tuple[float, ...]:
-        """Return nothing: a restart of the hub ends the stream, and a Hello empties the windows."""
-        return ()
-
-    def restore(self, state: tuple[float, ...], heard_s: float) -> None:
-        """Do nothing: there is no state to continue from."""
+    __slots__ = ()

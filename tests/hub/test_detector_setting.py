@@ -47,7 +47,7 @@ class Scene:
             await settle()
 
     def pass_time(self, seconds: float) -> None:
-        """Let the hub's ticker run meanwhile."""
+        """Move the clock on, and run the hub's ticker meanwhile."""
         until_s = self.clock.now_s + seconds
         while self.clock.now_s < until_s:
             self.clock.now_s = min(self.clock.now_s + 0.1, until_s)
