@@ -1,7 +1,8 @@
 """Compilation of the simulator's hot loops with Numba.
 
-A kernel is a plain Python function that Numba compiles at its first call and caches on disk. `kernel.py_func` is that
-function, which is what we read and test. With NUMBA_DISABLE_JIT=1 everything runs as plain Python.
+A kernel is a plain Python function that Numba compiles at its first call and caches on disk; of processes that call it
+at the same time, one compiles it (`compile_lock.py`). `kernel.py_func` is that function, which is what we read and
+test. With NUMBA_DISABLE_JIT=1 everything runs as plain Python.
 
 Kernels call each other by a second form (`linked_kernel.py`), because it is compiled in a fifth of the time. It is made
 of internals of Numba; with a version that lacks them, kernels are compiled into each other, as Numba does it.
@@ -30,6 +31,8 @@ from typing import Any, TypeVar, cast
 
 import numba
 from numba.core import event
+
+from heartbench.simulator.compile_lock import compile_once
 
 try:
     from heartbench.simulator.linked_kernel import link_calls
@@ -64,7 +67,11 @@ def _compiled(function: Function, inline: bool) -> Function:
     has_file = not function.__code__.co_filename.startswith("<")  # else Numba cannot cache it
     options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False, "forceinline": inline}
     compiled = _numba.njit(cache=folder is not None and has_file, **options)(function)
-    if compiled is not function and link_calls is not None:  # it is compiled at all
+    if compiled is function:  # with NUMBA_DISABLE_JIT=1
+        return function
+    if folder is not None and has_file:
+        compile_once(compiled, folder)
+    if link_calls is not None:
         link_calls(compiled, function, options)
     return cast("Function", compiled)
 

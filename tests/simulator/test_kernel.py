@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,12 @@ def test_compiled_code_is_cached_for_the_next_process(variable: str, tmp_path: P
     assert not silence
     (digest,) = (tmp_path / "heartbench").iterdir()
     assert list(digest.iterdir())
+
+
+def test_of_processes_that_need_a_kernel_at_once_one_compiles_it(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda _: run("NUMBA_CACHE_DIR", tmp_path), range(3)))
+    assert sorted(hits for _, hits, _ in found) == ["0", "1", "1"]
 
 
 def test_nothing_is_cached_if_the_folder_cannot_be_written(tmp_path: Path) -> None:
