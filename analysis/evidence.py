@@ -243,10 +243,14 @@ def simulated(
     """Simulate a scenario and keep only its gaps; arguments as in `simulate_gaps`."""
     from heartbench.analysis.simulated import simulate_gaps
 
+    gaps, _ = simulate_gaps(scenario, advance=advance, policies=(scenario.hub_settings().policy, *policies))
+    return enough(Path(scenario.name), of_simulation(scenario, gaps))
+
+
+def of_simulation(scenario: Scenario, gaps: Gaps) -> Evidence:
+    """Return the evidence of a scenario that was simulated for these gaps alone."""
     hub, source, origin = scenario.hub_settings(), Path(scenario.name), Provenance(scenario.seed)
-    gaps, _ = simulate_gaps(scenario, advance=advance, policies=(hub.policy, *policies))
-    groups, duration_s = groups_of(scenario), scenario.duration_s
-    return enough(source, Evidence(source, gaps, duration_s, hub, timeout_of(hub), groups, scenario, origin))
+    return Evidence(source, gaps, scenario.duration_s, hub, timeout_of(hub), groups_of(scenario), scenario, origin)
 
 
 def settings_at(stale_after_s: float, hub: HubSettings) -> HubSettings:

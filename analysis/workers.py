@@ -11,6 +11,7 @@ save the 1.5 s of a core that a process takes to load; but what judges the gaps 
 out of memory ends alone. They share Numba's cache on disk, as all processes do (`simulator.kernel`).
 """
 
+import logging
 import multiprocessing
 import os
 import re
@@ -94,6 +95,8 @@ def _cluster(scheduler: str) -> Iterator[Executor]:
         raise AnalysisError(f"--scheduler: {scheduler!r}: expected the address of a Dask scheduler, tcp://HOST:PORT")
     from distributed import Client
 
+    for name in ("distributed", "distributed.client", "tornado.application"):  # they log what is raised, or done again
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         client = Client(scheduler, timeout=ANSWERS_WITHIN_S, set_as_default=False)
     except OSError as error:  # also a time-out

@@ -25,6 +25,7 @@ from heartbench.hub.program import allow_many_connections, quietly, run
 COMMANDS = {
     "run": "Simulate a fleet of nodes and record what the hub receives.",
     "import": "Make a trace of the log of a real hub.",
+    "sweep": "Simulate all combinations of some settings and seeds.",
     "tune": "Find the lowest stale threshold that meets a goal.",
     "report": "Write a report on a run: an HTML page with plots.",
     "explain": "Explain why live nodes were marked stale.",
