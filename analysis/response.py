@@ -11,6 +11,9 @@ added (`with_probes`), so that rare lengths are covered too. A gap is attributed
 RECOVERED_S before it, because until then that outage may still affect TCP's timer and gRPC's backoff. The effect of
 other outages meanwhile is that on the network of best estimate, so the sum is nearly exact for that network and a first
 approximation around it.
+
+The end of the simulation cuts gaps short. So only those gaps count, and the outages that begin in them, that begin
+longer before the end than any silence allowed: whatever happened later, each of them is known to exceed it or not.
 """
 
 from collections.abc import Sequence
@@ -58,15 +61,21 @@ class Response:
 
     @classmethod
     def of(cls, gaps: Gaps, outages: SimulatedOutages, edges_s: Floats, policies: Sequence[PolicySpec]) -> Self:
-        """Return what outages of at least `edges_s[0]` made in a simulated fleet, under each policy."""
+        """Return what outages of at least `edges_s[0]` made in a simulated fleet, under each policy.
+
+        Gaps that begin less than `edges_s[-1]` before its end do not count: that is longer than the silence allowed.
+        """
         silences = [allowed_silence(policy, gaps.arrivals) for policy in policies]
-        watched = outages_watched(gaps, outages)
+        end_s = _end_s(gaps)
+        until_s = end_s - min(float(edges_s[-1]), end_s / 2)
+        watched = outages_watched(gaps, outages, until_s)
         struck = np.bincount(_bins(watched.length_s, edges_s), minlength=len(edges_s) + 1)
-        exceeds = gaps.up_s > min(float(np.min(each)) for each in silences)
+        counts = gaps.start_s <= until_s
+        exceeds = counts & (gaps.up_s > min(float(np.min(each)) for each in silences))
         bins = _bins(longest_outage_s(gaps, outages)[exceeds], edges_s)
         allowed = [each[exceeds] if isinstance(each, np.ndarray) else each for each in silences]
         longer = count_longer(gaps.up_s[exceeds], allowed, bins, len(edges_s) + 1)
-        node_days = float(gaps.up_s.sum()) / DAY_S
+        node_days = float(np.minimum(gaps.up_s, until_s - gaps.start_s)[counts].sum()) / DAY_S
         seen = np.maximum.accumulate(np.where(struck[1:] > 0, np.arange(len(edges_s)), 0))  # else as the next shorter
         per_outage = longer[1:] / np.maximum(struck[1:, None], 1)
         return cls(edges_s, per_outage[seen], longer[0] / node_days)
@@ -144,25 +153,36 @@ def with_lengths(squad: Squad, lengths_s: Floats, per_hour: float, share: float 
     return replace(squad, link=link)
 
 
-def outages_watched(gaps: Gaps, outages: SimulatedOutages) -> SimulatedOutages:
-    """Return the outages that ended while their node was up and had already sent something."""
+def outages_watched(gaps: Gaps, outages: SimulatedOutages, until_s: float) -> SimulatedOutages:
+    """Return the outages that began while their node was up, in a gap that began by `until_s`."""
     places = _Places.of(gaps)
-    at = np.searchsorted(places.starts, places.key(outages.node, outages.to_s), "right") - 1
+    at = np.searchsorted(places.starts, places.key(outages.node, outages.from_s), "right") - 1
     inside = places.known(outages.node) & (at >= 0)
     gap = np.maximum(at, 0)
-    inside &= (places.owner[gap] == outages.node) & (outages.to_s <= gaps.start_s[gap] + gaps.up_s[gap])
+    inside &= (places.owner[gap] == outages.node) & (outages.from_s <= gaps.start_s[gap] + gaps.up_s[gap])
+    inside &= gaps.start_s[gap] <= until_s
     return SimulatedOutages(outages.node[inside], outages.from_s[inside], outages.to_s[inside])
 
 
 def longest_outage_s(gaps: Gaps, outages: SimulatedOutages) -> Floats:
-    """Return the longest outage that ended in each gap or up to RECOVERED_S before it, s; 0 if there was none."""
+    """Return the longest outage that ended in each gap or up to RECOVERED_S before it, s; 0 if there was none.
+
+    An outage that outlasts the run ends, as far as the run shows, with its last gap.
+    """
     places = _Places.of(gaps)
-    ends = places.key(outages.node, outages.to_s)
+    until_s = gaps.start_s + gaps.length_s
+    until_s[gaps.first[1:] - 1] = end_s = _end_s(gaps)  # exactly, though start + length may round to less
+    ends = places.key(outages.node, np.minimum(outages.to_s, end_s))
     first = np.searchsorted(ends, places.key(places.owner, gaps.start_s - RECOVERED_S), "left")
-    last = np.searchsorted(ends, places.key(places.owner, gaps.start_s + gaps.length_s), "right")
+    last = np.searchsorted(ends, places.key(places.owner, until_s), "right")
     lengths = np.append(outages.length_s, 0.0)
     longest: Floats = np.maximum.reduceat(lengths, np.column_stack([first, last]).ravel())[::2]
     return np.where(first < last, longest, 0.0)
+
+
+def _end_s(gaps: Gaps) -> float:
+    """Return when the run ended, s."""
+    return float(np.max(gaps.start_s + gaps.length_s, initial=0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +197,7 @@ class _Places:
     @classmethod
     def of(cls, gaps: Gaps) -> Self:
         owner = np.repeat(gaps.node, np.diff(gaps.first))
-        span = float(np.max(gaps.start_s + gaps.length_s, initial=0.0)) + 3 * RECOVERED_S
+        span = _end_s(gaps) + 3 * RECOVERED_S
         places = cls(gaps.node, owner, np.zeros(0), span)
         return replace(places, starts=places.key(owner, gaps.start_s))
 

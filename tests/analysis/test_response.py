@@ -19,6 +19,8 @@ THRESHOLDS = [15.0, 30.0, 60.0]
 DAY_S = 86400.0
 POLICIES = policies_at(THRESHOLDS, HubSettings.of())
 EDGES_S = edges_of(3.0, BEYOND * 60.0)
+ALWAYS_20 = Networks(20.0, np.array([2.0]), np.array([0.0]), np.array([1e-9]))
+"""Two outages of 20 s per hour."""
 
 
 def gaps_at(*nodes: list[float], end_s: float) -> Gaps:
@@ -45,7 +47,7 @@ def test_a_gap_is_put_down_to_the_longest_outage_in_it_or_shortly_before() -> No
 
 def test_outages_of_a_node_that_was_not_heard_yet_do_not_count() -> None:
     gaps = gaps_at([100, 200], end_s=300)
-    seen = outages_watched(gaps, outages((0, 10, 50), (0, 120, 150), (7, 120, 150)))
+    seen = outages_watched(gaps, outages((0, 10, 50), (0, 120, 150), (7, 120, 150)), until_s=300)
     assert seen.from_s.tolist() == [120]
 
 
@@ -54,9 +56,7 @@ def test_false_stales_of_a_network_are_those_of_its_outages() -> None:
     gaps = gaps_at([*np.arange(0, 8000, 10.0), *np.arange(8030, 16000, 10.0)], end_s=16000)
     out = outages((0, 1000, 1005), (0, 2000, 2005), (0, 5000, 5020), (0, 8001, 8021))
     response = Response.of(gaps, out, EDGES_S, POLICIES)
-    always_20 = Networks(20.0, np.array([2.0]), np.array([0.0]), np.array([1e-9]))
-    rates = response.false_stale_per_node_day(always_20)
-    assert rates[0] == pytest.approx([2 * 24 / 2, 2 * 24 / 2, 0])
+    assert response.false_stale_per_node_day(ALWAYS_20)[0] == pytest.approx([2 * 24 / 2, 2 * 24 / 2, 0])
     always_5 = Networks(5.0, np.array([2.0]), np.array([0.0]), np.array([1e-9]))
     assert response.false_stale_per_node_day(always_5)[0] == pytest.approx([0, 0, 0])
 
@@ -65,7 +65,21 @@ def test_what_no_outage_made_stays_on_every_network() -> None:
     gaps = gaps_at([*np.arange(0, 8000, 10.0), *np.arange(8030, 16000, 10.0)], end_s=16000)
     response = Response.of(gaps, outages((0, 15990, 15995)), EDGES_S, POLICIES)
     none = Networks(3.0, np.array([0.0]), np.array([0.0]), np.array([1.0]))
-    assert response.false_stale_per_node_day(none)[0] == pytest.approx([DAY_S / 16000, DAY_S / 16000, 0])
+    assert response.false_stale_per_node_day(none)[0] == pytest.approx([DAY_S / (16000 - 75), DAY_S / (16000 - 75), 0])
+
+
+def test_an_outage_that_outlasts_the_run_makes_the_gap_that_the_end_cuts() -> None:
+    gaps = gaps_at([*np.arange(0, 8000, 10.0), 8000], end_s=8200)
+    response = Response.of(gaps, outages((0, 8005, 8500)), EDGES_S, POLICIES)
+    assert response.without.tolist() == [0, 0, 0]
+    assert response.per_outage[-1].tolist() == [1, 1, 1]
+
+
+def test_the_end_of_the_run_hides_no_mistake() -> None:
+    # Both outages of 20 s make a gap of 40 s; the run ends 27 s after the second began.
+    gaps = gaps_at([*np.arange(0, 8000, 10.0), *np.arange(8030, 9000, 10.0)], end_s=9018)
+    response = Response.of(gaps, outages((0, 7991, 8011), (0, 8991, 9011)), EDGES_S, POLICIES)
+    assert response.false_stale_per_node_day(ALWAYS_20)[0] == pytest.approx([48, 48, 0])
 
 
 def test_outages_that_are_added_leave_the_others_as_they_are() -> None:
