@@ -70,17 +70,19 @@ class Block:
         """Return where a character stands, and in which lines."""
         if character not in self.found:
             at = np.flatnonzero(self.codes == character)
-            self.found[character] = at, np.searchsorted(self.ends, at)
+            before = np.searchsorted(at, self.ends)  # fewer to find than the line of each would be
+            self.found[character] = at, np.repeat(np.arange(len(self.ends)), np.diff(before, prepend=0))
         return self.found[character]
 
     def after(self, marker: bytes) -> Positions:
         """Return where in each line the text after the first `marker` begins; -1 where it is missing."""
         last, lines = self.places(marker[-1])
-        here = last >= len(marker) - 1
         for back in range(1, len(marker)):
-            here &= self.codes[np.maximum(last - back, 0)] == marker[-1 - back]
+            # Before the beginning stands, by its negative index, the newline of the end.
+            here = self.codes[last - back] == marker[-1 - back]
+            last, lines = last[here], lines[here]
         found = np.full(len(self.ends), -1)
-        found[lines[here][::-1]] = last[here][::-1] + 1  # backwards, so that the first of a line stays
+        found[lines[::-1]] = last[::-1] + 1  # backwards, so that the first of a line stays
         return found
 
     def numbers(self, at: Positions) -> tuple[NDArray[np.float64], Positions]:
