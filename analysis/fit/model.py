@@ -30,6 +30,11 @@ class Estimate:
     value: float | None
     ci: tuple[float, float] | None = None
 
+    @property
+    def plausible(self) -> bool:
+        """Whether the interval, if there is one, contains the figure itself."""
+        return self.value is None or self.ci is None or self.ci[0] <= self.value <= self.ci[1]
+
 
 @dataclass(frozen=True, slots=True)
 class Outage:

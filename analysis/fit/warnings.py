@@ -20,6 +20,7 @@ def warnings_of(
     yield from recording.assumptions
     yield from _direction(recording)
     yield from _outages(recording, found)
+    yield from _tail(found, parameters)
     yield from _radio(recording, parameters, delays)
     names = ["loss.good_mean", "loss.bad_mean", "loss.bad"]
     if any(parameters[name].value is not None and parameters[name].ci is None for name in names):
@@ -60,6 +61,16 @@ def _outages(recording: Recording, found: Found) -> Iterator[str]:
         yield (
             f"the tail rests on {count} outages, of which {beyond} lasted {format_duration(round(longest / 2, 1))} or "
             f"more; the longest lasted {format_duration(round(longest, 1))}"
+        )
+
+
+def _tail(found: Found, parameters: Mapping[str, Estimate]) -> Iterator[str]:
+    outside = [name for name in ("shape", "scale") if not parameters[f"outage.{name}"].plausible]
+    if outside:
+        yield (
+            f"the tail takes each length as the middle of its step of {format_duration(found.step_s)}; so many outages "
+            f"show that this is not exact: its {' and '.join(outside)} {'are' if len(outside) > 1 else 'is'} outside "
+            "the interval of what fits the probes"
         )
 
 

@@ -9,7 +9,12 @@ from tests.analysis.fit.recordings import NAN, quiet, recording
 
 from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.fit import Kind, fit_recording
+from heartbench.analysis.fit.delays import fit_delays
+from heartbench.analysis.fit.events import find_runs
+from heartbench.analysis.fit.model import Estimate
+from heartbench.analysis.fit.outages import find_outages
 from heartbench.analysis.fit.text import profile_toml
+from heartbench.analysis.fit.warnings import warnings_of
 from heartbench.analysis.validation.fitted import judge
 from heartbench.analysis.validation.production_5g import LONE_SEGMENT_KBIT_S, SUBJECTS, read_traces
 from heartbench.simulator.ping import record
@@ -78,6 +83,18 @@ def test_few_outages_have_no_shape_but_are_in_the_profile() -> None:
     assert any("too few to fit the shape" in warning for warning in fit.warnings)
     assert fit.profile.outage.observed is not None
     assert fit.profile.outage.observed.lengths_s == (4.5, 4.5, 4.5)
+
+
+def test_a_tail_outside_the_interval_of_what_fits_the_probes_is_said_to_be() -> None:
+    rtt = quiet(1000)
+    rtt[100:104] = NAN
+    seen = recording(rtt)
+    found = find_outages(seen, find_runs(seen), 3)
+    parameters = {**fit_recording(seen).parameters, "outage.shape": Estimate(0.41, (0.45, 0.49))}
+    delays = fit_delays(rtt[~np.isnan(rtt)])
+    (said,) = [each for each in warnings_of(seen, found, parameters, delays) if "middle" in each]
+    assert "middle of its step of 1s" in said
+    assert "its shape is outside" in said
 
 
 def test_the_pause_between_two_stretches_is_no_outage() -> None:
