@@ -90,9 +90,15 @@ class Block:
         digits, point_at = np.zeros(len(at), np.int64), np.full(len(at), -1, np.int8)
         length, going = np.zeros(len(at), np.int8), at >= 0
         for place, character in enumerate(np.ascontiguousarray(self.windows[at].T)):
-            digit = going & (character - ZERO < 10)  # unsigned: what stands before 0 is large
+            value = character - ZERO  # unsigned: what stands before 0 is large
+            digit = going & (value < 10)
+            if digit.all():  # most often: lines of one log are alike
+                digits *= 10
+                digits += value
+                length += 1
+                continue
             point = going & (character == POINT) & (point_at < 0)
-            digits = np.where(digit, digits * 10 + (character - ZERO), digits)
+            digits = np.where(digit, digits * 10 + value, digits)
             point_at[point] = place
             going = digit | point
             length += going
