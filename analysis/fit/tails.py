@@ -55,23 +55,20 @@ def draw_stepped(excess_s: Floats, step_s: float, generator: np.random.Generator
 
 def _log_likelihood(steps: Floats, counts: NDArray[np.int64], shape: Floats, scale: Floats) -> Floats:
     """Return ln P of the numbers of probes beyond the fewest, for each shape and scale (in steps)."""
-    whole = _within(np.zeros(1), shape, scale)[:, 0]
-    found = np.zeros(len(shape))
-    for step, times in zip(steps, counts, strict=True):
-        two = _within(np.array([step, step + 1]), shape, scale)
-        found += times * np.log(np.maximum((two[:, 0] - two[:, 1]) / whole, 1e-300))
-    return found
-
-
-def _within(at: Floats, shape: Floats, scale: Floats) -> Floats:
-    """Return F: the integral of the survival from `at` to `at` + 1, for each shape and scale; shape (g, k)."""
-    shape, scale = shape[:, None], scale[:, None]
     general = np.abs(shape) >= EXPONENTIAL_BELOW
     safe = np.where(general, shape, 1.0)
+    power = np.where(general, 1 - 1 / safe, 0.0)
+    factor = scale / np.where(general, 1 - safe, 1.0)
 
-    def beyond(x: Floats) -> Floats:
-        left = np.maximum(1 + safe * x / scale, 0.0)
-        power = np.where(general, 1 - 1 / safe, 0.0)
-        return scale / np.where(general, 1 - safe, 1.0) * np.where(general, left**power, np.exp(-x / scale))
+    def beyond(at: float) -> Floats:
+        """Return the integral of the survival from there on, whose differences are F."""
+        left = np.maximum(1 + safe * at / scale, 0.0)
+        return np.asarray(factor * np.where(general, left**power, np.exp(-at / scale)))
 
-    return np.asarray(beyond(at) - beyond(at + 1))
+    whole = beyond(0.0) - beyond(1.0)
+    found, known = np.zeros(len(shape)), dict[float, Floats]()
+    for step, times in zip(steps.tolist(), counts, strict=True):
+        known = {at: known[at] if at in known else beyond(at) for at in (step, step + 1, step + 2)}
+        first, second, third = known.values()
+        found += times * np.log(np.maximum(((first - second) - (second - third)) / whole, 1e-300))
+    return found
