@@ -6,19 +6,29 @@ that of `flap_replay` to each other.
 
 from collections.abc import Sequence
 from math import log2
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.hub import FlapDecay, FlapRule, FlapWindow, WeightedShare
-from heartbench.simulator.kernel import kernel, part
+from heartbench.simulator.kernel import part
 from heartbench.simulator.record import Record, dtype_of
 
 Floats = NDArray[np.float64]
 
 WINDOW, SHARE, DECAY = range(3)
 CHANGES = 20  # pairs of successive checks among the last 21
+KEPT = (1 << CHANGES) - 1
+WEIGHTS = 1.2 - 0.4 * np.arange(CHANGES) / (CHANGES - 1)  # of a change by its age in checks
+
+
+class Changes(NamedTuple):
+    """The changes of one node, in order: flaps, and others, each with the number of flaps before it; times in s."""
+
+    flap_s: Floats
+    other_s: Floats
+    other_after: NDArray[np.int64]
 
 
 class Watcher(Record):
@@ -39,8 +49,9 @@ class Watcher(Record):
 
 def watchers_of(rules: Sequence[FlapRule]) -> Any:
     """Return a record of Watcher for each rule."""
-    found: Any = np.zeros(len(rules), dtype_of(Watcher)).view(np.recarray)
-    for watcher, rule in zip(found, rules, strict=True):
+    distinct = {rule: number for number, rule in enumerate(dict.fromkeys(rules))}  # records are filled in slowly
+    found: Any = np.zeros(len(distinct), dtype_of(Watcher)).view(np.recarray)
+    for watcher, rule in zip(found, distinct, strict=True):
         if isinstance(rule, FlapWindow):
             watcher.kind, watcher.span_s = WINDOW, rule.window_s
             watcher.enter, watcher.leave = rule.threshold, rule.exit_below
@@ -51,76 +62,98 @@ def watchers_of(rules: Sequence[FlapRule]) -> Any:
             watcher.penalty, watcher.longest_s = rule.penalty, rule.max_s
         else:
             raise TypeError(f"flap rule {rule.name!r} has no kernel")
-    return found
+    return found[[distinct[rule] for rule in rules]]
 
 
-@kernel
-def follow(watcher: Watcher, at_s: Floats, is_flap: NDArray[np.bool_], changes: int, flap_s: Floats) -> None:
-    """Count which of a node's changes of status are shown, and how often it is marked; `flap_s` are its flaps."""
-    ends_s, left_s = np.inf, -np.inf  # when the mark is removed if no flap comes (inf: none); the penalty, as a time
-    flaps = flashes = entries = 0
-    rule, span_s = watcher.kind, watcher.span_s
-    for i in range(changes):
-        at = at_s[i]
-        if ends_s <= at:
-            ends_s = np.inf
-        shown = ends_s == np.inf
-        flashes += shown
-        if not is_flap[i]:
-            continue
-        flaps += 1
-        if rule == WINDOW:
-            ends_s = end_by_window(watcher.enter, watcher.leave, span_s, flap_s, flaps, shown)
-        elif rule == SHARE:
-            ends_s = end_by_share(watcher, flap_s, flaps, shown)
-        else:
-            left_s = decayed_at(watcher, left_s, at)
-            if shown and watcher.low * 2.0 ** ((left_s - at) / span_s) <= watcher.high:
-                continue
-            ends_s = left_s
-        entries += shown and ends_s < np.inf
+@part
+def follow(watcher: Watcher, changes: Changes, flaps: int, others: int) -> None:
+    """Count which of a node's changes of status are shown, and how often it is marked."""
+    if watcher.kind == SHARE:
+        flashes, entries = by_share(watcher, changes, flaps, others)
+    else:
+        flashes, entries = by_time(watcher, changes, flaps, others)
     watcher.flashes += flashes
     watcher.entries += entries
     watcher.flapping_nodes += entries > 0
 
 
 @part
-def end_by_window(enter: int, leave: int, window_s: float, flap_s: Floats, flaps: int, shown: bool) -> float:
-    """Return when the mark is removed after the last of some flaps, s; inf if there is none."""
-    if shown and (flaps < enter or flap_s[flaps - enter] + window_s <= flap_s[flaps - 1]):
-        return np.inf
-    ends_s: float = flap_s[flaps - leave] + window_s
-    return ends_s
+def by_time(watcher: Watcher, changes: Changes, flaps: int, others: int) -> tuple[int, int]:
+    """Return how many changes are shown and how often the node is marked, by a window or a decay."""
+    flap_s, span_s = changes.flap_s, watcher.span_s
+    ends_s = left_s = -np.inf  # when the mark is removed if no flap comes (-inf: none); the penalty, as a time
+    flashes = entries = other = 0
+    for i in range(flaps):
+        at = flap_s[i]
+        while other < others and changes.other_after[other] <= i:
+            flashes += ends_s <= changes.other_s[other]
+            other += 1
+        is_shown = ends_s <= at
+        flashes += is_shown
+        if watcher.kind == WINDOW:
+            ends_s = flap_s[i + 1 - watcher.leave] + span_s if i + 1 >= watcher.leave else -np.inf
+            if is_shown and (i + 1 < watcher.enter or flap_s[i + 1 - watcher.enter] + span_s <= at):
+                ends_s = -np.inf
+        else:
+            ends_s = left_s = decayed_at(watcher, left_s, at)
+            if is_shown and watcher.low * 2.0 ** ((left_s - at) / span_s) <= watcher.high:
+                ends_s = -np.inf
+        entries += is_shown and ends_s > -np.inf
+    for i in range(other, others):
+        flashes += ends_s <= changes.other_s[i]
+    return flashes, entries
 
 
-@kernel
-def end_by_share(watcher: Watcher, flap_s: Floats, flaps: int, shown: bool) -> float:
-    """Return when the mark is removed after the last of some flaps, s; inf if there is none."""
-    if shown and share(watcher.span_s, flap_s, flaps, 0) < watcher.high:
-        return np.inf
-    later = 0
-    while share(watcher.span_s, flap_s, flaps, later) >= watcher.low:
-        later += 1
-    ends_s: float = flap_s[flaps - 1] + later * watcher.span_s
-    return ends_s
+@part
+def by_share(watcher: Watcher, changes: Changes, flaps: int, others: int) -> tuple[int, int]:
+    """Return how many changes are shown and how often the node is marked, by the weighted share.
+
+    Of the last checks, those that changed are kept as bits, the newest as the lowest. The mark is removed by the first
+    check that takes the share below `low`; since it only falls, the last check before a change tells.
+    """
+    changed, last_s, is_marked = 0, -np.inf, False
+    flashes = entries = other = 0
+    for i in range(flaps):
+        at = changes.flap_s[i]
+        while other < others and changes.other_after[other] <= i:
+            checks = checks_between(last_s, changes.other_s[other], watcher.span_s)
+            flashes += not (is_marked and reaches(changed << checks, watcher.low))
+            other += 1
+        checks = checks_between(last_s, at, watcher.span_s)
+        is_shown = not (is_marked and reaches(changed << checks, watcher.low))
+        flashes += is_shown
+        changed = (changed << (checks + 1) | 1) & KEPT
+        is_marked = not is_shown or reaches(changed, watcher.high)
+        entries += is_shown and is_marked
+        last_s = at
+    for i in range(other, others):
+        checks = checks_between(last_s, changes.other_s[i], watcher.span_s)
+        flashes += not (is_marked and reaches(changed << checks, watcher.low))
+    return flashes, entries
 
 
-@kernel
-def share(check_s: float, flap_s: Floats, flaps: int, later: int) -> float:
-    """Return the weighted share of changes so many checks after the last of some flaps, in percent."""
-    total, age, number = 0.0, 0, flaps - 1
-    while age + later < CHANGES:
-        total += 1.2 - 0.4 * (age + later) / (CHANGES - 1)
-        if number == 0:
-            break
-        after, before = flap_s[number], flap_s[number - 1]
-        checks = int(min((after - before) / check_s, CHANGES + 1))
-        if checks <= CHANGES:
-            checks += before + (checks + 1) * check_s <= after  # a quotient that was rounded down, or up
-            checks -= checks > 0 and before + checks * check_s > after
-        age += 1 + checks
-        number -= 1
-    return 100 / CHANGES * total
+@part
+def reaches(changed: int, limit: float) -> bool:
+    """Return whether the weighted share of changes is at least `limit`, in percent."""
+    total, left, age = 0.0, changed & KEPT, 0
+    while left:
+        if left & 1:
+            total += WEIGHTS[age]
+            if 100 / CHANGES * total >= limit:
+                return True
+        left >>= 1
+        age += 1
+    return False
+
+
+@part
+def checks_between(before: float, after: float, check_s: float) -> int:
+    """Return how many checks there are after a flap until a later time, at most CHANGES + 1."""
+    checks = int(min((after - before) / check_s, CHANGES + 1))
+    if checks <= CHANGES:
+        checks += before + (checks + 1) * check_s <= after  # a quotient that was rounded down, or up
+        checks -= checks > 0 and before + checks * check_s > after
+    return checks
 
 
 @part

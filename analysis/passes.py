@@ -5,7 +5,6 @@ its own, with all its hold-downs and flap rules; so only one array of silences i
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
 from typing import TypedDict
 
 import numpy as np
@@ -17,7 +16,6 @@ from heartbench.analysis.gaps import Gaps
 from heartbench.analysis.sites import Cells
 from heartbench.analysis.watch import Away, Found, Silences, Work, judgements_of, watch
 from heartbench.hub import PolicySpec
-from heartbench.hub.liveness.hold_down import OFF
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -55,7 +53,8 @@ class Passes:
 
         `varying_s` is the silence after each arrival if it varies: then there is one detector; else it is empty.
         """
-        judged = [(silence_s, alike) for silence_s, each in detectors for alike in self._alike_in_hold_down(each)]
+        by_silence = sorted(detectors, key=lambda each: each[0])
+        judged = [(silence_s, alike) for silence_s, each in by_silence for alike in self._alike_in_hold_down(each)]
         order = [k for _, alike in judged for k in alike]
         judgements = judgements_of(
             [silence_s for silence_s, _ in judged],
@@ -66,6 +65,8 @@ class Passes:
         shape, j = self._up_s.shape, len(judged)
         found = Found(np.zeros(shape), np.zeros((*shape, j), np.int32), np.zeros(j), np.zeros(j, np.int64))
         watch(self._gaps, self._away, self._cells.block_s, judgements, varying_s, watchers, self._work, found)
+        descending = found.mistakes[..., ::-1]
+        np.cumsum(descending, axis=-1, out=descending)
         column = np.repeat(np.arange(j), [len(alike) for _, alike in judged])
         self._up_s = found.up_s
         self._column[order] = column + sum(each.shape[-1] for each in self._distinct)
@@ -93,8 +94,7 @@ class Passes:
 
 def alike_in_detector(policies: Sequence[PolicySpec]) -> list[list[int]]:
     """Return the numbers of policies that differ in nothing but flap rule and hold-down, in order."""
-    rule = policies[0].flap_rule
-    return alike([(k, replace(policy, flap_rule=rule, hold_down=OFF)) for k, policy in enumerate(policies)])
+    return alike([(k, (policy.parameters, policy.by_label)) for k, policy in enumerate(policies)])
 
 
 def alike(keys: Sequence[tuple[int, Hashable]]) -> list[list[int]]:

@@ -6,6 +6,10 @@ hold-down. For each node, only the gaps that are longer than the shortest silenc
 Goodbye begins or an absence of the hub touches); judgements are in the order of the silence that they allow, and each
 passes on to the next what is longer than its own. So the time goes with the stale marks, not with gaps times policies.
 
+Most gaps are *plain*: the node was up all the time and was heard again, and the hub was there. A plain gap is a mistake
+of all judgements up to the last that does not allow it. It is counted there alone, and the sums over the later
+judgements, formed at the end, give the mistakes of each (`Found.mistakes`).
+
 A hold-down keeps a node stale beyond the gap. It walks on from gap to gap until the node is online.
 """
 
@@ -16,10 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.analysis.absences import AbsenceRules, Absences, allowed_s, away_between
-from heartbench.analysis.flap_kernel import follow
+from heartbench.analysis.flap_kernel import Changes, follow
 from heartbench.hub import HoldDown
 from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.record import Record, dtype_of
+
+PLAIN, OTHER = -2, -1  # of gaps that no absence touches
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -45,7 +51,10 @@ class Away(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Results by row, block of time and judgement, which the kernel adds to: see `up_s` and so on of `Qos`."""
+    """Results by row, block of time and judgement, which the kernel adds to: see `up_s` and so on of `Qos`.
+
+    The mistakes of a judgement are the sum of `mistakes` from it on.
+    """
 
     up_s: Floats
     mistakes: NDArray[np.int32]
@@ -57,7 +66,6 @@ class Judgement(Record):
     """A detector with a hold-down, and the watchers of its changes: `first` to `last`."""
 
     silence_s: float  # allowed after every arrival, unless it varies
-    column: int  # in the results
     first: int
     last: int
     heartbeats: int
@@ -65,31 +73,29 @@ class Judgement(Record):
 
 
 class Work(NamedTuple):
-    """Working space for one node: gaps to look at and the absence that touches each (or -1); its changes and flaps."""
+    """Working space for one node: gaps to look at, the absence that touches each (or PLAIN, OTHER), and its changes."""
 
     gap: Counts
     absence: Counts
-    at_s: Floats
-    is_flap: NDArray[np.bool_]
-    flap_s: Floats
+    changes: Changes
 
     @classmethod
     def of(cls, first: Counts) -> "Work":
         """Return it for the node with the most gaps."""
         most = int(np.max(np.diff(first), initial=0))
-        gap, absence = np.zeros(most, np.int64), np.zeros(most, np.int64)
-        return cls(gap, absence, np.zeros(2 * most), np.zeros(2 * most, np.bool_), np.zeros(2 * most))
+        changes = Changes(np.zeros(2 * most), np.zeros(2 * most), np.zeros(2 * most, np.int64))
+        return cls(np.zeros(most, np.int64), np.zeros(most, np.int64), changes)
 
 
 def judgements_of(silences_s: Sequence[float], hold_downs: Sequence[HoldDown], watched: Sequence[int]) -> Any:
-    """Return records of Judgement, one a column, by the silence that each allows; `watched` is its number of rules."""
+    """Return records of Judgement, by the silence that each allows, ascending; `watched` is its number of rules."""
     found: Any = np.zeros(len(silences_s), dtype_of(Judgement)).view(np.recarray)
-    found.silence_s, found.column = silences_s, np.arange(len(silences_s))
+    found.silence_s = silences_s
     found.last = np.cumsum(watched)
     found.first = found.last - watched
     found.heartbeats = [each.heartbeats for each in hold_downs]
     found.seconds = [each.seconds for each in hold_downs]
-    return found[np.argsort(found.silence_s, kind="stable")]
+    return found
 
 
 @kernel
@@ -113,11 +119,13 @@ def watch(
         for j in range(len(judgements)):
             if left == 0:
                 break
-            judgement = judgements[j]
-            left = shorten(gaps, judgement.silence_s, varying_s, work, left)
-            changes = change(gaps, node, away, block_s, judgement, varying_s, work, left, found)
-            for k in range(judgement.first, judgement.last):
-                follow(watchers[k], work.at_s, work.is_flap, changes, work.flap_s)
+            left, flaps, others = change(gaps, node, away, block_s, judgements[j], j, varying_s, work, left, found)
+            for k in range(judgements[j].first, judgements[j].last):
+                follow(watchers[k], work.changes, flaps, others)
+        for i in range(left):
+            if work.absence[i] == PLAIN:
+                block = block_of(gaps.start_s[work.gap[i]], block_s, found.up_s.shape[1])
+                found.mistakes[gaps.row[node], block, len(judgements) - 1] += 1
 
 
 @kernel
@@ -139,7 +147,8 @@ def select(
             found.up_s[row, block] -= away_between(absences, absence, start, start + up)
         silence = varying_s[gap] if len(varying_s) else shortest_s
         if length > silence or touched or gaps.away[gap]:
-            work.gap[count], work.absence[count] = gap, absence if touched else -1
+            is_plain = up == length and gaps.heard[gap] and not gaps.away[gap + 1]  # after Goodbye it is offline
+            work.gap[count], work.absence[count] = gap, absence if touched else PLAIN if is_plain else OTHER
             count += 1
     return count
 
@@ -150,67 +159,89 @@ def block_of(start: float, block_s: float, blocks: int) -> int:
     return min(max(int(start / block_s), 0), blocks - 1)
 
 
-@kernel
-def shorten(gaps: Silences, silence_s: float, varying_s: Floats, work: Work, count: int) -> int:
-    """Keep in the list what matters to this judgement and the next ones, and return their number."""
-    kept = 0
-    for i in range(count):
-        gap = work.gap[i]
-        if len(varying_s) or gaps.length_s[gap] > silence_s or work.absence[i] >= 0 or gaps.away[gap]:
-            work.gap[kept], work.absence[kept] = gap, work.absence[i]
-            kept += 1
-    return kept
-
-
-@kernel
+@part
 def change(
-    gaps: Silences, node: int, away: Away, block_s: float, judgement: Judgement, varying_s: Floats, work: Work,
+    gaps: Silences, node: int, away: Away, block_s: float, judgement: Judgement, j: int, varying_s: Floats, work: Work,
     count: int, found: Found,
-) -> int:  # fmt: skip
-    """List the changes of a node by one judgement, and return their number; count mistakes and flaps."""
-    changes, flaps, done = 0, 0, gaps.first[node]  # a hold-down walked through the gaps before `done`
-    row, column, blocks = gaps.row[node], judgement.column, found.up_s.shape[1]
+) -> tuple[int, int, int]:  # fmt: skip
+    """List the changes of a node by judgement `j`, and count mistakes and flaps.
+
+    Return how many gaps stay in the list, which matter to the next judgements, and the numbers of flaps and others.
+    """
+    flap_s, left, flaps, others, mistake_s = work.changes.flap_s, 0, 0, 0, 0.0
+    done, row, blocks = gaps.first[node], gaps.row[node], found.up_s.shape[1]
     holds = judgement.heartbeats > 1 or judgement.seconds > 0
     for i in range(count):
-        gap = work.gap[i]
-        start, length, up = gaps.start_s[gap], gaps.length_s[gap], gaps.up_s[gap]
-        if gap < done:
-            continue
-        if gaps.away[gap]:
-            changes = add(work, changes, start, False)
-            if gaps.heard[gap]:
-                changes = add(work, changes, start + length, False)
-            continue
+        gap, first = work.gap[i], work.absence[i]
+        start, length = gaps.start_s[gap], gaps.length_s[gap]
         silence = varying_s[gap] if len(varying_s) else judgement.silence_s
-        first = work.absence[i]
-        if first >= 0:
-            silence = allowed_s(silence, start, start + length, away.absences, away.rules, first)
-        if silence >= length:
+        if first == PLAIN and length <= silence:
+            found.mistakes[row, block_of(start, block_s, blocks), j - 1] += 1
             continue
-        work.flap_s[flaps] = start + silence
-        flaps += 1
-        changes = add(work, changes, start + silence, True)
-        last, held_s, is_back = gap, 0.0, gaps.heard[gap] and not gaps.away[gap + 1]  # after Goodbye it is offline
-        if holds and is_back:
-            last, held_s, is_back = hold_down(gaps, gap, away, judgement, varying_s)
-        if silence < up:
-            found.mistakes[row, block_of(start, block_s, blocks), column] += 1
-            away_s = away_between(away.absences, first, start + silence, start + up) if first >= 0 else 0.0
-            found.mistake_s[column] += up - silence - away_s + (held_s if up == length else 0.0)
-        done = last + 1
-        if is_back:
-            work.flap_s[flaps] = gaps.start_s[last] + gaps.length_s[last]
-            changes = add(work, changes, work.flap_s[flaps], True)
-            flaps += 1
-    found.flaps[column] += flaps
-    return changes
+        work.gap[left], work.absence[left] = gap, first
+        left += 1
+        if first == PLAIN and not holds:
+            flap_s[flaps], flap_s[flaps + 1] = start + silence, start + length
+            flaps += 2
+            mistake_s += length - silence
+        else:
+            flaps, others, done, mistakes, own_s = judge_gap(
+                gaps, gap, first, silence, away, judgement, varying_s, work.changes, flaps, others, done
+            )
+            mistake_s += own_s
+            if mistakes:
+                block = block_of(start, block_s, blocks)
+                found.mistakes[row, block, j] += mistakes
+                if j > 0:
+                    found.mistakes[row, block, j - 1] -= mistakes
+    found.flaps[j] += flaps
+    found.mistake_s[j] += mistake_s
+    return left, flaps, others
 
 
 @part
-def add(work: Work, changes: int, at: float, is_flap: bool) -> int:
-    """Add a change of the node, and return their number."""
-    work.at_s[changes], work.is_flap[changes] = at, is_flap
-    return changes + 1
+def judge_gap(
+    gaps: Silences, gap: int, first: int, silence: float, away: Away, judgement: Judgement, varying_s: Floats,
+    changes: Changes, flaps: int, others: int, done: int,
+) -> tuple[int, int, int, int, float]:  # fmt: skip
+    """List the changes that a gap of any kind brings; a hold-down walked through the gaps before `done`.
+
+    Return the numbers of flaps and others, the next `done`, by how many mistakes a plain gap would be counted too few,
+    and the time of the mistake, s.
+    """
+    start, length, up = gaps.start_s[gap], gaps.length_s[gap], gaps.up_s[gap]
+    if gap < done:
+        return flaps, others, done, -1 if first == PLAIN else 0, 0.0
+    if gaps.away[gap]:
+        others = add(changes, others, start, flaps)
+        if gaps.heard[gap]:
+            others = add(changes, others, start + length, flaps)
+        return flaps, others, done, 0, 0.0
+    if first >= 0:
+        silence = allowed_s(silence, start, start + length, away.absences, away.rules, first)
+    if silence >= length:
+        return flaps, others, done, 0, 0.0
+    changes.flap_s[flaps] = start + silence
+    flaps += 1
+    last, held_s, is_back = gap, 0.0, gaps.heard[gap] and not gaps.away[gap + 1]
+    if is_back and (judgement.heartbeats > 1 or judgement.seconds > 0):
+        last, held_s, is_back = hold_down(gaps, gap, away, judgement, varying_s)
+    mistakes, mistake_s = 0, 0.0
+    if silence < up:
+        mistakes = first != PLAIN
+        away_s = away_between(away.absences, first, start + silence, start + up) if first >= 0 else 0.0
+        mistake_s = up - silence - away_s + (held_s if up == length else 0.0)
+    if is_back:
+        changes.flap_s[flaps] = gaps.start_s[last] + gaps.length_s[last]
+        flaps += 1
+    return flaps, others, last + 1, mistakes, mistake_s
+
+
+@part
+def add(changes: Changes, others: int, at: float, flaps: int) -> int:
+    """Add a change of the node that is no flap, and return their number."""
+    changes.other_s[others], changes.other_after[others] = at, flaps
+    return others + 1
 
 
 @kernel
