@@ -227,7 +227,8 @@ def imported(trace: ImportedTrace, source: Path, now_s: float | None, silent: Si
         raise AnalysisError(f"--silent-at-end: {source} does not say which nodes fell silent; expected an imported log")
     if trace.skip_pauses and record is not None and not record.transit:
         raise AnalysisError(f"--skip-sender-pauses: {source} has no times of the senders; expected a log with --sent")
-    readings = readings_of(len(trace.known.suspects.node) > 0, silent, bool(record and record.step_s))
+    all_silent = bool(record and record.all_silent)
+    readings = readings_of(len(trace.known.suspects.node) > 0, silent, bool(record and record.step_s), all_silent)
     return Evidence(source, trace, trace.end_s - trace.begin_s, hub, now_s, trace.groups(), None, None, readings)
 
 

@@ -22,8 +22,8 @@ from heartbench.analysis.coincidence import LongGaps, join_long_gaps, long_gaps
 from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.gap_lengths import GapLengths
 from heartbench.analysis.gaps import NO_LOSSES, Gaps, PowerLosses, cut_at_losses, find_gaps, join_gaps
-from heartbench.analysis.imports.record import ALL_NODES, FILE, ImportRecord
-from heartbench.analysis.readings import PLAIN, Reading, SilentAtEnd
+from heartbench.analysis.imports.record import ALL_NODES, FILE, ImportRecord, Span
+from heartbench.analysis.readings import PLAIN, AllSilent, Reading, SilentAtEnd
 from heartbench.simulator.trace import read_blocks, read_nodes
 
 BLOCK_GAPS = 1 << 20
@@ -40,6 +40,7 @@ class Known:
     dead: PowerLosses = NO_LOSSES
     suspects: PowerLosses = NO_LOSSES
     absences: Absences = ALWAYS_THERE
+    absences_if_silent: Absences = ALWAYS_THERE  # if the hub was down whenever all nodes were silent
 
     @classmethod
     def of(cls, path: Path) -> "Known":
@@ -60,8 +61,14 @@ class Known:
             raise AnalysisError(
                 f"{path / FILE}: node {error} is not in the nodes.parquet beside it, which must list all"
             ) from error
-        down = np.array(sorted(record.hub_down), float).reshape(-1, 2)
-        return cls(record, dead, losses_of(suspects), Absences(down[:, 0], down[:, 1], np.ones(len(down), bool)))
+        silent = absences_of((*record.hub_down, *record.all_silent))
+        return cls(record, dead, losses_of(suspects), absences_of(record.hub_down), silent)
+
+
+def absences_of(spans: Sequence[Span]) -> Absences:
+    """Return the times when a hub was down, which are disjoint."""
+    down = np.array(sorted(spans), float).reshape(-1, 2)
+    return Absences(down[:, 0], down[:, 1], np.ones(len(down), bool))
 
 
 def losses_of(found: Sequence[tuple[int, float]]) -> PowerLosses:
@@ -151,7 +158,10 @@ class ImportedTrace:
     def blocks(self, reading: Reading = PLAIN) -> Iterator[Gaps]:
         """Yield the gaps block by block, each node whole."""
         held = self.seen.only
-        for gaps in self._read() if held is None else (held,):
+        known, is_down = self.known, reading.all_silent is AllSilent.DOWN
+        absences = self._moved(known.absences_if_silent if is_down else known.absences)
+        for block in self._read() if held is None else (held,):
+            gaps = replace(block, absences=absences)
             yield cut(gaps, self._suspects) if reading.silent is SilentAtEnd.DEAD else gaps
 
     def transit_s(self, nodes: Nodes) -> float:
@@ -192,9 +202,12 @@ class ImportedTrace:
 
     def _joined(self, blocks: Sequence[Gaps]) -> Gaps:
         """Return some blocks as one, in s since the first arrival."""
-        gaps, absences = join_gaps(blocks), self.known.absences
-        moved = Absences(absences.from_s - self.begin_s, absences.to_s - self.begin_s, absences.is_restart)
-        return replace(gaps, start_s=gaps.start_s - self.begin_s, absences=moved)
+        gaps = join_gaps(blocks)
+        return replace(gaps, start_s=gaps.start_s - self.begin_s, absences=self._moved(self.known.absences))
+
+    def _moved(self, absences: Absences) -> Absences:
+        """Return absences in s since the first arrival."""
+        return Absences(absences.from_s - self.begin_s, absences.to_s - self.begin_s, absences.is_restart)
 
 
 def cut(gaps: Gaps, losses: PowerLosses) -> Gaps:

@@ -84,7 +84,8 @@ def _hub_down(evidence: Evidence, record: ImportRecord) -> Iterator[tuple[str, s
     if record.all_silent:
         yield (
             "all silent at once",
-            f"{some(spans(record, record.all_silent))}; counted as silence of the nodes",
+            f"{some(spans(record, record.all_silent))}; judged as silence of the nodes and as the hub's downtime, and "
+            "the worse reading decides",
             "if the hub was down then, say so with --hub-down FROM..TO",
         )
 

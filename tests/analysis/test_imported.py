@@ -12,9 +12,10 @@ from heartbench.analysis import imported
 from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.evidence import evidence_of
 from heartbench.analysis.imports.record import Dead, ImportRecord, Suspect
-from heartbench.analysis.readings import SilentAtEnd
+from heartbench.analysis.readings import SilentAtEnd, reading_named
 from heartbench.analysis.study import study
 from heartbench.analysis.tune import Goal, Recommendation
+from heartbench.analysis.verdict import reading_lines, sentence
 
 END_S = 7200.0
 EASY = Goal(max_false_stale_per_node_day=1000.0, max_detection_s=60.0)
@@ -77,6 +78,18 @@ def test_a_suspect_is_judged_dead_and_alive_and_the_worse_decides(tmp_path: Path
     for silent, count in ((SilentAtEnd.DEAD, 0), (SilentAtEnd.ALIVE, 1)):
         alone = judged(path, silent)
         assert (alone.readings, alone.rows(40.0)["all"].false_stale) == ({}, count)
+
+
+def test_a_silence_of_all_is_judged_with_the_hub_up_and_down_and_the_worse_decides(tmp_path: Path) -> None:
+    lives = {name: [every(10.0, 0.0, END_S + 1, [(3000.0, 3300.0)])] for name in "abc"}
+    path = write_import(tmp_path / "log", lives, replace(RECORD, all_silent=((3000.0, 3300.0),)))
+    found = judged(path)
+    stale = {name: each.rows(40.0)["all"].false_stale for name, each in found.readings.items()}
+    assert (stale, found.reading) == ({"hub-up": 3, "hub-down": 0}, "hub-up")
+    assert "of the worst, in which the hub was up while all nodes were silent at once" in sentence(found)
+    lines = [line for line in reading_lines(found) if "hub was down while all nodes were silent at once: at " in line]
+    assert len(lines) == 1
+    assert reading_named("hub-down, alive, longest").name == "hub-down, alive, longest"
 
 
 def test_times_known_to_a_step_are_judged_at_both_ends(tmp_path: Path) -> None:

@@ -77,9 +77,14 @@ def test_the_record_of_a_hub_is_judged_by_its_directory(
 
 
 def test_what_the_user_knows_leaves_one_reading(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for said, mistakes in ((["--dead", "b"], 5), (["--silent-at-end", "dead"], 5), (["--silent-at-end", "alive"], 6)):
+    down = ["--hub-down", f"{BEGIN + 4000}..{BEGIN + 4300}"]
+    for said, mistakes in ((["--dead", "b"], 2), (["--silent-at-end", "dead"], 2), (["--silent-at-end", "alive"], 3)):
+        found = tuned(capsys, str(log), *EASY, "--now", "40s", *down, *said)
+        assert (found["readings"], found["current"]["false_stale"]) == (None, mistakes)
         found = tuned(capsys, str(log), *EASY, "--now", "40s", *said)
-        assert (found["readings"], found["current"]["false_stale"]) == (None, mistakes)  # three while the hub was down
+        assert [name.partition(",")[0] for name in found["readings"]] == ["hub-up", "hub-down"]
+        assert found["reading"].startswith("hub-up")
+        assert found["current"]["false_stale"] == mistakes + 3
     assert {each["name"] for each in found["assumptions"]} >= {"all silent at once", "transit times", "power losses"}
 
 
