@@ -124,6 +124,16 @@ class Evidence:
         return float(np.median(self.gaps.length_s[self.gaps.heard & ~self.gaps.away]))
 
     @property
+    def longest_interval_s(self) -> float | None:
+        """The longest heartbeat interval of a group, s; of an imported trace the usual one; None if it does not show.
+
+        A log of status changes does not show heartbeats.
+        """
+        if self.scenario is not None:
+            return max(group.heartbeat_interval_s for group in self.scenario.group)
+        return None if self.record is not None and self.record.statuses_s is not None else self.usual_gap_s
+
+    @property
     def sites(self) -> NDArray[np.int64] | None:
         """Site of each node by its number; None if what nodes share is not known, as in a live run, on one machine."""
         return sites_of(self.scenario) if self.scenario and not self.is_live else None

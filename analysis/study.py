@@ -77,7 +77,9 @@ def study_reading(
     if evidence.scenario is None:
         hours = {name: qos.node_days * DAY_H for name, qos in judged.items()}
     found = recommend(goal, per, evidence.current_s, fleet, groups, hours)
-    return replace(found, recorded=evidence.scenario is None, reading=reading.name)
+    return replace(
+        found, recorded=evidence.scenario is None, interval_s=evidence.longest_interval_s, reading=reading.name
+    )
 
 
 def check_duration(evidence: Evidence) -> None:

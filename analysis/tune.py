@@ -39,10 +39,14 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """Limits of a hub's false stales per node-day and of its detection time (p99), s."""
+    """Limits of a hub's false stales per node-day and of its detection time (p99), s.
+
+    `unit` is the one in which the rate was stated, such as "node-week"; empty: the shortest in which it is at least 1.
+    """
 
     max_false_stale_per_node_day: float
     max_detection_s: float
+    unit: str = ""
 
 
 DEFAULT_GOAL = Goal(max_false_stale_per_node_day=1 / 7, max_detection_s=90.0)
@@ -103,6 +107,7 @@ class Recommendation:
         hours: how long each group's network was observed, h; groups whose network was not observed are missing.
         coincidence: the finding that nodes seem to share outages, if there is one.
         recorded: whether the evidence is an imported trace, so that nothing was simulated.
+        interval_s: the longest usual time between two heartbeats of a node, s; None if unknown.
         readings: the recommendation in each reading of an imported log, by its name; empty if there is only one.
         reading: name of the reading that decides, which is the worst.
     """
@@ -117,6 +122,7 @@ class Recommendation:
     hours: Mapping[str, float]
     coincidence: str | None = None
     recorded: bool = False
+    interval_s: float | None = None
     readings: Mapping[str, "Recommendation"] = field(default_factory=dict)
     reading: str = ""
 

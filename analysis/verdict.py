@@ -11,6 +11,7 @@ import pandas as pd
 from heartbench.analysis import tune
 from heartbench.analysis.assumptions import assumptions_of
 from heartbench.analysis.evidence import Evidence, settings_at
+from heartbench.analysis.goals import goal_from_json, goal_json
 from heartbench.analysis.readings import reading_named
 from heartbench.analysis.tune import FLEET, INTERVALS, Interval, Recommendation, ThresholdFigures
 from heartbench.simulator.units import NODE_DAYS
@@ -37,11 +38,21 @@ def sentence(found: Recommendation) -> str:
         )
         return (
             f"Set stale_after to {found.recommended_s:g} s to meet the goal of {goal_limits(found)}. Expected: "
-            f"{chosen}.{current} {how_sure(found)}"
+            f"{chosen}.{single_heartbeat(found)}{current} {how_sure(found)}"
         )
     return (
         f"No threshold meets the goal of {goal_limits(found)}. {why(found)} {found.recommended_s:g} s comes closest: "
-        f"{missed(found)}. Expected: {chosen}. {how_sure(found)} {what_to_measure(found)}"
+        f"{missed(found)}. Expected: {chosen}.{single_heartbeat(found)} {how_sure(found)} {what_to_measure(found)}"
+    )
+
+
+def single_heartbeat(found: Recommendation) -> str:
+    """Return that the recommended threshold allows no heartbeat to be missing; empty if it does."""
+    if found.interval_s is None or found.recommended_s >= 2 * found.interval_s:
+        return ""
+    return (
+        f" {found.recommended_s:g} s is less than two heartbeat intervals of {found.interval_s:g} s, so a single "
+        "heartbeat that is lost or late can mark a node stale."
     )
 
 
@@ -72,9 +83,11 @@ def worst_reading(found: Recommendation) -> str:
     """Return which reading of the log the figures are of; empty if there is only one."""
     if not found.readings:
         return ""
+    met = sum(each.met for each in found.readings.values())
+    other = "" if found.met or not met else f" The answer depends on it: in {met} of them, a threshold meets the goal."
     return (
         f" The log can be read in {len(found.readings)} ways; these are the figures of the worst, in which "
-        f"{reading_named(found.reading).meaning}."
+        f"{reading_named(found.reading).meaning}.{other}"
     )
 
 
@@ -185,7 +198,7 @@ def interval_text(ends: Interval | None, scale: float = 1.0) -> str:
 
 def goal_unit(found: Recommendation) -> str:
     """Return the unit of the goal, which all rates use."""
-    return unit_of(found.goal.max_false_stale_per_node_day)
+    return found.goal.unit or unit_of(found.goal.max_false_stale_per_node_day)
 
 
 def goal_limits(found: Recommendation) -> str:
@@ -237,12 +250,10 @@ def as_json(found: Recommendation, evidence: Evidence) -> dict[str, Any]:
         "met": found.met,
         "verdict": sentence(found),
         "misses_by": None if found.met else missed_by(found),
-        "goal": {
-            "max_false_stale_per_node_day": found.goal.max_false_stale_per_node_day,
-            "max_detection_s": found.goal.max_detection_s,
-        },
+        "goal": goal_json(found.goal),
         "per": str(found.per),
         "recorded": found.recorded,
+        "heartbeat_interval_s": found.interval_s,
         "source": str(evidence.source),
         "seed": evidence.seed,
         "hours_watched": found.hours_watched(),
@@ -297,7 +308,7 @@ def from_json(stored: Mapping[str, Any]) -> Recommendation:
     """Return the recommendation that `as_json` wrote."""
     current = stored["current"]
     return Recommendation(
-        goal=tune.Goal(stored["goal"]["max_false_stale_per_node_day"], stored["goal"]["max_detection_s"]),
+        goal=goal_from_json(stored["goal"]),
         per=tune.Per(stored["per"]),
         met=stored["met"],
         current_s=None if current is None else current["stale_after_s"],
@@ -307,6 +318,7 @@ def from_json(stored: Mapping[str, Any]) -> Recommendation:
         hours={name: group["hours_watched"] for name, group in stored["groups"].items() if group["hours_watched"]},
         coincidence=stored["coincidence"],
         recorded=stored["recorded"],
+        interval_s=stored.get("heartbeat_interval_s"),
     )
 
 

@@ -71,21 +71,16 @@ def recommendation(
     evidence: "Evidence", max_false_stale: str | None, max_detection: str | None, per: str | None
 ) -> "Recommendation":
     """Return the stored result of `tune`, or a new one if an option changes the goal."""
+    from heartbench.analysis.goals import stated_goal
     from heartbench.analysis.networks import nodes_to_simulate
     from heartbench.analysis.study import study
-    from heartbench.analysis.tune import DEFAULT_GOAL, Goal, Per
-    from heartbench.simulator.units import parse_duration, parse_rate
+    from heartbench.analysis.tune import DEFAULT_GOAL, Per
 
     tuned = tuned_before(evidence)
     if tuned is not None and max_false_stale is max_detection is per is None:
         return tuned
     before = DEFAULT_GOAL if tuned is None else tuned.goal
-    goal = Goal(
-        parse_rate(max_false_stale, "--max-false-stale")
-        if max_false_stale is not None
-        else before.max_false_stale_per_node_day,
-        parse_duration(max_detection, "--max-detection") if max_detection is not None else before.max_detection_s,
-    )
+    goal = stated_goal(max_false_stale, max_detection, before)
     with progress("Simulating networks", nodes_to_simulate(evidence)) as advance:
         return study(evidence, goal, Per(per or (tuned.per if tuned else Per.GROUP)), advance)
 

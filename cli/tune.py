@@ -95,10 +95,9 @@ def newest_run() -> Path:
 
 def goal_of(max_false_stale: str, max_detection: str) -> "Goal":
     """Return the goal that the options set."""
-    from heartbench.analysis.tune import Goal
-    from heartbench.simulator.units import parse_duration, parse_rate
+    from heartbench.analysis.goals import stated_goal
 
-    return Goal(parse_rate(max_false_stale, "--max-false-stale"), parse_duration(max_detection, "--max-detection"))
+    return stated_goal(max_false_stale, max_detection)
 
 
 def read(trace: Path, source: Path, now: str | None, silent_at_end: str | None, skip_pauses: bool) -> "Evidence":

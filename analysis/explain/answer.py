@@ -134,7 +134,7 @@ def _chosen(found: Flashes, question: Question) -> Flash:
         never = "was ever" if question.node is None else "was never"
         raise AnalysisError(f"{who} {never} marked stale while it was up")
     if question.at_s is None:
-        return max(found.each, key=lambda flash: flash.mark.gap_s)
+        return max(found.each, key=lambda flash: flash.mark.silence_s)
     at_s = question.at_s
     return min(found.each, key=lambda flash: (_distance_s(flash, at_s), abs(flash.mark.at_s - at_s)))
 

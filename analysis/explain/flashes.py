@@ -193,9 +193,9 @@ def names_at(path: Path) -> dict[int, str]:
 def covered_by(mark: Mark, hub: HubSettings) -> tuple[Mend, ...]:
     """Return the least threshold that covers a gap that ended.
 
-    There is none of a detector that adapts, nor if the hub moved the deadline because it had been away.
+    There is none of a detector that adapts, nor if the hub was away in the gap, which moves deadlines.
     """
-    moved = abs(mark.at_s - mark.from_s - hub.stale_after_s) > 1e-6
+    moved = mark.hub_away_s > 0 or abs(mark.at_s - mark.from_s - hub.stale_after_s) > 1e-6
     if hub.policy.name != FixedTimeout.name or not mark.heard or moved:
         return ()
     return (Mend("stale_after", mark.gap_s, "gap"),)

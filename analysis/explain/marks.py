@@ -33,6 +33,7 @@ class Mark:
         false: whether the node was up at `at_s`.
         shown: how many status changes of it a dashboard showed: the mark, the return, both, or none.
         flaps: changes between online and stale.
+        hub_away_s: time within the gap in which the hub was away, s.
     """
 
     node: int
@@ -44,6 +45,12 @@ class Mark:
     false: bool
     shown: int
     flaps: int
+    hub_away_s: float = 0.0
+
+    @property
+    def silence_s(self) -> float:
+        """Time in the gap in which the hub was there to hear the node, s."""
+        return self.gap_s - self.hub_away_s
 
     @property
     def gap_s(self) -> float:
@@ -73,7 +80,9 @@ def _marks_of_node(gaps: Gaps, silence: Silence, hub: HubSettings, duration_s: f
             stale = not gaps.away[gap]
             allowed = float(silence[gap]) if isinstance(silence, np.ndarray) else silence
             at = start + _allowed_s(gaps, allowed, start, end, hub) if stale else start
-            yield Mark(int(gaps.node[0]), start, at, end, bool(gaps.heard[gap]), stale, bool(false), shown, flaps)
+            away_s = float(np.diff(gaps.absences.before(np.array([start, end])))[0])
+            heard = bool(gaps.heard[gap])
+            yield Mark(int(gaps.node[0]), start, at, end, heard, stale, bool(false), shown, flaps, away_s)
 
 
 def _allowed_s(gaps: Gaps, silence_s: float, start_s: float, end_s: float, hub: HubSettings) -> float:

@@ -23,7 +23,7 @@ class Share:
         share: of all false stales.
         shown: status changes of theirs that a dashboard showed.
         inferred: how many of the causes are inferred.
-        gap_median_s: median of their gaps, s.
+        gap_median_s: median of their gaps, s, without the time in which the hub was away.
         gap_longest_s: the longest: a threshold from there on would have covered all of them.
         hidden_median_s: median time from the end of the cut to the node's sign of life, s; None without one.
     """
@@ -83,7 +83,7 @@ def sum_up(found: Flashes) -> Sum:
 
 
 def _share(kind: str, cause: str, flashes: Sequence[Flash], total: int) -> Share:
-    gaps_s = np.array([flash.mark.gap_s for flash in flashes])
+    gaps_s = np.array([flash.mark.silence_s for flash in flashes])
     hidden_s = [flash.hidden_s for flash in flashes if flash.hidden_s is not None]
     return Share(
         str(kind),
@@ -122,6 +122,7 @@ def flash_to_json(flash: Flash) -> dict[str, Any]:
         "from_s": mark.from_s,
         "until_s": mark.until_s,
         "gap_s": mark.gap_s,
+        "hub_away_s": mark.hub_away_s,
         "heard": mark.heard,
         "shown": mark.shown,
         "link_back_s": flash.link_back_s,

@@ -113,7 +113,7 @@ def flash_row(flash: Flash) -> tuple[str, ...]:
     """Return the cells of one false stale."""
     mark = flash.mark
     of = f"{flash.kind or UNKNOWN}: {flash.cause or UNKNOWN}"
-    return (flash.name, f"{mark.at_s:.1f} s", clock(mark.at_s), of, f"{mark.gap_s:.1f} s", f"{mark.shown}")
+    return (flash.name, f"{mark.at_s:.1f} s", clock(mark.at_s), of, f"{mark.silence_s:.1f} s", f"{mark.shown}")
 
 
 def story_rows(story: Story) -> list[tuple[str, str, str]]:

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple, Self
 
 from heartbench.analysis.errors import AnalysisError
@@ -27,15 +27,16 @@ _NUMBER = re.compile(r"\d+(\.\d*)?([eE]\+?\d+)?")
 class Moment(NamedTuple):
     """A time as the user wrote it: Unix s, or s since the first second of the log.
 
-    If the times of the log are no dates, it is one of those.
+    If the times of the log are no dates, it is one of those. A date without a zone is taken for UTC, as in a log.
     """
 
     at_s: float
     is_unix: bool
+    lacks_zone: bool = False
 
     @classmethod
     def parse(cls, text: str, option: str) -> Self:
-        """Return the time in a text: ISO 8601 with a zone, Unix s, or s since the start of the log.
+        """Return the time in a text: ISO 8601, Unix s, or s since the start of the log.
 
         Raises:
             AnalysisError: it is none of them.
@@ -50,11 +51,12 @@ class Moment(NamedTuple):
                 when = datetime.fromisoformat(plain)
             except ValueError:
                 when = None
-            if when is not None and when.tzinfo is not None:
-                return cls(when.timestamp(), True)
+            if when is not None:
+                lacks_zone = when.tzinfo is None
+                return cls((when.replace(tzinfo=UTC) if lacks_zone else when).timestamp(), True, lacks_zone)
         raise AnalysisError(
-            f"{option}: {text!r} is not a time; expected ISO 8601 with a zone (2026-03-01T12:00:00Z), Unix time in s, "
-            "or s since the start of the log"
+            f"{option}: {text!r} is not a time; expected ISO 8601 (2026-03-01T12:00:00Z), Unix time in s, or s "
+            "since the start of the log"
         )
 
     def since(self, origin_unix_s: float) -> float:
@@ -144,3 +146,9 @@ class ImportOptions:
     hub_down: tuple[tuple[Moment, Moment], ...] = ()
     dead: tuple[NodeMoment, ...] = ()
     restarted: tuple[NodeMoment, ...] = ()
+
+    @property
+    def lacks_zone(self) -> bool:
+        """Whether a time in them has no zone."""
+        named = [each.at for each in (*self.dead, *self.restarted) if each.at is not None]
+        return any(each.lacks_zone for each in (*sum(self.hub_down, ()), *named))

@@ -17,6 +17,8 @@ from heartbench.analysis.imports.silence import Lives, Occupancy, all_silent, jo
 from heartbench.simulator.engines.sinks import NodesWriter, TraceWriter
 from heartbench.simulator.trace import NODES_FILE
 
+OPTIONS_IN_UTC = "The times in options that have no zone were taken for UTC."
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -72,7 +74,7 @@ def write_trace(collected: Collected, options: ImportOptions, folder: Path, trac
         step_s=max((each.step_s for each in collected.stated if each.step_s), default=None),
         transit=collected.has_sent,
         statuses_s=statuses_s,
-        notes=tuple(_notes(collected, parts, origin_s)),
+        notes=(*_notes(collected, parts, origin_s), *([OPTIONS_IN_UTC] if options.lacks_zone else [])),
         sources=tuple(source.name for source in collected.sources),
     )
 

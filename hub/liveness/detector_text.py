@@ -39,17 +39,21 @@ EXAMPLE = "KEY=VALUE: DETECTOR, as in site=ship: phi threshold=12"
 
 def parse_detector(text: str, stale_after_s: float) -> DetectorParameters:
     """Return the detector that a text names; `stale_after_s` is the fixed timeout unless the text sets one."""
-    name, *words = text.split() or [""]
+    name, *words = text.lower().split() or [""]
     if name not in DETECTORS:
         raise ValueError(f"{name!r} is not a detector; expected one of {', '.join(DETECTORS)}, and its parameters")
     fields_of_keys = _keys(name)
     values: dict[str, object] = {"stale_after_s": stale_after_s} if name == FIXED else {}
+    named = set[str]()
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not value or key not in fields_of_keys:
             takes = " ".join(f"{each}=VALUE" for each in fields_of_keys)
             raise ValueError(f"{word!r} is not a parameter of {name}, which takes {takes}")
         field = fields_of_keys[key]
+        if field in named:
+            raise ValueError(f"{key} of {name} is given twice")
+        named.add(field)
         values[field] = parse_seconds(value) if field.endswith("_s") else value
     return _checked(name, values)
 
@@ -111,7 +115,7 @@ def _checked(name: str, values: Mapping[str, object]) -> DetectorParameters:
 
 
 def _spelled_detector(text: str) -> str:
-    text = " ".join(text.split())
+    text = " ".join(text.lower().split())
     parse_detector(text, 30.0)
     if text.startswith(f"{FIXED} "):
         raise ValueError(f"{FIXED} takes its timeout from HUB_STALE_AFTER_S; leave its parameters out")

@@ -78,14 +78,16 @@ def parse_hold_down(text: str) -> HoldDown:
 def parameters_of(name: str, words: list[str]) -> Mapping[str, str]:
     """Return the parameters of a rule by name, with its defaults."""
     allowed = DEFAULTS[name]
-    values = dict(allowed)
+    values: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not value or key not in allowed:
             takes = " ".join(f"{each}=VALUE" for each in allowed) or "no parameters"
             raise ValueError(f"{word!r} is not a parameter of {name}, which takes {takes}")
+        if key in values:
+            raise ValueError(f"{key} of {name} is given twice")
         values[key] = value
-    return values
+    return {**allowed, **values}
 
 
 def number_of(key: str, text: str) -> float:

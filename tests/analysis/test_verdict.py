@@ -11,6 +11,7 @@ import pytest
 
 from heartbench.analysis import verdict
 from heartbench.analysis.evidence import evidence_of, settings_at
+from heartbench.analysis.goals import goal_from_json, goal_json, stated_goal
 from heartbench.analysis.study import study
 from heartbench.analysis.tune import Goal, Per, Recommendation, ThresholdFigures, recommend
 from heartbench.cli.output import plain
@@ -158,6 +159,24 @@ def test_the_reason_why_no_threshold_meets_the_goal(rates: list[float], detectio
 )
 def test_rates_use_the_unit_of_the_goal(rate: float, unit: str) -> None:
     assert verdict.unit_of(rate) == unit
+
+
+def test_a_goal_is_repeated_in_the_unit_in_which_it_was_stated() -> None:
+    goal = stated_goal("10/Node-Week", "2m")
+    assert (goal.max_false_stale_per_node_day, goal.unit) == (10 / 7, "node-week")
+    assert stated_goal(None, "90s", goal) == replace(goal, max_detection_s=90.0)
+    assert "the goal of at most 10 false stales per node-week" in verdict.sentence(found(goal, [900, 20, 0.5]))
+    assert goal_from_json(goal_json(goal)) == goal
+    assert goal_from_json({"max_false_stale_per_node_day": 1.0, "max_detection_s": 2.0}) == Goal(1.0, 2.0)
+
+
+def test_a_threshold_below_two_intervals_is_said_to_allow_no_heartbeat_to_be_missing() -> None:
+    chosen = replace(found(Goal(30.0, 90.0), [900, 5, 0.5]), interval_s=15.5)
+    warning = "30 s is less than two heartbeat intervals of 15.5 s, so a single heartbeat that is lost or late can"
+    assert warning in verdict.sentence(chosen)
+    assert "two heartbeat intervals" not in verdict.sentence(replace(chosen, interval_s=15.0))
+    missed = replace(found(Goal(0.1, 40.0), [900, 5, 0.5]), interval_s=20.0)
+    assert "30 s is less than two heartbeat intervals of 20 s" in verdict.sentence(missed)
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,7 @@ def test_a_name_that_the_environment_uses_otherwise_is_none_of_ours(monkeypatch:
         ("HUB_FLAP_THRESHOLD=9", ["HUB_FLAP_THRESHOLD=9 cannot be reached", "at least 30 s apart", "longer window"]),
         ("HUB_FLAP_EXIT=3", ["HUB_FLAP_EXIT=3 must be less than HUB_FLAP_THRESHOLD=3", "use 1 to 2"]),
         ("HUB_FLAP_RULE=nagios", ["HUB_FLAP_RULE='nagios'", "expected one of window, weighted, decay"]),
+        ("HUB_FLAP_RULE=weighted low=3% low=4%", ["low of weighted is given twice"]),
         ("HUB_FLAP_RULE=window low=3%", ["'low=3%' is not a parameter of window, which takes no parameters"]),
         ("HUB_FLAP_RULE=weighted low=20", ["expected low in percent, as in low=20%, not '20'"]),
         ("HUB_FLAP_RULE=weighted low=40%", ["0% < low <= high <= 100%"]),

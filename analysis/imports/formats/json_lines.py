@@ -1,6 +1,7 @@
 """JSON Lines: one message per line, an object with the columns of a CSV file as keys (`columns`)."""
 
 import json
+import re
 from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
@@ -28,15 +29,18 @@ def read(source: Source, options: ImportOptions) -> Iterator[Read]:
 
 def _messages(source: Source, options: ImportOptions) -> Iterator[Read]:
     reader: ColumnReader | None = None
-    schema = pa.schema([])
+    types: dict[str, pa.DataType] = {}
     for block in blocks(source):
         if not block.text.strip():
             continue
         if reader is None:
             first = _first_object(block)
             reader = ColumnReader(source, columns_of(source, list(first), options), options)
-            times = (reader.columns.time, reader.columns.sent)
-            schema = pa.schema({name: _type_of(first[name], name in times) for name in reader.columns.used()})
+        used, times = reader.columns.used(), (reader.columns.time, reader.columns.sent)
+        for name in used:
+            if name not in types and (found := _type_of(block, name, name in times)) is not None:
+                types[name] = found
+        schema = pa.schema({name: types.get(name, pa.string()) for name in used})
         table = parsed(block, schema)
         as_text = pa.schema(dict.fromkeys(schema.names, pa.string()))
         yield from reader.rows(block, table.cast(as_text))
@@ -53,11 +57,35 @@ def _first_object(block: Block) -> dict[str, Any]:
     return first
 
 
-def _type_of(value: object, is_time: bool) -> pa.DataType:
-    """Return the type of a column, from one value; a time may have a fraction in another line."""
+def _type_of(block: Block, name: str, is_time: bool) -> pa.DataType | None:
+    """Return the type of a column, from its first value in a block that is not null; None: all are.
+
+    A time may have a fraction in another line.
+    """
+    value = _first_value(block, name)
+    if value is None:
+        return None
     if isinstance(value, int | float) and not isinstance(value, bool):
         return pa.float64() if is_time or isinstance(value, float) else pa.int64()
     return pa.string()
+
+
+def _first_value(block: Block, name: str) -> object:
+    """Return the first value of a key that is not null; None without one, and if its line is no JSON."""
+    key = re.compile(re.escape(json.dumps(name, ensure_ascii=False).encode()) + rb"\s*:(?!\s*null)")
+    end = -1
+    for found in key.finditer(block.text):
+        if found.start() < end:
+            continue
+        begin, end = block.text.rfind(b"\n", 0, found.start()) + 1, block.text.find(b"\n", found.start())
+        end = end if end >= 0 else len(block.text)
+        try:
+            line = json.loads(block.text[begin:end])
+        except (ValueError, RecursionError):
+            return None
+        if isinstance(line, dict) and line.get(name) is not None:
+            return line[name]
+    return None
 
 
 def parsed(block: Block, schema: pa.Schema) -> pa.Table:

@@ -1,10 +1,12 @@
 """What is inferred from a log alone: one made by hand, and late deliveries with and without a ladder."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from tests.analysis.imported_logs import RECORD, every, write_import
 
 from heartbench.analysis.evidence import evidence_of
 from heartbench.analysis.explain.answer import Question, answer_to
@@ -90,3 +92,14 @@ def test_doubling_steps_are_found_and_smooth_tails_are_not() -> None:
     for late_s in [*steep_s.tolist(), *humps_s.tolist()]:
         smooth = ladder_of(late_s)
         assert smooth is None or not smooth.is_sure
+
+
+def test_a_gap_is_told_without_the_time_in_which_the_hub_was_down(tmp_path: Path) -> None:
+    silent = {"a": [(1000.0, 1100.0)], "b": [(3000.0, 4000.0)], "c": [(5000.0, 5060.0)]}
+    lives = {name: [every(10.0, 0.0, 7201.0, silences)] for name, silences in silent.items()}
+    path = write_import(tmp_path / "log", lives, replace(RECORD, hub_down=((3100.0, 3500.0),)))
+    found = answer_to(Question(path, now_s=40.0))
+    (share,) = found.total.by_cause
+    assert (share.count, share.gap_longest_s, share.gap_median_s) == (3, 600.0, 100.0)
+    flash = next(flash for flash in found.found.each if flash.name == "b")
+    assert (flash.mark.gap_s, flash.mark.hub_away_s, flash.mended_by) == (1000.0, 400.0, ())

@@ -10,6 +10,7 @@ import pytest
 
 from heartbench.analysis import AnalysisError
 from heartbench.analysis.imports import ImportOptions, ImportRecord, Moment, NodeMoment, import_log
+from heartbench.analysis.imports.options import parse_span
 from heartbench.mesh.kinds import Kind
 from heartbench.simulator.trace import read_nodes, read_trace
 
@@ -200,3 +201,12 @@ def test_a_log_that_does_not_fit_into_memory_gives_the_same_trace(
     assert (np.diff(trace.node) >= 0).all()
     assert sorted(trace.arrived_s) == sorted(whole.arrived_s)
     assert len(list((tmp_path / "out" / "trace").iterdir())) == 64
+
+
+def test_a_time_without_a_zone_is_taken_for_utc_in_options_as_in_the_log(tmp_path: Path) -> None:
+    text = "time,node\n" + "".join(f"2023-11-14 22:{m}:20.5,a\n" for m in range(13, 20))
+    spans = [parse_span(f"2023-11-14T22:14:00{zone}..2023-11-14T22:15:30{zone}", "--hub-down") for zone in ("", "Z")]
+    records = [imported(tmp_path, text, hub_down=(span,))[0] for span in spans]
+    assert records[0].hub_down == records[1].hub_down == ((40.0, 130.0),)
+    notes = [note for note in records[0].notes if note not in records[1].notes]
+    assert notes == ["The times in options that have no zone were taken for UTC."]

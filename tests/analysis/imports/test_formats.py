@@ -149,3 +149,11 @@ def test_the_last_line_of_a_killed_hub_is_left_out(tmp_path: Path) -> None:
     assert (record.transit, trace.arrived_s.tolist(), trace.seq.tolist()) == (True, [0, 10], [1, 2])
     with pytest.raises(AnalysisError, match=r"hub\.log:3: .*: not a receipt; expected at_s, node_id"):
         imported(tmp_path, header, receipt % (6.0, 1), receipt % ('"x"', 2), receipt % (7.0, 2))
+
+
+def test_a_column_that_begins_with_null_has_the_type_of_its_first_value(tmp_path: Path) -> None:
+    before = {"at": T, "node": "a", "seq": None, "sent": None, "boot": None, "more": {"seq": "x"}}
+    lines = [before, *({**before, "at": T + n, "seq": n, "sent": T + n - 0.5} for n in (7, 8))]
+    record, trace = imported(tmp_path, *map(json.dumps, lines))
+    assert (trace.seq.tolist(), trace.sent_s.tolist()) == ([1, 7, 8], [0.0, 6.5, 7.5])
+    assert record.transit

@@ -46,6 +46,7 @@ def test_the_docstring_shows_each_detector_with_its_defaults() -> None:
         ("DETECTOR", "", ["'' is not a detector"]),
         ("DETECTOR", "phi treshold=8", ["'treshold=8' is not a parameter of phi, which takes threshold=VALUE window="]),
         ("DETECTOR", "phi threshold", ["'threshold' is not a parameter of phi"]),
+        ("DETECTOR", "phi threshold=8 threshold=9", ["threshold of phi is given twice"]),
         ("DETECTOR", "phi threshold=0", ["threshold=0 of phi must be greater than or equal to 0.1"]),
         ("DETECTOR", "phi threshold=nan", ["threshold=nan of phi must be"]),
         ("DETECTOR", "phi window=1e9", ["window=1e9 of phi must be a valid integer"]),
@@ -91,3 +92,10 @@ def test_a_fixed_timeout_is_one_whatever_the_base_has() -> None:
     base = HubSettings.of(detector="phi", detector_by_label="site=ship: phi")
     assert not base.has_one_timeout
     assert HubSettings.for_stale_after(40.0, base) == HubSettings.for_stale_after(40.0)
+
+
+def test_names_are_read_in_any_case_but_labels_are_not() -> None:
+    assert parse_detector("Phi Threshold=9", 30.0) == parse_detector("phi threshold=9", 30.0)
+    settings = HubSettings.of(detector="PHI", detector_by_label="site=Ship: Phi threshold=9")
+    assert settings.detector == "phi"
+    assert settings.policy.by_label[0].value == "Ship"
