@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 
 WINDOW, SHARE, DECAY = range(3)
 CHANGES = 20  # pairs of successive checks among the last 21
+SURELY = 1e-9  # more than all is rounded by
 KEPT = (1 << CHANGES) - 1
 WEIGHTS = 1.2 - 0.4 * np.arange(CHANGES) / (CHANGES - 1)  # of a change by its age in checks
 
@@ -42,6 +43,7 @@ class Watcher(Record):
     high: float
     penalty: float
     longest_s: float
+    full_s: float
     flashes: int
     entries: int
     flapping_nodes: int
@@ -59,10 +61,16 @@ def watchers_of(rules: Sequence[FlapRule]) -> Any:
             watcher.kind, watcher.span_s, watcher.low, watcher.high = SHARE, rule.check_s, rule.low, rule.high
         elif isinstance(rule, FlapDecay):
             watcher.kind, watcher.span_s, watcher.low, watcher.high = DECAY, rule.half_life_s, rule.reuse, rule.suppress
-            watcher.penalty, watcher.longest_s = rule.penalty, rule.max_s
+            watcher.penalty, watcher.longest_s, watcher.full_s = rule.penalty, rule.max_s, full_s(rule)
         else:
             raise TypeError(f"flap rule {rule.name!r} has no kernel")
     return found[[distinct[rule] for rule in rules]]
+
+
+def full_s(rule: FlapDecay) -> float:
+    """Return the time left to `reuse` from which on one more flap surely brings the penalty to its ceiling, s."""
+    before = rule.ceiling * (1 + SURELY) - rule.penalty
+    return rule.half_life_s * log2(before / rule.reuse) if before > 0 else -np.inf
 
 
 @part
@@ -159,5 +167,7 @@ def checks_between(before: float, after: float, check_s: float) -> int:
 @part
 def decayed_at(watcher: Watcher, left_s: float, at: float) -> float:
     """Return when the penalty will have decayed to `low` after one more flap, s, if it was `left_s` before."""
+    if left_s - at >= watcher.full_s:
+        return at + watcher.longest_s  # as below, without a power and a logarithm
     penalty = watcher.low * 2.0 ** ((left_s - at) / watcher.span_s) + watcher.penalty
     return at + min(watcher.span_s * log2(penalty / watcher.low), watcher.longest_s)

@@ -30,6 +30,8 @@ Floats = NDArray[np.float64]
 LEVEL = 0.95
 SMALLEST_SAMPLE = 10
 """Minimum number of sites for an estimate of their dispersion."""
+AT_ONCE = 512
+"""Settings whose dispersions are computed together: their counts are copied, as wider numbers too."""
 
 
 def rate_interval(events: NDArray[np.integer], exposure: Floats, *, independent: bool = False) -> Floats:
@@ -58,6 +60,11 @@ def dispersions(events: NDArray[np.integer], exposure: Floats, *, independent: b
     """Return the largest dispersion over sites, blocks, and both, for each setting; arguments as of `rate_interval`."""
     if not exposure.sum():
         return np.ones(events.shape[2])
+    settings = range(0, events.shape[2], AT_ONCE)
+    return np.concatenate([_dispersions(events[..., k : k + AT_ONCE], exposure, independent) for k in settings])
+
+
+def _dispersions(events: NDArray[np.integer], exposure: Floats, independent: bool) -> Floats:
     seen = [
         dispersion(events.reshape(-1, events.shape[2]), exposure.ravel()),
         dispersion(events.sum(1), exposure.sum(1)),

@@ -124,3 +124,11 @@ def test_a_node_that_nobody_watched_changes_nothing() -> None:
 def test_of_what_nobody_watched_nothing_is_known() -> None:
     assert rate_interval(np.zeros((3, 24, 2), int), np.zeros((3, 24))).tolist() == [[0, np.inf]] * 2
     assert rate_interval(np.zeros((0, 24, 2), int), np.zeros((0, 24))).tolist() == [[0, np.inf]] * 2
+
+
+def test_many_settings_are_judged_as_one_by_one() -> None:
+    events = np.random.default_rng(1).poisson(3.0, (12, 5, intervals.AT_ONCE + 3))
+    exposure = np.ones((12, 5))
+    found = intervals.dispersions(events, exposure)
+    for k in (0, intervals.AT_ONCE - 1, intervals.AT_ONCE, intervals.AT_ONCE + 2):
+        np.testing.assert_allclose(found[k], intervals.dispersions(events[..., k : k + 1], exposure)[0], rtol=1e-12)
