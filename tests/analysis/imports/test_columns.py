@@ -74,6 +74,13 @@ def test_rows_out_of_order_and_twice(tmp_path: Path) -> None:
             "sorted: 2."} <= set(record.notes)  # fmt: skip
 
 
+def test_a_last_line_without_an_end_makes_no_node_of_half_a_name(tmp_path: Path) -> None:
+    record, trace = imported(tmp_path, f"time,node\n{T},node-12\n{T + 10},node-12\n{T + 20},node")
+    assert record.nodes == 1
+    np.testing.assert_allclose(trace.arrived_s, [0, 10])
+    assert any(f"the last line has no end, '{T + 20},node': it was left out" in note for note in record.notes)
+
+
 def test_after_a_goodbye_a_node_is_back_though_the_log_has_no_hello(tmp_path: Path) -> None:
     kinds = ["heartbeat", "Goodbye", "", "1"]
     text = "time,node,kind\n" + "".join(f"{T + at * 100},a,{kind}\n" for at, kind in enumerate(kinds))
