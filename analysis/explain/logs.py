@@ -165,12 +165,14 @@ class Around:
         return Cause.MISSING if gap_s > ONE_MISSING * self.interval_s else Cause.NOT_DUE
 
     def late_s(self) -> float:
-        """Return how late the first message came, s; without the senders' times it was due an interval after the last.
+        """Return how late the first messages came, s; without senders' times one was due an interval after the last.
 
-        A message that is sent while TCP waits arrives with those before it.
+        Of those that came together, the one sent first counts: TCP keeps their order, datagrams need not.
         """
         if self._has_sent_times():
-            return float(self.after.arrived_s[0] - self.after.sent_s[0])
+            arrived_s = self.after.arrived_s
+            together = np.searchsorted(arrived_s, arrived_s[0] + TOGETHER * self.interval_s, "right")
+            return float(np.max(arrived_s[:together] - self.after.sent_s[:together]))
         return float(self.after.arrived_s[0] - self.before.arrived_s[-1]) - self.interval_s
 
     def _has_sent_times(self) -> bool:

@@ -61,6 +61,13 @@ def test_senders_times_show_what_was_late(tmp_path: Path) -> None:
     assert [flash.cause for flash in found.each] == ["late delivery", "missing"]
 
 
+def test_what_was_late_may_arrive_behind_what_was_not(tmp_path: Path) -> None:
+    before = [(0, 1, HEARTBEAT, at, at + 0.04) for at in (0.0, 10.0, 20.0, 30.0, 40.0)]
+    mixed = [(0, 1, HEARTBEAT, sent, arrived) for sent, arrived in [(80.0, 85.0), (60.0, 85.3), (50.0, 86.0)]]
+    found, _ = explained(log(tmp_path / "log.parquet", [*before, *mixed, (0, 1, HEARTBEAT, 95.0, 95.04)]))
+    assert [flash.cause for flash in found.each] == ["late delivery"]
+
+
 def test_a_threshold_under_the_nodes_own_interval_makes_no_message_missing(tmp_path: Path) -> None:
     slow = beats(0, [0, 40, 82, 120, 210, 250])
     fleet = [beat for node in (1, 2, 3) for beat in beats(node, [10.0 * n for n in range(26)])]
