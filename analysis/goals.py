@@ -5,7 +5,16 @@ from dataclasses import asdict
 from typing import Any
 
 from heartbench.analysis.tune import DEFAULT_GOAL, Goal
-from heartbench.simulator.units import parse_duration, parse_rate
+from heartbench.simulator.units import NODE_DAYS, parse_duration, parse_rate
+
+RATE_UNITS = ("node-day", "node-week", "node-month", "node-year")
+
+
+def unit_of(goal: Goal) -> str:
+    """Return the unit in which a goal's rate was stated, else the shortest in which it is at least one."""
+    rate = goal.max_false_stale_per_node_day
+    least = (unit for unit in RATE_UNITS if rate * NODE_DAYS[unit] >= 1 - 1e-9)
+    return goal.unit or next(least, RATE_UNITS[-1])
 
 
 def stated_goal(max_false_stale: str | None, max_detection: str | None, otherwise: Goal = DEFAULT_GOAL) -> Goal:

@@ -11,17 +11,10 @@ import pandas as pd
 from heartbench.analysis import tune
 from heartbench.analysis.assumptions import assumptions_of
 from heartbench.analysis.evidence import Evidence, settings_at
-from heartbench.analysis.goals import goal_from_json, goal_json
+from heartbench.analysis.goals import goal_from_json, goal_json, unit_of
 from heartbench.analysis.readings import reading_named
 from heartbench.analysis.tune import FLEET, INTERVALS, Interval, Recommendation, ThresholdFigures
 from heartbench.simulator.units import NODE_DAYS
-
-RATE_UNITS = ("node-day", "node-week", "node-month", "node-year")
-
-
-def unit_of(per_node_day: float) -> str:
-    """Return the shortest unit in which a rate is at least one."""
-    return next((unit for unit in RATE_UNITS if per_node_day * NODE_DAYS[unit] >= 1 - 1e-9), RATE_UNITS[-1])
 
 
 def figure(value: float) -> str:
@@ -93,7 +86,7 @@ def worst_reading(found: Recommendation) -> str:
 
 def reading_lines(found: Recommendation) -> list[str]:
     """Return each reading of a log with its false stales at the recommended threshold, and what it would recommend."""
-    unit, lines = goal_unit(found), []
+    unit, lines = unit_of(found.goal), []
     for name, each in found.readings.items():
         _, row = each.decides(found.recommended_s)
         rate = figure(row.false_stale_per_node_day * NODE_DAYS[unit])
@@ -110,7 +103,7 @@ def what_to_measure(found: Recommendation) -> str:
     _, row = found.decides(found.recommended_s)
     if row.detection_p99_s > found.goal.max_detection_s:
         return "No threshold detects failures fast enough, however well the network is known."
-    unit, needed_h = goal_unit(found), found.hours_needed()
+    unit, needed_h = unit_of(found.goal), found.hours_needed()
     rate = figure(row.best_estimate * NODE_DAYS[unit])
     best = f"The best estimate for the network at {found.recommended_s:g} s is {rate} per {unit}"
     if needed_h is None:
@@ -170,7 +163,7 @@ def missed(found: Recommendation) -> str:
 def effect(found: Recommendation, stale_after_s: float) -> str:
     """Return the figures of a threshold for the deciding group, in words."""
     name, row = found.decides(stale_after_s)
-    unit = goal_unit(found)
+    unit = unit_of(found.goal)
     rate, decides = figure(row.false_stale_per_node_day * NODE_DAYS[unit]), ""
     if len(found.groups) > 1:
         decides = " over the fleet" if name == FLEET else f" in group {name}, which decides"
@@ -196,14 +189,9 @@ def interval_text(ends: Interval | None, scale: float = 1.0) -> str:
     return "–" if ends is None else f"{figure(ends[0] * scale)} to {figure(ends[1] * scale)}"
 
 
-def goal_unit(found: Recommendation) -> str:
-    """Return the unit of the goal, which all rates use."""
-    return found.goal.unit or unit_of(found.goal.max_false_stale_per_node_day)
-
-
 def goal_limits(found: Recommendation) -> str:
     """Return both limits of the goal."""
-    unit = goal_unit(found)
+    unit = unit_of(found.goal)
     rate = figure(found.goal.max_false_stale_per_node_day * NODE_DAYS[unit])
     return (
         f"at most {rate} false {'stale' if rate == '1' else 'stales'} per {unit} and a detection time (p99) of at most "

@@ -15,10 +15,11 @@ from matplotlib.axes import Axes
 from heartbench.analysis import verdict
 from heartbench.analysis.assumptions import assumptions_of
 from heartbench.analysis.evidence import Evidence
+from heartbench.analysis.goals import unit_of
 from heartbench.analysis.report import style
 from heartbench.analysis.report.plots import plot_flaps, plot_frontier, plot_gaps
 from heartbench.analysis.tune import Recommendation, ThresholdFigures
-from heartbench.analysis.verdict import figure, goal_unit, interval_text
+from heartbench.analysis.verdict import figure, interval_text
 from heartbench.simulator.units import NODE_DAYS, format_duration
 
 COLUMNS = {
@@ -63,7 +64,7 @@ def render(evidence: Evidence, found: Recommendation) -> str:
         pictures={name: picture(ax) for name, ax in plots(evidence, found).items()},
         columns={**COLUMNS, "counted": f"95% interval, {verdict.counted_in(found)}"},
         rows=[table_row(*each) for each in verdict.labelled_rows(found)],
-        unit=goal_unit(found),
+        unit=unit_of(found.goal),
         caption=provenance(evidence),
         facts=facts(evidence),
         assumptions=assumptions_of(evidence),
@@ -105,7 +106,7 @@ def subject(evidence: Evidence) -> str:
 
 def headline(found: Recommendation) -> str:
     """Return the finding in one sentence, with the intervals of the deciding group."""
-    unit, days = goal_unit(found), NODE_DAYS[goal_unit(found)]
+    unit, days = unit_of(found.goal), NODE_DAYS[unit_of(found.goal)]
     rates = [interval_text(found.decides(s)[1].deciding_interval, days) for s in found.settings_s]
     if not found.met:
         return f"No threshold meets the goal; {found.recommended_s:g} s comes closest."
@@ -123,7 +124,7 @@ def headline(found: Recommendation) -> str:
 
 def cards(found: Recommendation) -> list[dict[str, str]]:
     """Return what changes for the deciding group: the current figures, if known, and the new ones."""
-    rows, unit = [found.decides(s)[1] for s in found.settings_s], goal_unit(found)
+    rows, unit = [found.decides(s)[1] for s in found.settings_s], unit_of(found.goal)
     days = NODE_DAYS[unit]
     interval = interval_text(rows[-1].deciding_interval, days)
     measures = {

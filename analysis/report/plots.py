@@ -12,10 +12,11 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from heartbench.analysis.gaps import Gaps
+from heartbench.analysis.goals import unit_of
 from heartbench.analysis.qos import DAY_S
 from heartbench.analysis.report import style
 from heartbench.analysis.tune import Recommendation, ThresholdFigures, row_number
-from heartbench.analysis.verdict import chosen_label, decided_by, figure, goal_unit, interval_text
+from heartbench.analysis.verdict import chosen_label, decided_by, figure, interval_text
 from heartbench.simulator.units import NODE_DAYS
 
 BINS_PER_DECADE = 30
@@ -29,7 +30,7 @@ def plot_frontier(found: Recommendation, ax: Axes | None = None) -> Axes:
     One curve per group; the wide band covers the networks that fit the observations, the narrow one the simulation.
     """
     ax = ax or style.axes()
-    unit, goal = goal_unit(found), found.goal
+    unit, goal = unit_of(found.goal), found.goal
     days = NODE_DAYS[unit]
     right = 1.2 * max(goal.max_detection_s, *found.settings_s)
     lowest = min([goal.max_false_stale_per_node_day, *map(least_rate, found.judged.values())]) * days / 3
@@ -88,7 +89,7 @@ def draw_goal(ax: Axes, detection_s: float, rate: float) -> None:
 
 def frontier_finding(found: Recommendation) -> str:
     """Return the title of the frontier: the intervals of both settings, for the deciding group."""
-    unit = goal_unit(found)
+    unit = unit_of(found.goal)
     if not found.met:
         return f"No threshold meets both sides of the goal; {found.recommended_s:g} s comes closest"
     rows = [found.decides(s)[1] for s in found.settings_s]

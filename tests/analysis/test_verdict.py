@@ -154,13 +154,6 @@ def test_the_reason_why_no_threshold_meets_the_goal(rates: list[float], detectio
     assert said in verdict.why(found(Goal(1.0, detection_s), rates))
 
 
-@pytest.mark.parametrize(
-    ("rate", "unit"), [(3.0, "node-day"), (1 / 7, "node-week"), (1 / 30, "node-month"), (0.0, "node-year")]
-)
-def test_rates_use_the_unit_of_the_goal(rate: float, unit: str) -> None:
-    assert verdict.unit_of(rate) == unit
-
-
 def test_a_goal_is_repeated_in_the_unit_in_which_it_was_stated() -> None:
     goal = stated_goal("10/Node-Week", "2m")
     assert (goal.max_false_stale_per_node_day, goal.unit) == (10 / 7, "node-week")
