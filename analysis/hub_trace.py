@@ -105,6 +105,22 @@ def read_hub_trace(directory: Path) -> HubTrace:
         raise AnalysisError(f"{directory}: nothing recorded in it; expected the directory of HUB_TRACE_DIR") from error
 
 
+def newest_threshold_s(directory: Path) -> float | None:
+    """Return the `stale_after` of the hub that wrote the newest piece in HUB_TRACE_DIR, s; None if there is none.
+
+    Raises:
+        AnalysisError: A piece cannot be read.
+    """
+    for path in reversed(pieces_of(directory)):
+        try:
+            piece = describe_piece(path)
+        except HubError as error:
+            raise PieceError(path, error) from error
+        if piece is not None:
+            return piece.stale_after_s
+    return None
+
+
 def trace_of(paths: Sequence[Path]) -> HubTrace:
     """Return the record in these pieces, which are in order.
 

@@ -28,6 +28,7 @@ COMMANDS = {
     "sweep": "Simulate all combinations of some settings and seeds.",
     "tune": "Find the lowest stale threshold that meets a goal.",
     "report": "Write a report on a run: an HTML page with plots.",
+    "watch": "Say whether the setting still meets its goal, and what changed.",
     "explain": "Explain why live nodes were marked stale.",
     "hub": "Start the reference hub.",
     "nodes": "List the nodes of a running hub.",

@@ -248,3 +248,11 @@ def test_an_address_in_the_environment_that_is_none_is_one_line(
     status, out, err = run(capsys, "stats")
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert "HUB_LISTEN='nowhere': expected HOST:PORT" in err
+
+
+def test_watch_judges_the_events_that_a_hub_holds(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = run(capsys, "watch", served.server.address, "--now", "30s", "--for", "1s", "--json")
+    assert status == 0
+    found = json.loads(out)
+    assert (found["schema"], found["promise"]["verdict"]) == ("heartbench.watch/1", "unsure")
+    assert found["fleet"]["nodes"] == NODES + 1

@@ -1,0 +1,92 @@
+"""`heartbench watch` on logs; on a running hub see `test_inspection`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.analysis.imported_logs import every
+from tests.analysis.imports.fleet import fleet, hub_trace
+
+from heartbench.cli.app import invoke
+
+BEGIN, DAY_S = 1_790_000_000, 86_400.0
+
+
+def write_log(path: Path, silences_on_the_last_day: int) -> Path:
+    """Write a log of two nodes over two days: a silence of 50 s every 6 h, and more of them on the last day."""
+    rows = []
+    for name, first in (("a", 0.5), ("b", 5.25)):
+        usual = [first + at * 3600.0 for at in range(3, 48, 6)]
+        more = [first + DAY_S + 1800 + each * 1800 for each in range(silences_on_the_last_day)]
+        life = every(30.0, first, 2 * DAY_S, [(at, at + 140.0) for at in (*usual, *more)])
+        rows += [(at, name) for at in life]
+    path.write_text("\n".join(["time,node", *(f"{BEGIN + at:.3f},{name}" for at, name in sorted(rows)), ""]))
+    return path
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_log(tmp_path_factory.mktemp("logs") / "quiet.csv", 0)
+
+
+@pytest.fixture(scope="module")
+def worse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_log(tmp_path_factory.mktemp("logs") / "worse.csv", 40)
+
+
+def watched(capsys: pytest.CaptureFixture[str], *arguments: str | Path, status: int) -> dict[str, Any]:
+    assert invoke(["watch", *map(str, arguments), "--json"]) == status
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert found["schema"] == "heartbench.watch/1"
+    return found
+
+
+def test_an_unchanged_log_ends_with_status_0(quiet: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = watched(capsys, quiet, "--now", "100s", "--max-false-stale", "20/node-day", status=0)
+    assert found["good"]
+    assert (found["promise"]["verdict"], found["fleet"]["verdict"]) == ("kept", "unchanged")
+    assert found["recent"]["to_unix_s"] == pytest.approx(BEGIN + 2 * DAY_S, abs=60)
+
+
+def test_a_broken_goal_and_a_changed_network_end_with_status_1(worse: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = watched(capsys, worse, "--now", "100s", "--max-false-stale", "5/node-day", status=1)
+    assert (found["promise"]["verdict"], found["network"]["verdict"]) == ("broken", "changed")
+    change = found["network"]["changes"][0]
+    assert (change["of"], change["direction"], change["without"]) == ("long gaps", "more", None)
+    assert change["from_unix_s"] == pytest.approx(BEGIN + DAY_S, abs=2 * 3600)
+    assert invoke(["watch", str(worse), "--now", "100s", "--max-false-stale", "5/node-day"]) == 1
+    assert "network: changed" in capsys.readouterr().out
+
+
+def test_the_record_of_a_hub_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hub_trace(fleet(), tmp_path)
+    found = watched(capsys, tmp_path / "trace", "--since", "2h", "--max-false-stale", "100/node-day", status=0)
+    assert (found["stale_after_s"], found["fleet"]["nodes"]) == (90.0, 50)
+    assert found["promise"]["verdict"] == "kept"
+    assert found["fleet"]["left"] == ["node-07"]  # as the recent part began
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([], "--now: is missing"),
+        (["--now", "100s", "--since", "10m"], "--since: 600s: must be at least 48m"),
+        (["--now", "100s", "--for", "1m"], "is not an address"),
+        (["--now", "100s", "--profile", "lan"], "--profile lan: has no outage.observed"),
+        (["--now", "100s", "--max-false-stale", "often"], "--max-false-stale"),
+    ],
+)
+def test_bad_input_is_one_line(
+    quiet: Path, arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["watch", str(quiet), *arguments]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert line in printed.err
+    assert printed.err.count("\n") == 1
+
+
+def test_an_address_needs_the_threshold_of_its_hub(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["watch", "127.0.0.1:1"]) == 2
+    assert "--now: is missing" in capsys.readouterr().err
