@@ -14,7 +14,11 @@ THE_LOG = "the log"
 
 def of_a_log(evidence: Evidence, record: ImportRecord) -> Iterator[tuple[str, str, str]]:
     """Yield name, value and source of each assumption."""
-    yield "network", "as recorded, for as long as the log lasts; longer outages are not judged", f"{THE_LOG} alone"
+    yield (
+        "network",
+        "as recorded, for as long as the log lasts; of longer gaps only what its tail says is judged",
+        f"{THE_LOG} alone",
+    )
     yield "hours observed", "those of the log, which the interval covers", THE_LOG
     if record.transit:
         yield "transit times", "from the senders' clocks; the median node's is used", THE_LOG

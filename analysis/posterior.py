@@ -59,8 +59,13 @@ def draw_networks(observed: Observed, seed: int, count: int = NETWORKS) -> Netwo
     return Networks(observed.from_s, per_hour, shape, scale_s)
 
 
-def draw_tails(excess_s: Floats, generator: np.random.Generator, count: int) -> tuple[Floats, Floats]:
-    """Draw shapes and scales (s) from their posterior given excesses over the threshold, s."""
+def draw_tails(
+    excess_s: Floats, generator: np.random.Generator, count: int, weight: float = 1.0
+) -> tuple[Floats, Floats]:
+    """Draw shapes and scales (s) from their posterior given excesses over the threshold, s.
+
+    `weight`: how many independent lengths each excess is worth.
+    """
     mean = excess_s.mean()
     least = min(mean / SCALE_RANGE, np.median(excess_s) / MEDIAN_RANGE)
     shapes, shape_step = np.linspace(LEAST_SHAPE, MOST_SHAPE, SHAPES, endpoint=False, retstep=True)
@@ -69,8 +74,8 @@ def draw_tails(excess_s: Floats, generator: np.random.Generator, count: int) -> 
     # Lengths in whole steps repeat.
     excess_s, counts = np.unique(excess_s, return_counts=True)
     likelihood = log_density(excess_s, shape[:, None], np.exp(log_scale)[:, None]) @ counts
-    weight = np.exp(likelihood - likelihood.max())
-    cell = generator.choice(len(weight), count, p=weight / weight.sum())
+    posterior = np.exp(weight * (likelihood - likelihood.max()))
+    cell = generator.choice(len(posterior), count, p=posterior / posterior.sum())
     # Uniform within the cell, so that the draws show neither the grid's step nor its edges.
     across, along = generator.uniform(-0.5, 0.5, (2, count))
     return shape[cell] + across * shape_step, np.exp(log_scale[cell] + along * log_step)

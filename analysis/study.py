@@ -15,6 +15,7 @@ from heartbench.analysis.qos import Qos, judge
 from heartbench.analysis.readings import Reading
 from heartbench.analysis.sites import cells_of
 from heartbench.analysis.summed import judge_blocks
+from heartbench.analysis.tail.rates import LogTail, rates_of_log
 from heartbench.analysis.tune import DAY_H, FLEET, RUN_LENGTHS, Goal, Per, Recommendation, frontier, grid, recommend
 from heartbench.hub import PolicySpec
 
@@ -66,7 +67,11 @@ def study_reading(
     else:
         judged = {name: judge_nodes(evidence, nodes, policies) for name, nodes in everyone.items()}
     whole = judged.pop(FLEET, None)
-    rates = network_rates(evidence, policies, advance) | replayed_rates(evidence, judged)
+    rates, tails = network_rates(evidence, policies, advance) | replayed_rates(evidence, judged), dict[str, LogTail]()
+    if evidence.imported:
+        step_s = (evidence.record.step_s if evidence.record else None) or 0.0
+        silence_s = np.array([reading.silence_s(each, step_s) for each in thresholds])
+        rates, tails = rates_of_log(judged, silence_s, step_s, evidence.seed)
     groups = {name: frontier(qos, rates.get(name)) for name, qos in judged.items()}
     if whole is None:
         (fleet,) = groups.values()
@@ -78,7 +83,11 @@ def study_reading(
         hours = {name: qos.node_days * DAY_H for name, qos in judged.items()}
     found = recommend(goal, per, evidence.current_s, fleet, groups, hours)
     return replace(
-        found, recorded=evidence.scenario is None, interval_s=evidence.longest_interval_s, reading=reading.name
+        found,
+        recorded=evidence.scenario is None,
+        interval_s=evidence.longest_interval_s,
+        reading=reading.name,
+        tails=tails,
     )
 
 

@@ -22,6 +22,7 @@ from heartbench.analysis.evidence import LONGEST_S, SHORTEST_S
 from heartbench.analysis.intervals import dispersed_interval, dispersions, poisson_interval
 from heartbench.analysis.networks import NetworkRates
 from heartbench.analysis.qos import DAY_S, Qos
+from heartbench.analysis.tail.rates import LogTail
 
 STEP = 1 / 40
 """Distance of two thresholds of the grid, as a share of the threshold: finer than the steps of TCP's ladder."""
@@ -110,6 +111,7 @@ class Recommendation:
         interval_s: the longest usual time between two heartbeats of a node, s; None if unknown.
         readings: the recommendation in each reading of an imported log, by its name; empty if there is only one.
         reading: name of the reading that decides, which is the worst.
+        tails: what the log of each group says about longer gaps; empty for a run.
     """
 
     goal: Goal
@@ -125,6 +127,7 @@ class Recommendation:
     interval_s: float | None = None
     readings: Mapping[str, "Recommendation"] = field(default_factory=dict)
     reading: str = ""
+    tails: Mapping[str, LogTail] = field(default_factory=dict)
 
     @property
     def judged(self) -> Mapping[str, pd.DataFrame]:
@@ -250,8 +253,12 @@ def recommend(
 
 
 def upper_end(frame: pd.DataFrame) -> NDArray[np.float64]:
-    """Return the upper end of the network's interval, or else of the simulation's, at each threshold, per node-day."""
-    return frame.false_stale_network_high.fillna(frame.false_stale_high).to_numpy(float)
+    """Return the upper end of the network's interval, or else of the simulation's, at each threshold, per node-day.
+
+    At thresholds too far beyond a log for an interval it is that of the furthest which has one: rates fall with the
+    threshold, so it is a bound, and no threshold is good because nothing is known of it.
+    """
+    return frame.false_stale_network_high.ffill().fillna(frame.false_stale_high).to_numpy(float)
 
 
 def misses(frame: pd.DataFrame, goal: Goal) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from heartbench.analysis.assumptions import assumptions_of
 from heartbench.analysis.evidence import Evidence, settings_at
 from heartbench.analysis.goals import goal_from_json, goal_json, unit_of
 from heartbench.analysis.readings import reading_named
+from heartbench.analysis.tail.words import tail_assumptions
 from heartbench.analysis.tune import FLEET, INTERVALS, Interval, Recommendation, ThresholdFigures
 from heartbench.simulator.units import NODE_DAYS
 
@@ -60,9 +61,10 @@ def how_sure(found: Recommendation) -> str:
             "it is unknown, and the interval covers only the randomness of the simulation."
         )
     elif row.false_stale_network_ci is not None:
+        rest = "the network as it was recorded" if found.recorded else "the randomness of the simulation"
         covered = (
             f"The network interval covers 95% of the networks that fit {figure(hours)} h of observation; the "
-            "simulation interval covers only the randomness of the simulation."
+            f"{counted_in(found)} interval covers only {rest}."
         )
     else:
         covered = (
@@ -261,7 +263,7 @@ def as_json(found: Recommendation, evidence: Evidence) -> dict[str, Any]:
         "coincidence": found.coincidence,
         "reading": found.reading or None,
         "readings": {name: reading_json(found, each) for name, each in found.readings.items()} or None,
-        "assumptions": [asdict(each) for each in assumptions_of(evidence)],
+        "assumptions": [asdict(each) for each in (*assumptions_of(evidence), *tail_assumptions(found))],
     }
 
 
@@ -332,6 +334,6 @@ def env_file(found: Recommendation, evidence: Evidence) -> str:
         ),
         how_sure(found),
         *(f"If {line}." for line in reading_lines(found)),
-        *(f"Assumption: {each.line()}." for each in assumptions_of(evidence)),
+        *(f"Assumption: {each.line()}." for each in (*assumptions_of(evidence), *tail_assumptions(found))),
     ]
     return "".join(f"# {line}\n" for line in head) + "\n" + settings.to_env()

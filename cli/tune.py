@@ -141,6 +141,7 @@ def finish(evidence: "Evidence", found: "Recommendation", out: Path, as_json: bo
 def show(found: "Recommendation", evidence: "Evidence", out: Path) -> None:
     """Print the table, the verdict, its assumptions, and the name of the settings file."""
     from heartbench.analysis.assumptions import assumptions_of
+    from heartbench.analysis.tail.words import tail_assumptions
     from heartbench.analysis.verdict import counted_in, labelled_rows, reading_lines, sentence
 
     print_table(evidence.origin, columns(counted_in(found)), [cells(*each) for each in labelled_rows(found)])
@@ -148,7 +149,7 @@ def show(found: "Recommendation", evidence: "Evidence", out: Path) -> None:
     for line in reading_lines(found):
         console().print(f"  If {line}.")
     console().print("Assumptions:")
-    for each in assumptions_of(evidence):
+    for each in (*assumptions_of(evidence), *tail_assumptions(found)):
         console().print(f"  {each.line()}")
     older = " (the existing file is from an earlier run)" if out.exists() else ""
     print(f"Wrote {out}" if found.met else f"Did not write {out}: the goal is not met{older}")

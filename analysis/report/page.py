@@ -18,6 +18,7 @@ from heartbench.analysis.evidence import Evidence
 from heartbench.analysis.goals import unit_of
 from heartbench.analysis.report import style
 from heartbench.analysis.report.plots import plot_flaps, plot_frontier, plot_gaps
+from heartbench.analysis.tail.words import tail_assumptions
 from heartbench.analysis.tune import Recommendation, ThresholdFigures
 from heartbench.analysis.verdict import figure, interval_text
 from heartbench.simulator.units import NODE_DAYS, format_duration
@@ -67,7 +68,7 @@ def render(evidence: Evidence, found: Recommendation) -> str:
         unit=unit_of(found.goal),
         caption=provenance(evidence),
         facts=facts(evidence),
-        assumptions=assumptions_of(evidence),
+        assumptions=[*assumptions_of(evidence), *tail_assumptions(found)],
         groups=len(found.groups),
         network_known=any(frame.false_stale_network_high.notna().any() for frame in found.judged.values()),
     )
