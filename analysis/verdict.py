@@ -13,7 +13,7 @@ from heartbench.analysis.assumptions import assumptions_of
 from heartbench.analysis.evidence import Evidence, settings_at
 from heartbench.analysis.goals import goal_from_json, goal_json, unit_of
 from heartbench.analysis.readings import reading_named
-from heartbench.analysis.tail.words import tail_assumptions
+from heartbench.analysis.tail_assumptions import tail_assumptions
 from heartbench.analysis.tune import FLEET, INTERVALS, Interval, Recommendation, ThresholdFigures
 from heartbench.simulator.units import NODE_DAYS
 

@@ -141,7 +141,7 @@ def finish(evidence: "Evidence", found: "Recommendation", out: Path, as_json: bo
 def show(found: "Recommendation", evidence: "Evidence", out: Path) -> None:
     """Print the table, the verdict, its assumptions, and the name of the settings file."""
     from heartbench.analysis.assumptions import assumptions_of
-    from heartbench.analysis.tail.words import tail_assumptions
+    from heartbench.analysis.tail_assumptions import tail_assumptions
     from heartbench.analysis.verdict import counted_in, labelled_rows, reading_lines, sentence
 
     print_table(evidence.origin, columns(counted_in(found)), [cells(*each) for each in labelled_rows(found)])

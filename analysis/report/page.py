@@ -18,7 +18,7 @@ from heartbench.analysis.evidence import Evidence
 from heartbench.analysis.goals import unit_of
 from heartbench.analysis.report import style
 from heartbench.analysis.report.plots import plot_flaps, plot_frontier, plot_gaps
-from heartbench.analysis.tail.words import tail_assumptions
+from heartbench.analysis.tail_assumptions import tail_assumptions
 from heartbench.analysis.tune import Recommendation, ThresholdFigures
 from heartbench.analysis.verdict import figure, interval_text
 from heartbench.simulator.units import NODE_DAYS, format_duration
