@@ -67,7 +67,7 @@ FLEETS = (
     Tried("100 nodes", 100),
     Tried("20 nodes", 20),
     Tried("100 nodes, sites of 10 share 30%", 100, SITES),
-    Tried("40 nodes, daily cycle of 0.5 to 1.5", 40, cycle=True),
+    Tried("20 nodes, daily cycle of 0.5 to 1.5", 20, cycle=True),
 )
 
 
