@@ -1,9 +1,10 @@
 """From evidence to a recommendation: judge every threshold for each group, the fleet and each likely network."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from heartbench.analysis.absences import AbsenceRules
@@ -14,7 +15,7 @@ from heartbench.analysis.networks import network_rates, observed_groups, of_flee
 from heartbench.analysis.qos import Qos, judge
 from heartbench.analysis.readings import Reading
 from heartbench.analysis.sites import cells_of
-from heartbench.analysis.summed import judge_blocks
+from heartbench.analysis.summed import judge_blocks, timeout_s
 from heartbench.analysis.tail.rates import LogTail, rates_of_log
 from heartbench.analysis.tune import DAY_H, FLEET, RUN_LENGTHS, Goal, Per, Recommendation, frontier, grid, recommend
 from heartbench.hub import PolicySpec
@@ -58,7 +59,43 @@ def study_reading(
 ) -> Recommendation:
     """Judge every threshold in one reading of the trace."""
     thresholds = grid(evidence.usual_gap_s, evidence.current_s, goal.max_detection_s, evidence.duration_s)
-    policies = policies_at(thresholds, evidence.hub)
+    found = frontiers(evidence, reading, policies_at(thresholds, evidence.hub), advance)
+    chosen = recommend(goal, per, evidence.current_s, found.fleet, found.groups, found.hours)
+    return replace(
+        chosen,
+        recorded=evidence.scenario is None,
+        interval_s=evidence.longest_interval_s,
+        reading=reading.name,
+        tails=found.tails,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Frontiers:
+    """Policies judged on a trace: one row per policy, of all nodes together and of each group.
+
+    Attributes:
+        fleet: of all nodes, see `tune.frontier`.
+        groups: of each group.
+        hours: how long each group's network was observed, h, if it was.
+        judged: what the rows of each group were counted from.
+        tails: of each group of an imported log, the tail of its gaps.
+    """
+
+    fleet: pd.DataFrame
+    groups: Mapping[str, pd.DataFrame]
+    hours: Mapping[str, float]
+    judged: Mapping[str, Qos]
+    tails: Mapping[str, LogTail]
+
+
+def frontiers(
+    evidence: Evidence,
+    reading: Reading,
+    policies: Sequence[PolicySpec],
+    advance: Callable[[int], None] | None = None,
+) -> Frontiers:
+    """Judge policies in one reading of the trace, and on each likely network."""
     everyone = {name: nodes for name, nodes in evidence.groups.items() if np.isin(nodes, evidence.node).any()}
     if len(everyone) > 1:
         everyone[FLEET] = evidence.node
@@ -70,7 +107,7 @@ def study_reading(
     rates, tails = network_rates(evidence, policies, advance) | replayed_rates(evidence, judged), dict[str, LogTail]()
     if evidence.imported:
         step_s = (evidence.record.step_s if evidence.record else None) or 0.0
-        silence_s = np.array([reading.silence_s(each, step_s) for each in thresholds])
+        silence_s = np.array([reading.silence_s(timeout_s(each), step_s) for each in policies])
         rates, tails = rates_of_log(judged, silence_s, step_s, evidence.seed)
     groups = {name: frontier(qos, rates.get(name)) for name, qos in judged.items()}
     if whole is None:
@@ -81,14 +118,7 @@ def study_reading(
     hours |= replayed_groups(evidence)
     if evidence.scenario is None:
         hours = {name: qos.node_days * DAY_H for name, qos in judged.items()}
-    found = recommend(goal, per, evidence.current_s, fleet, groups, hours)
-    return replace(
-        found,
-        recorded=evidence.scenario is None,
-        interval_s=evidence.longest_interval_s,
-        reading=reading.name,
-        tails=tails,
-    )
+    return Frontiers(fleet, groups, hours, judged, tails)
 
 
 def check_duration(evidence: Evidence) -> None:

@@ -258,7 +258,8 @@ def upper_end(frame: pd.DataFrame) -> NDArray[np.float64]:
     At thresholds too far beyond a log for an interval it is that of the furthest which has one: rates fall with the
     threshold, so it is a bound, and no threshold is good because nothing is known of it.
     """
-    return frame.false_stale_network_high.ffill().fillna(frame.false_stale_high).to_numpy(float)
+    known = frame.sort_values("stale_after_s", kind="stable").false_stale_network_high.ffill()
+    return known.reindex(frame.index).fillna(frame.false_stale_high).to_numpy(float)
 
 
 def misses(frame: pd.DataFrame, goal: Goal) -> NDArray[np.float64]:

@@ -8,10 +8,10 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -96,11 +96,42 @@ def write_whole(path: Path, text: str) -> None:
         raise CommandError(f"{path}: cannot be written: {error.strerror}") from error
 
 
+def write_together(texts: Mapping[Path, str]) -> None:
+    """Write several files, all of them completely or none of them.
+
+    Raises:
+        CommandError: one of them cannot be written.
+    """
+    unfinished = {path: path.with_name(path.name + ".unfinished") for path in texts}
+    try:
+        for path, text in texts.items():
+            unfinished[path].write_text(text, encoding="utf-8")
+        for path in texts:
+            unfinished[path].replace(path)
+    except OSError as error:
+        for each in unfinished.values():
+            each.unlink(missing_ok=True)
+        raise CommandError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+class Advance(Protocol):
+    """Moves a progress bar."""
+
+    def __call__(self, amount: float, more: float = 0.0) -> None:
+        """Add what was done since the last call, and what is to be done besides what was known."""
+
+
 @contextmanager
-def progress(description: str, total: float) -> Iterator[Callable[[float], None]]:
-    """Show progress on standard error; yield `advance(amount)`, callable from any thread."""
+def progress(description: str, total: float) -> Iterator[Advance]:
+    """Show progress and the time left on standard error; yield `advance`, callable from any thread."""
     columns = TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     terminal = Console(stderr=True)
     with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
         task = bar.add_task(description, total=total)
-        yield lambda amount: bar.advance(task, amount)
+        planned = [total]
+
+        def advance(amount: float, more: float = 0.0) -> None:
+            planned[0] += more
+            bar.update(task, advance=amount, total=planned[0])
+
+        yield advance

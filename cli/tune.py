@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from heartbench.cli.free_options import FREE, MAX_TRAFFIC, NODE_OUT, PERMITTED_PINGS
 from heartbench.cli.goal_options import JSON, MAX_DETECTION, MAX_FALSE_STALE, NOW, PER
 from heartbench.cli.log_options import (
     DEAD,
@@ -20,6 +21,8 @@ from heartbench.cli.log_options import (
     log_options,
 )
 from heartbench.cli.output import check_output, console, plain, print_json, print_table, progress, write_whole
+from heartbench.cli.scheduler_option import Scheduler
+from heartbench.cli.tune_free import ANY_PINGS, NODE_FILE, FreeOptions, tune_free
 
 if TYPE_CHECKING:
     from heartbench.analysis.evidence import Evidence
@@ -61,6 +64,11 @@ def tune(
     interval: Annotated[str | None, INTERVAL] = None,
     hub_down: Annotated[list[str] | None, HUB_DOWN] = None,
     dead: Annotated[list[str] | None, DEAD] = None,
+    free: Annotated[str | None, FREE] = None,
+    node_out: Annotated[Path, NODE_OUT] = NODE_FILE,
+    max_traffic: Annotated[str | None, MAX_TRAFFIC] = None,
+    permitted_pings: Annotated[str, PERMITTED_PINGS] = ANY_PINGS,
+    scheduler: Scheduler = None,
     as_json: Annotated[bool, JSON] = False,
 ) -> int:
     """Find the lowest stale threshold that meets a goal, and write the hub's settings for it.
@@ -68,7 +76,8 @@ def tune(
     Every threshold is evaluated on the trace. If the link's profile lists the
     outages that were observed, a thousand networks that fit them are evaluated
     too, and the upper end of their 95% interval must meet the goal. Exit
-    status 1: no threshold meets the goal, and no settings are written.
+    status 1: no threshold meets the goal, and no settings are written. --free
+    searches other settings of hub and nodes too: docs/joint-tuning.md.
 
     LOG is the log of a real hub in a format that `heartbench import` knows, DIR
     what that wrote, or a trace: Parquet with one row per message: node (number);
@@ -77,11 +86,14 @@ def tune(
     never arrived); boot (goes up at each restart); connection and seq (0 will do).
     """
     check_output(out)
+    about_free = FreeOptions(free, out, node_out, max_traffic, permitted_pings, scheduler).checked()
     goal = goal_of(max_false_stale, max_detection)
     options = log_options(time=time, node=node, sent=sent, interval=interval, hub_down=hub_down, dead=dead)
     source = source or newest_run()
     with as_trace(source, options) as trace:
         evidence = read(trace, source, now, silent_at_end, skip_sender_pauses)
+        if free is not None:
+            return tune_free(evidence, about_free, about_free.question(goal, per), as_json)
         found = studied(evidence, goal, per)
     return finish(evidence, found, out, as_json)
 

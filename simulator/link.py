@@ -122,7 +122,7 @@ def rewind(link: Link, seed: int, node: int) -> None:
         link.outage[whose] = -1
         link.outage_from[whose] = link.outage_to[whose] = 0.0 if _gap_mean_s(link, whose) > 0.0 else inf
     for direction in range(2):
-        link.bursts[direction] = 0
+        link.bursts[direction] = link.sent_packets[direction] = link.sent_bytes[direction] = 0
         link.bad_from[direction] = link.bad_to[direction] = link.last_arrival[direction] = 0.0
     recorded_link.rewind(link.recorded, link.profile.recorded, link.draws[Purpose.SHIFT])
 
@@ -256,6 +256,8 @@ def _is_lost(link: Link, direction: int, t: float) -> bool:
 @part
 def transmit(link: Link, direction: int, t: float, size: int = 0) -> float:
     """Return the time at which a packet of `size` bytes that is sent at `t` arrives, in s, or NaN if it is lost."""
+    link.sent_packets[direction] += 1
+    link.sent_bytes[direction] += size
     if link.profile.recorded.model:
         return _replayed(link, direction, t, size)
     path, leaves = link.profile.path, t

@@ -69,6 +69,8 @@ class Link(Record):
     bad_from: Annotated[Array[float], 2]
     bad_to: Annotated[Array[float], 2]
     last_arrival: Annotated[Array[float], 2]
+    sent_packets: Annotated[Array[int], 2]  # IP packets given to the link, lost ones too,
+    sent_bytes: Annotated[Array[int], 2]  # and their bytes
     activity: Activity
     recorded: RecordedState
     tunnel: Tunnel  # between the transport and the link; `simulator.tunnel` drives it

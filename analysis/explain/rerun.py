@@ -12,6 +12,7 @@ from math import inf, nextafter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from heartbench.analysis.errors import AnalysisError
 from heartbench.simulator import connection as conn
@@ -80,6 +81,7 @@ class Rerun:
         links: Any = np.zeros(2, LINK_STATE).view(np.recarray)
         links.profile = squad.link[0]
         self._links = links
+        self._left_bytes, self._left_packets = np.zeros(2, np.int64), np.zeros(2, np.int64)
         self._node, self._connection = new(Node), new(Connection)
         self._node.behaviour, self._connection.rules = squad.behaviour[0], squad.behaviour[0]["rules"]
         self._events = Events(squad.at_s, squad.what)
@@ -106,7 +108,19 @@ class Rerun:
             if self._node.ended:
                 self._links[1] = self._links[0]
                 follow(self._connection, self._links[1], self._rows, self._duration_s)
+                self._left_bytes += self._links[1].sent_bytes - self._links[0].sent_bytes
+                self._left_packets += self._links[1].sent_packets - self._links[0].sent_packets
         return self._moment(until)
+
+    @property
+    def sent_bytes(self) -> NDArray[np.int64]:
+        """Bytes of the IP packets sent so far, up and down, with those of connections that the node has left."""
+        return np.asarray(self._links[0].sent_bytes + self._left_bytes)
+
+    @property
+    def sent_packets(self) -> NDArray[np.int64]:
+        """Number of these packets."""
+        return np.asarray(self._links[0].sent_packets + self._left_packets)
 
     def steps(self, until: float) -> Iterator[Moment]:
         """Yield the state after each event up to `until`, s."""

@@ -169,7 +169,7 @@ def blocks(scenario: Scenario, fleet: Iterable[Squad] | None = None) -> Iterator
     """
     index = 0
     for squad in squads(scenario) if fleet is None else fleet:
-        rows = _rows_a_node(squad, scenario.duration_s)
+        rows = rows_a_node(squad, scenario.duration_s)
         if rows > MOST_ROWS_A_NODE:
             raise SimulatorError(
                 f"group {squad.name}: about {rows:,} messages a node; at most {MOST_ROWS_A_NODE:,} are allowed:"
@@ -196,7 +196,7 @@ def _part_of(squad: Squad, begin: int, end: int) -> Squad:
     )
 
 
-def _rows_a_node(squad: Squad, duration_s: float) -> int:
+def rows_a_node(squad: Squad, duration_s: float) -> int:
     """Return an upper estimate of how many messages a node sends."""
     b = squad.behaviour.view(np.recarray)[0]
     heartbeats = duration_s / (b.heartbeat_interval_s * (1.0 - b.heartbeat_jitter / 2.0))
@@ -217,7 +217,7 @@ def run_nodes(plan: BlockPlan) -> tuple[Messages, NDArray[np.float64], NDArray[n
     node.behaviour, connection.rules = squad.behaviour[0], squad.behaviour[0]["rules"]
     links: Any = np.zeros(2, LINK_STATE).view(np.recarray)  # an old connection is followed on a copy
     links.profile = squad.link[0]
-    capacity = _rows_a_node(squad, scenario.duration_s) * squad.count
+    capacity = rows_a_node(squad, scenario.duration_s) * squad.count
     while True:
         rows, nodes, closes = make_rows(capacity), np.empty(capacity, np.int32), np.empty((capacity // 8 + 64, 3))
         notes, noted = np.empty((capacity // 8 + NOTES, 3)), np.zeros(1, np.int64)

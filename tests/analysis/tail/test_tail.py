@@ -72,6 +72,7 @@ def test_no_threshold_meets_a_goal_because_it_is_too_far_beyond_the_data() -> No
     refused = frame.false_stale_network_high.isna().to_numpy()
     assert refused.any()
     assert np.all(ends[refused] == ends[~refused].min())
+    np.testing.assert_equal(upper_end(frame[::-1].reset_index(drop=True)), ends[::-1])  # in any order of thresholds
 
 
 def test_gaps_in_clumps_widen_the_interval() -> None:

@@ -5,9 +5,9 @@ import pytest
 from tests.analysis.test_qos import beats, trace
 
 from heartbench.analysis.errors import AnalysisError
+from heartbench.analysis.flap_effects import Marks, Stretch, effect, stretches
 from heartbench.analysis.gaps import NO_LOSSES, Gaps, find_gaps
 from heartbench.analysis.qos import judge
-from heartbench.analysis.validation.flap_rules import Marks, Stretch, effect, stretches
 from heartbench.hub import FlapWindow, HoldDown, HubSettings
 from heartbench.mesh.kinds import Kind
 

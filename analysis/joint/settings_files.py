@@ -1,0 +1,85 @@
+"""The settings that a search recommends, as files: `hub.env` for the hub, `node.toml` for the nodes."""
+
+from collections.abc import Iterator
+
+from heartbench.analysis.evidence import Evidence
+from heartbench.analysis.joint.knobs import NodeSetting
+from heartbench.analysis.joint.search import Found
+from heartbench.analysis.joint.words import assumption_lines, goal_text, lines_after
+from heartbench.simulator.units import format_duration
+
+NO_PINGS_S = 86_400.0
+"""A keepalive time that no connection of a mobile node reaches: gRPC then sets the user timeout and sends no ping."""
+
+
+def env_file(found: Found, evidence: Evidence) -> str:
+    """Return the hub's settings as an env file that begins with their source."""
+    return head(found, evidence) + "\n" + found.recommended.hub.to_env()
+
+
+def node_file(found: Found, evidence: Evidence) -> str:
+    """Return the nodes' settings as TOML, with the names that gRPC has for them in Go, Java and Python."""
+    node = found.recommended.node
+    lines = [] if node is None else [*_lines(node)]
+    return head(found, evidence) + "\n" + "\n".join(lines) + "\n"
+
+
+def head(found: Found, evidence: Evidence) -> str:
+    """Return where the settings come from, and what they assume, as comments."""
+    lines = [
+        f"Tuned by Heartbench from {evidence.origin}, with {', '.join(sorted(found.question.free))} free.",
+        f"Goal: {goal_text(found)}.",
+        "Settings of the hub and of the nodes belong together: set both, the nodes first.",
+        *lines_after(found),
+        *(f"Assumption: {each}." for each in assumption_lines(found, evidence)),
+    ]
+    return "".join(f"# {line.strip()}\n" for line in lines)
+
+
+def _lines(node: NodeSetting) -> Iterator[str]:
+    yield "# The keys are those of a group in a scenario. A line that is missing: leave it as each group has it."
+    if node.interval_s is not None:
+        yield from ("", "# How often the node sends a heartbeat: your own timer.")
+        yield f'heartbeat_interval = "{format_duration(node.interval_s)}"'
+    yield from _keepalive(node)
+    yield from _reconnect(node)
+
+
+def _keepalive(node: NodeSetting) -> Iterator[str]:
+    if node.keepalive_s is None or node.user_timeout_s is None:
+        return
+    if not node.keepalive_s and not node.user_timeout_s:
+        yield from ("", "# gRPC's keepalive is off, which is its default.", 'keepalive_time = "0s"')
+        return
+    time_s, timeout_s = node.keepalive_s or NO_PINGS_S, node.user_timeout_s
+    yield ""
+    if not node.keepalive_s:
+        yield "# No pings, but TCP_USER_TIMEOUT, which gRPC sets to the timeout once keepalive is on. So turn it on"
+        yield "# with a time that no connection reaches:"
+    yield f"#   Go      keepalive.ClientParameters{{Time: {_go(time_s)}, Timeout: {_go(timeout_s)}}}"
+    yield f"#   Java    keepAliveTime({time_s:g}, SECONDS).keepAliveTimeout({timeout_s:g}, SECONDS)"
+    yield (
+        f'#   Python  ("grpc.keepalive_time_ms", {time_s * 1000:.0f}), ("grpc.keepalive_timeout_ms", '
+        f"{timeout_s * 1000:.0f})"
+    )
+    if node.keepalive_s:
+        yield "# A gRPC server permits one ping in 300 s without data unless it is set otherwise, and answers more with"
+        yield "# GOAWAY too_many_pings. Heartbench's hub permits any number."
+    yield f'keepalive_time = "{format_duration(time_s)}"'
+    yield f'keepalive_timeout = "{format_duration(timeout_s)}"'
+    yield f'user_timeout = "{format_duration(timeout_s)}"'
+
+
+def _reconnect(node: NodeSetting) -> Iterator[str]:
+    if node.reconnect_max_s is None:
+        return
+    max_s = node.reconnect_max_s
+    yield from ("", "# The longest time between two attempts to connect.")
+    yield f"#   Go      grpc.ConnectParams{{Backoff: backoff.Config{{..., MaxDelay: {_go(max_s)}}}}}"
+    yield f'#   Python  ("grpc.max_reconnect_backoff_ms", {max_s * 1000:.0f})'
+    yield "#   Java    ManagedChannelBuilder has no option for it"
+    yield from ("[reconnect]", f'max = "{format_duration(max_s)}"')
+
+
+def _go(seconds: float) -> str:
+    return f"{seconds:g} * time.Second"

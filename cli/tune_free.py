@@ -1,0 +1,107 @@
+"""`heartbench tune --free`: the best setting of hub and nodes together, and the files that set it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from heartbench.cli.errors import CommandError
+from heartbench.cli.output import check_output, console, print_json, print_table, progress, write_together
+
+if TYPE_CHECKING:
+    from heartbench.analysis.evidence import Evidence
+    from heartbench.analysis.joint.question import Question
+    from heartbench.analysis.joint.search import Found
+    from heartbench.analysis.tune import Goal
+
+NODE_FILE, ANY_PINGS = Path("node.toml"), "0s"
+"""The values of options that are not set."""
+COLUMNS = (
+    "",
+    "hub",
+    "nodes",
+    "false stales\nper node-day",
+    "95% interval,\nnetwork",
+    "95% interval,\nsimulation",
+    "detection\ntime (p99)",
+    "visible flaps\nper day",
+    "traffic per\nnode-day",
+)
+
+
+class FreeOptions(NamedTuple):
+    """What the options about free settings say."""
+
+    free: str | None
+    out: Path
+    node_out: Path
+    max_traffic: str | None
+    permitted_pings: str
+    scheduler: str | None
+
+    def checked(self) -> "FreeOptions":
+        """Return these; raise an error if one cannot be used, or is set without `--free`."""
+        if self.free is not None:
+            check_output(self.node_out, "--node-out")
+            if self.out.absolute() == self.node_out.absolute():
+                raise CommandError(f"--node-out: {self.node_out}: is the file of the hub's settings too")
+            return self
+        without = FreeOptions(None, self.out, NODE_FILE, None, ANY_PINGS, None)
+        for name, value, usual in zip(self._fields, self, without, strict=True):
+            if value != usual:
+                raise CommandError(f"--{name.replace('_', '-')}: expected only with --free")
+        return self
+
+    def question(self, goal: "Goal", per: str) -> "Question":
+        """Return what they ask."""
+        from heartbench.analysis.joint.knobs import parse_knobs
+        from heartbench.analysis.joint.question import Question
+        from heartbench.analysis.joint.words import parse_bytes
+        from heartbench.analysis.tune import Per
+        from heartbench.simulator.units import parse_duration
+
+        limit = None if self.max_traffic is None else parse_bytes(self.max_traffic, "--max-traffic")
+        pings_s = parse_duration(self.permitted_pings, "--permitted-pings")
+        return Question(parse_knobs(self.free or ""), goal, Per(per), limit, pings_s)
+
+
+def tune_free(evidence: "Evidence", options: FreeOptions, asked: "Question", as_json: bool) -> int:
+    """Search, write the files of both sides, print the result, and return the exit status."""
+    from heartbench.analysis.joint.settings_files import env_file, node_file
+    from heartbench.analysis.joint.words import as_json as to_json
+
+    found = _searched(evidence, asked, options.scheduler)
+    written = {options.out: env_file(found, evidence)}
+    if found.recommended.node is not None:
+        written[options.node_out] = node_file(found, evidence)
+    if found.met:
+        write_together(written)
+    names = dict(zip(("hub_env", "node_toml"), [*map(str, written), None], strict=False))
+    result: dict[str, Any] = {**to_json(found, evidence), **(names if found.met else dict.fromkeys(names))}
+    if as_json:
+        print_json(result)
+    else:
+        _show(found, evidence, list(written))
+    return 0 if found.met else 1
+
+
+def _searched(evidence: "Evidence", asked: "Question", scheduler: str | None) -> "Found":
+    from heartbench.analysis.joint.search import needs_simulation, search
+    from heartbench.analysis.workers import workers
+
+    if not needs_simulation(evidence, asked):
+        return search(evidence, asked, None)
+    with workers(scheduler) as executor, progress("Simulating settings", 0.0) as advance:
+        return search(evidence, asked, executor, advance)
+
+
+def _show(found: "Found", evidence: "Evidence", files: list[Path]) -> None:
+    from heartbench.analysis.joint.words import assumption_lines, lines_after, table_rows
+
+    print_table(evidence.origin, COLUMNS, list(table_rows(found)))
+    for line in lines_after(found):
+        console().print(line)
+    console().print("Assumptions:")
+    for line in assumption_lines(found, evidence):
+        console().print(f"  {line}")
+    names = " and ".join(map(str, files))
+    older = " (existing files are from an earlier run)" if any(file.exists() for file in files) else ""
+    print(f"Wrote {names}" if found.met else f"Did not write {names}: the goal is not met{older}")
