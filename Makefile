@@ -16,7 +16,8 @@ setup: $(STAMP)
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) scripts/check_python.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-compile --require-hashes -r requirements.lock
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true # on all cores; some packages have templates of modules
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@echo "compiling the simulator's loops, once"
 	@$(BIN)/python scripts/warm.py >/dev/null
