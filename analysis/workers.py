@@ -7,8 +7,8 @@ A job is a module-level function whose arguments and result are small and pickla
 arguments alone, so that any worker can run it, or run it again.
 
 The workers of this machine are processes. Threads simulate as fast, because the loops release the interpreter lock, and
-save the 1.5 s of a core that a process takes to load; but what judges the gaps holds that lock, and a process that runs
-out of memory ends alone. They share Numba's cache on disk, as all processes do (`simulator.kernel`).
+save the 2 to 3 s of a core that a process takes to load; but what judges the gaps holds that lock, and a process that
+runs out of memory ends alone. They share Numba's cache on disk, as all processes do (`simulator.kernel`).
 """
 
 import logging
@@ -55,7 +55,8 @@ def _processes(count: int) -> Iterator[Executor]:
     executor = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _end_with_parent)
     try:
         with _interrupts_ignored():
-            executor.submit(int)  # starts the processes, which inherit this: Ctrl-C is for their parent
+            for _ in range(count):  # each starts a process, which inherits this: Ctrl-C is for their parent
+                executor.submit(int)
         yield executor
     except BaseException:
         for worker in set(multiprocessing.active_children()) - others:

@@ -35,7 +35,7 @@ def run_cells(
     """Yield each cell with its outcome, as they come; arguments as of `workers`. Close it to end what still runs.
 
     Raises:
-        AnalysisError: the cluster cannot be used: nobody answers, or its workers would make other digits.
+        AnalysisError: the cluster cannot be used: none answers, or its workers would make other digits.
     """
     waiting = deque(cells)
     if scheduler is not None and waiting:
@@ -43,13 +43,15 @@ def run_cells(
             yield from _run(executor, waiting, len(waiting))
         return
     while waiting:
-        at_once, died = min(count or cores(), len(waiting)), []
+        at_once, died, before = min(count or cores(), len(waiting)), [], len(waiting)
         with workers(count=at_once) as executor:
             for cell, outcome in _run(executor, waiting, at_once):
                 if outcome is _DIED:
                     died.append(cell)
                 else:
                     yield cell, outcome
+        if len(waiting) == before:
+            raise AnalysisError("the processes for the runs end as soon as they begin; is there memory for them?")
         for cell in died:
             yield cell, _run_alone(cell)
 
@@ -77,7 +79,7 @@ def _run_alone(cell: Cell) -> Outcome:
     """Return the outcome of a cell whose worker may have died of it; it has one try less."""
     for _ in range(TRIES - 1):
         with workers(count=1) as executor:
-            ((_, outcome),) = _run(executor, deque([cell]), 1)
+            outcome = next((each for _, each in _run(executor, deque([cell]), 1)), _DIED)
         if outcome is not _DIED:
             return outcome
     return Failure(f"its worker died, {TRIES} times")

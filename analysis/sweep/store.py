@@ -23,8 +23,8 @@ class Store:
     def read(self, digest: str) -> pa.Table | None:
         """Return the figures of a cell; None if it is not finished, or if its file is damaged."""
         try:
-            figures = pq.read_table(self._path(digest))
-        except (FileNotFoundError, pa.ArrowInvalid):
+            figures = pq.read_table(self._path(digest), page_checksum_verification=True)
+        except (OSError, pa.ArrowInvalid):
             return None
         return figures if figures.schema == FIGURES else None
 
@@ -41,7 +41,7 @@ def write_whole(path: Path, table: pa.Table) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
     try:
-        pq.write_table(table, unfinished)
+        pq.write_table(table, unfinished, write_page_checksum=True)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from io import BytesIO
 from pathlib import Path
+from typing import NoReturn
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -105,6 +106,19 @@ def test_a_cell_that_breaks_the_pool_three_times_has_failed_and_all_others_are_r
     ]
     assert all(isinstance(outcome, Finished) for _, outcome in outcomes[::2])
     assert len(list(tmp_path.iterdir())) == 2 * 3
+
+
+def test_workers_that_end_as_they_begin_end_the_sweep(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(ThreadPoolExecutor):
+        def __init__(self, count: int) -> None:
+            super().__init__(count)
+
+        def submit(self, *_: object, **__: object) -> NoReturn:
+            raise BrokenProcessPool
+
+    monkeypatch.setattr(running, "workers", Broken)
+    with pytest.raises(AnalysisError, match="end as soon as they begin"):
+        list(run_cells(sweep.cells, count=2))
 
 
 def test_an_error_fails_its_cell_and_workers_of_another_version_end_the_sweep(
