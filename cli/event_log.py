@@ -1,6 +1,6 @@
 """The events that a running hub holds, as a log that can be imported (format `hub-events`).
 
-A node of which the hub holds no event is in the log too: with its last sign of life, as the hub tells it.
+A node of which the hub holds no event is in the log too: with its last sign of life, as the hub reports it.
 """
 
 import json
@@ -17,6 +17,9 @@ from heartbench.mesh.credentials import Credentials
 from heartbench.mesh.v1 import mesh_pb2 as pb
 from heartbench.mesh.v1.mesh_pb2_grpc import HubAdminStub
 
+OF_THE_CALL = {"lost", "log_began"}
+"""Events that the hub makes for one subscriber: they have the time of the call."""
+
 
 def write_events(hub: str, credentials: Credentials | None, listen_s: float, out: Path) -> None:
     """Write the events that a hub holds, those of the next `listen_s` s, and when it heard each node, a line each.
@@ -26,9 +29,10 @@ def write_events(hub: str, credentials: Credentials | None, listen_s: float, out
     """
     with admin_at(hub, credentials) as admin:
         events = [as_dict(event) for event in events_of(admin, listen_s)]
-        if not events:
+        at_s = [event["at_unix_s"] for event in events if not OF_THE_CALL & event.keys()]
+        if not at_s:
             raise CommandError(f"{hub}: holds no event yet; use its HUB_TRACE_DIR, or listen for longer with --for")
-        heard = list(signs_of_life(admin, events[0]["at_unix_s"], {node_of(event) for event in events}))
+        heard = list(signs_of_life(admin, min(at_s), {node_of(event) for event in events}))
     with out.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(each) + "\n" for each in (*events, *heard))
 
@@ -54,7 +58,7 @@ def events_of(admin: HubAdminStub, listen_s: float) -> Iterator[pb.Event]:
 
 
 def signs_of_life(admin: HubAdminStub, begin_s: float, known: set[str]) -> Iterator[dict[str, Any]]:
-    """Yield the last sign of life of each node that is online; for one without an event also that it was there before.
+    """Yield the last sign of life of each node that is online; of one that is not `known` also one at the beginning.
 
     The hub would hold an event of a node that was not online all the time.
     """
@@ -77,5 +81,8 @@ def heard(node: str, at_s: float) -> dict[str, Any]:
 
 
 def node_of(event: dict[str, Any]) -> str:
-    """Return the node whose status an event changes; empty if it changes none."""
-    return str(event.get("changed", {}).get("node_id", ""))
+    """Return the node of which an event shows that it was heard, or silent; empty if it shows neither."""
+    from heartbench.analysis.imports.formats.hub_events import TURNS
+
+    changed = event.get("changed", {})
+    return str(changed["node_id"]) if changed.get("reason") in TURNS else ""

@@ -10,9 +10,11 @@ it has SMALLEST_SAMPLE of them.
 
 Limit: S crosses ln(1/a) within m blocks with probability of at most m a without a change, because that takes, from one
 of the m blocks on, a likelihood ratio that ever reaches 1/a, which has a probability of at most a (Ville, "Étude
-critique de la notion de collectif", 1939). With a = FALSE_ALARMS / (charts × blocks of a week), a week of looks at the
-same log, each with all blocks until then, gives a false alarm with probability FALSE_ALARMS, however often it is looked
-at. That holds for Poisson counts of clumps; `analysis/validation/watch.py` tries it.
+critique de la notion de collectif", 1939). With a = FALSE_ALARMS / (charts × blocks of a week), that is FALSE_ALARMS
+within a week, for Poisson counts of clumps whose true rate is at most the upper end of the interval that they are
+compared with (for fewer: at least the lower). Looks at a log that grows only come near to that: each lays its blocks
+anew and knows more of the earlier part, and the first has BLOCKS blocks already. So the limit is made for a look per
+block, and `analysis/validation/watch.py` tries it.
 
 Without a change S falls on average as long as the true rate is below (r − 1) / ln r times that of the comparison: for
 more, 1.44 times the upper end of its interval. One block alone, such as one outage of the whole fleet, never decides.
@@ -25,12 +27,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.analysis.intervals import SMALLEST_SAMPLE, dispersed_interval, dispersion
+from heartbench.analysis.promise.counts import BLOCKS
 
 Floats = NDArray[np.float64]
 
 WEEK_S = 7 * 86_400.0
 FALSE_ALARMS = 0.01
-"""Probability of a false alarm within a week, over all charts."""
+"""Probability of a false alarm within a week, over all charts, that the limit is made for."""
 MORE, FEWER = 2.0, 0.5
 """Changes of a rate that the charts are made for: twice, and half."""
 LARGEST_STEP = 0.34
@@ -103,7 +106,8 @@ def chart(events: NDArray[np.integer], days: Floats, before: Rate, ratio: float,
 
 
 def blocks_to_notice(before: Rate, days_of_a_block: float, limit: float) -> float:
-    """Return after how many blocks a doubled rate crosses the limit, on average; infinite if it never does."""
+    """Return after how many blocks a doubled rate crosses the limit, on average; infinite if after more than BLOCKS."""
     doubled = MORE * before.best * math.log(MORE) - (MORE - 1) * before.high
     step = min(doubled * days_of_a_block / before.dispersion, LARGEST_STEP * limit)
-    return math.ceil(limit / step) if step > 0 else math.inf
+    blocks = math.ceil(limit / step) if step > 0 else math.inf
+    return blocks if blocks <= BLOCKS else math.inf

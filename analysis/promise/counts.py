@@ -52,6 +52,7 @@ class Counts:
             (n, B, 2). Both are equal if its times are exact.
         interval_s: median time between the signs of life of each node in the earlier part and in the recent one, s;
             NaN with fewer than FEWEST_HEARTBEATS; shape (n, 2).
+        is_up: whether each node was up and expected to send at the end of the log.
     """
 
     names: tuple[str, ...]
@@ -63,6 +64,7 @@ class Counts:
     restarts: Counted
     stale: Counted
     interval_s: Floats
+    is_up: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -76,15 +78,15 @@ class Counts:
     def followed_by(self, later: "Counts") -> "Counts":
         """Return the counts of the same nodes over both times, of which `later` is the recent part."""
         columns: dict[str, Any] = {
-            name: np.concatenate([getattr(self, name), getattr(later, name)], axis=1)
-            for name in ARRAYS
-            if name != "interval_s"
+            name: np.concatenate([getattr(self, name), getattr(later, name)], axis=1) for name in BY_BLOCK
         }
         interval_s = np.column_stack([self.interval_s[:, 1], later.interval_s[:, 1]])
-        return replace(self, split=self.up_days.shape[1] + later.split, interval_s=interval_s, **columns)
+        split = self.up_days.shape[1] + later.split
+        return replace(self, split=split, interval_s=interval_s, is_up=later.is_up, **columns)
 
 
-ARRAYS = ("up_days", "long", "restarts", "stale", "interval_s")
+BY_BLOCK = ("up_days", "long", "restarts", "stale")
+ARRAYS = (*BY_BLOCK, "interval_s", "is_up")
 
 
 def joined_rows(parts: Sequence[Counts]) -> Counts:
@@ -103,12 +105,11 @@ def counts_of(evidence: Evidence, path: Path, recent_s: float, reading: Reading)
         reading: whether nodes that are silent at the end count as dead.
 
     Raises:
-        AnalysisError: the recent part is too short.
+        AnalysisError: the recent part is so short that its blocks are, or that a block would rarely hold a heartbeat.
     """
-    if recent_s / BLOCKS < SHORTEST_BLOCK_S:
-        raise AnalysisError(
-            f"--since: {recent_s:g}s: must be at least {BLOCKS * SHORTEST_BLOCK_S / 60:g}m before the end"
-        )
+    shortest_s = BLOCKS * max(SHORTEST_BLOCK_S, evidence.usual_gap_s)
+    if recent_s < shortest_s:
+        raise AnalysisError(f"--since: {recent_s:g}s: must be at least {shortest_s / 60:g}m before the end")
     blocks = max(round(evidence.duration_s / recent_s * BLOCKS), 1)
     grid = Grid(blocks, evidence.duration_s / blocks, max(blocks - BLOCKS, 0))
     policies, rules = policies_of(evidence), AbsenceRules.of(evidence.hub)
@@ -157,6 +158,7 @@ def count_block(gaps: Gaps, policies: Iterable[PolicySpec], rules: AbsenceRules,
         restarts=tabled(gaps, row, restarted, grid),
         stale=qos.mistakes,
         interval_s=intervals_of(gaps, row, grid),
+        is_up=(gaps.up_s == gaps.length_s)[gaps.first[1:] - 1],  # of each node's last gap
     )
     return Part(gaps.node, counts)
 

@@ -13,13 +13,14 @@ Nodes that joined or left are listed; alone they are no change.
 import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import isinf
 
 import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.analysis.intervals import rate_interval
 from heartbench.analysis.promise.chart import FEWER, MORE, Rate, blocks_to_notice, limit_of
-from heartbench.analysis.promise.counts import BLOCKS, Counts
+from heartbench.analysis.promise.counts import Counts
 from heartbench.analysis.promise.shifts import (
     Cause,
     Kind,
@@ -79,7 +80,9 @@ class Judgement:
         promises: that of each group, or of the fleet.
         shifts: changes of the rates of long gaps and of false stales.
         before: the rate of long gaps that the recent part is compared with; None: there is none.
-        notice_s: how long after a doubling of that rate it would be noticed, s; infinite: never.
+        notice_s: how long after a doubling of that rate it would be noticed, s; infinite: not within the recent part.
+        disputed: whether another change is there only if the hub was up, or only if it was down, while all nodes were
+            silent at once (`looks`).
     """
 
     counts: Counts
@@ -88,6 +91,7 @@ class Judgement:
     fleet: Fleet
     before: Rate | None
     notice_s: float
+    disputed: bool = False
 
     @property
     def promise(self) -> Verdict:
@@ -100,8 +104,8 @@ class Judgement:
         """Whether the network changed."""
         if any(not each.of_the_fleet for each in self.shifts):
             return Verdict.CHANGED
-        is_blind = self.notice_s > BLOCKS * self.counts.block_s or len(self.fleet.intervals) == len(self.counts)
-        return Verdict.UNSURE if is_blind else Verdict.UNCHANGED
+        is_blind = isinf(self.notice_s) or len(self.fleet.intervals) == len(self.counts)
+        return Verdict.UNSURE if self.disputed or is_blind else Verdict.UNCHANGED
 
     @property
     def fleet_changed(self) -> Verdict:
@@ -122,7 +126,7 @@ def judged(counts: Counts, goal: float, per: Per = Per.GROUP, stated: Reference 
         counts: of the log.
         goal: greatest rate of false stales, per node-day.
         per: whether each group must meet the goal, or the fleet.
-        stated: the rates of long gaps and false stales that the network shall have; None: those of the earlier part.
+        stated: the rates of long gaps and false stales to compare with; None: those of the earlier part.
     """
     groups = groups_of(counts)
     limit = limit_of(len(CHARTS) * (1 + len(groups)), counts.block_s)
@@ -187,6 +191,10 @@ def promise_of(name: str, counts: Counts, goal: float) -> Promise:
     days, stale = counts.up_days[:, counts.split :], counts.stale[:, counts.split :]
     (low, _), (_, high) = rate_interval(stale, days)
     total, watched = int(events_of(counts, Kind.STALE)[counts.split :].sum()), float(days.sum())
-    verdict = Verdict.KEPT if high <= goal else Verdict.BROKEN if low > goal else Verdict.UNSURE
     rate = total / watched if watched else np.nan
-    return Promise(name, total, watched, rate, (float(low), float(high)), verdict)
+    return Promise(name, total, watched, rate, (float(low), float(high)), verdict_of(low, high, goal))
+
+
+def verdict_of(low: float, high: float, goal: float) -> Verdict:
+    """Return whether a rate with this interval meets a goal."""
+    return Verdict.KEPT if high <= goal else Verdict.BROKEN if low > goal else Verdict.UNSURE

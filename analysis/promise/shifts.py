@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.analysis.promise.chart import MORE, Chart, Rate, chart, dispersion_over_time
-from heartbench.analysis.promise.counts import Counts
+from heartbench.analysis.promise.counts import Counted, Counts
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -44,7 +44,7 @@ class Cause(enum.StrEnum):
 
 
 Reference = Mapping[Kind, tuple[float, float, float]]
-"""Lower end, best estimate and upper end of rates that a network shall have, per node-day."""
+"""Lower end, best estimate and upper end of stated rates to compare with, per node-day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +113,13 @@ def chart_of(counts: Counts, kind: Kind, before: Rate, ratio: float, limit: floa
 
 
 def events_of(counts: Counts, kind: Kind) -> NDArray[np.int64]:
-    """Return what all nodes together counted in each block; of false stales, what the log as it is shows most of."""
-    per_node = {Kind.LONG: counts.long, Kind.RESTARTS: counts.restarts, Kind.STALE: counts.stale[..., -1]}[kind]
-    return np.asarray(per_node.sum(0, dtype=np.int64))
+    """Return what all nodes together counted in each block."""
+    return np.asarray(by_node(counts, kind).sum(0, dtype=np.int64))
+
+
+def by_node(counts: Counts, kind: Kind) -> Counted:
+    """Return what each node counted in each block; of false stales, the most that the log's step allows."""
+    return {Kind.LONG: counts.long, Kind.RESTARTS: counts.restarts, Kind.STALE: counts.stale[..., -1]}[kind]
 
 
 def days_of(counts: Counts) -> Floats:
@@ -156,8 +160,7 @@ def candidates(counts: Counts, kind: Kind, begins: int) -> Iterator[tuple[Cause,
 
 def worst_node(counts: Counts, kind: Kind, begins: int) -> int:
     """Return the row of the node whose count since a change differs most from what its own earlier rate would give."""
-    own = {Kind.LONG: counts.long, Kind.RESTARTS: counts.restarts, Kind.STALE: counts.stale[..., -1]}[kind]
-    days = counts.up_days
+    own, days = by_node(counts, kind), counts.up_days
     earlier_days = np.maximum(days[:, : counts.split].sum(1), 1e-9)
     expected = own[:, : counts.split].sum(1) / earlier_days * days[:, begins:].sum(1)
     return int(np.argmax(np.abs(own[:, begins:].sum(1) - expected)))
@@ -189,7 +192,7 @@ def joined(counts: Counts) -> Mask:
 def left(counts: Counts) -> Mask:
     """Return which nodes were up when the recent part began, or in the block before it, but not at its end."""
     up = counts.up_days > 0
-    return up[:, max(counts.split - 1, 0) :].any(1) & ~up[:, -1] & up[:, : counts.split].any(1)
+    return up[:, max(counts.split - 1, 0) :].any(1) & ~counts.is_up & up[:, : counts.split].any(1)
 
 
 def changed_intervals(counts: Counts) -> Mask:

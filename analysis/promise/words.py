@@ -1,33 +1,48 @@
 """The judgement of `watch` in words, and as JSON (`heartbench.watch/1`)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from math import isinf
 from typing import Any
 
+from heartbench.analysis.assumptions import assumptions_of
 from heartbench.analysis.evidence import Evidence
-from heartbench.analysis.imported_assumptions import length, moment, some
+from heartbench.analysis.imported_assumptions import length, moment, some, spans
 from heartbench.analysis.promise.chart import Rate
 from heartbench.analysis.promise.counts import Counts
 from heartbench.analysis.promise.judgement import Judgement, Promise, Verdict
+from heartbench.analysis.promise.looks import readings_of
 from heartbench.analysis.promise.shifts import Kind, Shift, rate_from
 from heartbench.analysis.verdict import figure, interval_text
 
 SCHEMA = "heartbench.watch/1"
+SHARED = (
+    "power losses",
+    "end",
+    "silent at the end",
+    "restarts of nodes",
+    "gaps left out",
+    "hub",
+    "hub down",
+    "gaps",
+    "note",
+)
+"""Names of assumptions about a log that hold here too."""
 Clock = Callable[[float], str]
-"""Returns a time of the log, s from its begin, for people."""
+"""Returns a time of the log, s after its start, for people."""
 
 
 def clock_of(evidence: Evidence) -> Clock:
-    """Return the clock of a log: its dates, or s since its begin if it has none."""
+    """Return the clock of a log: its dates, or the time after its start if it has none."""
     record, trace = evidence.record, evidence.imported
     if record is None or trace is None or not record.origin_unix_s:
-        return lambda at_s: f"{length(at_s)} from the begin"
+        return lambda at_s: f"{length(at_s)} after the start"
     begin_s = trace.begin_s
     return lambda at_s: moment(record, begin_s + at_s)
 
 
 def unix_s(evidence: Evidence, at_s: float) -> float | None:
-    """Return the Unix time of a time of the log, s from its begin; None if the log has no dates."""
+    """Return the Unix time of a time of the log, s after its start; None if the log has no dates."""
     record, trace = evidence.record, evidence.imported
     known = record is not None and trace is not None and record.origin_unix_s
     return record.origin_unix_s + trace.begin_s + at_s if known and record and trace else None
@@ -52,7 +67,7 @@ def rows(found: Judgement, goal: float) -> list[tuple[str, ...]]:
 
 
 def lines(found: Judgement, clock: Clock, profile: str | None) -> Iterator[str]:
-    """Yield what was found, a finding a line."""
+    """Yield what was found, one line per finding."""
     worst = next((each for each in found.promises if each.verdict is found.promise), None)
     yield f"setting: {found.promise}{setting_text(worst)}"
     yield f"network: {found.network}{network_text(found, profile)}"
@@ -85,10 +100,12 @@ def network_text(found: Judgement, profile: str | None) -> str:
     text += f"by {source}"
     if found.network is Verdict.CHANGED:
         return text
+    if found.disputed:
+        return f"{text}; it depends on where the hub was while all nodes were silent at once"
     if len(found.fleet.intervals) == len(counts):
         return f"{text}, when all nodes sent at another interval"
     if isinf(found.notice_s):
-        return f"{text}, which is known too badly to notice that it doubles"
+        return f"{text}, which is too low or too uncertain for a doubling to show within the recent part"
     return f"{text}; if it doubled, it would be noticed after about {length(found.notice_s)}"
 
 
@@ -153,6 +170,7 @@ def as_json(found: Judgement, evidence: Evidence, goal: float, profile: str | No
             "intervals_s": found.fleet.intervals,
             "restarts": found.fleet.restarts and shift_json(found.fleet.restarts, counts, evidence),
         },
+        "assumptions": assumptions(evidence, profile),
     }
 
 
@@ -188,11 +206,21 @@ def shift_json(shift: Shift, counts: Counts, evidence: Evidence) -> dict[str, An
     }
 
 
-def assumptions(evidence: Evidence, profile: str | None, silent: str) -> Sequence[str]:
+def assumptions(evidence: Evidence, profile: str | None) -> list[str]:
     """Return what was assumed, a line each."""
-    found = [f"silent at the end: taken as {silent}; --silent-at-end"] if evidence.imported else []
-    if evidence.record is not None and evidence.record.step_s:
-        found.append(f"times: known to within {evidence.record.step_s:g} s; false stales are counted both ways")
+    silent, record = readings_of(evidence)[0], evidence.record
+    read = replace(evidence, readings=(silent,))
+    found = [each.line() for each in assumptions_of(read) if each.name in SHARED and evidence.imported]
+    if record is not None and record.all_silent:
+        found.append(
+            f"all silent at once: {some(spans(record, record.all_silent))}; read as silence of the nodes and as the "
+            "hub's downtime, and only what holds by both is an alarm; if the hub was down, say so with --hub-down "
+            "FROM..TO"
+        )
+    if record is not None and record.step_s:
+        found.append(f"times: known to within {record.step_s:g} s; false stales are counted both ways")
     if profile:
-        found.append(f"profile {profile}: nodes with the log's interval, no keepalive and no tunnel")
+        found.append(
+            f"profile {profile}: all nodes send every {evidence.usual_gap_s:g} s, without keepalive and tunnel"
+        )
     return found

@@ -15,7 +15,7 @@ import numpy as np
 import typer
 
 from heartbench.analysis.absences import AbsenceRules
-from heartbench.analysis.promise.counts import ARRAYS, BLOCKS, Counts, Grid, count_block, joined_rows
+from heartbench.analysis.promise.counts import BLOCKS, BY_BLOCK, Counts, Grid, count_block, joined_rows
 from heartbench.analysis.promise.judgement import Judgement, Verdict, judged
 from heartbench.analysis.simulated import simulate_gaps
 from heartbench.simulator.scenario import load_scenario
@@ -74,7 +74,7 @@ FLEETS = (
 def looks(counts: Counts, first: int) -> Iterator[Judgement]:
     """Yield what a look after each hour finds, from hour `first` on."""
     for end in range(first, counts.up_days.shape[1] + 1):
-        until = {name: getattr(counts, name)[:, :end] for name in ARRAYS if name != "interval_s"}
+        until = {name: getattr(counts, name)[:, :end] for name in BY_BLOCK}
         yield judged(replace(counts, split=end - BLOCKS, **until), GOAL)
 
 

@@ -87,6 +87,63 @@ def test_bad_input_is_one_line(
     assert printed.err.count("\n") == 1
 
 
+@pytest.fixture(scope="module")
+def edges(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the events of a hub that marks nodes after 90 s: two nodes over two days, each silent twice."""
+    turns = [("registered", 0.0), ("silence", 40_000.0), ("heard", 40_100.0), ("silence", 130_000.0)]
+    rows = [
+        {"seq": 1, "epoch": 1, "at_unix_s": BEGIN + at, "changed": {"node_id": node, "reason": reason}}
+        for reason, at in (*turns, ("heard", 130_100.0), ("connected", 2 * DAY_S))
+        for node in "ab"
+    ]
+    path = tmp_path_factory.mktemp("edges") / "events.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_a_log_of_changes_of_status_is_judged_with_the_timeout_of_its_hub(
+    edges: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = watched(capsys, edges, "--now", "95s", "--marked-after", "90s", status=0)
+    assert found["promise"]["groups"][0]["false_stale"] == 2
+    assert any("silences of less than 90 s are not in it" in line for line in found["assumptions"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--now", "95s"], "--marked-after"),
+        (["--now", "60s", "--marked-after", "90s"], "shows no shorter silence than 90s"),
+        (
+            ["--now", "95s", "--marked-after", "90s", "--profile", "wireguard-5g"],
+            "does not show the heartbeat interval",
+        ),
+    ],
+)
+def test_what_a_log_of_changes_of_status_does_not_show_is_one_line(
+    edges: Path, arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["watch", str(edges), *arguments]) == 2
+    printed = capsys.readouterr()
+    assert line in printed.err
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+
+
+def test_nodes_that_were_silent_at_the_end_are_said_to_be_dead_only_if_there_are_some(
+    quiet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = watched(capsys, quiet, "--now", "100s", "--max-false-stale", "20/node-day", status=0)
+    assert not [line for line in found["assumptions"] if "taken as" in line]
+    hub_trace(fleet(), tmp_path)
+    for options, taken in (([], "dead"), (["--silent-at-end", "alive"], "alive")):
+        found = watched(
+            capsys, tmp_path / "trace", "--since", "2h", "--max-false-stale", "9/node-day", *options, status=0
+        )
+        (line,) = [line for line in found["assumptions"] if line.startswith("silent at the end")]
+        assert line.startswith("silent at the end: node-07 (for ")
+        assert line.endswith(f"; taken as {taken}; --silent-at-end")
+
+
 def test_an_address_needs_the_threshold_of_its_hub(capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["watch", "127.0.0.1:1"]) == 2
     assert "--now: is missing" in capsys.readouterr().err

@@ -70,7 +70,7 @@ def messages_of(edges: Sequence[Edge], timeout_s: float, resolution_s: float | N
         by_node.setdefault(edge.node, []).append(edge)
     note = (
         f"The log has changes of status, not heartbeats: silences of less than {timeout_s:g} s are not in it, "
-        f"thresholds below {timeout_s:g} s cannot be judged by it, and nodes without any change are missing."
+        f"thresholds below {timeout_s:g} s cannot be judged by it, and nodes without a line in it are missing."
     )
     stated = Stated(statuses_s=timeout_s, interval_s=timeout_s, step_s=resolution_s, note=note)
     return [stated, *(_lives(node, own, timeout_s, start_s, end_s) for node, own in by_node.items())]

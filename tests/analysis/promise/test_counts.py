@@ -8,6 +8,7 @@ from tests.analysis.imported_logs import RECORD, every, write_import
 
 from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.evidence import evidence_of
+from heartbench.analysis.imports.record import Dead
 from heartbench.analysis.promise.counts import BLOCKS, Counts, counts_of
 from heartbench.analysis.readings import Reading, SilentAtEnd
 
@@ -43,3 +44,13 @@ def test_a_recent_part_that_is_too_short_for_its_blocks_is_an_error(tmp_path: Pa
     log = write_import(tmp_path / "log", {"a": [every(10.0, 0.0, DAY_S)]})
     with pytest.raises(AnalysisError, match="--since: 600s: must be at least 48m"):
         counted(log, 600.0)
+    rare = write_import(tmp_path / "rare", {"a": [every(600.0, 0.0, DAY_S)]}, replace(RECORD, interval_s=600.0))
+    with pytest.raises(AnalysisError, match="--since: 3600s: must be at least 240m"):
+        counted(rare, 3600.0)
+
+
+def test_a_node_is_up_at_the_end_though_its_last_gap_began_in_an_earlier_hour(tmp_path: Path) -> None:
+    lives = {"a": [every(10.0, 0.0, DAY_S)], "slow": [every(7000.0, 0.0, DAY_S - 6000.0)]}
+    assert counted(write_import(tmp_path / "log", lives)).is_up.tolist() == [True, True]
+    died = replace(RECORD, dead=(Dead("slow", DAY_S - 5000.0),))
+    assert counted(write_import(tmp_path / "dead", lives, died)).is_up.tolist() == [True, False]

@@ -30,6 +30,7 @@ def fleet(rates: np.ndarray | float = 12.0, seed: int = 1) -> Counts:
         restarts=np.zeros_like(long),
         stale=np.repeat(stale[..., None], 2, axis=-1),
         interval_s=np.full((NODES, 2), 10.0),
+        is_up=np.ones(NODES, bool),
     )
 
 
@@ -77,7 +78,9 @@ def test_nodes_that_come_and_go_are_listed_but_no_change() -> None:
     days = counts.up_days.copy()
     days[0, EARLIER + 5 :] = 0
     days[1, :EARLIER] = 0
-    found = judged(replace(counts, up_days=days, long=counts.long * (days > 0)), 1e9)
+    days[2, -1] = 0  # one gap, which began before
+    is_up = np.arange(NODES) != 0
+    found = judged(replace(counts, up_days=days, long=counts.long * (days > 0), is_up=is_up), 1e9)
     assert (found.fleet.joined, found.fleet.left) == (("n1",), ("n0",))
     assert found.is_good
 

@@ -21,6 +21,7 @@ def drawn(fleet: Tried, seed: int, hours: int, factor: float) -> Counts:
         restarts=np.zeros_like(long),
         stale=np.repeat((long // 3)[..., None], 2, axis=-1),
         interval_s=np.full((fleet.nodes, 2), 10.0),
+        is_up=np.ones(fleet.nodes, bool),
     )
 
 
