@@ -16,7 +16,7 @@ def of_a_log(evidence: Evidence, record: ImportRecord) -> Iterator[tuple[str, st
     """Yield name, value and source of each assumption."""
     yield (
         "network",
-        "as recorded, for as long as the log lasts; of longer gaps only what its tail says is judged",
+        "as recorded, for as long as the log lasts; of longer gaps what its tail says is judged, if it has one",
         f"{THE_LOG} alone",
     )
     yield "hours observed", "those of the log, which the interval covers", THE_LOG

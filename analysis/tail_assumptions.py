@@ -26,8 +26,8 @@ def tail_text(tail: LogTail, found: Recommendation) -> str:
     worth = f"worth {tail.independent:.0f} independent ones"
     return (
         f"{chosen.exceedances:,} gaps over {chosen.from_s:.3g} s ({worth}) carry it, generalised Pareto with shape "
-        f"{tail.shape:g} and scale {tail.scale_s:.3g} s; {beyond}; no interval over {tail.ends_s:.3g} s, one decade "
-        f"beyond the data{tried}"
+        f"{tail.shape:g} and scale {tail.scale_s:.3g} s by greatest likelihood; {beyond}; no interval over "
+        f"{tail.ends_s:.3g} s, one decade beyond the data{tried}"
     )
 
 
@@ -40,6 +40,6 @@ def distance(stale_after_s: float, longest_s: float) -> str:
 def candidate_text(each: Candidate) -> str:
     """Return a threshold that was tried."""
     return (
-        f"over {each.from_s:.3g} s ({each.exceedances:,} gaps, mean excess {each.mean_excess_s:.3g} s, shape "
-        f"{each.shape:.2f}, p = {each.p_value:.2g})"
+        f"over {each.from_s:.3g} s ({each.exceedances:,} gaps, mean excess {each.mean_excess_s:.3g} s, shape by "
+        f"L-moments {each.shape:.2f}, p = {each.p_value:.2g})"
     )

@@ -58,8 +58,8 @@ def import_log(
     """Import the log of a real hub as a trace: `heartbench tune DIR` judges it.
 
     Recognises its format by its content; docs/logs.md says how to make each
-    log, and what it can and cannot show. TIME is ISO 8601 with a zone, Unix time
-    in s, or as the command prints it: s since the first second of the log.
+    log, and what it can and cannot show. TIME is ISO 8601 (without a zone: UTC), Unix
+    time in s, or as the command prints it: s since the first second of the log.
     """
     from heartbench.analysis.imports import import_log
 

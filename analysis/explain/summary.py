@@ -24,7 +24,7 @@ class Share:
         shown: status changes of theirs that a dashboard showed.
         inferred: how many of the causes are inferred.
         gap_median_s: median of their gaps, s, without the time in which the hub was away.
-        gap_longest_s: the longest: a threshold from there on would have covered all of them.
+        gap_longest_s: the longest.
         hidden_median_s: median time from the end of the cut to the node's sign of life, s; None without one.
     """
 

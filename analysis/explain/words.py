@@ -63,6 +63,7 @@ def read_as(evidence: Evidence) -> Iterator[str]:
             f"The log has no gap under {record.statuses_s:g} s, so at {evidence.hub.stale_after_s:g} s every gap seems "
             "too long; expected a longer --now."
         )
+    yield from record.notes if record is not None else ()
 
 
 def _headline_of_one(flash: Flash) -> str:

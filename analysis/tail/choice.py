@@ -9,9 +9,10 @@ excess and shape of each candidate are kept: above a good u the former is linear
            distribution, which are fitted too (Davison and Hinkley, "Bootstrap Methods and their Application", 1997,
            section 4.2)
 
-It is refused if fewer than FEWEST gaps are left, counted as independent ones (their number divided by their dispersion,
-see `intervals`); if no candidate fits, as when TCP's ladder, or the heartbeat interval, makes gaps come in steps, or if
-those that do are all on one step; and if the step of the log's times is too coarse for the excesses.
+It is refused if fewer than FEWEST gaps are left, counted as independent ones (number divided by their dispersion, see
+`intervals`); if no candidate fits, as when TCP's ladder, or the heartbeat interval, makes gaps come in steps; and if
+the mean excess of a candidate is less than ALIKE of it, so that its gaps may all be on one step, or too small for the
+step of the log's times. No higher one is tried then.
 """
 
 from collections.abc import Callable
@@ -92,7 +93,7 @@ def choose(long_s: Floats, over_s: float, dispersion: Callable[[float], float], 
         if found.mean_excess_s < ALIKE * found.from_s:
             refused = (
                 f"gaps over {found.from_s:.3g} s are too much alike, as on one step of TCP's ladder: their mean excess "
-                f"is {found.mean_excess_s:.3g} s"
+                f"is {found.mean_excess_s:.3g} s, less than an eighth of that"
             )
             break
         if found.fits:

@@ -8,6 +8,8 @@ weigh as much as the independent gaps that they are worth: their number divided 
 (`intervals`; for the likelihood: Ribatet, Cooley and Davison, "Bayesian inference from composite likelihoods",
 Statistica Sinica 22, 2012, the magnitude adjustment).
 
+Gaps that the log's end, or a named death, cut off enter with the length that was seen.
+
 A threshold that no gap exceeds, and less than a tenth of an independent gap would in a log of this length, by the best
 estimate, is more than one decade beyond the data: it has no interval.
 """

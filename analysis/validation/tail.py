@@ -136,7 +136,7 @@ class Score:
 
     @property
     def text(self) -> str:
-        """As the cell of a table."""
+        """The cell of a table."""
         return f"{self.covered} of {self.given}" if self.given else "–"
 
 

@@ -12,6 +12,7 @@ from heartbench.analysis.evidence import evidence_of
 from heartbench.analysis.explain.answer import Question, answer_to
 from heartbench.analysis.explain.flashes import Flashes
 from heartbench.analysis.explain.logs import LadderFound, explain_log, ladder_of
+from heartbench.analysis.explain.words import read_as
 from heartbench.mesh.kinds import Kind
 
 UNIX_S = 1.7e9
@@ -51,6 +52,12 @@ def test_what_ends_a_gap_tells_its_cause_and_all_is_marked_as_inferred(three_gap
     assert [flash.mark.gap_s for flash in found.each] == pytest.approx([45.0] * 3)
     assert [flash.mark.at_s for flash in found.each] == pytest.approx([70.0] * 3)
     assert ladder is None
+
+
+def test_what_the_import_noted_is_said(tmp_path: Path) -> None:
+    noted = replace(RECORD, notes=("The times were read as ms.",))
+    directory = write_import(tmp_path / "log", {"a": [every(10.0, 0.0, 600.0)]}, noted)
+    assert "The times were read as ms." in list(read_as(evidence_of(directory, 30.0)))
 
 
 def test_senders_times_show_what_was_late(tmp_path: Path) -> None:
