@@ -110,10 +110,7 @@ def _outage(fit: Fit) -> Table:
 
 
 def _lengths(lengths_s: tuple[float, ...]) -> Array:
-    """Return the lengths in s, several on a line."""
-    array = Array([], tomlkit.items.Trivia())
-    for begin in range(0, len(lengths_s), ON_A_LINE):
-        array.add_line(*lengths_s[begin : begin + ON_A_LINE])
-    if lengths_s:
-        array.add_line(indent="")
-    return array
+    """Return the lengths in s, several on a line: from text, because an array takes quadratic time to add lines."""
+    numbers = [str(each) for each in lengths_s]
+    lines = [f"    {', '.join(numbers[begin : begin + ON_A_LINE])}," for begin in range(0, len(numbers), ON_A_LINE)]
+    return tomlkit.array("\n".join(["[", *lines, "]"]) if lines else "[]")
