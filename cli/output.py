@@ -83,35 +83,29 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         CommandError: the file cannot be written.
     """
-    unfinished = path.with_name(path.name + ".unfinished")
-    try:
-        if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
-            return
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise CommandError(f"{path}: cannot be written: {error.strerror}") from error
+    write_together({path: text})
 
 
 def write_together(texts: Mapping[Path, str]) -> None:
-    """Write several files, all of them completely or none of them.
+    """Write several files, each completely; if one cannot be written, none takes its place. Pipes: as `write_whole`.
 
     Raises:
         CommandError: one of them cannot be written.
     """
-    unfinished = {path: path.with_name(path.name + ".unfinished") for path in texts}
+    special = [path for path in texts if path.exists() and not path.is_file()]
+    unfinished = {path: path.with_name(path.name + ".unfinished") for path in texts if path not in special}
     try:
         for path, text in texts.items():
-            unfinished[path].write_text(text, encoding="utf-8")
-        for path in texts:
-            unfinished[path].replace(path)
+            unfinished.get(path, path).write_text(text, encoding="utf-8")
+        for path, file in unfinished.items():
+            file.replace(path)
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        for each in unfinished.values():
-            each.unlink(missing_ok=True)
         raise CommandError(f"{path}: cannot be written: {error.strerror}") from error
+    finally:
+        for file in unfinished.values():
+            file.unlink(missing_ok=True)
 
 
 class Advance(Protocol):

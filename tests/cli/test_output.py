@@ -41,6 +41,17 @@ def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     os.close(reader)
 
 
+def test_a_device_among_files_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    output.write_together({tmp_path / "a": "1", pipe: "2"})
+    assert os.read(reader, 10) == b"2"
+    os.close(reader)
+    assert pipe.is_fifo()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a", "pipe"]
+
+
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "gone"
     with pytest.raises(CommandError, match=rf"^{folder / 'a'}: cannot be written: No such file or directory$"):
