@@ -21,6 +21,7 @@ from math import nan
 import numpy as np
 from numpy.typing import NDArray
 
+from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.explain.rerun import Rerun, only
 from heartbench.analysis.qos import DAY_S
 from heartbench.simulator.engines.turns import crew_size
@@ -34,7 +35,10 @@ MOST_NODES = 30
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Mean bytes and packets per node-day of the simulated time, up (node to hub) and down; NaN if not counted."""
+    """Mean bytes and packets per node-day of the simulated time, up (node to hub) and down; NaN if not counted.
+
+    The time in which a node is off counts too, unlike in the rate of false stales, which is per node-day up.
+    """
 
     up_bytes: float
     down_bytes: float
@@ -50,15 +54,20 @@ class Traffic:
 NOT_COUNTED = Traffic(nan, nan, nan, nan)
 
 
+def is_counted(scenario: Scenario) -> bool:
+    """Return whether the traffic of a scenario can be counted: no nodes share a queue."""
+    return not any(crew_size(squad) for squad in squads(scenario))
+
+
 def traffic_of(scenario: Scenario, nodes: int = MOST_NODES) -> Traffic:
     """Return what the nodes of a scenario send and are sent, the mean of all groups by their numbers of nodes.
 
     `nodes` is how many of each group are counted, spread evenly over its numbers.
     """
+    if not is_counted(scenario):
+        return NOT_COUNTED
     days, weights, sums = scenario.duration_s / DAY_S, 0, np.zeros(4)
     for squad in squads(scenario):
-        if crew_size(squad):
-            return NOT_COUNTED
         mean = np.mean([sent_by(scenario, squad, node) for node in _sample(squad, nodes)], axis=0)
         sums, weights = sums + squad.count * mean, weights + squad.count
     return Traffic(*(sums / weights / days).tolist())
@@ -66,9 +75,15 @@ def traffic_of(scenario: Scenario, nodes: int = MOST_NODES) -> Traffic:
 
 def sent_by(scenario: Scenario, squad: Squad, node: int) -> NDArray[np.int64]:
     """Return the bytes up and down and the packets up and down of one node in the whole run; shape (4,)."""
-    rerun = Rerun(scenario, only(squad, node), rows_a_node(squad, scenario.duration_s))
-    rerun.go(scenario.duration_s)
-    return np.concatenate([rerun.sent_bytes, rerun.sent_packets])
+    rows = rows_a_node(squad, scenario.duration_s)
+    while True:
+        rerun = Rerun(scenario, only(squad, node), rows)
+        try:
+            rerun.go(scenario.duration_s)
+        except AnalysisError:  # more reconnects than estimated
+            rows *= 2
+        else:
+            return np.concatenate([rerun.sent_bytes, rerun.sent_packets])
 
 
 def _sample(squad: Squad, nodes: int) -> Iterator[int]:

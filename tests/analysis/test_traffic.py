@@ -2,8 +2,13 @@
 
 from math import isnan
 
+import pytest
+
+from heartbench.analysis import traffic
+from heartbench.analysis.explain import rerun
 from heartbench.analysis.traffic import Traffic, traffic_of
 from heartbench.simulator.scenario import Scenario, load_scenario
+from heartbench.simulator.session import MOST_ROWS_AT_ONCE
 
 HEARTBEAT, HEADERS, PING = 34, 52, 17  # bytes, as `simulator.connection` and `simulator.tcp.sender` have them
 
@@ -43,6 +48,13 @@ def test_pings_cost_a_packet_each_way_and_what_acknowledges_them() -> None:
 def test_a_tunnel_adds_its_headers() -> None:
     plain, inside = an_hour_of(), an_hour_of("group.edge.tunnel=wireguard")
     assert inside.up_bytes > plain.up_bytes + 360 * 60
+
+
+def test_a_node_that_sends_more_than_estimated_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = traffic_of(a_lan("duration=1h"))
+    monkeypatch.setattr(traffic, "rows_a_node", lambda *_: 1)
+    monkeypatch.setattr(rerun, "SPARE_ROWS", 2 * MOST_ROWS_AT_ONCE)
+    assert traffic_of(a_lan("duration=1h")) == usual
 
 
 def test_nodes_that_share_a_queue_are_not_counted() -> None:
