@@ -32,20 +32,21 @@ def sentence(found: Recommendation) -> str:
         )
         return (
             f"Set stale_after to {found.recommended_s:g} s to meet the goal of {goal_limits(found)}. Expected: "
-            f"{chosen}.{single_heartbeat(found)}{current} {how_sure(found)}"
+            f"{chosen}.{single_heartbeat(found.recommended_s, found.interval_s)}{current} {how_sure(found)}"
         )
     return (
         f"No threshold meets the goal of {goal_limits(found)}. {why(found)} {found.recommended_s:g} s comes closest: "
-        f"{missed(found)}. Expected: {chosen}.{single_heartbeat(found)} {how_sure(found)} {what_to_measure(found)}"
+        f"{missed(found)}. Expected: {chosen}.{single_heartbeat(found.recommended_s, found.interval_s)} "
+        f"{how_sure(found)} {what_to_measure(found)}"
     )
 
 
-def single_heartbeat(found: Recommendation) -> str:
-    """Return that the recommended threshold allows no heartbeat to be missing; empty if it does."""
-    if found.interval_s is None or found.recommended_s >= 2 * found.interval_s:
+def single_heartbeat(stale_after_s: float, interval_s: float | None) -> str:
+    """Return that a threshold allows no heartbeat to be missing; empty if it does, or the interval is not known."""
+    if interval_s is None or stale_after_s >= 2 * interval_s:
         return ""
     return (
-        f" {found.recommended_s:g} s is less than two heartbeat intervals of {found.interval_s:g} s, so a single "
+        f" {stale_after_s:g} s is less than two heartbeat intervals of {interval_s:g} s, so a single "
         "heartbeat that is lost or late can mark a node stale."
     )
 

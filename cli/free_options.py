@@ -7,7 +7,7 @@ FREE = typer.Option(
     help="Settings to search together: threshold, detector, flaps (hub); keepalive, user-timeout, reconnect, "
     "interval (nodes). Separated by commas.",
 )
-NODE_OUT = typer.Option(metavar="FILE", help="Settings for the nodes, written with --free if the goal is met.")
+NODE_OUT = typer.Option(metavar="FILE", help="Settings for the nodes, written if one is free and the goal is met.")
 MAX_TRAFFIC = typer.Option(
     metavar="BYTES", help="With --free: most bytes per node-day, such as 2MB. Default: twice the current traffic."
 )

@@ -20,7 +20,7 @@ from heartbench.cli.log_options import (
     as_trace,
     log_options,
 )
-from heartbench.cli.output import check_output, console, plain, print_json, print_table, progress, write_whole
+from heartbench.cli.output import console, plain, print_json, print_table, progress, write_whole
 from heartbench.cli.scheduler_option import Scheduler
 from heartbench.cli.tune_free import ANY_PINGS, NODE_FILE, FreeOptions, tune_free
 
@@ -85,15 +85,15 @@ def tune(
     until its next hello); sent_s and arrived_s (s from any origin; empty if it
     never arrived); boot (goes up at each restart); connection and seq (0 will do).
     """
-    check_output(out)
     about_free = FreeOptions(free, out, node_out, max_traffic, permitted_pings, scheduler).checked()
     goal = goal_of(max_false_stale, max_detection)
     options = log_options(time=time, node=node, sent=sent, interval=interval, hub_down=hub_down, dead=dead)
     source = source or newest_run()
+    question = about_free.question(source, goal, per)
     with as_trace(source, options) as trace:
         evidence = read(trace, source, now, silent_at_end, skip_sender_pauses)
-        if free is not None:
-            return tune_free(evidence, about_free, about_free.question(goal, per), as_json)
+        if question is not None:
+            return tune_free(evidence, about_free, question, as_json)
         found = studied(evidence, goal, per)
     return finish(evidence, found, out, as_json)
 

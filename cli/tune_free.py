@@ -39,6 +39,7 @@ class FreeOptions(NamedTuple):
 
     def checked(self) -> "FreeOptions":
         """Return these; raise an error if one cannot be used, or is set without `--free`."""
+        check_output(self.out)
         if self.free is not None:
             check_output(self.node_out, "--node-out")
             if self.out.absolute() == self.node_out.absolute():
@@ -50,17 +51,22 @@ class FreeOptions(NamedTuple):
                 raise CommandError(f"--{name.replace('_', '-')}: expected only with --free")
         return self
 
-    def question(self, goal: "Goal", per: str) -> "Question":
-        """Return what they ask."""
+    def question(self, source: Path, goal: "Goal", per: str) -> "Question | None":
+        """Return what they ask of a run; None if nothing is free. Raise an error if the source is not a run."""
         from heartbench.analysis.joint.knobs import parse_knobs
         from heartbench.analysis.joint.question import Question
+        from heartbench.analysis.joint.search import not_a_run
         from heartbench.analysis.joint.words import parse_bytes
         from heartbench.analysis.tune import Per
         from heartbench.simulator.units import parse_duration
 
+        if self.free is None:
+            return None
+        if source.exists() and not (source / "run.json").exists():
+            raise not_a_run(source)
         limit = None if self.max_traffic is None else parse_bytes(self.max_traffic, "--max-traffic")
         pings_s = parse_duration(self.permitted_pings, "--permitted-pings")
-        return Question(parse_knobs(self.free or ""), goal, Per(per), limit, pings_s)
+        return Question(parse_knobs(self.free), goal, Per(per), limit, pings_s)
 
 
 def tune_free(evidence: "Evidence", options: FreeOptions, asked: "Question", as_json: bool) -> int:
@@ -70,7 +76,7 @@ def tune_free(evidence: "Evidence", options: FreeOptions, asked: "Question", as_
 
     found = _searched(evidence, asked, options.scheduler)
     written = {options.out: env_file(found, evidence)}
-    if found.recommended.node is not None:
+    if asked.of_nodes:
         written[options.node_out] = node_file(found, evidence)
     if found.met:
         write_together(written)
@@ -84,10 +90,10 @@ def tune_free(evidence: "Evidence", options: FreeOptions, asked: "Question", as_
 
 
 def _searched(evidence: "Evidence", asked: "Question", scheduler: str | None) -> "Found":
-    from heartbench.analysis.joint.search import needs_simulation, search
+    from heartbench.analysis.joint.search import search
     from heartbench.analysis.workers import workers
 
-    if not needs_simulation(evidence, asked):
+    if not asked.simulates:
         return search(evidence, asked, None)
     with workers(scheduler) as executor, progress("Simulating settings", 0.0) as advance:
         return search(evidence, asked, executor, advance)

@@ -46,13 +46,13 @@ class Option:
     """One setting of hub and nodes with its figures.
 
     Attributes:
-        node: setting of the nodes; None: a log or an imported trace, of which nothing is known.
+        node: setting of the nodes.
         group: what the figures are of: the group, or the fleet, that decides.
         halves: the columns HALVES of that group.
         met: whether it is within the limits.
     """
 
-    node: NodeSetting | None
+    node: NodeSetting
     hub: HubSettings
     group: str
     figures: ThresholdFigures
@@ -70,13 +70,13 @@ class Space:
             the goal), half_missed (in half of the nodes and time), detection_s, bytes and valid.
     """
 
-    nodes: tuple[NodeSetting | None, ...]
+    nodes: tuple[NodeSetting, ...]
     judged: tuple[Judged, ...]
     limits: Limits
     rows: pd.DataFrame
 
     @classmethod
-    def of(cls, found: Mapping[NodeSetting | None, Judged], limits: Limits) -> "Space":
+    def of(cls, found: Mapping[NodeSetting, Judged], limits: Limits) -> "Space":
         """Return all rows of judged settings, the current one first."""
         frames = [_rows(n, node, each, limits) for n, (node, each) in enumerate(found.items())]
         return cls(tuple(found), tuple(found.values()), limits, pd.concat(frames, ignore_index=True))
@@ -124,7 +124,7 @@ class Space:
         met = self.rows[self.within()]
         return _narrowed(met, ("bytes", "detection_s", "missed")) if len(met) else None
 
-    def front(self) -> list[tuple[int, NodeSetting | None, HubSettings]]:
+    def front(self) -> list[tuple[int, NodeSetting, HubSettings]]:
         """Return row, nodes and hub of each setting on the front, by detection time; equal ones once."""
         some = self.rows[self.rows.valid]
         values = np.nan_to_num(some[["detection_s", "upper", "bytes"]].to_numpy(float))
@@ -133,10 +133,10 @@ class Space:
         return [(row, self.nodes[n], self.judged[n].hubs[k]) for row, (n, k) in zip(places, numbers, strict=True)]
 
 
-def _rows(n: int, node: NodeSetting | None, judged: Judged, limits: Limits) -> pd.DataFrame:
+def _rows(n: int, node: NodeSetting, judged: Judged, limits: Limits) -> pd.DataFrame:
     frames = list(judged.frames.values())
     allowed = max(limits.goal.max_false_stale_per_node_day, 1e-12)
-    interval_s = (node.interval_s if node else None) or 0.0
+    interval_s = node.interval_s or 0.0
     return pd.DataFrame(
         {
             "node": n,

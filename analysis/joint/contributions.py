@@ -1,6 +1,7 @@
 """What each knob contributes alone: the recommended setting without it, and the current setting with it.
 
-The hub's threshold, or the detector that replaces it, is one knob here. What has not been simulated yet is.
+The hub's threshold, or the detector that replaces it, is one knob here. Settings that the search has not simulated are
+simulated for it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,7 +13,7 @@ from heartbench.analysis.joint.knobs import FIELDS, Knob, NodeSetting, problem_o
 from heartbench.analysis.joint.question import Question
 from heartbench.hub import HubSettings
 
-JudgeAll = Callable[[Iterable[NodeSetting], tuple[HubSettings, ...]], Mapping[NodeSetting | None, Judged]]
+JudgeAll = Callable[[Iterable[NodeSetting], tuple[HubSettings, ...]], Mapping[NodeSetting, Judged]]
 Pair = tuple[NodeSetting, HubSettings]
 
 
@@ -42,8 +43,6 @@ def shares_of(
 ) -> Iterator[Share]:
     """Yield what each knob contributes that the recommendation changes."""
     node, hub = recommended.node, recommended.hub
-    if node is None:
-        return
     now = hubs[0]
     pairs: dict[Knob, tuple[Pair, Pair]] = {}
     if hub != now:
@@ -52,7 +51,7 @@ def shares_of(
         if node.value(knob) != current.value(knob):
             without, alone = node.turned(knob, current.value(knob)), current.turned(knob, node.value(knob))
             pairs[knob] = (without, hub), (alone, now)
-    known: dict[NodeSetting | None, Judged] = dict(zip(space.nodes, space.judged, strict=True))
+    known = dict(zip(space.nodes, space.judged, strict=True))
     allowed = [pair for both in pairs.values() for pair in both if _problem(pair, current, question) is None]
     missing = [each for each, its_hub in allowed if each not in known or its_hub not in known[each].hubs]
     judged = known | dict(judge(missing, hubs if hub in hubs else (*hubs, hub)))

@@ -9,12 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from heartbench.analysis.errors import AnalysisError
-from heartbench.analysis.evidence import Evidence
 from heartbench.analysis.flap_effects import Effect, effect
 from heartbench.analysis.gaps import Gaps
-from heartbench.analysis.joint.choice import Option
-from heartbench.analysis.joint.knobs import applied
-from heartbench.analysis.simulated import simulate_gaps
 from heartbench.hub import HubError, HubSettings
 
 MOST_HIDDEN = 0.01
@@ -38,25 +34,17 @@ class FlapChoice:
     reason: str = ""
 
 
-def choose_flaps(evidence: Evidence, recommended: Option) -> FlapChoice:
-    """Return the choice for a recommended setting, on the fleet that it was judged on."""
-    hub = recommended.hub
+def choose_flaps(hub: HubSettings, gaps: Gaps, duration_s: float) -> FlapChoice:
+    """Return the choice for a recommended hub, on the gaps that it was judged on."""
     if not hub.has_one_timeout:
         return FlapChoice(hub, (), "what a rule hides is computed for fixed timeouts only")
-    gaps = _gaps(evidence, recommended)
     try:
-        tried = [(each, effect(gaps, each, evidence.duration_s)) for each in [hub, *_reachable(hub)]]
+        tried = [(each, effect(gaps, each, duration_s)) for each in [hub, *_reachable(hub)]]
     except AnalysisError:
         return FlapChoice(hub, (), "nodes say goodbye, or the hub is away at times, which this does not cover")
     fit = [each for each in tried if each[1].stale_delayed <= MOST_HIDDEN] or tried[:1]
     best, _ = min(fit, key=lambda each: each[1].shown_per_hour)
     return FlapChoice(best, tuple(tried))
-
-
-def _gaps(evidence: Evidence, recommended: Option) -> Gaps:
-    if evidence.scenario is None or recommended.node is None:
-        return evidence.gaps
-    return simulate_gaps(applied(evidence.scenario, recommended.node))[0]
 
 
 def _reachable(hub: HubSettings) -> list[HubSettings]:

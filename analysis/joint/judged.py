@@ -5,7 +5,7 @@ search have the same seed, so the same outages, losses and starts; and their net
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -14,13 +14,17 @@ from heartbench.analysis.evidence import Evidence, simulated
 from heartbench.analysis.intervals import rate_interval
 from heartbench.analysis.qos import DAY_S, Qos
 from heartbench.analysis.study import Frontiers, frontiers
+from heartbench.analysis.sweep.cell import made_by
 from heartbench.analysis.traffic import NOT_COUNTED, Traffic, traffic_of
 from heartbench.analysis.tune import FLEET, Per
 from heartbench.hub import HubSettings
 from heartbench.simulator.scenario import Scenario
 
 HALVES = ("half_rate", "half_high", "other_rate", "other_low", "other_high")
-"""Columns of false stales per node-day in half of the nodes and time, its upper end, and the same in the other half."""
+"""Columns of false stales per node-day in half of the nodes and time, its upper end, and the same in the other half.
+
+NaN if the time is a single block.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,30 +45,26 @@ class Judged:
         frames: by group, or of the fleet: what must meet the goal; rows as in `tune.frontier`, with HALVES.
         hours: how long each group's network was observed, h.
         traffic: what the nodes send and are sent.
+        made_by: what decided the digits, if a worker simulated (`sweep.cell.made_by`).
     """
 
     hubs: tuple[HubSettings, ...]
     frames: Mapping[str, pd.DataFrame]
-    hours: Mapping[str, float] = field(default_factory=dict)
+    hours: Mapping[str, float]
     traffic: Traffic = NOT_COUNTED
+    made_by: str = ""
 
 
 def judge_job(job: Job) -> Judged:
     """Simulate the scenario of a job, and judge it by each of its hubs."""
     evidence = simulated(job.scenario, policies=[hub.policy for hub in job.hubs])
-    return judge_evidence(evidence, job.hubs, job.per, traffic_of(job.scenario))
+    return replace(judge_evidence(evidence, job.hubs, job.per), traffic=traffic_of(job.scenario), made_by=made_by())
 
 
-def judge_evidence(evidence: Evidence, hubs: Sequence[HubSettings], per: Per, traffic: Traffic = NOT_COUNTED) -> Judged:
-    """Judge each hub on a trace; each reading of an imported log must meet the goal, as each group must."""
-    frames: dict[str, pd.DataFrame] = {}
-    hours: dict[str, float] = {}
-    for reading in evidence.readings:
-        found = frontiers(evidence, reading, [hub.policy for hub in hubs])
-        suffix = f" ({reading.name})" if len(evidence.readings) > 1 else ""
-        frames |= {f"{name}{suffix}": frame for name, frame in _deciding(found, per).items()}
-        hours |= found.hours
-    return Judged(tuple(hubs), frames, hours, traffic)
+def judge_evidence(evidence: Evidence, hubs: Sequence[HubSettings], per: Per) -> Judged:
+    """Judge each hub on the gaps of a run, without its traffic."""
+    found = frontiers(evidence, evidence.readings[0], [hub.policy for hub in hubs])
+    return Judged(tuple(hubs), _deciding(found, per), found.hours)
 
 
 def _deciding(found: Frontiers, per: Per) -> dict[str, pd.DataFrame]:
@@ -75,7 +75,10 @@ def _deciding(found: Frontiers, per: Per) -> dict[str, pd.DataFrame]:
 
 
 def _with_halves(frame: pd.DataFrame, counted: Sequence[Qos]) -> pd.DataFrame:
-    """Return a frontier with the columns HALVES: every second node in the first half of the time, and the others."""
+    """Return a frontier with the columns HALVES: every second row of cells in the first half of the time, and the rest.
+
+    A row is a node, or the nodes of a site; of very many sites, a random pool of them (`sites`).
+    """
     first, second = _half(counted, 0), _half(counted, 1)
     columns = dict(zip(HALVES, (first[0], first[2], *second), strict=True))
     return frame.assign(**columns)

@@ -153,7 +153,7 @@ def problem_of(setting: NodeSetting, permitted_ping_s: float) -> str | None:
     if not setting.keepalive_s:
         return None
     if setting.user_timeout_s == 0:
-        return "gRPC sets TCP_USER_TIMEOUT where it sends pings"
+        return "gRPC sets a user timeout as soon as it sends pings, and it is none here"
     if setting.keepalive_s < permitted_ping_s:
         return f"the hub permits one ping in {permitted_ping_s:g} s, and answers more with GOAWAY"
     return None
@@ -171,7 +171,17 @@ def around(
             yield changed
 
 
-def number_of_settings(free: frozenset[Knob], current: NodeSetting, permitted_ping_s: float) -> int:
-    """Return how many settings of the nodes there are in all, of those that fit together; at least the current one."""
-    knobs = tuple(knob for knob in FIELDS if knob in free)
-    return len(set(around(current, knobs, current, permitted_ping_s)))
+def all_settings(free: frozenset[Knob], current: NodeSetting, permitted_ping_s: float) -> set[NodeSetting]:
+    """Return all settings of the nodes that fit together; at least the current one."""
+    return set(around(current, tuple(knob for knob in FIELDS if knob in free), current, permitted_ping_s))
+
+
+def stuck(free: frozenset[Knob], current: NodeSetting, permitted_ping_s: float) -> dict[Knob, str]:
+    """Return the free knobs of the nodes of which only the current value fits, each with the reason."""
+    every, found = all_settings(free, current, permitted_ping_s), dict[Knob, str]()
+    for knob in (knob for knob in FIELDS if knob in free):
+        now_s, *others = values_of(knob, current)
+        if {each.value(knob) for each in every} == {now_s}:
+            problems = (problem_of(current.turned(knob, each), permitted_ping_s) for each in others)
+            found[knob] = next(filter(None, problems), "")
+    return found

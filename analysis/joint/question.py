@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from heartbench.analysis.joint.knobs import Knob
+from heartbench.analysis.joint.knobs import FIELDS, Knob
 from heartbench.analysis.tune import Goal, Per
 
 
@@ -21,3 +21,13 @@ class Question:
     per: Per = Per.GROUP
     max_bytes_per_node_day: float | None = None
     permitted_ping_s: float = 0.0
+
+    @property
+    def of_nodes(self) -> bool:
+        """Whether a setting of the nodes is free."""
+        return not self.free.isdisjoint(FIELDS)
+
+    @property
+    def simulates(self) -> bool:
+        """Whether the scenario is simulated: for settings of the nodes, and detectors; a run's gaps suit timeouts."""
+        return self.of_nodes or Knob.DETECTOR in self.free

@@ -19,24 +19,24 @@ def env_file(found: Found, evidence: Evidence) -> str:
 
 def node_file(found: Found, evidence: Evidence) -> str:
     """Return the nodes' settings as TOML, with the names that gRPC has for them in Go, Java and Python."""
-    node = found.recommended.node
-    lines = [] if node is None else [*_lines(node)]
-    return head(found, evidence) + "\n" + "\n".join(lines) + "\n"
+    return head(found, evidence) + "\n" + "\n".join(node_lines(found.recommended.node)) + "\n"
 
 
 def head(found: Found, evidence: Evidence) -> str:
     """Return where the settings come from, and what they assume, as comments."""
+    both = "Settings of the hub and of the nodes belong together: set both, the nodes first."
     lines = [
         f"Tuned by Heartbench from {evidence.origin}, with {', '.join(sorted(found.question.free))} free.",
         f"Goal: {goal_text(found)}.",
-        "Settings of the hub and of the nodes belong together: set both, the nodes first.",
+        *([both] if found.question.of_nodes else []),
         *lines_after(found),
         *(f"Assumption: {each}." for each in assumption_lines(found, evidence)),
     ]
     return "".join(f"# {line.strip()}\n" for line in lines)
 
 
-def _lines(node: NodeSetting) -> Iterator[str]:
+def node_lines(node: NodeSetting) -> Iterator[str]:
+    """Yield the lines of a setting of the nodes."""
     yield "# The keys are those of a group in a scenario. A line that is missing: leave it as each group has it."
     if node.interval_s is not None:
         yield from ("", "# How often the node sends a heartbeat: your own timer.")
@@ -46,28 +46,39 @@ def _lines(node: NodeSetting) -> Iterator[str]:
 
 
 def _keepalive(node: NodeSetting) -> Iterator[str]:
-    if node.keepalive_s is None or node.user_timeout_s is None:
+    time_s, timeout_s = node.keepalive_s, node.user_timeout_s
+    if time_s is None and timeout_s is None:
         return
-    if not node.keepalive_s and not node.user_timeout_s:
-        yield from ("", "# gRPC's keepalive is off, which is its default.", 'keepalive_time = "0s"')
-        return
-    time_s, timeout_s = node.keepalive_s or NO_PINGS_S, node.user_timeout_s
     yield ""
-    if not node.keepalive_s:
+    if time_s == 0 and timeout_s:
         yield "# No pings, but TCP_USER_TIMEOUT, which gRPC sets to the timeout once keepalive is on. So turn it on"
         yield "# with a time that no connection reaches:"
-    yield f"#   Go      keepalive.ClientParameters{{Time: {_go(time_s)}, Timeout: {_go(timeout_s)}}}"
-    yield f"#   Java    keepAliveTime({time_s:g}, SECONDS).keepAliveTimeout({timeout_s:g}, SECONDS)"
-    yield (
-        f'#   Python  ("grpc.keepalive_time_ms", {time_s * 1000:.0f}), ("grpc.keepalive_timeout_ms", '
-        f"{timeout_s * 1000:.0f})"
-    )
-    if node.keepalive_s:
+        time_s = NO_PINGS_S
+    elif time_s:
         yield "# A gRPC server permits one ping in 300 s without data unless it is set otherwise, and answers more with"
         yield "# GOAWAY too_many_pings. Heartbench's hub permits any number."
-    yield f'keepalive_time = "{format_duration(time_s)}"'
-    yield f'keepalive_timeout = "{format_duration(timeout_s)}"'
-    yield f'user_timeout = "{format_duration(timeout_s)}"'
+    elif timeout_s:
+        yield "# TCP_USER_TIMEOUT, which gRPC sets to the timeout once keepalive is on. Leave its time as it is."
+    elif time_s == 0:
+        yield "# gRPC's keepalive is off, which is its default."
+    yield from _in_grpc(time_s, timeout_s)
+    if time_s is not None:
+        yield f'keepalive_time = "{format_duration(time_s)}"'
+    if timeout_s:
+        yield f'keepalive_timeout = "{format_duration(timeout_s)}"'
+    if timeout_s is not None:
+        yield f'user_timeout = "{format_duration(timeout_s)}"'
+
+
+def _in_grpc(time_s: float | None, timeout_s: float | None) -> Iterator[str]:
+    """Yield the options of gRPC for a keepalive time and timeout; without those that are 0 or not known."""
+    named = [(name, value) for name, value in (("Time", time_s), ("Timeout", timeout_s)) if value]
+    if named:
+        go = ", ".join(f"{name}: {_go(value)}" for name, value in named)
+        yield f"#   Go      keepalive.ClientParameters{{{go}}}"
+        yield "#   Java    " + ".".join(f"keepAlive{name}({_java(value)})" for name, value in named)
+        python = ", ".join(f'("grpc.keepalive_{name.lower()}_ms", {value * 1000:.0f})' for name, value in named)
+        yield f"#   Python  {python}"
 
 
 def _reconnect(node: NodeSetting) -> Iterator[str]:
@@ -82,4 +93,9 @@ def _reconnect(node: NodeSetting) -> Iterator[str]:
 
 
 def _go(seconds: float) -> str:
-    return f"{seconds:g} * time.Second"
+    whole = float(seconds).is_integer()
+    return f"{seconds:.0f} * time.Second" if whole else f"{seconds * 1000:.0f} * time.Millisecond"
+
+
+def _java(seconds: float) -> str:
+    return f"{seconds:.0f}, SECONDS" if float(seconds).is_integer() else f"{seconds * 1000:.0f}, MILLISECONDS"

@@ -10,11 +10,11 @@ from heartbench.analysis.assumptions import assumptions_of
 from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.evidence import Evidence
 from heartbench.analysis.goals import unit_of
-from heartbench.analysis.joint.choice import TRAFFIC_FACTOR, Option, Space
-from heartbench.analysis.joint.knobs import FIELDS, Knob, NodeSetting
+from heartbench.analysis.joint.choice import Option, Space
+from heartbench.analysis.joint.knobs import Knob, NodeSetting
 from heartbench.analysis.joint.search import Found
 from heartbench.analysis.tune import DAY_H
-from heartbench.analysis.verdict import figure, interval_text
+from heartbench.analysis.verdict import figure, interval_text, single_heartbeat
 from heartbench.hub import HubSettings
 from heartbench.simulator.units import NODE_DAYS
 
@@ -52,10 +52,8 @@ def hub_text(hub: HubSettings, free: frozenset[Knob]) -> str:
     return f"{text}, {rule}" if Knob.FLAPS in free else text
 
 
-def node_text(node: NodeSetting | None, free: frozenset[Knob]) -> str:
+def node_text(node: NodeSetting, free: frozenset[Knob]) -> str:
     """Return the nodes' part of a setting: the knobs that are free."""
-    if node is None:
-        return "–"
     parts = []
     for knob, name in NAMES.items():
         value_s = node.value(knob)
@@ -67,8 +65,7 @@ def node_text(node: NodeSetting | None, free: frozenset[Knob]) -> str:
 
 def labelled(found: Found) -> Iterator[tuple[str, Option]]:
     """Yield the settings that the table shows, with their labels."""
-    if found.current:
-        yield "current", found.current
+    yield "current", found.current
     if found.threshold_alone and len(found.space.nodes) > 1:
         yield "hub alone", found.threshold_alone
     yield "recommended" if found.met else "closest", found.recommended
@@ -102,14 +99,22 @@ def table_rows(found: Found) -> Iterator[tuple[str, ...]]:
 
 def verdict(found: Found) -> str:
     """Return what to set, what to expect, and what it is now."""
-    free, option = found.question.free, found.recommended
-    what = hub_text(option.hub, free)
-    if option.node is not None and not free.isdisjoint(FIELDS):
-        what += f", with {node_text(option.node, free)} at the nodes"
+    option = found.recommended
+    interval_s = option.node.interval_s or found.longest_interval_s
+    what = hub_text(option.hub, found.question.free) + at_the_nodes(found, option)
+    single = single_heartbeat(option.hub.stale_after_s, interval_s) if option.hub.has_one_timeout else ""
     if not found.met:
-        return f"No setting meets the goal of {goal_text(found)}. The closest is {what}: {expected(found, option)}."
-    now = f" Currently: {expected(found, found.current)}." if found.current else ""
-    return f"Set the hub to {what}, to meet the goal of {goal_text(found)}. Expected: {expected(found, option)}.{now}"
+        closest = f"The closest is {what}: {expected(found, option)}.{single}"
+        return f"No setting meets the goal of {goal_text(found)}. {closest}"
+    return (
+        f"Set the hub to {what}, to meet the goal of {goal_text(found)}. Expected: {expected(found, option)}.{single} "
+        f"Currently: {expected(found, found.current)}."
+    )
+
+
+def at_the_nodes(found: Found, option: Option) -> str:
+    """Return the nodes' part of a setting as it follows the hub's; empty if none of it is free."""
+    return f", with {node_text(option.node, found.question.free)} at the nodes" if found.question.of_nodes else ""
 
 
 def goal_text(found: Found) -> str:
@@ -122,7 +127,7 @@ def goal_text(found: Found) -> str:
     )
     if math.isinf(limit):
         return text
-    why = f", {TRAFFIC_FACTOR:g} times the current" if found.question.max_bytes_per_node_day is None else ""
+    why = ", twice the current" if found.question.max_bytes_per_node_day is None else ""
     return f"{text}, with at most {bytes_text(limit)} per node-day{why}"
 
 
@@ -145,21 +150,16 @@ def lines_after(found: Found) -> Iterator[str]:
     """Yield the sentences below the table."""
     yield verdict(found)
     yield how_sure(found)
-    held = found.held_out
-    halves = held.halves
-    if math.isfinite(halves["other_rate"]):
-        ends = f"{figure(halves['other_low'])} to {figure(halves['other_high'])}"
+    yield from out_of_sample(found)
+    if found.question.of_nodes:
+        thresholds = sum(hub.has_one_timeout for hub in found.space.judged[0].hubs)
         yield (
-            f"Out of sample: by its counts alone, every second node in the first half of the time would have chosen "
-            f"{hub_text(held.hub, found.question.free)} with {node_text(held.node, found.question.free)}. There it has "
-            f"{figure(halves['half_rate'])} false stales per node-day, and in the other half of the nodes and of the "
-            f"time {figure(halves['other_rate'])} (95%: {ends})."
+            f"Searched {len(found.space.nodes)} of {found.possible} settings of the nodes, each under {thresholds} "
+            f"{'threshold' if thresholds == 1 else 'thresholds'}; {len(found.space.front())} pairs of a setting of the "
+            "hub and one of the nodes are on the front."
         )
-    if len(found.space.nodes) > 1:
-        yield (
-            f"Searched {len(found.space.nodes)} of {found.possible} settings of the nodes, each under "
-            f"{len(found.space.judged[0].hubs)} thresholds; {len(found.space.front())} of them are on the front."
-        )
+    for knob, reason in found.stuck.items():
+        yield f"{knob}: only the current value was tried, because no other fits: {reason}."
     for share in found.shares:
         if share.reason:
             yield f"{share.knob}: cannot be changed alone; {share.reason}."
@@ -167,15 +167,39 @@ def lines_after(found: Found) -> Iterator[str]:
 
 
 def how_sure(found: Found) -> str:
-    """Return what the intervals cover."""
-    hours = found.space.judged[0].hours.get(found.recommended.group)
-    if found.recommended.figures.false_stale_network_ci is None or hours is None:
-        return (
-            "No network interval is known: the interval covers only the randomness of what was simulated or recorded."
-        )
+    """Return what the intervals cover; of a fleet, how long the least observed of its networks was observed."""
+    shared = f" But {found.coincidence}." if found.coincidence else ""
+    if found.recommended.figures.false_stale_network_ci is None:
+        covered = "No network interval is known: the interval covers only the randomness of the simulation."
+        return covered + shared
+    hours = found.space.judged[0].hours
+    watched = hours.get(found.recommended.group, min(hours.values()))
     return (
-        f"The network interval covers 95% of the networks that fit {figure(hours)} h of observation, and decides "
-        "whether the goal is met; the simulation interval covers only the randomness of the simulation."
+        f"The network interval covers 95% of the networks that fit {figure(watched)} h of observation, and decides "
+        f"whether the goal is met; the simulation interval covers only the randomness of the simulation.{shared}"
+    )
+
+
+def out_of_sample(found: Found) -> Iterator[str]:
+    """Yield what half of the nodes in half of the time would choose, and the other half's counts."""
+    if found.held_out is None:
+        return
+    held, free = found.held_out, found.question.free - {Knob.FLAPS}
+    yield (
+        "Out of sample: with the false stales of half of the nodes in the first half of the time, and all else as "
+        f"above, the choice would be {hub_text(held.hub, free)}{at_the_nodes(found, held)}. There it has "
+        f"{halves_text(held)}."
+    )
+    if held.halves != found.recommended.halves:
+        yield f"The {'recommended' if found.met else 'closest'} setting has {halves_text(found.recommended)}."
+
+
+def halves_text(option: Option) -> str:
+    """Return the counts in both halves."""
+    half = option.halves
+    return (
+        f"{figure(half['half_rate'])} false stales per node-day, and in the other half of the nodes and of the time "
+        f"{figure(half['other_rate'])} (95%: {figure(half['other_low'])} to {figure(half['other_high'])})"
     )
 
 
@@ -197,7 +221,9 @@ def flap_lines(found: Found) -> Iterator[str]:
 def assumption_lines(found: Found, evidence: Evidence) -> list[str]:
     """Return the assumptions, one line each."""
     lines = [each.line() for each in assumptions_of(evidence)]
-    if found.question.free.isdisjoint(FIELDS):
+    if found.question.simulates and evidence.is_live:
+        lines.append("live run: its scenario was simulated, so all figures, the current ones too, are simulated")
+    if not found.question.of_nodes:
         return lines
     pings = found.question.permitted_ping_s
     permitted = (
@@ -208,7 +234,8 @@ def assumption_lines(found: Found, evidence: Evidence) -> list[str]:
     return [
         *lines,
         "traffic: IP packets of the nodes' connections, up and down, lost ones too, without TLS, and without a VPN "
-        "unless the scenario has a tunnel; counted in the simulation",
+        "unless the scenario has a tunnel; per simulated node-day, while false stales are per node-day up; counted in "
+        "the simulation",
         "user timeout: gRPC's keepalive timeout, which it sets as TCP_USER_TIMEOUT on Linux; gRPC",
         f"pings that the hub permits: {permitted}",
     ]
@@ -227,7 +254,7 @@ def as_json(found: Found, evidence: Evidence) -> dict[str, Any]:
         "per": str(found.question.per),
         "source": str(evidence.source),
         "seed": evidence.seed,
-        "current": found.current and option_json(found.current),
+        "current": option_json(found.current),
         "hub_alone": found.threshold_alone and option_json(found.threshold_alone),
         "recommended": option_json(found.recommended),
         "next_best": found.next_best and option_json(found.next_best),
@@ -240,8 +267,14 @@ def as_json(found: Found, evidence: Evidence) -> dict[str, Any]:
             }
             for share in found.shares
         },
-        "out_of_sample": {"setting": option_json(found.held_out), **found.held_out.halves},
+        "out_of_sample": found.held_out
+        and {
+            "setting": option_json(found.held_out),
+            **found.held_out.halves,
+            "recommended": found.recommended.halves,
+        },
         "searched": {"node_settings": len(space.nodes), "of": found.possible, "rows": len(space.rows)},
+        "not_searched": {str(knob): reason for knob, reason in found.stuck.items()},
         "front": front_json(space),
         "assumptions": assumption_lines(found, evidence),
     }
@@ -256,7 +289,7 @@ def front_json(space: Space) -> list[dict[str, Any]]:
             {
                 "stale_after_s": hub.stale_after_s if hub.has_one_timeout else None,
                 "detector": hub.detector,
-                "node": None if node is None else asdict(node),
+                "node": asdict(node),
                 "false_stale_upper_per_node_day": upper,
                 "detection_p99_s": detection_s,
                 "bytes_per_node_day": sent,
@@ -271,7 +304,7 @@ def option_json(option: Option) -> dict[str, Any]:
     names = ("stale_after_s", "detector", "flap_rule", "flap_window_s", "flap_threshold", "flap_exit", "hold_down")
     return {
         "hub": {name: getattr(hub, name) for name in names},
-        "node": None if option.node is None else asdict(option.node),
+        "node": asdict(option.node),
         "met": option.met,
         "group": option.group,
         **asdict(option.figures),

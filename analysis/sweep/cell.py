@@ -19,6 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 import heartbench
+from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.evidence import Evidence, of_simulation, policies_at
 from heartbench.analysis.gaps import intervals_for
 from heartbench.analysis.simulated import GapsSink
@@ -128,3 +129,12 @@ def made_by() -> str:
     versions = [f"{name} {version(name)}" for name in DECIDING_PACKAGES]
     digest.update("\n".join([*versions, platform.machine()]).encode())
     return digest.hexdigest()
+
+
+def check_made_by(found: str) -> None:
+    """Raise AnalysisError if a worker's digest differs from that of this process."""
+    if found != made_by():
+        raise AnalysisError(
+            "a worker has other sources or packages than this process, or another kind of processor, so its digits may "
+            "differ; expected the same on all machines, and unchanged while it runs"
+        )

@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, 
 from dataclasses import dataclass
 
 from heartbench.analysis.errors import AnalysisError
-from heartbench.analysis.sweep.cell import Finished, made_by, run_cell
+from heartbench.analysis.sweep.cell import Finished, check_made_by, run_cell
 from heartbench.analysis.sweep.plan import Cell
 from heartbench.analysis.workers import cores, workers
 
@@ -95,9 +95,5 @@ def _outcome(future: Future[Finished]) -> Outcome:
     except Exception as error:  # noqa: BLE001 of a cell, which must not end the others
         lines = str(error).splitlines() or [""]
         return Failure(f"{type(error).__name__}: {lines[0]}")
-    if finished.made_by != made_by():
-        raise AnalysisError(
-            "a worker has other sources or packages than this process, or another kind of processor, so its digits may "
-            "differ; expected the same on all machines, and unchanged during the sweep"
-        )
+    check_made_by(finished.made_by)
     return finished

@@ -63,10 +63,10 @@ def scenario_of(profile: str) -> Scenario:
     return load_scenario("wireguard-5g", [f"group.edge.profile={profile}"])
 
 
-def a_day(scenario: Scenario, node: NodeSetting | None, seed: int, *thresholds_s: float) -> list[Outcome]:
+def a_day(scenario: Scenario, node: NodeSetting, seed: int, *thresholds_s: float) -> list[Outcome]:
     """Return how thresholds fare on a day of another seed."""
     other = scenario.model_copy(update={"seed": seed})
-    gaps, _ = simulate_gaps(other if node is None else applied(other, node))
+    gaps, _ = simulate_gaps(applied(other, node))
     return [outcome(gaps, FixedTimeout(each), scenario.duration_s) for each in thresholds_s]
 
 
@@ -96,7 +96,7 @@ def seed_rows(profile: str, scenario: Scenario, found: Found, seeds: int) -> Ite
     joint_s, alone_s = joint.hub.stale_after_s, alone.hub.stale_after_s
     for seed in range(FIRST_SEED, FIRST_SEED + seeds):
         (with_it,) = a_day(scenario, joint.node, seed, joint_s)
-        without, at_its_own = a_day(scenario, None, seed, joint_s, alone_s)
+        without, at_its_own = a_day(scenario, found.current.node, seed, joint_s, alone_s)
         low, high = with_it.less(without)
         rates = " | ".join(_rate(each) for each in (with_it, without, at_its_own))
         yield f"| {profile} | {seed} | {rates} | {low:.3g} to {high:.3g} |"

@@ -82,11 +82,18 @@ def test_bad_input_is_one_line(
     assert message in printed.err
 
 
-def test_the_knobs_of_nodes_cannot_be_free_for_a_log(run_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert invoke(["tune", str(run_path / "trace"), "--free", "threshold,keepalive"]) == 2
-    assert "says nothing of the nodes' settings" in capsys.readouterr().err
-    assert invoke(["tune", str(run_path / "trace"), "--free", "threshold", *EASY]) == 0
+def test_a_log_is_refused_before_it_is_read(run_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("hub.log").write_text("no log at all\n")
+    for source in (str(run_path / "trace"), "hub.log"):
+        assert invoke(["tune", source, "--free", "threshold"]) == 2
+        assert "says nothing of the nodes' settings" in capsys.readouterr().err
+
+
+def test_settings_of_the_hub_alone_write_its_file_alone(run_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["tune", "--free", "threshold", *EASY]) == 0
     assert capsys.readouterr().out.endswith("Wrote hub.env\n")
+    assert "set both" not in Path("hub.env").read_text()
+    assert not Path("node.toml").exists()
 
 
 def test_files_that_belong_together_are_written_whole_or_not_at_all(tmp_path: Path) -> None:

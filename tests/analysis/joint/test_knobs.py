@@ -49,7 +49,7 @@ def test_a_setting_changes_the_nodes_and_not_the_network() -> None:
 
 
 def test_each_setting_is_counted_once() -> None:
-    every = knobs.number_of_settings(frozenset(Knob), NOW, 0.0)
+    every = len(knobs.all_settings(frozenset(Knob), NOW, 0.0))
     pairs = len(set(knobs.around(NOW, BLOCKS[0], NOW, 0.0)))
     assert every == pairs * 4 * 4
     assert set(FIELDS) == {knob for block in BLOCKS for knob in block}
