@@ -38,7 +38,7 @@ from heartbench.hub import HubSettings
 from heartbench.simulator.scenario import Scenario
 
 MOST_ROUNDS = 3
-DIED = "a worker died during a simulation, for want of memory perhaps; nothing was written"
+DIED = "a worker died during a simulation, for want of memory perhaps, or the cluster went away; nothing was written"
 
 Advance = Callable[[int, int], None]
 """Called with the number of settings judged since the last call, and of those that were added to the plan."""

@@ -166,7 +166,7 @@ def test_a_worker_that_dies_or_has_other_sources_is_one_line(
         raise BrokenProcessPool("A process in the process pool was terminated abruptly")
 
     monkeypatch.setattr("heartbench.analysis.joint.search.judge_job", dies)
-    with pytest.raises(AnalysisError, match=r"^a worker died during a simulation"):
+    with pytest.raises(AnalysisError, match=r"^a worker died during a simulation, "):
         searched(evidence)
     monkeypatch.setattr("heartbench.analysis.joint.search.judge_job", lambda _: Judged((), {}, {}, made_by="elsewhere"))
     with pytest.raises(AnalysisError, match=r"^a worker has other sources or packages"):
