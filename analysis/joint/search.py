@@ -24,7 +24,7 @@ from heartbench.analysis.evidence import Evidence
 from heartbench.analysis.explain.knobs import MOST_HEARTBEATS
 from heartbench.analysis.joint import knobs
 from heartbench.analysis.joint.choice import TRAFFIC_FACTOR, Limits, Option, Space
-from heartbench.analysis.joint.contributions import Share, shares_of
+from heartbench.analysis.joint.contributions import Share, option_of, shares_of
 from heartbench.analysis.joint.flap_choice import FlapChoice, choose_flaps
 from heartbench.analysis.joint.hub_candidates import candidates, detectors
 from heartbench.analysis.joint.judged import Job, Judged, judge_evidence, judge_job
@@ -180,7 +180,7 @@ def search(
     return _with_flaps(
         found,
         choose_flaps(found.recommended.hub, gaps, scenario.duration_s),
-        lambda node, hub: judge.judge([node], (hub,))[node],
+        lambda node, its_hubs: judge.judge([node], its_hubs)[node],
     )
 
 
@@ -256,7 +256,7 @@ def _of_hubs(evidence: Evidence, scenario: Scenario, question: Question) -> Foun
     if Knob.FLAPS not in question.free:
         return found
     choice = choose_flaps(found.recommended.hub, evidence.gaps, evidence.duration_s)
-    return _with_flaps(found, choice, lambda _, hub: judge_evidence(evidence, [hub], question.per))
+    return _with_flaps(found, choice, lambda _, its_hubs: judge_evidence(evidence, its_hubs, question.per))
 
 
 def _found(scenario: Scenario, question: Question, space: Space, row: int, shares: tuple[Share, ...]) -> Found:
@@ -283,10 +283,17 @@ def _found(scenario: Scenario, question: Question, space: Space, row: int, share
     )
 
 
-def _with_flaps(found: Found, choice: FlapChoice, judge: Callable[[NodeSetting, HubSettings], Judged]) -> Found:
-    """Return what was found with a flap rule, and with the figures that the recommended setting has under it."""
-    node = found.recommended.node
-    if choice.hub == found.recommended.hub:
+def _with_flaps(
+    found: Found, choice: FlapChoice, judge: Callable[[NodeSetting, tuple[HubSettings, ...]], Judged]
+) -> Found:
+    """Return what was found with a flap rule, and with the figures that the recommended setting has under it.
+
+    It is judged among the same hubs as before, on whose longest threshold the network's interval depends a little.
+    """
+    recommended, space = found.recommended, found.space
+    if choice.hub == recommended.hub:
         return replace(found, flaps=choice)
-    judged = replace(judge(node, choice.hub), traffic=found.recommended.traffic)
-    return replace(found, flaps=choice, recommended=Space.of({node: judged}, found.space.limits).option(0))
+    hubs = (*space.judged[space.nodes.index(recommended.node)].hubs, choice.hub)
+    judged = replace(judge(recommended.node, hubs), traffic=recommended.traffic)
+    option = option_of(Space.of({recommended.node: judged}, space.limits), recommended.node, choice.hub)
+    return replace(found, flaps=choice, recommended=option)

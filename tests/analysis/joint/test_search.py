@@ -120,15 +120,17 @@ def test_the_contract_of_the_json(evidence: Evidence) -> None:
 
 def test_the_figures_of_a_chosen_flap_rule_are_its_own(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flap_choice, "MOST_HIDDEN", 1.0)
-    found = search(evidence, Question(frozenset({Knob.FLAPS}), GOAL), None)
+    without = search(evidence, Question(frozenset({Knob.THRESHOLD}), GOAL), None).recommended
+    found = search(evidence, Question(frozenset({Knob.THRESHOLD, Knob.FLAPS}), GOAL), None)
     assert found.flaps is not None
     shown = {hub: each.shown_per_hour for hub, each in found.flaps.tried}
     chosen = found.recommended
-    assert chosen.hub != found.current.hub
+    assert chosen.hub != without.hub
     assert chosen.figures.flashes_per_hour == pytest.approx(shown[chosen.hub])
-    assert found.current.figures.flashes_per_hour == pytest.approx(shown[found.current.hub])
-    assert chosen.figures.flashes_per_hour < found.current.figures.flashes_per_hour
-    assert chosen.figures.false_stale == found.current.figures.false_stale
+    assert without.figures.flashes_per_hour == pytest.approx(shown[without.hub])
+    assert chosen.figures.flashes_per_hour < without.figures.flashes_per_hour
+    assert chosen.figures.false_stale_network_ci == without.figures.false_stale_network_ci
+    assert (chosen.met, chosen.halves) == (without.met, without.halves)
 
 
 def test_a_fleet_has_the_hours_of_its_least_observed_network() -> None:
