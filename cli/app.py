@@ -64,6 +64,7 @@ def main() -> None:
     """Run the `heartbench` command."""
     if sys.stdout is None:  # closed with `>&-`
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # it is read when gRPC is loaded; we say what fails
     allow_many_connections()
     sys.exit(quietly(lambda: invoke(sys.argv[1:])))
 

@@ -3,7 +3,6 @@
 `nodes`, `events`, `history` and `stats` each have a module of their own.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -53,7 +52,6 @@ def admin_at(hub: str, credentials: Credentials | None) -> Iterator[HubAdminStub
     """Open a channel to a hub for operators; an error of a call is one of the user's."""
     if not is_address(hub):
         raise CommandError(f'--hub: "{hub}": must be HOST:PORT')
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read with the first channel; we say what fails
     with open_channel(hub, credentials) as channel:
         try:
             yield HubAdminStub(channel)
