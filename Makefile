@@ -30,10 +30,11 @@ run: setup
 	$(BIN)/heartbench tune --max-false-stale 4/node-day --max-detection 2m
 	$(BIN)/heartbench report
 
-# The whole suite: on all cores, then what needs a quiet machine. PYTEST="tests/hub -k pause": some tests, in one process.
+# The whole suite: on all cores, a file in one process, where its tests share fixtures; then what needs a quiet machine.
+# PYTEST="tests/hub -k pause": some tests, in one process.
 ifeq ($(origin PYTEST), undefined)
 test: setup
-	$(BIN)/python -m pytest -m "not alone" --numprocesses auto --dist loadgroup
+	$(BIN)/python -m pytest -m "not alone" --numprocesses auto --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest -m alone
 else
 test: setup

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("old way")]  # both share one run
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

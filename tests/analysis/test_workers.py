@@ -9,7 +9,7 @@ from heartbench.analysis import AnalysisError
 from heartbench.analysis import workers as module
 from heartbench.analysis.workers import workers
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dask")]
+pytestmark = pytest.mark.slow
 
 
 def test_workers_of_this_machine_are_processes_that_an_error_ends(tmp_path: Path) -> None:

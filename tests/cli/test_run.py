@@ -31,6 +31,8 @@ from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import load_scenario, scenario_of
 from heartbench.simulator.trace import read_trace, read_transitions
 
+pytestmark = pytest.mark.slow
+
 COMMAND = [sys.executable, "-c", "from heartbench.cli.app import main; main()", "run"]
 CUT = """
 [[fault]]

@@ -20,7 +20,7 @@ from heartbench.analysis.sweep.cell import FIGURES, Finished, made_by
 from heartbench.analysis.sweep.plan import Sweep
 from heartbench.simulator.scenario import Scenario
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dask")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ from heartbench.simulator.run_directory import RunDirectory
 from heartbench.simulator.scenario import Scenario, load_scenario
 from heartbench.simulator.trace import read_nodes, read_trace, read_transitions, read_truth
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("live engine")]  # most share one run
+pytestmark = pytest.mark.slow
 
 HUB = [sys.executable, "-c", "from heartbench.cli.app import main; main()", "hub"]
 KEY = ["node", "boot", "connection", "seq", "kind"]
