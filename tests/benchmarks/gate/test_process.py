@@ -27,7 +27,7 @@ def measured(
 
 
 def test_a_process_measures_slice_by_slice(project: Project, tmp_path: Path) -> None:
-    sample = measured(project, tmp_path, max_time="20ms")
+    sample = measured(project, tmp_path, max_time="100ms")
     (timing,) = sample.times.values()
     assert len(timing.slices) > 2
     assert min(timing.slices.values()) <= timing.median_s <= max(timing.slices.values())
