@@ -147,7 +147,8 @@ def select(
             found.up_s[row, block] -= away_between(absences, absence, start, start + up)
         silence = varying_s[gap] if len(varying_s) else shortest_s
         if length > silence or touched or gaps.away[gap]:
-            is_plain = up == length and gaps.heard[gap] and not gaps.away[gap + 1]  # after Goodbye it is offline
+            # After a Goodbye it is offline, also for no time at all: the next Hello may have the same time.
+            is_plain = up == length and gaps.heard[gap] and not gaps.away[gap] and not gaps.away[gap + 1]
             work.gap[count], work.absence[count] = gap, absence if touched else PLAIN if is_plain else OTHER
             count += 1
     return count

@@ -281,3 +281,9 @@ def test_blocks_put_together_are_the_whole() -> None:
     joined = join_gaps(blocks)
     assert joined.first.tolist() == whole.first.tolist()
     assert joined.start_s.tolist() == whole.start_s.tolist()
+
+
+def test_a_hello_at_the_time_of_the_goodbye_before_it_ends_no_mistake() -> None:
+    life = [*beats(0.0, 4.0), (8.0, Kind.GOODBYE), (8.0, Kind.HELLO), *beats(12.0, END_S)]
+    gaps = find_gaps(trace(life), NO_LOSSES, END_S)
+    assert judged(gaps, 5.0, 30.0).false_stale.tolist() == [1, 1]  # the silence after 12 s
