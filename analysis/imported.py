@@ -127,7 +127,7 @@ class ImportedTrace:
     """The gaps of an imported trace; see the module.
 
     Attributes:
-        begin_s: first arrival, in the trace's own time, s; `end_s` is the last.
+        begin_s: first arrival, in the trace's own time, s; `end_s` is the last, or when the log ended.
         known: what its import says.
         seen: what it shows.
     """
@@ -146,7 +146,9 @@ class ImportedTrace:
         self._path = path
         self.skip_pauses = skip_pauses
         self.known = Known.of(path)
-        self.begin_s, self.end_s = ends_of(path)
+        self.begin_s, last_s = ends_of(path)
+        record = self.known.record
+        self.end_s = last_s if record is None or record.ended_s is None else max(last_s, record.ended_s)
         self._suspects = self.known.suspects._replace(from_s=self.known.suspects.from_s - self.begin_s)
         self.seen = Seen.of(self._read(), self._suspects)
 

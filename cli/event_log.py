@@ -67,9 +67,10 @@ def signs_of_life(admin: HubAdminStub, begin_s: float, known: set[str]) -> Itera
         page = admin.ListNodes(pb.ListNodesRequest(status=pb.STATUS_ONLINE, page_token=token), timeout=ANSWER_S)
         now_s = time()
         for node in page.nodes:
-            if node.node_id not in known:
+            last_s = max(now_s - node.silent_s, begin_s)
+            if node.node_id not in known and last_s > begin_s:
                 yield heard(node.node_id, begin_s)
-            yield heard(node.node_id, max(now_s - node.silent_s, begin_s))
+            yield heard(node.node_id, last_s)
         token = page.next_page_token
         if not token:
             return

