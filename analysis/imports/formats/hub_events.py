@@ -12,7 +12,7 @@ from heartbench.analysis.imports.formats.documents import Document, at, document
 from heartbench.analysis.imports.formats.edges import Edge, Turn, messages_of, timeout_of
 from heartbench.analysis.imports.options import ImportOptions
 from heartbench.analysis.imports.rows import Read, Stated
-from heartbench.analysis.imports.sources import Source
+from heartbench.analysis.imports.sources import Source, quoted
 
 TURNS = {
     "registered": Turn.ONLINE,
@@ -22,7 +22,8 @@ TURNS = {
     "silence": Turn.SILENT,
     "goodbye": Turn.LEFT,
 }
-"""What each reason for a change shows; the others (`stream_ended`, `flaps_entry`, `flaps_exit`) show nothing."""
+"""What each reason for a change shows."""
+SHOW_NOTHING = ("stream_ended", "flaps_entry", "flaps_exit")
 
 
 def read(sources: Sequence[Source], options: ImportOptions) -> Iterator[Read]:
@@ -39,6 +40,9 @@ def read(sources: Sequence[Source], options: ImportOptions) -> Iterator[Read]:
             if reason in TURNS:
                 began = reason in ("registered", "connected", "replaced")
                 edges.append(Edge(node, at_s, TURNS[reason], began, source, event.line, _number(event)))
+            elif reason not in SHOW_NOTHING:
+                known = ", ".join((*TURNS, *SHOW_NOTHING))
+                raise event.error(f"changed.reason: {quoted(reason)}: expected one of {known}")
     yield from messages_of(edges, timeout_s, None)
 
 

@@ -157,6 +157,16 @@ def test_an_event_of_a_second_copy_of_the_log_counts_once(tmp_path: Path) -> Non
     assert set(twice.notes) - set(once.notes) == {"Events that were there twice, and count once: 4."}
 
 
+def test_an_unknown_reason_of_an_event_is_refused_with_its_line(tmp_path: Path) -> None:
+    lines = changes_of_a(("registered", 0), ("silent", 100), ("heard", 130))
+    with pytest.raises(AnalysisError) as refused:
+        imported(tmp_path, *lines, marked_after_s=30.0)
+    assert str(refused.value) == (
+        f"{tmp_path / 'hub.log'}:2: changed.reason: 'silent': expected one of registered, connected, replaced, heard, "
+        "silence, goodbye, stream_ended, flaps_entry, flaps_exit"
+    )
+
+
 def test_a_status_log_with_one_wrong_time_is_not_made_endless(tmp_path: Path) -> None:
     lines = [
         f"{date} [INFO]  serf: EventMemberJoin: n 10.0.0.1" for date in ("2023-11-14T22:13:20Z", "1923-11-14T22:13:20Z")
