@@ -33,7 +33,8 @@ def admin_at(*_: object) -> Iterator[Any]:
     """Yield a hub that holds two of 500 events, of which the older is 5 h old."""
     lost = pb.Event(seq=498, epoch=1, at_unix_s=NOW_S, lost=pb.EventsLost(count=498))
     events = [lost, changed(499, 5, pb.REASON_STREAM_ENDED), changed(500, 3, pb.REASON_FLAPS_EXIT)]
-    nodes = [pb.NodeInfo(node_id=name, silent_s=2.0) for name in ("quiet", "flapped")]
+    silent_s = {"quiet": 2.0, "flapped": 2.0, "slow": 6 * 3600.0}
+    nodes = [pb.NodeInfo(node_id=name, silent_s=each_s) for name, each_s in silent_s.items()]
     answers = {
         "GetStats": pb.HubStats(epoch=1, events=500),
         "WatchEvents": Stream(events),
@@ -51,4 +52,5 @@ def test_nodes_of_which_no_event_is_held_were_online_since_the_oldest_one(
     events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     heard = [(node_of(event), event["at_unix_s"]) for event in events if node_of(event)]
     since_s = NOW_S - 5 * 3600
-    assert heard == [("quiet", since_s), ("quiet", NOW_S - 2), ("flapped", since_s), ("flapped", NOW_S - 2)]
+    too_old = [("slow", since_s)]  # heard for the last time before the oldest event
+    assert heard == [("quiet", since_s), ("quiet", NOW_S - 2), ("flapped", since_s), ("flapped", NOW_S - 2), *too_old]
