@@ -22,7 +22,7 @@ from heartbench.cli.log_options import (
 )
 from heartbench.cli.output import console, plain, print_json, print_table, progress, write_whole
 from heartbench.cli.scheduler_option import Scheduler
-from heartbench.cli.tune_free import ANY_PINGS, NODE_FILE, FreeOptions, tune_free
+from heartbench.cli.tune_free import ANY_PINGS, NODE_FILE, FreeOptions, print_leftovers, tune_free
 
 if TYPE_CHECKING:
     from heartbench.analysis.evidence import Evidence
@@ -147,6 +147,8 @@ def finish(evidence: "Evidence", found: "Recommendation", out: Path, as_json: bo
         print_json(result)
     else:
         show(found, evidence, out)
+        if found.met:
+            print_leftovers([out])
     return 0 if found.met else 1
 
 

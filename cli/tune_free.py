@@ -1,5 +1,6 @@
 """`heartbench tune --free`: the best setting of hub and nodes together, and the files that set it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -86,6 +87,8 @@ def tune_free(evidence: "Evidence", options: FreeOptions, asked: "Question", as_
         print_json(result)
     else:
         _show(found, evidence, list(written))
+        if found.met:
+            print_leftovers(list(written), options.node_out)
     return 0 if found.met else 1
 
 
@@ -111,3 +114,15 @@ def _show(found: "Found", evidence: "Evidence", files: list[Path]) -> None:
     names = " and ".join(map(str, files))
     older = " (existing files are from an earlier run)" if any(file.exists() for file in files) else ""
     print(f"Wrote {names}" if found.met else f"Did not write {names}: the goal is not met{older}")
+
+
+def print_leftovers(written: Sequence[Path], node_out: Path = NODE_FILE) -> None:
+    """Print which settings of nodes that an earlier search wrote do not belong to the files just written."""
+    from heartbench.analysis.joint.settings_files import is_tuned
+
+    hub = written[0]
+    new = {file.absolute() for file in written}
+    possible = {file.absolute(): file for file in (hub.with_name(NODE_FILE.name), node_out)}
+    for place, file in possible.items():
+        if place not in new and is_tuned(file):
+            print(f"{file} is from an earlier run: do not use it with {hub}")

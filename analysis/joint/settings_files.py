@@ -1,6 +1,8 @@
 """The settings that a search recommends, as files: `hub.env` for the hub, `node.toml` for the nodes."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from heartbench.analysis.evidence import Evidence
 from heartbench.analysis.joint.knobs import NodeSetting
@@ -10,6 +12,10 @@ from heartbench.simulator.units import format_duration
 
 NO_PINGS_S = 86_400.0
 """A keepalive time that no connection of a mobile node reaches: gRPC then sets the user timeout and sends no ping."""
+
+
+TUNED = "Tuned by Heartbench"
+"""How the files begin."""
 
 
 def env_file(found: Found, evidence: Evidence) -> str:
@@ -26,13 +32,21 @@ def head(found: Found, evidence: Evidence) -> str:
     """Return where the settings come from, and what they assume, as comments."""
     both = "Settings of the hub and of the nodes belong together: set both, the nodes first."
     lines = [
-        f"Tuned by Heartbench from {evidence.origin}, with {', '.join(sorted(found.question.free))} free.",
+        f"{TUNED} from {evidence.origin}, with {', '.join(sorted(found.question.free))} free.",
         f"Goal: {goal_text(found)}.",
         *([both] if found.question.of_nodes else []),
         *lines_after(found),
         *(f"Assumption: {each}." for each in assumption_lines(found, evidence)),
     ]
     return "".join(f"# {line.strip()}\n" for line in lines)
+
+
+def is_tuned(file: Path) -> bool:
+    """Return whether a file is one that a search wrote."""
+    if not file.is_file() or not os.access(file, os.R_OK):
+        return False
+    with file.open("rb") as begun:
+        return begun.readline().startswith(f"# {TUNED}".encode())
 
 
 def node_lines(node: NodeSetting) -> Iterator[str]:

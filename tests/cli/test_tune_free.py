@@ -96,6 +96,25 @@ def test_settings_of_the_hub_alone_write_its_file_alone(run_path: Path, capsys: 
     assert not Path("node.toml").exists()
 
 
+@pytest.mark.parametrize("later", [["tune", *EASY], ["tune", "--free", "threshold", *EASY]])
+def test_settings_of_nodes_that_an_earlier_search_left_are_named(
+    run_path: Path, capsys: pytest.CaptureFixture[str], later: list[str]
+) -> None:
+    named = "node.toml is from an earlier run: do not use it with hub.env\n"
+    Path("node.toml").write_text("# my own file\n")
+    assert invoke(later) == 0
+    assert capsys.readouterr().out.endswith("Wrote hub.env\n")
+    assert invoke(["tune", "--free", "threshold,user-timeout", *EASY]) == 0
+    assert capsys.readouterr().out.endswith("Wrote hub.env and node.toml\n")
+    assert invoke(later) == 0
+    assert capsys.readouterr().out.endswith("Wrote hub.env\n" + named)
+    assert invoke([*later, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["hub_env"] == "hub.env"
+    nodes = ["--node-out", str(Path("node.toml").absolute())]
+    assert invoke(["tune", "--free", "threshold,user-timeout", *EASY, *nodes]) == 0
+    assert "earlier run" not in capsys.readouterr().out
+
+
 def test_files_that_belong_together_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="cannot be written"):
         write_together({tmp_path / "a": "1", tmp_path / "missing" / "b": "2"})
