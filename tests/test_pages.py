@@ -51,6 +51,13 @@ def test_the_page_of_settings_has_each_setting() -> None:
     assert [name for name in HubSettings.model_fields if f"| `{env_name(name)}` |" not in text] == []
 
 
+def test_the_pages_name_only_settings_that_exist() -> None:
+    known = {env_name(name) for name in HubSettings.model_fields}
+    for page in [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]:
+        named = set(re.findall(r"\bHUB_[A-Z0-9_]*[A-Z0-9]\b", page.read_text(encoding="utf-8")))
+        assert named <= known, page
+
+
 def test_the_page_of_scenarios_has_each_key_once_and_an_example_that_loads(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
     for table in [scenario_schema(), profile_schema(), *scenario_schema()["$defs"].values()]:

@@ -122,6 +122,10 @@ class Block:
         """Return the error that the line with this number in the block, from 0, is wrong."""
         return self.source.error(self.first_line + line, wrong)
 
+    def left_out(self) -> str:
+        """Return the sentence for the user that the last line, which is cut, was left out."""
+        return f"{self.source.name}: the last line has no end, {quoted(self.text.rstrip())}: it was left out"
+
     def filled(self, row: int) -> int:
         """Return the number in the block of the line that holds a row; empty lines hold none."""
         filled = (number for number, line in enumerate(self.text.split(b"\n")) if line.strip())

@@ -113,7 +113,7 @@ def _messages(source: Source, options: ImportOptions) -> Iterator[Read]:
         text = block.text
         skipped = 0
         if block.cut and reader is not None:
-            yield Stated(note=f"{source.name}: the last line has no end, {quoted(text.rstrip())}: it was left out")
+            yield Stated(note=block.left_out())
             continue
         if reader is None:
             first, _, text = text.partition(b"\n")

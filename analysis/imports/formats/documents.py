@@ -1,12 +1,14 @@
 """JSON documents one after the other in a file, each on one line or on many, and what their parts must be.
 
-A document begins with `{` at the beginning of a line, and ends before the next that does so.
+A document begins with `{` at the beginning of a line, and ends before the next that does so. The last one of a file
+that is still being written, or whose writer was stopped, may be cut.
 """
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from string import ascii_letters, digits
 from typing import Any, TypeAlias
 
 from heartbench.analysis.errors import AnalysisError
@@ -14,6 +16,8 @@ from heartbench.analysis.imports.sources import Source, blocks, quoted
 from heartbench.analysis.imports.times import dates
 
 Object: TypeAlias = dict[str, Any]
+OF_A_WORD = ascii_letters + digits + "+-.\\"
+"""What a number, `true` or an escape is made of; JSON that ends within one is refused from its beginning on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,23 +85,39 @@ def at(part: object, key: str) -> Any:
     return part
 
 
-def documents(source: Source) -> Iterator[Document]:
+def documents(source: Source, left_out: Callable[[str], None] | None = None) -> Iterator[Document]:
     """Yield the documents of a file.
+
+    If the last of several is cut, it is left out, and `left_out` is called with a sentence for the user. Without
+    `left_out` it is an error.
 
     Raises:
         AnalysisError: one is not a JSON object.
     """
     held: list[bytes] = []
     first = 1
+    found = 0
     for block in blocks(source):
         for number, line in enumerate(block.text.splitlines(keepends=True), start=block.first_line):
             if line.startswith(b"{") and held:
                 yield from _document(source, first, b"".join(held))
+                found += 1
                 held = []
             if not held:
                 first = number
             held.append(line)
-    yield from _document(source, first, b"".join(held))
+    last = b"".join(held).rstrip()
+    if left_out and found and is_cut(last):
+        left_out(f"{source.name}:{first}: the file ends within the document that begins here: it was left out")
+    else:
+        yield from _document(source, first, last)
+
+
+def why_not_json(error: ValueError | RecursionError) -> str:
+    """Return why `json` refused a text, without the place."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"not JSON: {error.msg.removesuffix(' at').removesuffix(' starting')}"
+    return f"not JSON: {str(error).splitlines()[0]}"
 
 
 def _document(source: Source, line: int, text: bytes) -> Iterator[Document]:
@@ -105,10 +125,23 @@ def _document(source: Source, line: int, text: bytes) -> Iterator[Document]:
         return
     try:
         value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise source.error(line + error.lineno - 1, f"not JSON: {error.msg}") from error
     except (ValueError, RecursionError) as error:
-        raise source.error(line, f"not JSON: {str(error).splitlines()[0]}") from error
+        within = error.lineno - 1 if isinstance(error, json.JSONDecodeError) else 0
+        raise source.error(line + within, why_not_json(error)) from error
     if not isinstance(value, dict):
         raise source.error(line, f"{quoted(text)}: expected a JSON object")
     yield Document(source, line, value)
+
+
+def is_cut(text: bytes) -> bool:
+    """Return whether a text is the beginning of a JSON object and not all of it."""
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        at_the_end = error.pos >= len(error.doc.rstrip(OF_A_WORD)) or error.msg.startswith("Unterminated string")
+        return at_the_end and error.msg != "Extra data" and text.startswith(b"{")
+    except UnicodeDecodeError as error:
+        return error.end == len(text)
+    except (ValueError, RecursionError):
+        return False
+    return False

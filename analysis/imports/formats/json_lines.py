@@ -16,8 +16,9 @@ from heartbench.analysis.imports.formats.columns import (
     columns_of,
     first_bad,
 )
+from heartbench.analysis.imports.formats.documents import is_cut, why_not_json
 from heartbench.analysis.imports.options import ImportOptions
-from heartbench.analysis.imports.rows import Read
+from heartbench.analysis.imports.rows import Read, Stated
 from heartbench.analysis.imports.sources import Block, Source, blocks, quoted
 
 
@@ -32,6 +33,9 @@ def _messages(source: Source, options: ImportOptions) -> Iterator[Read]:
     types: dict[str, pa.DataType] = {}
     for block in blocks(source):
         if not block.text.strip():
+            continue
+        if block.cut and reader is not None and is_cut(block.text.strip()):
+            yield Stated(note=block.left_out())
             continue
         if reader is None:
             first = _first_object(block)
@@ -51,7 +55,7 @@ def _first_object(block: Block) -> dict[str, Any]:
     try:
         first = json.loads(block.text.split(b"\n")[line])
     except (ValueError, RecursionError) as error:
-        raise block.error(line, f"not JSON: {str(error).splitlines()[0]}") from error
+        raise block.error(line, why_not_json(error)) from error
     if not isinstance(first, dict):
         raise block.error(line, "not a JSON object; expected one per line")
     return first

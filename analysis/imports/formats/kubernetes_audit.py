@@ -12,9 +12,10 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
+from heartbench.analysis.imports.formats.documents import is_cut
 from heartbench.analysis.imports.formats.json_lines import parsed
 from heartbench.analysis.imports.options import ImportOptions
-from heartbench.analysis.imports.rows import Read, Rows
+from heartbench.analysis.imports.rows import Read, Rows, Stated
 from heartbench.analysis.imports.sources import Source, blocks, quoted
 from heartbench.analysis.imports.times import dates
 
@@ -38,6 +39,9 @@ def read(source: Source, options: ImportOptions) -> Iterator[Read]:
     starts: dict[str, int] = {}
     for block in blocks(source):
         if not block.text.strip():
+            continue
+        if block.cut and block.first_line > 1 and is_cut(block.text.strip()):
+            yield Stated(note=block.left_out())
             continue
         table = parsed(block, SCHEMA).flatten()
         events = table.rename_columns([name.rpartition(".")[2] for name in table.column_names]).to_pandas()

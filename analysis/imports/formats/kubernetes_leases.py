@@ -46,9 +46,9 @@ def read(sources: Sequence[Source], options: ImportOptions) -> Iterator[Read]:
     boots: dict[str, int] = {}
     numbers: dict[str, int] = {}
     found: list[_Renewal] = []
-    yield Stated(note=NOTE)
+    notes = [NOTE]
     for source in sources:
-        for document in documents(source):
+        for document in documents(source, notes.append):
             items = [document.value, *document.items(document.value, "items")]
             for node in (each for each in items if at(each, "kind") == "Node"):
                 boot = document.text(node, "status.nodeInfo.bootID")
@@ -67,6 +67,9 @@ def read(sources: Sequence[Source], options: ImportOptions) -> Iterator[Read]:
                 found = []
         yield _rows(source, found)
         found = []
+    if not renewed:
+        raise sources[0].error(1, f"it has no node lease; expected leases of {NAMESPACE} with a spec.renewTime")
+    yield from (Stated(note=note) for note in notes)
 
 
 def _interval(document: Document, lease: Object) -> Stated:

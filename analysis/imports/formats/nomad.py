@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from heartbench.analysis.imports.formats.documents import at, documents
 from heartbench.analysis.imports.formats.edges import Edge, Turn, messages_of, timeout_of
 from heartbench.analysis.imports.options import ImportOptions
-from heartbench.analysis.imports.rows import Read
+from heartbench.analysis.imports.rows import Read, Stated
 from heartbench.analysis.imports.sources import Source
 
 TURNS = {"ready": Turn.ONLINE, "down": Turn.SILENT, "disconnected": Turn.SILENT}
@@ -26,8 +26,9 @@ def read(sources: Sequence[Source], options: ImportOptions) -> Iterator[Read]:
     timeout_s = timeout_of(sources[0], options)
     edges: list[Edge] = []
     known: dict[str, str] = {}
+    notes: list[str] = []
     for source in sources:
-        for document in documents(source):
+        for document in documents(source, notes.append):
             for event in document.items(document.value, "Events"):
                 if at(event, "Topic") != "Node" or at(event, "Payload.Node") is None:
                     continue
@@ -40,4 +41,5 @@ def read(sources: Sequence[Source], options: ImportOptions) -> Iterator[Read]:
                 turn = TURNS.get(status, Turn.LEFT)
                 edges.append(Edge(name, at_s, turn, name not in known, source, document.line))
                 known[name] = status
+    yield from (Stated(note=note) for note in notes)
     yield from messages_of(edges, timeout_s, 1.0)

@@ -20,7 +20,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from heartbench.analysis.imports.formats.documents import Document, at
+from heartbench.analysis.imports.formats.documents import Document, at, why_not_json
 from heartbench.analysis.imports.options import ImportOptions
 from heartbench.analysis.imports.rows import UNKNOWN, Floats, Read, Rows, Stated
 from heartbench.analysis.imports.sources import DAMAGE, Source, quoted
@@ -126,10 +126,9 @@ def _series(source: Source) -> Iterator[Document]:
             break
         try:
             value, place = decoder.raw_decode(text, place)
-        except json.JSONDecodeError as error:
-            raise source.error(error.lineno, f"not JSON: {error.msg}") from error
         except (ValueError, RecursionError) as error:
-            raise source.error(line, f"not JSON: {error}") from error
+            wrong = error.lineno if isinstance(error, json.JSONDecodeError) else line
+            raise source.error(wrong, why_not_json(error)) from error
         if not isinstance(value, dict):
             raise source.error(line, "expected a series, an object with metric and values")
         yield Document(source, line, value)

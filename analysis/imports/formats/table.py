@@ -81,7 +81,12 @@ FORMATS = (
         each(kubernetes_audit.read),
         "audit events of node leases",
     ),
-    _format("kubernetes-leases", rb'"(renewTime|bootID)"|coordination\.k8s\.io', kubernetes_leases.read, "node leases"),
+    _format(
+        "kubernetes-leases",
+        rb'"(renewTime|bootID)"|coordination\.k8s\.io|\A\s*\{\s*("apiVersion": ?"v1",\s*)?"items": ?\[\s*\]',
+        kubernetes_leases.read,
+        "node leases",
+    ),
     _format("prometheus", rb'"resultType"', prometheus.read, "the answer to a range query", ("node",)),
     _format("nomad", rb'"Topic": ?"|"Index": ?\d+, ?"Events"', nomad.read, "events of the topic Node", OF_CHANGES),
     _format(

@@ -81,6 +81,17 @@ def test_a_last_line_without_an_end_makes_no_node_of_half_a_name(tmp_path: Path)
     assert any(f"the last line has no end, '{T + 20},node': it was left out" in note for note in record.notes)
 
 
+def test_a_last_object_that_is_cut_is_left_out_and_one_without_a_newline_counts(tmp_path: Path) -> None:
+    rows = [f'{{"time": {T + at}, "node": "a"}}' for at in (0, 10, 20)]
+    record, trace = imported(tmp_path, "\n".join(rows)[:-3])
+    np.testing.assert_allclose(trace.arrived_s, [0, 10])
+    assert any("hub.csv: the last line has no end, " in note for note in record.notes)
+    _, trace = imported(tmp_path, "\n".join(rows))
+    np.testing.assert_allclose(trace.arrived_s, [0, 10, 20])
+    with pytest.raises(AnalysisError, match=r"hub\.csv:1: not JSON: Unterminated string$"):
+        imported(tmp_path, rows[0][:-2])
+
+
 def test_after_a_goodbye_a_node_is_back_though_the_log_has_no_hello(tmp_path: Path) -> None:
     kinds = ["heartbeat", "Goodbye", "", "1"]
     text = "time,node,kind\n" + "".join(f"{T + at * 100},a,{kind}\n" for at, kind in enumerate(kinds))

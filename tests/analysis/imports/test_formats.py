@@ -87,12 +87,21 @@ def test_prometheus_answers_that_cannot_be_used(text: str, message: str, tmp_pat
     assert str(refused.value).startswith(f"{tmp_path / 'hub.log'}{message}")
 
 
-def test_leases_state_their_interval_and_name_the_line_of_a_bad_one(tmp_path: Path) -> None:
-    def lease(when: str) -> str:
-        spec = {"holderIdentity": "n", "leaseDurationSeconds": 40, "renewTime": when}
-        metadata = {"name": "n", "namespace": "kube-node-lease"}
-        return json.dumps({"kind": "List", "items": [{"kind": "Lease", "metadata": metadata, "spec": spec}]}, indent=1)
+def lease(when: str) -> str:
+    """Return what kubectl prints of a node's lease."""
+    spec = {"holderIdentity": "n", "leaseDurationSeconds": 40, "renewTime": when}
+    metadata = {
+        "name": "n",
+        "namespace": "kube-node-lease",
+        "labels": {"site": "Zürich \n"},
+        "size": -1.5e3,
+        "on": True,
+    }
+    items = {"kind": "List", "items": [{"kind": "Lease", "spec": spec, "metadata": metadata}]}
+    return json.dumps(items, indent=1, ensure_ascii=False)
 
+
+def test_leases_state_their_interval_and_name_the_line_of_a_bad_one(tmp_path: Path) -> None:
     renewed = [f"2023-11-14T22:13:{second}.000000Z" for second in (20, 20, 50)]
     record, trace = imported(tmp_path, *map(lease, renewed))
     assert (record.interval_s, trace.arrived_s.tolist()) == (10, [0, 30])
@@ -100,6 +109,58 @@ def test_leases_state_their_interval_and_name_the_line_of_a_bad_one(tmp_path: Pa
         imported(tmp_path, lease(renewed[0]), lease("yesterday"))
     line = lease(renewed[0]).count("\n") + 2
     assert str(refused.value) == f"{tmp_path / 'hub.log'}:{line}: spec.renewTime: 'yesterday': not a date in ISO 8601"
+
+
+def test_leases_that_end_within_their_last_list_lack_that_one_alone(tmp_path: Path) -> None:
+    whole = "".join(lease(f"2023-11-14T22:13:{second}.0Z") + "\n" for second in (20, 30)).encode()
+    last = lease("2023-11-14T22:13:40.0Z").encode()
+    file = tmp_path / "leases.json"
+    line = whole.count(b"\n") + 1
+    note = f"{file}:{line}: the file ends within the document that begins here: it was left out"
+    for end in range(1, len(last) + 1):
+        file.write_bytes(whole + last[:end])
+        record = import_log([file], ImportOptions(), tmp_path / "out")
+        assert (record.heartbeats, note in record.notes) == ((2, True) if end < len(last) else (3, False)), last[:end]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            lease("2023-11-14T22:13:20Z") + "\n" + lease("2023\n").replace("\\n", "\n") + "\n",
+            "Invalid control character",
+        ),
+        (lease("2023-11-14T22:13:20Z") + "\n" + lease("now").replace("40,", "40"), "Expecting ',' delimiter"),
+        (lease("2023-11-14T22:13:20Z") + "\n{} bye", "Extra data"),
+        (lease("2023-11-14T22:13:20Z")[:-9], "Expecting ',' delimiter"),
+        ('{"renewTime": "', "Unterminated string"),
+    ],
+)
+def test_what_is_not_cut_but_damaged_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(AnalysisError, match=rf"hub\.log:\d+: not JSON: {message}$"):
+        imported(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"items": []}', '{\n    "apiVersion": "v1",\n    "items": [],\n    "kind": "List"\n}']
+)
+def test_a_list_without_leases_says_so(text: str, tmp_path: Path) -> None:
+    with pytest.raises(AnalysisError, match=r"hub\.log:1: it has no node lease; expected leases of kube-node-lease"):
+        imported(tmp_path, text)
+
+
+def test_a_cut_last_line_of_an_audit_log_is_left_out(tmp_path: Path) -> None:
+    def event(at: int) -> str:
+        lease = {"resource": "leases", "namespace": "kube-node-lease", "name": "n"}
+        when = f"2023-11-14T22:13:{at}.0Z"
+        event = {"apiVersion": "audit.k8s.io/v1", "stage": "ResponseComplete", "verb": "update", "objectRef": lease}
+        return json.dumps({**event, "requestReceivedTimestamp": when})
+
+    file = tmp_path / "audit.log"
+    file.write_text("\n".join([event(20), event(30), event(40)[:-9]]))
+    record = import_log([file], ImportOptions(), tmp_path / "out")
+    assert record.heartbeats == 2
+    assert any("the last line has no end" in note for note in record.notes)
 
 
 def test_a_hubs_own_events(tmp_path: Path) -> None:
