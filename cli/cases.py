@@ -10,7 +10,7 @@ from heartbench.analysis.cases.measures import MEASURES
 from heartbench.analysis.cases.run import settings_text, text_of
 from heartbench.cli.errors import CommandError
 from heartbench.cli.goal_options import NOW
-from heartbench.cli.log_options import NODE, SENT, TIME, as_trace, log_options
+from heartbench.cli.log_options import NODE, SENT, TIME, as_trace, log_options, positive
 from heartbench.cli.output import console, print_json, print_table, progress
 
 cases = typer.Typer(
@@ -103,9 +103,8 @@ def match(
 ) -> None:
     """Rank the cases by likeness to the gaps of a run or a log, and say why."""
     from heartbench.analysis.cases.match import match as rank
-    from heartbench.simulator.units import parse_duration
 
-    now_s = None if now is None else parse_duration(now, "--now")
+    now_s = positive(now, "--now")
     options = log_options(time=time, node=node, sent=sent)
     with progress("Running cases", len(CASES.names())) as advance, as_trace(source, options) as trace:
         found = rank(trace, advance, now_s)

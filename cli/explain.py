@@ -18,6 +18,7 @@ from heartbench.cli.log_options import (
     TIME,
     as_trace,
     log_options,
+    positive,
 )
 from heartbench.cli.output import check_output, console, print_json, print_table, progress
 
@@ -65,7 +66,7 @@ def explain(
     if out is not None:
         check_picture(out)
     path = RunDirectory.newest().path if source is None else source
-    now_s = None if now is None else parse_duration(now, "--now")
+    now_s = positive(now, "--now")
     at_s = None if at is None else parse_duration(at, "--at")
     silent = None if silent_at_end is None else SilentAtEnd(silent_at_end)
     options = log_options(time=time, node=node_column, sent=sent, interval=interval, hub_down=hub_down, dead=dead)

@@ -89,11 +89,13 @@ def log_options(
 
 
 def positive(text: str | None, option: str) -> float | None:
-    """Return a duration in s; raise an error for 0."""
+    """Return a duration in s; raise an error for 0 and below."""
     from heartbench.simulator.units import parse_duration
 
-    seconds = None if text is None else parse_duration(text, option)
-    if seconds == 0:
+    if text is None:
+        return None
+    seconds = parse_duration(text.removeprefix("-"), option)
+    if seconds == 0 or text.startswith("-"):
         raise CommandError(f"{option}: {text}: must be longer than 0")
     return seconds
 

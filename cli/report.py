@@ -8,7 +8,7 @@ import typer
 
 from heartbench.cli.errors import CommandError
 from heartbench.cli.goal_options import JSON, MAX_DETECTION, MAX_FALSE_STALE, NOW, PER
-from heartbench.cli.log_options import is_log
+from heartbench.cli.log_options import is_log, positive
 from heartbench.cli.output import check_folder, check_output, print_json, progress, write_whole
 
 if TYPE_CHECKING:
@@ -45,13 +45,10 @@ def report(
     from heartbench.analysis.report.page import render, save_plots
     from heartbench.analysis.verdict import sentence
     from heartbench.simulator.run_directory import RunDirectory
-    from heartbench.simulator.units import parse_duration
 
     if source is not None and source.exists() and is_log(source):
         raise CommandError(f"{source}: a log; import it first (`heartbench import`), and report on the import")
-    evidence = evidence_of(
-        RunDirectory.newest().path if source is None else source, None if now is None else parse_duration(now, "--now")
-    )
+    evidence = evidence_of(RunDirectory.newest().path if source is None else source, positive(now, "--now"))
     page = out or (evidence.source if evidence.scenario else Path()) / "report.html"
     check_output(page)
     if plots is not None:

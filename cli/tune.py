@@ -19,6 +19,7 @@ from heartbench.cli.log_options import (
     TIME,
     as_trace,
     log_options,
+    positive,
 )
 from heartbench.cli.output import console, plain, print_json, print_table, progress, write_whole
 from heartbench.cli.scheduler_option import Scheduler
@@ -116,11 +117,9 @@ def read(trace: Path, source: Path, now: str | None, silent_at_end: str | None, 
     """Return the evidence of a trace that was made of `source`, as the options say."""
     from heartbench.analysis.evidence import evidence_of
     from heartbench.analysis.readings import SilentAtEnd
-    from heartbench.simulator.units import parse_duration
 
-    current_s = None if now is None else parse_duration(now, "--now")
     silent = None if silent_at_end is None else SilentAtEnd(silent_at_end)
-    return evidence_of(trace, current_s, silent_at_end=silent, source=source, skip_pauses=skip_pauses)
+    return evidence_of(trace, positive(now, "--now"), silent_at_end=silent, source=source, skip_pauses=skip_pauses)
 
 
 def studied(evidence: "Evidence", goal: "Goal", per: str) -> "Recommendation":

@@ -7,7 +7,7 @@ programs in the same file are ignored; a key with our prefix that is not a setti
 import io
 import re
 import textwrap
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
@@ -103,6 +103,12 @@ def explain(
         return f"{name}={quoted(first['input'])}: no such setting; allowed: {', '.join(fields)}"
     where = f"{path}: " if name in in_file else ""
     return f"{where}{env_name(name)}={quoted(first['input'])}: {message}"
+
+
+def with_keys(message: str, fields: Iterable[str], table: str) -> str:
+    """Return an error with the keys that settings have in a table of a file, in place of their names here."""
+    keys = {env_name(name): f"{table}.{name}" for name in fields}
+    return re.sub(rf"\b{PREFIX}[A-Z0-9_]+", lambda found: keys.get(found[0], found[0]), message)
 
 
 def quoted(value: object) -> str:

@@ -21,6 +21,7 @@ import tomlkit
 from pydantic import Field, PlainValidator, model_validator
 
 from heartbench.hub import HubError, HubSettings
+from heartbench.hub.envfile import with_keys
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.fault import Fault, HubFault
 from heartbench.simulator.group import MOST_NODES, Group, is_recorded
@@ -90,7 +91,7 @@ class Scenario(Table):
         try:
             HubSettings.of(**self._known_settings())
         except HubError as error:
-            raise ValueError(f"hub: {error}") from error
+            raise ValueError(with_keys(str(error), HubSettings.model_fields, "hub")) from error
         return self
 
     def _known_settings(self) -> dict[str, Any]:

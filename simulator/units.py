@@ -67,11 +67,13 @@ def parse_rate(text: str, key: str = "") -> float:
     """Return the rate `text` in events per node-day: `1/node-week` is 1/7.
 
     Raises:
-        SimulatorError: `text` is not a rate.
+        SimulatorError: `text` is not a rate, or is 0, which no log of finite length can show to be kept.
     """
     match = _RATE.fullmatch(str(text).strip().lower())
     if match and match[2] in NODE_DAYS and math.isfinite(float(match[1])):
-        return float(match[1]) / NODE_DAYS[match[2]]
+        if float(match[1]) > 0:
+            return float(match[1]) / NODE_DAYS[match[2]]
+        raise SimulatorError(f"{_named(key)}{text}: must be above 0: no observation shows a rate of 0")
     raise SimulatorError(
         f'{_named(key)}"{text}" is not a rate; expected a number per {", ".join(NODE_DAYS)}, such as 1/node-week'
     )

@@ -14,6 +14,7 @@ from heartbench.analysis.posterior import draw_networks
 from heartbench.analysis.promise.shifts import Kind, Reference
 from heartbench.analysis.qos import DAY_S
 from heartbench.hub import HubSettings
+from heartbench.simulator.profile import load_profile
 from heartbench.simulator.scenario import read_scenario
 
 NODES = ceil(SIMULATED_NODE_DAYS)
@@ -36,6 +37,7 @@ def stated_rates(
         SimulatorError: there is no such profile, or it is invalid.
         AnalysisError: it lists no observed outages, so nothing says which networks fit it.
     """
+    load_profile(profile)  # whose error names the profile, not a group that no file has
     group = {"name": "nodes", "nodes": NODES, "profile": profile, "heartbeat_interval": f"{interval_s!r}s"}
     scenario = read_scenario({"name": profile, "seed": SEED, "duration": "24h", "group": [group]}, "--profile")
     (found,) = scenario.group

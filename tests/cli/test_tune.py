@@ -121,6 +121,7 @@ def test_each_group_has_a_row_and_the_worse_decides_unless_the_fleet_is_asked_fo
         ["tune", "table.parquet"],
         ["tune", "--max-detection", "10 parsecs"],
         ["tune", "--max-false-stale", "often"],
+        ["tune", "--max-false-stale", "0/node-day"],
         ["tune", "--out", "nowhere/hub.env"],
         ["tune", "--out", "results"],
         ["tune", "--now", "20s"],
@@ -143,6 +144,15 @@ def test_wrong_input_is_one_line_and_leaves_nothing_behind(
     assert out == ""
     assert err.count("\n") == 1
     assert sorted(Path().rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", [["tune"], ["report"], ["explain"], ["watch"], ["cases", "match"]])
+@pytest.mark.parametrize("now", ["-5s", "0s"])
+def test_a_threshold_that_is_not_above_0_is_out_of_range(
+    command: list[str], now: str, run_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke([*command, str(run_path / "trace"), "--now", now]) == 2
+    assert capsys.readouterr().err == f"heartbench: --now: {now}: must be longer than 0\n"
 
 
 def test_without_a_run_it_says_so(

@@ -74,6 +74,7 @@ def test_the_record_of_a_hub_is_read(tmp_path: Path, capsys: pytest.CaptureFixtu
         (["--now", "100s", "--since", "10m"], "--since: 600s: must be at least 48m"),
         (["--now", "100s", "--for", "1m"], "is not an address"),
         (["--now", "100s", "--profile", "lan"], "--profile lan: has no outage.observed"),
+        (["--now", "100s", "--profile", "nosuch"], "heartbench: profile: 'nosuch' is not known; allowed: 5g-private"),
         (["--now", "100s", "--max-false-stale", "often"], "--max-false-stale"),
     ],
 )

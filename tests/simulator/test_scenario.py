@@ -189,10 +189,14 @@ def test_a_fault_hits_a_share_a_number_or_all(tmp_path: Path) -> None:
         ("group=[]", "group: is missing; expected at least one [[group]]"),
         ("group=5", "group: 5: must be a list"),
         ("hub.stale_after=3", "hub: unknown key stale_after, did you mean stale_after_s"),
-        ("hub.stale_after_s=-3", "hub: HUB_STALE_AFTER_S=-3: must be greater than"),
-        ("hub.stale_after_s=nan", "hub: HUB_STALE_AFTER_S=nan: must be a finite number"),
+        ("hub.stale_after_s=-3", "hub.stale_after_s=-3: must be greater than"),
+        ("hub.stale_after_s=nan", "hub.stale_after_s=nan: must be a finite number"),
         ("hub.stale_after_s=[1]", "hub.stale_after_s: [1]: must be a number, a string, true or false"),
-        ("hub.flap_threshold=1000", "hub: HUB_FLAP_THRESHOLD=1000 cannot be reached"),
+        ("hub.flap_threshold=1000", "hub.flap_threshold=1000 cannot be reached"),
+        (
+            "hub.forget_after=1",
+            "hub.forget_after=1 forgets nodes that are not yet stale; use 0, or more than hub.s",
+        ),
         ("fault=[{kind = 'melt', group = 'edge', at = 1}]", "fault.0.kind: 'melt': must be 'crash', 'exit'"),
         (
             "fault=[{kind = 'exit', group = 'egde', at = 1}]",

@@ -73,6 +73,13 @@ def test_rates_are_per_node_day() -> None:
     assert math.isclose(parse_rate("3 / node-hour"), 72)
 
 
+@pytest.mark.parametrize("text", ["0/node-day", "0.0/node-week"])
+def test_a_rate_of_0_cannot_be_shown_and_is_refused(text: str) -> None:
+    with pytest.raises(SimulatorError) as refusal:
+        parse_rate(text, "--max-false-stale")
+    assert str(refusal.value) == f"--max-false-stale: {text}: must be above 0: no observation shows a rate of 0"
+
+
 @pytest.mark.parametrize("text", ["1/fortnight", "1/node-parsec", "-1/node-day", "node-day", "1e999/node-day", ""])
 def test_what_is_no_rate_is_refused_in_one_line_with_its_key(text: str) -> None:
     with pytest.raises(SimulatorError) as refusal:
