@@ -103,19 +103,24 @@ def match(
 ) -> None:
     """Rank the cases by likeness to the gaps of a run or a log, and say why."""
     from heartbench.analysis.cases.match import match as rank
+    from heartbench.analysis.cases.match import signature_at
 
     now_s = positive(now, "--now")
     options = log_options(time=time, node=node, sent=sent)
     with progress("Running cases", len(CASES.names())) as advance, as_trace(source, options) as trace:
-        found = rank(trace, advance, now_s)
+        seen = signature_at(trace, now_s)
+        found = rank(seen, advance)
+    nothing = seen.nothing_to_explain()
     if json:
         ranked = [
             {"name": each.case.name, "likeness": each.likeness, "alike": each.alike, "unlike": each.unlike}
             for each in found
         ]
-        print_json({"schema": "heartbench.case-match/1", "matches": ranked})
+        print_json({"schema": "heartbench.case-match/1", "nothing_to_explain": nothing, "matches": ranked})
         return
     out = console()
+    if nothing:
+        out.print(f"{nothing}\n")
     for each in found[:BEST]:
         out.print(f"{each.likeness:.2f}  {each.case.name}: {each.case.title}")
         for label, reasons in (("alike", each.alike), ("unlike", each.unlike)):
@@ -124,7 +129,8 @@ def match(
     if found[0].likeness < LIKE:
         out.print("\nNone is much like it.")
     else:
-        out.print(f"\n`heartbench cases run {found[0].case.name}` shows what mends it.")
+        shows = "that incident" if nothing else "what mends it"
+        out.print(f"\n`heartbench cases run {found[0].case.name}` shows {shows}.")
 
 
 def _print_all(pairs: list[tuple[Outcome, Outcome]], holds: list[bool]) -> None:

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from heartbench.analysis.cases.measures import MEASURES
+from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.scenario import Scenario, read_scenario
 from heartbench.simulator.tomlfile import Catalog, Table, guess, parse_toml, set_key, validate
 
@@ -83,6 +84,8 @@ def load_case(name_or_path: str) -> Case:
         SimulatorError: there is no such case or it is invalid; the message is one line.
     """
     name, source, text = CASES.find(name_or_path)
+    if not text.strip():
+        raise SimulatorError(f"{source}: the file is empty; expected a case in TOML")
     case = validate(Case, {"name": name, **parse_toml(text, source)}, source)
     for mended in (False, True):
         case.scenario_with(mended=mended)

@@ -32,18 +32,11 @@ class Match:
     unlike: tuple[str, ...]
 
 
-def match(path: Path, advance: Callable[[int], None] = lambda _: None, now_s: float | None = None) -> list[Match]:
-    """Return all shipped cases, the one that a run or a trace is most like first.
+def match(seen: Signature, advance: Callable[[int], None] = lambda _: None) -> list[Match]:
+    """Return all shipped cases, the one with the signature most like `seen` first.
 
-    Args:
-        path: a run directory, or a trace as `tune` reads it.
-        advance: called with 1 for each case that was simulated.
-        now_s: threshold of the hub of a trace, s; a run records its own.
-
-    Raises:
-        SimulatorError, AnalysisError: it is neither, or has no gap.
+    `advance` is called with 1 for each case that was simulated.
     """
-    seen = signature_at(path, now_s)
     cases = [load_case(name) for name in CASES.names()]
     theirs = {}
     for case in cases:
@@ -56,7 +49,12 @@ def match(path: Path, advance: Callable[[int], None] = lambda _: None, now_s: fl
 def signature_at(path: Path, now_s: float | None = None) -> Signature:
     """Return the signature of a run or a trace, without gaps in which its user says the hub was down.
 
-    Raises as `match`.
+    Args:
+        path: a run directory, or a trace as `tune` reads it.
+        now_s: threshold of the hub of a trace, s; a run records its own.
+
+    Raises:
+        SimulatorError, AnalysisError: it is neither, or has no gap.
     """
     evidence = evidence_of(path, now_s)
     gaps = join_gaps(kept_signs(block, np.inf) for block in read_blocks(path))

@@ -5,7 +5,7 @@ Lengths are in usual gaps (`usual_gap_s`); a gap is *long* from LONG usual gaps 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import log2, log10
+from math import isnan, log2, log10
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,7 @@ class Signature:
         connections: new connections per usual gap.
         tick: how much all nodes send on one tick: 1 if at the same moment, about 0 if each at its own.
         threshold: the usual gap, in thresholds of the hub; NaN if the threshold is not known.
+        longest: the longest gap, in usual gaps; it is not compared.
     """
 
     spread: float
@@ -52,6 +53,23 @@ class Signature:
     connections: float
     tick: float
     threshold: float
+    longest: float
+
+    def nothing_to_explain(self) -> str | None:
+        """Return in a sentence that no gap made a false stale; None if one did, or may have.
+
+        Without a known threshold, one may have if it is long. Some cases are of other trouble than false stales, so it
+        does not say that nothing happened.
+        """
+        alike = "What follows compares ordinary gaps."
+        if self.longest * self.threshold <= 1:
+            return f"No gap exceeds the threshold: there is no false stale to explain. {alike}"
+        if isnan(self.threshold) and self.longest < LONG:
+            return (
+                f"No gap is as long as {LONG:g} usual gaps: unless the threshold, which --now states, is shorter, "
+                f"there is no false stale to explain. {alike}"
+            )
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +125,7 @@ def signature_of(gaps: Gaps, stale_after_s: float | None) -> Signature:
         connections=ratio(hello.sum(), length[ended].sum()) if told else np.nan,
         tick=tick(gaps, usual_s),
         threshold=np.nan if stale_after_s is None else usual_s / stale_after_s,
+        longest=float(length[ended].max(initial=-np.inf)) if ended.any() else np.nan,
     )
 
 

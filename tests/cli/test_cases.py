@@ -45,6 +45,31 @@ def test_the_scenario_of_a_case_loads_again(tmp_path: Path, capsys: pytest.Captu
     assert load_scenario(str(mine)) == load_case("ray-16945").scenario_with(mended=True, overrides=["seed=9"])
 
 
+def test_a_match_of_regular_heartbeats_says_first_that_there_is_nothing_to_explain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipped = load_case(QUICK)
+    monkeypatch.setattr("heartbench.analysis.cases.match.load_case", lambda _: shipped)
+    log = tmp_path / "hub.csv"
+    log.write_text("time,node\n" + "".join(f"{1_790_000_000 + at},n{at % 10}\n" for at in range(1000)))
+    assert app.invoke(["cases", "match", str(log), "--now", "30s"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert out.startswith("No gap exceeds the threshold: there is no false stale to explain.")
+    assert "shows what mends it" not in out
+    assert app.invoke(["cases", "match", str(log), "--now", "30s", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["nothing_to_explain"].startswith("No gap exceeds")
+    assert app.invoke(["cases", "match", str(log), "--now", "9s", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["nothing_to_explain"] is None
+
+
+def test_an_empty_case_file_is_said_to_be_empty(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for text in ("", " \n"):
+        (tmp_path / "mine.toml").write_text(text)
+        assert app.invoke(["cases", "run", str(tmp_path / "mine.toml")]) == 2
+        said = capsys.readouterr().err
+        assert said == f"heartbench: {tmp_path / 'mine.toml'}: the file is empty; expected a case in TOML\n"
+
+
 @pytest.mark.parametrize("wrong", [["run", "nothing"], ["show", "evcc-33099", "--set", "x"], ["match", "nowhere"]])
 def test_what_is_wrong_is_said_in_one_line(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert app.invoke(["cases", *wrong]) == 2

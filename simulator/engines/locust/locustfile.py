@@ -14,6 +14,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -97,24 +98,37 @@ def add_options(parser: Any) -> None:
     for name, meaning in CREDENTIALS.items():
         parser.add_argument(name, metavar="FILE", type=Path, default=None, help=meaning, include_in_web_ui=False)
     parser.error = lambda message: sys.exit(complain(f"load: {message}"))
+    parser.parse_args = checked(parser.parse_args)
+
+
+def checked(parse_args: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a parser of the command line that rejects wrong options in one line, before Locust logs that it starts."""
+
+    def parse_and_check(*arguments: Any, **named: Any) -> Any:
+        options = parse_args(*arguments, **named)
+        try:
+            check(options)
+        except (SimulatorError, CredentialsError) as error:
+            sys.exit(complain(str(error)))
+        return options
+
+    return parse_and_check
+
+
+def check(options: Any) -> None:
+    """Raise SimulatorError or CredentialsError for wrong options; keep the credentials."""
+    chosen(options)
+    NodeUser.credentials = load_credentials(options.tls_ca, options.cert, options.key, options.token)
+    if options.num_users is not None and options.num_users < 1:
+        raise SimulatorError(f"--users: {options.num_users}: must be 1 or more")
+    if options.host is not None and not is_address(address_of(options.host)):
+        raise SimulatorError(f"--host: {options.host}: must be HOST:PORT")
 
 
 @events.init.add_listener
-def check(environment: Any, **_: Any) -> None:
-    """Reject wrong options before anything runs."""
+def print_at_end(environment: Any, **_: Any) -> None:
+    """Print one JSON object at the end, if it is asked for."""
     options = environment.parsed_options
-    try:
-        chosen(environment)
-        NodeUser.credentials = load_credentials(options.tls_ca, options.cert, options.key, options.token)
-    except (SimulatorError, CredentialsError) as error:
-        log.error("%s", error)
-        sys.exit(2)
-    if options.num_users is not None and options.num_users < 1:
-        log.error("--users: %d: must be 1 or more", options.num_users)
-        sys.exit(2)
-    if options.host is not None and not is_address(address_of(options.host)):
-        log.error("--host: %s: must be HOST:PORT", options.host)
-        sys.exit(2)
     if options.json:
         options.json = False  # Locust would print a list without all that it counted
         if not isinstance(environment.runner, WorkerRunner):
@@ -176,7 +190,7 @@ def begin(environment: Any, **_: Any) -> None:
         return
     NodeUser.fleet = None
     try:
-        NodeUser.fleet = Fleet(chosen(environment), max(environment.runner.worker_index, 0))
+        NodeUser.fleet = Fleet(chosen(environment.parsed_options), max(environment.runner.worker_index, 0))
     except SimulatorError as error:  # the web page can ask for an unknown scenario
         log.error("%s", error)
     NodeUser.origin_s = time.monotonic()
@@ -187,9 +201,8 @@ def address_of(host: str) -> str:
     return host.removeprefix("http://").rstrip("/")
 
 
-def chosen(environment: Any) -> Scenario:
+def chosen(options: Any) -> Scenario:
     """Return the scenario that the options choose."""
-    options = environment.parsed_options
     return load_scenario(options.scenario, [f"seed={options.seed}"] if options.seed else [])
 
 

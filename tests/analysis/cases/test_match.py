@@ -54,7 +54,7 @@ def test_a_run_directory_and_its_bare_trace_are_matched_and_it_is_said_why(
     directory = RunDirectory.create(tmp_path / "run", "mine", "virtual")
     with ParquetSink(directory) as sink:
         VirtualEngine().run(scenario, sink)
-    found = match(directory.trace)
+    found = match(signature_at(directory.trace))
     assert found[0].case.name == "kubeedge-6965"
     assert found[0].likeness > 2 * found[1].likeness
     assert any(reason.startswith("long gaps last 6") for reason in found[0].alike)

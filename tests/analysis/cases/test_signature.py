@@ -32,6 +32,24 @@ def test_regular_heartbeats_have_nothing_to_tell() -> None:
     assert found.threshold == pytest.approx(0.5)
 
 
+def test_without_a_gap_beyond_the_threshold_there_is_nothing_to_explain() -> None:
+    regular, silent = beats(0, 100, 10), [*beats(0, 50, 10), *beats(65, 100, 10)]
+    for stale_after_s in (10.0, 20.0):
+        nothing = signature(regular, regular, stale_after_s=stale_after_s).nothing_to_explain()
+        assert nothing is not None
+        assert nothing.startswith("No gap exceeds the threshold: there is no false stale to explain.")
+    assert signature(regular, regular, stale_after_s=9.0).nothing_to_explain() is None
+    assert signature(regular, silent, stale_after_s=24.0).nothing_to_explain() is None
+
+
+def test_without_a_threshold_there_is_nothing_to_explain_if_no_gap_is_long() -> None:
+    regular, silent = beats(0, 100, 10), [*beats(0, 50, 10), *beats(65, 100, 10)]
+    nothing = signature(regular, regular).nothing_to_explain()
+    assert nothing is not None
+    assert "unless the threshold, which --now states, is shorter" in nothing
+    assert signature(regular, silent).nothing_to_explain() is None
+
+
 def test_nodes_on_one_tick_are_told_from_others() -> None:
     assert signature(*[beats(5, 200, 10)] * 4).tick == pytest.approx(1)
     assert signature(*[beats(5 + 2.5 * k, 200, 10) for k in range(4)]).tick == pytest.approx(0, abs=1e-9)

@@ -162,6 +162,8 @@ def test_wrong_options_are_told_with_status_2(locust: Any, options: Any, said: s
     status, printed, log = end_of(locust("--headless", "-t", "1s", *options))
     assert (status, printed) == (2, {})
     assert said in log
+    assert log.startswith("heartbench: ")
+    assert log.count("\n") == 1
     assert "Traceback" not in log
 
 
