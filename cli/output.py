@@ -8,7 +8,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +22,9 @@ from heartbench.cli.errors import CommandError
 
 PIPE_WIDTH = 120
 """Width of a table that is not printed to a terminal, in characters."""
+MOST_OF_A_NAME = PIPE_WIDTH // 5
+"""Longest word of the first column that stays whole in a table that is too wide, in characters."""
+ANY_WIDTH = 10_000
 
 
 def console() -> Console:
@@ -39,13 +42,24 @@ def print_json(result: Mapping[str, Any]) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], caption: str = "") -> None:
-    """Print a table; the first column is left-aligned, figures are right-aligned."""
+    """Print a table; the first column is left-aligned, figures are right-aligned.
+
+    Cells of one that is too wide wrap between words, or within long ones. Names in the first column stay whole.
+    """
     table = Table(title=title, caption=caption, box=SIMPLE_HEAD, title_justify="left", caption_justify="left")
     for position, column in enumerate(columns):
-        table.add_column(column, justify="right" if position else "left")
+        table.add_column(column, justify="right" if position else "left", overflow="fold")
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
-    console().print(table)
+    out = console()
+    if out.measure(table, options=out.options.update(width=ANY_WIDTH)).maximum > out.width:
+        table.columns[0].width = min(longest_word([columns[0], *(row[0] for row in rows)]), MOST_OF_A_NAME)
+    out.print(table)
+
+
+def longest_word(cells: Iterable[object]) -> int:
+    """Return the length of the longest word of some cells, in characters."""
+    return max((len(word) for cell in cells for word in str(cell).split()), default=0)
 
 
 def plain(value: Any) -> Any:

@@ -26,6 +26,18 @@ def test_a_table_in_a_pipe_keeps_its_figures(capsys: pytest.CaptureFixture[str])
     assert "30 s" in capsys.readouterr().out
 
 
+def test_a_table_that_is_too_wide_cuts_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    nodes = "keepalive off, timeout 20 s, backoff 120 s, interval 10 s"
+    rows = [[f"without {name}", "phi:threshold=8,window=200", nodes, *["0.0627 to 3.82"] * 5, "1.28 MB"]
+            for name in ("user-timeout", "reconnect")]  # fmt: skip
+    output.print_table("Settings", ["", *("false stales\nper node-day" for _ in rows[0][1:])], rows)
+    lines = capsys.readouterr().out.splitlines()
+    printed = "\n".join(lines)
+    assert "…" not in printed
+    assert all(word in printed for word in ("without", "user-timeout", "reconnect", "keepalive", "0.0627", "1.28 MB"))
+    assert max(map(len, lines)) <= output.PIPE_WIDTH
+
+
 def test_a_file_is_written_whole_and_leaves_no_other(tmp_path: Path) -> None:
     output.write_whole(tmp_path / "a", "text")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a", "text")]
