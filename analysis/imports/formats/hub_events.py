@@ -30,8 +30,9 @@ def read(sources: Sequence[Source], options: ImportOptions) -> Iterator[Read]:
     """Yield the messages that the hub's events show."""
     timeout_s = timeout_of(sources[0], options)
     edges: list[Edge] = []
+    notes: list[str] = []
     for source in sources:
-        for event in documents(source):
+        for event in documents(source, notes.append):
             at_s = event.number(event.value, "at_unix_s")
             yield from _stated(event, at_s)
             if at(event.value, "changed") is None:
@@ -43,6 +44,7 @@ def read(sources: Sequence[Source], options: ImportOptions) -> Iterator[Read]:
             elif reason not in SHOW_NOTHING:
                 known = ", ".join((*TURNS, *SHOW_NOTHING))
                 raise event.error(f"changed.reason: {quoted(reason)}: expected one of {known}")
+    yield from (Stated(note=note) for note in notes)
     yield from messages_of(edges, timeout_s, None)
 
 

@@ -163,6 +163,18 @@ def test_a_cut_last_line_of_an_audit_log_is_left_out(tmp_path: Path) -> None:
     assert any("the last line has no end" in note for note in record.notes)
 
 
+def test_events_of_a_hub_that_end_within_the_last_lack_that_one_alone(tmp_path: Path) -> None:
+    def event(at: int, reason: str) -> str:
+        changed = {"node_id": "a", "status": "online", "reason": reason}
+        return json.dumps({"seq": at, "epoch": 1, "at_unix_s": T + at, "changed": changed}) + "\n"
+
+    file = tmp_path / "events.jsonl"
+    file.write_text(event(0, "registered") + event(120, "silence") + event(180, "heard")[:-9])
+    record = import_log([file], ImportOptions(marked_after_s=30.0), tmp_path / "out")
+    assert f"{file}:3: the file ends within the document that begins here: it was left out" in record.notes
+    assert [suspect.node for suspect in record.suspects] == ["a"]
+
+
 def test_a_hubs_own_events(tmp_path: Path) -> None:
     def event(at: float, **body: object) -> str:
         return json.dumps({"seq": 1, "epoch": 1, "at_unix_s": T + at, **body})
