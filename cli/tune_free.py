@@ -121,8 +121,8 @@ def print_leftovers(written: Sequence[Path], node_out: Path = NODE_FILE) -> None
     from heartbench.analysis.joint.settings_files import is_tuned
 
     hub = written[0]
-    new = {file.absolute() for file in written}
-    possible = {file.absolute(): file for file in (hub.with_name(NODE_FILE.name), node_out)}
+    new = {file.resolve() for file in written}
+    possible = {file.resolve(): file for file in (hub.with_name(NODE_FILE.name), node_out)}
     for place, file in possible.items():
         if place not in new and is_tuned(file):
             print(f"{file} is from an earlier run: do not use it with {hub}")

@@ -40,7 +40,7 @@ class Signature:
         connections: new connections per usual gap.
         tick: how much all nodes send on one tick: 1 if at the same moment, about 0 if each at its own.
         threshold: the usual gap, in thresholds of the hub; NaN if the threshold is not known.
-        longest: the longest gap, in usual gaps; it is not compared.
+        longest: the longest gap that ended, in usual gaps; it is not compared.
     """
 
     spread: float
@@ -56,18 +56,18 @@ class Signature:
     longest: float
 
     def nothing_to_explain(self) -> str | None:
-        """Return in a sentence that no gap made a false stale; None if one did, or may have.
+        """Return in a sentence that no gap that ended made a false stale; None if one did, or may have.
 
         Without a known threshold, one may have if it is long. Some cases are of other trouble than false stales, so it
         does not say that nothing happened.
         """
         alike = "What follows compares ordinary gaps."
         if self.longest * self.threshold <= 1:
-            return f"No gap exceeds the threshold: there is no false stale to explain. {alike}"
+            return f"No gap that ended exceeds the threshold: there is no false stale to explain. {alike}"
         if isnan(self.threshold) and self.longest < LONG:
             return (
-                f"No gap is as long as {LONG:g} usual gaps: unless the threshold, which --now states, is shorter, "
-                f"there is no false stale to explain. {alike}"
+                f"No gap that ended is as long as {LONG:g} usual gaps: unless the threshold, which --now states, is "
+                f"shorter, there is no false stale to explain. {alike}"
             )
         return None
 

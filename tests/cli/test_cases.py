@@ -54,10 +54,10 @@ def test_a_match_of_regular_heartbeats_says_first_that_there_is_nothing_to_expla
     log.write_text("time,node\n" + "".join(f"{1_790_000_000 + at},n{at % 10}\n" for at in range(1000)))
     assert app.invoke(["cases", "match", str(log), "--now", "30s"]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert out.startswith("No gap exceeds the threshold: there is no false stale to explain.")
+    assert out.startswith("No gap that ended exceeds the threshold: there is no false stale to explain.")
     assert "shows what mends it" not in out
     assert app.invoke(["cases", "match", str(log), "--now", "30s", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["nothing_to_explain"].startswith("No gap exceeds")
+    assert json.loads(capsys.readouterr().out)["nothing_to_explain"].startswith("No gap that ended exceeds")
     assert app.invoke(["cases", "match", str(log), "--now", "9s", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["nothing_to_explain"] is None
 

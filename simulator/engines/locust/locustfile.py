@@ -57,6 +57,7 @@ class NodeUser(User):
     fleet: ClassVar[Fleet | None] = None
     origin_s: ClassVar[float] = 0.0
     credentials: ClassVar[Credentials | None] = None
+    is_checked: ClassVar[bool] = False  # the options are those of a load test that may begin
 
     def on_start(self) -> None:
         """Become a node of the fleet that no other user is."""
@@ -106,10 +107,13 @@ def checked(parse_args: Callable[..., Any]) -> Callable[..., Any]:
 
     def parse_and_check(*arguments: Any, **named: Any) -> Any:
         options = parse_args(*arguments, **named)
+        if NodeUser.is_checked:  # the web page parses them again for each view
+            return options
         try:
             check(options)
         except (SimulatorError, CredentialsError) as error:
             sys.exit(complain(str(error)))
+        NodeUser.is_checked = True
         return options
 
     return parse_and_check

@@ -37,7 +37,7 @@ def test_without_a_gap_beyond_the_threshold_there_is_nothing_to_explain() -> Non
     for stale_after_s in (10.0, 20.0):
         nothing = signature(regular, regular, stale_after_s=stale_after_s).nothing_to_explain()
         assert nothing is not None
-        assert nothing.startswith("No gap exceeds the threshold: there is no false stale to explain.")
+        assert nothing.startswith("No gap that ended exceeds the threshold: there is no false stale to explain.")
     assert signature(regular, regular, stale_after_s=9.0).nothing_to_explain() is None
     assert signature(regular, silent, stale_after_s=24.0).nothing_to_explain() is None
 
