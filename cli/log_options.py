@@ -94,8 +94,8 @@ def positive(text: str | None, option: str) -> float | None:
 
     if text is None:
         return None
-    seconds = parse_duration(text.removeprefix("-"), option)
-    if seconds == 0 or text.startswith("-"):
+    seconds = 0.0 if text.startswith("-") else parse_duration(text, option)
+    if seconds == 0:
         raise CommandError(f"{option}: {text}: must be longer than 0")
     return seconds
 

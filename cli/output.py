@@ -24,6 +24,8 @@ PIPE_WIDTH = 120
 """Width of a table that is not printed to a terminal, in characters."""
 MOST_OF_A_NAME = PIPE_WIDTH // 5
 """Longest word of the first column that stays whole in a table that is too wide, in characters."""
+MOST_OF_A_FIGURE = 10
+"""Longest figure of another column that stays whole, in characters: the halves of one on two lines look like two."""
 ANY_WIDTH = 10_000
 
 
@@ -44,17 +46,21 @@ def print_json(result: Mapping[str, Any]) -> None:
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], caption: str = "") -> None:
     """Print a table; the first column is left-aligned, figures are right-aligned.
 
-    Cells of one that is too wide wrap between words, or within long ones. Names in the first column stay whole.
+    Cells of one that is too wide wrap between words, or within long ones. Names in the first column stay whole, and
+    figures too, for which the table may become wider than the terminal.
     """
     table = Table(title=title, caption=caption, box=SIMPLE_HEAD, title_justify="left", caption_justify="left")
-    for position, column in enumerate(columns):
-        table.add_column(column, justify="right" if position else "left", overflow="fold")
+    table.add_column(columns[0], overflow="fold")
+    for column, *cells in zip(columns[1:], *(row[1:] for row in rows), strict=True):
+        figures = [word for cell in cells for word in str(cell).split() if any(map(str.isdigit, word))]
+        most = min(longest_word(figures), MOST_OF_A_FIGURE)
+        table.add_column(column, justify="right", overflow="fold", min_width=most)
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
     out = console()
     if out.measure(table, options=out.options.update(width=ANY_WIDTH)).maximum > out.width:
         table.columns[0].width = min(longest_word([columns[0], *(row[0] for row in rows)]), MOST_OF_A_NAME)
-    out.print(table)
+    out.print(table, crop=False)
 
 
 def longest_word(cells: Iterable[object]) -> int:

@@ -38,6 +38,17 @@ def test_a_table_that_is_too_wide_cuts_nothing(capsys: pytest.CaptureFixture[str
     assert max(map(len, lines)) <= output.PIPE_WIDTH
 
 
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_no_figure_is_on_two_lines_however_narrow_the_terminal(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(output, "PIPE_WIDTH", width)
+    figures = ["0.0627 to 3.82", "1,893.8 s", "94 s", "1.28 MB"]
+    output.print_table("Settings", ["", *("false stales\nper node-day" for _ in figures)], [["recommended", *figures]])
+    printed = capsys.readouterr().out.split()
+    assert {"recommended", "0.0627", "3.82", "1,893.8", "94", "1.28"} <= set(printed)
+
+
 def test_a_file_is_written_whole_and_leaves_no_other(tmp_path: Path) -> None:
     output.write_whole(tmp_path / "a", "text")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a", "text")]

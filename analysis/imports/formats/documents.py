@@ -135,11 +135,13 @@ def _document(source: Source, line: int, text: bytes) -> Iterator[Document]:
 
 def is_cut(text: bytes) -> bool:
     """Return whether a text is the beginning of a JSON object and not all of it."""
+    if not text.startswith(b"{"):
+        return False
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
         at_the_end = error.pos >= len(error.doc.rstrip(OF_A_WORD)) or error.msg.startswith("Unterminated string")
-        return at_the_end and error.msg != "Extra data" and text.startswith(b"{")
+        return at_the_end and error.msg != "Extra data"
     except UnicodeDecodeError as error:
         return error.end == len(text)
     except (ValueError, RecursionError):
