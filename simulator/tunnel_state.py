@@ -81,6 +81,7 @@ class Way(Record):
 
     head: int = 0
     tail: int = 0
+    first_s: float = inf  # when the first of them arrives
     messages: Annotated[Array[TunnelMessage], IN_FLIGHT]
 
 
@@ -144,17 +145,12 @@ def wake(tunnel: Tunnel, at: float) -> None:
 @part
 def schedule(tunnel: Tunnel) -> None:
     """Set when the tunnel does something next. Between two calls `next_s` may be too early, but not too late."""
-    at = min(first_message_s(tunnel.ways[0]), first_message_s(tunnel.ways[1]))
-    for who in range(2):
-        end = tunnel.ends[who]
-        at = min(at, end.retry_s, end.keepalive_s)
-        at = min(at, end.unanswered_s, end.persistent_s, end.zero_s)
-    tunnel.next_s = at
+    messages_s = min(tunnel.ways[0].first_s, tunnel.ways[1].first_s)
+    tunnel.next_s = min(messages_s, _first_timer_s(tunnel.ends[0]), _first_timer_s(tunnel.ends[1]))
 
 
 @part
-def first_message_s(way: Way) -> float:
-    """Return when the first of the tunnel's own messages in flight arrives, in s, or inf."""
-    if way.head == way.tail:
-        return inf
-    return way.messages[way.head % IN_FLIGHT].arrives_s
+def _first_timer_s(end: End) -> float:
+    # In pairs, because each minimum of a chain would wait for the one before.
+    often_s, seldom_s = min(end.keepalive_s, end.unanswered_s), min(end.retry_s, end.zero_s)
+    return min(often_s, seldom_s, end.persistent_s)

@@ -60,7 +60,7 @@ def admits(flow: Flow, back: Flow, link: Link, at: float) -> bool:
     return link.profile.tunnel.kind == NO_TUNNEL or _admits(flow, back, link, at)
 
 
-@kernel
+@part
 def _admits(flow: Flow, back: Flow, link: Link, at: float) -> bool:
     who = 1 - flow.direction
     catch_up(link, at)

@@ -85,7 +85,7 @@ def with_jitter(link: Link, at: float) -> float:
     return at + draw * REKEY_JITTER_S
 
 
-@kernel
+@part
 def _send_own(link: Link, who: int, what: int, number: int, at: float) -> None:
     """Send a message of the tunnel's own."""
     arrives, way = launch(link, who, at, HEADERS_BYTES + MESSAGE_BYTES[what]), link.tunnel.ways[who]
@@ -94,13 +94,14 @@ def _send_own(link: Link, who: int, what: int, number: int, at: float) -> None:
             arrives = max(arrives, way.messages[(way.tail - 1) % IN_FLIGHT].arrives_s)
         else:
             way.head = way.tail = 0  # an empty ring starts over, on the same cache lines
+            way.first_s = arrives
         message = way.messages[way.tail % IN_FLIGHT]
         way.tail += 1
         message.arrives_s, message.what, message.number = arrives, what, number
         wake(link.tunnel, arrives)
 
 
-@kernel
+@part
 def send_keepalive(link: Link, who: int, at: float) -> None:
     """Send a packet without data, or ask for a key."""
     if has_key(link.tunnel.ends[who], at):

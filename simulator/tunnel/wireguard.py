@@ -58,7 +58,6 @@ from heartbench.simulator.tunnel_state import (
     KEEPALIVE,
     NO_TUNNEL,
     STAY,
-    first_message_s,
     reset_end,
     schedule,
     take_note,
@@ -141,7 +140,7 @@ def _uses_another_key(link: Link, who: int, number: int, at: float) -> bool:
     return True
 
 
-@kernel
+@part
 def step(link: Link, at: float) -> None:
     """Process one thing that the tunnel has due at `at`, a message of its own or a timer, and set what is next."""
     _step(link, at)
@@ -153,9 +152,10 @@ def _step(link: Link, at: float) -> None:
     tunnel = link.tunnel
     for direction in range(2):
         way = tunnel.ways[direction]
-        if first_message_s(way) <= at:
+        if way.first_s <= at:
             message = way.messages[way.head % IN_FLIGHT]
             way.head += 1
+            way.first_s = inf if way.head == way.tail else way.messages[way.head % IN_FLIGHT].arrives_s
             if direction == UP or tunnel.is_on:
                 _message_arrives(link, 1 - direction, message.what, message.number, at)
             return
@@ -163,7 +163,7 @@ def _step(link: Link, at: float) -> None:
         _timer_fires(link, DOWN, at)
 
 
-@kernel
+@part
 def _message_arrives(link: Link, who: int, what: int, number: int, at: float) -> None:
     end = link.tunnel.ends[who]
     if what == KEEPALIVE:
@@ -175,7 +175,7 @@ def _message_arrives(link: Link, who: int, what: int, number: int, at: float) ->
         accept_response(link, who, number, at)
 
 
-@kernel
+@part
 def _timer_fires(link: Link, who: int, at: float) -> bool:
     """Process the first timer of `who` that is due and return whether there is one."""
     end = link.tunnel.ends[who]
