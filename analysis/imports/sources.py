@@ -122,6 +122,11 @@ class Block:
         """Return the error that the line with this number in the block, from 0, is wrong."""
         return self.source.error(self.first_line + line, wrong)
 
+    @property
+    def is_rest(self) -> bool:
+        """Whether it is the cut last line of a longer file."""
+        return self.cut and self.first_line > 1
+
     def left_out(self) -> str:
         """Return the sentence for the user that the last line, which is cut, was left out."""
         return f"{self.source.name}: the last line has no end, {quoted(self.text.rstrip())}: it was left out"

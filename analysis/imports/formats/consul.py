@@ -24,6 +24,9 @@ UPDATED = rf"(?P<time>{DATE}) \[DEBUG\] +\S+: Check status updated: check=(?P<ch
 def read(source: Source, options: ImportOptions) -> Iterator[Read]:
     """Yield the heartbeats of TTL checks."""
     for block in blocks(source):
+        if block.is_rest:
+            yield Stated(note=block.left_out())
+            continue
         found = matches(block, UPDATED)
         if len(found.line):
             form = found.form()

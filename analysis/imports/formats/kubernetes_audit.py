@@ -40,7 +40,7 @@ def read(source: Source, options: ImportOptions) -> Iterator[Read]:
     for block in blocks(source):
         if not block.text.strip():
             continue
-        if block.cut and block.first_line > 1 and is_cut(block.text.strip()):
+        if block.is_rest and is_cut(block.text.strip()):
             yield Stated(note=block.left_out())
             continue
         table = parsed(block, SCHEMA).flatten()

@@ -43,6 +43,9 @@ def read(source: Source, options: ImportOptions) -> Iterator[Read]:
     stopped_s: float | None = None
     told = packets = False
     for block in blocks(source):
+        if block.is_rest:
+            yield Stated(note=block.left_out())
+            continue
         for at_s, turn in _turns(block):
             if turn == "terminating":
                 stopped_s = at_s

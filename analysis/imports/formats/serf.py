@@ -26,6 +26,9 @@ def read(sources: Sequence[Source], options: ImportOptions) -> Iterator[Read]:
     edges: list[Edge] = []
     for source in sources:
         for block in blocks(source):
+            if block.is_rest:
+                yield Stated(note=block.left_out())
+                continue
             found = matches(block, EVENT)
             form = found.form()
             if form and form.note:

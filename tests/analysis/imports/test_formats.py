@@ -163,6 +163,23 @@ def test_a_cut_last_line_of_an_audit_log_is_left_out(tmp_path: Path) -> None:
     assert any("the last line has no end" in note for note in record.notes)
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("2023-11-14T22:13:{}Z [INFO]  agent: serf: EventMemberJoin: node-77 10.0.0.7", {"marked_after_s": 5.0}),
+        ("2023-11-14T22:13:{}Z: Received PINGREQ from node-77", {}),
+        ("2023-11-14T22:13:{}Z [DEBUG] agent: Check status updated: check=node-77 status=passing", {}),
+    ],
+)
+def test_a_cut_last_line_makes_no_node_with_a_cut_name(line: str, told: dict[str, float], tmp_path: Path) -> None:
+    file, last = tmp_path / "hub.log", line.format(40)
+    for end in range(1, len(last) + 1):
+        file.write_text("\n".join([line.format(20), line.format(30), last[:end]]))
+        record = import_log([file], ImportOptions(**told), tmp_path / "out")
+        assert record.nodes == 1, last[:end]
+        assert any("the last line has no end" in note for note in record.notes)
+
+
 def test_events_of_a_hub_that_end_within_the_last_lack_that_one_alone(tmp_path: Path) -> None:
     def event(at: int, reason: str) -> str:
         changed = {"node_id": "a", "status": "online", "reason": reason}
