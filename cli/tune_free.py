@@ -67,7 +67,10 @@ class FreeOptions(NamedTuple):
             raise not_a_run(source)
         limit = None if self.max_traffic is None else parse_bytes(self.max_traffic, "--max-traffic")
         pings_s = parse_duration(self.permitted_pings, "--permitted-pings")
-        return Question(parse_knobs(self.free), goal, Per(per), limit, pings_s)
+        asked = Question(parse_knobs(self.free), goal, Per(per), limit, pings_s)
+        if self.scheduler is not None and not asked.simulates:
+            raise CommandError(f"--scheduler: expected only with settings to simulate; --free {self.free} has none")
+        return asked
 
 
 def tune_free(evidence: "Evidence", options: FreeOptions, asked: "Question", as_json: bool) -> int:
