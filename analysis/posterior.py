@@ -6,6 +6,9 @@ Outages of at least u s are assumed to occur at random times, at a rate λ, with
     λ      Gamma(n + 1/2) / h                 Jeffreys' prior of a Poisson rate
     ξ, σ   likelihood of the lengths on a grid, with a flat prior of ξ (−0.5 to 1) and of ln σ
 
+An outage that was on when the observation began or ended was longer than what was seen: it counts for λ, and with its
+survival for ξ and σ.
+
 All shapes from −0.5 to 1 are equally likely a priori, which makes the interval wide; docs/validation.md shows how often
 it covers the truth.
 """
@@ -16,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.simulator.outages import Observed
-from heartbench.simulator.tail import LEAST_SHAPE, MOST_SHAPE, excesses, log_density
+from heartbench.simulator.tail import LEAST_SHAPE, MOST_SHAPE, excesses, log_density, log_survival, mean_excess_s
 
 Floats = NDArray[np.float64]
 
+NONE: Floats = np.zeros(0)
 NETWORKS = 1000
 SHAPES, SCALES = 76, 90
 SCALE_RANGE = 12.0
@@ -50,30 +54,44 @@ def draw_networks(observed: Observed, seed: int, count: int = NETWORKS) -> Netwo
     If there were none, their length is unknown: each is assumed to exceed every threshold.
     """
     generator = np.random.default_rng(seed)
-    if observed.lengths_s:
-        excess = excesses(np.array(observed.lengths_s), observed.from_s, observed.step_s)
-        shape, scale_s = draw_tails(excess, generator, count)
+    if observed.count:
+        excess, cut = (
+            excesses(lengths_s, observed.from_s, step_s)
+            for lengths_s, step_s in ((observed.lengths_s, observed.step_s), (observed.cut_s, 0.0))
+        )
+        shape, scale_s = draw_tails(excess, generator, count, cut_excess_s=cut)
     else:
         shape, scale_s = np.zeros(count), np.full(count, np.inf)
-    per_hour = generator.gamma(len(observed.lengths_s) + 0.5, 1 / observed.hours, count)
+    per_hour = generator.gamma(observed.count + 0.5, 1 / observed.hours, count)
     return Networks(observed.from_s, per_hour, shape, scale_s)
 
 
 def draw_tails(
-    excess_s: Floats, generator: np.random.Generator, count: int, weight: float = 1.0
+    excess_s: Floats,
+    generator: np.random.Generator,
+    count: int,
+    weight: float = 1.0,
+    cut_excess_s: Floats = NONE,
 ) -> tuple[Floats, Floats]:
     """Draw shapes and scales (s) from their posterior given excesses over the threshold, s.
 
-    `weight`: how many independent lengths each excess is worth.
+    Args:
+        excess_s: excess of each length.
+        generator: source of the draws.
+        count: number of draws.
+        weight: how many independent lengths each excess is worth.
+        cut_excess_s: excess up to which the lengths of others were seen.
     """
-    mean = excess_s.mean()
-    least = min(mean / SCALE_RANGE, np.median(excess_s) / MEDIAN_RANGE)
+    mean = mean_excess_s(excess_s, cut_excess_s)
+    least = min(mean / SCALE_RANGE, np.median(np.append(excess_s, cut_excess_s)) / MEDIAN_RANGE)
     shapes, shape_step = np.linspace(LEAST_SHAPE, MOST_SHAPE, SHAPES, endpoint=False, retstep=True)
     logs, log_step = np.linspace(np.log(least), np.log(mean * SCALE_RANGE), SCALES, endpoint=False, retstep=True)
     shape, log_scale = (each.ravel() for each in np.meshgrid(shapes + shape_step / 2, logs + log_step / 2))
     # Lengths in whole steps repeat.
     excess_s, counts = np.unique(excess_s, return_counts=True)
     likelihood = log_density(excess_s, shape[:, None], np.exp(log_scale)[:, None]) @ counts
+    if len(cut_excess_s):
+        likelihood = likelihood + log_survival(cut_excess_s, shape[:, None], np.exp(log_scale)[:, None]).sum(axis=1)
     posterior = np.exp(weight * (likelihood - likelihood.max()))
     cell = generator.choice(len(posterior), count, p=posterior / posterior.sum())
     # Uniform within the cell, so that the draws show neither the grid's step nor its edges.

@@ -109,7 +109,7 @@ def schema() -> None:
 def _stated(profile: Profile) -> dict[str, object]:
     rates = {f"{length:g}": rate * profile.outage.rate_factor for length, rate in profile.outage.knots}
     observed = profile.outage.observed
-    seen = None if observed is None else {"hours": observed.hours, "outages": len(observed.lengths_s)}
+    seen = None if observed is None else {"hours": observed.hours, "outages": observed.count}
     return {"rtt_s": rtt_s(profile), "outages_per_hour": rates, "observed": seen}
 
 

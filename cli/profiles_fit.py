@@ -1,5 +1,6 @@
 """`heartbench profiles fit` and `heartbench profiles compare`: from ping logs to a profile, and two networks beside."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -96,7 +97,7 @@ def contract(found: "Fit") -> dict[str, Any]:
         "probes": found.probes,
         "lost": found.lost,
         "hours": found.hours,
-        "outages": [{"at_s": each.at_s, "length_s": each.length_s, "kind": each.kind} for each in found.outages],
+        "outages": [asdict(each) for each in found.outages],
         "parameters": {name: parameter(each) for name, each in found.parameters.items()},
         "warnings": list(found.warnings),
     }

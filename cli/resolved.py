@@ -106,7 +106,7 @@ def link_lines(link: Profile | Replay) -> Iterator[str]:
 def counted(profile: Profile) -> str:
     """Return how many outages of the network were counted, and in which time."""
     observed = profile.outage.observed
-    return "none" if observed is None else f"{len(observed.lengths_s)} in {observed.hours:g} h"
+    return "none" if observed is None else f"{observed.count} in {observed.hours:g} h"
 
 
 def setting_lines(settings: Mapping[str, object]) -> Iterator[str]:

@@ -59,11 +59,18 @@ class Observed(Table):
         None, description="resolution of the lengths; 0: exact. Each length counts as the middle of its step"
     )
     lengths_s: tuple[PositiveDuration, ...] = Field(description="length of each outage of at least `from`")
+    cut_s: tuple[PositiveDuration, ...] = Field(
+        (),
+        description="time for which each of the others was seen that was on when the observation began or ended: these "
+        "were longer",
+    )
 
     @model_validator(mode="after")
     def _none_shorter(self) -> Self:
-        if self.lengths_s and min(self.lengths_s) < self.from_s:
-            raise ValueError(f"lengths: {min(self.lengths_s):g} s: must be at least {self.from_s:g} s, which is `from`")
+        for name, lengths_s in (("lengths", self.lengths_s), ("cut", self.cut_s)):
+            shortest_s = min(lengths_s, default=self.from_s)
+            if shortest_s < self.from_s:
+                raise ValueError(f"{name}: {shortest_s:g} s: must be at least {self.from_s:g} s, which is `from`")
         return self
 
     @model_validator(mode="after")
@@ -80,9 +87,14 @@ class Observed(Table):
         return self.resolution_s or 0.0
 
     @property
+    def count(self) -> int:
+        """Number of observed outages of at least `from`."""
+        return len(self.lengths_s) + len(self.cut_s)
+
+    @property
     def per_hour(self) -> float:
         """Observed outages of at least `from` per hour."""
-        return len(self.lengths_s) / self.hours
+        return self.count / self.hours
 
 
 class Outages(Table):
@@ -151,7 +163,7 @@ class Outages(Table):
     @property
     def knots(self) -> tuple[tuple[float, float], ...]:
         """Pairs (length in s, outages per hour of at least this length); the tail begins at the last."""
-        seen = ((self.observed.from_s, self.observed.per_hour),) if self.observed and self.observed_s else ()
+        seen = ((self.observed.from_s, self.observed.per_hour),) if self.observed and self.observed.count else ()
         return (*self.rates, *seen)
 
     @property
@@ -162,7 +174,7 @@ class Outages(Table):
             return Tail(from_s, self.shape, self.scale_s)
         if self.observed is None:
             raise SimulatorError("outages of one length have no tail")
-        return _fitted(self.observed_s, from_s, self.observed.step_s)
+        return _fitted(self.observed_s, from_s, self.observed.step_s, self.observed.cut_s)
 
     @property
     def per_hour(self) -> float:
@@ -203,8 +215,8 @@ class Outages(Table):
 
 
 @lru_cache(maxsize=64)
-def _fitted(lengths_s: tuple[float, ...], from_s: float, resolution_s: float) -> Tail:
-    return fit(np.array(lengths_s), from_s, resolution_s)
+def _fitted(lengths_s: tuple[float, ...], from_s: float, resolution_s: float, cut_s: tuple[float, ...]) -> Tail:
+    return fit(np.array(lengths_s), from_s, resolution_s, cut_s)
 
 
 def table_mean_s(lengths_s: NDArray[np.float64]) -> float:

@@ -9,6 +9,7 @@ between −0.5, below which maximum likelihood breaks down (Smith 1985), and 1, 
 Where lengths come from, and how certain a fit is, is decided elsewhere.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,13 +56,14 @@ def log_density(excess_s: Floats, shape: Floats | float, scale_s: Floats | float
     return (1.0 + np.asarray(shape, float)) * log_survival(excess_s, shape, scale_s) - np.log(scale_s)
 
 
-def fit(lengths_s: Floats, from_s: float, resolution_s: float = 0.0) -> Tail:
+def fit(lengths_s: Floats, from_s: float, resolution_s: float = 0.0, cut_s: Sequence[float] = ()) -> Tail:
     """Return the maximum-likelihood tail, rounded to three digits.
 
     Args:
         lengths_s: observed lengths of at least `from_s`, s.
         from_s: threshold over which they were counted, s.
         resolution_s: step in which they were measured, s; each is taken at the middle of its step.
+        cut_s: how long others were seen whose beginning or end was not, s: they were longer.
 
     Raises:
         SimulatorError: there are fewer than FEWEST_LENGTHS.
@@ -72,10 +74,16 @@ def fit(lengths_s: Floats, from_s: float, resolution_s: float = 0.0) -> Tail:
         raise SimulatorError(
             f"{len(lengths_s)} outages are too few to fit a tail to; at least {FEWEST_LENGTHS} are needed"
         )
-    excess = excesses(lengths_s, from_s, resolution_s)
-    mean = max(float(excess.mean()), 1e-9)
+    excess, cut = excesses(lengths_s, from_s, resolution_s), excesses(cut_s, from_s, 0.0)
+    mean = max(mean_excess_s(excess, cut), 1e-9)
+
+    def unlikely(point: Floats) -> float:
+        shape, scale_s = point[0], mean * np.exp(point[1])
+        whole, seen = log_density(excess, shape, scale_s), log_survival(cut, shape, scale_s)
+        return -float(np.maximum(whole, -1e9).sum() + np.maximum(seen, -1e9).sum())
+
     found = minimize(
-        lambda p: -float(np.maximum(log_density(excess, p[0], mean * np.exp(p[1])), -1e9).sum()),
+        unlikely,
         x0=[0.1, 0.0],
         method="Nelder-Mead",
         bounds=[(LEAST_SHAPE, MOST_SHAPE - 0.01), (-10.0, 10.0)],
@@ -84,6 +92,11 @@ def fit(lengths_s: Floats, from_s: float, resolution_s: float = 0.0) -> Tail:
     return Tail(from_s, round(float(found.x[0]), 3), float(f"{mean * np.exp(found.x[1]):.3g}"))
 
 
-def excesses(lengths_s: Floats, from_s: float, resolution_s: float) -> Floats:
+def excesses(lengths_s: Floats | Sequence[float], from_s: float, resolution_s: float) -> Floats:
     """Return by how much each length exceeds the threshold, s, taken at the middle of its step."""
     return np.asarray(lengths_s, float) - from_s + resolution_s / 2
+
+
+def mean_excess_s(excess_s: Floats, cut_excess_s: Floats) -> float:
+    """Return the mean excess of an exponential tail by greatest likelihood, s; some excesses were cut (`fit`)."""
+    return float(excess_s.sum() + cut_excess_s.sum()) / max(len(excess_s), 1)

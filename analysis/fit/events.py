@@ -31,10 +31,12 @@ def late_answers(recording: Recording, usual: Flags) -> int:
     return int(np.count_nonzero(late_s >= LEAST_LATE * max(recording.interval_s, SHORTEST_S)))
 
 
-def cut_off(recording: Recording, runs: Runs) -> Flags:
-    """Return which runs touch the beginning or the end of their stretch: they were longer than what was seen."""
+def cut_off(recording: Recording, runs: Runs) -> tuple[Flags, Flags]:
+    """Return which runs touch the beginning of their stretch, and which its end: they were longer than they seem."""
+    if not len(runs):
+        return runs.held, runs.held
     ends = runs.first + runs.count
     begins_cut = (runs.first == 0) | (recording.stretch[runs.first - 1] != recording.stretch[runs.first])
     inside = np.minimum(ends, recording.probes - 1)
     ends_cut = (ends == recording.probes) | (recording.stretch[inside] != recording.stretch[runs.first])
-    return np.asarray(begins_cut | ends_cut)
+    return np.asarray(begins_cut), np.asarray(ends_cut)

@@ -58,7 +58,7 @@ def fit_recording(recording: Recording) -> Fit:
         "jitter_slow_share": correlation.slow_share,
         "jitter_slow_correlation": correlation.slow_s,
         **{f"loss.{name}": estimate for name, estimate in bursts.loss.items()},
-        **_outage_parameters(found, bursts, recording.hours, [outage.kind for outage in outages]),
+        **_outage_parameters(found, bursts, recording.hours, [outages[i].kind for i in np.flatnonzero(found.counts)]),
     }
     return Fit(
         source=recording.source,

@@ -38,11 +38,15 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A time in which no probe passed: when it began (s since the first probe), its length (s), and its kind."""
+    """A time in which no probe passed: when it began (s since the first probe), its length (s), and its kind.
+
+    One that was on when the recording began or ended is cut: it was longer.
+    """
 
     at_s: float
     length_s: float
     kind: Kind
+    cut: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,22 +2,26 @@
 
 A run of n probes, Δ apart, was cut by an outage of (n − 1) Δ to (n + 1) Δ, on average n Δ. Counted from n = m on, the
 outages are those of at least (m − 1/2) Δ, in steps of Δ.
+
+An outage that touches an end of its stretch was cut: it was longer than what was seen of it. One that was on when a
+later stretch began does not count, because it began when nobody looked. (The one with which the whole recording begins
+does: it may be the only one.)
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
-from heartbench.analysis.fit.events import SHORTEST_S, Flags, Runs, lengths_s
+from heartbench.analysis.fit.events import SHORTEST_S, Flags, Runs, cut_off, lengths_s
 from heartbench.analysis.fit.model import ENDS, LEVEL, Estimate, Kind, Outage
 from heartbench.analysis.fit.tails import draw_stepped
 from heartbench.analysis.intervals import share_interval
 from heartbench.analysis.posterior import draw_tails
 from heartbench.simulator.recordings import Recording
-from heartbench.simulator.tail import FEWEST_LENGTHS, Tail, excesses, fit
+from heartbench.simulator.tail import FEWEST_LENGTHS, Tail, excesses, fit, mean_excess_s
 
 Floats = NDArray[np.float64]
 
@@ -37,6 +41,8 @@ class Found:
     Attributes:
         runs: those that are outages.
         length_s: their lengths, s, in the middle of their steps.
+        cut: which of them an end of their stretch cut.
+        counts: which of them count for rates and tail.
         step_s: resolution of the lengths, s.
         from_s: the shortest that is counted, s.
         tail: the fitted tail; None: there was no outage.
@@ -44,14 +50,24 @@ class Found:
 
     runs: Runs
     length_s: Floats
+    cut: Flags
+    counts: Flags
     step_s: float
     from_s: float
     tail: Tail | None
 
     @property
-    def observed_s(self) -> Floats:
-        """The lengths as a profile states them, s: the beginning of each step."""
-        return np.sort(self.length_s) - self.step_s / 2
+    def ended_s(self) -> Floats:
+        """The lengths of those that were not cut as a profile states them, s: the beginning of each step."""
+        return self._stated(~self.cut)
+
+    @property
+    def cut_s(self) -> Floats:
+        """For how long those were seen that were cut and count, s."""
+        return self._stated(self.cut & self.counts)
+
+    def _stated(self, those: Flags) -> Floats:
+        return np.maximum(np.round(np.sort(self.length_s[those]) - self.step_s / 2, 6), self.from_s)
 
 
 def fewest_probes(recording: Recording, runs: Runs) -> int:
@@ -72,38 +88,50 @@ def find_outages(recording: Recording, runs: Runs, fewest: int) -> Found:
     length = lengths_s(recording, runs)
     long = length >= (fewest - 0.25) * step
     from_s = (fewest - 0.5) * step
-    chosen = np.maximum(length[long], from_s + step / 2)
-    return Found(runs.chosen(long), chosen, step, from_s, _tail(chosen - step / 2, from_s, step))
+    chosen = runs.chosen(long)
+    begins_cut, ends_cut = cut_off(recording, chosen)
+    seen_s, counts = np.maximum(length[long], from_s + step / 2), ~begins_cut | (chosen.first == 0)
+    found = Found(chosen, seen_s, begins_cut | ends_cut, counts, step, from_s, None)
+    return replace(found, tail=_tail(found))
 
 
-def _tail(observed_s: Floats, from_s: float, step_s: float) -> Tail | None:
+def _tail(found: Found) -> Tail | None:
     """Return the fitted tail: exponential if the outages are too few for a shape; None if there are none."""
-    if not len(observed_s):
+    if not found.counts.any():
         return None
-    if len(observed_s) < FEWEST_LENGTHS:
-        return Tail(from_s, 0.0, float(f"{excesses(observed_s, from_s, step_s).mean():.3g}"))
-    return fit(observed_s, from_s, step_s)
+    if len(found.ended_s) < FEWEST_LENGTHS:
+        excess, cut = excesses(found.ended_s, found.from_s, found.step_s), excesses(found.cut_s, found.from_s, 0.0)
+        return Tail(found.from_s, 0.0, float(f"{mean_excess_s(excess, cut):.3g}"))
+    return fit(found.ended_s, found.from_s, found.step_s, found.cut_s.tolist())
 
 
 def tail_estimates(found: Found) -> dict[str, Estimate]:
     """Return shape and scale with the intervals of their posterior."""
     if found.tail is None:
         return {"shape": Estimate(None), "scale": Estimate(None)}
-    excess = np.round(excesses(found.observed_s, found.from_s, found.step_s), 6)
-    different = np.unique(excess)
-    if len(different) > MOST_LENGTHS:
-        kept = different[np.linspace(0, len(different) - 1, MOST_LENGTHS).astype(int)]
-        excess = kept[np.clip(np.searchsorted(kept, excess), 0, len(kept) - 1)]
+    excess = _fewer(excesses(found.ended_s, found.from_s, found.step_s))
+    cut = _fewer(excesses(found.cut_s, found.from_s, 0.0))
     generator = np.random.default_rng(1)
-    stepped = found.step_s > 0
-    draws = draw_stepped(excess, found.step_s, generator, DRAWS) if stepped else draw_tails(excess, generator, DRAWS)
-    shape, scale_s = draws
+    if found.step_s > 0:
+        shape, scale_s = draw_stepped(excess, found.step_s, generator, DRAWS, cut)
+    else:
+        shape, scale_s = draw_tails(excess, generator, DRAWS, cut_excess_s=cut)
     shapes, scales = np.quantile(shape, ENDS), np.quantile(scale_s, ENDS)
     few = len(excess) < FEWEST_LENGTHS
     return {
         "shape": Estimate(found.tail.shape, None if few else (float(shapes[0]), float(shapes[1]))),
         "scale": Estimate(found.tail.scale_s, (float(scales[0]), float(scales[1]))),
     }
+
+
+def _fewer(excess_s: Floats) -> Floats:
+    """Return the excesses, s, rounded so that at most MOST_LENGTHS are different."""
+    excess_s = np.round(excess_s, 6)
+    different = np.unique(excess_s)
+    if len(different) <= MOST_LENGTHS:
+        return excess_s
+    kept = different[np.linspace(0, len(different) - 1, MOST_LENGTHS).astype(int)]
+    return np.asarray(kept[np.clip(np.searchsorted(kept, excess_s), 0, len(kept) - 1)])
 
 
 def rate_estimate(count: int, hours: float, other: float = 0.0) -> Estimate:
@@ -143,5 +171,5 @@ def _mostly(those: Flags) -> bool:
 def events(recording: Recording, found: Found) -> tuple[Outage, ...]:
     """Return the outages in order of time."""
     at = recording.sent_s[found.runs.first]
-    rows = zip(at, found.length_s, kinds(recording, found.runs), strict=True)
-    return tuple(Outage(float(begin), float(length), kind) for begin, length, kind in rows)
+    rows = zip(at, found.length_s, kinds(recording, found.runs), found.cut, strict=True)
+    return tuple(Outage(float(begin), float(length), kind, bool(cut)) for begin, length, kind, cut in rows)

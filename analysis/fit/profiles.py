@@ -78,10 +78,10 @@ def _outage(found: Found, hours: float, parameters: Mapping[str, Estimate]) -> d
     }
     if found.tail is None:
         return {"observed": observed | {"lengths": []}}
-    lengths = [round(float(length), 6) for length in np.maximum(found.observed_s, found.from_s)]
+    lengths, cut = found.ended_s.tolist(), found.cut_s.tolist()
     # Each shorter knot must have more outages than the next.
     rates: list[tuple[str, float]] = []
-    more_than = len(lengths) / hours
+    more_than = int(found.counts.sum()) / hours
     knots = {_seconds(name): estimate for name, estimate in parameters.items() if name.startswith("outage.per_hour.")}
     for knot, estimate in sorted(knots.items(), reverse=True)[1:]:
         if estimate.value and estimate.value > 1.01 * more_than:
@@ -93,7 +93,7 @@ def _outage(found: Found, hours: float, parameters: Mapping[str, Estimate]) -> d
     hold, down = (_value(parameters, f"outage.{key}") for key in ("hold", "down"))
     table |= {"hold": round(hold, 4)} if hold else {}
     table |= {"directions": {"down": round(down, 4)}} if down else {}
-    return table | {"observed": observed | {"lengths": lengths}}
+    return table | {"observed": observed | {"lengths": lengths} | ({"cut": cut} if cut else {})}
 
 
 def _seconds(name: str) -> float:

@@ -72,10 +72,12 @@ def _outage(outage: Outages, key: str) -> Estimate:
         return UNKNOWN
     tail, observed = outage.tail, outage.observed
     ci = None
-    if observed and observed.lengths_s:
-        length_s = np.array(observed.lengths_s) + observed.step_s / 2
+    if observed and observed.count:
+        length_s = np.array([*observed.lengths_s, *observed.cut_s]) + observed.step_s / 2
+        cut = np.arange(observed.count) >= len(observed.lengths_s)
         nothing = np.zeros(0, np.int64)
-        found = Found(Runs(nothing, nothing, nothing > 0), length_s, observed.step_s, observed.from_s, tail)
+        runs, counts = Runs(nothing, nothing, nothing > 0), np.full(observed.count, True)
+        found = Found(runs, length_s, cut, counts, observed.step_s, observed.from_s, tail)
         ci = tail_estimates(found)[key].ci
     return Estimate(tail.shape if key == "shape" else tail.scale_s, ci)
 
@@ -94,7 +96,7 @@ def _rate(outage: Outages, length_s: float) -> Estimate:
     value = float(inside * beyond) * outage.rate_factor
     observed = outage.observed
     if observed and outage.rate_factor == 1 and length_s == observed.from_s:
-        return Estimate(value, rate_estimate(len(observed.lengths_s), observed.hours).ci)
+        return Estimate(value, rate_estimate(observed.count, observed.hours).ci)
     return Estimate(value)
 
 

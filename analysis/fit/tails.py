@@ -5,16 +5,22 @@ a phase φ, uniform in [0, 1]. With the survival S of outages beyond (m − 1) �
 
     P(n probes | m or more) = (F(n − m) − F(n − m + 1)) / F(0)        F(k) = ∫ S(x) dx from k Δ to (k + 1) Δ
 
-which is closed for the generalised Pareto tail. Lengths in the middle of their steps would make a tail that ends end
-later than it does, by up to a step.
+which is closed for the generalised Pareto tail. An outage that an end of the recording cut took n probes or more, which
+has the probability F(n − m) / F(0). Lengths in the middle of their steps would make a tail that ends end later than it
+does, by up to a step.
 """
+
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from heartbench.simulator.tail import EXPONENTIAL_BELOW, LEAST_SHAPE, MOST_SHAPE
+from heartbench.analysis.posterior import NONE
+from heartbench.simulator.tail import EXPONENTIAL_BELOW, LEAST_SHAPE, MOST_SHAPE, mean_excess_s
 
 Floats = NDArray[np.float64]
+Counted: TypeAlias = tuple[Floats, NDArray[np.int64]]
+"""Different values, and how often each occurs."""
 
 SHAPES, SCALES = 76, 120
 SCALE_RANGE = 25.0
@@ -24,7 +30,9 @@ The mean of a tail with a shape near 1 is that of its longest outage and may be 
 """
 
 
-def draw_stepped(excess_s: Floats, step_s: float, generator: np.random.Generator, count: int) -> tuple[Floats, Floats]:
+def draw_stepped(
+    excess_s: Floats, step_s: float, generator: np.random.Generator, count: int, cut_excess_s: Floats = NONE
+) -> tuple[Floats, Floats]:
     """Return draws of shape and scale (s) beyond the threshold, from their posterior.
 
     The prior is flat in the shape and in ln of the scale beyond half a step before the threshold.
@@ -34,15 +42,16 @@ def draw_stepped(excess_s: Floats, step_s: float, generator: np.random.Generator
         step_s: time between two probes, Δ, s.
         generator: source of the draws.
         count: number of draws.
+        cut_excess_s: excess up to which others were seen, at the beginning of its step, s: (n − m) Δ.
     """
-    steps, counts = np.unique(np.round(np.maximum(excess_s / step_s - 0.5, 0.0), 6), return_counts=True)
-    mean = float(excess_s.mean())
-    least = float(np.log(min(mean, float(np.median(excess_s))) / SCALE_RANGE))
+    whole, cut = (_steps(each) for each in (excess_s / step_s - 0.5, cut_excess_s / step_s))
+    mean = mean_excess_s(excess_s, cut_excess_s)
+    least = float(np.log(min(mean, float(np.median(np.append(excess_s, cut_excess_s)))) / SCALE_RANGE))
     most = float(np.log(mean * SCALE_RANGE))
     shapes, shape_step = np.linspace(LEAST_SHAPE, MOST_SHAPE, SHAPES, endpoint=False, retstep=True)
     logs, log_step = np.linspace(least, most, SCALES, endpoint=False, retstep=True)
     shape, log_scale = (each.ravel() for each in np.meshgrid(shapes + shape_step / 2, logs + log_step / 2))
-    likelihood = _log_likelihood(steps.astype(np.float64), counts, shape, np.exp(log_scale) / step_s)
+    likelihood = _log_likelihood(whole, cut, shape, np.exp(log_scale) / step_s)
     weight = np.exp(likelihood - likelihood.max())
     cell = generator.choice(len(weight), count, p=weight / weight.sum())
     across, along = generator.uniform(-0.5, 0.5, (2, count))
@@ -53,7 +62,13 @@ def draw_stepped(excess_s: Floats, step_s: float, generator: np.random.Generator
     return shapes_drawn, np.maximum(scales, 0.0)
 
 
-def _log_likelihood(steps: Floats, counts: NDArray[np.int64], shape: Floats, scale: Floats) -> Floats:
+def _steps(excess: Floats) -> Counted:
+    """Return the different numbers of steps, and how often each occurs."""
+    steps, counts = np.unique(np.round(np.maximum(excess, 0.0), 6), return_counts=True)
+    return steps.astype(np.float64), counts
+
+
+def _log_likelihood(ended: Counted, cut: Counted, shape: Floats, scale: Floats) -> Floats:
     """Return ln P of the numbers of probes beyond the fewest, for each shape and scale (in steps)."""
     general = np.abs(shape) >= EXPONENTIAL_BELOW
     safe = np.where(general, shape, 1.0)
@@ -67,8 +82,10 @@ def _log_likelihood(steps: Floats, counts: NDArray[np.int64], shape: Floats, sca
 
     whole = beyond(0.0) - beyond(1.0)
     found, known = np.zeros(len(shape)), dict[float, Floats]()
-    for step, times in zip(steps.tolist(), counts, strict=True):
+    for step, times in zip(*ended, strict=True):
         known = {at: known[at] if at in known else beyond(at) for at in (step, step + 1, step + 2)}
         first, second, third = known.values()
         found += times * np.log(np.maximum(((first - second) - (second - third)) / whole, 1e-300))
+    for step, times in zip(*cut, strict=True):
+        found += times * np.log(np.maximum((beyond(step) - beyond(step + 1)) / whole, 1e-300))
     return found

@@ -105,6 +105,8 @@ def _outage(fit: Fit) -> Table:
         observed["hours"], observed["from"] = outage.observed.hours, duration(outage.observed.from_s)
         observed["resolution"] = duration(outage.observed.step_s)
         observed["lengths"] = _lengths(outage.observed.lengths_s)
+        if outage.observed.cut_s:
+            observed["cut"] = _lengths(outage.observed.cut_s)
         table["observed"] = observed
     return table
 

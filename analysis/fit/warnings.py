@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from heartbench.analysis.fit.delays import SHARES, Delays
-from heartbench.analysis.fit.events import cut_off
 from heartbench.analysis.fit.model import Estimate
 from heartbench.analysis.fit.outages import Found
 from heartbench.simulator.recordings import Recording
@@ -45,9 +44,13 @@ def _outages(recording: Recording, found: Found) -> Iterator[str]:
         f"outages shorter than {format_duration(round(found.from_s, 3))} cannot be told from loss bursts one by one; "
         f"none that are longer than the recording, {hours:.3g} h, or rarer, can be seen"
     )
-    cut = cut_off(recording, found.runs) if count else np.zeros(0, bool)
-    if cut.any():
-        yield f"{int(cut.sum())} of {count} outages touch an end of the recording and were longer than what was seen"
+    cut = int(found.cut.sum())
+    if cut:
+        yield f"{cut} of {count} outages touch an end of the recording and were longer than what was seen of them"
+    before = count - int(found.counts.sum())
+    if before:
+        what = "does not count in the rates: it was" if before == 1 else "do not count in the rates: they were"
+        yield f"{before} of {count} outages {what} on when a later part began"
     if not count:
         yield f"no outage was seen in {hours:.3g} h: this profile says nothing about thresholds longer than jitter"
     elif count < FEWEST_LENGTHS:

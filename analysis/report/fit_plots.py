@@ -103,7 +103,7 @@ def draw_outages(ax: Axes, recording: Recording, fit: Fit) -> None:
 
 def _draw_band(ax: Axes, fit: Fit, grid: Floats) -> None:
     observed = fit.profile.outage.observed
-    if observed is None or not observed.lengths_s:
+    if observed is None or not observed.count:
         return
     drawn = draw_networks(observed, seed=1)
     survival = np.exp(log_survival(grid[:, None] - observed.from_s, drawn.shape, drawn.scale_s))

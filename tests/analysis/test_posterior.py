@@ -52,6 +52,32 @@ def test_the_same_seed_draws_the_same_networks() -> None:
     assert not np.array_equal(one.shape, draw_networks(world(1, 0.2), 6).shape)
 
 
+def test_the_interval_covers_the_truth_though_observations_were_cut() -> None:
+    true = np.exp(log_survival(np.array(40.0), 0.2, 4.0))
+    covered, taken_as_whole = 0, 0
+    for seed in range(60):
+        lengths_s = np.array(world(seed, 0.2).lengths_s)
+        seen_s = FROM_S + np.random.default_rng(seed + 1000).exponential(6.0, len(lengths_s))
+        ended = lengths_s < seen_s
+        cut = observed(lengths_s[ended].tolist()).model_copy(update={"cut_s": tuple(seen_s[~ended].tolist())})
+        for honest in (True, False):
+            seen = cut if honest else observed(np.minimum(lengths_s, seen_s).tolist())
+            drawn = draw_networks(seen, seed, 400)
+            low, high = np.quantile(np.exp(log_survival(np.array(40.0), drawn.shape, drawn.scale_s)), [0.025, 0.975])
+            covered += honest and bool(low <= true <= high)
+            taken_as_whole += not honest and bool(low <= true <= high)
+    assert covered >= 54 > taken_as_whole
+
+
+def test_an_outage_that_was_cut_counts_for_the_rate_and_may_have_been_far_longer() -> None:
+    cut = observed([]).model_copy(update={"cut_s": (11.0,)})
+    drawn = draw_networks(cut, 1)
+    assert np.median(drawn.per_hour) == pytest.approx(np.median(draw_networks(observed([11.0]), 1).per_hour), rel=0.1)
+    survival = np.exp(log_survival(np.array(60.0), drawn.shape, drawn.scale_s))
+    assert np.quantile(survival, 0.1) < 0.01
+    assert np.quantile(survival, 0.9) > 0.3
+
+
 def test_without_an_outage_the_rule_of_three_bounds_their_rate() -> None:
     drawn = draw_networks(observed([], hours=500.0), 1, 20_000)
     assert np.quantile(drawn.per_hour, 0.95) < 3.0 / 500.0

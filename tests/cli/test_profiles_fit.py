@@ -32,7 +32,7 @@ def test_a_fit_prints_one_json_object(log: Path, capsys: pytest.CaptureFixture[s
     assert found.keys() == FIT_KEYS
     assert (found["schema"], found["probes"], found["lost"]) == ("heartbench.fit/1", 1200, 5)
     assert found["outages"] == [
-        {"at_s": pytest.approx(400, abs=0.1), "length_s": pytest.approx(5, abs=0.1), "kind": "drop"}
+        {"at_s": pytest.approx(400, abs=0.1), "length_s": pytest.approx(5, abs=0.1), "kind": "drop", "cut": False}
     ]
     assert all(each.keys() == {"value", "ci"} for each in found["parameters"].values())
     low, high = found["parameters"]["rtt_p50"]["ci"]

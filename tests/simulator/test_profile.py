@@ -212,6 +212,7 @@ def test_extremes_that_make_sense_make_a_link(text: str) -> None:
             f"[outage]\nrates = [['5s', 9]]\nshape = 0.1\nscale = '1s'\n{WATCHED}[]",
             "test: outage: observed.from: 3 s: must be longer than the last length in rates, 5 s",
         ),
+        (f"{WATCHED}[4.5]\ncut = [2]", "test: outage.observed: cut: 2 s: must be at least 3 s, which is `from`"),
         (f"{WATCHED}[3, 3]", "test: outage.observed: lengths: all equal `from`; set resolution"),
         (
             f"[outage.observed]\nhours = 9\nfrom = 3\nlengths = {TEN}",

@@ -26,6 +26,14 @@ def test_a_fit_of_many_lengths_finds_the_tail(shape: float) -> None:
     assert (found.shape, found.scale_s) == pytest.approx((shape, 2.0), abs=0.05)
 
 
+def test_lengths_that_were_cut_count_as_longer_than_what_was_seen() -> None:
+    lengths = 3.0 + genpareto.rvs(0.3, scale=2.0, size=20_000, random_state=1)
+    seen_s = 3.0 + np.random.default_rng(2).exponential(4.0, len(lengths))
+    ended = lengths < seen_s
+    found = fit(lengths[ended], 3.0, cut_s=seen_s[~ended].tolist())
+    assert (found.shape, found.scale_s) == pytest.approx((0.3, 2.0), abs=0.05)
+
+
 def test_too_few_lengths_are_not_fitted() -> None:
     with pytest.raises(SimulatorError, match=f"9 outages are too few .* at least {FEWEST_LENGTHS} are needed"):
         fit(np.full(9, 4.0), 3.0)

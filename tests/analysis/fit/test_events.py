@@ -18,7 +18,9 @@ def test_a_run_ends_with_its_stretch() -> None:
     seen = recording([0.02, NAN, NAN, 0.02, 0.02, NAN], stretch=[0, 0, 1, 1, 1, 1])
     runs = find_runs(seen)
     assert list(zip(runs.first, runs.count, strict=True)) == [(1, 1), (2, 1), (5, 1)]
-    assert cut_off(seen, runs).tolist() == [True, True, True]
+    begins_cut, ends_cut = cut_off(seen, runs)
+    assert begins_cut.tolist() == [False, True, False]
+    assert ends_cut.tolist() == [True, False, True]
 
 
 def test_answers_that_come_together_were_held_with_the_losses_among_them() -> None:

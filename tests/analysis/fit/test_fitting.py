@@ -97,6 +97,22 @@ def test_a_tail_outside_the_interval_of_what_fits_the_probes_is_said_to_be() -> 
     assert "its shape is outside" in said
 
 
+def test_an_outage_that_an_end_cuts_is_longer_than_what_was_seen() -> None:
+    rtt = quiet(2000)
+    for begin, end in ((0, 6), (400, 405), (994, 1000), (1000, 1030), (1994, 2000)):
+        rtt[begin:end] = NAN
+    fit = fit_recording(recording(rtt, stretch=[0] * 1000 + [1] * 1000))
+    assert [outage.cut for outage in fit.outages] == [True, False, True, True, True]
+    # The one of 30 s began before the second stretch, when nobody looked.
+    seen = fit.profile.outage.observed
+    assert seen is not None
+    assert (seen.lengths_s, seen.cut_s, seen.count) == ((4.5,), (5.5, 5.5, 5.5), 4)
+    assert fit.parameters["outage.per_hour.2.5s"].value == pytest.approx(4 * 3600 / 2000)
+    said = " ".join(fit.warnings)
+    assert "4 of 5 outages touch an end of the recording" in said
+    assert "1 of 5 outages does not count in the rates: it was on when a later part began" in said
+
+
 def test_the_pause_between_two_stretches_is_no_outage() -> None:
     rtt = quiet(1000)
     seen = recording(rtt, stretch=[0] * 500 + [1] * 500)

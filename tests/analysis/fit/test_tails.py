@@ -24,6 +24,17 @@ def test_many_outages_determine_both(shape: float, scale_s: float) -> None:
     assert np.median(scales) == pytest.approx(scale_s, rel=0.05)
 
 
+def test_outages_that_were_cut_were_longer_than_the_probes_they_took() -> None:
+    excess = seen_excess(0.486, 1.81, 20_000, 1) - 0.5
+    watched = np.random.default_rng(2).geometric(0.2, len(excess)) - 1  # further probes until the recording ends
+    ended = excess < watched
+    shapes, scales = draw_stepped(
+        excess[ended] + 0.5, 1.0, np.random.default_rng(1), 2000, cut_excess_s=watched[~ended].astype(float)
+    )
+    assert np.median(shapes) == pytest.approx(0.486, abs=0.05)
+    assert np.median(scales) == pytest.approx(1.81, rel=0.05)
+
+
 def test_an_outage_much_longer_than_the_others_leaves_short_scales_possible() -> None:
     shapes, scales = draw_stepped(np.array([0.5, 0.5, 1.5, 3.5, 900.5]), 1.0, np.random.default_rng(1), 5000)
     low, high = np.quantile(scales, ENDS)
