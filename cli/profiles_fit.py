@@ -30,6 +30,9 @@ def fit(
     logs: Log,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Profile to write, TOML.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Plot to write: PNG, SVG or PDF.")] = None,
+    parquet: Annotated[
+        Path | None, typer.Option("--recording", metavar="FILE", help="All probes to write, as one log in Parquet.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")] = False,
     time_column: TimeColumn = None,
     rtt_column: RttColumn = None,
@@ -43,15 +46,16 @@ def fit(
 
     Prints what was found with intervals, what was assumed, and what the logs
     cannot say. Several logs are several times of one network; the time between
-    them was not observed. Formats are recognised by their content.
+    them was not observed. Formats are recognised by their content. The file of
+    --recording is read wherever a log is, without the names of columns.
     """
     from heartbench.analysis.fit import fit_recording
     from heartbench.analysis.fit.text import profile_toml
-    from heartbench.simulator.recordings import read_recording
+    from heartbench.simulator.recordings import read_recording, write_recording
 
     if plot is not None and plot.suffix not in FORMATS:
         raise CommandError(f"--plot: {plot}: must end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
-    for path, option in ((out, "--out"), (plot, "--plot")):
+    for path, option in ((out, "--out"), (plot, "--plot"), (parquet, "--recording")):
         if path is not None:
             check_output(path, option)
             _check_new(path, option, force)
@@ -62,6 +66,8 @@ def fit(
         from heartbench.analysis.report.fit_plots import save_fit_plot
 
         save_fit_plot(recording, found, plot)
+    if parquet is not None:
+        write_recording(recording, parquet)
     if out is not None:
         write_whole(out, profile_toml(found))
     if json:

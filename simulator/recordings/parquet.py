@@ -14,7 +14,7 @@ BEGAN = b"heartbench.began_unix_s"
 
 
 def write_recording(recording: Recording, path: Path) -> None:
-    """Write a recording to a Parquet file that `read_recording` reads."""
+    """Write a recording to a Parquet file that `read_recording` reads, completely or not at all."""
     columns: dict[str, NDArray[np.generic] | None] = {
         "sent_s": recording.sent_s,
         "rtt_s": recording.rtt_s,
@@ -25,7 +25,12 @@ def write_recording(recording: Recording, path: Path) -> None:
     table = pa.table({name: pa.array(data, from_pandas=True) for name, data in columns.items() if data is not None})
     if recording.began_unix_s is not None:
         table = table.replace_schema_metadata({BEGAN: repr(recording.began_unix_s).encode()})
-    pq.write_table(table, path, compression="zstd")
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    try:
+        pq.write_table(table, unfinished, compression="zstd")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def read_parquet(path: Path) -> Recording:

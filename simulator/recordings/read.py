@@ -28,6 +28,10 @@ TEXT: tuple[tuple[re.Pattern[bytes], Callable[[Path], Recording]], ...] = (
     (HEAD, read_smokeping),
 )
 """What the beginning of a text holds, and who reads it."""
+CSV_NEEDS = (
+    "name them with --time-column and --rtt-column of `heartbench profiles fit`, whose --recording FILE.parquet writes "
+    "a log that is read without them"
+)
 KNOWN = "ping, fping, mtr --raw, irtt JSON, rrdtool fetch of SmokePing, CSV with named columns, Parquet"
 
 
@@ -70,9 +74,7 @@ def read_text(path: Path, head: bytes, columns: Columns | None) -> Recording:
     if first.startswith((b"MTR.", b"Mtr_Version")):
         raise bad_line(path, 1, TOTALS)
     if b"," in first or b";" in first or b"\t" in first:
-        raise bad_line(
-            path, 1, f"a CSV file with the columns {quoted(first, 200)}: name them with --time-column, --rtt-column"
-        )
+        raise bad_line(path, 1, f"a CSV file with the columns {quoted(first, 200)}: {CSV_NEEDS}")
     raise bad_line(path, 1, f"{quoted(first)}: no log that is known; known are {KNOWN}")
 
 

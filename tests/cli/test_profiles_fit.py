@@ -60,7 +60,7 @@ def test_a_profile_is_written_that_loads_with_its_intervals_beside_it(log: Path,
 
 
 def test_a_file_that_exists_is_not_overwritten(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for option, name in (("--out", "mine.toml"), ("--plot", "mine.png")):
+    for option, name in (("--out", "mine.toml"), ("--plot", "mine.png"), ("--recording", "mine.parquet")):
         kept = tmp_path / name
         kept.write_text("mine")
         assert app.invoke(["profiles", "fit", str(log), option, str(kept)]) == 2
@@ -93,6 +93,35 @@ def test_rows_that_stand_for_several_probes_are_lost_if_all_of_these_are(
     assert app.invoke(["profiles", "fit", str(rounds), *named, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["probes"], found["lost"]) == (380, 20)
+
+
+def test_a_csv_is_written_as_a_recording_that_check_compare_and_a_scenario_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{second},{'' if 200 <= second < 212 else 20 + second % 7}" for second in range(400)]
+    mine = tmp_path / "mine.csv"
+    mine.write_text("\n".join(["when,answer", *rows, ""]))
+    profile, recording, run = (str(tmp_path / name) for name in ("mine.toml", "mine.parquet", "run"))
+    uses = {
+        log: (
+            ["profiles", "check", "lan", log, "--nodes", "2", "--duration", "30m"],
+            ["profiles", "compare", "lan", log, "--json"],
+            ["run", "lan", "--set", f"group.*.link={log}", "--nodes", "2", "--duration", "5m", "--out", run],
+        )
+        for log in (str(mine), recording)
+    }
+    for use in uses[str(mine)]:
+        assert app.invoke(use) == 2
+        refused = capsys.readouterr().err
+        assert "'when,answer': name them with --time-column and --rtt-column of `heartbench profiles fit`" in refused
+        assert "--recording FILE.parquet" in refused
+
+    named = ["--time-column", "when", "--rtt-column", "answer"]
+    assert app.invoke(["profiles", "fit", str(mine), *named, "-o", profile, "--recording", recording]) == 0
+    capsys.readouterr()
+    for use in uses[recording]:
+        assert app.invoke(use) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.csv", "mine.parquet", "mine.toml", "run"]
 
 
 @pytest.mark.parametrize(
