@@ -1,20 +1,22 @@
 """A recording as the loop of rows that `simulator.replay_link` replays.
 
-Stretches follow each other without the time between them, of which nothing is known. The way down has a row at the time
-at which a probe was answered, so that the answer to a packet that leaves with a probe comes back with that probe's.
+Stretches follow each other without the time between them, of which nothing is known, and the first follows the last. If
+one ends within an outage and the next begins within one, only the longer is replayed: both would be one outage, longer
+than any that was recorded. The way down has a row at the time at which a probe was answered, so that the answer to a
+packet that leaves with a probe comes back with that probe's.
 
 If the recording knows no one-way delays, half of a round trip counts for each way. What cannot be halved counts for the
 way up, which heartbeats take: a lost probe was lost there, and the time for which a probe was held, it was held there.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.link import BOTH, DOWN, UP
-from heartbench.simulator.recordings.outages import Runs, find_runs, outages_among, usual_rtt
+from heartbench.simulator.recordings.outages import Runs, find_runs, lengths_s, outages_among, usual_rtt
 from heartbench.simulator.recordings.recording import Recording
 from heartbench.simulator.replay_link import COLUMNS, DELAY, LATEST, START, TIME
 
@@ -46,11 +48,32 @@ def loop_of(recording: Recording) -> Loop:
         )
     if recording.lost == recording.probes:
         raise SimulatorError(f"{recording.source}: none of its {recording.probes} probes was answered")
+    recording = without_joined_runs(recording)
     place_s, length_s, runs = places(recording), recording.observed_s, find_runs(recording)
     up_s, down_s = one_way_delays(recording, runs)
     answers_s, set_out = place_s + up_s, ~np.isnan(up_s)
     ways = _rows(place_s, up_s, length_s), _rows(answers_s[set_out] % length_s, down_s[set_out], length_s)
     return Loop(length_s, ways, _outage_rows(recording, outages_among(recording, runs), place_s, up_s, down_s))
+
+
+def without_joined_runs(recording: Recording) -> Recording:
+    """Return a recording without runs of lost or held probes that meet a longer run at an end of their stretch."""
+    runs = find_runs(recording)
+    follows = runs.first == np.roll(runs.first + runs.count, 1) % recording.probes
+    chain = np.cumsum(~follows) % max(np.count_nonzero(~follows), 1)  # of runs without a probe that passed between them
+    order = np.lexsort((lengths_s(recording, runs), chain))
+    shorter = np.zeros(len(runs), bool)
+    shorter[order[:-1]] = np.diff(chain[order]) == 0
+    kept = np.ones(recording.probes, bool)
+    kept[_probes_in(runs.chosen(shorter))] = False
+    return replace(
+        recording,
+        sent_s=recording.sent_s[kept],
+        rtt_s=recording.rtt_s[kept],
+        up_s=None if recording.up_s is None else recording.up_s[kept],
+        down_s=None if recording.down_s is None else recording.down_s[kept],
+        stretch=recording.stretch[kept],
+    )
 
 
 def places(recording: Recording) -> Floats:

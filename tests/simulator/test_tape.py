@@ -18,6 +18,34 @@ def test_the_time_between_stretches_is_left_out() -> None:
     assert loop_of(paused).length_s == 120.0
 
 
+@pytest.mark.parametrize(
+    ("stretches", "outages", "length_s"),
+    [
+        ([[30, -40, 20]], [[30, 70]], 90),
+        ([[-30, 60, -31]], [[60, 91]], 91),
+        ([[-30, 60, -30]], [[60, 90]], 90),
+        ([[30, -20], [-30, 60]], [[30, 60]], 120),
+        ([[30, -20], [30]], [[30, 50]], 80),
+        ([[30, -20], [-25], [-10, 60]], [[30, 55]], 115),
+        ([[-5, 60], [-4], [30, -6]], [[60, 64], [94, 100]], 100),
+        ([[-40, 60, -1]], [[0, 40]], 100),
+    ],
+    ids=["within", "end of the lap", "as long", "between stretches", "one side", "a lost stretch", "both", "a loss"],
+)
+def test_outages_on_both_sides_of_a_seam_are_not_replayed_as_a_longer_one(
+    stretches: list[list[int]], outages: list[list[float]], length_s: float
+) -> None:
+    parts = [part for stretch in stretches for part in stretch]
+    rtt_s = np.concatenate([np.full(abs(part), LOST if part < 0 else 0.05) for part in parts])
+    numbers = np.repeat(range(len(stretches)), [sum(map(abs, stretch)) for stretch in stretches])
+    loop = loop_of(recording(rtt_s, stretch=numbers))
+    assert loop.outages[:, :2].tolist() == outages
+    assert loop.length_s == length_s
+    lost = np.isnan(loop.ways[UP][1:, 1])
+    passed_s = np.flatnonzero(np.tile(~lost, 2))
+    assert np.diff(passed_s).max() - 1 == max(end - begin for begin, end in outages)
+
+
 def test_without_one_way_delays_half_of_a_round_trip_is_up_and_what_a_stall_held() -> None:
     up_s, down_s = one_way_delays(walk(), find_runs(walk()))
     rtt_s = walk().rtt_s
