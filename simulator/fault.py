@@ -30,6 +30,10 @@ CUTS = (FaultKind.PARTITION, FaultKind.HOLD, FaultKind.FLAP)
 OF_THE_NODE = (FaultKind.CRASH, FaultKind.EXIT, FaultKind.RESTART)
 
 
+RESTART_S = 1.0
+"""How long a restart takes that does not state it."""
+
+
 class Way(enum.StrEnum):
     """A direction that a cut concerns, or both."""
 
@@ -73,8 +77,12 @@ class Fault(Table):
     kind: FaultKind = Field(description="what goes wrong")
     group: str = Field(description="name of the group")
     at_s: Duration = Field(description="when, since the start of the run")
-    duration_s: Duration = Field(0.0, alias="for", description="how long; 0: to the end of the run")
-    fraction: Annotated[float, Field(gt=0, le=1)] | None = Field(None, description="share of the group; default: all")
+    duration_s: Duration = Field(
+        0.0, alias="for", description=f"how long; 0: to the end of the run, but {RESTART_S:g} s for a restart"
+    )
+    fraction: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="share of the group, rounded, and at least one node; default: all"
+    )
     nodes: Annotated[int, Field(ge=1)] | None = Field(None, description="number of nodes, instead of a share")
     sites: Annotated[int, Field(ge=1)] | None = Field(
         None, description="number of sites of the group, all of whose nodes are hit, instead of a share"
@@ -112,7 +120,7 @@ class Fault(Table):
         """Return how many nodes of a group of `group_nodes` the fault hits."""
         if self.nodes is not None:
             return min(self.nodes, group_nodes)
-        return round((1.0 if self.fraction is None else self.fraction) * group_nodes)
+        return max(1, round((1.0 if self.fraction is None else self.fraction) * group_nodes))
 
 
 class HubFault(Table):

@@ -19,7 +19,7 @@ from heartbench.simulator.connection import HUB, HUB_DOWN, HUB_PAUSED, HUB_RUNS,
 from heartbench.simulator.counter_rng import Purpose
 from heartbench.simulator.cuts import FROM, TO, rows_of
 from heartbench.simulator.errors import SimulatorError
-from heartbench.simulator.fault import CUTS, End, Fault, FaultKind, HubFaultKind, Way
+from heartbench.simulator.fault import CUTS, RESTART_S, End, Fault, FaultKind, HubFaultKind, Way
 from heartbench.simulator.group import Group, TunnelKind
 from heartbench.simulator.kernel import kernel
 from heartbench.simulator.link import DOWN, MAX_PARTITIONS, UP
@@ -47,7 +47,6 @@ CONNECTION_EVENTS = {
     FaultKind.HALF_OPEN: {End.BOTH: HALF_OPEN},
     FaultKind.REBIND: {End.BOTH: REBIND},
 }
-RESTART_DELAY_S = 1.0  # pause of a restart that states none
 
 
 @dataclass(frozen=True)
@@ -192,7 +191,7 @@ def _events(fault: Fault) -> list[tuple[float, int]]:
     if fault.kind in CONNECTION_EVENTS:
         return [(fault.at_s, CONNECTION_EVENTS[fault.kind][fault.ends or End.BOTH])]
     down = CRASH if fault.kind is FaultKind.CRASH else EXIT
-    back_after = fault.duration_s or (RESTART_DELAY_S if fault.kind is FaultKind.RESTART else 0.0)
+    back_after = fault.duration_s or (RESTART_S if fault.kind is FaultKind.RESTART else 0.0)
     return [(fault.at_s, down), *([(fault.at_s + back_after, START)] if back_after else [])]
 
 

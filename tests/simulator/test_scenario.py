@@ -154,6 +154,7 @@ def test_a_fault_hits_a_share_a_number_or_all(tmp_path: Path) -> None:
     scenario = load(tmp_path, GROUPS + fault + fault + "fraction = 0.1\n" + fault + "nodes = 40\n")
 
     assert [fault.count(30) for fault in scenario.fault] == [30, 3, 30]
+    assert [fault.count(3) for fault in scenario.fault] == [3, 1, 3]  # a share hits somebody
 
 
 @pytest.mark.parametrize(
