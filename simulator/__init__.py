@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from heartbench.simulator.errors import SimulatorError
     from heartbench.simulator.profile import Profile, load_profile
-    from heartbench.simulator.recorded_run import run_scenario
     from heartbench.simulator.run_directory import RunDirectory
     from heartbench.simulator.scenario import Scenario, load_scenario
+    from heartbench.simulator.scenario_run import run_scenario
     from heartbench.simulator.trace import read_trace, read_transitions, read_truth
 
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
     "run_scenario",
 ]
 
-_MODULES = ("errors", "run_directory", "profile", "scenario", "trace", "recorded_run")
+_MODULES = ("errors", "run_directory", "profile", "scenario", "trace", "scenario_run")
 
 
 def __getattr__(name: str) -> Any:

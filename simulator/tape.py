@@ -50,7 +50,7 @@ def loop_of(recording: Recording) -> Loop:
         raise SimulatorError(f"{recording.source}: none of its {recording.probes} probes was answered")
     recording = without_joined_runs(recording)
     place_s, length_s, runs = places(recording), recording.observed_s, find_runs(recording)
-    up_s, down_s = one_way_delays(recording, runs)
+    up_s, down_s = replayed_delays(recording, runs)
     answers_s, set_out = place_s + up_s, ~np.isnan(up_s)
     ways = _rows(place_s, up_s, length_s), _rows(answers_s[set_out] % length_s, down_s[set_out], length_s)
     return Loop(length_s, ways, _outage_rows(recording, outages_among(recording, runs), place_s, up_s, down_s))
@@ -85,7 +85,7 @@ def places(recording: Recording) -> Floats:
     return np.asarray(recording.sent_s + np.repeat(begins_s - recording.sent_s[starts], counts))
 
 
-def one_way_delays(recording: Recording, runs: Runs) -> tuple[Floats, Floats]:
+def replayed_delays(recording: Recording, runs: Runs) -> tuple[Floats, Floats]:
     """Return the delay of each probe up and down, s; NaN: it was lost on this way, or before."""
     rtt_s = recording.rtt_s
     down_s = rtt_s / 2

@@ -18,7 +18,7 @@ from pyarrow import csv
 
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.recordings.lines import bad_line, open_log
-from heartbench.simulator.recordings.listed import recording
+from heartbench.simulator.recordings.listed import listed_recording
 from heartbench.simulator.recordings.recording import Recording, Seconds
 
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
@@ -64,7 +64,7 @@ def read_csv(path: Path, columns: Columns) -> Recording:
     if not len(sent_s):
         raise bad_line(path, 1, "no probe in any row")
     dated = columns.time_unit not in UNITS or sent_s[0] > DATES_BEGIN_S
-    return recording(str(path), sent_s, rtt_s, began_unix_s=float(sent_s[0]) if dated else None)
+    return listed_recording(str(path), sent_s, rtt_s, began_unix_s=float(sent_s[0]) if dated else None)
 
 
 def probes_in(path: Path, table: pa.Table, columns: Columns) -> tuple[Seconds, Seconds]:

@@ -22,7 +22,7 @@ def stretches(sent_s: Seconds) -> NDArray[np.int32]:
     return np.append(0, np.cumsum(steps > pause_s)).astype(np.int32)
 
 
-def recording(
+def listed_recording(
     source: str,
     sent_s: Seconds,
     rtt_s: Seconds,

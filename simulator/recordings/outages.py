@@ -1,4 +1,6 @@
-"""What of a recording is an outage: one rule for all that count outages in it.
+"""Which probes of a recording an outage lost or held, and what a replay of it lists as outages.
+
+A fit counts outages by a rule of its own, which depends on the losses (`analysis.fit.outages`).
 
 A *run* is a number of consecutive probes that did not pass: each was lost, or held.
 
@@ -62,11 +64,6 @@ def find_runs(recording: Recording) -> Runs:
     total = np.cumsum(held, dtype=np.int32)
     before = np.where(first > 0, total[first - 1], 0)
     return Runs(first, count, total[first + count - 1] > before)
-
-
-def find_outages(recording: Recording) -> Runs:
-    """Return the runs that are outages."""
-    return outages_among(recording, find_runs(recording))
 
 
 def outages_among(recording: Recording, runs: Runs) -> Runs:

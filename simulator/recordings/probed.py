@@ -17,7 +17,7 @@ from pyarrow import csv
 from heartbench.simulator.probing.rows import COLUMNS, MARK
 from heartbench.simulator.recordings.clocks import fill_lost_answers, one_way_delays
 from heartbench.simulator.recordings.lines import Block, bad_line, blocks, not_a_line
-from heartbench.simulator.recordings.listed import recording
+from heartbench.simulator.recordings.listed import listed_recording
 from heartbench.simulator.recordings.numbered import MOST_PROBES
 from heartbench.simulator.recordings.recording import Recording
 
@@ -79,7 +79,7 @@ def assemble(path: Path, rows: pa.Table, began_unix_s: float) -> Recording:
         raise bad_line(path, 1, f"probe {later} left before the one before it")
     up_s, down_s = one_way_delays(sent_s, there_s[first:], rtt_s[first:] - there_s[first:])
     up_s = fill_lost_answers(sent_s, up_s, arrived[first:])
-    return recording(
+    return listed_recording(
         str(path),
         sent_s,
         rtt_s[first:],

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.simulator.recordings.lines import Block, bad_line, blocks, not_a_line
-from heartbench.simulator.recordings.listed import recording
+from heartbench.simulator.recordings.listed import listed_recording
 from heartbench.simulator.recordings.recording import Recording
 
 HEAD = re.compile(rb"^[^\n]*\bloss +median +ping1\s", re.MULTILINE)
@@ -53,7 +53,7 @@ def read_smokeping(path: Path) -> Recording:
     assumed = (
         f"{path}: SmokePing keeps no order within a round: one probe of each round is read, lost ones in proportion"
     )
-    return recording(str(path), sent_s, rtt_s, began_unix_s=float(sent_s[0]), assumptions=(assumed,))
+    return listed_recording(str(path), sent_s, rtt_s, began_unix_s=float(sent_s[0]), assumptions=(assumed,))
 
 
 def values(block: Block, index: int, text: bytes, expected: int) -> list[float]:

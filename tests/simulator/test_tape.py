@@ -7,7 +7,7 @@ from tests.simulator.probes import recording, walk
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.link import BOTH, DOWN, UP
 from heartbench.simulator.recordings.outages import find_runs
-from heartbench.simulator.tape import loop_of, one_way_delays, places
+from heartbench.simulator.tape import loop_of, places, replayed_delays
 
 LOST = np.nan
 
@@ -47,7 +47,7 @@ def test_outages_on_both_sides_of_a_seam_are_not_replayed_as_a_longer_one(
 
 
 def test_without_one_way_delays_half_of_a_round_trip_is_up_and_what_a_stall_held() -> None:
-    up_s, down_s = one_way_delays(walk(), find_runs(walk()))
+    up_s, down_s = replayed_delays(walk(), find_runs(walk()))
     rtt_s = walk().rtt_s
     assert up_s + down_s == pytest.approx(rtt_s, nan_ok=True)
     assert up_s[295:300] == pytest.approx(0.04)
@@ -57,7 +57,7 @@ def test_without_one_way_delays_half_of_a_round_trip_is_up_and_what_a_stall_held
 def test_one_way_delays_are_those_of_the_recording() -> None:
     rtt_s = [0.05, 0.05, LOST, LOST, 0.05]
     known = recording(rtt_s, up_s=[0.04, LOST, 0.03, LOST, -0.001], down_s=[0.01, LOST, LOST, LOST, 0.051])
-    up_s, down_s = one_way_delays(known, find_runs(known))
+    up_s, down_s = replayed_delays(known, find_runs(known))
     assert up_s == pytest.approx([0.04, 0.025, 0.03, LOST, 0.0], nan_ok=True)
     assert down_s == pytest.approx([0.01, 0.025, LOST, LOST, 0.051], nan_ok=True)
 
