@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.recordings.lines import Block
 from heartbench.simulator.recordings.recording import Recording, Seconds, usual_interval
+from heartbench.simulator.recordings.wrapping import steps_between
 
 PAUSE_STEPS = 3.0
 """A pause is longer than the numbers account for by this many intervals, each taken as at least 1 s: with `ping -A` the
@@ -26,6 +27,8 @@ SLACK = 0.1
 """`ping` keeps its interval to within a few percent (1.04 s in one of the logs that tests read)."""
 MOST_PROBES = 100_000_000
 """Of one log; a greater number is a damaged one."""
+PACE_LINES = 10
+RESTARTED = "another start of ping without its PING line"
 BACK_S = 1.0
 """A line is printed a little after the answer came: times may fall by this much."""
 
@@ -39,7 +42,12 @@ class Answers:
     printed_s: Seconds
     """When the line was printed, in s since 1970; NaN: not known."""
     rtt_s: Seconds
-    """NaN: the line says that there is no answer yet, or an error."""
+    """NaN: the line says that there is no answer yet, or an error, or that the answer came again."""
+
+    @property
+    def left_s(self) -> Seconds:
+        """When each probe left, in s since 1970, as far as its line says; one without an answer left earlier."""
+        return self.printed_s - np.nan_to_num(self.rtt_s)
 
 
 class Lines:
@@ -69,17 +77,23 @@ class Lines:
             raise block.error(int(about[back[0]]), wrong)
         self.pieces.append(piece)
 
-    def unwrap(self, period: int) -> None:
-        """Count on where the numbers start again at 0; a step is at most half a `period`."""
-        last = int(self.pieces[0].number[0])
+    def unwrap(self, period: int, source: str) -> None:
+        """Count on where the numbers start again at 0; raise if they do so for another reason."""
+        pace_s = self.pace_s
+        number_before, left_before_s = self.pieces[0].number[:1], np.array([np.nan])
+        last = int(number_before[0])
         for piece in self.pieces:
-            steps = np.diff(piece.number, prepend=np.int32(last % period))
-            steps += period // 2
-            steps %= period
-            steps -= period // 2
-            np.cumsum(steps, out=piece.number)
-            piece.number[:] += np.int32(last)
-            last = int(piece.number[-1])
+            number = np.concatenate((number_before, piece.number)).astype(np.int64)
+            left_s = np.concatenate((left_before_s, piece.left_s))
+            steps, unexplained = steps_between(number, left_s, np.append(np.nan, piece.rtt_s), period, pace_s)
+            for at in np.flatnonzero(unexplained).tolist():
+                goes = f"icmp_seq goes from {number[at]} to {number[at + 1]}"
+                raise SimulatorError(f"{source}: {goes}: {RESTARTED}; cut the log there into two files")
+            counted = last + np.cumsum(steps)
+            if counted.max() - counted.min() > MOST_PROBES:
+                raise SimulatorError(f"{source}: more than {MOST_PROBES} probes by its times of day")
+            last, number_before, left_before_s = int(counted[-1]), piece.number[-1:].copy(), left_s[-1:]
+            piece.number[:] = counted
 
     def count_from(self, first: int) -> None:
         """Make `first` number 0."""
@@ -97,10 +111,49 @@ class Lines:
         return max(int(piece.number.max()) for piece in self.pieces)
 
     @property
+    def pace_s(self) -> float | None:
+        """Usual time between two probes, in s, by lines that are some lines apart; None if no times are known.
+
+        Errors come several at once, and coarse clocks give several lines one time.
+        """
+        paces = []
+        for piece in self.pieces:
+            apart = min(PACE_LINES, len(piece.number) - 1)
+            probes = piece.number[apart:] - piece.number[: len(piece.number) - apart]
+            took_s = piece.left_s[apart:] - piece.left_s[: len(piece.number) - apart]
+            paces.append((took_s / np.maximum(probes, 1))[(probes > 0) & (took_s > 0)])
+        known = np.concatenate(paces)
+        return float(np.median(known)) if len(known) else None
+
+    @property
+    def answered_twice(self) -> int | None:
+        """Smallest number with two answers; None if there is none."""
+        answered = np.zeros(self.last + 1, bool)
+        answers = 0
+        for piece in self.pieces:
+            numbers = piece.number[~np.isnan(piece.rtt_s)]
+            answered[numbers] = True
+            answers += len(numbers)
+        if answers == np.count_nonzero(answered):
+            return None
+        numbers = np.concatenate([piece.number[~np.isnan(piece.rtt_s)] for piece in self.pieces])
+        return int(np.flatnonzero(np.bincount(numbers) > 1)[0])
+
+    @property
     def last_answered(self) -> int:
         """Greatest number of a probe with an answer; -1 if none has one."""
         answered = (piece.number[~np.isnan(piece.rtt_s)] for piece in self.pieces)
         return max((int(numbers.max()) for numbers in answered if len(numbers)), default=-1)
+
+    def began_unanswered_s(self, interval_s: float) -> float | None:
+        """Return when probe 0 left, in s since 1970, if its run has no answer; None if the log does not say.
+
+        A line that says so is printed as the next probe leaves.
+        """
+        for piece in self.pieces:
+            for line in np.flatnonzero(~np.isnan(piece.printed_s))[:1].tolist():
+                return float(piece.printed_s[line] - (piece.number[line] + 1) * interval_s)
+        return None
 
     def take(self, probes: int) -> tuple[Seconds, Seconds]:
         """Return when each probe left, in s since 1970, and its round-trip time; NaN where it has no answer.
@@ -164,9 +217,11 @@ def recording(
         raise SimulatorError(f"{source}: {probes} probes; a log has at most {MOST_PROBES}")
     if not complete and lines.last_answered < probes - 1:
         probes = max(probes - 1, lines.last_answered + 1, 1)
+    if pace_s := lines.pace_s:
+        interval_s, assumptions = pace_s, ()
+    began = lines.began_unanswered_s(interval_s)
     left_s, rtt_s = lines.take(max(probes, lines.last + 1))
     left_s, rtt_s = left_s[:probes], rtt_s[:probes]
-    began = None
     if np.isnan(left_s).all():
         sent_s, stretch = np.arange(probes, dtype=np.float64) * interval_s, np.zeros(probes, np.int32)
     else:

@@ -10,8 +10,7 @@ The bracket is what -D adds; `stamps` says which other times are read. A probe c
 whatever else is printed about it. The last probe of a run is left out if it has no answer: it may have been on its way
 when ping was interrupted.
 
-`icmp_seq` has 16 bits. Where it does not come back within 32,767 probes of its last value, the count is ambiguous by
-65,536, and the lost ones are too few by that.
+`icmp_seq` has 16 bits. `wrapping` says how it is counted on.
 """
 
 import re
@@ -20,8 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
+from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.recordings.lines import Block, bad_line, blocks, not_a_line
-from heartbench.simulator.recordings.numbered import Answers, Lines, recording
+from heartbench.simulator.recordings.numbered import RESTARTED, Answers, Lines, recording
 from heartbench.simulator.recordings.recording import Recording, join
 from heartbench.simulator.recordings.stamps import printed_s, without_stamp
 
@@ -32,6 +32,7 @@ TIMEOUT = re.compile(rb"Request timeout for icmp_seq (\d+)$")
 REMARK = re.compile(
     rb"$|--- .* ---$|rtt |round-trip |ping6?: |pipe \d|\d+/\d+ packets, |\.+$|WARNING|Warning|wrong data"
 )
+AGAIN = b" ms (DUP!)"
 NO_ANSWER = (b"no answer yet for ", b"From ")
 ASSUMED_INTERVAL_S = 1.0
 
@@ -87,9 +88,10 @@ def probes_of(block: Block) -> Answers:
     about = ~np.isnan(sequence)
     counts = about & (sequence >= 0) & (sequence < SEQUENCE_NUMBERS)
     number = np.where(counts, sequence, -1).astype(np.int32)
-    answer = counts & ~np.isnan(rtt_ms) & block.reads(rtt_end, b" ms")
+    answered = counts & ~np.isnan(rtt_ms) & block.reads(rtt_end, b" ms")
+    answer = answered & ~block.reads(rtt_end, AGAIN)
     times, text = printed_s(block)
-    others = np.flatnonzero(~answer)
+    others = np.flatnonzero(~answered)
     said = block.reads(text[others], NO_ANSWER[0]) | block.reads(text[others], NO_ANSWER[1])
     for index in others[~(counts[others] & said)].tolist():
         line = without_stamp(block.line(index))
@@ -102,11 +104,15 @@ def probes_of(block: Block) -> Answers:
 
 def finished(path: Path, run: Run) -> Recording:
     """Return the recording of one run."""
-    run.lines.unwrap(SEQUENCE_NUMBERS)
+    run.lines.unwrap(SEQUENCE_NUMBERS, str(path))
     first = run.lines.first
     if run.with_start and 0 < first < SEQUENCE_NUMBERS // 2:
         first = 1  # its count begins with 1 (iputils) or 0 (others); smaller ones were lost
     run.lines.count_from(first)
+    if (again := run.lines.answered_twice) is not None:
+        twice = f"icmp_seq={(first + again) % SEQUENCE_NUMBERS} has two answers, none of them marked (DUP!)"
+        what = f"{RESTARTED}, or an outage of {SEQUENCE_NUMBERS} probes"
+        raise SimulatorError(f"{path}: {twice}: {what}; cut the log there into two files")
     assumptions = []
     if run.took_s and run.sent > 1:
         interval_s = run.took_s / (run.sent - 1)

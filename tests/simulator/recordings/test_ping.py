@@ -127,6 +127,65 @@ def test_numbers_start_again_after_65535(read: Read) -> None:
     assert np.isnan(read(log).rtt_s).tolist() == [False, False, False, False, True, False]
 
 
+LONG = [32767, 32768, 40000, 65535]
+
+
+@pytest.mark.parametrize("step", [*LONG, 65536, 70000, 140_000])
+@pytest.mark.parametrize("interval_s", [0.2, 1.0])
+def test_the_clock_tells_how_long_an_outage_was(read: Read, step: int, interval_s: float) -> None:
+    t = 1_700_000_000.0
+    numbers = [*range(1, 101), *range(100 + step, 200 + step)]
+    got = read(HEAD + "".join(answer(n % 65536, 20, t + interval_s * n) for n in numbers))
+    assert (got.probes, got.lost) == (199 + step, step - 1)
+    assert set(got.stretch) == {0}
+    assert got.interval_s == pytest.approx(interval_s, rel=1e-3)
+
+
+@pytest.mark.parametrize("step", LONG[:-1])
+def test_without_times_a_number_that_falls_far_went_once_around(read: Read, step: int) -> None:
+    got = read(HEAD + "".join(answer(n % 65536) for n in [*range(1, 101), *range(100 + step, 200 + step)]))
+    assert (got.probes, got.lost) == (199 + step, step - 1)
+
+
+@pytest.mark.parametrize("step", [65535, 65536])
+def test_without_times_an_outage_once_around_is_rejected(read: Read, step: int, tmp_path: Path) -> None:
+    with pytest.raises(SimulatorError) as error:
+        read(HEAD + "".join(answer(n % 65536) for n in [*range(1, 101), *range(100 + step, 200 + step)]))
+    assert str(error.value).startswith(
+        f"{tmp_path / 'ping.log'}: icmp_seq={100 if step == 65536 else 99} has two answers"
+    )
+    assert "\n" not in str(error.value)
+
+
+def test_a_sleep_of_the_machine_for_a_day_is_no_outage(read: Read) -> None:
+    t = 1_700_000_000.0
+    log = "".join(answer(n, 20, t + n) for n in range(1, 60))
+    got = read(log + "".join(answer(n, 20, t + 86_400 + n) for n in range(60, 100)))
+    assert (got.lost, got.stretch[-1]) == (0, 1)
+
+
+def test_an_adaptive_prober_that_slows_down_for_hours_lost_no_more_than_its_numbers_say(read: Read) -> None:
+    t = 1_700_000_000.0
+    quick = "".join(answer(n, 20, t + 0.02 * n) for n in range(1, 100))
+    later = "".join(answer(n, 20, t + 7200 + 0.02 * (n - 7300)) for n in range(7300, 7400))
+    assert read(quick + later).lost == 7200
+
+
+@pytest.mark.parametrize("t", [None, 1_700_000_000.0])
+@pytest.mark.parametrize("probes", [5, 5000])
+def test_a_start_of_ping_whose_first_line_is_missing_is_rejected(read: Read, t: float | None, probes: int) -> None:
+    log = "".join(answer(n, 20, t and t + n) for n in range(1, probes + 1))
+    with pytest.raises(SimulatorError, match="another start of ping without its PING line"):
+        read(log + "".join(answer(n, 20, t and t + probes + 9 + n) for n in range(1, probes + 1)))
+
+
+def test_answers_that_come_minutes_late_are_no_outage(read: Read) -> None:
+    t = 1_700_000_000.0
+    held = "".join(answer(n, 1000 * (301 - n), t + 301) for n in range(300, 10, -1))
+    got = read("".join(answer(n, 20, t + n + 0.02) for n in range(1, 11)) + held + answer(301, 20, t + 301.02))
+    assert (got.probes, got.lost) == (301, 0)
+
+
 def test_a_pause_of_the_prober_is_not_observed(read: Read) -> None:
     t = 1_700_000_000.0
     log = "".join(answer(n, 20, t + n) for n in range(1, 6)) + "".join(answer(n, 20, t + n + 3600) for n in (7, 8, 9))
@@ -155,6 +214,34 @@ def test_each_start_of_ping_is_a_stretch(read: Read) -> None:
     got = read(HEAD + answer(1) + answer(2) + end(2, 1000) + HEAD + answer(1) + answer(2))
     assert got.stretch.tolist() == [0, 0, 1, 1]
     assert got.lost == 0
+
+
+def unanswered(number: int, printed_s: float) -> str:
+    return f"[{printed_s:.6f}] no answer yet for icmp_seq={number}\n"
+
+
+@pytest.mark.parametrize("answered", [0, 1])
+def test_a_start_of_ping_without_answers_keeps_its_times(read: Read, answered: int) -> None:
+    t = 1_700_000_000.0
+    before = "".join(answer(n, 20, t + 0.2 * n + 0.02) for n in range(1, 5001))
+    during = "".join(answer(n, 20, t + 1000 + 0.2 * n + 0.02) for n in range(1, 1 + answered))
+    during += "".join(unanswered(n, t + 1000.2 + 0.2 * n) for n in range(1 + answered, 301))
+    after = "".join(answer(n, 20, t + 1060 + 0.2 * n + 0.02) for n in range(1, 5001))
+    got = read(HEAD + before + HEAD + during + HEAD + after)
+    outage = got.sent_s[got.stretch == 1]
+    assert outage[[0, -1]] == pytest.approx([1000, 1059.6], abs=0.01)
+    assert got.observed_s == pytest.approx(2059.8, abs=0.1)
+    assert got.assumptions == ()
+
+
+def test_errors_that_come_several_at_once_are_no_quick_prober(read: Read) -> None:
+    t = 1_700_000_000.0
+    errors = (
+        f"[{t + 3 * (n // 3):.6f}] From 192.0.2.254 icmp_seq={n} Destination Host Unreachable\n" for n in range(60)
+    )
+    got = read(HEAD + "".join(errors))
+    assert got.interval_s == pytest.approx(1.0, rel=0.1)
+    assert got.began_unix_s == pytest.approx(t, abs=3)
 
 
 def test_other_pings_read_too(read: Read) -> None:
