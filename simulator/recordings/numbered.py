@@ -90,7 +90,7 @@ class Lines:
                 goes = f"icmp_seq goes from {number[at]} to {number[at + 1]}"
                 raise SimulatorError(f"{source}: {goes}: {RESTARTED}; cut the log there into two files")
             counted = last + np.cumsum(steps)
-            if counted.max() - counted.min() > MOST_PROBES:
+            if np.abs(counted).max() > MOST_PROBES:
                 raise SimulatorError(f"{source}: more than {MOST_PROBES} probes by its times of day")
             last, number_before, left_before_s = int(counted[-1]), piece.number[-1:].copy(), left_s[-1:]
             piece.number[:] = counted

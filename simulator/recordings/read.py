@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import NoReturn
 
@@ -10,13 +11,13 @@ from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.recordings.columns import Columns, read_csv
 from heartbench.simulator.recordings.fping import read_fping
 from heartbench.simulator.recordings.irtt import read_irtt
-from heartbench.simulator.recordings.lines import bad_line, open_log, quoted
+from heartbench.simulator.recordings.lines import BLOCK_BYTES, bad_line, open_log, quoted
 from heartbench.simulator.recordings.mtr import TOTALS, read_mtr
 from heartbench.simulator.recordings.parquet import read_parquet
 from heartbench.simulator.recordings.ping import read_ping
 from heartbench.simulator.recordings.probed import HEAD as HEAD_OF_PROBE
 from heartbench.simulator.recordings.probed import read_probed
-from heartbench.simulator.recordings.recording import Recording, join
+from heartbench.simulator.recordings.recording import Recording, check_overlaps, join
 from heartbench.simulator.recordings.smokeping import HEAD, read_smokeping
 
 HEAD_BYTES = 1 << 16
@@ -43,7 +44,25 @@ def read_recording(paths: Sequence[Path], columns: Columns | None = None) -> Rec
     """
     if not paths:
         raise SimulatorError("no log is named; name at least one file")
-    return join([read_file(path, columns) for path in paths])
+    check_repeated(paths)
+    recordings = [read_file(path, columns) for path in paths]
+    check_overlaps(recordings)
+    return join(recordings)
+
+
+def check_repeated(paths: Sequence[Path]) -> None:
+    """Raise if two files have the same content, packed or not: its hours would count twice."""
+    if len(paths) == 1:
+        return
+    found: dict[bytes, Path] = {}
+    for path in paths:
+        content = sha256()
+        with open_log(path) as file:
+            while piece := file.read(BLOCK_BYTES):
+                content.update(piece)
+        if first := found.get(content.digest()):
+            raise SimulatorError(f"{path}: has the same content as {first}; name each log once")
+        found[content.digest()] = path
 
 
 def read_file(path: Path, columns: Columns | None) -> Recording:

@@ -10,9 +10,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from heartbench.simulator.errors import SimulatorError
+
 Seconds = NDArray[np.float64]
 SHORTEST_S = 1e-6
 """Shortest interval: some logs give several probes one time."""
+
+FEWEST_FOR_INTERVAL = 10
+"""Probes of which the time between two of them is known well enough to be compared."""
+MOST_OVERLAP_S = 60.0
+"""Where a log was cut in two, the second part may begin with answers that the network held."""
+MOST_APART = 1.5
+"""Intervals may differ by this factor: a prober is not exact, and an adaptive one waits for answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +85,12 @@ def join(recordings: Sequence[Recording]) -> Recording:
     """Return several recordings of one network as one, each with stretches of its own.
 
     Recordings that all say when they began are put in that order and keep their distances. Without dates, or where two
-    overlap, each begins one interval after the one before it.
+    overlap a little, each begins one interval after the one before it. Raise if they were probed at different
+    intervals: from how long on an outage is seen, and told from a burst, depends on the interval.
     """
     if len(recordings) == 1:
         return recordings[0]
+    check_intervals(recordings)
     began = [each.began_unix_s for each in recordings]
     if None not in began:
         recordings = sorted(recordings, key=lambda each: each.began_unix_s or 0.0)
@@ -98,7 +109,7 @@ def join(recordings: Sequence[Recording]) -> Recording:
         np.concatenate([each.stretch for each in placed]),
     )
     return Recording(
-        source=", ".join(each.source for each in placed),
+        source=", ".join(dict.fromkeys(each.source for each in placed)),
         sent_s=sent_s,
         rtt_s=np.concatenate([each.rtt_s for each in placed]),
         up_s=one_way([each.up_s for each in placed], placed),
@@ -108,6 +119,36 @@ def join(recordings: Sequence[Recording]) -> Recording:
         began_unix_s=placed[0].began_unix_s,
         assumptions=tuple(dict.fromkeys(text for each in placed for text in each.assumptions)),
     )
+
+
+def check_overlaps(recordings: Sequence[Recording]) -> None:
+    """Raise if two recordings saw the same time, as far as they say when they began."""
+    dated = [(each.began_unix_s, each) for each in recordings if each.began_unix_s is not None]
+    dated.sort(key=lambda pair: pair[0])
+    spans = [(began_s, began_s + float(each.sent_s[-1]), each.source) for began_s, each in dated]
+    for place, (began_s, ended_s, source) in enumerate(spans[1:], start=1):
+        _, before_s, before = max(spans[:place], key=lambda span: span[1])
+        overlap_s = min(before_s, ended_s) - began_s
+        if overlap_s > MOST_OVERLAP_S:
+            raise SimulatorError(
+                f"{before} and {source} overlap by {overlap_s:.0f} s; two links at once are not one network, and one "
+                "link counts once: name one of them (if a clock was set back, take the times out of one)"
+            )
+
+
+def check_intervals(recordings: Sequence[Recording]) -> None:
+    """Raise if two recordings were probed at clearly different intervals."""
+    known = [each for each in recordings if each.probes >= FEWEST_FOR_INTERVAL]
+    if not known:
+        return
+    quick, slow = (choose(known, key=lambda each: each.interval_s) for choose in (min, max))
+    if slow.interval_s > MOST_APART * quick.interval_s:
+        probed = (
+            f"{quick.source} was probed every {quick.interval_s:.3g} s, {slow.source} every {slow.interval_s:.3g} s"
+        )
+        raise SimulatorError(
+            f"{probed}; a recording has one interval: name the logs of one, and cut a log that has both"
+        )
 
 
 def one_way(delays: Sequence[Seconds | None], recordings: Sequence[Recording]) -> Seconds | None:

@@ -18,16 +18,20 @@ def log(tmp_path: Path) -> str:
     return str(tmp_path / "walk.parquet")
 
 
-def test_the_table_and_the_json_have_the_gaps_on_both_networks(log: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_and_the_json_have_the_gaps_on_both_networks(
+    log: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert app.invoke(["profiles", "check", "lan", log, *SHORT]) == 0
     table = capsys.readouterr().out
     assert "Gaps of 2 nodes for 30m, seed 1" in table
     assert "gaps over 30 s, per node-day" in table
 
-    assert app.invoke(["profiles", "check", "lan", log, log, *SHORT, "--json"]) == 0
+    other = str(tmp_path / "other.parquet")
+    write_recording(walk(2), Path(other))
+    assert app.invoke(["profiles", "check", "lan", log, other, *SHORT, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["schema"] == "heartbench.profile-check/1"
-    assert (found["profile"], found["recording"], found["seed"]) == ("lan", [log, log], 1)
+    assert (found["profile"], found["recording"], found["seed"]) == ("lan", [log, other], 1)
     assert found["hours"] == pytest.approx(2 * 600 / 3600)  # both logs
     assert [row["over_s"] for row in found["gaps_per_node_day"]] == [10, 20, 30, 60, 90]
 

@@ -106,7 +106,7 @@ def unpacked(archive: Path, name: str, to: Path) -> list[Path]:
 
 @pytest.mark.skipif(not CICV5G.exists(), reason="needs the logs in shared/data/cicv5g")
 def test_a_car_reads_with_its_own_pauses_left_out(tmp_path: Path) -> None:
-    logs = unpacked(CICV5G, "n78", tmp_path)
+    logs = unpacked(CICV5G, "10ms/n78", tmp_path)
     got = read_recording(logs, Columns("sent_ms", answered="echoed_ms", time_unit="ms"))
     assert got.lost == 0
     assert len(got.stretch_starts) > len(logs)

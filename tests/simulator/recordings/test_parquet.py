@@ -1,5 +1,6 @@
 """Recordings written and read back."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,10 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
 
 
 def test_several_files_are_stretches_with_nothing_known_between_them(tmp_path: Path) -> None:
-    path = tmp_path / "recorded.parquet"
+    path, later = tmp_path / "recorded.parquet", tmp_path / "later.parquet"
     write_recording(RECORDING, path)
-    got = read_recording([path, path])
+    write_recording(replace(RECORDING, began_unix_s=1_700_000_050.0), later)
+    got = read_recording([later, path])
     assert got.stretch.tolist() == [0, 0, 0, 1, 2, 2, 2, 3]
     assert got.observed_s == 8.0
     assert (np.diff(got.sent_s) > 0).all()
