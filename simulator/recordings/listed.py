@@ -6,6 +6,7 @@ Where a log lists every probe, a longer time between two of them was a pause of 
 import numpy as np
 from numpy.typing import NDArray
 
+from heartbench.simulator.recordings.coarse import SPREAD, is_coarse, spread
 from heartbench.simulator.recordings.recording import Recording, Seconds, usual_interval
 
 PAUSE_INTERVALS = 5.0
@@ -33,6 +34,9 @@ def listed_recording(
     assumptions: tuple[str, ...] = (),
 ) -> Recording:
     """Return the recording of probes in the order of sending."""
+    if is_coarse(sent_s):
+        sent_s = spread(sent_s)
+        assumptions = (*assumptions, f"{source}: {SPREAD}")
     stretch = stretches(sent_s)
     interval_s = usual_interval(sent_s, stretch)
     return Recording(source, sent_s - sent_s[0], rtt_s, up_s, down_s, stretch, interval_s, began_unix_s, assumptions)

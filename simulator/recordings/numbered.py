@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.simulator.errors import SimulatorError
+from heartbench.simulator.recordings.coarse import is_coarse, spread
 from heartbench.simulator.recordings.lines import Block
 from heartbench.simulator.recordings.recording import Recording, Seconds, usual_interval
 from heartbench.simulator.recordings.wrapping import steps_between
@@ -67,7 +68,10 @@ class Lines:
         about = begin + np.flatnonzero(found.number[begin:end] >= 0)
         if not len(about):
             return
-        piece = Answers(found.number[about], found.printed_s[about], found.rtt_s[about])
+        printed_s = found.printed_s[about]
+        if not np.any(np.nan_to_num(printed_s) % 1) and is_coarse(printed_s):
+            printed_s = spread(printed_s)
+        piece = Answers(found.number[about], printed_s, found.rtt_s[about])
         before = self.pieces[-1].printed_s[-1:] if self else piece.printed_s[:1]
         times = np.append(before, piece.printed_s)
         back = np.flatnonzero(np.diff(times) < -BACK_S)

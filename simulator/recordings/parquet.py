@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from heartbench.simulator.errors import SimulatorError
+from heartbench.simulator.recordings.coarse import SPREAD, is_coarse, spread
 from heartbench.simulator.recordings.recording import Recording, Seconds, usual_interval
 
 BEGAN = b"heartbench.began_unix_s"
@@ -48,10 +49,13 @@ def read_parquet(path: Path) -> Recording:
         stretch = column(path, table, "stretch").astype(np.int32)
     check(path, sent_s, rtt_s, stretch)
     up_s, down_s = (column(path, table, name) if name in table.column_names else None for name in ("up_s", "down_s"))
+    assumptions: tuple[str, ...] = ()
+    if is_coarse(sent_s):
+        sent_s, assumptions = spread(sent_s), (f"{path}: {SPREAD}",)
     began = (table.schema.metadata or {}).get(BEGAN)
     began_s = float(began) + float(sent_s[0]) if began else None
     interval_s = usual_interval(sent_s, stretch)
-    return Recording(str(path), sent_s - sent_s[0], rtt_s, up_s, down_s, stretch, interval_s, began_s)
+    return Recording(str(path), sent_s - sent_s[0], rtt_s, up_s, down_s, stretch, interval_s, began_s, assumptions)
 
 
 def column(path: Path, table: pa.Table, name: str) -> Seconds:

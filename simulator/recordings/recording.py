@@ -14,7 +14,7 @@ from heartbench.simulator.errors import SimulatorError
 
 Seconds = NDArray[np.float64]
 SHORTEST_S = 1e-6
-"""Shortest interval: some logs give several probes one time."""
+"""Shortest interval: answers that come together may leave several probes one time."""
 
 FEWEST_FOR_INTERVAL = 10
 """Probes of which the time between two of them is known well enough to be compared."""

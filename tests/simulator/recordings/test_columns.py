@@ -60,6 +60,28 @@ def test_a_time_without_probes_is_a_pause(read: Read) -> None:
     assert read("at,rtt\n" + rows, Columns("at", "rtt")).stretch.tolist() == [0, 0, 0, 0, 1, 1, 1]
 
 
+@pytest.mark.parametrize("rate", [1.5, 2, 5, 7])
+def test_probes_of_one_whole_second_are_spread_over_it(read: Read, rate: float) -> None:
+    rows = "".join(f"{1_700_000_000 + int(n / rate)},{'' if 200 <= n < 240 else 20}\n" for n in range(1000))
+    got = read("at,rtt\n" + rows, Columns("at", "rtt"))
+    assert got.interval_s == pytest.approx(1 / rate, rel=0.3)
+    assert got.observed_s == pytest.approx(1000 / rate, abs=1)
+    assert got.sent_s == pytest.approx(np.arange(1000) / rate, abs=1)
+    assert (np.diff(got.sent_s) > 0).all()
+    assert "they are taken as spread evenly" in got.assumptions[0]
+
+
+def test_probes_that_all_have_one_time_are_taken_as_those_of_one_second(read: Read) -> None:
+    got = read("at,rtt\n" + "5,20\n" * 4, Columns("at", "rtt"))
+    assert got.sent_s == pytest.approx([0, 0.25, 0.5, 0.75])
+
+
+def test_two_probes_of_a_thousand_with_one_time_stay_as_they_are(read: Read) -> None:
+    got = read("at,rtt\n" + "".join(f"{n - (n == 500)},20\n" for n in range(1000)), Columns("at", "rtt"))
+    assert got.sent_s[500] == got.sent_s[499]
+    assert got.assumptions == ()
+
+
 def test_rows_may_be_rounds_with_a_share_of_losses(read: Read) -> None:
     text = "at,avg,loss\n0,-,-\n1,80,0\n2,-,-\n3,-,100.0\n4,90,20\n"
     got = read(text, Columns("at", "avg", loss="loss"))

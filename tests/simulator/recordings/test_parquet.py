@@ -45,6 +45,15 @@ def test_several_files_are_stretches_with_nothing_known_between_them(tmp_path: P
     assert got.lost == 2
 
 
+def test_probes_of_one_whole_second_are_spread_over_it(tmp_path: Path) -> None:
+    path = tmp_path / "coarse.parquet"
+    sent_s, stretch = [n // 5 for n in range(50)] * 2, [0] * 50 + [1] * 50
+    pq.write_table(pa.table({"sent_s": sent_s, "rtt_s": [0.1] * 100, "stretch": stretch}), path)
+    got = read_recording([path])
+    assert got.interval_s == pytest.approx(0.2)
+    assert got.observed_s == pytest.approx(20.0)
+
+
 @pytest.mark.parametrize(
     ("columns", "wrong"),
     [

@@ -90,6 +90,13 @@ def test_other_times_may_stand_before_the_lines(read: Read, stamp: str, began: f
     assert got.began_unix_s == (None if began is None else pytest.approx(began + 1))
 
 
+def test_lines_of_one_whole_second_are_spread_over_it(read: Read) -> None:
+    t = 1_700_000_000
+    got = read("".join(f"{t + n // 5} {answer(n, 20 + n % 7)}" for n in range(1000)))
+    assert got.interval_s == pytest.approx(0.2, rel=0.1)
+    assert got.sent_s == pytest.approx(np.arange(1000) / 5, abs=1)
+
+
 def test_answers_that_a_link_held_come_together(read: Read) -> None:
     t = 1_700_000_000.0
     log = "".join(answer(n, 5000 - 1000 * n + 20, t + 5) for n in (3, 1, 2, 4)) + answer(5, 20, t + 5.02)
