@@ -18,7 +18,8 @@ from heartbench.simulator.recordings.recording import Recording, join
 from heartbench.simulator.recordings.stamps import printed_s, without_stamp
 
 PROBE = re.compile(rb"(?:\[[\d.]+\] )?(\S+) *: \[\d+\], ")
-LIST = re.compile(rb"(\S+) *: ((?:-|[\d.]+)(?: (?:-|[\d.]+))*)$")
+RTT = rb"(?:-|\d+(?:\.\d*)?)"
+LIST = re.compile(rb"(\S+) *: (" + RTT + rb"(?: " + RTT + rb")*)$")
 REMARK = re.compile(rb"$|\[\d\d:\d\d:\d\d\]$|\S+ *: (xmt|duplicate)|ICMP |.*(error|unreachable)|  *[\d.]+ ")
 ASSUMED = "no times of day (fping -D): one probe a second is assumed"
 

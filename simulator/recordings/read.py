@@ -1,8 +1,11 @@
 """Reads logs of any known format: what a file is, its content says, not its name."""
 
+import gzip
 import json
 import re
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import NoReturn
@@ -45,9 +48,22 @@ def read_recording(paths: Sequence[Path], columns: Columns | None = None) -> Rec
     if not paths:
         raise SimulatorError("no log is named; name at least one file")
     check_repeated(paths)
-    recordings = [read_file(path, columns) for path in paths]
+    recordings = []
+    for path in paths:
+        with unpacking(path):
+            recordings.append(read_file(path, columns))
     check_overlaps(recordings)
     return join(recordings)
+
+
+@contextmanager
+def unpacking(path: Path) -> Iterator[None]:
+    """Raise SimulatorError if a gzipped file turns out to be cut or damaged while it is read."""
+    try:
+        yield
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        wrong = f"the gzip file is cut or damaged ({error}); copy it again, once it is written to its end"
+        raise SimulatorError(f"{path}: {wrong}") from error
 
 
 def check_repeated(paths: Sequence[Path]) -> None:
@@ -57,7 +73,7 @@ def check_repeated(paths: Sequence[Path]) -> None:
     found: dict[bytes, Path] = {}
     for path in paths:
         content = sha256()
-        with open_log(path) as file:
+        with unpacking(path), open_log(path) as file:
             while piece := file.read(BLOCK_BYTES):
                 content.update(piece)
         if first := found.get(content.digest()):

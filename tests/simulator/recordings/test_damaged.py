@@ -1,6 +1,8 @@
 """Damaged logs: whatever a file holds, it is read or rejected in one line, and what is read is a recording."""
 
+import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -74,8 +76,12 @@ def damaged(draw: st.DrawFn) -> bytes:
 def test_a_damaged_log_is_read_or_rejected_in_one_line(tmp_path_factory: pytest.TempPathFactory, log: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "damaged.log"
     path.write_bytes(log)
+    read_or_rejected(path, Columns("at", "rtt") if log.startswith(b"at,rtt") else None)
+
+
+def read_or_rejected(path: Path, columns: Columns | None) -> None:
     try:
-        got = read_recording([path], Columns("at", "rtt") if log.startswith(b"at,rtt") else None)
+        got = read_recording([path], columns)
     except SimulatorError as error:
         message = str(error)
     else:
@@ -91,6 +97,41 @@ def check(got: Recording) -> None:
     assert (np.diff(got.sent_s)[np.diff(got.stretch) == 0] >= 0).all()
     assert not (got.rtt_s < 0).any()
     assert got.interval_s > 0
+
+
+@given(st.sampled_from(LOGS), st.data())
+def test_a_damaged_gzip_file_is_read_or_rejected_in_one_line(
+    tmp_path_factory: pytest.TempPathFactory, log: bytes, data: st.DataObject
+) -> None:
+    packed = bytearray(gzip.compress(log, mtime=0))
+    at = data.draw(st.integers(2, len(packed) - 1))
+    packed[at : at + 4] = data.draw(st.binary(max_size=4))
+    path = tmp_path_factory.getbasetemp() / "damaged.log.gz"
+    path.write_bytes(packed)
+    read_or_rejected(path, Columns("at", "rtt") if log == CSV else None)
+
+
+@pytest.mark.parametrize("log", LOGS)
+@pytest.mark.parametrize("damage", [lambda packed: packed[:-20], lambda packed: packed[:-8] + bytes(8)])
+def test_a_gzip_file_that_is_still_written_or_damaged_is_rejected(
+    log: bytes, damage: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    path, other = tmp_path / "day.log.gz", tmp_path / "other.log"
+    path.write_bytes(damage(gzip.compress(log)))
+    other.write_bytes(log)
+    columns = Columns("at", "rtt") if log == CSV else None
+    for paths in ([path], [other, path]):
+        with pytest.raises(SimulatorError, match=f"^{path}: the gzip file is cut or damaged") as error:
+            read_recording(paths, columns)
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("value", [b"1.2.3", b".", b"1..2"])
+def test_a_damaged_number_in_a_list_of_fping_is_said_with_its_line(value: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "fping.log"
+    path.write_bytes(b"h : " + value + b" -\n")
+    with pytest.raises(SimulatorError, match=f"^{path}:1: .*no line of fping"):
+        read_recording([path])
 
 
 @pytest.mark.parametrize("log", LOGS)
