@@ -22,6 +22,7 @@ import numpy as np
 from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.recordings.lines import Block, bad_line, blocks, not_a_line
 from heartbench.simulator.recordings.numbered import RESTARTED, Answers, Lines, recording
+from heartbench.simulator.recordings.pinged import Host
 from heartbench.simulator.recordings.recording import Recording, join
 from heartbench.simulator.recordings.stamps import printed_s, without_stamp
 
@@ -55,22 +56,24 @@ class Run:
 
 def read_ping(path: Path) -> Recording:
     """Return what a log of ping says; every start of ping in it is a stretch of its own."""
-    runs = [Run()]
+    runs, host = [Run()], Host()
     for block in blocks(path):
-        read_block(block, runs)
+        read_block(block, runs, host)
+        host.read(block)
     runs = [run for run in runs if run.lines]
     if not runs:
         raise bad_line(path, 1, "no line of a probe; ping -q prints none")
     return join([finished(path, run) for run in runs])
 
 
-def read_block(block: Block, runs: list[Run]) -> None:
+def read_block(block: Block, runs: list[Run], host: Host) -> None:
     """Add the lines of a block to the last run, and the runs that begin in it."""
     lines = probes_of(block)
     last = 0
     for index in np.flatnonzero(lines.number < 0).tolist():
         line = without_stamp(block.line(index))
         if START.match(line):
+            host.start(block, index, line)
             runs[-1].lines.add(block, lines, last, index)
             runs.append(Run(with_start=True))
             last = index
