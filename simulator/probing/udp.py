@@ -91,7 +91,7 @@ async def probe(
 ) -> Prober:
     """Send probes at an interval until `stop` is set or the duration is over, and write a row for each.
 
-    `unanswered` is called if the first seconds bring no answer at all.
+    `unanswered` is called if the first seconds bring no answer at all, also between two probes.
     """
     loop = asyncio.get_running_loop()
     prober = Prober(secrets.randbits(64))
@@ -103,28 +103,35 @@ async def probe(
     transport, _ = await loop.create_datagram_endpoint(lambda: Datagrams(read), family=family, local_addr=None)
     began_ns = due_ns = now_ns()
     step_ns = round(interval_s * 1e9)
-    unanswered_ns: float = UNANSWERED_S * 1e9
+    judged_ns: float = began_ns + UNANSWERED_S * 1e9
+
+    async def wait_until(then_ns: int) -> None:
+        nonlocal judged_ns
+        if judged_ns <= then_ns:
+            await pause(stop, judged_ns)
+            judged_ns = math.inf
+            if prober.newest < 0 and not stop.is_set():
+                unanswered()
+        await pause(stop, then_ns)
+
     try:
         while not stop.is_set() and due_ns - began_ns < duration_s * 1e9:
             transport.sendto(prober.probe(now_ns()), address)
             write(file, prober.late(now_ns()))
-            if prober.newest < 0 and unanswered_ns <= now_ns() - began_ns:
-                unanswered_ns = math.inf
-                unanswered()
             due_ns = max(due_ns + step_ns, now_ns())  # after a sleep of the machine there is no burst
-            await pause(stop, (due_ns - now_ns()) / 1e9)
+            await wait_until(due_ns)
         if not stop.is_set():
-            await pause(stop, LAST_ANSWERS_S)
+            await wait_until(now_ns() + round(LAST_ANSWERS_S * 1e9))
         write(file, prober.late(now_ns() + LATE_NS - round(LAST_ANSWERS_S * 1e9)))
     finally:
         transport.close()
     return prober
 
 
-async def pause(stop: asyncio.Event, seconds: float) -> None:
-    """Wait for this long, or until `stop` is set."""
+async def pause(stop: asyncio.Event, until_ns: float) -> None:
+    """Wait until this time, or until `stop` is set."""
     try:
-        async with asyncio.timeout(max(seconds, 0)):
+        async with asyncio.timeout(max(until_ns - now_ns(), 0) / 1e9):
             await stop.wait()
     except TimeoutError:
         return

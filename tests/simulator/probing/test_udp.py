@@ -44,6 +44,19 @@ def test_it_is_said_if_nothing_answers_and_every_probe_is_written(monkeypatch: p
     assert all(row.endswith(",,,?") for row in rows)
 
 
+def test_it_is_said_if_nothing_answers_before_the_second_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(udp, "UNANSWERED_S", 0.02)
+    monkeypatch.setattr(udp, "LAST_ANSWERS_S", 0.0)
+    said: list[str] = []
+
+    async def measure() -> None:
+        target = await resolve("127.0.0.1", 9)
+        await probe(target, 0.1, 0.09, io.StringIO(), lambda: said.append("no answer"), asyncio.Event())
+
+    asyncio.run(measure())
+    assert said == ["no answer"]
+
+
 class Watched(io.StringIO):
     """A file that stops the prober once it has so many lines."""
 
