@@ -20,7 +20,8 @@ TimeColumn = Annotated[str | None, typer.Option(metavar="NAME", help="CSV: colum
 RttColumn = Annotated[str | None, typer.Option(metavar="NAME", help="CSV: column of the round trip; empty: lost.")]
 AnsweredColumn = Annotated[str | None, typer.Option(metavar="NAME", help="CSV: column of the time of the answer.")]
 LossColumn = Annotated[
-    str | None, typer.Option(metavar="NAME", help="CSV: column of the share lost, in percent, if a row is many probes.")
+    str | None,
+    typer.Option(metavar="NAME", help="CSV: column of the share lost, in percent, if a row is a round of probes."),
 ]
 TimeUnit = Annotated[str, typer.Option(metavar="UNIT", help="CSV: unit of times that are numbers: s, ms, us or ns.")]
 RttUnit = Annotated[str, typer.Option(metavar="UNIT", help="CSV: unit of the round trip.")]

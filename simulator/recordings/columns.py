@@ -1,7 +1,8 @@
 """Any CSV file whose columns are named: when each probe left, and its round-trip time or when its answer came.
 
 A row is a probe, an empty field (or a lone -) a lost one. Rows may also be rounds of several probes with the share of
-lost ones: then a row without a round-trip time is a lost round where all were lost, and no probe otherwise.
+lost ones. Which of them were lost is not known, so one probe of each round is read: as many as the shares add up to are
+lost, spread over the rounds that lost any. A row without a round-trip time is no probe, unless all of it were lost.
 """
 
 import re
@@ -43,18 +44,32 @@ class Columns:
     answered: str | None = None
     """Instead of `rtt`: when its answer came, written as `time` is."""
     loss: str | None = None
-    """Share of lost probes of a row that stands for several, in percent."""
+    """Share of lost probes of a row that is a round of several, in percent."""
     time_unit: str = "s"
     rtt_unit: str = "ms"
 
     def __post_init__(self) -> None:
         if (self.rtt is None) == (self.answered is None):
             raise SimulatorError("columns: name either that of the round-trip time or that of the time of the answer")
-        if self.rtt_unit not in UNITS or not (self.time_unit in UNITS or "%" in self.time_unit):
-            allowed = ", ".join(UNITS)
+        if twice := repeated(self.names):
+            raise SimulatorError(f"columns: {twice!r} is named twice; name a column for each")
+        allowed = ", ".join(UNITS)
+        if self.time_unit not in UNITS and "%" not in self.time_unit:
             raise SimulatorError(
-                f"columns: {self.time_unit}, {self.rtt_unit}: a unit is {allowed} or, of a time, a form %Y…"
+                f"columns: --time-unit {self.time_unit}: must be {allowed}, or the form of a date, as %Y-%m-%d %H:%M:%S"
             )
+        if self.rtt_unit not in UNITS:
+            raise SimulatorError(f"columns: --rtt-unit {self.rtt_unit}: must be {allowed}")
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns that are read."""
+        return [name for name in (self.time, self.rtt, self.answered, self.loss) if name]
+
+
+def repeated(names: Sequence[str]) -> str | None:
+    """Return the first name that stands twice."""
+    return next((name for place, name in enumerate(names) if name in names[:place]), None)
 
 
 def read_csv(path: Path, columns: Columns) -> Recording:
@@ -64,7 +79,14 @@ def read_csv(path: Path, columns: Columns) -> Recording:
     if not len(sent_s):
         raise bad_line(path, 1, "no probe in any row")
     dated = columns.time_unit not in UNITS or sent_s[0] > DATES_BEGIN_S
-    return listed_recording(str(path), sent_s, rtt_s, began_unix_s=float(sent_s[0]) if dated else None)
+    assumed = f"{path}: a row is a round of several probes: one of each is read, lost as often as {columns.loss} says"
+    return listed_recording(
+        str(path),
+        sent_s,
+        rtt_s,
+        began_unix_s=float(sent_s[0]) if dated else None,
+        assumptions=(assumed,) if columns.loss else (),
+    )
 
 
 def probes_in(path: Path, table: pa.Table, columns: Columns) -> tuple[Seconds, Seconds]:
@@ -80,9 +102,17 @@ def probes_in(path: Path, table: pa.Table, columns: Columns) -> tuple[Seconds, S
     back = np.append(False, np.diff(sent_s) < 0)
     missing(path, back, f"{columns.time}: the time goes back; sort the rows by it, or cut the file there")
     if columns.loss:
-        probes = ~np.isnan(rtt_s) | (numbers(path, table, columns.loss) >= 100)
-        sent_s, rtt_s = sent_s[probes], rtt_s[probes]
+        return one_of_each(path, sent_s, rtt_s, numbers(path, table, columns.loss), columns.loss)
     return sent_s, rtt_s
+
+
+def one_of_each(path: Path, sent_s: Seconds, rtt_s: Seconds, percent: Seconds, name: str) -> tuple[Seconds, Seconds]:
+    """Return one probe of each round; it is lost where the rounded sum of the shares grows. An empty one is 0."""
+    missing(path, (percent < 0) | (percent > 100), f"{name} is no share in percent; it must be between 0 and 100")
+    rounds = ~np.isnan(rtt_s) | (percent == 100)
+    sum_of_shares = (np.nan_to_num(percent[rounds]).cumsum() + 50) // 100
+    lost = np.diff(sum_of_shares, prepend=0) > 0
+    return sent_s[rounds], np.where(lost, np.nan, rtt_s[rounds])
 
 
 def read_table(path: Path, columns: Columns) -> pa.Table:
@@ -91,10 +121,12 @@ def read_table(path: Path, columns: Columns) -> pa.Table:
         head, first = (file.readline().decode("utf-8-sig", "replace").rstrip("\r\n") for _ in range(2))
     delimiter = max(DELIMITERS, key=head.count)
     found = [name.strip().strip('"') for name in head.split(delimiter)]
-    wanted = [name for name in (columns.time, columns.rtt, columns.answered, columns.loss) if name]
+    wanted = columns.names
     for name in wanted:
         if name not in found:
             raise bad_line(path, 1, f"no column {name!r}; it has {', '.join(found)}")
+    if twice := repeated([name for name in found if name in wanted]):
+        raise bad_line(path, 1, f"two columns {twice!r}; rename the one that is not meant")
     kinds: dict[str, pa.DataType] = dict.fromkeys(wanted, pa.float64())
     time = dict(zip(found, first.split(delimiter), strict=False)).get(columns.time, "").strip('"')
     if "%" in columns.time_unit or not NUMBER.fullmatch(time):

@@ -86,6 +86,23 @@ def test_rows_may_be_rounds_with_a_share_of_losses(read: Read) -> None:
     text = "at,avg,loss\n0,-,-\n1,80,0\n2,-,-\n3,-,100.0\n4,90,20\n"
     got = read(text, Columns("at", "avg", loss="loss"))
     assert got.rtt_s == pytest.approx([0.08, np.nan, 0.09], nan_ok=True)
+    assert got.assumptions[0].endswith("one of each is read, lost as often as loss says")
+
+
+@pytest.mark.parametrize("shares", [[5.0] * 2000, [0, 0, 20, 50, 0, 80, 100, 12.5] * 250])
+def test_as_many_rounds_are_lost_as_their_shares_add_up_to(read: Read, shares: list[float]) -> None:
+    rows = "".join(f"{at},{'-' if share == 100 else 30},{share}\n" for at, share in enumerate(shares))
+    got = read("at,avg,loss\n" + rows, Columns("at", "avg", loss="loss"))
+    lost = np.isnan(got.rtt_s)
+    assert np.cumsum(lost) == pytest.approx(np.cumsum(shares) / 100, abs=0.5)
+    assert lost[np.array(shares) == 100].all()
+    assert not lost[np.array(shares) == 0].any()
+
+
+@pytest.mark.parametrize("share", ["-1", "100.5"])
+def test_a_share_of_losses_is_between_0_and_100_percent(read: Read, share: str) -> None:
+    with pytest.raises(SimulatorError, match=r"log.csv:3: loss is no share in percent; it must be between 0 and 100"):
+        read(f"at,avg,loss\n0,30,0\n1,30,{share}\n", Columns("at", "avg", loss="loss"))
 
 
 @pytest.mark.parametrize(
@@ -102,6 +119,7 @@ def test_rows_may_be_rounds_with_a_share_of_losses(read: Read) -> None:
         ("at,rtt\n2026-01-02T03:04:05Z,20\nyesterday,20\n", 3, "at is 'yesterday'"),
         ("at,rtt\n0,20\n1\n", 3, "Expected 2 columns, got 1"),
         ("when,rtt\n0,20\n", 1, "no column 'at'; it has when, rtt"),
+        ("at,rtt,rtt\n0,20,30\n", 1, "two columns 'rtt'; rename the one that is not meant"),
         ("at,rtt\n", 1, "no probe in any row"),
     ],
 )
@@ -113,11 +131,23 @@ def test_what_is_wrong_is_said_with_file_and_line(read: Read, text: str, line: i
 
 
 @pytest.mark.parametrize(
-    "wrong", [{}, {"rtt": "a", "answered": "b"}, {"rtt": "a", "rtt_unit": "h"}, {"rtt": "a", "time_unit": "h"}]
+    ("wrong", "said"),
+    [
+        ({}, "name either"),
+        ({"rtt": "a", "answered": "b"}, "name either"),
+        ({"rtt": "a", "rtt_unit": "h"}, "--rtt-unit h: must be s, ms, us, ns"),
+        ({"rtt": "a", "time_unit": "h"}, "--time-unit h: must be s, ms, us, ns, or the form of a date"),
+        ({"rtt": "at"}, "'at' is named twice"),
+        ({"rtt": "a", "loss": "a"}, "'a' is named twice"),
+    ],
 )
-def test_columns_that_say_too_little_are_rejected(wrong: dict[str, str]) -> None:
-    with pytest.raises(SimulatorError, match="columns: "):
+def test_columns_that_say_too_little_are_rejected(wrong: dict[str, str], said: str) -> None:
+    with pytest.raises(SimulatorError, match=f"columns: {said}"):
         Columns("at", **wrong)
+
+
+def test_a_column_that_is_not_named_may_stand_twice(read: Read) -> None:
+    assert read("at,x,x,rtt\n0,1,2,20\n", Columns("at", "rtt")).rtt_s.tolist() == [0.02]
 
 
 def unpacked(archive: Path, name: str, to: Path) -> list[Path]:
@@ -141,5 +171,5 @@ def test_rounds_of_pings_of_a_drive_read(tmp_path: Path) -> None:
     columns = Columns("Timestamp", "PINGAVG", loss="PINGLOSS", time_unit="%Y.%m.%d_%H.%M.%S")
     got = read_recording(logs, columns)
     assert got.interval_s == pytest.approx(14, abs=1)
-    assert got.lost / got.probes == pytest.approx(0.022, abs=0.003)
+    assert got.lost / got.probes == pytest.approx(0.039, abs=0.003)
     assert np.nanmedian(got.rtt_s) == pytest.approx(0.080, abs=0.002)
