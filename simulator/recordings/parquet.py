@@ -1,4 +1,7 @@
-"""Recordings as Parquet files: columns `sent_s` and `rtt_s`, and `up_s`, `down_s` and `stretch` where there are any."""
+"""Recordings as Parquet files: columns `sent_s` and `rtt_s`, and `up_s`, `down_s` and `stretch` where there are any.
+
+Null is lost, or not known; a NaN is the result of a computation that failed, and is refused.
+"""
 
 from pathlib import Path
 
@@ -12,6 +15,8 @@ from heartbench.simulator.recordings.coarse import SPREAD, is_coarse, spread
 from heartbench.simulator.recordings.recording import Recording, Seconds, usual_interval
 
 BEGAN = b"heartbench.began_unix_s"
+ROUNDED_S = 0.002
+"""By so much both ways may differ from the round trip: where all three are whole milliseconds."""
 
 
 def write_recording(recording: Recording, path: Path) -> None:
@@ -44,11 +49,13 @@ def read_parquet(path: Path) -> Recording:
         found = ", ".join(table.column_names)
         raise SimulatorError(f"{path}: column {missing[0]} is missing; a recording has sent_s and rtt_s, not {found}")
     sent_s, rtt_s = column(path, table, "sent_s"), column(path, table, "rtt_s")
-    stretch = np.zeros(len(sent_s), np.int32)
-    if "stretch" in table.column_names:
-        stretch = column(path, table, "stretch").astype(np.int32)
-    check(path, sent_s, rtt_s, stretch)
+    numbers = column(path, table, "stretch") if "stretch" in table.column_names else np.zeros(len(sent_s))
+    check(path, sent_s, rtt_s, numbers)
+    stretch = numbers.astype(np.int32)
     up_s, down_s = (column(path, table, name) if name in table.column_names else None for name in ("up_s", "down_s"))
+    if up_s is not None and down_s is not None:
+        unequal = np.abs(up_s + down_s - rtt_s) > ROUNDED_S
+        refuse(path, unequal, f"up_s and down_s do not add up to rtt_s, to within {ROUNDED_S} s")
     assumptions: tuple[str, ...] = ()
     if is_coarse(sent_s):
         sent_s, assumptions = spread(sent_s), (f"{path}: {SPREAD}",)
@@ -61,21 +68,25 @@ def read_parquet(path: Path) -> Recording:
 def column(path: Path, table: pa.Table, name: str) -> Seconds:
     """Return a column as numbers; NaN where it is null."""
     try:
-        return np.array(table[name].cast(pa.float64()).to_numpy(), dtype=np.float64)
+        numbers = np.array(table[name].cast(pa.float64()).to_numpy(), dtype=np.float64)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise SimulatorError(f"{path}: column {name} is {table[name].type}; it must hold numbers") from error
+    refuse(path, ~np.isfinite(numbers) & table[name].is_valid().to_numpy(), f"{name} is no finite number; null is lost")
+    return numbers
 
 
-def check(path: Path, sent_s: Seconds, rtt_s: Seconds, stretch: NDArray[np.int32]) -> None:
+def check(path: Path, sent_s: Seconds, rtt_s: Seconds, stretch: Seconds) -> None:
     """Raise if the columns are no recording."""
     if not len(sent_s):
         raise SimulatorError(f"{path}: no rows; a recording has a row for each probe")
-    wrong = {
-        "sent_s is missing": np.isnan(sent_s),
-        "sent_s goes back": np.append(False, (np.diff(sent_s) < 0) & (np.diff(stretch) == 0)),
-        "stretch goes back": np.append(False, np.diff(stretch) < 0),
-        "rtt_s is less than 0 or endless": (rtt_s < 0) | np.isinf(rtt_s),
-    }
-    for what, where in wrong.items():
-        if where.any():
-            raise SimulatorError(f"{path}: row {int(np.argmax(where)) + 1}: {what}")
+    refuse(path, np.isnan(sent_s), "sent_s is missing")
+    refuse(path, np.isnan(stretch), "stretch is missing")
+    refuse(path, np.append(False, (np.diff(sent_s) < 0) & (np.diff(stretch) == 0)), "sent_s goes back")
+    refuse(path, np.append(False, np.diff(stretch) < 0), "stretch goes back")
+    refuse(path, rtt_s < 0, "rtt_s is less than 0")
+
+
+def refuse(path: Path, wrong: NDArray[np.bool_], what: str) -> None:
+    """Raise with the first row that is wrong, if there is one."""
+    if wrong.any():
+        raise SimulatorError(f"{path}: row {int(np.argmax(wrong)) + 1}: {what}")

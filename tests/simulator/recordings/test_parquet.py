@@ -1,5 +1,6 @@
 """Recordings written and read back."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,13 @@ def test_probes_of_one_whole_second_are_spread_over_it(tmp_path: Path) -> None:
         ({"sent_s": [0.0, -1.0], "rtt_s": [0.1, 0.1]}, "row 2: sent_s goes back"),
         ({"sent_s": [0.0, None], "rtt_s": [0.1, 0.1]}, "row 2: sent_s is missing"),
         ({"sent_s": [0.0, 1.0], "rtt_s": [0.1, -0.1]}, "row 2: rtt_s is less than 0"),
+        ({"sent_s": [0.0, 1.0], "rtt_s": [0.1, math.nan]}, "row 2: rtt_s is no finite number; null is lost"),
+        ({"sent_s": [0.0, math.inf], "rtt_s": [0.1, 0.1]}, "row 2: sent_s is no finite number"),
+        ({"sent_s": [0.0, 1.0], "rtt_s": [0.1, 0.1], "stretch": [0, None]}, "row 2: stretch is missing"),
+        (
+            {"sent_s": [0.0, 1.0], "rtt_s": [0.1, 0.1], "up_s": [0.06, 0.2], "down_s": [0.04, 0.1]},
+            "row 2: up_s and down_s do not add up to rtt_s",
+        ),
         ({"sent_s": ["a"], "rtt_s": [0.1]}, "column sent_s is string"),
         ({"sent_s": pa.array([], pa.float64()), "rtt_s": pa.array([], pa.float64())}, "no rows"),
     ],
@@ -70,3 +78,15 @@ def test_what_is_no_recording_is_rejected(columns: dict[str, Any], wrong: str, t
     pq.write_table(pa.table(columns), path)
     with pytest.raises(SimulatorError, match=wrong):
         read_recording([path])
+
+
+def test_both_ways_may_be_rounded_and_a_lost_probe_may_have_one(tmp_path: Path) -> None:
+    path = tmp_path / "rounded.parquet"
+    columns: dict[str, Any] = {
+        "sent_s": [0.0, 1.0],
+        "rtt_s": [0.021, None],
+        "up_s": [0.011, 0.01],
+        "down_s": [0.011, None],
+    }
+    pq.write_table(pa.table(columns), path)
+    assert read_recording([path]).lost == 1
