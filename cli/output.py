@@ -90,6 +90,16 @@ def check_output(path: Path, option: str = "--out") -> None:
         raise CommandError(f"{option}: {path}: cannot be written: {os.strerror(errno.EACCES)}")
 
 
+def check_distinct(outputs: Mapping[str, Path], inputs: Iterable[Path] = ()) -> None:
+    """Raise an error if an output, named by its option, is an input or another output, also by a link."""
+    taken = {path.resolve(): "an input" for path in inputs}
+    for option, path in outputs.items():
+        place = path.resolve()
+        if place in taken:
+            raise CommandError(f"{option}: {path}: is {taken[place]} too; choose another name")
+        taken[place] = f"the file of {option}"
+
+
 def check_folder(path: Path, option: str = "--out") -> None:
     """Raise an error for a folder that cannot be created, before the work for it is done."""
     nearest = next(folder for folder in (path, *path.parents, Path()) if folder.exists())

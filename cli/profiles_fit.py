@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from heartbench.cli.errors import CommandError
-from heartbench.cli.output import check_output, print_json, print_table, write_whole
+from heartbench.cli.output import check_distinct, check_output, print_json, print_table, write_whole
 
 if TYPE_CHECKING:
     from heartbench.analysis.fit import Estimate, Fit
@@ -56,10 +56,12 @@ def fit(
 
     if plot is not None and plot.suffix not in FORMATS:
         raise CommandError(f"--plot: {plot}: must end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
-    for path, option in ((out, "--out"), (plot, "--plot"), (parquet, "--recording")):
-        if path is not None:
-            check_output(path, option)
-            _check_new(path, option, force)
+    named = (("--out", out), ("--plot", plot), ("--recording", parquet))
+    outputs = {option: path for option, path in named if path is not None}
+    check_distinct(outputs, logs)
+    for option, path in outputs.items():
+        check_output(path, option)
+        _check_new(path, option, force)
     columns = _columns(time_column, rtt_column, answered_column, loss_column, time_unit, rtt_unit)
     recording = read_recording(logs, columns)
     found = fit_recording(recording)

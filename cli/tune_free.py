@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heartbench.cli.errors import CommandError
-from heartbench.cli.output import check_output, console, print_json, print_table, progress, write_together
+from heartbench.cli.output import (
+    check_distinct,
+    check_output,
+    console,
+    print_json,
+    print_table,
+    progress,
+    write_together,
+)
 
 if TYPE_CHECKING:
     from heartbench.analysis.evidence import Evidence
@@ -43,8 +51,7 @@ class FreeOptions(NamedTuple):
         check_output(self.out)
         if self.free is not None:
             check_output(self.node_out, "--node-out")
-            if self.out.absolute() == self.node_out.absolute():
-                raise CommandError(f"--node-out: {self.node_out}: is the file of the hub's settings too")
+            check_distinct({"--out": self.out, "--node-out": self.node_out})
             return self
         without = FreeOptions(None, self.out, NODE_FILE, None, ANY_PINGS, None)
         for name, value, usual in zip(self._fields, self, without, strict=True):

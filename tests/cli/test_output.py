@@ -91,6 +91,16 @@ def test_a_file_in_a_folder_that_may_not_be_written_is_refused_beforehand(
     output.check_output(tmp_path / "pipe")
 
 
+def test_outputs_are_files_apart_from_inputs_and_from_each_other(tmp_path: Path) -> None:
+    log, link, other = (tmp_path / name for name in ("log", "link", "other"))
+    link.symlink_to(log)
+    output.check_distinct({"--out": other, "--plot": tmp_path / "plot"}, [log])
+    with pytest.raises(CommandError, match=rf"^--out: {link}: is an input too; choose another name$"):
+        output.check_distinct({"--out": link}, [log])
+    with pytest.raises(CommandError, match=rf"^--plot: {link}: is the file of --out too; choose another name$"):
+        output.check_distinct({"--out": log, "--plot": link})
+
+
 @pytest.mark.parametrize("name", ["file", "file/inside"])
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()

@@ -74,6 +74,22 @@ def test_a_file_that_exists_is_not_overwritten(log: Path, tmp_path: Path, capsys
     assert load_profile(str(tmp_path / "mine.toml"))
 
 
+def test_a_log_is_not_overwritten_and_two_outputs_are_two_files(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, both = log.read_text(), str(tmp_path / "both.png")
+    link = tmp_path / "link.png"
+    link.symlink_to(log)
+    for arguments, refusal in (
+        (["-o", str(log)], f"--out: {log}: is an input too"),
+        (["--plot", str(link)], f"--plot: {link}: is an input too"),
+        (["-o", both, "--plot", both], f"--plot: {both}: is the file of --out too"),
+    ):
+        assert app.invoke(["profiles", "fit", str(log), *arguments, "--force"]) == 2
+        assert capsys.readouterr().err == f"heartbench: {refusal}; choose another name\n"
+    assert log.read_text() == before
+
+
 def test_a_plot_is_written(log: Path, tmp_path: Path) -> None:
     plot = tmp_path / "mine.svg"
     assert app.invoke(["profiles", "fit", str(log), "--plot", str(plot)]) == 0

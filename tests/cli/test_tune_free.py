@@ -67,7 +67,7 @@ def test_a_goal_that_is_not_met_writes_neither_file(run_path: Path, capsys: pyte
     [
         (["--free", "treshold"], "--free: treshold: expected some of threshold"),
         (["--free", "threshold", "--max-traffic", "fast"], '--max-traffic: "fast" is not a number of bytes'),
-        (["--free", "threshold", "--node-out", "hub.env"], "--node-out: hub.env: is the file of the hub's settings"),
+        (["--free", "threshold", "--node-out", "hub.env"], "--node-out: hub.env: is the file of --out too"),
         (
             ["--free", "threshold", "--scheduler", "tcp://127.0.0.1:8786"],
             "--scheduler: expected only with settings to simulate; --free threshold has none",
