@@ -26,6 +26,8 @@ from heartbench.simulator.recordings import Recording
 from heartbench.simulator.tail import FEWEST_LENGTHS
 
 FEWEST_ANSWERS = 60
+LEAST_OBSERVED_S = 10.0
+"""A shorter log, as of a flood of pings, shows a moment and no network."""
 RAISED_S = 1.0
 """Up to about this length runs are left to bursts if these make many of them."""
 WAYS = 2
@@ -35,7 +37,7 @@ def fit_recording(recording: Recording) -> Fit:
     """Return the network that a recording shows.
 
     Raises:
-        AnalysisError: too few probes were answered.
+        AnalysisError: too few probes were answered, or too short a time was observed.
     """
     runs = find_runs(recording)
     answered = recording.probes - recording.lost
@@ -43,6 +45,11 @@ def fit_recording(recording: Recording) -> Fit:
         raise AnalysisError(
             f"{recording.source}: {answered} of {recording.probes} probes were answered; a fit needs at least "
             f"{FEWEST_ANSWERS}"
+        )
+    if recording.observed_s < LEAST_OBSERVED_S:
+        raise AnalysisError(
+            f"{recording.source}: {recording.observed_s:.2g} s were observed; a fit needs at least "
+            f"{LEAST_OBSERVED_S:g} s, and its outages hours: send a probe every second, for as long as you can"
         )
     found, bursts = _losses(recording, runs)
     held = found.runs.chosen(found.runs.held)

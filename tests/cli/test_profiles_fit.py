@@ -173,6 +173,17 @@ def test_a_missing_log_and_one_without_answers_are_refused_in_a_line(
         assert not (tmp_path / "mine.toml").exists()
 
 
+def test_a_log_of_a_moment_is_refused_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flood = tmp_path / "flood.log"
+    rows = (f"[{1_700_000_000 + i * 8e-6:.6f}] 64 bytes from hub: icmp_seq={i + 1} ttl=64 time=0.003 ms\n"
+            for i in range(500))  # fmt: skip
+    flood.write_text("PING hub (192.0.2.1) 56(84) bytes of data.\n" + "".join(rows))
+    assert app.invoke(["profiles", "fit", str(flood)]) == 2
+    refused = capsys.readouterr().err
+    assert refused.startswith(f"heartbench: {flood}: 0.004 s were observed; a fit needs at least 10 s")
+    assert refused.count("\n") == 1
+
+
 def test_two_networks_are_laid_side_by_side(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert app.invoke(["profiles", "compare", "lan", str(log), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
