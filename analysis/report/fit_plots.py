@@ -1,4 +1,7 @@
-"""A recording beside the network that was fitted to it: three distributions, and the recording as a strip of time."""
+"""A recording beside the network that was fitted to it: three distributions, and the recording as a strip of time.
+
+The strip leaves out the pauses of the prober: two days of one month would be two lines at its ends.
+"""
 
 from pathlib import Path
 
@@ -128,8 +131,10 @@ def draw_likeness(ax: Axes, recording: Recording, fit: Fit) -> None:
 
 
 def draw_strip(ax: Axes, recording: Recording, fit: Fit) -> None:
-    """Draw the round trips over time, with lost probes, outages and held stalls marked."""
-    at = recording.sent_s / _unit(recording)[0]
+    """Draw the round trips over the time observed, with pauses, lost probes, outages and held stalls marked."""
+    at_s = observed_before(recording)
+    size_s, unit = _unit(at_s[-1])
+    at = at_s / size_s
     edges = np.linspace(at[0], at[-1] + 1e-9, min(BINS, recording.probes) + 1)
     rtt = np.maximum(recording.rtt_s * 1000, LEAST_MS)
     answered = ~np.isnan(rtt)
@@ -139,23 +144,44 @@ def draw_strip(ax: Axes, recording: Recording, fit: Fit) -> None:
     ax.plot(middle, median, color=SERIES, linewidth=0.8, marker=dots, markersize=2.5)
     style.log_scale(ax, "y")
     bottom, top = ax.get_ylim()
-    lost = at[~answered]
-    if len(lost):
-        marks = lost[:: max(1, len(lost) // MOST_MARKS)]
+    marks = thinned(at[~answered], float(edges[-1]))
+    if len(marks):
         ax.plot(marks, np.full(len(marks), bottom / 1.25), "|", color=LOST, markersize=7, label="lost")
         ax.set_ylim(bottom / 1.6, top)
-    _mark_outages(ax, recording, fit, float(edges[-1] - edges[0]))
+    _mark_outages(ax, recording, fit, at_s, size_s)
+    after_pauses = at[recording.stretch_starts[1:]]
+    if len(after_pauses):
+        whole = ax.get_xaxis_transform()
+        ax.vlines(after_pauses, 0, 1, transform=whole, color=style.GREY, linewidth=1, linestyle=":", label="pauses")
     ax.set_xlim(edges[0], edges[-1])
-    ax.set_xlabel(f"time ({_unit(recording)[1]})")
+    name = "time observed, without pauses" if len(after_pauses) else "time"
+    ax.set_xlabel(f"{name} ({unit})", loc="left")  # the legend is on the right
     ax.set_ylabel("round trip (ms)")
-    ax.legend(loc="upper right", bbox_to_anchor=(1.0, -0.09), ncols=4)
+    ax.legend(loc="upper right", bbox_to_anchor=(1.0, -0.09), ncols=5)
     ax.set_title(finding(fit))
 
 
-def _unit(recording: Recording) -> tuple[float, str]:
-    """Return the unit of time of the strip: its length in s, and its name."""
-    span_s = float(recording.sent_s[-1] - recording.sent_s[0])
-    return (3600.0, "h") if span_s > 3 * 3600 else (60.0, "min") if span_s > 300 else (1.0, "s")
+def observed_before(recording: Recording) -> Floats:
+    """Return for how long the network was observed before each probe, in s."""
+    steps = np.diff(recording.sent_s, prepend=recording.sent_s[0])
+    steps[recording.stretch_starts[1:]] = recording.interval_s
+    return np.cumsum(steps)
+
+
+def thinned(at: Floats, end: float) -> Floats:
+    """Return the first of these times in each of MOST_MARKS parts of the strip up to `end`: more are not to be seen."""
+    return at[np.unique((at * (MOST_MARKS / end)).astype(np.int64), return_index=True)[1]]
+
+
+def _unit(seconds: float) -> tuple[float, str]:
+    """Return the unit in which a person would give a time: its length in s, and its name."""
+    return (3600.0, "h") if seconds > 3 * 3600 else (60.0, "min") if seconds > 300 else (1.0, "s")
+
+
+def _length(seconds: float) -> str:
+    """Return a length of time with up to three digits, and no power of ten."""
+    size_s, unit = _unit(seconds)
+    return f"{float(f'{seconds / size_s:.3g}'):,.10g} {unit}"
 
 
 def _binned(at: Floats, values: Floats, edges: Floats) -> tuple[Floats, Floats, Floats, Floats]:
@@ -172,12 +198,14 @@ def _binned(at: Floats, values: Floats, edges: Floats) -> tuple[Floats, Floats, 
     return (edges[:-1] + edges[1:]) / 2, picked[0], picked[1], picked[2]
 
 
-def _mark_outages(ax: Axes, recording: Recording, fit: Fit, span: float) -> None:
-    """Shade outages; each is wide enough to be seen."""
-    unit = _unit(recording)[0]
+def _mark_outages(ax: Axes, recording: Recording, fit: Fit, at_s: Floats, size_s: float) -> None:
+    """Shade outages; each is wide enough to be seen. The probes are drawn `at_s`, in a unit of `size_s`."""
+    least_s = at_s[-1] / 1500
     for held, color, name in ((False, MODEL, "outages"), (True, HELD, "held stalls")):
         chosen = [each for each in fit.outages if (each.kind is Kind.HOLD) == held]
-        spans = [(each.at_s / unit, max(each.length_s / unit, span / 1500)) for each in chosen]
+        begin_s = at_s[np.searchsorted(recording.sent_s, [each.at_s for each in chosen])]
+        length_s = np.maximum([each.length_s for each in chosen], least_s)
+        spans = list(zip(begin_s / size_s, length_s / size_s, strict=True))
         if spans:
             ax.broken_barh(
                 spans, (0.0, 1.0), transform=ax.get_xaxis_transform(), color=color, alpha=0.35, linewidth=0, label=name
@@ -191,12 +219,12 @@ def finding(fit: Fit) -> str:
     seen = f"{fit.probes:,} probes in {fit.hours:.3g} h, {fit.lost / fit.probes:.2%} lost"
     count = len(fit.outages)
     if not count:
-        return f"{seen}; no outage of {fit.from_s:.2g} s or more"
+        return f"{seen}; no outage of {_length(fit.from_s)} or more"
     if count == 1:
-        return f"{seen}; one {'held stall' if held else 'outage'} of {longest:.3g} s"
+        return f"{seen}; one {'held stall' if held else 'outage'} of {_length(longest)}"
     what = "held stalls" if held == count else "outages"
     which = f", {held} of them held" if 0 < held < count else ""
-    return f"{seen}; {count} {what} of {fit.from_s:.2g} s or more{which}, the longest {longest:.3g} s"
+    return f"{seen}; {count} {what} of {_length(fit.from_s)} or more{which}, the longest {_length(longest)}"
 
 
 def _say(ax: Axes, text: str) -> None:
