@@ -41,7 +41,7 @@ def probe(
     Start `heartbench probe --serve 0.0.0.0` on a machine that this one reaches,
     then `heartbench probe HOST` here. A day of it is about 3 MB.
     """
-    from heartbench.simulator.units import parse_duration
+    from heartbench.simulator.units import format_duration, parse_duration
 
     if serve:
         return run_responder(*address(target or "127.0.0.1"))
@@ -51,7 +51,7 @@ def probe(
     if not LEAST_INTERVAL_S <= interval_s <= LONGEST_INTERVAL_S:
         raise CommandError(f"--interval {interval}: must be between 10ms and 60s")
     duration_s = parse_duration(duration, "--duration") if duration is not None else math.inf
-    return run_prober(target, interval, interval_s, duration_s, output)
+    return run_prober(target, format_duration(interval_s), interval_s, duration_s, output)
 
 
 def address(target: str) -> tuple[str, int]:
@@ -76,7 +76,7 @@ def run_responder(host: str, port: int) -> int:
         print(f"answers probes on {listening[0]} UDP port {listening[1]}; Ctrl-C ends it", flush=True)
 
     sessions = until_signal(lambda stop: serve(host, port, ready, stop))
-    print(f"answered {sessions} probers")
+    print(f"answered {sessions} prober{'' if sessions == 1 else 's'}")
     return 0
 
 

@@ -65,13 +65,21 @@ async def resolve(host: str, port: int, *, listen: bool = False) -> tuple[int, A
 
 
 async def serve(host: str, port: int, ready: Callable[[Address], None], stop: asyncio.Event) -> int:
-    """Answer probes until `stop` is set, and return the number of sessions; `ready` is called when it listens."""
+    """Answer probes until `stop` is set, and return the number of sessions; `ready` is called when it listens.
+
+    Raises:
+        SimulatorError: it cannot listen there.
+    """
     loop = asyncio.get_running_loop()
     responder = Responder()
     _, address = await resolve(host, port, listen=True)
-    transport, _ = await loop.create_datagram_endpoint(
-        lambda: Datagrams(lambda data, host: responder.answer(data, host, now_ns())), local_addr=address
-    )
+    try:
+        transport, _ = await loop.create_datagram_endpoint(
+            lambda: Datagrams(lambda data, host: responder.answer(data, host, now_ns())), local_addr=address
+        )
+    except OSError as error:
+        wrong = f"{host} UDP port {port}: {error.strerror or error}"
+        raise SimulatorError(f"{wrong}; use an address of this machine and a free port") from error
     try:
         name = transport.get_extra_info("sockname")
         ready((str(name[0]), int(name[1])))

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,32 @@ def test_what_is_wrong_is_said_in_one_line(
     assert wrong in printed.err
     assert printed.err.count("\n") == 1
     assert not printed.out
+
+
+@pytest.mark.parametrize(("host", "cause"), [("127.0.0.1", "Address already in use"), ("192.0.2.1", "Cannot assign")])
+def test_where_it_cannot_listen_is_named(host: str, cause: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as used:
+        used.bind(("127.0.0.1", 0))
+        port = used.getsockname()[1]
+        assert app.invoke(["probe", "--serve", f"{host}:{port}"]) == 2
+    refused = capsys.readouterr().err
+    assert refused.startswith(f"heartbench: {host} UDP port {port}: {cause}")
+    assert refused.endswith("; use an address of this machine and a free port\n")
+
+
+def test_an_interval_without_a_unit_is_printed_with_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "a.csv"
+    app.invoke(["probe", "127.0.0.1:9", "--interval", "0.05", "--duration", "0.01", "-o", str(log)])
+    assert f"probes 127.0.0.1:9 every 50ms, into {log}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("sessions", "said"), [(0, "0 probers"), (1, "1 prober"), (2, "2 probers")])
+def test_a_responder_counts_its_probers(
+    sessions: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("heartbench.cli.probe.until_signal", lambda run: sessions)
+    assert app.invoke(["probe", "--serve"]) == 0
+    assert capsys.readouterr().out == f"answered {said}\n"
 
 
 @pytest.mark.slow
