@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 Seconds = NDArray[np.float64]
 WINDOW_S = 300.0
+ASSUMED = "one-way delays: both ways are assumed to take equally long at their fastest"
 FEWEST = 30
 """Exchanges of a window, where there are so many."""
 

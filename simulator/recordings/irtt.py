@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from heartbench.simulator.recordings.clocks import fill_lost_answers, one_way_delays
+from heartbench.simulator.recordings.clocks import ASSUMED, fill_lost_answers, one_way_delays
 from heartbench.simulator.recordings.lines import bad_line
 from heartbench.simulator.recordings.listed import listed_recording
 from heartbench.simulator.recordings.recording import Recording, Seconds
@@ -38,7 +38,8 @@ def read_irtt(path: Path, text: Mapping[str, Any]) -> Recording:
         raise bad_line(path, 1, "round trips of irtt that are not in the order of sending")
     if (rtt_s < 0).any():
         raise bad_line(path, 1, "a round trip of irtt of less than 0")
-    return listed_recording(str(path), sent_s, rtt_s, up_s, down_s, began_unix_s=began_s)
+    assumptions = () if up_s is None else (f"{path}: {ASSUMED}",)
+    return listed_recording(str(path), sent_s, rtt_s, up_s, down_s, began_unix_s=began_s, assumptions=assumptions)
 
 
 def delays(trips: Sequence[Mapping[str, Any]], clock: str) -> tuple[Seconds | None, Seconds | None]:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from heartbench.simulator.probing.rows import COLUMNS, MARK
-from heartbench.simulator.recordings.clocks import fill_lost_answers, one_way_delays
+from heartbench.simulator.recordings.clocks import ASSUMED, fill_lost_answers, one_way_delays
 from heartbench.simulator.recordings.lines import Block, bad_line, blocks, not_a_line
 from heartbench.simulator.recordings.listed import listed_recording
 from heartbench.simulator.recordings.numbered import MOST_PROBES
@@ -26,7 +26,6 @@ BEGAN = re.compile(rb"began ([\d.]+)$")
 LINE = re.compile(rb"^\d{1,9},\d{1,16},(?:\d{1,16},-?\d{1,16},|,,(?:up|down|\?))\n", re.MULTILINE)
 KINDS = dict.fromkeys(COLUMNS.split(",")[:-1], pa.int64()) | {"lost": pa.string()}
 US = 1e-6
-ASSUMED = "one-way delays: both ways are assumed to take equally long at their fastest"
 
 
 def read_probed(path: Path) -> Recording:

@@ -118,6 +118,17 @@ def test_irtt_with_the_way_of_each_loss(read: Read) -> None:
     assert got.up_s == pytest.approx([0.004, np.nan, 0.004, 0.004], nan_ok=True)  # half the way: clocks do not agree
     assert got.down_s == pytest.approx([0.004, np.nan, np.nan, 0.004], nan_ok=True)
     assert got.began_unix_s == 1508180723
+    assert [text.partition(": ")[2] for text in got.assumptions] == [
+        "one-way delays: both ways are assumed to take equally long at their fastest"
+    ]
+
+
+def test_irtt_without_the_times_of_the_server_assumes_nothing_of_its_ways(read: Read) -> None:
+    trips = [trip(number) for number in range(3)]
+    for each in trips:
+        each["timestamps"]["server"] = {"send": {}, "receive": {}}
+    got = read(json.dumps({"version": {}, "round_trips": trips}))
+    assert (got.up_s, got.assumptions) == (None, ())
 
 
 def test_a_packed_log_is_read_as_what_is_in_it(tmp_path: Path) -> None:
