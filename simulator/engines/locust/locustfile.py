@@ -162,7 +162,7 @@ def figures_of(stats: Any, options: Any, hub: str, status: int) -> dict[str, Any
     return {
         "schema": "heartbench.load/1",
         "scenario": options.scenario,
-        "seed": int(options.seed) if options.seed else None,
+        "seed": seed_of(options),
         "hub": hub,
         "status": status,
         "rows": [row_of(entry) for entry in stats.entries.values() if entry.num_requests],
@@ -171,6 +171,14 @@ def figures_of(stats: Any, options: Any, hub: str, status: int) -> dict[str, Any
             for error in stats.errors.values()
         ],
     }
+
+
+def seed_of(options: Any) -> int | None:
+    """Return the seed of the scenario that the options choose; None if the web page chose one that is not known."""
+    try:
+        return chosen(options).seed
+    except SimulatorError:
+        return None
 
 
 def row_of(entry: Any) -> dict[str, Any]:

@@ -144,9 +144,10 @@ def page_of(url: Any, process: Any) -> Any:
     raise AssertionError("no page")
 
 
-def test_as_json_it_names_the_hub_that_it_takes_by_default(locust: Any) -> None:
-    _, figures, _ = end_of(locust("--headless", "--json", "-u", "1", "-t", "1s", "--seed", "5"))
-    assert (figures["hub"], figures["seed"]) == ("127.0.0.1:50551", 5)
+@pytest.mark.parametrize(("options", "seed"), [(("--seed", "5"), 5), ((), 1)])
+def test_as_json_it_names_the_hub_and_the_seed_that_it_takes_by_default(locust: Any, options: Any, seed: int) -> None:
+    _, figures, _ = end_of(locust("--headless", "--json", "-u", "1", "-t", "1s", *options))
+    assert (figures["hub"], figures["seed"]) == ("127.0.0.1:50551", seed)
 
 
 @pytest.mark.parametrize(
