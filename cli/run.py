@@ -109,6 +109,12 @@ def run_and_record(scenario: "Scenario", options: Options, out: Path | None, com
     began = time.perf_counter()
     with noted() as interrupted, made(out, scenario.name, options.engine) as directory:
         warn(*too_short(scenario))
+        warn(
+            *(
+                f"{fault} never happens: the run ends after {scenario.duration_s:g} s"
+                for fault in scenario.late_faults()
+            )
+        )
         measured = measure(scenario, options, directory, interrupted)
         report = Report(scenario, options, measured, time.perf_counter() - began, directory.path)
         from heartbench.benchmarks.provenance import provenance

@@ -106,6 +106,14 @@ class Scenario(Table):
         """Number of nodes in all groups."""
         return sum(group.nodes for group in self.group)
 
+    def late_faults(self) -> Iterator[str]:
+        """Yield the faults that never happen because the run ends before: their keys, kinds and times."""
+        keyed: dict[str, Sequence[Fault | HubFault]] = {"fault": self.fault, "hub_fault": self.hub_fault}
+        for key, faults in keyed.items():
+            for number, fault in enumerate(faults):
+                if fault.at_s >= self.duration_s:
+                    yield f"{key}.{number}: {fault.kind} at {fault.at_s:g} s"
+
     def hub_settings(self) -> HubSettings:
         """Return the hub's settings: defaults and the scenario's changes, without the environment."""
         return HubSettings.of(**self.hub)

@@ -493,6 +493,15 @@ def test_the_group_that_can_send_first_is_the_one_that_counts(tmp_path: Path) ->
     assert list(too_short(scenario.model_copy(update={"duration_s": 5.0}))) == []
 
 
+def test_a_fault_after_the_end_of_the_run_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.invoke(["run", "hub-cut", "--nodes", "2", "--duration", "40s", "--json"]) == 0
+    assert capsys.readouterr().err == (
+        "heartbench: fault.0: partition at 40 s never happens: the run ends after 40 s\n"
+    )
+    assert app.invoke(["run", "hub-cut", "--nodes", "2", "--duration", "41s", "--json"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_what_is_wrong_with_an_option_is_said_before_anything_heavy_is_loaded() -> None:
     program = (
         "import sys; from heartbench.cli.app import invoke\n"
