@@ -79,7 +79,7 @@ def _least(ordered: Floats, quantiles: dict[float, Estimate]) -> Estimate:
     least = float(ordered[0])
     margin = TABLE_ERROR * least
     first = next(iter(quantiles.values()), Estimate(least)).value or least
-    return Estimate(least, (max(2 * least - first, 0.0) - margin, least + margin))
+    return Estimate(least, (max(2 * least - first - margin, 0.0), least + margin))
 
 
 def independent(counts: NDArray[np.int64], sizes: NDArray[np.int64]) -> float:

@@ -32,6 +32,12 @@ def test_delays_of_one_value_have_one_value() -> None:
     assert found.quantiles[0.5].value == 0.02
 
 
+def test_the_least_round_trip_is_not_below_0() -> None:
+    low, high = fit_delays(0.0001 + np.random.default_rng(1).exponential(0.1, 2_000)).least.ci or (0, 0)
+    assert low == 0
+    assert high > 0.0001
+
+
 def test_blocks_that_scatter_as_independent_trials_count_as_that_many() -> None:
     counts = np.random.default_rng(1).binomial(100, 0.3, 48)
     assert independent(counts, np.full(48, 100)) == pytest.approx(4800, rel=0.5)
