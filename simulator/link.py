@@ -49,7 +49,6 @@ from heartbench.simulator.kernel import kernel, part
 from heartbench.simulator.link_records import (
     BOTH,
     DOWN,
-    JITTER_Z,
     LINK,
     LINK_STATE,
     MAX_PARTITIONS,
@@ -65,7 +64,6 @@ from heartbench.simulator.tunnel_state import reset_tunnel
 __all__ = [
     "BOTH",
     "DOWN",
-    "JITTER_Z",
     "LINK",
     "LINK_STATE",
     "MAX_PARTITIONS",
@@ -134,9 +132,9 @@ def mss_bytes(link: Link) -> int:
 
 
 @part
-def _look_up(table: Array[float], position: float) -> float:
-    """Interpolate linearly in a table; a position beyond an end gives the value at that end."""
-    i = min(max(int(position), 0), len(table) - 2)
+def _look_up(table: Array[float], cells: int, position: float) -> float:
+    """Interpolate linearly in the first `cells` of a table; a position beyond an end gives the value at that end."""
+    i = max(min(int(position), cells - 1), 0)
     part = min(max(position - i, 0.0), 1.0)
     return table[i] + part * (table[i + 1] - table[i])
 
@@ -156,8 +154,9 @@ def _radio(link: Link, t: float) -> float:
 def delay(link: Link, direction: int, t: float) -> float:
     """Return the one-way delay of a packet that leaves at `t`, in s."""
     profile = link.profile
-    position = (_radio(link, t) + 4.0) * 4.0
-    return profile.base_s[direction] + _look_up(profile.jitter_s[direction], position)
+    cells = profile.jitter_cells[direction]
+    position = (_radio(link, t) + 4.0) * (cells / 8.0)
+    return profile.base_s[direction] + _look_up(profile.jitter_s[direction], cells, position)
 
 
 @part
@@ -174,7 +173,7 @@ def _outage_at(link: Link, whose: int, t: float) -> tuple[int, float, float]:
         number += 1
         begins = ends + counter_rng.exponential(sequence, 2 * number) * _gap_mean_s(link, whose)
         score = counter_rng.exponential(sequence, 2 * number + 1)
-        ends = begins + _look_up(link.profile.outage_s, score * 4.0)
+        ends = begins + _look_up(link.profile.outage_s, len(link.profile.outage_s) - 1, score * 4.0)
     return number, begins, ends
 
 

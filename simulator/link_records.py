@@ -20,7 +20,7 @@ UP, DOWN, BOTH = 0, 1, 2  # node to hub, hub to node, and an outage of both
 OWN, SITE = 0, 1  # outages of the node alone, and of its whole site
 
 # Tables hold quantiles at these normal and exponential scores (−ln of the survival), so that a draw is a look-up.
-JITTER_Z = np.linspace(-4.0, 4.0, 33)
+JITTER_Z, JITTER_FINE_Z = np.linspace(-4.0, 4.0, 33), np.linspace(-4.0, 4.0, 513)
 OUTAGE_E = np.linspace(0.0, 24.0, 97)
 
 MAX_PARTITIONS = 16
@@ -30,7 +30,10 @@ class LinkTables(Record):
     """What a profile says about a link, the same for all nodes of a group. Pairs are (UP, DOWN)."""
 
     base_s: Annotated[Array[float], 2]
-    jitter_s: Annotated[Array[Array[float]], (2, len(JITTER_Z))]  # extra delay at JITTER_Z, s, not falling
+    jitter_s: Annotated[
+        Array[Array[float]], (2, len(JITTER_FINE_Z))
+    ]  # extra delay at equal steps of score, not falling
+    jitter_cells: Annotated[Array[int], 2]  # how many steps from -4 to 4, as of JITTER_Z or JITTER_FINE_Z
     jitter_correlation_s: float
     jitter_slow_correlation_s: float
     jitter_fast: float  # weights of the two states of the radio; their squares add up to 1

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from heartbench.simulator.delay_table import delay_table
 from heartbench.simulator.link_records import DOWN, JITTER_Z, LINK, UP
-from heartbench.simulator.outages import Outages, table_through
+from heartbench.simulator.outages import Outages
 from heartbench.simulator.path import Disorder, Nat, Radio, fill_path
 from heartbench.simulator.tomlfile import (
     Catalog,
@@ -73,8 +74,10 @@ class Direction(Table):
         return np.interp(score, *self._pairs())
 
     def table_s(self) -> NDArray[np.float64]:
-        """Return the extra delay, s, at the normal scores JITTER_Z, exact at the pairs of `jitter`."""
-        return table_through(JITTER_Z, self.jitter_s(JITTER_Z), *self._pairs())
+        """Return the extra delay, s, at equal steps of normal score from -4 to 4: see `simulator.delay_table`."""
+        if not self.jitter:
+            return np.zeros_like(JITTER_Z)
+        return delay_table(*self._pairs(), self.base_delay_s)
 
     def _pairs(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         scores = [_NORMAL.inv_cdf(probability) for probability, _ in self.jitter]
@@ -138,7 +141,8 @@ class Profile(Table):
         link = record[0]
         for index, way in ((UP, self.up), (DOWN, self.down)):
             link.base_s[index] = way.base_delay_s
-            link.jitter_s[index] = way.table_s()
+            table_s = way.table_s()
+            link.jitter_s[index][: len(table_s)], link.jitter_cells[index] = table_s, len(table_s) - 1
             link.loss_good[index], link.loss_bad[index] = way.loss.good, way.loss.bad
             link.good_mean_s[index], link.bad_mean_s[index] = way.loss.good_mean_s, way.loss.bad_mean_s
         link.jitter_correlation_s = self.jitter_correlation_s

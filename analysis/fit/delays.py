@@ -19,6 +19,7 @@ from scipy.special import ndtri, stdtrit
 
 from heartbench.analysis.fit.model import LEVEL, Estimate
 from heartbench.analysis.intervals import share_interval
+from heartbench.simulator.delay_table import TABLE_ERROR
 
 Floats = NDArray[np.float64]
 
@@ -30,7 +31,6 @@ CURVE = (
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
 """Shares whose quantiles get an interval."""
 MOST_BLOCKS, FEWEST_BLOCKS, LEAST_OF_BLOCK = 48, 5, 60
-TABLE_ERROR = 0.005
 MOST_RESOLUTION = 0.02
 """Round trips next to each other that differ by a greater share are rare, not coarse."""
 FEWEST_BEYOND = 3.0

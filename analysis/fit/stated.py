@@ -8,7 +8,6 @@ import numpy as np
 from heartbench.analysis.fit.events import Runs
 from heartbench.analysis.fit.model import Estimate
 from heartbench.analysis.fit.outages import Found, rate_estimate, tail_estimates
-from heartbench.simulator.link import JITTER_Z
 from heartbench.simulator.outages import Lengths, Outages
 from heartbench.simulator.profile import Direction, Profile
 from heartbench.simulator.tail import log_survival
@@ -36,11 +35,8 @@ def _stated(profile: Profile, name: str) -> Estimate:
 
 def _delay(way: Direction, which: str) -> float:
     """Return a quantile of a delay, s; the least is that of the first pair of `jitter`."""
-    if which == "least":
-        return way.base_delay_s + (float(way.table_s()[0]) if way.jitter else 0.0)
-    score = np.array([NormalDist().inv_cdf(float(which.removeprefix("p")) / 100)])
-    # Between its pairs a link draws from a table, which differs from the profile by a little.
-    return way.base_delay_s + (float(np.interp(score, JITTER_Z, way.table_s())[0]) if way.jitter else 0.0)
+    score = -np.inf if which == "least" else NormalDist().inv_cdf(float(which.removeprefix("p")) / 100)
+    return way.base_delay_s + float(way.jitter_s(np.array([score]))[0])
 
 
 def _radio(profile: Profile, name: str) -> Estimate:

@@ -62,7 +62,8 @@ def make_case_link(case: Case, rtt_s: float, out_s: tuple[float, float]) -> Link
     link.jitter_correlation_s = 1.0
     if case.profile:
         network = load_profile(case.profile).to_link()[0]
-        link.base_s, link.jitter_s = network["base_s"], network["jitter_s"]
+        for field in ("base_s", "jitter_s", "jitter_cells"):
+            link[field] = network[field]
         link.jitter_correlation_s = network["jitter_correlation_s"]
     if case.loss > 0.0:
         link.loss_bad[:] = 1.0

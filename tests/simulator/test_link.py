@@ -16,7 +16,6 @@ from heartbench.simulator import link as link_module
 from heartbench.simulator.link import (
     BOTH,
     DOWN,
-    JITTER_Z,
     LINK,
     OWN,
     SITE,
@@ -27,6 +26,7 @@ from heartbench.simulator.link import (
     next_outage,
     transmit,
 )
+from heartbench.simulator.link_records import JITTER_FINE_Z
 
 
 def profile(**fields: Any) -> np.ndarray:
@@ -44,7 +44,8 @@ def link(partitions: Sequence[tuple[float, ...]] = (), seed: int = 1, node: int 
     return make_link(profile(**fields), partitions, seed, node)
 
 
-JITTERY: dict[str, Any] = {"jitter_s": np.linspace(0.0, 0.4, len(JITTER_Z))}
+FINE: dict[str, Any] = {"jitter_cells": len(JITTER_FINE_Z) - 1}
+JITTERY: dict[str, Any] = {"jitter_s": np.linspace(0.0, 0.4, len(JITTER_FINE_Z)), **FINE}
 OUT_OFTEN: dict[str, Any] = {"outage_gap_mean_s": 20.0, "outage_s": 5.0}
 
 
@@ -81,7 +82,7 @@ def test_a_radio_with_two_time_scales_keeps_its_distribution_and_stays_correlate
         "jitter_fast": (1 - share) ** 0.5,
         "jitter_slow": share**0.5,
     }
-    rate: dict[str, Any] = {"jitter_s": (JITTER_Z + 4.0) / 100}  # a delay that is the score itself
+    rate: dict[str, Any] = {"jitter_s": (JITTER_FINE_Z + 4.0) / 100, **FINE}  # a delay that is the score itself
     seconds = np.arange(30_000.0) + 0.3
     one, both = (np.array([delay(each, UP, t) for t in seconds]) for each in (link(**rate), link(**rate, **two)))
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import ndtri
 from tests.analysis.fit.recordings import NAN, quiet, recording
 
 from heartbench.analysis.errors import AnalysisError
@@ -17,6 +18,7 @@ from heartbench.analysis.fit.text import profile_toml
 from heartbench.analysis.fit.warnings import warnings_of
 from heartbench.analysis.validation.fitted import judge
 from heartbench.analysis.validation.production_5g import LONE_SEGMENT_KBIT_S, SUBJECTS, read_traces
+from heartbench.simulator.outages import Outages
 from heartbench.simulator.ping import record
 from heartbench.simulator.profile import Profile, load_profile
 from heartbench.simulator.recordings import Recording, read_recording
@@ -36,6 +38,20 @@ def test_a_lan_is_recovered_and_its_profile_loads() -> None:
     assert fit.outages == ()
     assert loaded(profile_toml(fit)) == fit.profile
     assert any("says nothing about thresholds" in warning for warning in fit.warnings)
+
+
+@pytest.mark.parametrize("name", ["5g-private", "datacenter", "starlink", "wifi"])
+def test_the_link_of_a_fitted_profile_has_the_round_trips_of_the_recording(name: str) -> None:
+    seen = record(load_profile(name).model_copy(update={"outage": Outages()}), 3600, seed=3)
+    link = fit_recording(seen).profile.to_link()[0]
+    shares = np.array([0.05, 0.5, 0.75, 0.9, 0.95, 0.985, 0.99, 0.998])
+    drawn = sum(
+        link["base_s"][way]
+        + np.interp(ndtri(shares), np.linspace(-4, 4, cells + 1), link["jitter_s"][way][: cells + 1])
+        for way, cells in enumerate(link["jitter_cells"])
+    )
+    expected = np.quantile(seen.rtt_s[~np.isnan(seen.rtt_s)], shares, method="inverted_cdf")
+    assert drawn == pytest.approx(expected, rel=0.005)
 
 
 @pytest.mark.slow

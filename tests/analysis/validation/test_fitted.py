@@ -47,6 +47,11 @@ def test_a_true_rate_has_the_interval_of_its_count() -> None:
     assert rows[2].startswith("| 90 s | 0 in 3,000 | 0 (0 to 0.00123) | 0 of 2 | 0 of 2 |")
 
 
+def test_the_truth_of_a_delay_is_what_the_profile_states(of_lan: Fit) -> None:
+    assert truth(load_profile("starlink"), of_lan, "rtt_p99.9") == pytest.approx(0.1)
+    assert truth(load_profile("5g-private"), of_lan, "rtt_p99") == pytest.approx(0.047)
+
+
 def test_the_truth_of_a_tail_is_beyond_the_threshold_of_the_fit(of_lan: Fit) -> None:
     mobile = load_profile("wireguard-5g")
     assert truth(mobile, of_lan, "outage.shape") == 0.486
