@@ -1,6 +1,7 @@
 """`heartbench profiles`: list, show, measure, fit and compare link profiles, or print the schema of their files."""
 
 import math
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -79,14 +80,15 @@ def show(
 
     For a shipped profile, print its file with the sources. For a file, or with
     --full, print every key with its default filled in, and the figures of the
-    link (RTT, outages by length) as comments.
+    link (RTT, outages by length) as comments. Pings that an outage holds
+    count as answered, but not among the measured RTTs.
     """
     loaded = load_profile(profile)
-    seen = None if measure is None else _survey(loaded, parse_duration(measure, "--measure"), nodes, seed)
+    seen = None if measure is None else _measure(loaded, parse_duration(measure, "--measure"), nodes, seed)
     if json:
         result = {"schema": "heartbench.profile/1", "name": PROFILES.find(profile)[0], "profile": loaded.to_data()}
         result |= {"stated": _stated(loaded), "link": link_figures(loaded)} | (
-            {} if seen is None else {"measured": _measured(loaded, seen)}
+            {} if seen is None else {"measured": _as_json(loaded, seen)}
         )
         print_json(result)
     elif seen is None and (full or profile not in PROFILES.names()):
@@ -113,22 +115,36 @@ def _stated(profile: Profile) -> dict[str, object]:
     return {"rtt_s": rtt_s(profile), "outages_per_hour": rates, "observed": seen}
 
 
-def _survey(profile: Profile, duration_s: float, nodes: int, seed: int) -> Survey:
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What pings found on a modelled link, and the round-trip times, s, of those that no outage held."""
+
+    survey: Survey
+    rtt_s: dict[str, float]
+
+
+def _measure(profile: Profile, duration_s: float, nodes: int, seed: int) -> _Measured:
     if duration_s * nodes > MOST_PINGS:
         raise CommandError(
             f"--measure: {duration_s:g} s on {nodes} links are more pings than fit into memory; "
             f"expected at most {MOST_PINGS / nodes:g} s (one ping per second, {MOST_PINGS:,} in total)"
         )
-    return survey(profile, duration_s, nodes, seed)
+    seen = survey(profile, duration_s, nodes, seed)
+    if not profile.outage.hold:
+        return _Measured(seen, _seen_rtt_s(seen))
+    # The stated delays have no held pings. The same outages, dropping all packets, leave them out.
+    dropping = profile.outage.model_copy(update={"hold": 0.0})
+    usual = survey(profile.model_copy(update={"outage": dropping}), duration_s, nodes, seed)
+    return _Measured(seen, _seen_rtt_s(usual))
 
 
-def _measured(profile: Profile, seen: Survey) -> dict[str, object]:
-    rates = {f"{length:g}": seen.outages_per_hour(length) for length, _ in profile.outage.knots}
+def _as_json(profile: Profile, seen: _Measured) -> dict[str, object]:
+    rates = {f"{length:g}": seen.survey.outages_per_hour(length) for length, _ in profile.outage.knots}
     return {
-        "rtt_s": _seen_rtt_s(seen),
+        "rtt_s": seen.rtt_s,
         "outages_per_hour": rates,
-        "lost": seen.lost,
-        "link_hours": seen.hours,
+        "lost": seen.survey.lost,
+        "link_hours": seen.survey.hours,
     }
 
 
@@ -137,14 +153,14 @@ def _seen_rtt_s(seen: Survey) -> dict[str, float]:
     return by_quantile(np.quantile(seen.rtt_s if len(seen.rtt_s) else [math.nan], QUANTILES))
 
 
-def _print_comparison(name: str, profile: Profile, seen: Survey, how: str) -> None:
-    measured = _seen_rtt_s(seen)
-    rows = [_row(f"RTT {name}, ms", value * 1000, measured[name] * 1000) for name, value in rtt_s(profile).items()]
+def _print_comparison(name: str, profile: Profile, seen: _Measured, how: str) -> None:
+    rows = [_row(f"RTT {key}, ms", value * 1000, seen.rtt_s[key] * 1000) for key, value in rtt_s(profile).items()]
     for length, rate in profile.outage.knots:
         label = f"outages of {format_duration(length)} or more, per hour"
-        rows.append(_row(label, rate * profile.outage.rate_factor, seen.outages_per_hour(length)))
-    rows.append(("pings lost", "", f"{seen.lost:.2%}", ""))
-    print_table(f"{name}: profile and model", ["", "stated", "measured", "difference"], rows, how)
+        rows.append(_row(label, rate * profile.outage.rate_factor, seen.survey.outages_per_hour(length)))
+    rows.append(("pings lost", "", f"{seen.survey.lost:.2%}", ""))
+    held = " RTT: without the pings that outages held." if profile.outage.hold else ""
+    print_table(f"{name}: profile and model", ["", "stated", "measured", "difference"], rows, f"{how}.{held}")
 
 
 def _row(label: str, stated: float, measured: float) -> tuple[str, str, str, str]:

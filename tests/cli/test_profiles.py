@@ -110,6 +110,16 @@ def test_a_profile_is_measured_beside_its_figures(capsys: pytest.CaptureFixture[
     assert shown["profile"]["outage"]["lengths"] == "drawn"
 
 
+def test_round_trips_are_measured_without_the_pings_that_outages_held(capsys: pytest.CaptureFixture[str]) -> None:
+    measure = ["profiles", "show", "5g-private", "--measure", "1h", "--nodes", "20"]
+    assert app.invoke([*measure, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["measured"]["rtt_s"] == pytest.approx(shown["stated"]["rtt_s"], rel=0.03)
+    assert shown["measured"]["lost"] == 0
+    assert app.invoke(measure) == 0
+    assert "without the pings that outages held" in capsys.readouterr().out
+
+
 def test_what_was_not_measured_is_a_dash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
