@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from heartbench.analysis.fit import Estimate, Fit
     from heartbench.simulator.recordings import Columns
 
+CAPTION = (
+    "In brackets: intervals. Without one, a figure of a log, or of a profile with observed outages, is not compared."
+)
 FORMATS = (".png", ".svg", ".pdf")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Log = Annotated[list[Path], typer.Argument(metavar="LOG...", help="Logs of one network: ping, fping, CSV and others.")]
@@ -169,6 +172,4 @@ def compare(
             for each in (a, b)
         ]
         shown.append((label.full, *cells, "" if differ is None else "differ" if differ else "agree"))
-    print_table(
-        "", ["", Path(first).name, Path(second).name, ""], shown, "In brackets: intervals, where there are any."
-    )
+    print_table("", ["", Path(first).name, Path(second).name, ""], shown, CAPTION)

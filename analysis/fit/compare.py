@@ -1,4 +1,9 @@
-"""Two networks side by side: profiles, or logs, which are fitted."""
+"""Two networks side by side: profiles, or logs, which are fitted.
+
+They differ in a figure if its intervals do not meet. A figure without an interval is exact if its profile states no
+observed outages: the network is then what the profile says. That of a log, or of a profile with observed outages, is an
+estimate of unknown accuracy, or an assumption, which no difference can rest on.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,6 +11,7 @@ from pathlib import Path
 
 from heartbench.analysis.fit.fitting import fit_recording
 from heartbench.analysis.fit.model import Estimate, Fit
+from heartbench.analysis.fit.outages import rate_estimate
 from heartbench.analysis.fit.stated import stated
 from heartbench.simulator.profile import PROFILES, Profile, load_profile
 from heartbench.simulator.recordings import read_recording
@@ -33,6 +39,11 @@ class Network:
     profile: Profile
     fitted: Fit | None
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether its figures are estimates."""
+        return self.fitted is not None or self.profile.outage.observed is not None
+
 
 def network(name_or_path: str) -> Network:
     """Return the network of a profile, by its name or TOML file, or of a log, which is fitted."""
@@ -47,20 +58,46 @@ Row = tuple[str, Estimate, Estimate, bool | None]
 
 
 def side_by_side(first: Network, second: Network) -> list[Row]:
-    """Return name, both figures, and whether they differ: their intervals do not meet; None if one has no interval."""
+    """Return name, both figures, and whether they differ; None if that cannot be told."""
     left, right = (_figures(each) for each in (first, second))
-    return [(name, left[name], right[name], _differ(left[name], right[name])) for name in COMMON]
+    rows: list[Row] = []
+    for name in COMMON:
+        a, b = left[name], right[name]
+        spans = _span(first, a), _span(second, b)
+        rows.append((name, a, b, None if a.ci is None and b.ci is None else _differ(*spans)))
+    return rows
 
 
 def _figures(network: Network) -> Mapping[str, Estimate]:
     found = stated(network.profile, COMMON)
-    fitted = network.fitted.parameters if network.fitted else {}
-    return found | {name: fitted[name] for name in COMMON if name in fitted}
+    if network.fitted is None:
+        return found
+    fitted = network.fitted.parameters
+    return _allow_for_chance(network.fitted, found) | {name: fitted[name] for name in COMMON if name in fitted}
 
 
-def _differ(a: Estimate, b: Estimate) -> bool | None:
-    if a.value is None or b.value is None or (a.ci is None and b.ci is None):
-        return None
-    low, high = a.ci or (a.value, a.value)
-    other_low, other_high = b.ci or (b.value, b.value)
-    return low > other_high or other_low > high
+def _allow_for_chance(fit: Fit, found: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    """Return the figures with the lower ends of long outages' rates as much lower as a fit puts that of all outages.
+
+    Losses that meet by chance look like outages: a fit knows how many may be such, its profile does not.
+    """
+    alone = rate_estimate(len(fit.outages), fit.hours).ci
+    whole = fit.parameters[f"outage.per_hour.{fit.from_s:.4g}s"].ci
+    real = whole[0] / alone[0] if alone and whole and alone[0] else 1.0
+    return {
+        key: Estimate(each.value, (each.ci[0] * real, each.ci[1]))
+        if each.ci and key.startswith("outage.per_hour.")
+        else each
+        for key, each in found.items()
+    }
+
+
+def _span(network: Network, figure: Estimate) -> tuple[float, float] | None:
+    """Return between what a figure lies; None if it is not known."""
+    if figure.value is None or figure.ci is not None or network.is_measured:
+        return figure.ci
+    return figure.value, figure.value
+
+
+def _differ(a: tuple[float, float] | None, b: tuple[float, float] | None) -> bool | None:
+    return None if a is None or b is None else a[0] > b[1] or b[0] > a[1]

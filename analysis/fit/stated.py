@@ -6,9 +6,10 @@ from statistics import NormalDist
 import numpy as np
 
 from heartbench.analysis.fit.events import Runs
-from heartbench.analysis.fit.model import Estimate
-from heartbench.analysis.fit.outages import Found, rate_estimate, tail_estimates
-from heartbench.simulator.outages import Lengths, Outages
+from heartbench.analysis.fit.model import ENDS, Estimate
+from heartbench.analysis.fit.outages import DRAWS, Found, rate_estimate, tail_estimates
+from heartbench.analysis.posterior import draw_networks
+from heartbench.simulator.outages import Lengths, Observed, Outages
 from heartbench.simulator.profile import Direction, Profile
 from heartbench.simulator.tail import log_survival
 
@@ -80,9 +81,10 @@ def _outage(outage: Outages, key: str) -> Estimate:
 
 def _rate(outage: Outages, length_s: float) -> Estimate:
     """Return the outages of at least this length per hour."""
+    observed = outage.observed if outage.rate_factor == 1 else None
+    counted = observed if observed and length_s >= observed.from_s else None
     if not outage.knots:
-        none = outage.observed
-        return rate_estimate(0, none.hours) if none else Estimate(0.0)
+        return rate_estimate(0, counted.hours) if counted else Estimate(0.0)
     if outage.lengths is Lengths.FIXED:
         return Estimate(outage.per_hour if length_s <= outage.knots[0][0] else 0.0)
     lengths, rates = np.array(outage.knots).T
@@ -90,10 +92,17 @@ def _rate(outage: Outages, length_s: float) -> Estimate:
     inside = np.exp(np.interp(length_s, lengths, np.log(rates)))
     beyond = np.exp(log_survival(np.array(max(length_s - tail.from_s, 0.0)), tail.shape, tail.scale_s))
     value = float(inside * beyond) * outage.rate_factor
-    observed = outage.observed
-    if observed and outage.rate_factor == 1 and length_s == observed.from_s:
-        return Estimate(value, rate_estimate(observed.count, observed.hours).ci)
-    return Estimate(value)
+    return Estimate(value, _rate_interval(counted, length_s) if counted else None)
+
+
+def _rate_interval(observed: Observed, length_s: float) -> tuple[float, float] | None:
+    """Return the interval of the rate of outages of at least this length, which is no less than `from`, 1/h."""
+    if length_s == observed.from_s:
+        return rate_estimate(observed.count, observed.hours).ci
+    drawn = draw_networks(observed, seed=1, count=DRAWS)
+    beyond = np.exp(log_survival(np.array(length_s - observed.from_s), drawn.shape, drawn.scale_s))
+    low, high = np.quantile(drawn.per_hour * beyond, ENDS)
+    return float(low), float(high)
 
 
 def tail_at(profile: Profile, from_s: float) -> tuple[float, float] | None:
