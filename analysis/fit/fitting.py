@@ -37,7 +37,7 @@ def fit_recording(recording: Recording) -> Fit:
     """Return the network that a recording shows.
 
     Raises:
-        AnalysisError: too few probes were answered, or too short a time was observed.
+        AnalysisError: too few probes were answered, too short a time was observed, or outages fill it.
     """
     runs = find_runs(recording)
     answered = recording.probes - recording.lost

@@ -5,10 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.fit.delays import Delays
 from heartbench.analysis.fit.losses import Losses
 from heartbench.analysis.fit.model import Estimate
 from heartbench.analysis.fit.outages import Found
+from heartbench.simulator.errors import SimulatorError
+from heartbench.simulator.outages import Outages
 from heartbench.simulator.profile import Profile
 from heartbench.simulator.recordings import Recording
 from heartbench.simulator.tail import FEWEST_LENGTHS
@@ -28,7 +31,11 @@ def make_profile(
     found: Found,
     parameters: Mapping[str, Estimate],
 ) -> Profile:
-    """Return the profile; without one-way delays each direction has half of the round trip."""
+    """Return the profile; without one-way delays each direction has half of the round trip.
+
+    Raises:
+        AnalysisError: so many probes were lost that the outages fill the time.
+    """
     up, down = ways or (delays, delays)
     half = 1.0 if ways else 0.5
     loss = _loss(losses)
@@ -42,7 +49,18 @@ def make_profile(
         data["jitter_slow_share"] = round(_value(parameters, "jitter_slow_share"), 3)
         data["jitter_slow_correlation"] = duration(round(_value(parameters, "jitter_slow_correlation"), 3))
     outage = _outage(found, recording.hours, parameters)
-    return validate(Profile, data | ({"outage": outage} if outage else {}), "fitted profile")
+    _check_time_between(outage, recording)
+    return validate(Profile, data | {"outage": outage}, "fitted profile")
+
+
+def _check_time_between(outage: Mapping[str, Any], recording: Recording) -> None:
+    try:
+        validate(Outages, outage, "outage")
+    except SimulatorError as error:
+        raise AnalysisError(
+            f"{recording.source}: {recording.lost / recording.probes:.1%} of {recording.probes:,} probes were lost, "
+            "too many for outages with time between them; fit a log of a time when the link answered most probes"
+        ) from error
 
 
 def _value(parameters: Mapping[str, Estimate], name: str) -> float:

@@ -40,6 +40,13 @@ def test_a_lan_is_recovered_and_its_profile_loads() -> None:
     assert any("says nothing about thresholds" in warning for warning in fit.warnings)
 
 
+def test_a_log_that_lost_nearly_all_probes_is_refused_with_what_to_do() -> None:
+    rtt_s = quiet(6000)
+    rtt_s[np.random.default_rng(1).random(6000) < 0.98] = NAN
+    with pytest.raises(AnalysisError, match=r"test\.log: 98\.\d% of 6,000 probes were lost.* fit a log of a time when"):
+        fit_recording(recording(rtt_s))
+
+
 @pytest.mark.parametrize("name", ["5g-private", "datacenter", "starlink", "wifi"])
 def test_the_link_of_a_fitted_profile_has_the_round_trips_of_the_recording(name: str) -> None:
     seen = record(load_profile(name).model_copy(update={"outage": Outages()}), 3600, seed=3)
