@@ -12,7 +12,7 @@ from heartbench.cli.output import print_json, print_table
 from heartbench.cli.profile_check import check
 from heartbench.cli.profiles_fit import compare, fit
 from heartbench.cli.resolved import QUANTILES, by_quantile, counted, link_figures, profile_text, rtt_s
-from heartbench.simulator.ping import Survey, survey
+from heartbench.simulator.ping import Survey, dropping, survey
 from heartbench.simulator.profile import PROFILES, Profile, load_profile
 from heartbench.simulator.schema import profile_schema
 from heartbench.simulator.units import format_duration, parse_duration
@@ -133,9 +133,7 @@ def _measure(profile: Profile, duration_s: float, nodes: int, seed: int) -> _Mea
     if not profile.outage.hold:
         return _Measured(seen, _seen_rtt_s(seen))
     # The stated delays have no held pings. The same outages, dropping all packets, leave them out.
-    dropping = profile.outage.model_copy(update={"hold": 0.0})
-    usual = survey(profile.model_copy(update={"outage": dropping}), duration_s, nodes, seed)
-    return _Measured(seen, _seen_rtt_s(usual))
+    return _Measured(seen, _seen_rtt_s(survey(dropping(profile), duration_s, nodes, seed)))
 
 
 def _as_json(profile: Profile, seen: _Measured) -> dict[str, object]:

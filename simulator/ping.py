@@ -60,6 +60,11 @@ def survey(profile: Profile, duration_s: float, nodes: int = 100, seed: int = 1)
     return Survey(answered, rtt.size, np.sort(outages), nodes * duration_s / HOUR_S)
 
 
+def dropping(profile: Profile) -> Profile:
+    """Return the profile with outages that drop all packets, so that none holds a ping."""
+    return profile.model_copy(update={"outage": profile.outage.model_copy(update={"hold": 0.0})})
+
+
 def record(profile: Profile, duration_s: float, seed: int = 1) -> Recording:
     """Return a recording of one ping per second over the link of node 0."""
     up, down = (make_link(profile.to_link(), (), seed, 0) for _ in (UP, DOWN))

@@ -11,12 +11,14 @@ interval agrees with the count if the two overlap.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 import pandas as pd
 import typer
+from numpy.typing import NDArray
 
 from heartbench.analysis.evidence import policies_at
 from heartbench.analysis.fit import Fit, fit_recording
@@ -30,9 +32,11 @@ from heartbench.analysis.response import Response
 from heartbench.analysis.simulated import simulate_gaps
 from heartbench.analysis.validation.coverage import THRESHOLDS_S
 from heartbench.hub import HubSettings
-from heartbench.simulator.ping import record
+from heartbench.simulator.ping import dropping, record, survey
 from heartbench.simulator.profile import PROFILES, Profile, load_profile
 from heartbench.simulator.scenario import Scenario, load_scenario
+
+Floats = NDArray[np.float64]
 
 TRUTH_NODES, TRUTH_RUNS = 500, 6
 HEAD = """\
@@ -45,18 +49,40 @@ STALE_HEAD = """\
 | ---: | ---: | ---: | ---: | ---: | ---: |"""
 
 
-def truth(profile: Profile, fit: Fit, name: str) -> float | None:
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """A network as it is.
+
+    Attributes:
+        profile: its profile.
+        rtt_s: sorted round trips of pings on many of its links that no outage held. Their quantiles are less than the
+            sums of both ways' if the radio changes while a ping is under way.
+    """
+
+    profile: Profile
+    rtt_s: Floats
+
+    @classmethod
+    def of(cls, profile: Profile) -> Self:
+        """Return the truth about a profile's network."""
+        return cls(profile, survey(dropping(profile), DAY_S).rtt_s)
+
+
+def truth(network: Truth, fit: Fit, name: str) -> float | None:
     """Return the true value of a figure; None: the network has none."""
+    profile = network.profile
+    if name.startswith("rtt_p"):
+        return float(np.quantile(network.rtt_s, float(name.removeprefix("rtt_p")) / 100))
     tail = tail_at(profile, fit.from_s)
     if tail is not None and name in {"outage.shape", "outage.scale"}:
         return tail[0 if name == "outage.shape" else 1]
     return stated(profile, [name])[name].value
 
 
-def judge(name: str, profile: Profile, seed: int, fit: Fit) -> Iterator[dict[str, object]]:
+def judge(name: str, network: Truth, seed: int, fit: Fit) -> Iterator[dict[str, object]]:
     """Yield a row for each figure of a fit: its true value, its interval, and whether it contains the value."""
     for figure, estimate in fit.parameters.items():
-        true, ci = truth(profile, fit, figure), estimate.ci
+        true, ci = truth(network, fit, figure), estimate.ci
         # What the network does not have, the fit must not claim to know.
         within = ci is not None and true is not None and ci[0] <= true * (1 + 1e-9) and true * (1 - 1e-9) <= ci[1]
         low, high = ci or (np.nan, np.nan)
@@ -149,10 +175,10 @@ def main(
     stales: list[str] = []
     for name in profile or PROFILES.names():
         shipped = load_profile(name)
-        fits = []
+        network, fits = Truth.of(shipped), []
         for seed in range(seeds):
             fits.append(fit_recording(record(shipped, hours * 3600, seed)))
-            rows += judge(name, shipped, seed, fits[-1])
+            rows += judge(name, network, seed, fits[-1])
         if shipped.outage.knots:
             stales += ["", f"False stales, {name}:", "", *false_stales(name, fits)]
     text = "\n".join([f"{seeds} seeds, {hours:g} h each.", "", *lines(pd.DataFrame(rows)), *stales]) + "\n"

@@ -8,7 +8,7 @@ import pytest
 
 from heartbench.analysis.fit import Estimate, Fit, fit_recording
 from heartbench.analysis.fit.stated import stated
-from heartbench.analysis.validation.fitted import judge, lines, mobile_fleet, rate_lines, truth
+from heartbench.analysis.validation.fitted import Truth, judge, lines, mobile_fleet, rate_lines, truth
 from heartbench.simulator.ping import record
 from heartbench.simulator.profile import PROFILES, load_profile
 
@@ -20,7 +20,7 @@ def of_lan() -> Fit:
 
 def rows(fit: Fit, **other: Estimate) -> list[dict[str, Any]]:
     changed = Fit(**{name: getattr(fit, name) for name in Fit.__slots__} | {"parameters": {**fit.parameters, **other}})
-    return list(judge("lan", load_profile("lan"), 1, changed))
+    return list(judge("lan", Truth.of(load_profile("lan")), 1, changed))
 
 
 def test_a_figure_is_right_wrong_or_not_determined(of_lan: Fit) -> None:
@@ -47,15 +47,19 @@ def test_a_true_rate_has_the_interval_of_its_count() -> None:
     assert rows[2].startswith("| 90 s | 0 in 3,000 | 0 (0 to 0.00123) | 0 of 2 | 0 of 2 |")
 
 
-def test_the_truth_of_a_delay_is_what_the_profile_states(of_lan: Fit) -> None:
-    assert truth(load_profile("starlink"), of_lan, "rtt_p99.9") == pytest.approx(0.1)
-    assert truth(load_profile("5g-private"), of_lan, "rtt_p99") == pytest.approx(0.047)
+def test_the_truth_of_a_delay_is_what_pings_see_that_no_outage_held(of_lan: Fit) -> None:
+    private = Truth.of(load_profile("5g-private"))
+    assert truth(private, of_lan, "rtt_p50") == pytest.approx(0.019, rel=0.005)
+    # Radios change while a ping is under way: both ways' p99 add up to 47 and 250 ms.
+    assert truth(private, of_lan, "rtt_p99") == pytest.approx(0.0485, rel=0.01)
+    assert truth(Truth.of(load_profile("wifi")), of_lan, "rtt_p99") == pytest.approx(0.244, rel=0.01)
 
 
 def test_the_truth_of_a_tail_is_beyond_the_threshold_of_the_fit(of_lan: Fit) -> None:
     mobile = load_profile("wireguard-5g")
-    assert truth(mobile, of_lan, "outage.shape") == 0.486
-    assert truth(mobile, of_lan, "outage.scale") == pytest.approx(2.05 - 0.486 * 0.5)
+    network = Truth(mobile, np.zeros(0))
+    assert truth(network, of_lan, "outage.shape") == 0.486
+    assert truth(network, of_lan, "outage.scale") == pytest.approx(2.05 - 0.486 * 0.5)
     found = stated(mobile, ["outage.per_hour.2s", "outage.per_hour.3s", "outage.per_hour.10s", "loss.bad", "rtt_p50"])
     assert [found[f"outage.per_hour.{length}s"].value for length in (2, 3)] == pytest.approx([13.7, 68 / 7.75])
     assert found["outage.per_hour.10s"].value == pytest.approx(68 / 7.75 * (1 + 0.486 * 7 / 2.05) ** (-1 / 0.486))
