@@ -40,6 +40,8 @@ def read_fping(path: Path) -> Recording:
                 raise not_a_line(block, index, "fping")
         add(block, found, runs)
     if runs[0]:
+        for run in runs:
+            run.count_from(run.first)  # lost probes are printed too: a greater one than 0 says that the log was cut
         return join([recording(run, 0, str(path), 1.0, f"{path}: {ASSUMED}") for run in runs])
     if len(listed) > 1:
         raise bad_line(path, listed[1][0], "a second host; a profile is of one network: keep the lines of one host")

@@ -208,18 +208,16 @@ def fill(left_s: Seconds, interval_s: float) -> NDArray[np.int32]:
     return np.cumsum(stretch, out=stretch)
 
 
-def recording(
-    lines: Lines, sent: int, source: str, interval_s: float, *assumptions: str, complete: bool = False
-) -> Recording:
+def recording(lines: Lines, lost_at_end: int, source: str, interval_s: float, *assumptions: str) -> Recording:
     """Return the recording of one run, whose numbers begin with 0.
 
-    `sent` is how many probes the log says were sent, 0 if it does not. The interval and what is assumed of it count
-    where the lines have no time of day. The last probe is left out if it has no answer, unless the log is `complete`.
+    `lost_at_end` is how many probes more than the lines tell of were sent, as far as the log says it. The interval and
+    what is assumed of it count where the lines have no time of day. The last probe is left out if it has no answer.
     """
-    probes = max(lines.last + 1, sent)
+    probes = lines.last + 1 + lost_at_end
     if probes > MOST_PROBES:
         raise SimulatorError(f"{source}: {probes} probes; a log has at most {MOST_PROBES}")
-    if not complete and lines.last_answered < probes - 1:
+    if lines.last_answered < probes - 1:
         probes = max(probes - 1, lines.last_answered + 1, 1)
     if pace_s := lines.pace_s:
         interval_s, assumptions = pace_s, ()

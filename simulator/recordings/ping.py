@@ -10,6 +10,9 @@ The bracket is what -D adds; `stamps` says which other times are read. A probe c
 whatever else is printed about it. The last probe of a run is left out if it has no answer: it may have been on its way
 when ping was interrupted.
 
+Numbers begin with 1; with 0 where the first line says `: 56 data bytes` and the last one counts `packets received`
+(BusyBox, BSD, macOS). A run without its first line was cut: it begins with its smallest number.
+
 `icmp_seq` has 16 bits. `wrapping` says how it is counted on.
 """
 
@@ -27,8 +30,8 @@ from heartbench.simulator.recordings.recording import Recording, join
 from heartbench.simulator.recordings.stamps import printed_s, without_stamp
 
 SEQUENCE_NUMBERS = 1 << 16
-START = re.compile(rb"PING ")
-END = re.compile(rb"(\d+) packets transmitted, .*?(?:time (\d+) ?ms)?$")
+START = re.compile(rb"PING (?:.*(: \d+ data bytes))?")
+END = re.compile(rb"(\d+) packets transmitted, (?:\d+ (packets) received)?.*?(?:time (\d+) ?ms)?$")
 TIMEOUT = re.compile(rb"Request timeout for icmp_seq (\d+)$")
 REMARK = re.compile(
     rb"$|--- .* ---$|rtt |round-trip |ping6?: |pipe \d|\d+/\d+ packets, |\.+$|WARNING|Warning|wrong data"
@@ -42,16 +45,32 @@ ASSUMED_INTERVAL_S = 1.0
 class Run:
     """One start of ping, as it is read."""
 
-    with_start: bool = False
+    begins: int | None = None
+    """First number by its first line; None: that is cut off."""
     lines: Lines = field(default_factory=Lines)
     sent: int = 0
-    """As its end says; 0 if it has none."""
+    """As its end says, cut or not; 0 if it has none."""
+    ends: int = 0
+    """Last number by its end."""
     took_s: float | None = None
 
     def end(self, match: re.Match[bytes]) -> None:
         """Note what the summary says."""
         self.sent = int(match[1])
-        self.took_s = int(match[2]) / 1000 if match[2] else None
+        self.ends = self.sent - 1 if match[2] else self.sent
+        self.took_s = int(match[3]) / 1000 if match[3] else None
+
+    @property
+    def first(self) -> int:
+        """Number of the first probe; smaller ones than those that have a line were lost if the run is whole."""
+        seen = self.lines.first
+        return seen if self.begins is None else min(self.begins, seen)
+
+    @property
+    def lost_at_end(self) -> int:
+        """Probes after the last one that has a line; of a cut run less whole periods, which went by unseen."""
+        behind = max(self.ends - self.lines.last, 0)
+        return behind if self.begins is not None else behind % SEQUENCE_NUMBERS
 
 
 def read_ping(path: Path) -> Recording:
@@ -72,10 +91,10 @@ def read_block(block: Block, runs: list[Run], host: Host) -> None:
     last = 0
     for index in np.flatnonzero(lines.number < 0).tolist():
         line = without_stamp(block.line(index))
-        if START.match(line):
+        if start := START.match(line):
             host.start(block, index, line)
             runs[-1].lines.add(block, lines, last, index)
-            runs.append(Run(with_start=True))
+            runs.append(Run(begins=0 if start[1] else 1))
             last = index
         elif end := END.match(line):
             runs[-1].end(end)
@@ -108,9 +127,7 @@ def probes_of(block: Block) -> Answers:
 def finished(path: Path, run: Run) -> Recording:
     """Return the recording of one run."""
     run.lines.unwrap(SEQUENCE_NUMBERS, str(path))
-    first = run.lines.first
-    if run.with_start and 0 < first < SEQUENCE_NUMBERS // 2:
-        first = 1  # its count begins with 1 (iputils) or 0 (others); smaller ones were lost
+    first, lost_at_end = run.first, run.lost_at_end
     run.lines.count_from(first)
     if (again := run.lines.answered_twice) is not None:
         twice = f"icmp_seq={(first + again) % SEQUENCE_NUMBERS} has two answers, none of them marked (DUP!)"
@@ -122,4 +139,4 @@ def finished(path: Path, run: Run) -> Recording:
     else:
         interval_s = ASSUMED_INTERVAL_S
         assumptions.append(f"{path}: no times of day (ping -D) and no summary: one probe a second is assumed")
-    return recording(run.lines, run.sent, str(path), interval_s, *assumptions)
+    return recording(run.lines, lost_at_end, str(path), interval_s, *assumptions)

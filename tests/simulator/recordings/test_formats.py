@@ -81,6 +81,13 @@ def test_fping_started_twice_makes_two_stretches(read: Read) -> None:
     assert read(FPING + later).stretch.tolist() == [0, 0, 0, 1, 1, 1]
 
 
+def test_fping_that_was_cut_begins_with_its_first_number(read: Read) -> None:
+    begin = FPING.index("ICMP")
+    got = read(FPING[begin:].replace(" [1],", " [65536],").replace(" [2],", " [65537],") + FPING.replace("597", "598"))
+    assert got.rtt_s == pytest.approx([np.nan, 0.03, 0.02, np.nan, 0.03], nan_ok=True)
+    assert got.stretch.tolist() == [0, 0, 1, 1, 1]
+
+
 def test_mtr_counts_the_probes_to_the_target(read: Read) -> None:
     got = read(MTR)
     assert got.rtt_s == pytest.approx([0.02, np.nan, 0.025], nan_ok=True)

@@ -54,6 +54,39 @@ def test_the_summary_gives_the_interval_and_the_losses_at_the_end(read: Read) ->
     assert got.assumptions == ()
 
 
+@pytest.mark.parametrize("stamps", [False, True])
+@pytest.mark.parametrize("cut", [1, 49, 65_530, 65_540, 70_000])
+def test_a_log_cut_in_two_lost_no_more_than_the_whole(tmp_path: Path, stamps: bool, cut: int) -> None:
+    t, lost = 1_700_000_000.0, {3, 51, 65_541, *range(66_000, 66_020), *range(70_090, 70_100)}
+    lines = [answer(n % 65536, 20, t + n if stamps else None) for n in range(1, 70_100) if n not in lost]
+    parts = [tmp_path / "1.log", tmp_path / "2.log"]
+    parts[0].write_text(HEAD + "".join(lines[:cut]))
+    parts[1].write_text("".join(lines[cut:]) + end(70_099, 70_098_000))
+    got = read_recording(parts)
+    assert got.lost == len([n for n in lost if n < 70_099]) - (cut == 49)  # 51 is where it was cut
+    assert len(got.stretch_starts) == 2
+    assert got.observed_s == pytest.approx(got.probes, abs=0.1)
+
+
+@pytest.mark.parametrize("count", ["9 received", "9 packets received"])
+def test_a_log_without_its_first_line_begins_with_its_first_number_and_ends_with_the_count(
+    read: Read, count: str
+) -> None:
+    first = {"9 received": 101, "9 packets received": 100}[count]
+    waiting = f"no answer yet for icmp_seq={first}\n"
+    got = read(waiting + answer(first + 2) + f"105 packets transmitted, {count}, 95% packet loss\n")
+    assert np.isnan(got.rtt_s).tolist() == [True, True, False, True]  # the last may have been on its way
+
+
+@pytest.mark.parametrize(("bytes_", "first"), [("56(84) bytes of data.", 1), (": 56 data bytes", 0)])
+@pytest.mark.parametrize("answered", [2, 40_000])
+def test_a_log_with_its_first_line_begins_with_the_first_number_of_its_ping(
+    read: Read, bytes_: str, first: int, answered: int
+) -> None:
+    got = read(f"PING host (192.0.2.1){bytes_}\n" + answer(answered) + answer(answered + 1))
+    assert (got.probes, got.lost) == (answered - first + 2, answered - first)
+
+
 def test_times_of_day_give_when_probes_left(read: Read) -> None:
     t = 1_700_000_000.0
     got = read(answer(1, 500, t + 0.5) + answer(2, 20, t + 1.12) + answer(5, 20, t + 4.42))
