@@ -23,6 +23,8 @@ LONGEST_LINE_BYTES = 64 << 20
 NEWLINE, POINT, ZERO = 10, 46, np.uint8(48)
 TENS = 10.0 ** np.arange(19)
 GZIP = b"\x1f\x8b"
+MARK = b"\xef\xbb\xbf"
+"""Of UTF-8 at the beginning of a file, as editors and PowerShell write it."""
 LONGEST_NUMBER = 18
 """More digits do not fit into 64 bits; a date in microseconds has 16."""
 
@@ -149,6 +151,8 @@ def blocks(path: Path, size_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
     """Yield the lines of a file in blocks of about `size_bytes`."""
     first_line, rest = 1, b""
     with open_log(path) as file:
+        if file.read(len(MARK)) != MARK:
+            file.seek(0)
         while piece := file.read(size_bytes):
             if len(rest) > LONGEST_LINE_BYTES:
                 raise bad_line(path, first_line, f"a line of more than {LONGEST_LINE_BYTES >> 20} MiB")

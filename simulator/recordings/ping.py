@@ -3,6 +3,7 @@
     [1700000000.123456] 64 bytes from host (192.0.2.1): icmp_seq=7 ttl=57 time=19.2 ms      an answer
     [1700000000.123456] no answer yet for icmp_seq=7                                        -O: none so far
     From 192.0.2.254 icmp_seq=7 Destination Host Unreachable                                an error: none
+    RR:     192.0.2.254                                                                     -R, -T: a hop; more follow
     PING host (192.0.2.1) 56(84) bytes of data.                                             a new run
     8 packets transmitted, 7 received, 12% packet loss, time 7012ms                         its end
 
@@ -33,8 +34,10 @@ SEQUENCE_NUMBERS = 1 << 16
 START = re.compile(rb"PING (?:.*(: \d+ data bytes))?")
 END = re.compile(rb"(\d+) packets transmitted, (?:\d+ (packets) received)?.*?(?:time (\d+) ?ms)?$")
 TIMEOUT = re.compile(rb"Request timeout for icmp_seq (\d+)$")
+HOP = rb"\t[\w.-]+(?: \([\d.]+\))?(?:\t-?\d+)?(?: absolute)?(?: not-standard)?$"
 REMARK = re.compile(
     rb"$|--- .* ---$|rtt |round-trip |ping6?: |pipe \d|\d+/\d+ packets, |\.+$|WARNING|Warning|wrong data"
+    rb"|ai->ai_family: |(?:RR: |TS: |[LS]SRR: )?" + HOP + rb"|Unrecorded hops: \d+$"
 )
 AGAIN = b" ms (DUP!)"
 NO_ANSWER = (b"no answer yet for ", b"From ")

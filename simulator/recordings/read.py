@@ -14,7 +14,7 @@ from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.recordings.columns import Columns, read_csv
 from heartbench.simulator.recordings.fping import read_fping
 from heartbench.simulator.recordings.irtt import read_irtt
-from heartbench.simulator.recordings.lines import BLOCK_BYTES, bad_line, open_log, quoted
+from heartbench.simulator.recordings.lines import BLOCK_BYTES, MARK, bad_line, open_log, quoted
 from heartbench.simulator.recordings.mtr import TOTALS, read_mtr
 from heartbench.simulator.recordings.parquet import read_parquet
 from heartbench.simulator.recordings.ping import read_ping
@@ -84,7 +84,7 @@ def check_repeated(paths: Sequence[Path]) -> None:
 def read_file(path: Path, columns: Columns | None) -> Recording:
     """Return the recording in one file."""
     with open_log(path) as file:
-        head = file.read(HEAD_BYTES)
+        head = file.read(HEAD_BYTES).removeprefix(MARK)
     if not head.strip():
         raise bad_line(path, 1, "the file is empty")
     if head.startswith(b"PAR1"):

@@ -329,6 +329,24 @@ def test_other_pings_read_too(read: Read) -> None:
     assert np.isnan(got.rtt_s).tolist() == [False, True, False, True, False]
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        "RR: \tgate (192.0.2.254)\n\t192.0.2.1\n\n",
+        "TS: \t40467911 absolute\n\t-3\n\t0\nUnrecorded hops: 2\n\n",
+        "TS: \t192.0.2.1\t40466895 absolute\n\t192.0.2.254\t0\n\n",
+    ],
+)
+def test_what_ping_prints_of_the_way_is_passed_over(read: Read, more: str) -> None:
+    verbose = "ping: sock4.fd: 3\nai->ai_family: AF_INET, ai->ai_canonname: 'host'\n"
+    got = read(verbose + HEAD + answer(1) + more + answer(2, extra="\t(same route)") + answer(4))
+    assert np.isnan(got.rtt_s).tolist() == [False, False, True, False]
+
+
+def test_a_mark_of_utf_8_at_the_beginning_is_passed_over(read: Read) -> None:
+    assert read("\ufeff" + HEAD + answer(2)).probes == 2
+
+
 @given(
     st.lists(st.none() | st.floats(1, 30_000).map(lambda ms: round(ms, 1)), min_size=2, max_size=60),
     st.booleans(),
@@ -362,6 +380,8 @@ def test_a_log_says_what_ping_saw(
     ("text", "line", "wrong"),
     [
         (HEAD + answer(1) + "time,rtt\n" + answer(2), 3, "no line of ping"),
+        (HEAD + answer(1) + "12\t20.5\n" + answer(2), 3, "no line of ping"),
+        (HEAD + answer(1) + "\ttime\trtt\n" + answer(2), 3, "no line of ping"),
         (HEAD + answer(1) + answer(2)[:-4], 3, "the last line is cut"),
         (HEAD + answer(1) + answer(2)[:20], 3, "the last line is cut"),
         (answer(1, 20, 100.0) + answer(2, 20, 101.0) + answer(3, 20, 90.0), 3, "the time goes back by 11.000 s"),
