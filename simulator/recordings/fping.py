@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from heartbench.simulator.recordings.lines import Block, bad_line, blocks, not_a_line
+from heartbench.simulator.recordings.lines import Block, Positions, bad_line, blocks, not_a_line
 from heartbench.simulator.recordings.numbered import MOST_PROBES, Answers, Lines, recording
+from heartbench.simulator.recordings.pinged import same
 from heartbench.simulator.recordings.recording import Recording, join
 from heartbench.simulator.recordings.stamps import printed_s, without_stamp
 
-PROBE = re.compile(rb"(?:\[[\d.]+\] )?(\S+) *: \[\d+\], ")
+PROBE = re.compile(rb"(\S+) *: \[\d+\], ")
 RTT = rb"(?:-|\d+(?:\.\d*)?)"
 LIST = re.compile(rb"(\S+) *: (" + RTT + rb"(?: " + RTT + rb")*)$")
 REMARK = re.compile(rb"$|\[\d\d:\d\d:\d\d\]$|\S+ *: (xmt|duplicate)|ICMP |.*(error|unreachable)|  *[\d.]+ ")
@@ -26,12 +27,11 @@ ASSUMED = "no times of day (fping -D): one probe a second is assumed"
 
 def read_fping(path: Path) -> Recording:
     """Return what a log of fping says."""
-    runs, listed, host = [Lines()], [], None
+    runs, listed = [Lines()], []
+    host: bytes | None = None
     for block in blocks(path):
         found = probes_of(block)
-        about = np.flatnonzero(found.number >= 0)
-        if len(about):
-            host = one_host(block, int(about[0]), len(about), host)
+        host = one_host(block, np.flatnonzero(found.number >= 0), host)
         for index in np.flatnonzero(found.number < 0).tolist():
             line = without_stamp(block.line(index))
             if values := LIST.match(line):
@@ -41,7 +41,7 @@ def read_fping(path: Path) -> Recording:
         add(block, found, runs)
     if runs[0]:
         for run in runs:
-            run.count_from(run.first)  # lost probes are printed too: a greater one than 0 says that the log was cut
+            run.count_from(run.first_of_cut)  # lost probes are printed too: if it is not 0, the log was cut
         return join([recording(run, 0, str(path), 1.0, f"{path}: {ASSUMED}") for run in runs])
     if len(listed) > 1:
         raise bad_line(path, listed[1][0], "a second host; a profile is of one network: keep the lines of one host")
@@ -65,24 +65,31 @@ def probes_of(block: Block) -> Answers:
 
 
 def add(block: Block, found: Answers, runs: list[Lines]) -> None:
-    """Add the lines of a block to the last run; a number of 0 behind others begins a new one."""
+    """Add the lines of a block to the last run; a number of 0 behind others begins a new one.
+
+    If it timed out, and its run has none yet, it is the first one of the run: others had answers meanwhile.
+    """
     begin = 0
     for index in np.flatnonzero(found.number == 0).tolist():
         runs[-1].add(block, found, begin, index)
         begin = index
-        if runs[-1] and runs[-1].pieces[-1].number[-1] > 0:
+        timed_out = np.isnan(found.rtt_s[index])
+        if runs[-1] and runs[-1].pieces[-1].number[-1] > 0 and not (timed_out and runs[-1].first > 0):
             runs.append(Lines())
     runs[-1].add(block, found, begin, len(found.number))
 
 
-def one_host(block: Block, index: int, lines: int, host: bytes | None) -> bytes:
-    """Return the host that all probes of a block went to; raise if there are two."""
-    match = PROBE.match(block.line(index))
-    host = host or (match[1] if match else b"")
-    if block.text.count(host + b" : [") + block.text.count(host + b"  : [") < lines:
-        raise block.error(
-            index, f"a host beside {host.decode(errors='replace')}; a profile is of one network: keep the lines of one"
-        )
+def one_host(block: Block, about: Positions, host: bytes | None) -> bytes | None:
+    """Return the host that all probes of a block went to; raise in the line of another."""
+    if host:
+        text = b"\n" + block.text
+        if sum(text.count(before + host + b" : [") for before in (b"\n", b" ")) == len(about):
+            return host  # most often: lines of one log are alike
+    for index in about.tolist():
+        match = PROBE.match(without_stamp(block.line(index)))
+        if not match:
+            raise not_a_line(block, index, "fping")
+        host = same(block, index, match[1], host)
     return host
 
 

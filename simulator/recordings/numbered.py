@@ -100,9 +100,23 @@ class Lines:
             piece.number[:] = counted
 
     def count_from(self, first: int) -> None:
-        """Make `first` number 0."""
-        for piece in self.pieces:
-            piece.number[:] -= np.int32(first)
+        """Make `first` number 0, and leave out the lines of smaller ones."""
+        for place, piece in enumerate(self.pieces):
+            kept = piece.number >= first
+            if not kept.all():
+                self.pieces[place] = Answers(piece.number[kept], piece.printed_s[kept], piece.rtt_s[kept])
+            self.pieces[place].number[:] -= np.int32(first)
+        self.pieces = [piece for piece in self.pieces if len(piece.number)]
+
+    @property
+    def first_of_cut(self) -> int:
+        """Number with which lines begin whose beginning was cut off: of the first line, or without a gap before it.
+
+        What comes late after a gap belongs to before the cut: so do, then, the probes in the gap.
+        """
+        first = int(self.pieces[0].number[0])
+        before = np.unique(np.concatenate([piece.number[piece.number < first] for piece in self.pieces]))
+        return first - int(np.count_nonzero(before == first - np.arange(len(before), 0, -1)))
 
     @property
     def first(self) -> int:

@@ -12,7 +12,7 @@ whatever else is printed about it. The last probe of a run is left out if it has
 when ping was interrupted.
 
 Numbers begin with 1; with 0 where the first line says `: 56 data bytes` and the last one counts `packets received`
-(BusyBox, BSD, macOS). A run without its first line was cut: it begins with its smallest number.
+(BusyBox, BSD, macOS). A run without its first line was cut: it begins with its first number.
 
 `icmp_seq` has 16 bits. `wrapping` says how it is counted on.
 """
@@ -66,8 +66,7 @@ class Run:
     @property
     def first(self) -> int:
         """Number of the first probe; smaller ones than those that have a line were lost if the run is whole."""
-        seen = self.lines.first
-        return seen if self.begins is None else min(self.begins, seen)
+        return self.lines.first_of_cut if self.begins is None else min(self.begins, self.lines.first)
 
     @property
     def lost_at_end(self) -> int:

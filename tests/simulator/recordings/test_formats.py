@@ -59,6 +59,9 @@ SMOKEPING = """                        uptime                loss              m
 """
 
 
+OTHER_HOST = "a second host, 192.0.2.7 beside 192.0.2.1; "
+
+
 def test_fping_with_times_of_day(read: Read) -> None:
     got = read(FPING)
     assert got.rtt_s == pytest.approx([0.02, np.nan, 0.03], nan_ok=True)
@@ -86,6 +89,24 @@ def test_fping_that_was_cut_begins_with_its_first_number(read: Read) -> None:
     got = read(FPING[begin:].replace(" [1],", " [65536],").replace(" [2],", " [65537],") + FPING.replace("597", "598"))
     assert got.rtt_s == pytest.approx([np.nan, 0.03, 0.02, np.nan, 0.03], nan_ok=True)
     assert got.stretch.tolist() == [0, 0, 1, 1, 1]
+
+
+def test_a_probe_of_fping_from_before_the_cut_that_times_out_later_is_left_out(read: Read) -> None:
+    line = "192.0.2.1 : [{}], {}\n".format
+    late = "".join(line(n + 10, "64 bytes, 20.0 ms (20.0 avg)") + line(n, "timed out") for n in (195, 196))
+    assert read(late).lost == 0
+    first = [line(0, "timed out"), line(1, "64 bytes, 9.0 ms (9.0 avg)"), line(2, "64 bytes, 9.0 ms (9.0 avg)")]
+    for order in ((0, 1, 2), (1, 0, 2), (1, 2, 0)):  # with a long timeout later ones have answers meanwhile
+        got = read("".join(first[n] for n in order))
+        assert (got.probes, got.lost, got.stretch[-1]) == (3, 1, 0)
+
+
+def test_a_second_host_far_down_a_log_of_fping_is_named(read: Read) -> None:
+    line = "{} : [{}], 64 bytes, 20.0 ms (20.0 avg, 0% loss)\n".format
+    log = [line("192.0.2.1", n) for n in range(90_000)]  # more than a block
+    log[89_000] = line("10.192.0.2.1", 1)
+    with pytest.raises(SimulatorError, match=r":89001: a second host, 10\.192\.0\.2\.1 beside 192"):
+        read("".join(log))
 
 
 def test_mtr_counts_the_probes_to_the_target(read: Read) -> None:
@@ -149,7 +170,8 @@ def test_a_packed_log_is_read_as_what_is_in_it(tmp_path: Path) -> None:
     [
         (FPING + "64 bytes from 192.0.2.1: icmp\n", 7, "no line of fping"),
         (FPING.replace(" ms (25.0", " nan (25.0"), 4, "no line of fping"),
-        (FPING + "[1795979163.85363] 192.0.2.7 : [3], 64 bytes, 30.0 ms (25.0 avg)\n", 1, "a host beside 192.0.2.1"),
+        (FPING + "[1795979163.85363] 192.0.2.7 : [3], 64 bytes, 30.0 ms (25.0 avg)\n", 7, OTHER_HOST),
+        (FPING.replace("192.0.2.1", "2.0.2.1", 1), 3, "a second host, 192.0.2.1 beside 2.0.2.1; "),
         ("192.0.2.1 : 1 2\n192.0.2.2 : 1 2\n", 2, "a second host"),
         (FPING.replace("161.85363", "151.85363"), 4, "the time goes back by 9.990 s"),
         (FPING + FPING[:20], 7, "the last line is cut"),

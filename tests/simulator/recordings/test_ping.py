@@ -78,6 +78,11 @@ def test_a_log_without_its_first_line_begins_with_its_first_number_and_ends_with
     assert np.isnan(got.rtt_s).tolist() == [True, True, False, True]  # the last may have been on its way
 
 
+def test_what_comes_late_from_before_the_cut_is_no_outage(read: Read) -> None:
+    got = read(answer(100) + answer(90, 11_000) + answer(99, 2000) + answer(98, 3000) + answer(101))
+    assert got.rtt_s == pytest.approx([3, 2, 0.02, 0.02])
+
+
 @pytest.mark.parametrize(("bytes_", "first"), [("56(84) bytes of data.", 1), (": 56 data bytes", 0)])
 @pytest.mark.parametrize("answered", [2, 40_000])
 def test_a_log_with_its_first_line_begins_with_the_first_number_of_its_ping(
