@@ -3,6 +3,7 @@
 `simulator.opportunity_link` says what they mean.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ Floats = NDArray[np.float64]
 HEAD_BYTES = 64
 EXPECTED = "expected a whole number of milliseconds, as in a trace of Mahimahi"
 MOST_DIGITS = 15
+NUMBER = re.compile(rb"-?\d+(?:\.\d*)?")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,10 +41,10 @@ class Trace:
 
 
 def is_mahimahi(path: Path) -> bool:
-    """Return whether a file begins as a trace of Mahimahi does, with a line of digits alone."""
+    """Return whether a file begins as a trace of Mahimahi does, with a number alone; `read_mahimahi` checks which."""
     with path.open("rb") as file:
         first, *_ = file.read(HEAD_BYTES).splitlines() or [b""]
-    return first.strip().isdigit()
+    return NUMBER.fullmatch(first.strip()) is not None
 
 
 def read_mahimahi(path: Path, direction: int) -> Trace:

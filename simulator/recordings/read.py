@@ -36,7 +36,10 @@ CSV_NEEDS = (
     "name them with --time-column and --rtt-column of `heartbench profiles fit`, whose --recording FILE.parquet writes "
     "a log that is read without them"
 )
-KNOWN = "ping, fping, mtr --raw, irtt JSON, rrdtool fetch of SmokePing, CSV with named columns, Parquet"
+KNOWN = (
+    "ping, heartbench probe, irtt JSON, fping, mtr --raw, rrdtool fetch of SmokePing, CSV with named columns, Parquet; "
+    "a trace of Mahimahi only as `link =` of a scenario"
+)
 
 
 def read_recording(paths: Sequence[Path], columns: Columns | None = None) -> Recording:

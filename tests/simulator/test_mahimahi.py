@@ -28,6 +28,8 @@ def test_times_are_in_seconds_and_long_waits_are_holds(tmp_path: Path) -> None:
     ("text", "wrong"),
     [
         ("0\n\n5\n", ":2: '': expected a whole number of milliseconds, as in a trace of Mahimahi"),
+        ("1.5\n3\n", ":1: '1.5': expected a whole number of milliseconds, as in a trace of Mahimahi"),
+        ("-1\n3\n", ":1: '-1': expected a whole number of milliseconds, as in a trace of Mahimahi"),
         ("0\n1.5\n", ":2: '1.5': expected a whole number of milliseconds, as in a trace of Mahimahi"),
         ("0\n9\n8\n", ":3: 8: comes after 9; times must not fall"),
         ("0\n0\n", ":2: the last opportunity must be later than 0, where the trace begins"),
@@ -36,6 +38,7 @@ def test_times_are_in_seconds_and_long_waits_are_holds(tmp_path: Path) -> None:
 )
 def test_what_is_no_trace_is_refused(text: str, wrong: str, tmp_path: Path) -> None:
     path = trace(tmp_path, text)
+    assert is_mahimahi(path)
     with pytest.raises(SimulatorError) as refused:
         read_mahimahi(path, UP)
     assert str(refused.value).startswith(f"{path}{wrong}")
