@@ -8,6 +8,7 @@ The list at the end is read where lines of single probes are missing (-q). Such 
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,11 @@ RTT = rb"(?:-|\d+(?:\.\d*)?)"
 LIST = re.compile(rb"(\S+) *: (" + RTT + rb"(?: " + RTT + rb")*)$")
 REMARK = re.compile(rb"$|\[\d\d:\d\d:\d\d\]$|\S+ *: (xmt|duplicate)|ICMP |.*(error|unreachable)|  *[\d.]+ ")
 ASSUMED = "no times of day (fping -D): one probe a second is assumed"
+LATE = (
+    "answers later than fping's timeout (-t) count as lost, so outages that hold packets look as if they dropped them; "
+    "-t 10000 waits for 10 s, as long as fping can"
+)
+"""It remembers a probe for 10 s: SEQMAP_TIMEOUT_IN_S in its source, src/seqmap.c."""
 
 
 def read_fping(path: Path) -> Recording:
@@ -42,7 +48,8 @@ def read_fping(path: Path) -> Recording:
     if runs[0]:
         for run in runs:
             run.count_from(run.first_of_cut)  # lost probes are printed too: if it is not 0, the log was cut
-        return join([recording(run, 0, str(path), 1.0, f"{path}: {ASSUMED}") for run in runs])
+        got = join([recording(run, 0, str(path), 1.0, f"{path}: {ASSUMED}") for run in runs])
+        return replace(got, assumptions=(*got.assumptions, f"{path}: {LATE}"))
     if len(listed) > 1:
         raise bad_line(path, listed[1][0], "a second host; a profile is of one network: keep the lines of one host")
     if not listed:
@@ -97,4 +104,6 @@ def of_list(path: Path, values: list[bytes]) -> Recording:
     """Return the recording of a list of round-trip times in ms."""
     rtt_s = np.array([np.nan if value == b"-" else float(value) / 1000 for value in values])
     sent_s, stretch = np.arange(len(rtt_s), dtype=np.float64), np.zeros(len(rtt_s), np.int32)
-    return Recording(str(path), sent_s, rtt_s, None, None, stretch, 1.0, None, (f"{path}: {ASSUMED}",))
+    return Recording(
+        str(path), sent_s, rtt_s, None, None, stretch, 1.0, None, (f"{path}: {ASSUMED}", f"{path}: {LATE}")
+    )

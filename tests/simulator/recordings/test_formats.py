@@ -75,6 +75,11 @@ def test_fping_without_times_is_taken_to_send_once_a_second(read: Read) -> None:
     assert "one probe a second is assumed" in got.assumptions[0]
 
 
+@pytest.mark.parametrize("text", [FPING, FPING + FPING.replace("17959791", "17959891"), "192.0.2.1 : 20.0 - 30.5\n"])
+def test_fping_drops_late_answers_and_the_log_says_so(read: Read, text: str) -> None:
+    assert sum("answers later than fping's timeout (-t) count as lost" in each for each in read(text).assumptions) == 1
+
+
 def test_fping_lists_its_round_trips_at_the_end(read: Read) -> None:
     assert read("192.0.2.1 : 20.0 - 30.5 -\n").rtt_s == pytest.approx([0.02, np.nan, 0.0305, np.nan], nan_ok=True)
 
@@ -186,7 +191,8 @@ def test_a_packed_log_is_read_as_what_is_in_it(tmp_path: Path) -> None:
         ('{"round_trips": [\n{"seqno": 1},\n', 3, "no JSON"),
         ('{"a": 1}', 1, "no JSON that is known"),
         ("time,rtt\n1,2\n", 1, "a CSV file with the columns 'time,rtt'"),
-        ("hello\nworld\n", 1, "no log that is known"),
+        ("hello\nworld\n", 1, "no log that is known; known are ping, heartbench probe, irtt JSON, "),
+        ("1\n2\n", 1, "a trace of Mahimahi only as `link =` of a scenario"),
         ("RRD\0003\0", 1, "rrdtool fetch"),
     ],
 )
