@@ -1,6 +1,6 @@
 """The file of a prober: a line of text for each row, about 30 bytes.
 
-A day of one probe a second is 2.7 MB if all are answered, and 7 MB at most, if each has three rows.
+A day of one probe a second is under 3 MB if all are answered in time, and about 7 MB if each probe has three rows.
 
     # heartbench probe 1 to 192.0.2.1:7117 every 1s, began 1700000000.123456
     probe,sent_us,rtt_us,there_us,lost
