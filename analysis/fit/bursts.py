@@ -84,6 +84,15 @@ class Setting:
         """Share of the probes that were lost on each way, outages included."""
         return max(int(self.seen.lost.sum()), 1) / self.seen.probes / self.ways
 
+    @property
+    def lost_in_short(self) -> float:
+        """Share of the probes that were lost on each way in runs that do not count as outages.
+
+        One outage of some hours loses more probes than all bursts of a day.
+        """
+        runs = self.seen.lost
+        return max(int(runs[runs < self.fewest].sum()), 1) / self.seen.probes / self.ways
+
 
 @dataclass(frozen=True, slots=True)
 class Bursts:
@@ -143,11 +152,11 @@ def _long_runs(setting: Setting, losses: Losses) -> float:
 
 
 def _bounds(setting: Setting) -> Floats:
-    step, lost = setting.step_s, setting.lost
+    step, lost = setting.step_s, setting.lost_in_short
     rates = [(np.log(0.03 / setting.hours), np.log(1200 / step))] * (len(setting.knots_s) if setting.tail else 0)
     return np.array(
         [
-            (np.log(lost / 100), min(np.log(lost * 3), np.log(0.5))),
+            (np.log(lost / 100), min(np.log(setting.lost * 3), np.log(0.5))),
             (0.0, 1.0),
             (np.log(0.05 * step), np.log(50 * step)),
             (min(max(LEAST_BAD, 3 * lost), 0.5), MOST_BAD),
@@ -170,7 +179,7 @@ def _starts(setting: Setting, kind: str, simpler: list[Floats]) -> list[Floats]:
     lengths = (setting.knots_s / setting.step_s + 0.5).astype(int)
     counts = [max(int(np.count_nonzero(setting.seen.lost >= length)), 0.5) / setting.hours for length in lengths]
     rates = [np.log(0.5 * (count + counts[-1])) for count in counts] if setting.tail else []
-    total, step = np.log(0.7 * setting.lost), setting.step_s
+    total, step = np.log(0.7 * setting.lost_in_short), setting.step_s
     good = {"independent": 1.0, "bursts": 0.0, "both": 0.1}[kind]
     widths = {"independent": (0.4,), "bursts": (0.4, 5.0), "both": (0.4, 5.0)}[kind]
     starts = [np.array([total, good, np.log(width * step), 0.5, *rates]) for width in widths]
