@@ -211,7 +211,10 @@ class Outages(Table):
         scores = -np.log(np.array([rate for _, rate in self.knots]) / self.knots[0][1])
         inside = np.interp(OUTAGE_E, scores, lengths)
         beyond = self.tail.quantile_s(np.maximum(OUTAGE_E - scores[-1], 0))
-        return table_through(OUTAGE_E, np.where(scores[-1] < OUTAGE_E, beyond, inside), scores, lengths)
+        table = np.where(scores[-1] < OUTAGE_E, beyond, inside)
+        # A table through two knots within one step of it would leave them, steeply, for all other lengths.
+        apart = np.append(np.diff(scores) >= OUTAGE_E[1], True)
+        return table_through(OUTAGE_E, table, scores[apart], lengths[apart])
 
 
 @lru_cache(maxsize=64)

@@ -1,5 +1,6 @@
 """From a recording to a `Fit`."""
 
+from collections.abc import Mapping
 from math import ceil
 
 import numpy as np
@@ -31,6 +32,8 @@ LEAST_OBSERVED_S = 10.0
 RAISED_S = 1.0
 """Up to about this length runs are left to bursts if these make many of them."""
 WAYS = 2
+RARER = 1.001
+"""A profile wants longer outages to be rarer; by this factor they are even if none were seen to be shorter."""
 
 
 def fit_recording(recording: Recording) -> Fit:
@@ -132,7 +135,7 @@ def _outage_parameters(found: Found, bursts: Bursts, hours: float, kinds: list[K
     whole = rate_estimate(count, hours, bursts.most_long if dropped else 0.0)
     # The fit saw only those that drop: short stalls count as jitter.
     rates = {knot: _with_held(estimate, count, dropped, whole) for knot, estimate in rates.items()}
-    rates[found.from_s] = whole
+    rates = falling(rates | {found.from_s: whole})
     directed = any(kind in {Kind.UP, Kind.DOWN} for kind in kinds)
     down = share_estimate(kinds.count(Kind.DOWN), count) if directed else Estimate(None)
     return {
@@ -153,6 +156,24 @@ def _with_held(estimate: Estimate, count: int, dropped: int, whole: Estimate) ->
     # The few that bursts may have made are a great part of a few.
     low = estimate.ci[0] if count >= FEWEST_LENGTHS else min(estimate.ci[0], whole.ci[0])
     return Estimate(estimate.value * factor, (low * factor, estimate.ci[1] * factor))
+
+
+def falling(rates: Mapping[float, Estimate]) -> dict[float, Estimate]:
+    """Return the rates by shortest length, each at least that of longer outages, and within its own interval.
+
+    The longest are counted, the shorter ones come from the likelihood of all runs of losses: the two may contradict
+    each other by chance. What is at most the rate of longer outages is at most that of shorter ones, too.
+    """
+    found: dict[float, Estimate] = {}
+    least = lowest = highest = 0.0
+    for length_s in sorted(rates, reverse=True):
+        value, ci = rates[length_s].value, rates[length_s].ci
+        if value is not None and ci is not None:
+            value = least = max(value, RARER * least)
+            lowest, highest = max(ci[0], lowest), max(ci[1], highest, value)
+            ci = (min(lowest, value), highest)
+        found[length_s] = Estimate(value, ci)
+    return dict(reversed(found.items()))
 
 
 def usual_probes(recording: Recording, from_s: float) -> Flags:

@@ -97,14 +97,9 @@ def _outage(found: Found, hours: float, parameters: Mapping[str, Estimate]) -> d
     if found.tail is None:
         return {"observed": observed | {"lengths": []}}
     lengths, cut = found.ended_s.tolist(), found.cut_s.tolist()
-    # Each shorter knot must have more outages than the next.
-    rates: list[tuple[str, float]] = []
-    more_than = int(found.counts.sum()) / hours
     knots = {_seconds(name): estimate for name, estimate in parameters.items() if name.startswith("outage.per_hour.")}
-    for knot, estimate in sorted(knots.items(), reverse=True)[1:]:
-        if estimate.value and estimate.value > 1.01 * more_than:
-            more_than = float(f"{estimate.value:.4g}")
-            rates.insert(0, (duration(round(knot, 6)), more_than))
+    shorter = [(knot, estimate.value) for knot, estimate in sorted(knots.items())[:-1] if estimate.value]
+    rates = [(duration(round(knot, 6)), float(f"{value:.4g}")) for knot, value in shorter]
     table: dict[str, Any] = {"rates": rates} if rates else {}
     if len(lengths) < FEWEST_LENGTHS:
         table |= {"shape": found.tail.shape, "scale": found.tail.scale_s}

@@ -118,6 +118,14 @@ def test_beyond_the_last_knot_the_tail_is_a_generalised_pareto(shape: float) -> 
     assert rate_of(outage, 10 + beyond) == pytest.approx(0.9 * survival, rel=0.01)
 
 
+def test_nearly_equal_rates_of_two_lengths_leave_the_longer_outages_alone() -> None:
+    outage = outages(rates=[("1s", 13.9), ("2s", 6.2), ("2.5s", 6.04)], shape=0.4, scale="1.66s")
+    assert rate_of(outage, 2.5) == pytest.approx(6.04)
+    for length in (5.0, 10.0):
+        survival = (1 + 0.4 * (length - 2.5) / 1.66) ** -2.5
+        assert rate_of(outage, length) == pytest.approx(6.04 * survival, rel=0.01)
+
+
 @given(st.floats(0.1, 30), st.floats(-0.5, 0.6))
 def test_outages_and_the_time_between_them_fill_the_hours(factor: float, shape: float) -> None:
     outage = outages(rate_factor=factor, shape=shape)

@@ -12,6 +12,7 @@ from heartbench.analysis.errors import AnalysisError
 from heartbench.analysis.fit import Kind, fit_recording
 from heartbench.analysis.fit.delays import fit_delays
 from heartbench.analysis.fit.events import find_runs
+from heartbench.analysis.fit.fitting import falling
 from heartbench.analysis.fit.model import Estimate
 from heartbench.analysis.fit.outages import find_outages
 from heartbench.analysis.fit.text import profile_toml
@@ -106,6 +107,37 @@ def test_few_outages_have_no_shape_but_are_in_the_profile() -> None:
     assert any("too few to fit the shape" in warning for warning in fit.warnings)
     assert fit.profile.outage.observed is not None
     assert fit.profile.outage.observed.lengths_s == (4.5, 4.5, 4.5)
+
+
+def test_one_long_outage_does_not_raise_the_other_loss() -> None:
+    rtt = quiet(40_000)
+    rtt[np.random.default_rng(1).random(len(rtt)) < 0.002] = NAN
+    rtt[5000:25_000] = NAN
+    fit = fit_recording(recording(rtt))
+    good = fit.parameters["loss.good"]
+    assert good.ci is not None
+    assert good.value == pytest.approx(0.001, rel=0.4)  # each way
+    assert good.ci[0] <= 0.001 <= good.ci[1] < 0.002
+    assert fit.profile.up.loss.good_mean_s == 0  # no bursts
+
+
+def test_rates_fall_with_the_length_within_their_intervals_and_the_profile_states_the_same() -> None:
+    rtt = quiet(20_000)
+    rtt[np.random.default_rng(2).random(len(rtt)) < 0.02] = NAN
+    rtt[5000:5004] = NAN
+    fit = fit_recording(recording(rtt))
+    rates = [estimate for name, estimate in fit.parameters.items() if name.startswith("outage.per_hour.")]
+    values = [each.value or 0.0 for each in rates]
+    assert values[0] > values[1] > values[2] > 0
+    assert all(each.plausible for each in rates)
+    assert [rate for _, rate in fit.profile.outage.knots] == pytest.approx(values, rel=5e-4)
+
+
+def test_rates_of_shorter_outages_that_contradict_the_count_of_longer_ones_follow_it() -> None:
+    found = falling({1.0: Estimate(1.5, (0.2, 3.0)), 2.0: Estimate(0.1, (0.0, 0.1)), 2.5: Estimate(0.5, (0.3, 0.9))})
+    assert list(found) == [1.0, 2.0, 2.5]
+    assert [each.value for each in found.values()] == pytest.approx([1.5, 0.5, 0.5], rel=2e-3)
+    assert [each.ci for each in found.values()] == [(0.3, 3.0), (0.3, 0.9), (0.3, 0.9)]
 
 
 def test_a_tail_outside_the_interval_of_what_fits_the_probes_is_said_to_be() -> None:
