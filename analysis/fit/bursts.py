@@ -28,10 +28,11 @@ FEWEST_RUNS = 20
 LEAST_BAD, MOST_BAD = 0.02, 0.95
 """Loss in bad periods. At least one packet in twenty passes; a time in which none does is an outage."""
 MOST_BY_BURSTS = 0.1
-"""Of the runs that count as outages, bursts may have made this share."""
+"""Of the runs that count as outages, bursts may have made this share; one may always be theirs."""
+ROOM = 3.0
+"""The likeliest bursts make fewer by this factor, so that the interval around them has room."""
 THIN = 10
 """Of the draws each of this number says how many runs bursts make."""
-AT_LIMIT = 0.9
 NEAR = 0.05
 """An interval that ends within this share of the range from a bound is open there."""
 SHORT = 0.2
@@ -76,7 +77,7 @@ class Setting:
 
     @property
     def most_long(self) -> float:
-        """Most runs of this length that bursts may make."""
+        """Most runs that count as outages, and yet were made by bursts."""
         return max(MOST_BY_BURSTS * int(np.count_nonzero(self.seen.lost >= self.fewest)), 1.0)
 
     @property
@@ -98,12 +99,12 @@ class Setting:
 class Bursts:
     """The fitted losses, and the estimates: of the keys of `loss`, and of Λ at each knot (1/h).
 
-    Up to `most_long` of the runs that count as outages may be lost probes that met by chance or in a burst; `at_limit`:
-    bursts would make more if they could.
+    Up to `most_long` of the runs that count as outages may be lost probes that met by chance or in a burst;
+    `makes_long`: bursts make so many of them that a run of this length says little about outages.
     """
 
     most_long: float
-    at_limit: bool
+    makes_long: bool
     losses: Losses
     loss: dict[str, Estimate]
     per_hour: tuple[Estimate, ...]
@@ -119,9 +120,7 @@ def fit_bursts(setting: Setting) -> Bursts:
         rise = np.maximum(np.diff(x[RATES:]), 0.0)
         losses = _losses(setting, x)
         likelihood = log_likelihood(losses, setting.seen, setting.step_s, setting.ways, setting.up_share)
-        # Bursts that make the long runs would be outages by another name.
-        beyond = max(np.log(max(_long_runs(setting, losses), 1e-9) / setting.most_long), 0.0)
-        return float(likelihood - 100 * (float(rise @ rise) + beyond**2))
+        return float(likelihood - 100 * float(rise @ rise))
 
     best: dict[str, Floats] = {}
     for kind, free in KINDS.items():
@@ -132,13 +131,21 @@ def fit_bursts(setting: Setting) -> Bursts:
     found = _losses(setting, best[chosen])
     if chosen == "independent":
         found = replace(found, good_s=np.inf, bad_s=0.0, bad=0.0)
-    draws = draw(value, best["both"], bounds, seed=1)
+    by_found = _long_runs(setting, found)
+    most = max(setting.most_long, ROOM * by_found)
+
+    def limited(x: Floats) -> float:
+        # Few outages are as likely as bursts that lose nearly all: these would be outages by another name.
+        beyond = max(np.log(max(_long_runs(setting, _losses(setting, x)), 1e-9) / most), 0.0)
+        return value(x) - 100 * float(beyond**2)
+
+    draws = draw(limited, max(reversed(best.values()), key=limited), bounds, seed=1)
     every = [_losses(setting, each) for each in draws]
-    at_limit = _long_runs(setting, found) > AT_LIMIT * setting.most_long
+    makes_long = chosen != "independent" and ROOM * by_found > setting.most_long
     by_losses = np.quantile([_long_runs(setting, each) for each in every[::THIN]], ENDS[1])
     most_long = float(poisson.ppf(ENDS[1], by_losses))
     return Bursts(
-        most_long, at_limit, found, _loss(found, every, draws, bounds, possible), _rates(setting, found, every)
+        most_long, makes_long, found, _loss(found, every, draws, bounds, possible), _rates(setting, found, every)
     )
 
 

@@ -29,8 +29,8 @@ from heartbench.simulator.tail import FEWEST_LENGTHS
 FEWEST_ANSWERS = 60
 LEAST_OBSERVED_S = 10.0
 """A shorter log, as of a flood of pings, shows a moment and no network."""
-RAISED_S = 1.0
-"""Up to about this length runs are left to bursts if these make many of them."""
+RAISED_S = 5.0
+"""Up to about this length runs are left to bursts that make many of them, unless these last longer themselves."""
 WAYS = 2
 RARER = 1.001
 """A profile wants longer outages to be rarer; by this factor they are even if none were seen to be shorter."""
@@ -101,7 +101,7 @@ def _losses(recording: Recording, runs: Runs) -> tuple[Found, Bursts]:
     while True:
         found = find_outages(recording, runs, fewest)
         bursts = _bursts(recording, runs, found, fewest)
-        if not bursts.at_limit or found.from_s > RAISED_S:
+        if not bursts.makes_long or max(found.from_s, bursts.losses.bad_s) > RAISED_S:
             return found, bursts
         fewest += max(fewest // 3, 1)
 

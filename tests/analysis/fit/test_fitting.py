@@ -249,3 +249,30 @@ def test_bursts_that_several_probes_see_are_recovered_and_are_no_outages() -> No
         assert ci[0] <= true <= ci[1]
     assert fit.from_s > 0.9
     assert len(fit.outages) < 30
+
+
+def bursty(good_mean: str, bad_mean: str, bad: float, outage: str = "") -> Profile:
+    """Return a network with loss bursts on each way; its outages as a table of TOML."""
+    loss = {"good": 0.0005, "bad": bad, "good_mean": good_mean, "bad_mean": bad_mean}
+    way = {"base_delay": "10ms", "jitter": [[0.5, "1ms"]], "loss": loss}
+    return validate(Profile, {"up": way, "down": way} | tomllib.loads(outage), "bursty")
+
+
+@pytest.mark.slow
+def test_bursts_that_make_long_runs_of_losses_are_recovered_and_make_no_outages() -> None:
+    pinged = record(bursty("400s", "3s", 0.6), 20 * 3600, seed=1)  # time five times faster: once in 0.2 s for 4 h
+    fit = fit_recording(Recording("fast", pinged.sent_s / 5, pinged.rtt_s, None, None, pinged.stretch, 0.2))
+    for name, true in (("loss.bad", 0.6), ("loss.good_mean", 80.0), ("loss.bad_mean", 0.6)):
+        ci = fit.parameters[name].ci
+        assert ci is not None
+        assert ci[0] <= true <= ci[1]
+    rates = [estimate.ci for name, estimate in fit.parameters.items() if name.startswith("outage.per_hour.")]
+    assert [ci and ci[0] for ci in rates] == [0, 0, 0]
+
+
+@pytest.mark.slow
+def test_outages_are_counted_from_a_length_that_bursts_hardly_reach() -> None:
+    network = bursty("120s", "1.5s", 0.5, "outage = {rates = [['2s', 5]], shape = 0.35, scale = '2.5s'}")
+    fit = fit_recording(record(network, 24 * 3600, seed=1))
+    assert fit.from_s > 2.5
+    assert not [row["figure"] for row in judge("bursty", network, 1, fit) if row["wrong"]]
