@@ -53,7 +53,7 @@ def survey(profile: Profile, duration_s: float, nodes: int = 100, seed: int = 1)
     for node in range(nodes):
         rewind(up, seed, node)
         rewind(down, seed, node)
-        _ping(up, down, rtt[node])
+        _ping(up, down, 1.0, rtt[node])
         rewind(up, seed, node)
         outages.extend(_outages(up, duration_s))
     answered = np.sort(rtt[~np.isnan(rtt)])
@@ -65,33 +65,34 @@ def dropping(profile: Profile) -> Profile:
     return profile.model_copy(update={"outage": profile.outage.model_copy(update={"hold": 0.0})})
 
 
-def record(profile: Profile, duration_s: float, seed: int = 1) -> Recording:
-    """Return a recording of one ping per second over the link of node 0."""
+def record(profile: Profile, duration_s: float, seed: int = 1, step_s: float = 1.0) -> Recording:
+    """Return a recording of pings `step_s` apart over the link of node 0."""
     up, down = (make_link(profile.to_link(), (), seed, 0) for _ in (UP, DOWN))
-    rtt_s = np.full(int(duration_s), np.nan)
-    _ping(up, down, rtt_s)
+    rtt_s = np.full(round(duration_s / step_s), np.nan)
+    _ping(up, down, step_s, rtt_s)
     return Recording(
         source=profile.summary,
-        sent_s=np.arange(len(rtt_s), dtype=float),
+        sent_s=np.arange(len(rtt_s)) * step_s,
         rtt_s=rtt_s,
         up_s=None,
         down_s=None,
         stretch=np.zeros(len(rtt_s), np.int32),
-        interval_s=1.0,
+        interval_s=step_s,
     )
 
 
 @kernel
-def _ping(up: Link, down: Link, rtt: NDArray[np.float64]) -> None:
-    """Record the round-trip time of one ping per second; a ping lost either way leaves none.
+def _ping(up: Link, down: Link, step_s: float, rtt: NDArray[np.float64]) -> None:
+    """Record the round-trip times of pings `step_s` apart; a ping lost either way leaves none.
 
     `up` and `down` are the same link, once for each direction: a ping that an outage holds is answered after later ones
     were sent, and `transmit` is called in the order of time.
     """
-    for second in range(len(rtt)):
-        there = transmit(up, UP, float(second))
+    for i in range(len(rtt)):
+        sent = i * step_s
+        there = transmit(up, UP, sent)
         if not np.isnan(there):
-            rtt[second] = transmit(down, DOWN, there) - second
+            rtt[i] = transmit(down, DOWN, there) - sent
 
 
 def _outages(link: Link, duration_s: float) -> Iterator[float]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from heartbench.simulator.errors import SimulatorError
-from heartbench.simulator.ping import survey
+from heartbench.simulator.ping import record, survey
 from heartbench.simulator.profile import Profile, load_profile
 from heartbench.simulator.tail import log_survival
 from heartbench.simulator.tomlfile import validate
@@ -54,6 +54,18 @@ def test_a_ping_that_is_held_is_answered_late_and_delays_no_other() -> None:
     assert 4.5 < seen.rtt_s[-1] < 5.1
     assert (seen.rtt_s > 0.021).mean() == pytest.approx(5 / 60, rel=0.15)
     assert seen.outages_per_hour(5.0) == pytest.approx(60.0, rel=0.15)
+
+
+def test_a_recording_has_the_step_that_was_asked_for_and_bursts_last_as_many_probes() -> None:
+    way = {"base_delay": "10ms", "loss": {"bad": 1.0, "good_mean": "9s", "bad_mean": "1s"}}
+    bursty = validate(Profile, {"up": way, "down": {"base_delay": "10ms"}}, "test")
+
+    seen = record(bursty, 3600, seed=1, step_s=0.2)
+
+    assert (seen.probes, seen.interval_s, seen.sent_s[-1]) == (18_000, 0.2, pytest.approx(3599.8))
+    lost = np.isnan(seen.rtt_s)
+    assert lost.mean() == pytest.approx(0.1, abs=0.02)
+    assert (lost[1:] & lost[:-1]).sum() / lost.sum() == pytest.approx(math.exp(-0.2), abs=0.05)
 
 
 def test_too_little_to_measure_is_refused() -> None:
