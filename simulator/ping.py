@@ -72,7 +72,7 @@ def record(profile: Profile, duration_s: float, seed: int = 1, step_s: float = 1
     _ping(up, down, step_s, rtt_s)
     return Recording(
         source=profile.summary,
-        sent_s=np.arange(len(rtt_s)) * step_s,
+        sent_s=np.arange(len(rtt_s), dtype=np.float64) * step_s,
         rtt_s=rtt_s,
         up_s=None,
         down_s=None,

@@ -96,57 +96,91 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
+class Likeliest:
+    """The likeliest losses.
+
+    Attributes:
+        setting: what they were fitted to.
+        vectors: the likeliest vector of each kind of loss; none if the losses are too few for bursts.
+        possible: kinds that the likelihood ratio does not reject.
+        losses: the figures of the kind with the least AIC.
+    """
+
+    setting: Setting
+    vectors: dict[str, Floats]
+    possible: set[str]
+    losses: Losses
+
+    @property
+    def long_runs(self) -> float:
+        """How many of the runs that count as outages bursts are expected to have made."""
+        return _long_runs(self.setting, self.losses)
+
+    @property
+    def makes_long(self) -> bool:
+        """Whether bursts make so many of them that a run of this length says little about outages."""
+        return bool(np.isfinite(self.losses.good_s)) and ROOM * self.long_runs > self.setting.most_long
+
+
+@dataclass(frozen=True, slots=True)
 class Bursts:
     """The fitted losses, and the estimates: of the keys of `loss`, and of Λ at each knot (1/h).
 
-    Up to `most_long` of the runs that count as outages may be lost probes that met by chance or in a burst;
-    `makes_long`: bursts make so many of them that a run of this length says little about outages.
+    Up to `most_long` of the runs that count as outages may be lost probes that met by chance or in a burst.
     """
 
     most_long: float
-    makes_long: bool
     losses: Losses
     loss: dict[str, Estimate]
     per_hour: tuple[Estimate, ...]
 
 
-def fit_bursts(setting: Setting) -> Bursts:
-    """Return the figures of bursts and short outages, with intervals."""
+def fit_bursts(setting: Setting) -> Likeliest:
+    """Return the likeliest figures of bursts and short outages."""
     if np.count_nonzero(setting.seen.lost) < FEWEST_RUNS:
-        return _few(setting)
-    bounds = _bounds(setting)
+        return Likeliest(setting, {}, set(), _few(setting).losses)
 
     def value(x: Floats) -> float:
-        rise = np.maximum(np.diff(x[RATES:]), 0.0)
-        losses = _losses(setting, x)
-        likelihood = log_likelihood(losses, setting.seen, setting.step_s, setting.ways, setting.up_share)
-        return float(likelihood - 100 * float(rise @ rise))
+        return _log_density(setting, x)
 
     best: dict[str, Floats] = {}
     for kind, free in KINDS.items():
-        best[kind] = _best(value, _starts(setting, kind, list(best.values())), bounds, free)
+        best[kind] = _best(value, _starts(setting, kind, list(best.values())), _bounds(setting), free)
     values = {kind: value(x) for kind, x in best.items()}
     chosen = max(KINDS, key=lambda kind: values[kind] - len(KINDS[kind]))
     possible = {kind for kind in KINDS if values[kind] > max(values.values()) - DROP[kind]}
     found = _losses(setting, best[chosen])
     if chosen == "independent":
         found = replace(found, good_s=np.inf, bad_s=0.0, bad=0.0)
-    by_found = _long_runs(setting, found)
-    most = max(setting.most_long, ROOM * by_found)
+    return Likeliest(setting, best, possible, found)
+
+
+def with_intervals(fit: Likeliest) -> Bursts:
+    """Return the figures with intervals."""
+    setting, bounds = fit.setting, _bounds(fit.setting)
+    if not fit.vectors:
+        return _few(setting)
+    most = max(setting.most_long, ROOM * fit.long_runs)
 
     def limited(x: Floats) -> float:
         # Few outages are as likely as bursts that lose nearly all: these would be outages by another name.
         beyond = max(np.log(max(_long_runs(setting, _losses(setting, x)), 1e-9) / most), 0.0)
-        return value(x) - 100 * float(beyond**2)
+        return _log_density(setting, x) - 100 * float(beyond**2)
 
-    draws = draw(limited, max(reversed(best.values()), key=limited), bounds, seed=1)
+    draws = draw(limited, max(reversed(fit.vectors.values()), key=limited), bounds, seed=1)
     every = [_losses(setting, each) for each in draws]
-    makes_long = chosen != "independent" and ROOM * by_found > setting.most_long
     by_losses = np.quantile([_long_runs(setting, each) for each in every[::THIN]], ENDS[1])
     most_long = float(poisson.ppf(ENDS[1], by_losses))
-    return Bursts(
-        most_long, makes_long, found, _loss(found, every, draws, bounds, possible), _rates(setting, found, every)
-    )
+    loss = _loss(fit.losses, every, draws, bounds, fit.possible)
+    return Bursts(most_long, fit.losses, loss, _rates(setting, fit.losses, every))
+
+
+def _log_density(setting: Setting, x: Floats) -> float:
+    """Return ln of the posterior of a vector; longer outages are rarer."""
+    rise = np.maximum(np.diff(x[RATES:]), 0.0)
+    losses = _losses(setting, x)
+    likelihood = log_likelihood(losses, setting.seen, setting.step_s, setting.ways, setting.up_share)
+    return float(likelihood - 100 * float(rise @ rise))
 
 
 def _long_runs(setting: Setting, losses: Losses) -> float:
@@ -273,4 +307,4 @@ def _few(setting: Setting) -> Bursts:
     rates = np.full(len(probes), max(counts[-1], 1e-9) / setting.hours)
     tail = setting.tail or Tail(float(setting.knots_s[-1]), 0.0, setting.step_s)
     losses = Losses(np.inf, 0.0, 0.0, lost / sent, setting.knots_s, rates, tail)
-    return Bursts(setting.most_long, False, losses, {"good": good, **unknown}, per_hour)
+    return Bursts(setting.most_long, losses, {"good": good, **unknown}, per_hour)

@@ -6,7 +6,7 @@ from math import ceil
 import numpy as np
 
 from heartbench.analysis.errors import AnalysisError
-from heartbench.analysis.fit.bursts import Bursts, Setting, fit_bursts
+from heartbench.analysis.fit.bursts import Bursts, Setting, fit_bursts, with_intervals
 from heartbench.analysis.fit.correlation import Correlation, fit_correlation
 from heartbench.analysis.fit.delays import Delays, fit_delays
 from heartbench.analysis.fit.events import Flags, Runs, find_runs, late_answers, ordinary
@@ -100,21 +100,21 @@ def _losses(recording: Recording, runs: Runs) -> tuple[Found, Bursts]:
     fewest = fewest_probes(recording, runs)
     while True:
         found = find_outages(recording, runs, fewest)
-        bursts = _bursts(recording, runs, found, fewest)
-        if not bursts.makes_long or max(found.from_s, bursts.losses.bad_s) > RAISED_S:
-            return found, bursts
+        likeliest = fit_bursts(_setting(recording, runs, found, fewest))
+        if not likeliest.makes_long or max(found.from_s, likeliest.losses.bad_s) > RAISED_S:
+            return found, with_intervals(likeliest)
         fewest += max(fewest // 3, 1)
 
 
-def _bursts(recording: Recording, runs: Runs, found: Found, fewest: int) -> Bursts:
-    """Return the bursts and short outages beside the outages of at least `fewest` probes."""
+def _setting(recording: Recording, runs: Runs, found: Found, fewest: int) -> Setting:
+    """Return what bursts and short outages are fitted to, beside the outages of at least `fewest` probes."""
     step = recording.interval_s
     # A short stall is jitter: only the held runs that are outages interrupt the alternation.
     seen = alternation(recording, runs.chosen(~runs.held | np.isin(runs.first, found.runs.first)))
     dropped = not found.runs.held.all()
     knots = np.array([ceil(fewest / 3), ceil(2 * fewest / 3), fewest - 0.5]) * step
     out = min(float(found.length_s.sum()) / (recording.probes * step), 0.9)
-    return fit_bursts(Setting(thinned(seen), step, WAYS, knots, found.tail if dropped else None, 1 - out))
+    return Setting(thinned(seen), step, WAYS, knots, found.tail if dropped else None, 1 - out)
 
 
 def _delay_parameters(delays: Delays, ways: tuple[Delays, Delays] | None) -> dict[str, Estimate]:
