@@ -14,7 +14,7 @@ import pandas as pd
 import typer
 
 from heartbench.analysis.fit import fit_recording
-from heartbench.analysis.validation.fitted import judge, lines
+from heartbench.analysis.validation.fitted import Truth, judge, lines
 from heartbench.simulator.ping import record
 from heartbench.simulator.profile import Profile
 from heartbench.simulator.tomlfile import validate
@@ -67,9 +67,10 @@ WORLDS = (
 
 def recovered(world: World, seeds: int) -> Iterator[dict[str, object]]:
     """Yield a row for each figure of losses and outages, and each seed, as `judge`."""
-    network = world.profile()
+    profile = world.profile()
+    network = Truth.of(profile)
     for seed in range(seeds):
-        fit = fit_recording(record(network, world.hours * 3600, seed, world.step_s))
+        fit = fit_recording(record(profile, world.hours * 3600, seed, world.step_s))
         for row in judge(world.name, network, seed, fit):
             if str(row["figure"]).startswith(("loss.", "outage.")):
                 yield row

@@ -17,7 +17,7 @@ from heartbench.analysis.fit.model import Estimate
 from heartbench.analysis.fit.outages import find_outages
 from heartbench.analysis.fit.text import profile_toml
 from heartbench.analysis.fit.warnings import warnings_of
-from heartbench.analysis.validation.fitted import judge
+from heartbench.analysis.validation.fitted import Truth, judge
 from heartbench.analysis.validation.production_5g import LONE_SEGMENT_KBIT_S, SUBJECTS, read_traces
 from heartbench.simulator.outages import Outages
 from heartbench.simulator.ping import record
@@ -35,7 +35,7 @@ def loaded(text: str) -> Profile:
 def test_a_lan_is_recovered_and_its_profile_loads() -> None:
     lan = load_profile("lan")
     fit = fit_recording(record(lan, 6 * 3600, seed=3))
-    assert not [row["figure"] for row in judge("lan", lan, 3, fit) if row["wrong"]]
+    assert not [row["figure"] for row in judge("lan", Truth.of(lan), 3, fit) if row["wrong"]]
     assert fit.outages == ()
     assert loaded(profile_toml(fit)) == fit.profile
     assert any("says nothing about thresholds" in warning for warning in fit.warnings)
@@ -66,7 +66,7 @@ def test_the_link_of_a_fitted_profile_has_the_round_trips_of_the_recording(name:
 def test_neither_equal_delays_nor_bursts_shorter_than_the_probe_interval_mislead() -> None:
     shipped = load_profile("starlink")
     fit = fit_recording(record(shipped, 24 * 3600, seed=7))
-    assert not [row["figure"] for row in judge("starlink", shipped, 7, fit) if row["wrong"]]
+    assert not [row["figure"] for row in judge("starlink", Truth.of(shipped), 7, fit) if row["wrong"]]
     assert fit.parameters["jitter_correlation"].value == pytest.approx(15, rel=0.03)
     assert fit.parameters["loss.good"].ci is not None
     assert fit.parameters["loss.good"].ci[0] == 0
@@ -76,7 +76,7 @@ def test_neither_equal_delays_nor_bursts_shorter_than_the_probe_interval_mislead
 def test_a_mobile_network_is_recovered() -> None:
     shipped = load_profile("wireguard-5g")
     fit = fit_recording(record(shipped, 12 * 3600, seed=5))
-    assert not [row["figure"] for row in judge("wireguard-5g", shipped, 5, fit) if row["wrong"]]
+    assert not [row["figure"] for row in judge("wireguard-5g", Truth.of(shipped), 5, fit) if row["wrong"]]
     observed = fit.profile.outage.observed
     assert observed is not None
     assert (observed.hours, observed.from_s, observed.step_s) == (12.0, 2.5, 1.0)
@@ -274,4 +274,4 @@ def test_outages_are_counted_from_a_length_that_bursts_hardly_reach() -> None:
     network = bursty("120s", "1.5s", 0.5, "outage = {rates = [['2s', 5]], shape = 0.35, scale = '2.5s'}")
     fit = fit_recording(record(network, 24 * 3600, seed=1))
     assert fit.from_s > 2.5
-    assert not [row["figure"] for row in judge("bursty", network, 1, fit) if row["wrong"]]
+    assert not [row["figure"] for row in judge("bursty", Truth.of(network), 1, fit) if row["wrong"]]
