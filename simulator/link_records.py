@@ -30,10 +30,9 @@ class LinkTables(Record):
     """What a profile says about a link, the same for all nodes of a group. Pairs are (UP, DOWN)."""
 
     base_s: Annotated[Array[float], 2]
-    jitter_s: Annotated[
-        Array[Array[float]], (2, len(JITTER_FINE_Z))
-    ]  # extra delay at equal steps of score, not falling
-    jitter_cells: Annotated[Array[int], 2]  # how many steps from -4 to 4, as of JITTER_Z or JITTER_FINE_Z
+    # Extra delay at equal steps of score from -4 to 4, s, not falling; how many steps: as of JITTER_Z or JITTER_FINE_Z.
+    jitter_s: Annotated[Array[Array[float]], (2, len(JITTER_FINE_Z))]
+    jitter_cells: Annotated[Array[int], 2]
     jitter_correlation_s: float
     jitter_slow_correlation_s: float
     jitter_fast: float  # weights of the two states of the radio; their squares add up to 1
