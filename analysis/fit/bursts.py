@@ -157,7 +157,7 @@ def fit_bursts(setting: Setting) -> Likeliest:
 
 def with_intervals(fit: Likeliest) -> Bursts:
     """Return the figures with intervals."""
-    setting, bounds = fit.setting, _bounds(fit.setting)
+    setting = fit.setting
     if not fit.vectors:
         return _few(setting)
     most = max(setting.most_long, ROOM * fit.long_runs)
@@ -167,12 +167,11 @@ def with_intervals(fit: Likeliest) -> Bursts:
         beyond = max(np.log(max(_long_runs(setting, _losses(setting, x)), 1e-9) / most), 0.0)
         return _log_density(setting, x) - 100 * float(beyond**2)
 
-    draws = draw(limited, max(reversed(fit.vectors.values()), key=limited), bounds, seed=1)
+    draws = draw(limited, max(reversed(fit.vectors.values()), key=limited), _bounds(setting), seed=1)
     every = [_losses(setting, each) for each in draws]
     by_losses = np.quantile([_long_runs(setting, each) for each in every[::THIN]], ENDS[1])
     most_long = float(poisson.ppf(ENDS[1], by_losses))
-    loss = _loss(fit.losses, every, draws, bounds, fit.possible)
-    return Bursts(most_long, fit.losses, loss, _rates(setting, fit.losses, every))
+    return Bursts(most_long, fit.losses, _loss(fit, every, draws), _rates(setting, fit.losses, every))
 
 
 def _log_density(setting: Setting, x: Floats) -> float:
@@ -248,13 +247,17 @@ def _best(value: Callable[[Floats], float], starts: list[Floats], bounds: Floats
     return min(found, key=lambda each: each[0])[1]
 
 
-def _loss(found: Losses, every: list[Losses], draws: Floats, bounds: Floats, possible: set[str]) -> dict[str, Estimate]:
-    """Return the estimates of the keys of `loss`; without an interval what the recording does not bound."""
+def _loss(fit: Likeliest, every: list[Losses], draws: Floats) -> dict[str, Estimate]:
+    """Return the estimates of the keys of `loss`; without an interval what the recording does not bound.
+
+    Nor has what bursts are if they may be shorter than the time between two probes: hardly one is seen twice.
+    """
+    found, possible, bounds = fit.losses, fit.possible, _bounds(fit.setting)
     low, high = np.quantile(draws, ENDS, axis=0)
     good = np.quantile([each.good for each in every], ENDS)
     # Independent losses are the limit of short bursts: who cannot reject the one cannot reject the other.
     least_good = 0.0 if possible & {"independent", "bursts"} else float(good[0])
-    if "independent" in possible:
+    if "independent" in possible or np.exp(low[MEAN]) < fit.setting.step_s:
         most_good = float(np.exp(high[TOTAL]))
         shown = found.good_s < np.inf
         unknown = {"bad": found.bad, "good_mean": found.good_s, "bad_mean": found.bad_s}

@@ -171,7 +171,7 @@ def test_a_cut_last_line_of_an_audit_log_is_left_out(tmp_path: Path) -> None:
         ("2023-11-14T22:13:{}Z [DEBUG] agent: Check status updated: check=node-77 status=passing", {}),
     ],
 )
-def test_a_cut_last_line_makes_no_node_with_a_cut_name(line: str, told: dict[str, float], tmp_path: Path) -> None:
+def test_a_cut_last_line_makes_no_node_with_a_cut_name(line: str, told: dict[str, Any], tmp_path: Path) -> None:
     file, last = tmp_path / "hub.log", line.format(40)
     for end in range(1, len(last) + 1):
         file.write_text("\n".join([line.format(20), line.format(30), last[:end]]))
