@@ -19,7 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from heartbench.simulator.outages import Observed
-from heartbench.simulator.tail import LEAST_SHAPE, MOST_SHAPE, excesses, log_density, log_survival, mean_excess_s
+from heartbench.simulator.tail import (
+    LEAST_EXCESS_S,
+    LEAST_SHAPE,
+    MOST_SHAPE,
+    excesses,
+    log_density,
+    log_survival,
+    mean_excess_s,
+)
 
 Floats = NDArray[np.float64]
 
@@ -82,8 +90,8 @@ def draw_tails(
         weight: how many independent lengths each excess is worth.
         cut_excess_s: excess up to which the lengths of others were seen.
     """
-    mean = mean_excess_s(excess_s, cut_excess_s)
-    least = min(mean / SCALE_RANGE, np.median(np.append(excess_s, cut_excess_s)) / MEDIAN_RANGE)
+    mean, median = mean_excess_s(excess_s, cut_excess_s), float(np.median(np.append(excess_s, cut_excess_s)))
+    least = min(mean / SCALE_RANGE, max(median, LEAST_EXCESS_S) / MEDIAN_RANGE)
     shapes, shape_step = np.linspace(LEAST_SHAPE, MOST_SHAPE, SHAPES, endpoint=False, retstep=True)
     logs, log_step = np.linspace(np.log(least), np.log(mean * SCALE_RANGE), SCALES, endpoint=False, retstep=True)
     shape, log_scale = (each.ravel() for each in np.meshgrid(shapes + shape_step / 2, logs + log_step / 2))

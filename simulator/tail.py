@@ -22,6 +22,8 @@ Floats = NDArray[np.float64]
 LEAST_SHAPE, MOST_SHAPE = -0.5, 1.0
 FEWEST_LENGTHS = 10
 """Fewer lengths are not fitted, because they hardly determine the shape."""
+LEAST_EXCESS_S = 1e-6
+"""Outages that are all as short as the threshold have a tail of this order."""
 EXPONENTIAL_BELOW = 1e-6
 """Shapes nearer to 0 than this count as 0, because the general formula loses its digits there."""
 
@@ -75,7 +77,7 @@ def fit(lengths_s: Floats, from_s: float, resolution_s: float = 0.0, cut_s: Sequ
             f"{len(lengths_s)} outages are too few to fit a tail to; at least {FEWEST_LENGTHS} are needed"
         )
     excess, cut = excesses(lengths_s, from_s, resolution_s), excesses(cut_s, from_s, 0.0)
-    mean = max(mean_excess_s(excess, cut), 1e-9)
+    mean = mean_excess_s(excess, cut)
 
     def unlikely(point: Floats) -> float:
         shape, scale_s = point[0], mean * np.exp(point[1])
@@ -99,4 +101,4 @@ def excesses(lengths_s: Floats | Sequence[float], from_s: float, resolution_s: f
 
 def mean_excess_s(excess_s: Floats, cut_excess_s: Floats) -> float:
     """Return the mean excess of an exponential tail by greatest likelihood, s; some excesses were cut (`fit`)."""
-    return float(excess_s.sum() + cut_excess_s.sum()) / max(len(excess_s), 1)
+    return max(float(excess_s.sum() + cut_excess_s.sum()) / max(len(excess_s), 1), LEAST_EXCESS_S)

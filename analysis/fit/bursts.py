@@ -118,8 +118,11 @@ class Likeliest:
 
     @property
     def makes_long(self) -> bool:
-        """Whether bursts make so many of them that a run of this length says little about outages."""
-        return bool(np.isfinite(self.losses.good_s)) and ROOM * self.long_runs > self.setting.most_long
+        """Whether bursts, as all possible kinds have them, make so many of them that one says little about outages."""
+        if not self.possible or "independent" in self.possible:
+            return False
+        losses = (_losses(self.setting, self.vectors[kind]) for kind in self.possible)
+        return all(ROOM * _long_runs(self.setting, each) > self.setting.most_long for each in losses)
 
 
 @dataclass(frozen=True, slots=True)

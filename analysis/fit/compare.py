@@ -30,6 +30,8 @@ COMMON = (
     "outage.hold",
     "outage.down",
 )
+OF_THRESHOLD = {"outage.scale", "outage.hold"}
+"""Figures of the outages beyond the shortest that is counted one by one: they depend on its length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,11 @@ class Network:
 
     profile: Profile
     fitted: Fit | None
+
+    @property
+    def from_s(self) -> float:
+        """The length from which on its outages have the tail, s; 0: it has none."""
+        return self.profile.outage.knots[-1][0] if self.profile.outage.knots else 0.0
 
     @property
     def is_measured(self) -> bool:
@@ -64,7 +71,8 @@ def side_by_side(first: Network, second: Network) -> list[Row]:
     for name in COMMON:
         a, b = left[name], right[name]
         spans = _span(first, a), _span(second, b)
-        rows.append((name, a, b, None if a.ci is None and b.ci is None else _differ(*spans)))
+        unknown = (a.ci is None and b.ci is None) or (name in OF_THRESHOLD and first.from_s != second.from_s)
+        rows.append((name, a, b, None if unknown else _differ(*spans)))
     return rows
 
 
@@ -81,7 +89,8 @@ def _allow_for_chance(fit: Fit, found: Mapping[str, Estimate]) -> dict[str, Esti
 
     Losses that meet by chance look like outages: a fit knows how many may be such, its profile does not.
     """
-    alone = rate_estimate(len(fit.outages), fit.hours).ci
+    observed = fit.profile.outage.observed
+    alone = rate_estimate(observed.count, observed.hours).ci if observed else None
     whole = fit.parameters[f"outage.per_hour.{fit.from_s:.4g}s"].ci
     real = whole[0] / alone[0] if alone and whole and alone[0] else 1.0
     return {

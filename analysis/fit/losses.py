@@ -84,9 +84,12 @@ def thinned(whole: Alternation, most: int = MOST_RUNS) -> Alternation:
         return whole
     begins = np.linspace(0, count - most // pieces, pieces).astype(int)
     index = (begins[:, None] + np.arange(most // pieces)).ravel()
-    fresh = whole.fresh[index]
+    fresh, lost = whole.fresh[index], whole.lost[index]
     fresh[:: most // pieces] = True
-    return Alternation(fresh, whole.answered[index], whole.lost[index])
+    lost[most // pieces - 1 :: most // pieces] = (
+        0  # what ends the last run is not in the piece: bursts would gain by it
+    )
+    return Alternation(fresh, whole.answered[index], lost)
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ def _loss(losses: Losses) -> dict[str, Any]:
 def _outage(found: Found, hours: float, parameters: Mapping[str, Estimate]) -> dict[str, Any]:
     """Return the table of outages: rates of the short ones, and the long ones one by one."""
     observed: dict[str, Any] = {
-        "hours": round(hours, 4),
+        "hours": float(f"{hours:.6g}"),
         "from": duration(round(found.from_s, 6)),
         "resolution": duration(round(found.step_s, 6)),
     }

@@ -45,8 +45,9 @@ def draw_stepped(
         cut_excess_s: excess up to which others were seen, at the beginning of its step, s: (n − m) Δ.
     """
     whole, cut = (_steps(each) for each in (excess_s / step_s - 0.5, cut_excess_s / step_s))
-    mean = mean_excess_s(excess_s, cut_excess_s)
-    least = float(np.log(min(mean, float(np.median(np.append(excess_s, cut_excess_s)))) / SCALE_RANGE))
+    mean, median = mean_excess_s(excess_s, cut_excess_s), float(np.median(np.append(excess_s, cut_excess_s)))
+    mean, median = max(mean, step_s / 2), max(median, step_s / 2)  # those that were cut may all be of the least length
+    least = float(np.log(min(mean, median) / SCALE_RANGE))
     most = float(np.log(mean * SCALE_RANGE))
     shapes, shape_step = np.linspace(LEAST_SHAPE, MOST_SHAPE, SHAPES, endpoint=False, retstep=True)
     logs, log_step = np.linspace(least, most, SCALES, endpoint=False, retstep=True)

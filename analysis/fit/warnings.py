@@ -46,23 +46,25 @@ def _outages(recording: Recording, found: Found) -> Iterator[str]:
     )
     cut = int(found.cut.sum())
     if cut:
-        yield f"{cut} of {count} outages touch an end of the recording and were longer than what was seen of them"
+        yield f"{cut} of {count} outages touch an end of the recording, or of a part of it: they were longer than it shows"
     before = count - int(found.counts.sum())
     if before:
         what = "does not count in the rates: it was" if before == 1 else "do not count in the rates: they were"
         yield f"{before} of {count} outages {what} on when a later part began"
-    if not count:
-        yield f"no outage was seen in {hours:.3g} h: this profile says nothing about thresholds longer than jitter"
-    elif count < FEWEST_LENGTHS:
+    ended, counted_s = len(found.ended_s), found.length_s[found.counts]
+    if not len(counted_s):
+        began = "was seen" if not count else "was seen to begin"
+        yield f"no outage {began} in {hours:.3g} h: this profile says nothing about thresholds longer than jitter"
+    elif ended < FEWEST_LENGTHS:
         yield (
-            f"{count} {'outage is' if count == 1 else 'outages are'} too few to fit the shape of the tail: "
+            f"{ended} whole {'outage is' if ended == 1 else 'outages are'} too few to fit the shape of the tail: "
             "it is assumed exponential"
         )
     else:
-        longest = float(found.length_s.max())
-        beyond = int(np.count_nonzero(found.length_s >= longest / 2))
+        longest = float(counted_s.max())
+        beyond = int(np.count_nonzero(counted_s >= longest / 2))
         yield (
-            f"the tail rests on {count} outages, of which {beyond} lasted {format_duration(round(longest / 2, 1))} or "
+            f"the tail rests on {len(counted_s)} outages, of which {beyond} lasted {format_duration(round(longest / 2, 1))} or "
             f"more; the longest lasted {format_duration(round(longest, 1))}"
         )
 
