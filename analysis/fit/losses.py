@@ -86,9 +86,8 @@ def thinned(whole: Alternation, most: int = MOST_RUNS) -> Alternation:
     index = (begins[:, None] + np.arange(most // pieces)).ravel()
     fresh, lost = whole.fresh[index], whole.lost[index]
     fresh[:: most // pieces] = True
-    lost[most // pieces - 1 :: most // pieces] = (
-        0  # what ends the last run is not in the piece: bursts would gain by it
-    )
+    # What ends the last run of a piece is not in it, which would speak for bursts.
+    lost[most // pieces - 1 :: most // pieces] = 0
     return Alternation(fresh, whole.answered[index], lost)
 
 

@@ -46,7 +46,7 @@ def _outages(recording: Recording, found: Found) -> Iterator[str]:
     )
     cut = int(found.cut.sum())
     if cut:
-        yield f"{cut} of {count} outages touch an end of the recording, or of a part of it: they were longer than it shows"
+        yield f"{cut} of {count} outages touch an end of the recording, or of a part, and were longer than it shows"
     before = count - int(found.counts.sum())
     if before:
         what = "does not count in the rates: it was" if before == 1 else "do not count in the rates: they were"
@@ -62,10 +62,10 @@ def _outages(recording: Recording, found: Found) -> Iterator[str]:
         )
     else:
         longest = float(counted_s.max())
-        beyond = int(np.count_nonzero(counted_s >= longest / 2))
+        beyond, half = int(np.count_nonzero(counted_s >= longest / 2)), format_duration(round(longest / 2, 1))
         yield (
-            f"the tail rests on {len(counted_s)} outages, of which {beyond} lasted {format_duration(round(longest / 2, 1))} or "
-            f"more; the longest lasted {format_duration(round(longest, 1))}"
+            f"the tail rests on {len(counted_s)} outages, of which {beyond} lasted {half} or more; the longest lasted "
+            f"{format_duration(round(longest, 1))}"
         )
 
 

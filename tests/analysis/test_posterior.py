@@ -78,6 +78,11 @@ def test_an_outage_that_was_cut_counts_for_the_rate_and_may_have_been_far_longer
     assert np.quantile(survival, 0.9) > 0.3
 
 
+def test_an_outage_that_was_cut_at_the_threshold_can_be_drawn_for() -> None:
+    drawn = draw_networks(observed([]).model_copy(update={"cut_s": (FROM_S,)}), 1)
+    assert np.isfinite(drawn.scale_s).all()
+
+
 def test_without_an_outage_the_rule_of_three_bounds_their_rate() -> None:
     drawn = draw_networks(observed([], hours=500.0), 1, 20_000)
     assert np.quantile(drawn.per_hour, 0.95) < 3.0 / 500.0

@@ -7,8 +7,9 @@ from tests.analysis.fit.recordings import NAN, recording
 from heartbench.analysis.fit import fit_recording
 from heartbench.analysis.fit.compare import Network, side_by_side
 from heartbench.simulator.ping import record
-from heartbench.simulator.profile import load_profile
+from heartbench.simulator.profile import Profile, load_profile
 from heartbench.simulator.recordings import Recording
+from heartbench.simulator.tomlfile import validate
 
 
 def shipped(name: str) -> Network:
@@ -47,6 +48,15 @@ def test_the_rates_of_long_outages_in_two_logs_have_intervals() -> None:
         assert a.ci is not None
         assert b.ci is not None
     assert rows["outage.per_hour.3s"][2] is True
+
+
+def test_scales_beyond_different_lengths_are_not_compared() -> None:
+    outages = {"hours": 1000, "resolution": "0s", "lengths": [6.0, 6.5, 7, 8, 9, 10, 12, 14, 20, 30] * 30}
+    counted = [{"outage": {"observed": outages | {"from": from_s}}} for from_s in ("2s", "2s", "5s")]
+    way = {"base_delay": "10ms"}
+    short, same, long = (Network(validate(Profile, {"up": way, "down": way, **each}, "test"), None) for each in counted)
+    assert verdicts(short, same)["outage.scale"] is False
+    assert verdicts(short, long)["outage.scale"] is None
 
 
 @pytest.mark.parametrize("name", ["5g-private", "starlink", "wireguard-5g"])

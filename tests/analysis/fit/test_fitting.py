@@ -168,6 +168,41 @@ def test_an_outage_that_an_end_cuts_is_longer_than_what_was_seen() -> None:
     assert "1 of 5 outages does not count in the rates: it was on when a later part began" in said
 
 
+def test_a_log_that_begins_with_the_least_outage_is_fitted() -> None:
+    rtt = quiet(2000)
+    rtt[:3] = NAN
+    fit = fit_recording(recording(rtt))
+    seen = fit.profile.outage.observed
+    assert seen is not None
+    assert (seen.lengths_s, seen.cut_s) == ((), (2.5,))
+    assert loaded(profile_toml(fit)) == fit.profile
+
+
+@pytest.mark.parametrize("length", range(63, 130, 3))
+def test_a_short_log_with_an_outage_is_fitted(length: int) -> None:
+    rtt = quiet(length)
+    rtt[30:33] = NAN
+    assert fit_recording(recording(rtt)).profile.outage.rates
+
+
+def test_outages_that_were_all_on_when_later_parts_began_are_none_to_count() -> None:
+    rtt = quiet(2000)
+    rtt[1000:1030] = NAN
+    fit = fit_recording(recording(rtt, stretch=[0] * 1000 + [1] * 1000))
+    said = " ".join(fit.warnings)
+    assert "no outage was seen to begin in 0.556 h: this profile says nothing about thresholds" in said
+    assert "exponential" not in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "days"), [(10, 1), (1, 4)])
+def test_short_bursts_do_not_raise_the_shortest_outage(seed: int, days: int) -> None:
+    shipped = load_profile("wireguard-5g")
+    fit = fit_recording(record(shipped, days * 86_400, seed))
+    assert fit.from_s == 2.5
+    assert not [row["figure"] for row in judge("wireguard-5g", Truth.of(shipped), seed, fit) if row["wrong"]]
+
+
 def test_the_pause_between_two_stretches_is_no_outage() -> None:
     rtt = quiet(1000)
     seen = recording(rtt, stretch=[0] * 500 + [1] * 500)

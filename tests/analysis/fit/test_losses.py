@@ -67,5 +67,6 @@ def test_a_long_recording_is_thinned_in_pieces_that_start_afresh() -> None:
     pieces = thinned(whole, most=1000)
     assert len(pieces.lost) == 1000
     assert pieces.fresh.sum() == 50
+    assert pieces.lost.sum() == 950  # each piece ends answered
     assert (np.diff(pieces.answered)[~pieces.fresh[1:]] == 1).all()
     assert thinned(whole, most=10_000) is whole

@@ -42,6 +42,12 @@ def test_an_outage_much_longer_than_the_others_leaves_short_scales_possible() ->
     assert np.quantile(shapes, ENDS[1]) > 0.9
 
 
+def test_outages_of_the_least_length_that_were_cut_leave_every_scale_possible() -> None:
+    _, scales = draw_stepped(np.zeros(0), 1.0, np.random.default_rng(1), 5000, cut_excess_s=np.zeros(2))
+    assert np.quantile(scales, 0.1) < 0.2
+    assert np.quantile(scales, 0.9) > 4
+
+
 def test_a_tail_that_may_end_at_the_threshold_has_a_scale_down_to_0() -> None:
     _, scales = draw_stepped(np.array([0.5]), 1.0, np.random.default_rng(1), 5000)
     assert scales.min() == 0
