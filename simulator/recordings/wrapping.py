@@ -3,9 +3,11 @@
     back       to a probe whose answer took long enough for the one before it to have left meanwhile
     forward    else: an outage loses up to a whole period of probes less one
     clock      the times of day choose another reading, whole periods away, if they fit that one and not the plain one
+    restart    numbers that begin again where neither the period nor the times explain it: an error
 
-Without times of day an outage of a period or more is read too short, by whole periods. A prober that slept for very
-nearly a period is read as an outage.
+Without times of day an outage of a period or more is read too short, by whole periods, and one of more than
+`MOST_LOST` that happens to end at one of the first numbers is taken for a restart. A prober that slept for very nearly
+a period is read as an outage.
 """
 
 import numpy as np
@@ -23,6 +25,10 @@ SLACK = 0.1
 """More than this share off is another pace."""
 SLOWEST_S = 1.0
 """`ping -A` sends once a second while nothing answers."""
+FIRST_NUMBERS = 10
+"""A new start is answered from one of the numbers up to this one on; an outage ends there once in 6,000 times."""
+MOST_LOST = 500
+"""Numbers that go from this many before the period's end, or fewer, to one of the first have gone once around."""
 
 
 def steps_between(
@@ -46,5 +52,8 @@ def steps_between(
     plain = np.abs(took_s - steps * slowest_s) <= SLACK * np.abs(took_s)
     steps = np.where(fits & ~plain, by_clock, steps).astype(np.int64)
     off_s = np.minimum(np.abs(took_s - steps * step_s), np.abs(took_s - steps * slowest_s))
-    unexplained = np.where(np.isnan(took_s), number[1:] <= 1, off_s > SLACK * np.abs(took_s))
-    return steps, (steps > period // 2) & unexplained
+    fell = np.diff(number) < 0
+    begins_again = fell & (number[1:] <= FIRST_NUMBERS) & (steps > MOST_LOST)
+    off_pace = ((steps > period // 2) | begins_again) & (off_s > SLACK * np.abs(took_s))
+    too_soon = fell & (steps * step_s > (1 + SLACK) * np.maximum(took_s, 0.0) + LATEST_ERROR_S)
+    return steps, np.where(np.isnan(took_s), begins_again, off_pace | too_soon)

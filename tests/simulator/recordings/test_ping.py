@@ -217,11 +217,28 @@ def test_an_adaptive_prober_that_slows_down_for_hours_lost_no_more_than_its_numb
 
 
 @pytest.mark.parametrize("t", [None, 1_700_000_000.0])
-@pytest.mark.parametrize("probes", [5, 5000])
-def test_a_start_of_ping_whose_first_line_is_missing_is_rejected(read: Read, t: float | None, probes: int) -> None:
-    log = "".join(answer(n, 20, t and t + n) for n in range(1, probes + 1))
+@pytest.mark.parametrize(("probes", "first"), [(5, 1), (5000, 1), (5000, 2), (40_000, 1), (40_000, 3), (65_000, 1)])
+@pytest.mark.parametrize("pause_s", [0, 9, 3600, 100_000])
+def test_a_start_of_ping_whose_first_line_is_missing_is_rejected(
+    read: Read, t: float | None, probes: int, first: int, pause_s: int
+) -> None:
+    before = range(max(1, probes - 200), probes + 1)
+    log = "".join(answer(n, 20, t and t + n) for n in before)
     with pytest.raises(SimulatorError, match="another start of ping without its PING line"):
-        read(log + "".join(answer(n, 20, t and t + probes + 9 + n) for n in range(1, probes + 1)))
+        read(log + "".join(answer(n, 20, t and t + probes + pause_s + n) for n in range(first, 201)))
+
+
+@pytest.mark.parametrize("t", [None, 1_700_000_000.0])
+def test_a_short_outage_in_which_the_numbers_start_again_is_none(read: Read, t: float | None) -> None:
+    numbers = [*range(65_000, 65_300), *range(65_537, 65_600)]
+    assert read("".join(answer(n % 65536, 20, t and t + n) for n in numbers)).lost == 237
+
+
+def test_a_pause_in_which_the_numbers_start_again_is_no_other_start(read: Read) -> None:
+    t = 1_700_000_000.0
+    numbers = [*range(65_000, 65_530), *range(65_537, 65_600)]
+    got = read("".join(answer(n % 65536, 20, t + n + 7200 * (n > 65_535)) for n in numbers))
+    assert (got.lost, got.stretch[-1]) == (7, 1)
 
 
 def test_answers_that_come_minutes_late_are_no_outage(read: Read) -> None:
