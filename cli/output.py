@@ -91,7 +91,7 @@ def check_output(path: Path, option: str = "--out") -> None:
 
 
 def check_distinct(outputs: Mapping[str, Path], inputs: Iterable[Path] = ()) -> None:
-    """Raise an error if an output, named by its option, is an input or another output, also by a link."""
+    """Raise an error if an output, named by its option, is an input or another output, also by a symbolic link."""
     taken = {path.resolve(): "an input" for path in inputs}
     for option, path in outputs.items():
         place = path.resolve()

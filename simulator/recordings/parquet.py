@@ -3,6 +3,7 @@
 Null is lost, or not known; a NaN is the result of a computation that failed, and is refused.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,20 @@ from heartbench.simulator.recordings.coarse import SPREAD, is_coarse, spread
 from heartbench.simulator.recordings.recording import Recording, Seconds, usual_interval
 
 BEGAN = b"heartbench.began_unix_s"
+ASSUMED = b"heartbench.assumptions"
+"""What the reader of the logs assumed: a list of texts, in JSON."""
 ROUNDED_S = 0.002
 """By so much both ways may differ from the round trip: where all three are whole milliseconds."""
 
 
 def write_recording(recording: Recording, path: Path) -> None:
-    """Write a recording to a Parquet file that `read_recording` reads, completely or not at all."""
+    """Write a recording to a Parquet file that `read_recording` reads, completely or not at all.
+
+    A pipe or a device is written to directly.
+
+    Raises:
+        SimulatorError: the file cannot be written.
+    """
     columns: dict[str, NDArray[np.generic] | None] = {
         "sent_s": recording.sent_s,
         "rtt_s": recording.rtt_s,
@@ -29,11 +38,27 @@ def write_recording(recording: Recording, path: Path) -> None:
         "stretch": recording.stretch,
     }
     table = pa.table({name: pa.array(data, from_pandas=True) for name, data in columns.items() if data is not None})
+    metadata = {ASSUMED: json.dumps(recording.assumptions)}
     if recording.began_unix_s is not None:
-        table = table.replace_schema_metadata({BEGAN: repr(recording.began_unix_s).encode()})
+        metadata[BEGAN] = repr(recording.began_unix_s)
+    sink = pa.BufferOutputStream()  # Parquet needs a file position, which a pipe has not
+    pq.write_table(table.replace_schema_metadata(metadata), sink, compression="zstd")
+    try:
+        write_bytes(path, memoryview(sink.getvalue()))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise SimulatorError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def write_bytes(path: Path, data: memoryview) -> None:
+    """Write a file completely or not at all; write to a pipe or a device directly."""
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return
     unfinished = path.with_name(f"{path.name}.unfinished")
     try:
-        pq.write_table(table, unfinished, compression="zstd")
+        unfinished.write_bytes(data)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -56,10 +81,11 @@ def read_parquet(path: Path) -> Recording:
     if up_s is not None and down_s is not None:
         unequal = np.abs(up_s + down_s - rtt_s) > ROUNDED_S
         refuse(path, unequal, f"up_s and down_s do not add up to rtt_s, to within {ROUNDED_S} s")
-    assumptions: tuple[str, ...] = ()
+    metadata = table.schema.metadata or {}
+    assumptions = tuple(json.loads(metadata.get(ASSUMED, b"[]")))
     if is_coarse(sent_s):
-        sent_s, assumptions = spread(sent_s), (f"{path}: {SPREAD}",)
-    began = (table.schema.metadata or {}).get(BEGAN)
+        sent_s, assumptions = spread(sent_s), (*assumptions, f"{path}: {SPREAD}")
+    began = metadata.get(BEGAN)
     began_s = float(began) + float(sent_s[0]) if began else None
     interval_s = usual_interval(sent_s, stretch)
     return Recording(str(path), sent_s - sent_s[0], rtt_s, up_s, down_s, stretch, interval_s, began_s, assumptions)

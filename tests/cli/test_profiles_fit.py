@@ -111,6 +111,17 @@ def test_rows_that_stand_for_several_probes_are_lost_if_all_of_these_are(
     assert (found["probes"], found["lost"]) == (380, 20)
 
 
+def test_a_recording_fits_with_the_assumptions_of_its_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rounds, recording = tmp_path / "rounds.csv", str(tmp_path / "mine.parquet")
+    rounds.write_text("\n".join(["t,ms,lost", *(f"{second},{20 + second % 7},0" for second in range(400)), ""]))
+    named = ["--time-column", "t", "--rtt-column", "ms", "--loss-column", "lost"]
+    assert app.invoke(["profiles", "fit", str(rounds), *named, "--recording", recording, "--json"]) == 0
+    warnings = json.loads(capsys.readouterr().out)["warnings"]
+    assert any("a row is a round of several probes" in each for each in warnings)
+    assert app.invoke(["profiles", "fit", recording, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["warnings"] == warnings
+
+
 def test_a_csv_is_written_as_a_recording_that_check_compare_and_a_scenario_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

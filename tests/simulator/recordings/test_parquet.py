@@ -1,6 +1,7 @@
 """Recordings written and read back."""
 
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ RECORDING = Recording(
     stretch=np.array([0, 0, 0, 1], np.int32),
     interval_s=1.0,
     began_unix_s=1_700_000_000.0,
+    assumptions=("a.log: one probe a second is assumed", "a.log: a row is a round"),
 )
 
 
@@ -33,6 +35,25 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
         np.testing.assert_array_equal(getattr(got, name), getattr(RECORDING, name))
     assert got.down_s is None
     assert (got.interval_s, got.began_unix_s) == (1.0, 1_700_000_000.0)
+    assert got.assumptions == RECORDING.assumptions
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe, whole = tmp_path / "pipe", tmp_path / "whole.parquet"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_recording(RECORDING, pipe)
+    write_recording(RECORDING, whole)
+    assert os.read(reader, 100_000) == whole.read_bytes()
+    os.close(reader)
+    assert pipe.is_fifo()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["pipe", "whole.parquet"]
+
+
+def test_a_recording_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    with pytest.raises(SimulatorError, match=rf"^{folder / 'a'}: cannot be written: No such file or directory$"):
+        write_recording(RECORDING, folder / "a")
 
 
 def test_several_files_are_stretches_with_nothing_known_between_them(tmp_path: Path) -> None:
