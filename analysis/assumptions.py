@@ -149,7 +149,8 @@ def _watching(outage: Outages, watched: bool, profile: str) -> tuple[str, str, s
             "none; the uncertainty about the network is unknown, and long thresholds cannot be tuned for it",
             f"{profile}, which has no observed outages",
         )
-    seen = f"{observed.hours:g} h, {observed.count} outages of at least {observed.from_s:g} s"
+    outages = f"{observed.count} outage{'s' * (observed.count != 1)}"
+    seen = f"{observed.hours:g} h, {outages} of at least {observed.from_s:g} s"
     if observed.cut_s:
         seen += f", {len(observed.cut_s)} of them longer than what was seen"
     if observed.step_s:

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from heartbench.analysis.tune import DEFAULT_GOAL, Goal
+from heartbench.simulator.errors import SimulatorError
 from heartbench.simulator.units import NODE_DAYS, parse_duration, parse_rate
 
 RATE_UNITS = ("node-day", "node-week", "node-month", "node-year")
@@ -29,6 +30,8 @@ def stated_goal(max_false_stale: str | None, max_detection: str | None, otherwis
         unit = max_false_stale.partition("/")[2].strip().lower()
     if max_detection is not None:
         detection_s = parse_duration(max_detection, "--max-detection")
+        if detection_s <= 0:
+            raise SimulatorError(f"--max-detection: {max_detection}: must be more than 0 s")
     return Goal(rate, detection_s, unit)
 
 

@@ -21,7 +21,7 @@ from heartbench.analysis.fit.tails import draw_stepped
 from heartbench.analysis.intervals import share_interval
 from heartbench.analysis.posterior import draw_tails
 from heartbench.simulator.recordings import Recording
-from heartbench.simulator.tail import FEWEST_LENGTHS, Tail, excesses, fit, mean_excess_s
+from heartbench.simulator.tail import FEWEST_LENGTHS, LEAST_SHAPE, Tail, excesses, fit, mean_excess_s
 
 Floats = NDArray[np.float64]
 
@@ -30,6 +30,8 @@ FEWEST_PROBES = 3
 MOST_BY_CHANCE = 0.1
 """Of the runs that count as outages, losses that met by chance may have made this share."""
 DRAWS = 20_000
+AT_LEAST_SHAPE = 0.001
+"""A fitted shape as near to the least one is that."""
 MOST_LENGTHS = 500
 """More different lengths than these are rounded to some of them."""
 
@@ -117,6 +119,8 @@ def tail_estimates(found: Found) -> dict[str, Estimate]:
     else:
         shape, scale_s = draw_tails(excess, generator, DRAWS, cut_excess_s=cut)
     shapes, scales = np.quantile(shape, ENDS), np.quantile(scale_s, ENDS)
+    if found.tail.shape - LEAST_SHAPE < AT_LEAST_SHAPE:  # the likeliest may be where the prior ends; no draw is
+        shapes[0] = LEAST_SHAPE
     few = len(excess) < FEWEST_LENGTHS
     return {
         "shape": Estimate(found.tail.shape, None if few else (float(shapes[0]), float(shapes[1]))),

@@ -46,7 +46,8 @@ def _outages(recording: Recording, found: Found) -> Iterator[str]:
     )
     cut = int(found.cut.sum())
     if cut:
-        yield f"{cut} of {count} outages touch an end of the recording, or of a part, and were longer than it shows"
+        touch = "touches" if count == 1 else "touch"
+        yield f"{cut} of {count} outages {touch} an end of the recording, or of a part: it lasted longer than is seen"
     before = count - int(found.counts.sum())
     if before:
         what = "does not count in the rates: it was" if before == 1 else "do not count in the rates: they were"
@@ -55,6 +56,11 @@ def _outages(recording: Recording, found: Found) -> Iterator[str]:
     if not len(counted_s):
         began = "was seen" if not count else "was seen to begin"
         yield f"no outage {began} in {hours:.3g} h: this profile says nothing about thresholds longer than jitter"
+    elif not ended:
+        yield (
+            "of no outage both ends were seen: the scale of the tail is a guess, as if one had lasted no longer than "
+            "what was seen of all"
+        )
     elif ended < FEWEST_LENGTHS:
         yield (
             f"{ended} whole {'outage is' if ended == 1 else 'outages are'} too few to fit the shape of the tail: "
@@ -72,10 +78,10 @@ def _outages(recording: Recording, found: Found) -> Iterator[str]:
 def _tail(found: Found, parameters: Mapping[str, Estimate]) -> Iterator[str]:
     outside = [name for name in ("shape", "scale") if not parameters[f"outage.{name}"].plausible]
     if outside:
+        step, are = format_duration(round(found.step_s, 3)), "are" if len(outside) > 1 else "is"
         yield (
-            f"the tail takes each length as the middle of its step of {format_duration(found.step_s)}; so many outages "
-            f"show that this is not exact: its {' and '.join(outside)} {'are' if len(outside) > 1 else 'is'} outside "
-            "the interval of what fits the probes"
+            f"the tail takes each length as the middle of its step of {step}; so many outages show that this is not "
+            f"exact: its {' and '.join(outside)} {are} outside the interval of what fits the probes"
         )
 
 

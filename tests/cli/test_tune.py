@@ -120,6 +120,7 @@ def test_each_group_has_a_row_and_the_worse_decides_unless_the_fleet_is_asked_fo
         ["tune", "binary"],
         ["tune", "table.parquet"],
         ["tune", "--max-detection", "10 parsecs"],
+        ["tune", "--max-detection", "0"],
         ["tune", "--max-false-stale", "often"],
         ["tune", "--max-false-stale", "0/node-day"],
         ["tune", "--out", "nowhere/hub.env"],

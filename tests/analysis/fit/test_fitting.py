@@ -175,6 +175,9 @@ def test_a_log_that_begins_with_the_least_outage_is_fitted() -> None:
     seen = fit.profile.outage.observed
     assert seen is not None
     assert (seen.lengths_s, seen.cut_s) == ((), (2.5,))
+    said = " ".join(fit.warnings)
+    assert "1 of 1 outages touches an end of the recording" in said
+    assert "of no outage both ends were seen: the scale of the tail is a guess" in said
     assert loaded(profile_toml(fit)) == fit.profile
 
 
@@ -201,6 +204,16 @@ def test_short_bursts_do_not_raise_the_shortest_outage(seed: int, days: int) -> 
     fit = fit_recording(record(shipped, days * 86_400, seed))
     assert fit.from_s == 2.5
     assert not [row["figure"] for row in judge("wireguard-5g", Truth.of(shipped), seed, fit) if row["wrong"]]
+
+
+def test_a_tail_that_ends_as_soon_as_it_may_is_in_its_own_interval() -> None:
+    rtt = quiet(20_000)
+    for begin, length in zip(range(300, 20_000, 900), range(11, 74, 3), strict=False):
+        rtt[begin : begin + length] = NAN
+    fit = fit_recording(recording(rtt))
+    assert fit.parameters["outage.shape"].value == -0.5
+    assert fit.parameters["outage.shape"].plausible
+    assert not any("middle of its step" in warning for warning in fit.warnings)
 
 
 def test_the_pause_between_two_stretches_is_no_outage() -> None:
