@@ -47,7 +47,7 @@ def _outages(recording: Recording, found: Found) -> Iterator[str]:
     cut = int(found.cut.sum())
     if cut:
         touch = "touches" if count == 1 else "touch"
-        yield f"{cut} of {count} outages {touch} an end of the recording, or of a part: it lasted longer than is seen"
+        yield f"{cut} of {count} outages {touch} an end of the recording, or of a part: each lasted longer than is seen"
     before = count - int(found.counts.sum())
     if before:
         what = "does not count in the rates: it was" if before == 1 else "do not count in the rates: they were"
