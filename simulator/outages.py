@@ -22,6 +22,7 @@ from heartbench.simulator.tail import FEWEST_LENGTHS, LEAST_SHAPE, MOST_SHAPE, T
 from heartbench.simulator.tomlfile import SHORTEST_S, Duration, Fraction, PositiveDuration, Table
 
 HOUR_S = 3600.0
+NO_TIME_BETWEEN = "rates and rate_factor leave no time in which the link is up; lower one of them"
 
 
 class OutageDirections(Table):
@@ -152,7 +153,7 @@ class Outages(Table):
         if self.per_hour * SHORTEST_S > HOUR_S:
             raise ValueError("rates and rate_factor give more than one outage per millisecond; lower one of them")
         if self.out_fraction >= 1:
-            raise ValueError("rates and rate_factor leave no time in which the link is up; lower one of them")
+            raise ValueError(NO_TIME_BETWEEN)
         return self
 
     @property

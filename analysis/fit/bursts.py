@@ -10,6 +10,7 @@ that falls into good periods, and in the loss in bad ones.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,10 +143,7 @@ def fit_bursts(setting: Setting) -> Likeliest:
     """Return the likeliest figures of bursts and short outages."""
     if np.count_nonzero(setting.seen.lost) < FEWEST_RUNS:
         return Likeliest(setting, {}, set(), _few(setting).losses)
-
-    def value(x: Floats) -> float:
-        return _log_density(setting, x)
-
+    value = partial(_log_density, setting)
     best: dict[str, Floats] = {}
     for kind, free in KINDS.items():
         best[kind] = _best(value, _starts(setting, kind, list(best.values())), _bounds(setting), free)

@@ -11,7 +11,7 @@ from heartbench.analysis.fit.losses import Losses
 from heartbench.analysis.fit.model import Estimate
 from heartbench.analysis.fit.outages import Found
 from heartbench.simulator.errors import SimulatorError
-from heartbench.simulator.outages import Outages
+from heartbench.simulator.outages import NO_TIME_BETWEEN, Outages
 from heartbench.simulator.profile import Profile
 from heartbench.simulator.recordings import Recording
 from heartbench.simulator.tail import FEWEST_LENGTHS
@@ -57,6 +57,8 @@ def _check_time_between(outage: Mapping[str, Any], recording: Recording) -> None
     try:
         validate(Outages, outage, "outage")
     except SimulatorError as error:
+        if NO_TIME_BETWEEN not in str(error):
+            raise
         raise AnalysisError(
             f"{recording.source}: {recording.lost / recording.probes:.1%} of {recording.probes:,} probes were lost, "
             "too many for outages with time between them; fit a log of a time when the link answered most probes"

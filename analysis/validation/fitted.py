@@ -55,8 +55,8 @@ class Truth:
 
     Attributes:
         profile: its profile.
-        rtt_s: sorted round trips of pings on many of its links that no outage held. Their quantiles are less than the
-            sums of both ways' if the radio changes while a ping is under way.
+        rtt_s: sorted round trips of pings on many of its links that no outage held. Their quantiles are not quite the
+            sums of both ways', because the radio changes while a ping is under way.
     """
 
     profile: Profile

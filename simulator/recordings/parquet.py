@@ -4,6 +4,8 @@ Null is lost, or not known; a NaN is the result of a computation that failed, an
 """
 
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -81,14 +83,26 @@ def read_parquet(path: Path) -> Recording:
     if up_s is not None and down_s is not None:
         unequal = np.abs(up_s + down_s - rtt_s) > ROUNDED_S
         refuse(path, unequal, f"up_s and down_s do not add up to rtt_s, to within {ROUNDED_S} s")
-    metadata = table.schema.metadata or {}
-    assumptions = tuple(json.loads(metadata.get(ASSUMED, b"[]")))
+    began_s, assumptions = read_metadata(path, table.schema.metadata or {})
     if is_coarse(sent_s):
         sent_s, assumptions = spread(sent_s), (*assumptions, f"{path}: {SPREAD}")
-    began = metadata.get(BEGAN)
-    began_s = float(began) + float(sent_s[0]) if began else None
+    first_s = None if began_s is None else began_s + float(sent_s[0])
     interval_s = usual_interval(sent_s, stretch)
-    return Recording(str(path), sent_s - sent_s[0], rtt_s, up_s, down_s, stretch, interval_s, began_s, assumptions)
+    return Recording(str(path), sent_s - sent_s[0], rtt_s, up_s, down_s, stretch, interval_s, first_s, assumptions)
+
+
+def read_metadata(path: Path, metadata: Mapping[bytes, bytes]) -> tuple[float | None, tuple[str, ...]]:
+    """Return when time 0 was, in s since 1970, if that is known, and what was assumed of the logs."""
+    try:
+        began_s = float(metadata[BEGAN]) if BEGAN in metadata else None
+        assumptions = json.loads(metadata.get(ASSUMED, b"[]"))
+    except ValueError:
+        began_s, assumptions = math.nan, None
+    are_texts = isinstance(assumptions, list) and all(isinstance(each, str) for each in assumptions)
+    if are_texts and (began_s is None or math.isfinite(began_s)):
+        return began_s, tuple(assumptions)
+    keys = " and ".join(each.decode() for each in (BEGAN, ASSUMED))
+    raise SimulatorError(f"{path}: its metadata {keys} are not a number and a JSON list of texts")
 
 
 def column(path: Path, table: pa.Table, name: str) -> Seconds:

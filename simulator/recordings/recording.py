@@ -125,15 +125,16 @@ def check_overlaps(recordings: Sequence[Recording]) -> None:
     """Raise if two recordings saw the same time, as far as they say when they began."""
     dated = [(each.began_unix_s, each) for each in recordings if each.began_unix_s is not None]
     dated.sort(key=lambda pair: pair[0])
-    spans = [(began_s, began_s + float(each.sent_s[-1]), each.source) for began_s, each in dated]
-    for place, (began_s, ended_s, source) in enumerate(spans[1:], start=1):
-        _, before_s, before = max(spans[:place], key=lambda span: span[1])
+    before_s, before = -np.inf, ""
+    for began_s, each in dated:
+        ended_s, source = began_s + float(each.sent_s[-1]), each.source
         overlap_s = min(before_s, ended_s) - began_s
         if overlap_s > MOST_OVERLAP_S:
             raise SimulatorError(
                 f"{before} and {source} overlap by {overlap_s:.0f} s; two links at once are not one network, and one "
                 "link counts once: name one of them (if a clock was set back, take the times out of one)"
             )
+        before_s, before = max((before_s, before), (ended_s, source))
 
 
 def check_intervals(recordings: Sequence[Recording]) -> None:
