@@ -43,9 +43,7 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
 def test_metadata_of_other_kinds_are_rejected(key: str, value: str, tmp_path: Path) -> None:
     path = tmp_path / "foreign.parquet"
     pq.write_table(pa.table({"sent_s": [0.0, 1.0], "rtt_s": [0.1, 0.1]}).replace_schema_metadata({key: value}), path)
-    with pytest.raises(
-        SimulatorError, match=r"foreign\.parquet: its metadata heartbench\.began_unix_s and .* are not"
-    ):
+    with pytest.raises(SimulatorError, match=r"foreign\.parquet: its metadata heartbench\.began_unix_s and .* are not"):
         read_recording([path])
 
 

@@ -1,34 +1,17 @@
 """Logs of ping as a user has them: with and without -D and -O, interrupted, held, wrapped, resumed."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.simulator.recordings.pings import HEAD, Read, answer
 
 from heartbench.simulator.errors import SimulatorError
-from heartbench.simulator.recordings import Recording, read_recording
+from heartbench.simulator.recordings import read_recording
 
 DATA = Path(__file__).parents[4] / "shared/data/deterministic6g"
-HEAD = "PING host (192.0.2.1) 56(84) bytes of data.\n"
-Read = Callable[[str], Recording]
-
-
-@pytest.fixture
-def read(tmp_path: Path) -> Read:
-    def of(text: str) -> Recording:
-        log = tmp_path / "ping.log"
-        log.write_bytes(text.encode())
-        return read_recording([log])
-
-    return of
-
-
-def answer(number: int, rtt_ms: float = 20.0, printed_s: float | None = None, extra: str = "") -> str:
-    stamp = "" if printed_s is None else f"[{printed_s:.6f}] "
-    return f"{stamp}64 bytes from host (192.0.2.1): icmp_seq={number} ttl=57 time={rtt_ms:g} ms{extra}\n"
 
 
 def end(sent: int, took_ms: int) -> str:
@@ -167,87 +150,6 @@ def test_of_duplicates_the_first_counts(read: Read) -> None:
     assert got.rtt_s == pytest.approx([0.02, 0.02])
 
 
-def test_numbers_start_again_after_65535(read: Read) -> None:
-    log = "".join(answer(n % 65536) for n in (65533, 65535, 65534, 65536, 65538))
-    assert np.isnan(read(log).rtt_s).tolist() == [False, False, False, False, True, False]
-
-
-LONG = [32767, 32768, 40000, 65535]
-
-
-@pytest.mark.parametrize("step", [*LONG, 65536, 70000, 140_000])
-@pytest.mark.parametrize("interval_s", [0.2, 1.0])
-def test_the_clock_tells_how_long_an_outage_was(read: Read, step: int, interval_s: float) -> None:
-    t = 1_700_000_000.0
-    numbers = [*range(1, 101), *range(100 + step, 200 + step)]
-    got = read(HEAD + "".join(answer(n % 65536, 20, t + interval_s * n) for n in numbers))
-    assert (got.probes, got.lost) == (199 + step, step - 1)
-    assert set(got.stretch) == {0}
-    assert got.interval_s == pytest.approx(interval_s, rel=1e-3)
-
-
-@pytest.mark.parametrize("step", LONG[:-1])
-def test_without_times_a_number_that_falls_far_went_once_around(read: Read, step: int) -> None:
-    got = read(HEAD + "".join(answer(n % 65536) for n in [*range(1, 101), *range(100 + step, 200 + step)]))
-    assert (got.probes, got.lost) == (199 + step, step - 1)
-
-
-@pytest.mark.parametrize("step", [65535, 65536])
-def test_without_times_an_outage_once_around_is_rejected(read: Read, step: int, tmp_path: Path) -> None:
-    with pytest.raises(SimulatorError) as error:
-        read(HEAD + "".join(answer(n % 65536) for n in [*range(1, 101), *range(100 + step, 200 + step)]))
-    assert str(error.value).startswith(
-        f"{tmp_path / 'ping.log'}: icmp_seq={100 if step == 65536 else 99} has two answers"
-    )
-    assert "\n" not in str(error.value)
-
-
-def test_a_sleep_of_the_machine_for_a_day_is_no_outage(read: Read) -> None:
-    t = 1_700_000_000.0
-    log = "".join(answer(n, 20, t + n) for n in range(1, 60))
-    got = read(log + "".join(answer(n, 20, t + 86_400 + n) for n in range(60, 100)))
-    assert (got.lost, got.stretch[-1]) == (0, 1)
-
-
-def test_an_adaptive_prober_that_slows_down_for_hours_lost_no_more_than_its_numbers_say(read: Read) -> None:
-    t = 1_700_000_000.0
-    quick = "".join(answer(n, 20, t + 0.02 * n) for n in range(1, 100))
-    later = "".join(answer(n, 20, t + 7200 + 0.02 * (n - 7300)) for n in range(7300, 7400))
-    assert read(quick + later).lost == 7200
-
-
-@pytest.mark.parametrize("t", [None, 1_700_000_000.0])
-@pytest.mark.parametrize(("probes", "first"), [(5, 1), (5000, 1), (5000, 2), (40_000, 1), (40_000, 3), (65_000, 1)])
-@pytest.mark.parametrize("pause_s", [0, 9, 3600, 100_000])
-def test_a_start_of_ping_whose_first_line_is_missing_is_rejected(
-    read: Read, t: float | None, probes: int, first: int, pause_s: int
-) -> None:
-    before = range(max(1, probes - 200), probes + 1)
-    log = "".join(answer(n, 20, t and t + n) for n in before)
-    with pytest.raises(SimulatorError, match="another start of ping without its PING line"):
-        read(log + "".join(answer(n, 20, t and t + probes + pause_s + n) for n in range(first, 201)))
-
-
-@pytest.mark.parametrize("t", [None, 1_700_000_000.0])
-def test_a_short_outage_in_which_the_numbers_start_again_is_none(read: Read, t: float | None) -> None:
-    numbers = [*range(65_000, 65_300), *range(65_537, 65_600)]
-    assert read("".join(answer(n % 65536, 20, t and t + n) for n in numbers)).lost == 237
-
-
-def test_a_pause_in_which_the_numbers_start_again_is_no_other_start(read: Read) -> None:
-    t = 1_700_000_000.0
-    numbers = [*range(65_000, 65_530), *range(65_537, 65_600)]
-    got = read("".join(answer(n % 65536, 20, t + n + 7200 * (n > 65_535)) for n in numbers))
-    assert (got.lost, got.stretch[-1]) == (7, 1)
-
-
-def test_answers_that_come_minutes_late_are_no_outage(read: Read) -> None:
-    t = 1_700_000_000.0
-    held = "".join(answer(n, 1000 * (301 - n), t + 301) for n in range(300, 10, -1))
-    got = read("".join(answer(n, 20, t + n + 0.02) for n in range(1, 11)) + held + answer(301, 20, t + 301.02))
-    assert (got.probes, got.lost) == (301, 0)
-
-
 def test_a_pause_of_the_prober_is_not_observed(read: Read) -> None:
     t = 1_700_000_000.0
     log = "".join(answer(n, 20, t + n) for n in range(1, 6)) + "".join(answer(n, 20, t + n + 3600) for n in (7, 8, 9))
@@ -304,44 +206,6 @@ def test_errors_that_come_several_at_once_are_no_quick_prober(read: Read) -> Non
     got = read(HEAD + "".join(errors))
     assert got.interval_s == pytest.approx(1.0, rel=0.1)
     assert got.began_unix_s == pytest.approx(t, abs=3)
-
-
-OTHER = answer(3).replace("192.0.2.1", "192.0.2.10")
-V6 = "PING host(name (2001:db8::1)) 56 data bytes\n" + "64 bytes from name (2001:db8::1): icmp_seq=1 ttl=57 time=2 ms\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "line", "hosts"),
-    [
-        (HEAD + answer(1) + answer(2) + OTHER, 4, "192.0.2.10 beside 192.0.2.1"),
-        (HEAD + answer(1) + answer(2, extra=" (DUP!)") + OTHER, 4, "192.0.2.10 beside 192.0.2.1"),
-        (answer(1).replace("host (192.0.2.1)", "192.0.2.1") + OTHER, 2, "192.0.2.10 beside 192.0.2.1"),
-        (HEAD + answer(1) + HEAD.replace("2.1", "2.9") + answer(1), 3, "192.0.2.9 beside 192.0.2.1"),
-        (HEAD + answer(1) + HEAD.replace("(192.0.2.1)", "(192.0.2.9):"), 3, "192.0.2.9 beside 192.0.2.1"),
-        (V6 + V6.splitlines(True)[1].replace("::1", "::2").replace("=1", "=2"), 3, "2001:db8::2 beside 2001:db8::1"),
-        (V6 + V6.replace("::1", "::2"), 3, "2001:db8::2 beside 2001:db8::1"),
-    ],
-)
-def test_a_second_host_is_rejected_in_its_line(read: Read, text: str, line: int, hosts: str, tmp_path: Path) -> None:
-    with pytest.raises(SimulatorError) as error:
-        read(text)
-    assert str(error.value).startswith(f"{tmp_path / 'ping.log'}:{line}: a second host, {hosts}; ")
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        HEAD + answer(1) + answer(2).replace("host (192.0.2.1)", "192.0.2.1") + answer(3),
-        HEAD + answer(1) + answer(1, extra=" (DUP!)") + "From gate (192.0.2.254): icmp_seq=2 Time to live exceeded\n",
-        HEAD.replace("2.1", "2.9") + answer(1) + HEAD.replace("2.1", "2.9") + answer(1),
-        V6 + "From fe80::1%eth0 icmp_seq=2 Destination unreachable: No route\n" + V6,
-        V6 + "64 bytes from 2001:db8::1: icmp_seq=2 ttl=57 time=2 ms\n",
-        "16 bytes from 2001:db8::1, icmp_seq=0 hlim=57 time=12.0 ms\n",
-    ],
-)
-def test_one_host_in_several_forms_and_errors_of_others_are_read(read: Read, text: str) -> None:
-    assert read(text).rtt_s[0] > 0
 
 
 def test_other_pings_read_too(read: Read) -> None:
